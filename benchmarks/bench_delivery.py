@@ -1,0 +1,170 @@
+"""Delivery against a real mosquitto on this machine: latency, sustained storing, and draining after an outage.
+
+    python benchmarks/bench_delivery.py > benchmarks/results/delivery.json
+
+Latency is from capture to PUBACK, less inference; batches of one frame, so nothing waits by configuration. Cameras and
+verdicts are the simulation's, all else is what `run-inspection` does: resize, event, fsync, publish, acknowledgement.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from broker import running
+from machine import describe
+
+from runtime.connection import Connector
+from runtime.inspection import Stop
+from runtime.outbox import Letter, Outbox, Stored
+from runtime.publisher import Publisher
+from runtime.settings import BrokerSettings, InspectionSettings, OutboxSettings
+from runtime.simulation import open_simulation
+from runtime.verdict import Verdict
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=30.0, help="events a second, for the latency")
+    parser.add_argument("--events", type=int, default=1800, help="events, for the latency")
+    parser.add_argument("--waiting", type=int, default=100_000, help="events to drain")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="for which events are stored as fast as they can be"
+    )
+    arguments = parser.parse_args()
+    result: dict[str, Any] = describe("p-wae", "paho-mqtt")
+    with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
+        folder = Path(scratch)
+        result["latency"] = latency(folder, port, arguments.rate, arguments.events)
+        event = sample(folder, port)
+        result["event_bytes"] = len(event)
+        result["store"] = {str(size): store(folder, event, size, arguments.seconds) for size in (1, 8)}
+        result["drain"] = drain(folder, port, event, arguments.waiting)
+    print(json.dumps(result, indent=2))
+
+
+def station(folder: Path, port: int, name: str) -> InspectionSettings:
+    return InspectionSettings.model_validate(
+        {
+            "bundle": folder,
+            "station": "bench",
+            "cameras": {"top": {"kind": "folder", "path": folder}},
+            "batching": {"max_batch": 1},
+            "broker": {"host": "127.0.0.1", "port": port},
+            "outbox": {"path": folder / name},
+        }
+    )
+
+
+def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str, Any]:
+    """ms from capture to PUBACK less inference, of every event."""
+    added: dict[str, tuple[float, float]] = {}
+    ids: dict[int, str] = {}
+    took_ms: list[float] = []
+    with open_simulation(station(folder, port, "latency.sqlite"), rate_per_s, events) as inspection:
+        box = inspection.outbox
+        add, read, remove = box.add, box.read, box.remove
+
+        def timed_add(letters: Sequence[Letter]) -> list[tuple[str, Verdict]]:
+            now_s = time.monotonic()
+            for letter in letters:
+                event = json.loads(letter.body)
+                added[event["id"]] = now_s, event["timing_ms"]["total"] - event["timing_ms"]["infer"]
+            return add(letters)
+
+        def noted_read(after: int, limit: int) -> list[Stored]:
+            stored = read(after, limit)
+            ids.update({each.position: json.loads(each.body)["id"] for each in stored})
+            return stored
+
+        def timed_remove(positions: Sequence[int]) -> None:
+            now_s = time.monotonic()
+            for position in positions:
+                added_s, before_ms = added.pop(ids.pop(position))
+                took_ms.append((now_s - added_s) * 1000 + before_ms)
+            remove(positions)
+
+        box.add, box.read, box.remove = timed_add, noted_read, timed_remove  # type: ignore[method-assign]
+        inspection.run(Stop())
+    p50, p95, p99 = np.percentile(took_ms, [50, 95, 99]).round(2).tolist()
+    return {"events": len(took_ms), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+
+
+def sample(folder: Path, port: int) -> bytes:
+    """An event as it lies in the outbox."""
+    bodies: list[bytes] = []
+    with open_simulation(station(folder, port, "sample.sqlite"), 100.0, 1) as inspection:
+        add = inspection.outbox.add
+
+        def kept_add(letters: Sequence[Letter]) -> list[tuple[str, Verdict]]:
+            bodies.extend(letter.body for letter in letters)
+            return add(letters)
+
+        inspection.outbox.add = kept_add  # type: ignore[method-assign]
+        inspection.run(Stop())
+    return bodies[0]
+
+
+def store(folder: Path, event: bytes, per_commit: int, seconds: float) -> dict[str, Any]:
+    """Events a second into the outbox, each commit flushed to disk."""
+    box = Outbox(OutboxSettings(path=folder / f"store{per_commit}.sqlite"))
+    letters = [Letter("bench/result", "top", Verdict.OK, event)] * per_commit
+    started_s, events = time.monotonic(), 0
+    while (took_s := time.monotonic() - started_s) < seconds:
+        box.add(letters)
+        events += per_commit
+    box.close()
+    return {"events_per_s": round(events / took_s), "events_a_commit": per_commit, "synchronous": "FULL"}
+
+
+def drain(folder: Path, port: int, event: bytes, waiting: int) -> dict[str, Any]:
+    """Send what waited, to a subscriber that checks the order; memory is this process's resident set."""
+    box = Outbox(OutboxSettings(path=folder / "drain.sqlite"))
+    numbered = re.compile(rb'"seq":\d+')
+    for start in range(1, waiting + 1, 1000):
+        seqs = range(start, min(start + 1000, waiting + 1))
+        bodies = [numbered.sub(b'"seq":%d' % seq, event) for seq in seqs]
+        box.add([Letter("drain/result", "top", Verdict.OK, body) for body in bodies])
+    command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-t", "drain/result", "-C", str(waiting), "-W", "600"]
+    subscriber = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert subscriber.stdout is not None
+    time.sleep(1.0)
+    publisher = Publisher(Connector(BrokerSettings(host="127.0.0.1", port=port), "drain"), box, "drain/status", {})
+    started_s, expected, resident_mb = time.monotonic(), 1, [_resident_mb()]
+    publisher.start()
+    for line in subscriber.stdout:
+        found = numbered.search(line)
+        assert found is not None
+        assert int(found[0].split(b":")[1]) == expected, f"out of order: {found[0]!r}, expected {expected}"
+        expected += 1
+        if expected % 1000 == 0:
+            resident_mb.append(_resident_mb())
+    took_s = time.monotonic() - started_s
+    assert publisher.wait_idle(60.0)
+    publisher.stop("finished", 1.0)
+    subscriber.wait()
+    left = box.depth
+    box.close()
+    return {
+        "events": expected - 1,
+        "in_order": expected - 1 == waiting,
+        "left_in_outbox": left,
+        "events_per_s": round((expected - 1) / took_s),
+        "resident_mb_at_start": resident_mb[0],
+        "resident_mb_highest": max(resident_mb),
+    }
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * 4096 / 1e6, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Images a second of `run-inspection`'s whole path against the bare ONNX Runtime session on the same batches.
+
+Both sides run in this process, in turn, over the same pictures: the runtime reads, resizes, judges, stores every event
+on disk (fsync) and has it acknowledged by a real mosquitto on this machine; the bare session is given ready batches.
+
+    python benchmarks/bench_runtime.py --bundle artifacts/cell --pictures some/folder
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.picture import fit, list_pictures, read_picture
+from runtime.backend import OnnxBackend
+from runtime.bundle import Bundle, load_bundle
+from runtime.inspection import Stop, Summary
+from runtime.opening import open_inspection
+from runtime.settings import InspectionSettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, required=True, help="a folder of pictures")
+    parser.add_argument("--cameras", type=int, default=1, help="file cameras at once, each playing the folder")
+    parser.add_argument("--max-batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+
+    bundle = load_bundle(arguments.bundle)
+    batches = ready_batches(bundle, arguments.pictures, arguments.cameras, arguments.max_batch)
+    with tempfile.TemporaryDirectory() as scratch:
+        port, broker = start_broker(Path(scratch))
+        try:
+            rounds = [
+                (bare(bundle, batches, arguments.max_batch), whole(arguments, port, Path(scratch) / f"{number}.sqlite"))
+                for number in range(arguments.rounds)
+            ]
+        finally:
+            broker.terminate()
+            broker.wait()
+    bare_per_s = statistics.median(side for side, _ in rounds)
+    runtime_per_s = statistics.median(summary.images_per_s for _, summary in rounds)
+    result: dict[str, Any] = {
+        "bare_images_per_s": round(bare_per_s, 2),
+        "runtime_images_per_s": round(runtime_per_s, 2),
+        "ratio": round(statistics.median(summary.images_per_s / side for side, summary in rounds), 4),
+        "rounds": [[round(side, 2), round(summary.images_per_s, 2)] for side, summary in rounds],
+        "events_lost": sum(summary.judged - summary.acknowledged for _, summary in rounds),
+        "images": sum(len(batch) for batch in batches),
+        "cameras": arguments.cameras,
+        "max_batch": arguments.max_batch,
+        "model": bundle.manifest.name,
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "versions": {name: version(name) for name in ("p-wae", "onnxruntime", "opencv-python-headless", "paho-mqtt")},
+    }
+    print(json.dumps(result, indent=2))
+
+
+def ready_batches(bundle: Bundle, folder: Path, cameras: int, max_batch: int) -> list[NDArray[np.uint8]]:
+    """The frames as the runtime would batch them: the cameras take turns."""
+    frames = []
+    for picture in list_pictures(folder):
+        frame = np.zeros((bundle.manifest.height, bundle.manifest.width, 3), np.uint8)
+        fit(read_picture(picture), frame)
+        frames += [frame] * cameras
+    stacked = np.stack(frames)
+    return [stacked[start : start + max_batch] for start in range(0, len(stacked), max_batch)]
+
+
+def bare(bundle: Bundle, batches: list[NDArray[np.uint8]], max_batch: int) -> float:
+    backend = OnnxBackend(bundle, max_batch)
+    backend.submit(batches[0])
+    started_s = time.monotonic()
+    for batch in batches:
+        backend.submit(batch)
+    per_s = sum(len(batch) for batch in batches) / (time.monotonic() - started_s)
+    backend.close()
+    return per_s
+
+
+def whole(arguments: argparse.Namespace, port: int, outbox: Path) -> Summary:
+    folder = {"kind": "folder", "path": arguments.pictures}
+    settings = InspectionSettings.model_validate(
+        {
+            "bundle": arguments.bundle,
+            "station": "bench",
+            "cameras": {f"camera{number}": folder for number in range(arguments.cameras)},
+            "batching": {"max_batch": arguments.max_batch, "max_wait_ms": 200},
+            "broker": {"host": "127.0.0.1", "port": port},
+            "outbox": {"path": outbox},
+        }
+    )
+    with open_inspection(settings) as inspection:
+        return inspection.run(Stop())
+
+
+def start_broker(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    broker = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return port, broker
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Training images a second: the batched step against the straightforward one, in turn, in one process.
+
+The straightforward way is that of the authors' scripts: one image at a time, one tile at a time through the encoder.
+Both sides do the same work on an image: encoder forward and backward, every loss term of Eq. 20, the optimiser. SWD and
+HSIC compare images, so the straightforward side takes two images a step. A third side trains on a frozen encoder's
+cached maps, as configs/elpv-mono.yaml does.
+
+    python benchmarks/bench_training.py
+"""
+
+import json
+import os
+import statistics
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import torch
+from machine import describe
+from torch import Tensor
+
+from training.learner import Learner
+from training.network import Network
+from training.settings import TrainingSettings
+from training.tiles import permutation_set, split
+
+ROUNDS = 3
+IMAGES = 16
+
+
+class OneTileAtATime(Network):
+    def features(self, images: Tensor) -> Tensor:
+        tiles = split(images, self.settings.grid)
+        return torch.stack([self.encoder(tiles[:, k])[-1] for k in range(tiles.shape[1])], dim=1)
+
+
+def learner(kind: type[Network], encoder: dict[str, object], loss: dict[str, object]) -> Learner:
+    network = {"encoder": encoder, "permutations": 100}
+    content = {"name": "bench", "data": "", "output": "", "network": network, "loss": loss}
+    settings = TrainingSettings.model_validate(content)
+    built = Learner(kind(settings.network, permutation_set(9, 100, 0)), settings)
+    built.log = built.log_dict = lambda *_args, **_options: None
+    built.network.train()
+    return built
+
+
+def images_per_s(module: Learner, batches: list[list[Tensor]]) -> float:
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.SGD(parameters, 0.001, momentum=0.9)
+    started = time.perf_counter()
+    for batch in batches:
+        loss = module.training_step(batch, 0)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return sum(len(batch[-1]) for batch in batches) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    images = torch.rand(IMAGES, 3, 300, 300)
+    trained = {"name": "resnet18", "stages": [3], "stride": 16}
+    frozen = {"name": "resnet18", "stages": [3], "stride": 16, "frozen": True}
+    cached = learner(Network, frozen, {"features": 1.0, "pixels_share": 0.25})
+    maps = cached.network.features(images).detach()
+    sides = {
+        "straightforward: tile by tile": (learner(OneTileAtATime, trained, {}), [[pair] for pair in images.split(2)]),
+        "batched": (learner(Network, trained, {}), [[images]]),
+        "batched, frozen encoder's maps cached": (cached, [[maps, images]]),
+    }
+    rounds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(ROUNDS + 1):
+        for name, (module, batches) in sides.items():
+            measured = images_per_s(module, batches)
+            if number:  # the first round warms up
+                rounds[name].append(measured)
+    slow = rounds["straightforward: tile by tile"]
+    result = {
+        "images_per_s": {name: round(statistics.median(values), 2) for name, values in rounds.items()},
+        "ratio_to_straightforward": {
+            name: round(statistics.median(a / b for a, b in zip(values, slow, strict=True)), 2)
+            for name, values in rounds.items()
+        },
+        "rounds": {name: [round(value, 2) for value in values] for name, values in rounds.items()},
+        "network": "ResNet-18 up to stride 16, 300 x 300, batch 16",
+        **describe("torch", "lightning"),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

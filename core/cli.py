@@ -1,0 +1,49 @@
+"""What the four commands share: one line and an exit code for what a person can mend, and a default subcommand."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from core.errors import PwaeError
+
+
+def run(app: Callable[..., Any]) -> None:
+    """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
+    try:
+        app()
+    except PwaeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class DefaultGroup(TyperGroup):
+    """Subcommands of which the first is meant where none is named: `export-engine X` is `export-engine build X`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Prepend the first subcommand unless the first argument names one or asks for help."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the help of the command that is meant where none is named, then the list of them all."""
+        default = next(iter(self.commands.values()))
+        default.format_help(type(ctx)(default, info_name=ctx.info_name), formatter)
+        self.format_commands(ctx, formatter)
+
+
+def app(help_text: str) -> typer.Typer:
+    """Build a typer app for one command: no shell completion options, tracebacks left to `run`."""
+    return typer.Typer(
+        help=help_text,
+        cls=DefaultGroup,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )

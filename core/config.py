@@ -1,0 +1,100 @@
+"""Configuration files: YAML into frozen pydantic models, where an unknown key is refused with the nearest valid one."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of every configuration section: frozen, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+
+
+def load_settings(path: Path, schema: type[SettingsT]) -> SettingsT:
+    """Read a YAML file into `schema`.
+
+    Raises ConfigError where the file is missing, is no YAML, or does not fit; the message names the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ConfigError(f"{path}: cannot be read ({reason}); check the path.") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_settings({} if content is None else content, schema, str(path))
+
+
+def parse_settings(content: Any, schema: type[SettingsT], source: str) -> SettingsT:
+    """Check `content` against `schema`; `source` names it in the ConfigError raised where it does not fit."""
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source}: expected `key: value` lines, found {type(content).__name__}.")
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        problems = [_describe(problem, schema) for problem in error.errors()]
+        raise ConfigError(f"{source}: " + "; ".join(problems)) from error
+
+
+def _describe(problem: Any, schema: type[BaseModel]) -> str:
+    location, known = _locate(schema, problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        unknown = str(problem["loc"][-1])
+        nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
+        hint = f"did you mean `{nearest[0]}`?" if nearest else f"valid keys here: {', '.join(sorted(known))}."
+        return f"unknown key `{location}`: {hint}"
+    if problem["type"] == "missing":
+        return f"`{location}` is missing."
+    return f"`{location}`: {problem['msg']}" if location else str(problem["msg"])
+
+
+def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str]]:
+    """Walk the schema's JSON form along `path`: the location as the file has it, and the valid keys beside its end."""
+    root = schema.model_json_schema(by_alias=True)
+    nodes, levels, known = _resolve([root], root), [], []
+    for part in path:
+        # A discriminated union puts its tag in the location; the tag is no level of the file.
+        if chosen := [node for node in nodes if part in _tags(node)]:
+            nodes = chosen
+            continue
+        known = sorted({key for node in nodes for key in node.get("properties", {})})
+        levels.append(str(part))
+        nodes = _resolve([child for node in nodes for child in _children(node, part)], root)
+    return ".".join(levels), known
+
+
+def _resolve(nodes: list[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:
+    resolved = []
+    for node in nodes:
+        if "$ref" in node:
+            resolved += _resolve([root["$defs"][node["$ref"].rsplit("/", 1)[1]]], root)
+        elif "anyOf" in node or "oneOf" in node:
+            resolved += _resolve(node.get("anyOf", []) + node.get("oneOf", []), root)
+        else:
+            resolved.append(node)
+    return resolved
+
+
+def _children(node: dict[str, Any], part: Any) -> list[dict[str, Any]]:
+    if isinstance(part, int):
+        return [node["items"]] if "items" in node else []
+    if part in node.get("properties", {}):
+        return [node["properties"][part]]
+    # A map whose keys have to match a pattern is written differently from one of any keys.
+    values = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return [value for value in values if isinstance(value, dict)]
+
+
+def _tags(node: dict[str, Any]) -> set[Any]:
+    return {field["const"] for field in node.get("properties", {}).values() if "const" in field}

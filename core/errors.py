@@ -1,0 +1,63 @@
+"""What can go wrong in a way a person can mend: one class a kind, each with its documented exit code."""
+
+
+class PwaeError(Exception):
+    """Something a person can mend. The message says what is wrong, where, and what to do, in one line."""
+
+    exit_code = 1
+
+
+class ConfigError(PwaeError):
+    """A configuration file or command line that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(PwaeError):
+    """Pictures that are missing, unreadable or too few."""
+
+    exit_code = 3
+
+
+class ArtifactError(PwaeError):
+    """A checkpoint or bundle that is missing, damaged, or not what it claims to be."""
+
+    exit_code = 4
+
+
+class ParityError(PwaeError):
+    """An exported model that does not judge as the trained one does."""
+
+    exit_code = 5
+
+
+class BackendError(PwaeError):
+    """An inference backend that was asked for and cannot be had on this machine."""
+
+    exit_code = 6
+
+
+class CameraError(PwaeError):
+    """A camera or file source that cannot be opened at start."""
+
+    exit_code = 7
+
+
+class BrokerError(PwaeError):
+    """An MQTT broker that is unreachable at start, or refuses the login."""
+
+    exit_code = 8
+
+
+class OutboxError(PwaeError):
+    """An outbox on disk that cannot be opened, read or written."""
+
+    exit_code = 9
+
+
+EXIT_CODES = """\b
+Exit codes: 0 done; 1 unexpected fault (please report it); 2 command line or configuration;
+3 pictures missing, unreadable or too few; 4 checkpoint or bundle missing, damaged or wrong;
+5 the exported model judges differently; 6 backend not to be had here;
+7 camera cannot be opened; 8 broker unreachable or login refused;
+9 outbox cannot be opened or written; 130 interrupted."""

@@ -1,0 +1,71 @@
+"""Pictures as every room sees them: how a file is read, and the one crop and resize to the model's input size."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import DataError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+Roi = tuple[int, int, int, int]
+"""Region of interest in pixels: left, top, width, height."""
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """List the picture files below `folder` in name order. Raises DataError where there is no folder, or none in it."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give a folder of pictures.")
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not pictures:
+        raise DataError(f"{folder}: no pictures in it (looked for {', '.join(sorted(SUFFIXES))}).")
+    return pictures
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as `frame_bgr_u8` (H, W, 3) uint8 in OpenCV's order.
+
+    Grey is repeated, alpha is dropped, 16 bits a channel are divided by 257 (their full range). Raises DataError where
+    the file cannot be decoded whole: a truncated JPEG or PNG, which decoders fill with grey, is refused.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if _is_whole(data) else None
+    if frame is None:
+        raise DataError(f"{path}: not a whole picture (empty, truncated or of an unknown format).")
+    if frame.dtype == np.uint16:
+        frame = (frame // 257).astype(np.uint8)
+    if frame.dtype != np.uint8:
+        raise DataError(f"{path}: {frame.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
+    if frame.ndim == 2 or frame.shape[2] == 1:
+        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.ascontiguousarray(frame[:, :, :3], np.uint8)
+
+
+def fit(frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None) -> None:
+    """Crop `frame` (H, W, 3) to `roi` and resize it into `out` (h, w, 3) in place, by area averaging.
+
+    The only preprocessing outside the model's graph. Raises DataError where `roi` does not lie within the frame.
+    """
+    if roi is not None:
+        left, top, width, height = roi
+        if left < 0 or top < 0 or left + width > frame.shape[1] or top + height > frame.shape[0]:
+            raise DataError(f"region {roi} does not lie within a frame of {frame.shape[1]} x {frame.shape[0]} pixels.")
+        frame = frame[top : top + height, left : left + width]
+    if frame.shape == out.shape:
+        np.copyto(out, frame)
+    else:
+        cv2.resize(frame, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_AREA)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a JPEG or PNG has its end mark; other formats are left to the decoder. Some cameras append a trailer."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in data[-4096:]
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" in data[-4096:]
+    return bool(data)

@@ -1,0 +1,1 @@
+"""The gate: a checkpoint in, a bundle out, proven to judge as the checkpoint does."""

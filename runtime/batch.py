@@ -1,0 +1,187 @@
+"""Batches: camera threads fill rows of a buffer in place, the backend's thread takes whole batches.
+
+A camera claims one row at a time and rows are granted in the order in which they were asked for, so that no camera
+starves another: each gets a row before any gets its next. Buffers come from the backend and are reused only when
+it is done with them; while none is free the cameras wait, and memory stays bounded.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.camera import Trigger
+from runtime.verdict import Reason
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a frame beside its pixels."""
+
+    camera: str
+    """The camera's name, with that of the region where it has several."""
+    captured_at_s: float
+    """Unix time."""
+    captured_s: float
+    """Monotonic clock."""
+    size: tuple[int, int] | None
+    """Width and height of the camera's frame in pixels; None where it had none."""
+    source: str | None
+    """File name, where the frame came from a file."""
+    faults: tuple[Reason, ...]
+    trigger: Trigger | None = None
+    stale_s: float | None = None
+    """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
+    is_last: bool = True
+    """Whether nothing more of its frame is judged after it."""
+
+    def faults_at(self, now_s: float) -> tuple[Reason, ...]:
+        """Give its faults, at the moment when it is judged."""
+        is_stale = self.stale_s is not None and now_s > self.stale_s and Reason.NO_FRAME not in self.faults
+        return (*self.faults, Reason.STALE) if is_stale else self.faults
+
+
+@dataclass(eq=False)
+class Batch:
+    """Rows of one buffer (max_batch, H, W, 3) uint8, filled from the first on."""
+
+    buffer: NDArray[np.uint8]
+    parts: list[Part | None] = field(default_factory=list)
+    """One a row, in the order of the claims; None while the camera still writes."""
+    oldest_s: float = 0.0
+    """When the first row was claimed."""
+
+    @property
+    def frames_bgr_u8(self) -> NDArray[np.uint8]:
+        """The filled rows (n, H, W, 3)."""
+        return self.buffer[: len(self.parts)]
+
+    @property
+    def written(self) -> list[Part]:
+        """The parts whose rows are written: of a taken batch all of them."""
+        return [part for part in self.parts if part is not None]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no row is left."""
+        return len(self.parts) == len(self.buffer)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A claimed row: write into `pixels` (H, W, 3), then commit."""
+
+    batch: Batch
+    row: int
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The row's own memory."""
+        row: NDArray[np.uint8] = self.batch.buffer[self.row]
+        return row
+
+
+def due_in_s(filled: int, capacity: int, waited_s: float, max_wait_s: float, ended: bool) -> float:
+    """Say in how many seconds a batch has to go: 0 when full, when its oldest has waited, or when no more will come."""
+    return 0.0 if filled == capacity or ended else max(0.0, max_wait_s - waited_s)
+
+
+class Batcher:
+    """Stands between the camera threads (claim, commit, end) and the backend's thread (take, release, close)."""
+
+    def __init__(
+        self,
+        buffers: Sequence[NDArray[np.uint8]],
+        max_wait_s: float,
+        cameras: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take `buffers` into rotation for `cameras` camera threads."""
+        self._free = deque(buffers)
+        self._open: deque[Batch] = deque()
+        self._max_wait_s = max_wait_s
+        self._cameras = cameras
+        self._clock = clock
+        self._claims: deque[object] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every camera has ended and every row was taken."""
+        with self._changed:
+            return self._closed or (self._cameras == 0 and not self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many rows were claimed and not yet taken."""
+        with self._changed:
+            return sum(len(batch.parts) for batch in self._open)
+
+    def claim(self) -> Slot | None:
+        """Wait for a row. None once closed."""
+        claim = object()
+        with self._changed:
+            self._claims.append(claim)
+            self._changed.wait_for(lambda: self._closed or (self._claims[0] is claim and self._has_room()))
+            self._claims.remove(claim)
+            if self._closed:
+                return None
+            if not self._open or self._open[-1].is_full:
+                self._open.append(Batch(self._free.popleft(), oldest_s=self._clock()))
+            batch = self._open[-1]
+            batch.parts.append(None)
+            self._changed.notify_all()
+            return Slot(batch, len(batch.parts) - 1)
+
+    def commit(self, slot: Slot, part: Part) -> None:
+        """Hand a written row over."""
+        with self._changed:
+            slot.batch.parts[slot.row] = part
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """One camera gives no more frames."""
+        with self._changed:
+            self._cameras -= 1
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> Batch | None:
+        """Return the next batch that has to go, wholly written; None where there was none within `timeout_s`."""
+        until_s = self._clock() + timeout_s
+        with self._changed:
+            while not self._closed:
+                now_s = self._clock()
+                due_s = self._due_in_s(now_s)
+                if due_s == 0 and None not in self._open[0].parts:
+                    return self._open.popleft()
+                if now_s >= until_s:
+                    return None
+                self._changed.wait(min(until_s - now_s, due_s or until_s - now_s))
+        return None
+
+    def release(self, batch: Batch) -> None:
+        """Give a taken batch's buffer back, once its results were read."""
+        with self._changed:
+            self._free.append(batch.buffer)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let every waiting thread go; what was not taken is not judged."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return bool(self._free) or bool(self._open and not self._open[-1].is_full)
+
+    def _due_in_s(self, now_s: float) -> float:
+        if not self._open:
+            return float("inf")
+        batch = self._open[0]
+        ended = self._cameras == 0
+        return due_in_s(len(batch.parts), len(batch.buffer), now_s - batch.oldest_s, self._max_wait_s, ended)

@@ -1,0 +1,130 @@
+"""The bundle: the only thing that passes from training to the edge. Its definition is owned here, by its consumer.
+
+A folder with `model.onnx`, `bundle.json` and, where engines were built, `engines/*.plan`. `bundle.json` names the
+sha256 of every other file; nothing is loaded whose hash differs.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.errors import ArtifactError
+from core.thresholds import Thresholds
+
+MANIFEST = "bundle.json"
+MODEL = "model.onnx"
+
+INPUT = "frames_bgr_u8"
+"""Graph input: uint8 (N, H, W, 3), frames as OpenCV gives them, at the model's size."""
+ERRORS = "errors"
+"""Graph output: float32 (N, K + 1), e_0 of the image and e_1..e_K of its tiles, row-major (Eq. 22, 23)."""
+ERROR_MAP = "error_map"
+"""Graph output: float32 (N, h, w), the error by place; (h, w) is the map's own resolution."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Parity(_Record):
+    """How far the exported model's errors are from the trained model's, on real pictures."""
+
+    pictures: int
+    largest_difference: float
+    """Largest |difference| over all errors, as a share of the threshold of that error."""
+    mean_difference: float
+    verdict_flips: int
+
+
+class Manifest(_Record):
+    """What `bundle.json` says."""
+
+    format: Literal["p-wae-bundle/1"] = "p-wae-bundle/1"
+    name: str
+    created: str
+    """RFC 3339, UTC."""
+    height: int
+    width: int
+    grid: int
+    precision: Literal["fp32", "fp16", "int8"]
+    score_unit: str
+    """What an error is, in words: `mean squared pixel error`, `mean squared feature error`."""
+    thresholds: Thresholds
+    parity: Parity
+    provenance: dict[str, Any]
+    """Training data fingerprint, seed, config, versions: for people, not for programs."""
+    files: dict[str, str]
+    """sha256 of every file beside `bundle.json`, by relative path."""
+    digest: str = ""
+    """sha256 of all of the above as written: a bundle is altered by exporting it again, never by hand."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the ONNX graph: the identity of the detector."""
+        return self.files[MODEL]
+
+    def sealed(self) -> "Manifest":
+        """Give the manifest with its own digest set."""
+        content = self.model_dump_json(exclude={"digest"})
+        return self.model_copy(update={"digest": hashlib.sha256(content.encode()).hexdigest()})
+
+
+class Bundle(_Record):
+    """A bundle on disk whose hashes were checked."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> Path:
+        """The ONNX graph."""
+        return self.path / MODEL
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read a bundle and check every hash.
+
+    Raises ArtifactError where it is missing, incomplete, altered, or of another format.
+    """
+    try:
+        text = (path / MANIFEST).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{path}: no readable {MANIFEST} in it; give a folder that `export-engine` wrote."
+        ) from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(
+            f"{path}: {MANIFEST} is damaged or of another version (`{where}`: {first['msg']}); export it again."
+        ) from error
+    if manifest != manifest.sealed():
+        raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")
+    if len(manifest.thresholds.values) != manifest.grid**2 + 1 or MODEL not in manifest.files:
+        raise ArtifactError(f"{path}: {MANIFEST} contradicts itself (thresholds, grid, files); export it again.")
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
+        if not file.is_file():
+            raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")
+        if sha256_of(file) != expected:
+            raise ArtifactError(f"{path}: {name} is damaged or was altered (sha256 differs); copy the bundle again.")
+    return Bundle(path=path, manifest=manifest)
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `bundle.json` into the bundle folder `path`, last and in one step, so that no half bundle looks whole."""
+    temporary = path / f".{MANIFEST}.part"
+    temporary.write_text(manifest.sealed().model_dump_json(indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path / MANIFEST)

@@ -1,0 +1,196 @@
+"""The command `run-inspection`."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core import cli
+from core.errors import EXIT_CODES
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from runtime.inspection import Inspection, Stop
+    from runtime.tally import Summary
+
+HELP = f"""Judge camera frames with an exported bundle and tell an MES over MQTT.
+
+CONFIG is a YAML file; the smallest one that works:
+
+\b
+    bundle: artifacts/cell            # the folder that export-engine wrote
+    station: press-3
+    cameras:
+      top: {{kind: folder, path: pictures/}}
+    broker: {{host: mes.example.com}}   # left out: a broker is started here, for a trial
+
+Every part gives one JSON event on <prefix>/camera/<name>/result (QoS 1), the prefix being
+pwae/<site>/<area>/<line>/<station>. Events wait in an outbox on disk until the broker has taken them.
+Files and folders are judged once; the command ends when every event was taken. SIGINT or SIGTERM stop
+it within 2 seconds; events that were not taken go out with the next run.
+
+{EXIT_CODES}
+A clean stop by SIGTERM gives 0."""
+
+SIMULATE_HELP = """Publish invented events marked `simulated: true`: an MES side can be built before the camera hangs.
+
+CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts 5 % are NotOK and 2 %
+NotDecidable. Outbox, topics and counters are the real ones. SIGINT or SIGTERM stop it.
+"""
+
+DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.
+
+Bundle, backend, GPU, codecs, cameras, broker, outbox, evidence and view are opened as the inspection would, and let go
+again; nothing is published. Exit code 0 when ready, else that of the first thing missing. Run it before the start:
+a running inspection holds the outbox and the port.
+"""
+
+app = cli.app(HELP)
+
+
+@app.command(help=HELP)
+def inspect(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
+    summary_json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the closing figures to FILE as JSON.")
+    ] = None,
+) -> None:
+    """Run an inspection to its end."""
+    from core.config import load_settings
+    from runtime.opening import open_inspection
+    from runtime.settings import InspectionSettings
+
+    _run(open_inspection(load_settings(config, InspectionSettings)), summary_json)
+
+
+@app.command(help=SIMULATE_HELP)
+def simulate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
+    rate: Annotated[float, typer.Option(min=0.01, help="Parts a second, of each camera.")] = 2.0,
+    parts: Annotated[
+        int | None, typer.Option(min=1, help="End after so many parts of each camera; left out: never.")
+    ] = None,
+) -> None:
+    """Run a simulation until it is stopped, or to its end."""
+    from core.config import load_settings
+    from runtime.settings import InspectionSettings
+    from runtime.simulation import open_simulation
+
+    _run(open_simulation(load_settings(config, InspectionSettings), rate, parts))
+
+
+@app.command(help=DOCTOR_HELP)
+def doctor(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")]) -> None:
+    """Print what is missing; the exit code is that of the first."""
+    from core.config import load_settings
+    from runtime.doctor import examine
+    from runtime.settings import InspectionSettings
+
+    missing = []
+    for finding in examine(load_settings(config, InspectionSettings)):
+        if finding.exit_code:
+            missing.append(finding)
+        typer.echo(f"{'MISSING' if finding.exit_code else 'ok':8}{finding.subject}: {finding.text}")
+    typer.echo("ready" if not missing else f"not ready: {len(missing)} to mend")
+    if missing:
+        raise typer.Exit(missing[0].exit_code)
+
+
+def run_inspection() -> None:
+    """Entry point."""
+    try:
+        cli.run(app)
+    except SystemExit as end:
+        _leave_threads_behind(end.code if isinstance(end.code, int) else 0)
+        raise
+
+
+def _leave_threads_behind(code: int) -> None:
+    """End at once where a camera's read still blocks: one that returned while Python shuts down would abort it."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
+    from dataclasses import asdict
+
+    from runtime.inspection import Stop
+    from runtime.log import log_to_stderr
+    from runtime.view import viewing
+
+    stop = Stop()
+    _heed_signals(stop)
+    log_to_stderr()
+    with opening as inspection, viewing(inspection):
+        sys.stderr.write(_opening(inspection))
+        summary = _watch(inspection, stop)
+    if summary_json is not None:
+        summary_json.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+    _print(summary)
+    if stop.reason == signal.SIGINT.name:
+        raise KeyboardInterrupt
+
+
+def _heed_signals(stop: "Stop") -> None:
+    """The first signal asks for a clean end, a second one of the same kind ends at once."""
+
+    def ask(number: int, _frame: Any) -> None:
+        stop.reason = signal.Signals(number).name
+        signal.signal(number, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+
+
+def _opening(inspection: "Inspection") -> str:
+    host, port = inspection.settings.broker.address
+    kind = "broker started here," if inspection.settings.broker.host is None else "broker"
+    view = inspection.settings.view
+    return (
+        f"{kind} {host}:{port}, topics {inspection.topics.prefix}/#\n"
+        f"see the events: mosquitto_sub -h {host} -p {port} -q 1 -t '{inspection.topics.result('+')}'\n"
+        + (f"see the cameras: http://{view.host}:{view.port}/\n" if view else "")
+    )
+
+
+def _watch(inspection: "Inspection", stop: "Stop") -> "Summary":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    finite = inspection.frames_total is not None
+    with Progress(*columns, console=console, disable=not (finite and console.is_terminal)) as bar:
+        task = bar.add_task("judging", total=inspection.frames_total)
+        inspection.on_progress = lambda parts: bar.advance(task, parts)
+        return inspection.run(stop)
+
+
+def _print(summary: "Summary") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Inspection" if summary.stopped is None else f"Inspection, stopped by {summary.stopped}")
+    table.add_column("")
+    table.add_column("count", justify="right")
+    for word, count in summary.verdicts.items():
+        table.add_row(word, str(count))
+    table.add_row("judged", str(summary.judged))
+    table.add_row("unreadable pictures", str(summary.unreadable))
+    table.add_row("images per second", f"{summary.images_per_s:.1f}")
+    table.add_row("events to send", str(summary.judged + summary.waiting_before))
+    table.add_row("events acknowledged", str(summary.acknowledged))
+    table.add_row("events discarded (outbox full)", str(summary.discarded))
+    table.add_row("events waiting in the outbox", str(summary.waiting))
+    Console().print(table)
+
+
+__all__ = ["app", "run_inspection"]

@@ -1,0 +1,164 @@
+"""The doctor: what keeps an inspection from starting here, in plain words, one line and one remedy each.
+
+Every check opens the very thing that the inspection would open, and lets it go again. Nothing is published.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from core.errors import BrokerError, CameraError, ConfigError, PwaeError
+from runtime.broker import EmbeddedBroker
+from runtime.bundle import load_bundle
+from runtime.camera_settings import CameraSettings, LiveCameraSettings
+from runtime.connection import Connector, Refused, Unreachable
+from runtime.model import open_model
+from runtime.outbox import Outbox
+from runtime.settings import EvidenceSettings, InspectionSettings, ViewSettings
+from runtime.source import open_camera
+from runtime.view import listen, require_packages
+
+Check = Callable[[], str]
+"""Says in words what was found; raises PwaeError with the remedy where something is missing."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one check."""
+
+    subject: str
+    text: str
+    exit_code: int = 0
+    """0: nothing is missing."""
+
+
+def examine(settings: InspectionSettings) -> Iterator[Finding]:
+    """Check everything that the inspection needs, one after the other, however many are missing."""
+    for subject, check in _checks(settings):
+        try:
+            yield Finding(subject, check())
+        except PwaeError as error:
+            yield Finding(subject, str(error), error.exit_code)
+
+
+def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
+    return [
+        ("bundle", partial(_bundle, settings)),
+        ("backend", partial(_backend, settings)),
+        ("gpu", _gpu),
+        ("codecs", _codecs),
+        *((f"camera {name}", partial(_camera, name, camera)) for name, camera in settings.cameras.items()),
+        ("broker", partial(_broker, settings)),
+        ("outbox", partial(_outbox, settings)),
+        *([("evidence", partial(_evidence, settings.evidence))] if settings.evidence else []),
+        *([("view", partial(_view, settings.view))] if settings.view else []),
+    ]
+
+
+def _bundle(settings: InspectionSettings) -> str:
+    manifest = load_bundle(settings.bundle).manifest
+    return f"{manifest.name}, {manifest.width} x {manifest.height}, {manifest.precision}, exported {manifest.created}"
+
+
+def _backend(settings: InspectionSettings) -> str:
+    backend = open_model(settings, settings.bundle).backend
+    backend.close()
+    return f"{backend.name} judges a batch of {backend.max_batch}"
+
+
+def _gpu() -> str:
+    """Never a fault by itself: a backend that needs what is missing says so."""
+    found = [f"{package} installed" for package in ("tensorrt", "pycuda") if importlib.util.find_spec(package)]
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver on this machine (libcuda.so.1): parts are judged on the CPU"
+    return ", ".join(["NVIDIA driver found", *found]) + ("" if found else "; no TensorRT: pip install 'p-wae[gpu]'")
+
+
+def _codecs() -> str:
+    import cv2
+
+    if cv2.CAP_FFMPEG not in cv2.videoio_registry.getBackends():
+        raise CameraError(
+            "this OpenCV cannot decode video (no FFMPEG); pip install --force-reinstall opencv-python-headless."
+        )
+    return f"OpenCV {cv2.__version__} with FFMPEG"
+
+
+def _camera(name: str, settings: CameraSettings) -> str:
+    if isinstance(settings, LiveCameraSettings):
+        settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
+    camera = open_camera(name, settings)
+    if camera.status() is None:
+        camera.close()
+        return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
+    first = next(camera.frames(threading.Event()))
+    status = camera.status()
+    camera.close()
+    if first.pixels_bgr_u8 is None:
+        why = status.reason if status else ""
+        raise CameraError(f"camera {name}: no frame ({why}); check its power, cable, address and login.")
+    height, width = first.pixels_bgr_u8.shape[:2]
+    return f"gives frames of {width} x {height} pixels"
+
+
+def _broker(settings: InspectionSettings) -> str:
+    host, port = settings.broker.address
+    if settings.broker.host is None:
+        with EmbeddedBroker(port):
+            return f"none configured: one will be started on {host}:{port}, for a trial"
+    # A client id of its own: the station's would throw a running inspection out.
+    connector = Connector(settings.broker, f"{settings.client_id}-doctor")
+    try:
+        connector.open(f"{settings.prefix}/doctor", b"").close()
+    except Unreachable as error:
+        raise BrokerError(
+            f"{host}:{port} does not answer ({error}); start it, or check broker.host, broker.port and the firewall."
+        ) from error
+    except Refused as error:
+        raise BrokerError(f"{host}:{port} answers and refuses us: {error}.") from error
+    return f"{host}:{port} takes us in"
+
+
+def _outbox(settings: InspectionSettings) -> str:
+    outbox = Outbox(settings.outbox)
+    depth = outbox.depth
+    outbox.close()
+    return f"{settings.outbox.path} can be written, {depth} events wait in it, {_free(settings.outbox.path.parent)}"
+
+
+def _evidence(settings: EvidenceSettings) -> str:
+    probe = settings.folder / ".doctor"
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+    except OSError as error:
+        raise ConfigError(
+            f"{settings.folder} cannot be written ({error.strerror}); mend its permissions or set `evidence.folder`."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    if shutil.disk_usage(settings.folder).free < settings.min_free_bytes:
+        raise ConfigError(
+            f"{settings.folder}: {_free(settings.folder)}, less than evidence.min_free_bytes; free the disk."
+        )
+    return f"{settings.folder} can be written, {_free(settings.folder)}"
+
+
+def _view(settings: ViewSettings) -> str:
+    require_packages()
+    settings.token()
+    listen(settings).close()
+    return f"http://{settings.host}:{settings.port}/ is free"
+
+
+def _free(folder: Path) -> str:
+    return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"

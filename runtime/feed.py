@@ -1,0 +1,99 @@
+"""A feed: the thread that carries one camera's frames into the rows of the next batches."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import DataError
+from core.picture import Roi, fit
+from runtime.batch import Batcher, Part
+from runtime.camera import Camera, CameraState, Frame
+from runtime.camera_settings import CameraSettings, LiveCameraSettings
+from runtime.verdict import Reason, exposure_fault
+
+
+class Feed(threading.Thread):
+    """Runs until the camera ends or the batcher is closed. `fault` holds what killed it, if anything did."""
+
+    def __init__(self, name: str, camera: Camera, settings: CameraSettings, batcher: Batcher) -> None:
+        """Feed `camera`, known as `name`, into `batcher`."""
+        super().__init__(name=f"camera {name}", daemon=True)
+        self.streams = settings.streams(name)
+        """What is judged of the camera: regions by the name that their events carry."""
+        self.fault: BaseException | None = None
+        self._source = camera
+        self._settings = settings
+        self._batcher = batcher
+        self._stopping = threading.Event()
+
+    @property
+    def state(self) -> str:
+        """`ended`, or how it stands with the camera; a file is always `streaming`."""
+        status = self._source.status()
+        if not self.is_alive():
+            return "ended"
+        return CameraState.STREAMING if status is None else status.state
+
+    def run(self) -> None:
+        """See threading.Thread."""
+        try:
+            self._feed()
+        except BaseException as error:  # carried to the thread that asks, which raises it
+            self.fault = error
+        finally:
+            self._source.close()
+            self._batcher.end()
+
+    def stop(self) -> None:
+        """Ask the thread to end; a closed batcher ends its waiting for a row."""
+        self._stopping.set()
+
+    def _feed(self) -> None:
+        interval_s = 1 / self._settings.max_fps if self._settings.max_fps else 0.0
+        next_s = time.monotonic()
+        for frame in self._source.frames(self._stopping):
+            if not self._carry(frame):
+                return
+            next_s = max(next_s + interval_s, time.monotonic())
+            self._stopping.wait(next_s - time.monotonic())
+
+    def _carry(self, frame: Frame) -> bool:
+        """Put what is to be judged of `frame` into rows. False once stopped."""
+        for number, (stream, roi) in enumerate(self.streams.items(), start=1):
+            slot = None if self._stopping.is_set() else self._batcher.claim()
+            if slot is None:
+                return False
+            if number == 1:
+                frame = self._source.newer(frame)
+            part = fill(slot.pixels, frame, stream, self._settings, roi)
+            self._batcher.commit(slot, replace(part, is_last=number == len(self.streams)))
+        return True
+
+
+def fill(row: NDArray[np.uint8], frame: Frame, stream: str, settings: CameraSettings, roi: Roi | None) -> Part:
+    """Crop `frame` to `roi` and resize it into `row` (H, W, 3), and say what is known of it."""
+    pixels = frame.pixels_bgr_u8
+    faults = [] if frame.fault is None else [frame.fault]
+    if pixels is not None:
+        try:
+            fit(pixels, row, roi)
+            exposure = exposure_fault(row, settings.exposure)
+            faults += [] if exposure is None else [exposure]
+        except DataError:
+            faults.append(Reason.ROI_OUTSIDE)
+    stale_s = None
+    if isinstance(settings, LiveCameraSettings) and frame.trigger is None:
+        stale_s = frame.captured_s + settings.stale_after_s
+    return Part(
+        camera=stream,
+        captured_at_s=frame.captured_at_s,
+        captured_s=frame.captured_s,
+        size=None if pixels is None else (pixels.shape[1], pixels.shape[0]),
+        source=frame.source,
+        faults=tuple(faults),
+        trigger=frame.trigger,
+        stale_s=stale_s,
+    )

@@ -1,0 +1,264 @@
+"""An inspection: the conductor. Cameras fill batches, the backend judges them, the outbox holds what the MES is told.
+
+The calling thread owns the backend from first to last. A part counts as judged when its event is on disk.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from core.errors import BrokerError
+from runtime.backend import Backend, Pending
+from runtime.batch import Batch, Batcher
+from runtime.bundle import Bundle
+from runtime.camera import Camera
+from runtime.connection import Outgoing
+from runtime.display import Display
+from runtime.event import Origin, Timing, build, rfc3339, stamp
+from runtime.evidence import Evidence
+from runtime.feed import Feed
+from runtime.model import open_model, thresholds_in_force
+from runtime.outbox import Letter, Outbox
+from runtime.publisher import LinkState, Publisher
+from runtime.pulse import Pulse
+from runtime.remote import Remote
+from runtime.roster import Roster
+from runtime.settings import InspectionSettings
+from runtime.tally import Summary, Tally
+from runtime.topic import Topics
+from runtime.verdict import Reason, Verdict, judge
+from runtime.witness import Witness
+
+TURN_S = 0.1
+"""How often a waiting conductor looks up: a stop is heeded within this time and one batch."""
+GRACE_S = 0.8
+"""How long a stopped inspection goes on sending; what is left waits in the outbox."""
+EVIDENCE_GRACE_S = 0.3
+"""How long a stopped inspection goes on writing the evidence that waits."""
+EVIDENCE_FINISH_S = 10.0
+"""The same, where it came to its end."""
+
+
+class Stop:
+    """Asks an inspection to end. A plain flag, so that a signal handler may set it at any moment."""
+
+    reason: str | None = None
+
+
+@dataclass
+class Inspection:
+    """Everything opened and ready; `run` once."""
+
+    settings: InspectionSettings
+    cameras: Mapping[str, Camera]
+    backend: Backend
+    outbox: Outbox
+    publisher: Publisher
+    topics: Topics
+    origin: Origin
+    bundle: Bundle | None = None
+    """None in a simulation."""
+    evidence: Evidence | None = None
+    display: Display | None = None
+    on_progress: Callable[[int], None] = lambda _parts: None
+    """Told how many parts each batch had."""
+
+    def __post_init__(self) -> None:
+        """Derive what the run needs."""
+        self._thresholds = thresholds_in_force(self.settings, self.origin.manifest, self.bundle)
+        self._remote = Remote(
+            self.settings.commands,
+            self.topics,
+            self.publisher,
+            cameras=self._thresholds,
+            model=self.bundle,
+            open_model=lambda path: open_model(self.settings, path),
+        )
+        self._witness = Witness(self.origin, self._thresholds, self.evidence, self.display)
+        self._pulse = Pulse(self.settings.streams, self.settings.metrics_every_s)
+        self._roster = Roster(self.cameras, self.settings.cameras, self.publisher, self.topics)
+        self._since = rfc3339(time.time())
+        self.tallies = {name: Tally(self._since) for name in self.settings.streams}
+        self.feeds: list[Feed] = []
+        self.turned_s = time.monotonic()
+        """When the judging thread last went round; it hangs where this stands still."""
+        self._seq: Counter[str] = Counter()
+
+    @property
+    def frames_total(self) -> int | None:
+        """How many parts there will be; None where a camera never ends."""
+        return self._roster.frames_total
+
+    def run(self, stop: Stop) -> Summary:
+        """Judge until every camera has ended and all is acknowledged, or until `stop` has a reason.
+
+        Raises BrokerError where all cameras are finite and the broker is not to be had, OutboxError where the disk
+        takes no more events; what was judged is in the outbox then.
+        """
+        waiting_before = self.outbox.depth
+        buffers = [self.backend.new_batch() for _ in range(self.backend.depth + 1)]
+        batcher = Batcher(buffers, self.settings.batching.max_wait_ms / 1000, len(self.cameras))
+        self.feeds = feeds = [
+            Feed(name, camera, self.settings.cameras[name], batcher) for name, camera in self.cameras.items()
+        ]
+        self.publisher.retain(self.topics.model, self.origin.card())
+        self._roster.listen()
+        self.publisher.start()
+        grace_s = 0.0
+        started_s = time.monotonic()
+        try:
+            if self.evidence is not None:
+                self.evidence.start()
+            for feed in feeds:
+                feed.start()
+            self._conduct(batcher, feeds, stop)
+            judging_s = time.monotonic() - started_s
+            self._deliver(stop)
+            grace_s = GRACE_S
+        finally:
+            batcher.close()
+            for feed in feeds:
+                feed.stop()
+            self._roster.leave(feeds)
+            self._remote.end()
+            if self.evidence is not None:
+                self.evidence.stop(EVIDENCE_GRACE_S if stop.reason else EVIDENCE_FINISH_S)
+            self.publisher.stop(stop.reason or "finished", grace_s)
+        return self._summary(judging_s, waiting_before, stop)
+
+    def _conduct(self, batcher: Batcher, feeds: Sequence[Feed], stop: Stop) -> None:
+        under_way: deque[tuple[Batch, Pending, float]] = deque()
+        while under_way or not (stop.reason or batcher.is_finished):
+            self._obey(is_between_batches=not under_way)
+            is_held = self._remote.paused or self._remote.has_model
+            if is_held and not under_way and not stop.reason:
+                time.sleep(TURN_S)
+            batch = None if stop.reason or is_held else batcher.take(0.0 if under_way else TURN_S)
+            if batch is not None:
+                submitted_s = time.monotonic()
+                under_way.append((batch, self.backend.submit(batch.frames_bgr_u8), submitted_s))
+            if under_way and (batch is None or len(under_way) == self.backend.depth):
+                batch, pending, submitted_s = under_way.popleft()
+                self._judge(batch, pending, submitted_s, batcher.release)
+            self._check_threads(feeds)
+            self._check_broker(at_start=True)
+            self._roster.tell()
+            if self._pulse.is_due:
+                self._beat(batcher.waiting)
+
+    def _judge(self, batch: Batch, pending: Pending, submitted_s: float, release: Callable[[Batch], None]) -> None:
+        errors = pending.errors()
+        inferred_s = time.monotonic()
+        parts = batch.written
+        judgements = [
+            judge(row, self._thresholds[part.camera], part.faults_at(submitted_s))
+            for part, row in zip(parts, errors, strict=True)
+        ]
+        seqs = [self._next_seq(part.camera) for part in parts]
+        evidence = self._witness.see(batch, pending, judgements, seqs)
+        self._remote.watch(batch, errors)
+        release(batch)
+        letters, unreadable = [], Counter[str]()
+        for part, judgement, seq, ref in zip(parts, judgements, seqs, evidence, strict=True):
+            timing = Timing(
+                capture_to_infer=(submitted_s - part.captured_s) * 1000,
+                infer=(inferred_s - submitted_s) * 1000,
+                total=(time.monotonic() - part.captured_s) * 1000,
+            )
+            thresholds = self._thresholds[part.camera]
+            body = build(
+                self.origin, part, seq, judgement=judgement, thresholds=thresholds, timing=timing, evidence=ref
+            )
+            letters.append(Letter(self.topics.result(part.camera), part.camera, judgement.verdict, body))
+            unreadable[part.camera] += Reason.UNREADABLE in part.faults
+        for camera, _verdict in self.outbox.add(letters):
+            self._tally(camera).discarded += 1
+        for letter in letters:
+            self._tally(letter.camera).verdicts[letter.verdict] += 1
+        for camera, count in unreadable.items():
+            self._tally(camera).unreadable += count
+        self._roster.judged(parts)
+        if self.display is not None:
+            self.display.note_batch(parts, inferred_s - submitted_s)
+        self._tell({letter.camera: letter.body for letter in letters})
+        stored_s = time.monotonic()
+        for part in parts:
+            self._pulse.judged(part.camera, (stored_s - part.captured_s) * 1000)
+        self.on_progress(len(letters))
+
+    def _next_seq(self, camera: str) -> int:
+        self._seq[camera] += 1
+        return self._seq[camera]
+
+    def _tell(self, newest: Mapping[str, bytes]) -> None:
+        self.publisher.notify()
+        for camera, body in newest.items():
+            self.publisher.retain(self.topics.last(camera), stamp(body, time.time(), replayed=False))
+            self.publisher.retain(self.topics.counters(camera), self._tally(camera).payload())
+
+    def _obey(self, is_between_batches: bool) -> None:
+        """Do what was asked over MQTT; a new model takes over between two batches, and no frame is lost."""
+        self._remote.serve()
+        if self._remote.new_thresholds:
+            self._remote.new_thresholds = False
+            self._thresholds.update(thresholds_in_force(self.settings, self.origin.manifest, self.bundle))
+        if self._remote.has_model and is_between_batches:
+            model = self._remote.take_model()
+            self.backend.close()
+            self.bundle, self.backend = model.bundle, model.backend
+            self.origin = replace(self.origin, manifest=model.bundle.manifest, backend=model.backend.name)
+            self._thresholds.update(thresholds_in_force(self.settings, self.origin.manifest, self.bundle))
+            self._witness = Witness(self.origin, self._thresholds, self.evidence, self.display)
+            self.publisher.retain(self.topics.model, self.origin.card())
+
+    def _beat(self, frames_waiting: int) -> None:
+        discarded = sum(tally.discarded for tally in self.tallies.values())
+        body = self._pulse.beat(frames_waiting, self.outbox, discarded, self.publisher.delivered_ms)
+        expiry_s = 2 * self.settings.metrics_every_s
+        self.publisher.send(Outgoing(self.topics.metrics, body, qos=0, expiry_s=expiry_s))
+
+    def _tally(self, camera: str) -> Tally:
+        """Of a camera, which may be one of an earlier run whose events are in the outbox."""
+        return self.tallies.setdefault(camera, Tally(self._since))
+
+    def _deliver(self, stop: Stop) -> None:
+        """Wait for the acknowledgement of all that was judged."""
+        while not stop.reason and not self.publisher.wait_idle(TURN_S):
+            self._check_threads([])
+            self._check_broker(at_start=False)
+
+    def _check_threads(self, feeds: Sequence[Feed]) -> None:
+        self.turned_s = time.monotonic()
+        evidence_fault = self.evidence.fault if self.evidence else None
+        for fault in (*(feed.fault for feed in feeds), self.publisher.fault, evidence_fault):
+            if fault is not None:
+                raise fault
+
+    def _check_broker(self, at_start: bool) -> None:
+        """A run that will end by itself must not wait for ever; one on live cameras must never give up."""
+        link = self.publisher.link
+        if self.frames_total is None or link.state == LinkState.CONNECTED or (at_start and link.was_connected):
+            return
+        waited_s = time.monotonic() - link.since_s
+        if link.state == LinkState.REFUSED or waited_s > self.settings.broker.connect_timeout_s:
+            host, port = self.settings.broker.address
+            raise BrokerError(
+                f"broker {host}:{port} {link.state}: {link.reason or 'no answer'}. "
+                f"{self.outbox.depth} events wait in {self.outbox.path} and go out with the next run."
+            )
+
+    def _summary(self, judging_s: float, waiting_before: int, stop: Stop) -> Summary:
+        verdicts = sum((tally.verdicts for tally in self.tallies.values()), Counter[Verdict]())
+        judged = verdicts.total()
+        return Summary(
+            verdicts={verdict.word: verdicts[verdict] for verdict in Verdict if verdict != Verdict.UNDEFINED},
+            judged=judged,
+            unreadable=sum(tally.unreadable for tally in self.tallies.values()),
+            images_per_s=judged / judging_s,
+            waiting_before=waiting_before,
+            acknowledged=self.publisher.acknowledged,
+            discarded=sum(tally.discarded for tally in self.tallies.values()),
+            waiting=self.outbox.depth,
+            stopped=stop.reason,
+        )

@@ -1,0 +1,44 @@
+"""A model in use: a bundle, the backend that runs it, and the thresholds in force for each camera."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.thresholds import Thresholds
+from runtime.backend import Backend, OnnxBackend
+from runtime.bundle import Bundle, Manifest, load_bundle
+from runtime.settings import InspectionSettings
+from runtime.site import load_site
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle with its backend, opened and warm."""
+
+    bundle: Bundle
+    backend: Backend
+
+
+def open_model(settings: InspectionSettings, path: Path) -> Model:
+    """Open the bundle at `path` with the backend that `settings` ask for, and let it judge once.
+
+    Raises ArtifactError or BackendError.
+    """
+    bundle = load_bundle(path)
+    load_site(path, bundle.manifest.model_sha256)
+    backend = OnnxBackend(bundle, settings.batching.max_batch, settings.backend.threads)
+    backend.submit(backend.new_batch()).errors()
+    return Model(bundle, backend)
+
+
+def thresholds_in_force(
+    settings: InspectionSettings, manifest: Manifest, bundle: Bundle | None
+) -> dict[str, Thresholds]:
+    """By camera: those that were set on site, else the bundle's, times the camera's factor.
+
+    Raises ArtifactError where those set on site cannot be read.
+    """
+    site = load_site(bundle.path, manifest.model_sha256) if bundle else {}
+    return {
+        name: site.get(name, manifest.thresholds).scaled(camera.threshold_factor)
+        for name, camera in settings.streams.items()
+    }

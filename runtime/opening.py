@@ -1,0 +1,62 @@
+"""The opening: everything an inspection stands on, opened whole or not at all, and closed in order."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+
+from runtime.backend import Backend
+from runtime.broker import EmbeddedBroker
+from runtime.bundle import Bundle
+from runtime.camera import Camera
+from runtime.connection import Connector
+from runtime.display import Display
+from runtime.event import Origin
+from runtime.evidence import Evidence
+from runtime.inspection import Inspection
+from runtime.model import open_model
+from runtime.outbox import Outbox
+from runtime.publisher import Publisher
+from runtime.settings import InspectionSettings
+from runtime.source import open_camera
+from runtime.topic import Topics
+
+
+@contextmanager
+def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
+    """Open the inspection that `settings` describe.
+
+    Raises PwaeError where the bundle, a camera, the backend, the outbox, or the broker's settings are at fault.
+    """
+    with ExitStack() as stack:
+        cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
+        model = open_model(settings, settings.bundle)
+        origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
+        inspection = stack.enter_context(connect(settings, cameras, model.backend, origin, model.bundle))
+        try:
+            yield inspection
+        finally:
+            inspection.backend.close()
+
+
+@contextmanager
+def connect(
+    settings: InspectionSettings,
+    cameras: Mapping[str, Camera],
+    backend: Backend,
+    origin: Origin,
+    bundle: Bundle | None = None,
+) -> Iterator[Inspection]:
+    """Join `cameras` and `backend` to the outbox and the broker, and part with them in order."""
+    with ExitStack() as stack:
+        outbox = Outbox(settings.outbox)
+        stack.callback(outbox.close)
+        if settings.broker.host is None:
+            stack.enter_context(EmbeddedBroker(settings.broker.address[1]))
+        topics = Topics(settings.prefix)
+        connector = Connector(settings.broker, settings.client_id)
+        status = {"version": version("p-wae"), "boot_id": origin.boot_id, "simulated": origin.simulated}
+        publisher = Publisher(connector, outbox, topics.status, status)
+        evidence = Evidence(settings.evidence) if settings.evidence else None
+        display = Display() if settings.view else None
+        yield Inspection(settings, cameras, backend, outbox, publisher, topics, origin, bundle, evidence, display)

@@ -1,0 +1,90 @@
+"""A survey: how it stands with every piece of a running inspection at one moment, and what follows for its health."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime.inspection import Inspection
+from runtime.publisher import LinkState
+from runtime.verdict import Verdict
+
+HANGS_AFTER_S = 30.0
+"""The judging thread goes round many times a second; standing still this long it hangs."""
+FULL_SHARE = 0.9
+"""An outbox filled beyond this share of its bound is about to discard events."""
+AT_WORK = ("streaming", "ended")
+"""States of a camera whose parts are judged, or which has none left."""
+
+
+@dataclass(frozen=True)
+class CameraSurvey:
+    """One camera."""
+
+    state: str
+    """A live camera's own (see CameraState), `ended` (a file or folder that came to its end) or `starting`."""
+    verdicts: Mapping[Verdict, int]
+    discarded: int
+    drifts: bool
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The whole station."""
+
+    cameras: Mapping[str, CameraSurvey]
+    broker: LinkState
+    broker_reason: str
+    outbox_depth: int
+    outbox_limit: int
+    evidence_written: int
+    evidence_dropped: int
+    evidence_problem: str | None
+    dead: tuple[str, ...]
+    """Threads that ended by a fault."""
+    silent_s: float
+    """For how long the judging thread has not gone round."""
+
+
+def survey(inspection: Inspection) -> Survey:
+    """Look at every piece; never waits for one."""
+    feeds = {stream: feed for feed in inspection.feeds for stream in feed.streams}
+    evidence, display, link = inspection.evidence, inspection.display, inspection.publisher.link
+    cameras = {}
+    for name, tally in dict(inspection.tallies).items():
+        feed = feeds.get(name)
+        state = "starting" if feed is None else feed.state
+        drifts = display is not None and display.drifts(name)
+        cameras[name] = CameraSurvey(state, dict(tally.verdicts), tally.discarded, drifts)
+    faults = {feed.name: feed.fault for feed in inspection.feeds}
+    faults |= {"publisher": inspection.publisher.fault, "evidence": evidence.fault if evidence else None}
+    return Survey(
+        cameras=cameras,
+        broker=link.state,
+        broker_reason=link.reason,
+        outbox_depth=inspection.outbox.depth,
+        outbox_limit=inspection.settings.outbox.max_events,
+        evidence_written=evidence.written if evidence else 0,
+        evidence_dropped=evidence.dropped if evidence else 0,
+        evidence_problem=evidence.problem if evidence else None,
+        dead=tuple(name for name, fault in faults.items() if fault is not None),
+        silent_s=time.monotonic() - inspection.turned_s,
+    )
+
+
+def why_unhealthy(found: Survey) -> list[str]:
+    """Say what only a restart mends: nothing, where the process does its work."""
+    problems = [f"thread {name} died" for name in found.dead]
+    if found.silent_s > HANGS_AFTER_S:
+        problems.append(f"judging has stood still for {found.silent_s:.0f} s")
+    return problems
+
+
+def why_not_ready(found: Survey) -> list[str]:
+    """Say what keeps parts from being judged and told: nothing, where all is well."""
+    problems = why_unhealthy(found)
+    problems += [
+        f"camera {name} is {camera.state}" for name, camera in found.cameras.items() if camera.state not in AT_WORK
+    ]
+    if found.broker != LinkState.CONNECTED and found.outbox_depth > FULL_SHARE * found.outbox_limit:
+        problems.append(f"broker {found.broker} and outbox nearly full ({found.outbox_depth} events)")
+    return problems

@@ -1,0 +1,57 @@
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Tests are small: one thread each is faster than two that wait for one another.
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set in MVTec layout."""
+    from pictures import write_parts
+
+    return write_parts(tmp_path_factory.mktemp("parts"))
+
+
+def training_config(parts: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    """A configuration that trains in seconds."""
+    config: dict[str, Any] = {
+        "name": "disc",
+        "data": str(parts),
+        "output": str(output),
+        "network": {
+            "height": 48,
+            "width": 48,
+            "encoder": {"name": "tiny", "stages": [2], "stride": 8},
+            "latent_channels": 8,
+            "decoder_channels": 16,
+            "permutations": 20,
+        },
+        "epochs": 3,
+        "batch_size": 8,
+        "calibration_share": 0.5,
+        "false_reject_rate": 0.1,
+    }
+    return config | changes
+
+
+@pytest.fixture(scope="session")
+def make_training_config() -> Callable[..., dict[str, Any]]:
+    return training_config
+
+
+@pytest.fixture(scope="session")
+def checkpoint(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint trained on `parts` just long enough to see scratches."""
+    from training.session import train
+    from training.settings import TrainingSettings
+
+    output = tmp_path_factory.mktemp("run")
+    config = training_config(parts, output, epochs=12, optimiser={"name": "adamw", "learning_rate": 0.005})
+    return train(TrainingSettings.model_validate(config))

@@ -1,0 +1,58 @@
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from core.config import Settings, load_settings, parse_settings
+from core.errors import ConfigError
+
+
+class Folder(Settings):
+    kind: Literal["folder"]
+    path: str
+
+
+class Rtsp(Settings):
+    kind: Literal["rtsp"]
+    url: str
+    timeout_s: float = 5.0
+
+
+class Station(Settings):
+    name: str
+    batch: Annotated[int, Field(ge=1)] = 8
+    camera: Rtsp | None = None
+    cameras: dict[str, Annotated[Folder | Rtsp, Field(discriminator="kind")]] = {}
+
+
+def test_a_file_becomes_settings(tmp_path: Path) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text("name: a\ncameras:\n  top: {kind: folder, path: /x}\n")
+    assert load_settings(path, Station).cameras["top"] == Folder(kind="folder", path="/x")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"name": "a", "bacth": 3}, r"unknown key `bacth`: did you mean `batch`\?"),
+        ({"name": "a", "camera": {"kind": "rtsp", "url": "x", "timeout": 1}}, r"did you mean `timeout_s`\?"),
+        ({"name": "a", "cameras": {"top": {"kind": "rtsp", "uri": "x"}}}, r"did you mean `url`\?"),
+        ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, name"),
+        ({"batch": 3}, "`name` is missing"),
+        ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
+        (["a"], "expected `key: value` lines"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_key(content: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_settings(content, Station, "station.yaml")
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(tmp_path / "absent.yaml", Station)
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_settings(broken, Station)

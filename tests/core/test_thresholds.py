@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import DataError
+from core.thresholds import calibrate, ratios, scores
+
+
+def errors_of_good_parts(parts: int, seed: int) -> np.ndarray:
+    """Correlated, skewed errors of unlike scales, as tiles of a picture have them."""
+    rng = np.random.default_rng(seed)
+    common = rng.gamma(4, 0.25, (parts, 1))
+    return common * rng.gamma(8, 1 / 8, (parts, 10)) * np.geomspace(1e-4, 10, 10)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.2])
+def test_the_promised_false_reject_rate_is_kept_for_fresh_good_parts(rate: float) -> None:
+    fresh = errors_of_good_parts(20_000, seed=999)
+    rates = [(scores(fresh, calibrate(errors_of_good_parts(100, seed), rate)) > 1).mean() for seed in range(40)]
+    assert np.mean(rates) == pytest.approx(rate, rel=0.35)
+    assert np.mean(rates) <= rate * 1.2
+
+
+def test_the_upper_bound_holds_in_about_95_of_100_calibrations() -> None:
+    fresh = errors_of_good_parts(20_000, seed=999)
+    covered = []
+    for seed in range(200):
+        thresholds = calibrate(errors_of_good_parts(60, seed), 0.1)
+        covered.append((scores(fresh, thresholds) > 1).mean() <= thresholds.false_reject_upper)
+    assert 0.88 <= np.mean(covered) <= 1
+
+
+@given(st.integers(19, 200))
+@settings(max_examples=20, deadline=None)
+def test_the_expected_rate_never_exceeds_the_asked_one(parts: int) -> None:
+    thresholds = calibrate(errors_of_good_parts(parts, parts), 0.05)
+    assert thresholds.false_reject_expected <= 0.05 + 1e-9
+    assert thresholds.false_reject_expected < thresholds.false_reject_upper < 1
+
+
+def test_too_few_parts_are_refused_with_the_number_needed() -> None:
+    with pytest.raises(DataError, match="give at least 19"):
+        calibrate(errors_of_good_parts(18, 0), 0.05)
+    calibrate(errors_of_good_parts(19, 0), 0.05)
+
+
+def test_errors_that_are_no_numbers_are_refused() -> None:
+    errors = errors_of_good_parts(50, 0)
+    errors[3, 3] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        calibrate(errors, 0.05)
+
+
+def test_any_tile_above_its_threshold_rejects_and_the_score_says_by_how_much() -> None:
+    thresholds = calibrate(errors_of_good_parts(50, 0), 0.1)
+    part = np.asarray(thresholds.values)[None] * 0.5
+    assert scores(part, thresholds) == pytest.approx([0.5])
+    part[0, 7] *= 6
+    assert scores(part, thresholds) == pytest.approx([3.0])
+    assert (ratios(part, thresholds) > 1).sum() == 1
+
+
+def test_scores_are_never_clamped() -> None:
+    thresholds = calibrate(errors_of_good_parts(50, 0), 0.1)
+    assert scores(np.asarray(thresholds.values)[None] * 1e6, thresholds) == pytest.approx([1e6])
+
+
+def test_the_id_follows_the_values() -> None:
+    one, same = calibrate(errors_of_good_parts(50, 0), 0.1), calibrate(errors_of_good_parts(50, 0), 0.1)
+    other = calibrate(errors_of_good_parts(50, 1), 0.1)
+    assert one.id == same.id != other.id

@@ -1,0 +1,125 @@
+"""Cameras for the tests: a real RTSP server and a motion JPEG server, to be killed, stalled and restarted."""
+
+import itertools
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.runtime.parts import WAIT_S, free_port, good_picture
+
+FRAME = (96, 96)
+
+
+def write_h264(path: Path, seconds: int) -> None:
+    """Write good parts as an H.264 film of 25 frames a second."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = FRAME
+        stream.pix_fmt = "yuv420p"
+        stream.gop_size = 5
+        stream.codec_context.max_b_frames = 0
+        for number in range(25 * seconds):
+            picture = av.VideoFrame.from_ndarray(good_picture(number, FRAME), format="bgr24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+@dataclass
+class RtspServer:
+    """Plays a film over and over again, on a port that stays the same."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"rtsp://127.0.0.1:{self.port}/film.mp4?play_count=1000"
+
+    def start(self) -> None:
+        program = Path(sys.executable).with_name("rtsp-server")
+        command = [program, "-d", self.folder, "-H", "127.0.0.1", "-p", self.port, "-cp", free_port()]
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder
+        )
+        until_s = time.monotonic() + WAIT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert time.monotonic() < until_s, "the RTSP server does not start"
+                time.sleep(0.02)
+
+    def send(self, what: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(what)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.send(signal.SIGKILL)
+            self.send(signal.SIGCONT)
+            self.process.wait(WAIT_S)
+            self.process = None
+
+
+class MjpegServer:
+    """Motion JPEG over HTTP. What it shows, and whether it goes on, can be changed while it runs."""
+
+    def __init__(self, fps: float = 25.0) -> None:
+        self.picture: NDArray[np.uint8] | None = None
+        """Shown again and again; None: another good part in each frame."""
+        self.going = threading.Event()
+        self.going.set()
+        self.hang_up = threading.Event()
+        self._numbers = itertools.count()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                while not server.hang_up.is_set():
+                    server.going.wait()
+                    picture = server.picture
+                    shown = good_picture(next(server._numbers), FRAME) if picture is None else picture
+                    jpeg = cv2.imencode(".jpg", shown)[1].tobytes()
+                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                    try:
+                        self.wfile.write(head.encode() + jpeg + b"\r\n")
+                    except OSError:
+                        return
+                    time.sleep(1 / fps)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+
+            def handle_error(self, *_: object) -> None:
+                pass
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/video.mjpg"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self) -> None:
+        self.hang_up.set()
+        self.going.set()
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,146 @@
+"""The doctor: says what is missing, all of it, each with its remedy."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import ArtifactError, BrokerError, CameraError, ConfigError, OutboxError
+from runtime.outbox import Outbox
+from runtime.settings import OutboxSettings
+from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, free_port, run_command, write_config, write_pictures
+from tests.runtime.servers import MjpegServer
+
+
+def ask_doctor(tmp_path: Path, bundle: Path, broker: dict[str, Any], **changes: Any) -> tuple[int, dict[str, str]]:
+    """Exit code, and by subject the line about it."""
+    pictures = tmp_path / "pictures"
+    if not pictures.exists():
+        write_pictures(pictures, 2)
+    sections: dict[str, Any] = {
+        "cameras": {"top": {"kind": "folder", "path": str(pictures)}},
+        "broker": broker,
+        "evidence": {"folder": str(tmp_path / "evidence"), "min_free_bytes": 0},
+        "view": {"port": free_port()},
+        **changes,
+    }
+    config = write_config(tmp_path, bundle, sections.pop("cameras"), **sections)
+    process = run_command("doctor", config, folder=tmp_path)
+    out, err = process.communicate(timeout=WAIT_S)
+    assert "Traceback" not in err
+    lines = out.splitlines()
+    found = {line[8:].split(":")[0]: line for line in lines[:-1]}
+    found["verdict"] = lines[-1] if lines else err
+    return process.returncode, found
+
+
+def at(port: int, **settings: Any) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": port, "connect_timeout_s": 1, **settings}
+
+
+def test_a_station_that_is_whole_is_ready_and_nothing_is_published(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port))
+    assert code == 0, found
+    assert found["verdict"] == "ready"
+    assert all(line.startswith("ok ") for subject, line in found.items() if subject != "verdict")
+    assert list(found) == [
+        *("bundle", "backend", "gpu", "codecs", "camera top", "broker", "outbox", "evidence", "view", "verdict")
+    ]
+    assert mes.messages == []
+    assert not list((tmp_path / "evidence").iterdir())
+
+
+def test_everything_missing_is_told_at_once_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, found = ask_doctor(
+            tmp_path,
+            tmp_path / "no.bundle",
+            at(free_port()),
+            cameras={"top": {"kind": "folder", "path": str(tmp_path / "none")}},
+            outbox={"path": str(tmp_path / "file" / "box.sqlite")},
+            evidence={"folder": str(tmp_path / "file" / "evidence")},
+            view={"port": taken.getsockname()[1]},
+        )
+    assert code == ArtifactError.exit_code
+    missing = {subject: line for subject, line in found.items() if line.startswith("MISSING")}
+    words = {
+        "bundle": "give a folder that `export-engine` wrote",
+        "backend": "no readable",
+        "camera top": "no such folder",
+        "broker": "start it, or check broker.host",
+        "outbox": "check `outbox.path`",
+        "evidence": "mend its permissions",
+        "view": "set another `view.port`",
+    }
+    assert set(missing) == set(words)
+    for subject, part in words.items():
+        assert part in missing[subject]
+    assert found["verdict"] == "not ready: 7 to mend"
+
+
+def test_a_refused_login_is_told_apart_from_a_broker_that_is_away(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    mosquitto.stop()
+    mosquitto.extra = mosquitto.password_file("station", "right")
+    mosquitto.start()
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port))
+    assert code == BrokerError.exit_code
+    assert "answers and refuses us" in found["broker"]
+    assert "check broker.username" in found["broker"]
+
+
+def test_a_running_inspection_that_holds_the_outbox_is_named(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    box = Outbox(OutboxSettings(path=tmp_path / "outbox.sqlite"))
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port))
+    box.close()
+    assert code == OutboxError.exit_code
+    assert "another run-inspection uses it" in found["outbox"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "bundle.json"])
+def test_a_damaged_bundle_is_named(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, name: str) -> None:
+    copy = shutil.copytree(bundle_path, tmp_path / "copy")
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[:-20])
+    code, found = ask_doctor(tmp_path, copy, at(mosquitto.port))
+    assert code == ArtifactError.exit_code
+    assert "damaged" in found["bundle"]
+
+
+def test_a_video_without_pictures_is_named(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto) -> None:
+    (tmp_path / "v.mp4").write_text(json.dumps({"no": "video"}))
+    cameras = {"top": {"kind": "video", "path": str(tmp_path / "v.mp4")}}
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port), cameras=cameras)
+    assert code == CameraError.exit_code
+    assert "FFMPEG finds no video" in found["camera top"]
+
+
+def test_a_view_whose_token_is_not_there_is_named(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto) -> None:
+    view = {"port": free_port(), "host": "0.0.0.0", "token_env": "PWAE_NO_SUCH"}  # noqa: S104
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port), view=view)
+    assert code == ConfigError.exit_code
+    assert "PWAE_NO_SUCH is not set" in found["view"]
+
+
+def test_a_live_camera_that_gives_frames_is_told_from_one_that_does_not(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mjpeg: MjpegServer
+) -> None:
+    cameras = {
+        "live": {"kind": "http", "url": mjpeg.url, "trigger": {}},
+        "dead": {"kind": "rtsp", "url": "rtsp://127.0.0.1:9/none", "timeout_s": 1},
+    }
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port), cameras=cameras)
+    assert code == CameraError.exit_code
+    assert "gives frames of 96 x 96" in found["camera live"]
+    assert "no frame (cannot be opened)" in found["camera dead"]

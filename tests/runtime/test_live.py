@@ -1,0 +1,272 @@
+"""Live cameras against real servers: whatever happens to them, nothing old, frozen or missing is taken for new."""
+
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.camera import CameraState, Frame
+from runtime.camera_settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
+from runtime.live import Backlog, LiveCamera
+from runtime.source import open_camera
+from runtime.verdict import Reason
+from tests.runtime.parts import WAIT_S, good_picture, wait_until
+from tests.runtime.servers import FRAME, MjpegServer, RtspServer
+
+
+class Watcher:
+    """Takes a camera's frames in a thread, as a feed does."""
+
+    def __init__(self, settings: Any) -> None:
+        camera = open_camera("top", settings)
+        assert isinstance(camera, LiveCamera)
+        self.camera = camera
+        self.frames: list[Frame] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for frame in self.camera.frames(self._stopping):
+            self.frames.append(frame)
+        self.camera.close()
+
+    @property
+    def state(self) -> CameraState:
+        return self.camera.status().state
+
+    def faults(self) -> list[Reason]:
+        """Since it first gave a picture: opening takes its time."""
+        since = itertools.dropwhile(lambda frame: frame.pixels_bgr_u8 is None, list(self.frames))
+        return [frame.fault for frame in since if frame.fault is not None]
+
+    def stop(self) -> float:
+        """Returns how long it took, in s."""
+        started_s = time.monotonic()
+        self._stopping.set()
+        self._thread.join(WAIT_S)
+        return time.monotonic() - started_s
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watcher]]:
+    watchers: list[Watcher] = []
+
+    def start(settings: Any) -> Watcher:
+        watchers.append(Watcher(settings))
+        return watchers[-1]
+
+    yield start
+    for watcher in watchers:
+        watcher.stop()
+
+
+def of_rtsp(server: RtspServer, **changed: Any) -> RtspSettings:
+    return RtspSettings.model_validate({"kind": "rtsp", "url": server.url, "timeout_s": 2, **changed})
+
+
+def of_http(server: MjpegServer, **changed: Any) -> HttpSettings:
+    return HttpSettings.model_validate({"kind": "http", "url": server.url, "timeout_s": 2, **changed})
+
+
+def test_an_rtsp_server_that_is_killed_and_restarted_is_found_again(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    assert watcher.state == CameraState.STREAMING
+    pixels = watcher.frames[-1].pixels_bgr_u8
+    assert pixels is not None
+    assert pixels.shape == (*FRAME, 3)
+    rtsp.stop()
+    wait_until(lambda: watcher.state == CameraState.RECONNECTING and Reason.NO_FRAME in watcher.faults())
+    rtsp.start()
+    seen = len(watcher.frames)
+    wait_until(lambda: watcher.state == CameraState.STREAMING and len(watcher.frames) > seen + 10)
+    assert watcher.faults() == [Reason.NO_FRAME]
+    assert watcher.camera.status().reconnects >= 1
+
+
+def test_an_rtsp_server_that_stalls_is_told_of_once_and_stops_nobody(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=60))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    wait_until(lambda: watcher.state == CameraState.STALLED and Reason.NO_FRAME in watcher.faults())
+    time.sleep(1.0)
+    assert watcher.faults() == [Reason.NO_FRAME]
+    assert watcher.stop() < 2
+    assert watcher.state == CameraState.STOPPED
+
+
+def test_what_a_stalled_server_sends_when_it_goes_on_is_not_judged_as_new(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=60))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    wait_until(lambda: watcher.state == CameraState.STALLED)
+    rtsp.send(signal.SIGCONT)
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+    assert watcher.faults() == [Reason.NO_FRAME]
+
+
+def test_motion_jpeg_is_read_and_found_again(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:
+    watcher = watch(of_http(mjpeg, stale_after_s=0.5))
+    wait_until(lambda: len(watcher.frames) > 5)
+    mjpeg.hang_up.set()
+    wait_until(lambda: watcher.state == CameraState.RECONNECTING)
+    mjpeg.hang_up.clear()
+    seen = len(watcher.frames)
+    wait_until(lambda: watcher.state == CameraState.STREAMING and len(watcher.frames) > seen + 5)
+
+
+def test_a_frozen_camera_is_told_of_once_until_it_moves_again(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_http(mjpeg, frozen_after=5))
+    wait_until(lambda: len(watcher.frames) > 3)
+    mjpeg.picture = good_picture(1, FRAME)
+    wait_until(lambda: watcher.state == CameraState.STALLED)
+    seen = len(watcher.frames)
+    time.sleep(0.5)
+    assert len(watcher.frames) <= seen + 1
+    assert watcher.faults() == [Reason.FROZEN]
+    assert "frozen" in watcher.camera.status().reason
+    mjpeg.picture = None
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+
+
+def test_every_nth_frame_and_no_more_than_the_rate_limit_are_judged(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    limited = watch(of_http(mjpeg, max_fps=4))
+    thinned = watch(of_http(mjpeg, judge_every=5))
+    free = watch(of_http(mjpeg))
+    wait_until(lambda: len(limited.frames) >= 6 and len(free.frames) >= 40)
+    moments = [frame.captured_s for frame in limited.frames]
+    assert min(later - earlier for earlier, later in itertools.pairwise(moments)) >= 0.25 - 0.001
+    assert len(thinned.frames) < len(free.frames) / 2
+
+
+def test_a_camera_that_is_not_there_is_told_of_and_waited_for(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    device = tmp_path / "video9"
+    watcher = watch(V4l2Settings(kind="v4l2", device=device, stale_after_s=0.2))
+    wait_until(lambda: watcher.camera.status().reconnects >= 2)
+    wait_until(lambda: len(watcher.frames) == 1)
+    assert watcher.frames[0].fault == Reason.NO_FRAME
+    device.write_bytes(b"no camera")
+    wait_until(lambda: watcher.camera.status().reconnects >= 3)
+    assert watcher.camera.status().reason == "cannot be opened"
+    assert watcher.stop() < 2
+
+
+class Flapping:
+    """A capture that dies after a few frames, or blocks in a read like a bad driver."""
+
+    def __init__(self, frames: int, forever: threading.Event | None = None) -> None:
+        self._left, self._forever = frames, forever
+
+    def grab(self) -> bool:
+        time.sleep(0.001)
+        if self._left == 0 and self._forever is not None:
+            self._forever.wait()
+        self._left -= 1
+        return self._left >= 0
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return True, np.random.default_rng().integers(0, 255, (8, 8, 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def live(**changed: Any) -> LiveCameraSettings:
+    return V4l2Settings.model_validate({"kind": "v4l2", "device": "/dev/null", **changed})
+
+
+def test_a_flapping_camera_is_not_hammered() -> None:
+    opened: list[float] = []
+
+    def connect() -> Flapping:
+        opened.append(time.monotonic())
+        return Flapping(2)
+
+    camera = LiveCamera("top", live(), connect)
+    stopping = threading.Event()
+    thread = threading.Thread(target=lambda: list(camera.frames(stopping)), daemon=True)
+    thread.start()
+    wait_until(lambda: len(opened) >= 4)
+    stopping.set()
+    thread.join(WAIT_S)
+    camera.close()
+    pauses = [later - earlier for earlier, later in itertools.pairwise(opened)]
+    assert pauses[0] >= 0.25
+    assert pauses[2] >= 1.0
+
+
+def test_a_read_that_never_returns_stops_nobody() -> None:
+    forever = threading.Event()
+    camera = LiveCamera("top", live(stale_after_s=0.1), lambda: Flapping(3, forever))
+    stopping = threading.Event()
+    faults: list[Reason | None] = []
+    thread = threading.Thread(target=lambda: faults.extend(f.fault for f in camera.frames(stopping)), daemon=True)
+    thread.start()
+    wait_until(lambda: Reason.NO_FRAME in faults)
+    started_s = time.monotonic()
+    stopping.set()
+    thread.join(WAIT_S)
+    camera.close()
+    assert time.monotonic() - started_s < 2
+    forever.set()
+
+
+def test_the_newest_frame_wins_and_drops_are_counted() -> None:
+    camera = LiveCamera("top", live(), lambda: Flapping(100_000))
+    stopping = threading.Event()
+    frames = camera.frames(stopping)
+    first = next(frames)
+    wait_until(lambda: camera.status().dropped >= 10)
+    second = camera.newer(first)
+    assert second.captured_s > first.captured_s
+    assert time.monotonic() - second.captured_s < 1
+    stopping.set()
+    assert list(frames) == []
+    camera.close()
+
+
+@given(
+    st.lists(st.floats(0.01, 0.1), min_size=5, max_size=40),
+    st.floats(2.0, 20.0),
+    st.floats(-5e-4, 5e-4),
+    st.floats(-1e6, 1e6),
+)
+def test_a_backlog_is_told_from_new_frames(steps_s: list[float], pause_s: float, drift: float, offset_s: float) -> None:
+    """Whatever the stream's clock says and however it drifts: frames on time are new, frames held up are old."""
+    backlog = Backlog(1.0)
+    now_s = 100.0
+    for step_s in steps_s:
+        now_s += step_s
+        assert not backlog.is_old(offset_s + now_s * (1 + drift), now_s)
+    behind_s = now_s + pause_s
+    for number in range(1, 6):
+        assert backlog.is_old(offset_s + (now_s + 0.04 * number) * (1 + drift), behind_s + 0.001 * number)
+    assert not backlog.is_old(offset_s + (behind_s + 0.1) * (1 + drift), behind_s + 0.1)
+
+
+def test_a_stream_whose_clock_jumps_is_not_refused_for_ever() -> None:
+    backlog = Backlog(1.0)
+    assert not backlog.is_old(0.0, 10.0)
+    old = [backlog.is_old(number * 0.04, 20.0 + number * 0.04) for number in range(1, 200)]
+    assert old[0]
+    assert not old[-1]
+    assert not backlog.is_old(0.0, 30.0)

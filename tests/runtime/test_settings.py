@@ -1,0 +1,98 @@
+"""The configuration: what is refused, and with which words."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from core.config import load_settings
+from core.errors import ConfigError
+from runtime.settings import BrokerSettings, InspectionSettings
+
+SMALLEST = "bundle: b\nstation: s1\ncameras:\n  top: {kind: folder, path: p}\n"
+
+
+def load(tmp_path: Path, text: str) -> InspectionSettings:
+    path = tmp_path / "inspection.yaml"
+    path.write_text(text)
+    return load_settings(path, InspectionSettings)
+
+
+def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> None:
+    settings = load(tmp_path, SMALLEST)
+    assert settings.broker.host is None
+    assert settings.broker.address == ("127.0.0.1", 1883)
+    assert settings.prefix == "pwae/site/area/line/s1"
+    assert settings.client_id == "pwae-site-area-line-s1"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SMALLEST + "staton: x\n", "unknown key `staton`: did you mean `station`?"),
+        (SMALLEST + "broker: {hots: x}\n", "unknown key `broker.hots`: did you mean `host`?"),
+        (SMALLEST.replace("path: p", "pth: p"), "unknown key `cameras.top.pth`: did you mean `path`?"),
+        (SMALLEST.replace("path: p", "knd: p"), "unknown key `cameras.top.knd`: did you mean `kind`?"),
+        (SMALLEST.replace("folder", "foldr"), "`cameras.top`: Input tag 'foldr'"),
+        (SMALLEST.replace("path: p", "path: p, roi: [0, 0, 10]"), "`cameras.top.roi.3` is missing"),
+        (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
+        (SMALLEST.replace("station: s1", "station: s 1"), "`station`"),
+        (SMALLEST + "topic_prefix: a/{plant}\n", "unknown field {plant}; known: site, area, line, station"),
+        (SMALLEST + "topic_prefix: /a\n", "no usable topic"),
+        (SMALLEST + "topic_prefix: a/#\n", "no usable topic"),
+        (SMALLEST + "topic_prefix: 'a/{station'\n", "no template"),
+        (SMALLEST + "broker: {username: u}\n", "need `host`"),
+        (SMALLEST + "broker: {host: h, protocol: 4}\n", "`broker.protocol`"),
+        (SMALLEST + "broker: {host: h, password_env: A}\n", "a password needs `username`"),
+        (SMALLEST.replace("station: s1\n", ""), "`station` is missing."),
+    ],
+)
+def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, text)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_prefix_follows_the_plants_own_tree(tmp_path: Path) -> None:
+    settings = load(tmp_path, SMALLEST + "site: ulm\nline: l2\ntopic_prefix: uns/acme/{site}/{line}/pwae/{station}\n")
+    assert settings.prefix == "uns/acme/ulm/l2/pwae/s1"
+
+
+def test_tls_changes_the_default_port() -> None:
+    assert BrokerSettings.model_validate({"host": "h", "tls": {}}).address == ("h", 8883)
+    assert BrokerSettings.model_validate({"host": "h", "tls": {}, "port": 1}).address == ("h", 1)
+
+
+def test_password_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWAE_TEST_SECRET", "s3cret")
+    by_env = BrokerSettings(host="h", username="u", password_env="PWAE_TEST_SECRET")  # noqa: S106
+    assert by_env.password() == "s3cret"
+    assert "s3cret" not in by_env.model_dump_json()
+    (tmp_path / "secret").write_text("from file\n")
+    assert BrokerSettings(host="h", username="u", password_file=tmp_path / "secret").password() == "from file"
+
+
+def test_a_password_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PWAE_NO_SUCH is not set"):
+        BrokerSettings(host="h", username="u", password_env="PWAE_NO_SUCH").password()  # noqa: S106
+    with pytest.raises(ConfigError, match="password_file"):
+        BrokerSettings(host="h", username="u", password_file=tmp_path / "none").password()
+
+
+def test_a_password_cannot_stand_in_the_file() -> None:
+    with pytest.raises(ValidationError):
+        BrokerSettings.model_validate({"host": "h", "username": "u", "password": "p"})
+
+
+def test_the_commented_example_is_valid_and_shows_the_defaults() -> None:
+    settings = load_settings(Path(__file__).parents[2] / "configs" / "inspection.yaml", InspectionSettings)
+    defaults = InspectionSettings.model_validate(
+        {
+            "bundle": settings.bundle,
+            "station": settings.station,
+            "cameras": {"top": {"kind": "folder", "path": "pictures/"}},
+        }
+    )
+    assert settings.model_copy(update={"broker": defaults.broker}) == defaults
+    assert settings.broker.model_copy(update={"host": None}) == defaults.broker

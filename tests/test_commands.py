@@ -1,0 +1,116 @@
+"""What a person meets at the command line: help within a second, and one line with an exit code for what is wrong."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from export.cli import export_engine
+from runtime.cli import run_inspection
+from training.cli import evaluate_model, train_model
+
+COMMANDS = {
+    "train-model": train_model,
+    "evaluate-model": evaluate_model,
+    "export-engine": export_engine,
+    "run-inspection": run_inspection,
+}
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run a command in this process; give its exit code and what it wrote on stderr."""
+
+    def run(name: str, *arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            COMMANDS[name]()
+        return int(end.value.code or 0), capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_quick_and_names_the_exit_codes(name: str) -> None:
+    entry = COMMANDS[name]
+    program = f"import sys; sys.argv = ['{name}', '--help']; from {entry.__module__} import {entry.__name__} as e; e()"
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        seconds.append(time.perf_counter() - started)
+    assert "Exit codes:" in shown
+    assert min(seconds) < 1
+
+
+def test_heavy_packages_are_not_imported_for_help() -> None:
+    modules = ", ".join(f"{entry.__module__}" for entry in COMMANDS.values())
+    program = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "lightning", "onnx", "onnxruntime", "cv2", "numpy", "sklearn", "matplotlib"} & set(loaded)
+
+
+@pytest.fixture
+def config(parts: Path, tmp_path: Path, make_training_config: Callable[..., dict[str, object]]) -> Path:
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(make_training_config(parts, tmp_path / "run")))
+    return path
+
+
+def change(config: Path, **changes: object) -> Path:
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | changes))
+    return config
+
+
+def one_line(error: str) -> bool:
+    return error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_train_model_says_what_is_wrong(ended: Callable[..., tuple[int, str]], config: Path, tmp_path: Path) -> None:
+    code, error = ended("train-model", tmp_path / "absent.yaml")
+    assert (code, one_line(error)) == (2, True)
+    code, error = ended("train-model", change(config, epocs=3))
+    assert (code, one_line(error)) == (2, True)
+    assert "unknown key `epocs`: did you mean `epochs`?" in error
+    (tmp_path / "empty").mkdir()
+    config.write_text(config.read_text().replace("epocs: 3", ""))
+    code, error = ended("train-model", change(config, data=str(tmp_path / "empty")))
+    assert (code, one_line(error)) == (3, True)
+    assert "no pictures in it" in error
+
+
+def test_too_few_good_pictures(ended: Callable[..., tuple[int, str]], config: Path) -> None:
+    code, error = ended("train-model", change(config, false_reject_rate=0.01))
+    assert (code, one_line(error)) == (3, True)
+
+
+@pytest.mark.parametrize("name", ["evaluate-model", "export-engine"])
+def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], tmp_path: Path, name: str) -> None:
+    (tmp_path / "damaged").write_bytes(b"PK\x03\x04 no checkpoint")
+    rest = ("x",) if name == "evaluate-model" else ("--output", tmp_path / "bundle")
+    for checkpoint in ("absent", "damaged"):
+        code, error = ended(name, tmp_path / checkpoint, *rest)
+        assert code == 4
+        assert error.splitlines()[-1].startswith(f"error: {tmp_path / checkpoint}: ")
+
+
+def test_from_pictures_to_a_bundle_by_the_commands_alone(
+    config: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(name: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            COMMANDS[name]()
+        assert not end.value.code
+        return capsys.readouterr().out
+
+    checkpoint = tmp_path / "run" / "checkpoint"
+    assert str(checkpoint) in run("train-model", config)
+    assert "auroc" in run("evaluate-model", checkpoint, parts, "--output", tmp_path / "evaluation")
+    assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
+    assert "sha256" in run("export-engine", checkpoint, "--output", tmp_path / "bundle")
+    assert (tmp_path / "bundle" / "bundle.json").exists()

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.dataset import labelled_samples, read_mask
+from training.localisation import aupro, localisation_metrics
+
+
+def squares() -> np.ndarray:
+    masks = np.zeros((3, 40, 40), bool)
+    masks[1, 5:10, 5:10] = True
+    masks[1, 20:36, 20:36] = True
+    return masks
+
+
+def test_a_perfect_map_has_aupro_1_and_a_blind_one_what_chance_gives() -> None:
+    masks = squares()
+    assert aupro(masks, masks.astype(float)) == pytest.approx(1)
+    noise = np.random.default_rng(0).random(masks.shape)
+    assert aupro(masks, noise) == pytest.approx(0.15, abs=0.05)  # overlap = false-positive rate: 0.3^2 / 2 / 0.3
+
+
+def test_small_regions_count_as_much_as_large_ones() -> None:
+    masks = squares()
+    only_large = masks.astype(float)
+    only_large[1, 5:10, 5:10] = 0
+    assert 0.45 < aupro(masks, only_large + np.random.default_rng(0).random(masks.shape) * 1e-3) < 0.65
+
+
+def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
+    samples = labelled_samples(str(parts))
+    masks = np.stack([read_mask(sample, 12, 12) for sample in samples]).astype(np.float32)
+    noise = np.random.default_rng(0).random(masks.shape).astype(np.float32)
+    metrics = localisation_metrics(samples, masks + 0.1 * noise, 48, 48)
+    assert metrics["pixel_auroc"] is not None
+    assert metrics["pixel_auroc"] > 0.9
+    assert metrics["aupro"] is not None
+    assert metrics["aupro"] > 0.7
+
+
+def test_without_masks_there_is_nothing_to_measure(parts: Path) -> None:
+    samples = labelled_samples(str(parts / "test" / "good"))
+    maps = np.zeros((len(samples), 4, 4), np.float32)
+    assert localisation_metrics(samples, maps, 48, 48) == {"pixel_auroc": None, "aupro": None}

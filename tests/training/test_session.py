@@ -1,0 +1,141 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from core.errors import ArtifactError, DataError
+from training.checkpoint import load_checkpoint
+from training.session import train
+from training.settings import TrainingSettings
+
+MakeConfig = Callable[..., dict[str, Any]]
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).inspector.state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_same_seed_gives_the_same_detector(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> None:
+    runs = [make_training_config(parts, tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    a, b, c = (weights(train(TrainingSettings.model_validate(run))) for run in runs)
+    assert same(a, b)
+    assert not same(a, c)
+
+
+def test_resuming_after_a_kill_gives_what_no_kill_gives(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    unbroken = train(TrainingSettings.model_validate(make_training_config(parts, tmp_path / "unbroken", epochs=40)))
+    config = tmp_path / "killed.yaml"
+    config.write_text(yaml.safe_dump(make_training_config(parts, tmp_path / "killed", epochs=40)))
+    command = [sys.executable, "-c", "from training.cli import train_model; train_model()", str(config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "last.ckpt").exists():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "checkpoint").exists()
+    assert torch.load(tmp_path / "killed" / "last.ckpt", weights_only=True)["epoch"] < 30
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    assert same(weights(unbroken), weights(tmp_path / "killed" / "checkpoint"))
+
+
+def test_resume_without_a_run_is_refused(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> None:
+    with pytest.raises(ArtifactError, match="nothing to resume from"):
+        train(TrainingSettings.model_validate(make_training_config(parts, tmp_path)), resume=True)
+
+
+def test_too_few_good_pictures_are_refused_before_training(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    config = make_training_config(parts, tmp_path, false_reject_rate=0.02)
+    with pytest.raises(DataError, match="40 good pictures are too few.*needs 49 kept aside, about 98 in all"):
+        train(TrainingSettings.model_validate(config))
+
+
+def test_a_corrupt_picture_is_named_skipped_and_counted(
+    tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pictures import write_parts
+
+    parts = write_parts(tmp_path / "parts")
+    (parts / "train" / "good" / "007.png").write_bytes(b"\x89PNG broken")
+    path = train(TrainingSettings.model_validate(make_training_config(parts, tmp_path / "run", epochs=1)))
+    assert "skipped" in (error := capsys.readouterr().err)
+    assert "007.png" in error
+    provenance = load_checkpoint(path).provenance
+    assert provenance["skipped"] == [str(parts / "train" / "good" / "007.png")]
+    assert provenance["pictures"] == 39
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    config = make_training_config(parts, tmp_path, loss={"cosine": 1.0}, epochs=1)
+    config["network"]["encoder"] = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True}
+    config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
+    trained = load_checkpoint(train(TrainingSettings.model_validate(config)))
+    assert trained.inspector.network.feature_std.std() > 0
+    assert trained.inspector.stage_scale.std() > 0
+    assert not any(p.requires_grad for p in trained.inspector.network.encoder.parameters())
+
+
+def test_a_loss_that_explodes_stops_with_the_term_and_the_remedy(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    from core.errors import PwaeError
+
+    config = make_training_config(parts, tmp_path, optimiser={"name": "sgd", "learning_rate": 1e9})
+    with pytest.raises(PwaeError, match=r"the \w+ loss became .* lower `optimiser.learning_rate`"):
+        train(TrainingSettings.model_validate(config))
+
+
+def test_collapsed_latents_are_told_early(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_training_config(parts, tmp_path, epochs=1, optimiser={"name": "adamw", "learning_rate": 1e-12})
+    config["network"]["latent_channels"] = 1
+    train(TrainingSettings.model_validate(config))
+    healthy = caplog.text
+    torch.manual_seed(0)
+    weights_file = tmp_path / "zeros.pth"
+    from training.encoder import Encoder
+
+    state = {key: torch.zeros_like(value) for key, value in Encoder("tiny", 4).network.state_dict().items()}
+    torch.save(state, weights_file)
+    config["network"]["encoder"]["weights"] = str(weights_file)
+    train(TrainingSettings.model_validate(config))
+    assert "collapsed" not in healthy
+    assert "the latents have collapsed" in caplog.text
+
+
+def test_two_processes_learn_as_one_does(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> None:
+    losses = {}
+    for devices, batch_size in ((1, 8), (2, 4)):
+        output = tmp_path / f"devices-{devices}"
+        config = tmp_path / f"{devices}.yaml"
+        content = make_training_config(parts, output, epochs=15, devices=devices, batch_size=batch_size)
+        content["optimiser"] = {"name": "adamw", "learning_rate": 0.005}
+        config.write_text(yaml.safe_dump(content))
+        program = "from training.cli import train_model; train_model()"
+        (tmp_path / "program.py").write_text(program)
+        subprocess.run([sys.executable, tmp_path / "program.py", config], check=True, capture_output=True, timeout=250)
+        losses[devices] = load_checkpoint(output / "checkpoint").provenance["losses"]
+    untrained = 0.026  # what a grey picture of the mean brightness leaves
+    assert max(losses[1]["pixels"], losses[2]["pixels"]) < 0.25 * untrained
+    assert losses[2]["pixels"] == pytest.approx(losses[1]["pixels"], rel=0.5)

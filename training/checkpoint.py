@@ -1,0 +1,69 @@
+"""The checkpoint: everything an export needs, in one file that loads without running code."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from core.errors import ArtifactError
+from core.thresholds import Thresholds
+from training.inspector import Inspector
+from training.network import Network
+from training.settings import TrainingSettings
+
+FORMAT = "p-wae-checkpoint/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained, calibrated detector."""
+
+    inspector: Inspector
+    settings: TrainingSettings
+    thresholds: Thresholds
+    provenance: dict[str, Any]
+    """Data fingerprint, counts, skipped files, versions, final losses: JSON values."""
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in one step, so that a kill leaves the old one or the new one."""
+    content = {
+        "format": FORMAT,
+        "settings": checkpoint.settings.model_dump_json(),
+        "thresholds": checkpoint.thresholds.model_dump_json(),
+        "provenance": json.dumps(checkpoint.provenance),
+        "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, with `weights_only=True`.
+
+    Raises ArtifactError where it is missing, damaged, or of another kind.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such checkpoint; `train-model` writes one into its output folder.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["format"] != FORMAT:
+            raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
+        settings = TrainingSettings.model_validate_json(content["settings"])
+        thresholds = Thresholds.model_validate_json(content["thresholds"])
+        provenance = json.loads(content["provenance"])
+        network = Network(settings.network, content["weights"]["network.permutations"])
+        inspector = Inspector(network, settings.score)
+        inspector.load_state_dict(content["weights"])
+    except ArtifactError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArtifactError(f"{path}: settings of another version (`{first['loc']}`: {first['msg']}).") from error
+    except Exception as error:  # torch, zip and pickle errors share no base class
+        raise ArtifactError(f"{path}: damaged, or not a P-WAE checkpoint; train it again or copy it again.") from error
+    return Checkpoint(inspector, settings, thresholds, provenance)

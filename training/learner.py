@@ -1,0 +1,128 @@
+"""The training step of Eq. 20 as a LightningModule: every term weighed, logged, and watched for going wrong."""
+
+import logging
+import math
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from core.errors import PwaeError
+from training.distance import stage_distances
+from training.losses import hsic_bottleneck, jigsaw, kullback_leibler, sliced_wasserstein, student_t_prior
+from training.network import Network, Rebuilt
+from training.settings import TrainingSettings
+from training.tiles import merge
+
+log = logging.getLogger(__name__)
+
+Terms = dict[str, tuple[float, Tensor]]
+"""A loss term's weight and value, by name."""
+
+COLLAPSED = 1e-3
+"""Latents that differ less than this between images carry nothing."""
+
+
+class Learner(L.LightningModule):
+    """Trains a network. A batch is (features (N, K, C, h, w) or None, images (N, 3, H, W))."""
+
+    def __init__(self, network: Network, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+
+    def on_train_epoch_start(self) -> None:
+        """Seed by epoch, so that a run resumed at an epoch draws what the unbroken run would have drawn."""
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
+        self.network.train()
+
+    def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+        """One step: puzzle, encode, rebuild, weigh the terms. Raises PwaeError where a term is no longer finite."""
+        *cached, images = batch
+        features = cached[0].float() if cached else self.network.features(images)
+        permutation = self._draw_permutations(len(images))
+        pixel_images = math.ceil(self.settings.loss.pixels_share * len(images))
+        rebuilt = self.network(features, permutation, pixel_images)
+        terms = self._reconstruction(rebuilt, features, images[:pixel_images])
+        terms |= self._regularisation(rebuilt, images, permutation)
+        for name, (_weight, term) in terms.items():
+            if not torch.isfinite(term):
+                raise PwaeError(
+                    f"the {name} loss became {term.item()} in epoch {self.current_epoch}; lower "
+                    f"`optimiser.learning_rate` ({self.settings.optimiser.learning_rate}) or `loss.{name}`."
+                )
+        total = torch.stack([weight * term for weight, term in terms.values()]).sum()
+        logged = {name: term.detach() for name, (_weight, term) in terms.items()}
+        logged["latent_std"] = rebuilt.latents.detach().float().std(dim=0).mean()
+        self.log_dict(logged, on_step=False, on_epoch=True, sync_dist=True)
+        self.log("loss", total.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
+        return total
+
+    def _reconstruction(self, rebuilt: Rebuilt, features: Tensor, images: Tensor) -> Terms:
+        """L_AE: of the pixels of the images that were rebuilt, and of the encoder's maps where they count."""
+        loss = self.settings.loss
+        terms = {"pixels": (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))}
+        if loss.features or loss.cosine:
+            rebuilt_maps, maps = rebuilt.features.float(), merge(features)
+            distances = stage_distances(rebuilt_maps, maps, self.network.feature_channels, "cosine")
+            terms["features"] = (loss.features, mse_loss(rebuilt_maps, maps))
+            terms["cosine"] = (loss.cosine, distances.mean())
+        return terms
+
+    def _regularisation(self, rebuilt: Rebuilt, images: Tensor, permutation: Tensor) -> Terms:
+        """What shapes the latents: jigsaw, the prior, the HSIC bottleneck; for the VAE baseline its divergence."""
+        loss, terms = self.settings.loss, Terms()
+        latents = rebuilt.latents.float().flatten(2)
+        if loss.jigsaw:
+            terms["jigsaw"] = (loss.jigsaw, jigsaw(rebuilt.logits, permutation))
+        if rebuilt.log_variances is not None:
+            terms["kl"] = (loss.kl, kullback_leibler(rebuilt.latents, rebuilt.log_variances))
+        if not (loss.swd or loss.hsic):
+            return terms
+        prior = student_t_prior(latents.shape, latents.device)
+        if loss.swd:
+            terms["swd"] = (loss.swd, sliced_wasserstein(latents, prior, loss.swd_directions))
+        if loss.hsic:
+            samples = (images.flatten(1), latents.flatten(1), prior.flatten(1))
+            hsic = hsic_bottleneck(
+                *samples, beta=loss.hsic_beta, epsilon=loss.hsic_epsilon, bandwidth=loss.hsic_bandwidth
+            )
+            terms["hsic"] = (loss.hsic, hsic)
+        return terms
+
+    def on_train_epoch_end(self) -> None:
+        """Say so early where the latents carry nothing."""
+        spread = float(self.trainer.callback_metrics["latent_std"])
+        if spread < COLLAPSED and self.trainer.is_global_zero:
+            log.warning(
+                "the latents have collapsed (standard deviation %.1g over images) in epoch %d: "
+                "lower `loss.swd` and `loss.hsic`, or raise `loss.pixels` or `loss.features`",
+                spread,
+                self.current_epoch,
+            )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """SGD decayed each step by 1 / (1 + a p)^b with progress p from 0 to 1, or AdamW on one cycle."""
+        chosen = self.settings.optimiser
+        steps = int(self.trainer.estimated_stepping_batches)
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimiser: torch.optim.Optimizer
+        schedule: torch.optim.lr_scheduler.LRScheduler
+        if chosen.name == "sgd":
+            optimiser = torch.optim.SGD(parameters, chosen.learning_rate, momentum=chosen.momentum, fused=True)
+            schedule = torch.optim.lr_scheduler.LambdaLR(
+                optimiser, lambda step: (1 + chosen.decay_a * step / steps) ** -chosen.decay_b
+            )
+        else:
+            optimiser = torch.optim.AdamW(parameters, chosen.learning_rate, weight_decay=1e-4, fused=True)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, chosen.learning_rate, steps + 1, pct_start=0.1)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _draw_permutations(self, images: int) -> Tensor:
+        """Draw a permutation's index for each image; 0, the identity, for those that stay whole."""
+        permutations = self.network.permutations
+        drawn = torch.randint(len(permutations), (images,), device=permutations.device)
+        whole = torch.rand(images, device=permutations.device) >= self.settings.loss.shuffled_share
+        return drawn.masked_fill(whole, 0)

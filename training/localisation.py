@@ -1,0 +1,44 @@
+"""How well an error map finds the defect: pixel AUROC, and AUPRO, which counts every defect region alike."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from training.dataset import GOOD, Sample, read_mask
+
+FALSE_POSITIVE_LIMIT = 0.3
+"""AUPRO integrates up to this false-positive rate, as MVTec's evaluation does."""
+
+
+def localisation_metrics(
+    samples: Sequence[Sample], error_maps: NDArray[np.float32], height: int, width: int
+) -> dict[str, float | None]:
+    """Pixel AUROC and AUPRO over good pictures and those with a mask, at the input's size; None without masks.
+
+    `error_maps` (N, h, w) are enlarged linearly to (N, height, width).
+    """
+    chosen = [i for i, sample in enumerate(samples) if sample.kind == GOOD or sample.mask is not None]
+    if not any(samples[i].mask for i in chosen):
+        return {"pixel_auroc": None, "aupro": None}
+    masks = np.stack([read_mask(samples[i], height, width) for i in chosen])
+    maps = np.stack([cv2.resize(error_maps[i], (width, height), interpolation=cv2.INTER_LINEAR) for i in chosen])
+    return {"pixel_auroc": float(roc_auc_score(masks.ravel(), maps.ravel())), "aupro": aupro(masks, maps)}
+
+
+def aupro(masks: NDArray[np.bool_], maps: NDArray[np.floating], steps: int = 300) -> float:
+    """Area under the per-region overlap over the false-positive rate 0..0.3, divided by 0.3 (Bergmann et al. 2021).
+
+    masks, maps (N, H, W). A region is 8-connected; its overlap is the share of it above the threshold.
+    """
+    rates = np.linspace(0, FALSE_POSITIVE_LIMIT, steps)
+    thresholds = np.quantile(maps[~masks], 1 - rates)
+    overlaps = []
+    for mask, error_map in zip(masks, maps, strict=True):
+        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        for region in range(1, count):
+            inside = np.sort(error_map[labels == region])
+            overlaps.append(1 - np.searchsorted(inside, thresholds) / len(inside))
+    return float(np.trapezoid(np.mean(overlaps, axis=0), rates) / FALSE_POSITIVE_LIMIT)

@@ -1,0 +1,170 @@
+"""The P-WAE network: a context-free encoder, one latent a tile, a jigsaw head, and one decoder over the whole grid."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from training.encoder import Encoder
+from training.settings import NetworkSettings
+from training.tiles import merge, shuffle, split, unshuffle
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What one pass gives. Latents are back in their places; the logits saw them in the order of the puzzle."""
+
+    latents: Tensor
+    """(N, K, C_z, h, w)."""
+    pixels: Tensor
+    """(N, 3, H, W) RGB in [0, 1], of as many of the first images as were asked for."""
+    features: Tensor
+    """(N, C, n*h, n*w), in the units of `Network.features`, the stages one after the other."""
+    logits: Tensor
+    """(N, S), one a permutation."""
+    log_variances: Tensor | None
+    """(N, K, C_z, h, w) of a variational network, whose `latents` are the means; None of any other."""
+
+
+class Network(nn.Module):
+    """f_phi, h_j and f_theta. Works in two steps, so that a frozen encoder's maps are computed once."""
+
+    feature_mean: Tensor
+    feature_std: Tensor
+    permutations: Tensor
+
+    def __init__(self, settings: NetworkSettings, permutations: Tensor) -> None:
+        super().__init__()
+        self.settings = settings
+        encoder = settings.encoder
+        self.encoder = Encoder(encoder.name, max(encoder.stages))
+        if encoder.frozen:
+            self.encoder.requires_grad_(False)
+        self.feature_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages]
+        channels = sum(self.feature_channels)
+        self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("feature_std", torch.ones(channels, 1, 1))
+        self.register_buffer("permutations", permutations)
+        self.to_latent = nn.Conv2d(channels, settings.latent_channels * (2 if settings.variational else 1), 1)
+        height, width = self.map_size
+        dimensions = settings.latent_channels * height * width
+        self.jigsaw_head = nn.Linear(settings.grid**2 * dimensions, len(permutations))
+        self.decoder = Decoder(settings, channels, (settings.grid * height, settings.grid * width))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Height and width (h, w) in places of a tile's stacked maps, hence of its latent."""
+        settings = self.settings
+        stride = settings.encoder.stride
+        return -(-settings.height // settings.grid // stride), -(-settings.width // settings.grid // stride)
+
+    def images(self, frames_bgr_u8: Tensor) -> Tensor:
+        """Turn uint8 (N, H, W, 3) BGR frames into RGB images (N, 3, H, W) float32.
+
+        In [0, 1]; equalised ones have mean 0.45 and standard deviation 0.2 and may reach beyond.
+        """
+        # Cast before the permutation: TensorRT's parser refuses a uint8 transpose.
+        images = frames_bgr_u8.float().permute(0, 3, 1, 2)[:, [2, 1, 0]] / 255
+        if self.settings.equalise:
+            centred = images - images.mean(dim=(1, 2, 3), keepdim=True)
+            contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            images = centred / (contrast + 0.02) * 0.2 + 0.45
+        return images
+
+    def train(self, mode: bool = True) -> "Network":
+        """Switch modes; a frozen encoder stays in evaluation mode, its batch statistics those of its training."""
+        super().train(mode)
+        if self.settings.encoder.frozen:
+            self.encoder.eval()
+        return self
+
+    def features(self, images: Tensor) -> Tensor:
+        """Encode images (N, 3, H, W) to standardised tile maps (N, K, C, h, w), all tiles as one batch."""
+        tiles = split(images, self.settings.grid)
+        maps = self.encoder(tiles.flatten(0, 1))
+        stacked = torch.cat([_resize(maps[stage - 1], *self.map_size) for stage in self.settings.encoder.stages], dim=1)
+        standard = (stacked - self.feature_mean) / self.feature_std
+        return standard.reshape(*tiles.shape[:2], *standard.shape[1:])
+
+    def forward(self, features: Tensor, permutation: Tensor | None = None, pixel_images: int | None = None) -> Rebuilt:
+        """Rebuild from tile maps (N, K, C, h, w); `permutation` (N,) picks the puzzle's order, None leaves it whole.
+
+        Pixels are rebuilt of the first `pixel_images`, None for all.
+
+        A context-free encoder gives shuffled tiles the same maps as tiles in place, so the maps are shuffled here.
+        """
+        order = None if permutation is None else self.permutations[permutation]
+        seen = features if order is None else shuffle(features, order)
+        encoded = self.to_latent(seen.flatten(0, 1))
+        encoded = encoded.reshape(*seen.shape[:2], *encoded.shape[1:])
+        latents, log_variances = encoded.chunk(2, dim=2) if self.settings.variational else (encoded, None)
+        logits = self.jigsaw_head(latents.flatten(1))
+        if order is not None:
+            latents = unshuffle(latents, order)
+            log_variances = None if log_variances is None else unshuffle(log_variances, order)
+        drawn = latents
+        if log_variances is not None and self.training:
+            drawn = latents + torch.randn_like(latents) * (log_variances / 2).exp()
+        pixels, rebuilt = self.decoder(merge(drawn), pixel_images)
+        return Rebuilt(latents, pixels, rebuilt, logits, log_variances)
+
+
+class Decoder(nn.Module):
+    """f_theta over the whole grid, so that it sees across tile borders.
+
+    A trunk at the latent's resolution, from which one head rebuilds the encoder's maps, and Upsample-Conv-BN-ReLU
+    blocks rebuild the pixels.
+    """
+
+    def __init__(self, settings: NetworkSettings, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        width = settings.decoder_channels
+        ins = [settings.latent_channels, *[width] * settings.decoder_depth]
+        self.trunk = nn.Sequential(*[_block(i, width) for i in ins[: settings.decoder_depth]])
+        self.to_features = nn.Conv2d(width, channels, 1)
+        self.sizes = _sizes_up_to((settings.height, settings.width), size)
+        widths = [max(width >> level, 16) for level in range(len(self.sizes) + 1)]
+        self.up = nn.ModuleList(_block(i, o) for i, o in pairwise(widths))
+        self.to_pixels = nn.Conv2d(widths[-1], 3, 3, padding=1)
+
+    def forward(self, latents: Tensor, pixel_images: int | None = None) -> tuple[Tensor, Tensor]:
+        """Decode (N, C_z, n*h, n*w) to pixels (N, 3, H, W) in [0, 1] and features (N, C, n*h, n*w)."""
+        trunk = self.trunk(latents)
+        x = trunk[:pixel_images]
+        for size, block in zip(self.sizes, self.up, strict=True):
+            x = block(interpolate(x, size=size, mode="nearest"))
+        return self.to_pixels(x).sigmoid(), self.to_features(trunk)
+
+
+def _block(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+
+
+def _sizes_up_to(target: tuple[int, int], start: tuple[int, int]) -> list[tuple[int, int]]:
+    """Sizes of the upsampling steps: the target halved until the start is near, in rising order."""
+    sizes = [target]
+    while sizes[0][0] > 2 * start[0] or sizes[0][1] > 2 * start[1]:
+        sizes.insert(0, (max(-(-sizes[0][0] // 2), start[0]), max(-(-sizes[0][1] // 2), start[1])))
+    return sizes
+
+
+def _resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Resize maps as two matrix products: any ratio of sizes exports to ONNX."""
+    if x.shape[2:] == (height, width):
+        return x
+    rows, columns = _resize_weights(x.shape[2], height).to(x), _resize_weights(x.shape[3], width).to(x)
+    return rows @ x @ columns.T
+
+
+def _resize_weights(source: int, target: int) -> Tensor:
+    """Row i of (target, source) weighs the sources of target pixel i: areas when shrinking, linear when growing."""
+    pixels = torch.arange(source, dtype=torch.float64)
+    if target > source:
+        centres = ((torch.arange(target, dtype=torch.float64) + 0.5) * source / target - 0.5).clamp(0, source - 1)
+        return (1 - (centres[:, None] - pixels).abs()).clamp_min(0).float()
+    edges = torch.arange(target + 1, dtype=torch.float64) * source / target
+    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
+    return (overlap.clamp_min(0) * target / source).float()

@@ -1,0 +1,156 @@
+"""The configuration of `train-model`: the data, the network, the loss of Eq. 20, the score and the schedule."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from core.config import Settings
+
+EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class EncoderSettings(Settings):
+    """The context-free encoder f_phi."""
+
+    name: EncoderName = "resnet50"
+    stages: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)] = (4,)
+    """Stages whose maps are stacked, in the network's own numbering: ResNets have 4 (strides 4, 8, 16, 32), Lite0 has 7
+    (strides 2, 4, 8, 16, 16, 32, 32). The paper's is the last of a ResNet-50 alone."""
+    stride: Count = 32
+    """The maps are stacked at this stride of the tile: a latent has ceil(tile side / stride) places a side."""
+    weights: str | None = None
+    """A state-dict file with torchvision's names, `package` (efficientnet-lite0), or none: random."""
+    frozen: bool = False
+    """Keep the pretrained weights: maps are then computed once and cached, and errors may be measured on them."""
+
+
+class NetworkSettings(Settings):
+    """Sizes of the network; the input is RGB, `height` x `width`, cut on a `grid` x `grid`."""
+
+    height: Count = 300
+    width: Count = 300
+    grid: Count = 3
+    encoder: EncoderSettings = EncoderSettings()
+    latent_channels: Count = 64
+    decoder_channels: Count = 128
+    decoder_depth: Count = 3
+    """Blocks at the latent's resolution."""
+    permutations: Count = 1000
+    variational: bool = False
+    """The VAE baseline: latents are drawn from a Gaussian while training, and `loss.kl` pulls it to N(0, 1)."""
+    equalise: bool = False
+    """Bring each image to one mean and contrast first, so that an ageing lamp is no defect."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "NetworkSettings":
+        if self.encoder.name != "efficientnet-lite0" and max(self.encoder.stages) > 4:
+            raise ValueError(f"{self.encoder.name} has stages 1 to 4")
+        if self.height % self.grid or self.width % self.grid:
+            raise ValueError(f"height {self.height} and width {self.width} must be divisible by grid {self.grid}")
+        return self
+
+
+class LossSettings(Settings):
+    """Weights of Eq. 20; 0 leaves a term out and does not compute it."""
+
+    pixels: Weight = 1.0
+    pixels_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of a batch whose pixels are rebuilt: where features are judged, pixels are only for people to look at."""
+    features: Weight = 0.0
+    """Mean squared error of the rebuilt maps; needs a frozen encoder."""
+    cosine: Weight = 0.0
+    """Mean over stages of 1 - cosine of the rebuilt maps, place by place; needs a frozen encoder."""
+    hsic: Weight = 0.01
+    hsic_beta: Weight = 0.1
+    hsic_epsilon: Positive = 0.01
+    """Regulariser of the normalised kernels. With 1e-5 and a batch of 8, nHSIC is 7 whatever the latents are."""
+    hsic_bandwidth: Positive | None = None
+    """Sigma of the Gaussian kernels; none: the median heuristic."""
+    swd: Weight = 0.1
+    swd_directions: Count = 64
+    jigsaw: Weight = 1.0
+    kl: Weight = 0.0
+    """Kullback-Leibler term of the ELBO (Eq. 3), a sum over a latent's dimensions; needs `network.variational`."""
+    shuffled_share: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Share of the training images whose tiles are shuffled."""
+
+
+class ScoreSettings(Settings):
+    """Where and how the error of Eq. 22, 23 is measured."""
+
+    space: Literal["pixels", "features"] = "pixels"
+    """The paper's pixels, or the frozen encoder's maps rebuilt from the same latents."""
+    distance: Literal["squared", "cosine"] = "squared"
+    """Between a place's vector and the rebuilt one: mean squared difference, or 1 - cosine; per stage, each stage's
+    divided by its mean over the training pictures."""
+    worst_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
+    is the mean over its tiles."""
+
+
+class OptimiserSettings(Settings):
+    """SGD with the paper's decay lr0 / (1 + a p)^b over progress p, or AdamW on one cycle up to the rate and down."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Positive = 0.01
+    momentum: Share = 0.9
+    decay_a: Weight = 10.0
+    decay_b: Weight = 0.75
+
+
+class AugmentSettings(Settings):
+    """Copies of the training pictures, moved as far as a part is free to lie; none by default."""
+
+    copies: Annotated[int, Field(ge=0)] = 0
+    rotate_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Turned by up to this much either way."""
+    flip: bool = False
+    """Mirrored about either axis."""
+
+    @model_validator(mode="after")
+    def _moves(self) -> "AugmentSettings":
+        if bool(self.copies) != bool(self.rotate_degrees or self.flip):
+            raise ValueError("`copies` and a movement (`rotate_degrees`, `flip`) go together")
+        return self
+
+
+class TrainingSettings(Settings):
+    """All that `train-model` reads."""
+
+    name: str
+    data: str
+    """A folder in MVTec layout, a folder of good pictures, or elpv:mono, elpv:poly."""
+    output: str
+    """Folder for the checkpoint, logs and the resume point."""
+    seed: int = 0
+    network: NetworkSettings = NetworkSettings()
+    loss: LossSettings = LossSettings()
+    score: ScoreSettings = ScoreSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    augment: AugmentSettings = AugmentSettings()
+    epochs: Count = 100
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    """At least 2: SWD and HSIC compare the images of a batch."""
+    devices: Count | Literal["auto"] = "auto"
+    """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
+    calibration_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the good pictures kept out of training to set the thresholds."""
+    false_reject_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Share of good parts that may be rejected."""
+
+    @model_validator(mode="after")
+    def _features_need_a_frozen_encoder(self) -> "TrainingSettings":
+        if (self.loss.kl > 0) != self.network.variational:
+            raise ValueError("`loss.kl` above 0 and `network.variational: true` go together")
+        trained_on_features = self.loss.features > 0 or self.loss.cosine > 0
+        wants = trained_on_features or self.score.space == "features"
+        if wants and not self.network.encoder.frozen:
+            raise ValueError("errors on features need `network.encoder.frozen: true`: a trained encoder can cheat")
+        if self.score.space == "features" and not trained_on_features:
+            raise ValueError("`score.space: features` needs `loss.features` or `loss.cosine` above 0")
+        return self
