@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import BrokerError
 from runtime.broker import EmbeddedBroker
-from runtime.connection import Connector
+from runtime.connection import Connector, Outgoing
 from runtime.settings import BrokerSettings
 from tests.runtime.parts import Subscriber, free_port
 
@@ -20,7 +20,7 @@ def test_a_subscriber_gets_all_that_was_taken_before_the_broker_ends() -> None:
         for number in range(300):
             while connection.room == 0:
                 waiting -= set(connection.poll(5.0, None))
-            waiting.add(connection.publish("p/result", b"%d" % number, retain=False))
+            waiting.add(connection.publish(Outgoing("p/result", b"%d" % number)))
         while waiting:
             waiting -= set(connection.poll(5.0, None))
         connection.close()
