@@ -2,13 +2,16 @@
 
     python benchmarks/soak.py --broker-kills 20 > benchmarks/results/soak-broker.json
     python benchmarks/soak.py --process-kills 50 > benchmarks/results/soak-process.json
-    python benchmarks/soak.py --minutes 60 > benchmarks/results/soak-hour.json
+    python benchmarks/soak.py --minutes 60 --rate 2 --bundle B > benchmarks/results/soak-hour.json
 
-Real mosquitto, real process, real outbox; cameras and verdicts are the simulation's. The subscriber has a session that
-outlives its connection and keeps one event per id. The exit code is 1 where an event was lost or a seq is missing.
+Real mosquitto, real process, real outbox. With a bundle the station is whole: motion JPEG cameras that hang up now and
+then, evidence that is cleared, a live view that is looked at. Without, cameras and verdicts are the simulation's. The
+subscriber has a session that outlives its connection and keeps one event per id. The exit code is 1 where an event was
+lost or a seq is missing.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -18,15 +21,20 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paho.mqtt.client as paho
 import yaml
 from broker import free_port, start
 from machine import describe
+from mjpeg import MjpegCamera
 from paho.mqtt.enums import CallbackAPIVersion
 
 CAMERAS = 4
@@ -45,12 +53,14 @@ def main() -> None:
     parser.add_argument("--process-kills", type=int, default=0, help="kill run-inspection -9 at so many random moments")
     parser.add_argument("--minutes", type=float, default=0.0, help="run so long and watch memory and file handles")
     parser.add_argument("--rate", type=float, default=50.0, help=f"events a second of each of the {CAMERAS} cameras")
+    parser.add_argument("--bundle", type=Path, help="judge real cameras with it")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    result: dict[str, Any] = {**describe("p-wae", "paho-mqtt"), "arguments": vars(arguments)}
+    result: dict[str, Any] = {**describe("p-wae", "onnxruntime", "opencv-python-headless", "paho-mqtt")}
+    result["arguments"] = {**vars(arguments), "bundle": arguments.bundle and arguments.bundle.name}
     with tempfile.TemporaryDirectory() as scratch:
-        trial = Trial(Path(scratch), arguments.rate)
+        trial = Trial(Path(scratch), arguments.rate, arguments.bundle)
         try:
             if arguments.broker_kills:
                 kill_broker(trial, arguments.broker_kills, chance, signal.Signals[f"SIG{arguments.broker_signal}"])
@@ -68,8 +78,10 @@ def main() -> None:
 class Trial:
     """A broker, a station, and a subscriber that remembers."""
 
-    def __init__(self, folder: Path, rate: float) -> None:
-        self.folder, self.rate, self.port = folder, rate, free_port()
+    def __init__(self, folder: Path, rate: float, bundle: Path | None) -> None:
+        self.folder, self.rate, self.bundle = folder, rate, bundle
+        self.port, self.view_port = free_port(), free_port()
+        self.cameras = [MjpegCamera(10.0, 120.0, seed) for seed in range(CAMERAS if bundle else 0)]
         self.outbox = folder / "outbox.sqlite"
         self.seen: dict[str, tuple[str, str, int]] = {}
         self.gaps = self.messages = 0
@@ -86,14 +98,21 @@ class Trial:
         self.client.connect("127.0.0.1", self.port)
         self.client.loop_start()
         subscribed.wait(20)
-        content = {
-            "bundle": "none",
+        (folder / "soak.yaml").write_text(yaml.safe_dump(self.configuration()))
+
+    def configuration(self) -> dict[str, Any]:
+        sources: list[dict[str, Any]] = [
+            {"kind": "http", "url": camera.url, "max_fps": self.rate} for camera in self.cameras
+        ] or [{"kind": "folder", "path": "none"}] * CAMERAS
+        return {
+            "bundle": str(self.bundle),
             "station": "soak",
-            "cameras": {f"camera{number}": {"kind": "folder", "path": "none"} for number in range(CAMERAS)},
+            "cameras": {f"camera{number}": source for number, source in enumerate(sources)},
             "broker": {"host": "127.0.0.1", "port": self.port, "connect_timeout_s": 120},
             "outbox": {"path": str(self.outbox)},
+            "evidence": {"folder": str(self.folder / "evidence"), "max_bytes": 20_000_000, "min_free_bytes": 0},
+            "view": {"port": self.view_port},
         }
-        (folder / "soak.yaml").write_text(yaml.safe_dump(content))
 
     def _on_message(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
         event = json.loads(message.payload)
@@ -103,11 +122,25 @@ class Trial:
         self.messages += 1
         self.seen[event["id"]] = event["boot_id"], event["camera"], event["seq"]
 
-    def station(self, *options: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-c", SCRIPT, "simulate", str(self.folder / "soak.yaml"), "--rate", str(self.rate)]
-        return subprocess.Popen(
-            [*command, *options], stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"), cwd=Path.cwd()
-        )
+    def station(self) -> "subprocess.Popen[bytes]":
+        return self._run() if self.bundle else self._run("simulate", "--rate", str(self.rate))
+
+    def at_work(self) -> "subprocess.Popen[bytes]":
+        station = self.station()
+        while not self.messages:
+            time.sleep(0.05)
+        return station
+
+    def _run(self, *options: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", SCRIPT, *options, str(self.folder / "soak.yaml")]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+
+    def look(self) -> None:
+        """Look at the live view, as a person and a monitor do."""
+        for path in ("metrics", "state.json", "camera/camera0/last/map.jpg"):
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://127.0.0.1:{self.view_port}/{path}", timeout=10).close()
 
     def note_judged(self) -> None:
         """Remember what lies in the outbox: each of these was judged and must arrive."""
@@ -122,7 +155,7 @@ class Trial:
 
     def verdict(self) -> dict[str, Any]:
         """Send what waits, and hold what arrived against what was judged."""
-        self.station("--parts", "5").wait(300)
+        self._run("simulate", "--parts", "5").wait(300)
         until_s, count = time.monotonic() + 60, -1
         while time.monotonic() < until_s and count != self.messages:
             count = self.messages
@@ -149,12 +182,12 @@ class Trial:
         self.client.loop_stop()
         self.broker.terminate()
         self.broker.wait()
+        for camera in self.cameras:
+            camera.close()
 
 
 def kill_broker(trial: Trial, kills: int, chance: random.Random, how: signal.Signals) -> None:
-    station = trial.station()
-    while not trial.messages:
-        time.sleep(0.05)
+    station = trial.at_work()
     for _ in range(kills):
         time.sleep(chance.uniform(0.5, 3.0))
         trial.broker.send_signal(how)
@@ -176,29 +209,29 @@ def kill_process(trial: Trial, kills: int, chance: random.Random) -> None:
 
 
 def watch(trial: Trial, minutes: float) -> dict[str, Any]:
-    station = trial.station()
+    station = trial.at_work()
     samples = []
     until_s = time.monotonic() + minutes * 60
     while time.monotonic() < until_s:
         time.sleep(min(10.0, minutes * 60 / 20))
+        trial.look()
         resident_mb = int(Path(f"/proc/{station.pid}/statm").read_text().split()[1]) * 4096 / 1e6
         samples.append((round(resident_mb, 1), len(list(Path(f"/proc/{station.pid}/fd").iterdir()))))
     station.send_signal(signal.SIGTERM)
     station.wait(30)
     settled = samples[len(samples) // 5 :]
+    resident_mb, file_handles = zip(*settled, strict=True)
+    hours = np.linspace(0, minutes / 60 * len(settled) / len(samples), len(settled))
     return {
         "minutes": minutes,
-        "resident_mb": {
-            "after_a_fifth": settled[0][0],
-            "at_end": settled[-1][0],
-            "highest": max(one for one, _ in settled),
-        },
-        "file_handles": {
-            "after_a_fifth": settled[0][1],
-            "at_end": settled[-1][1],
-            "highest": max(one for _, one in settled),
-        },
+        "resident_mb": {**_course(resident_mb), "per_hour": round(float(np.polyfit(hours, resident_mb, 1)[0]), 2)},
+        "file_handles": _course(file_handles),
     }
+
+
+def _course(values: Sequence[float]) -> dict[str, float]:
+    """How a value went on after the first fifth, in which everything is opened and filled."""
+    return {"at_start": values[0], "at_half": values[len(values) // 2], "at_end": values[-1], "highest": max(values)}
 
 
 if __name__ == "__main__":
