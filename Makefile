@@ -35,22 +35,21 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-# The tests talk to a real broker: Debian's mosquitto, installed with root's or sudo's rights where it is missing.
-.PHONY: mosquitto
+# The tests talk to a real broker and look at pages with a real browser. What is missing is installed with root's or
+# sudo's rights; without a browser its tests are skipped, and say so.
+APT_INSTALL := SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; $$SUDO apt-get update -qq && \
+  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+.PHONY: mosquitto chromium
 mosquitto:
-	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
-	  echo "installing mosquitto (apt-get), which the tests use as their broker"; \
-	  SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
-	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mosquitto; }
+	@{ PATH="$$PATH:/usr/sbin" command -v mosquitto && command -v mosquitto_rr; } >/dev/null || { \
+	  echo "installing mosquitto and mosquitto-clients (apt-get), which the tests use"; \
+	  $(APT_INSTALL) mosquitto mosquitto-clients; }
 
-# They look at the live view with a real browser, and say so where there is none.
-.PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || { \
-	  echo "installing chromium (apt-get), with which the tests look at the live view"; \
-	  SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; \
-	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } || \
-	  echo "no chromium: the browser's test is skipped"
+	  echo "installing chromium (apt-get), with which the tests look at pages"; \
+	  $(APT_INSTALL) chromium fonts-dejavu-core; } || \
+	  echo "no chromium: the browser's tests are skipped"
 
 clean:
 	rm -rf $(VENV) runs demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
