@@ -88,11 +88,13 @@ class LiveCameraSettings(_CameraSettings):
     judge_every: PositiveInt = 1
     """Every n-th frame is judged."""
     stale_after_s: PositiveFloat = 2.0
-    """A camera silent for this long is stalled; a frame older than this is not judged."""
+    """A camera silent for this long is stalled; a frame older than this is not judged. More than the time between two
+    frames."""
     frozen_after: int | None = Field(default=100, ge=2)
     """So many frames alike to the last bit mean that the camera is frozen. None: never, for generated pictures."""
     timeout_s: PositiveFloat = 5.0
-    """How long opening, and reading one frame, may take before the camera is connected to again."""
+    """How long opening, and reading one frame, may take before the camera is connected to again. Of v4l2 cameras the
+    longest counts for all."""
     trigger: TriggerSettings | None = None
     """None: free-running."""
 

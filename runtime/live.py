@@ -27,6 +27,8 @@ LOOK_EVERY_S = 0.1
 """How often a waiting camera looks up: a stop is heeded, and silence noticed, within this time."""
 READ_ENDS_S = 0.2
 """How long a read that is under way is waited for at the end."""
+SETTLE_S = 0.5
+"""What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
 STABLE_AFTER_S = 5.0
 """A connection that gave frames for this long starts the back-off anew when it is lost."""
 DRAIN_S = 3.0
@@ -87,10 +89,15 @@ class LiveCamera(Camera):
         connect: Callable[[], Capture | None],
         stream_clock: Callable[[Any], float] | None = None,
     ) -> None:
-        """Frames come from what `connect` opens; None where it cannot. `stream_clock` reads a capture's time, in s."""
+        """Frames come from what `connect` opens; it gives None, or raises OSError with the reason, where it cannot.
+
+        `stream_clock` reads the time of what was grabbed, in s; None where the stream tells no time of its own.
+        """
         self.name = name
         self.desk: TriggerDesk | None = None
         """Where triggers are handed in; None where the camera runs freely."""
+        self.opened_s = 0.0
+        """When it was connected to last (monotonic clock)."""
         self._settings = settings
         self._connect = connect
         self._stream_clock = stream_clock
@@ -152,13 +159,15 @@ class LiveCamera(Camera):
         attempt = 0
         while not self._closing.is_set():
             started_s = time.monotonic()
-            capture = self._connect()
-            if capture is None:
-                reason = "cannot be opened"
-            else:
-                try:
+            capture, reason = None, "cannot be opened"
+            try:
+                capture = self._connect()
+                if capture is not None:
                     reason = self._drain(capture)
-                finally:
+            except OSError as error:
+                reason = f"cannot be opened ({error.strerror or error})"
+            finally:
+                if capture is not None:
                     capture.release()
             if self._closing.is_set():
                 return
@@ -167,13 +176,18 @@ class LiveCamera(Camera):
             self._closing.wait(backoff_s(attempt, random.random()))
 
     def _drain(self, capture: Capture) -> str:
-        """Read until the stream ends. Returns why it did."""
-        backlog = Backlog(self._settings.stale_after_s)
+        """Read until the stream ends, or has stood still where nothing tells old frames from new. Returns why."""
+        limit_s, backlog = self._settings.stale_after_s, Backlog(self._settings.stale_after_s)
+        self.opened_s = heard_s = time.monotonic()
         while capture.grab():
             if self._closing.is_set():
                 return ""
             now_at_s, now_s = time.time(), time.monotonic()
-            if self._stream_clock and backlog.is_old(self._stream_clock(capture), now_s):
+            silent_s, heard_s = now_s - heard_s, now_s
+            if self._stream_clock is None and silent_s > limit_s:
+                return f"silent for {silent_s:.1f} s; what it sends after that may be old"
+            is_old = self._stream_clock is not None and backlog.is_old(self._stream_clock(capture), now_s)
+            if is_old or now_s - self.opened_s < SETTLE_S:
                 continue
             self._heard_s = now_s
             if not self._is_wanted(now_s):

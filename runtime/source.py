@@ -1,13 +1,20 @@
 """Sources: how the camera that is configured is opened. Live ones by OpenCV, with FFMPEG or Video4Linux."""
 
+import math
+import os
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from runtime.camera import Camera, FolderCamera, VideoCamera
 from runtime.camera_settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings, WatchSettings
 from runtime.live import Capture, LiveCamera
 from runtime.watch import WatchedFolder
+
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+V4L2_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
 def open_camera(name: str, settings: CameraSettings) -> Camera:
@@ -23,17 +30,22 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case VideoSettings():
             return VideoCamera(settings.path, settings.judge_every)
         case V4l2Settings():
-            return LiveCamera(name, settings, _v4l2(settings))
+            return LiveCamera(name, settings, _v4l2(settings), _stream_s)
         case _:
             connect = partial(_open_url, settings.address(), settings.timeout_s)
-            # A camera's RTSP stream carries the camera's own clock; motion JPEG over HTTP has none.
+            # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.
             return LiveCamera(name, settings, connect, _stream_s if settings.kind == "rtsp" else None)
 
 
 def _open_url(url: str, timeout_s: float) -> Capture | None:
-    """Open with FFMPEG, RTSP over TCP. Its time-outs have no effect unless they are given at opening."""
+    """Open with FFMPEG, RTSP over TCP. Its time-outs have no effect unless they are given at opening.
+
+    Raises OSError where nobody is there: OpenCV opens one stream at a time, and a dead camera would hold up the others.
+    """
     import cv2
 
+    address = urlsplit(url)
+    socket.create_connection((address.hostname, address.port or PORTS[address.scheme]), timeout_s).close()
     timeout_ms = round(timeout_s * 1000)
     options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, options)
@@ -43,10 +55,12 @@ def _open_url(url: str, timeout_s: float) -> Capture | None:
 def _v4l2(settings: V4l2Settings) -> Callable[[], Capture | None]:
     import cv2
 
-    timeout_ms = round(settings.timeout_s * 1000)
-    options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
+    # OpenCV refuses to open a device with time-outs as options; it looks here, once for all devices, in whole seconds.
+    longest_s = max(math.ceil(settings.timeout_s), int(os.environ.get(V4L2_TIMEOUT, "0")))
+    os.environ[V4L2_TIMEOUT] = str(longest_s)
+    options = []
     if settings.resolution is not None:
-        options += [cv2.CAP_PROP_FRAME_WIDTH, settings.resolution[0], cv2.CAP_PROP_FRAME_HEIGHT, settings.resolution[1]]
+        options = [cv2.CAP_PROP_FRAME_WIDTH, settings.resolution[0], cv2.CAP_PROP_FRAME_HEIGHT, settings.resolution[1]]
 
     def connect() -> Capture | None:
         if not settings.device.exists():

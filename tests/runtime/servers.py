@@ -84,6 +84,8 @@ class MjpegServer:
         self.going = threading.Event()
         self.going.set()
         self.hang_up = threading.Event()
+        self.held = threading.Event()
+        """While it is set, frames pile up on their way, as in a network that stands still."""
         self._numbers = itertools.count()
         server = self
 
@@ -92,14 +94,18 @@ class MjpegServer:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
+                waiting = b""
                 while not server.hang_up.is_set():
                     server.going.wait()
                     picture = server.picture
                     shown = good_picture(next(server._numbers), FRAME) if picture is None else picture
                     jpeg = cv2.imencode(".jpg", shown)[1].tobytes()
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                    waiting += head.encode() + jpeg + b"\r\n"
                     try:
-                        self.wfile.write(head.encode() + jpeg + b"\r\n")
+                        if not server.held.is_set():
+                            self.wfile.write(waiting)
+                            waiting = b""
                     except OSError:
                         return
                     time.sleep(1 / fps)

@@ -143,4 +143,4 @@ def test_a_live_camera_that_gives_frames_is_told_from_one_that_does_not(
     code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port), cameras=cameras)
     assert code == CameraError.exit_code
     assert "gives frames of 96 x 96" in found["camera live"]
-    assert "no frame (cannot be opened)" in found["camera dead"]
+    assert "no frame (cannot be opened (Connection refused))" in found["camera dead"]

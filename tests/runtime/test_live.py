@@ -1,22 +1,27 @@
 """Live cameras against real servers: whatever happens to them, nothing old, frozen or missing is taken for new."""
 
+import contextlib
 import itertools
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.config import Settings
 from runtime.camera import CameraState, Frame
 from runtime.camera_settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
-from runtime.live import Backlog, LiveCamera
-from runtime.source import open_camera
+from runtime.live import SETTLE_S, Backlog, LiveCamera
+from runtime.source import V4L2_TIMEOUT, open_camera
 from runtime.verdict import Reason
 from tests.runtime.parts import WAIT_S, good_picture, wait_until
 from tests.runtime.servers import FRAME, MjpegServer, RtspServer
@@ -120,6 +125,73 @@ def test_what_a_stalled_server_sends_when_it_goes_on_is_not_judged_as_new(
     assert watcher.faults() == [Reason.NO_FRAME]
 
 
+def test_an_rtsp_server_that_stalls_for_longer_than_the_time_out_is_connected_to_again(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=1))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    wait_until(lambda: watcher.state == CameraState.RECONNECTING)
+    assert watcher.camera.status().reason == "the stream ended, or gave nothing in time"
+    rtsp.send(signal.SIGCONT)
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+    assert watcher.faults() == [Reason.NO_FRAME]
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("rtsp", RtspSettings), ("http", HttpSettings)])
+def test_a_server_that_answers_nothing_is_given_up_in_time(
+    kind: str, settings: type[Settings], watch: Callable[..., Watcher]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"{kind}://127.0.0.1:{mute.getsockname()[1]}/film"
+        watcher = watch(settings.model_validate({"kind": kind, "url": address, "timeout_s": 0.5, "stale_after_s": 0.2}))
+        wait_until(lambda: watcher.camera.status().reconnects >= 1)
+        assert watcher.camera.status().reason == "cannot be opened"
+        assert [frame.fault for frame in watcher.frames] == [Reason.NO_FRAME]
+
+
+def test_a_dead_camera_does_not_hold_up_the_opening_of_another(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as dead, contextlib.ExitStack() as held:
+        address = ("127.0.0.1", dead.getsockname()[1])
+        for _ in range(2):  # the queue of a listener that accepts nobody is full: who comes now gets no answer
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        url = f"rtsp://{address[0]}:{address[1]}/film"
+        watch(RtspSettings.model_validate({"kind": "rtsp", "url": url, "timeout_s": 60}))
+        alive = watch(of_http(mjpeg))
+        wait_until(lambda: len(alive.frames) > 5)
+
+
+def test_motion_jpeg_that_piled_up_on_its_way_is_not_judged_as_new(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_http(mjpeg, stale_after_s=0.5, timeout_s=60))
+    wait_until(lambda: len(watcher.frames) > 5)
+    mjpeg.held.set()
+    wait_until(lambda: watcher.state == CameraState.STALLED)
+    mjpeg.picture = np.zeros((*FRAME, 3), np.uint8)
+    time.sleep(0.3)
+    mjpeg.picture = None
+    mjpeg.held.clear()
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+    seen = len(watcher.frames)
+    wait_until(lambda: len(watcher.frames) > seen + 5)
+    assert watcher.faults() == [Reason.NO_FRAME]
+    assert all(frame.pixels_bgr_u8.mean() > 60 for frame in watcher.frames if frame.pixels_bgr_u8 is not None)
+    assert watcher.camera.status().reconnects >= 1
+
+
+def test_what_was_read_while_a_camera_was_opened_is_not_judged(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_http(mjpeg))
+    wait_until(lambda: bool(watcher.frames))
+    assert watcher.frames[0].captured_s - watcher.camera.opened_s >= SETTLE_S
+
+
 def test_motion_jpeg_is_read_and_found_again(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:
     watcher = watch(of_http(mjpeg, stale_after_s=0.5))
     wait_until(lambda: len(watcher.frames) > 5)
@@ -188,6 +260,40 @@ class Flapping:
 
     def release(self) -> None:
         pass
+
+
+def test_a_device_is_opened_at_the_resolution_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is no device here: this holds what OpenCV is asked for, and nothing that it refuses for Video4Linux."""
+    asked: list[Any] = []
+
+    class Device(Flapping):
+        def __init__(self, *options: Any) -> None:
+            super().__init__(1000)
+            asked.extend(options)
+
+        def isOpened(self) -> bool:  # noqa: N802
+            return True
+
+        def set(self, key: int, value: float) -> None:
+            asked.append((key, value))
+
+        def get(self, key: int) -> float:
+            assert key == cv2.CAP_PROP_POS_MSEC
+            return time.monotonic() * 1000
+
+    monkeypatch.setattr(cv2, "VideoCapture", Device)
+    monkeypatch.delenv(V4L2_TIMEOUT, raising=False)
+    (tmp_path / "video0").touch()
+    settings = {"kind": "v4l2", "device": tmp_path / "video0", "resolution": (1280, 720)}
+    watchers = [Watcher(V4l2Settings.model_validate({**settings, "timeout_s": timeout_s})) for timeout_s in (6.5, 2.0)]
+    wait_until(lambda: all(watcher.frames for watcher in watchers))
+    for watcher in watchers:
+        watcher.stop()
+    assert os.environ[V4L2_TIMEOUT] == "7"
+    size = [cv2.CAP_PROP_FRAME_WIDTH, 1280, cv2.CAP_PROP_FRAME_HEIGHT, 720]
+    assert asked[:4] == [str(tmp_path / "video0"), cv2.CAP_V4L2, size, (cv2.CAP_PROP_BUFFERSIZE, 1)]
 
 
 def live(**changed: Any) -> LiveCameraSettings:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -97,6 +98,14 @@ def test_a_dead_camera_gives_no_ok_and_holds_up_no_other(station: Station, mjpeg
     assert station.verdicts("dead") == ["NotDecidable"]
     assert set(station.states("dead")) == {"reconnecting"}
     assert station.stop() < 2
+
+
+def test_a_camera_that_answers_nothing_does_not_keep_the_station_from_stopping(station: Station) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"rtsp://127.0.0.1:{mute.getsockname()[1]}/film"
+        station.start(top={"kind": "rtsp", "url": url, "timeout_s": 60, "stale_after_s": 0.5})
+        station.mes.wait_for(lambda: station.verdicts("top") == ["NotDecidable"])
+        assert station.stop() < 2
 
 
 def test_regions_are_told_of_as_cameras_of_their_own(station: Station, mjpeg: MjpegServer) -> None:
