@@ -142,6 +142,8 @@ class Connection:
                 raise Unreachable("it does not answer the login")
             self._turn(until_s - time.monotonic(), None)
         if self._answer is None:
+            if self._broker.tls:  # TLS 1.3 refuses a certificate after the handshake, and not every broker says so
+                raise Refused("it ends the connection where it would check our certificate; check broker.tls.cert_file")
             raise Unreachable(f"it closed the connection during the login ({self._lost})")
         if self._answer.is_failure:
             raise Refused(_advice(str(self._answer)))
@@ -179,10 +181,14 @@ class Connection:
         return acknowledged
 
     def close(self) -> None:
-        """Say goodbye where there still is somebody, and free the socket."""
+        """Say goodbye where there still is somebody, and free the socket. The broker then keeps our will to itself."""
         self._client.disconnect()
         if self._client.socket() is not None:
             self._client.loop_write()
+        self.drop()
+
+    def drop(self) -> None:
+        """Free the socket without a word, so that the broker sends our will."""
         if (leftover := self._client.socket()) is not None:
             leftover.close()
 

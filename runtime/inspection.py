@@ -105,7 +105,7 @@ class Inspection:
         self.publisher.retain(self.topics.model, self.origin.card())
         self._roster.listen()
         self.publisher.start()
-        grace_s = 0.0
+        grace_s, why = 0.0, "finished"
         started_s = time.monotonic()
         try:
             if self.evidence is not None:
@@ -116,6 +116,9 @@ class Inspection:
             judging_s = time.monotonic() - started_s
             self._deliver(stop)
             grace_s = GRACE_S
+        except BaseException as fault:
+            why = str(fault) or type(fault).__name__
+            raise
         finally:
             batcher.close()
             for feed in feeds:
@@ -124,7 +127,7 @@ class Inspection:
             self._remote.end()
             if self.evidence is not None:
                 self.evidence.stop(EVIDENCE_GRACE_S if stop.reason else EVIDENCE_FINISH_S)
-            self.publisher.stop(stop.reason or "finished", grace_s)
+            self.publisher.stop(stop.reason or why, grace_s)
         return self._summary(judging_s, waiting_before, stop)
 
     def _conduct(self, batcher: Batcher, feeds: Sequence[Feed], stop: Stop) -> None:

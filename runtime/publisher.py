@@ -178,8 +178,10 @@ class Publisher(threading.Thread):
                 connection.subscribe(topic_filter)
             self._set_link(LinkState.CONNECTED, "")
             self._serve(connection)
-        finally:
-            connection.close()
+        except BaseException:
+            connection.drop()
+            raise
+        connection.close()
 
     def _serve(self, connection: Connection) -> None:
         with self._changed:

@@ -15,12 +15,14 @@ from tests.runtime.parts import WAIT_S, Mosquitto, free_port
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """A CA, and a certificate by it for `localhost` only."""
+    """A CA, and certificates by it: one for `localhost` only, one for a station."""
     script = """
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=test-ca
     openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost
     printf 'subjectAltName=DNS:localhost' > san
     openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.crt
+    openssl req -newkey rsa:2048 -nodes -keyout station.key -out station.csr -subj /CN=station
+    openssl x509 -req -in station.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out station.crt
     chmod 644 *.key
     """
     subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
@@ -48,6 +50,23 @@ def test_tls_takes_a_broker_only_with_the_right_certificate_and_name(mosquitto: 
         connector(mosquitto, "localhost", None).open("will", b"")
     with pytest.raises(Refused, match="not trusted"):
         connector(mosquitto, "127.0.0.1", ca_file).open("will", b"")
+
+
+@pytest.mark.parametrize("protocol", [5, "3.1.1"])
+def test_a_broker_that_asks_for_a_certificate_gets_the_stations_or_refuses(
+    mosquitto: Mosquitto, certificates: Path, protocol: object
+) -> None:
+    mosquitto.stop()
+    mosquitto.extra += f"certfile {certificates}/server.crt\nkeyfile {certificates}/server.key\n"
+    mosquitto.extra += f"cafile {certificates}/ca.crt\nrequire_certificate true\n"
+    certificates.chmod(0o755)
+    mosquitto.start()
+    own = {"cert_file": certificates / "station.crt", "key_file": certificates / "station.key"}
+    broker = {"host": "localhost", "port": mosquitto.port, "protocol": protocol}
+    tls = {"ca_file": certificates / "ca.crt"}
+    Connector(BrokerSettings.model_validate({**broker, "tls": {**tls, **own}}), "station").open("will", b"").close()
+    with pytest.raises(Refused, match=r"broker\.tls\.cert_file"):
+        Connector(BrokerSettings.model_validate({**broker, "tls": tls}), "station").open("will", b"")
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The whole runtime as its own process, against a real mosquitto: what is judged arrives, whatever happens."""
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -299,6 +300,24 @@ def test_a_full_disk_ends_it_with_what_was_stored_kept(
     mes.wait_for(lambda: len(mes.events()) >= kept + 2)
     first = [event for event in mes.events() if event["boot_id"] == mes.events()[0]["boot_id"]]
     assert seqs(first) == list(range(1, kept + 1))
+
+
+def test_a_disk_that_fills_up_is_told_to_the_mes(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    cameras = {"top": folder(write_pictures(tmp_path / "pictures", 1000))}
+    config = write_config(tmp_path, bundle_path, cameras, broker=at(mosquitto.port))
+    command = [sys.executable, "-c", "from runtime.cli import run_inspection; run_inspection()", str(config)]
+    limited = ["prlimit", "--fsize=200000", *command]  # less than SQLite's journal grows to
+    done = subprocess.run(limited, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=WAIT_S)
+    assert done.returncode == OutboxError.exit_code, done.stderr
+    mes.wait_for(lambda: [status["state"] for status in mes.events("/status")][-1:] == ["offline"])
+    assert re.search("connection lost|free space", mes.events("/status")[-1]["reason"])  # by whoever met it first
+    few = {"top": folder(write_pictures(tmp_path / "few", 2))}
+    code, _out, err = finish(write_config(tmp_path, bundle_path, few, broker=at(mosquitto.port)))
+    assert code == 0, err
+    first = {event["seq"] for event in mes.events() if event["boot_id"] == mes.events()[0]["boot_id"]}
+    assert first == set(range(1, max(first) + 1))
 
 
 def test_a_killed_process_is_reported_offline_by_its_will(

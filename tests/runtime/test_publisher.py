@@ -129,6 +129,21 @@ def test_a_clean_stop_says_offline_and_why(mosquitto: Mosquitto, publish: Callab
     assert (status["state"], status["reason"], status["boot_id"]) == ("offline", "SIGTERM", "b")
 
 
+def test_a_publisher_that_dies_leaves_its_will(mosquitto: Mosquitto, mes: Subscriber, outbox: Outbox) -> None:
+    def stumble(_message: Message) -> None:
+        raise RuntimeError("a fault of ours")
+
+    publisher = Publisher(
+        Connector(BrokerSettings(host="127.0.0.1", port=mosquitto.port), "station"), outbox, STATUS, {"boot_id": "b"}
+    )
+    publisher.subscribe("plant/trigger/top", stumble)
+    publisher.start()
+    mes.send_until("plant/trigger/top", b"1", lambda: publisher.fault is not None)
+    mes.wait_for(lambda: mes.events("/status")[-1]["state"] == "offline")
+    assert mes.events("/status")[-1]["reason"] == "connection lost"
+    publisher.join(WAIT_S)
+
+
 def test_a_stop_keeps_what_the_broker_did_not_take(outbox: Outbox, publish: Callable[..., Publisher]) -> None:
     publisher = publish(free_port())
     add(outbox, 0, 3)
