@@ -13,6 +13,7 @@ from runtime.backend import Backend, Pending
 from runtime.batch import Batch, Batcher
 from runtime.bundle import Bundle
 from runtime.camera import Camera
+from runtime.clock import WallClock
 from runtime.connection import Outgoing
 from runtime.display import Display
 from runtime.event import Origin, Timing, build, rfc3339, stamp
@@ -84,6 +85,7 @@ class Inspection:
         self.turned_s = time.monotonic()
         """When the judging thread last went round; it hangs where this stands still."""
         self._seq: Counter[str] = Counter()
+        self._clock = WallClock(time.time(), time.monotonic())
 
     @property
     def frames_total(self) -> int | None:
@@ -147,6 +149,7 @@ class Inspection:
             self._check_threads(feeds)
             self._check_broker(at_start=True)
             self._roster.tell()
+            self._clock.look(time.time(), time.monotonic())
             if self._pulse.is_due:
                 self._beat(batcher.waiting)
 

@@ -22,6 +22,7 @@ class SurveyCollector(Collector):
         found = self._look()
         parts = CounterMetricFamily("pwae_parts", "Judged parts", labels=("camera", "verdict"))
         discarded = CounterMetricFamily("pwae_discarded", "Events given up, outbox full", labels=("camera",))
+        dropped = CounterMetricFamily("pwae_frames_dropped", "Gave way to a newer one", labels=("camera",))
         streaming = GaugeMetricFamily("pwae_camera_streaming", "1 while frames come", labels=("camera", "state"))
         drifts = GaugeMetricFamily("pwae_drift", "1 while good parts near the threshold", labels=("camera",))
         for name, camera in found.cameras.items():
@@ -30,7 +31,9 @@ class SurveyCollector(Collector):
             discarded.add_metric((name,), camera.discarded)
             streaming.add_metric((name, camera.state), camera.state == "streaming")
             drifts.add_metric((name,), camera.drifts)
-        yield from (parts, discarded, streaming, drifts)
+        for name, frames in found.dropped.items():
+            dropped.add_metric((name,), frames)
+        yield from (parts, discarded, dropped, streaming, drifts)
         yield GaugeMetricFamily("pwae_broker_connected", "1 while connected", found.broker == LinkState.CONNECTED)
         yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.outbox_depth)
         yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", found.evidence_written)

@@ -235,7 +235,7 @@ class Publisher(threading.Thread):
         events = [event for number in connection.poll(timeout_s, self._awake) if (event := sent.pop(number))]
         if events:
             now_s = time.time()
-            self.delivered_ms.extend((now_s - event.stored_at_s) * 1000 for event in events)
+            self.delivered_ms.extend(max(0.0, now_s - event.stored_at_s) * 1000 for event in events)
             self._outbox.remove([event.position for event in events])
             self.acknowledged += len(events)
         for message in connection.received():

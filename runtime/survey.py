@@ -32,6 +32,8 @@ class Survey:
     """The whole station."""
 
     cameras: Mapping[str, CameraSurvey]
+    dropped: Mapping[str, int]
+    """Of each live camera: frames that gave way to a newer one."""
     broker: LinkState
     broker_reason: str
     outbox_depth: int
@@ -59,6 +61,7 @@ def survey(inspection: Inspection) -> Survey:
     faults |= {"publisher": inspection.publisher.fault, "evidence": evidence.fault if evidence else None}
     return Survey(
         cameras=cameras,
+        dropped={name: status.dropped for name, camera in inspection.cameras.items() if (status := camera.status())},
         broker=link.state,
         broker_reason=link.reason,
         outbox_depth=inspection.outbox.depth,

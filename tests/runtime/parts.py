@@ -211,6 +211,7 @@ class Subscriber:
     """An MES: subscribes with a session that outlives its connection, keeps all it gets, and can be waited on."""
 
     def __init__(self, port: int, topic: str = "#") -> None:
+        self.port = port
         self.messages: list[paho.MQTTMessage] = []
         self._changed = threading.Condition()
         subscribed = threading.Event()

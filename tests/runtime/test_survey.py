@@ -9,6 +9,7 @@ from runtime.survey import CameraSurvey, Survey, why_not_ready, why_unhealthy
 
 WELL = Survey(
     cameras={"top": CameraSurvey("streaming", {}, 0, drifts=False)},
+    dropped={},
     broker=LinkState.CONNECTED,
     broker_reason="",
     outbox_depth=0,
