@@ -4,13 +4,11 @@ Every camera is a real LiveCamera (reader thread, newest frame wins) on a simula
 batches, outbox (fsync) and a real mosquitto on this machine are the real ones. The share of a camera is the number of
 its parts that were judged.
 
-    python benchmarks/bench_cameras.py --bundle artifacts/cell --cameras 32
+    python benchmarks/bench_cameras.py --bundle B > benchmarks/results/cameras.json
 """
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import threading
 import time
@@ -19,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_runtime import start_broker
+from broker import running
+from machine import describe
 
 from runtime.event import Origin
 from runtime.inspection import Stop
@@ -56,13 +55,8 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=10.0, help="of each camera")
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        port, broker = start_broker(Path(scratch))
-        try:
-            result = measure(arguments, port, Path(scratch) / "outbox.sqlite")
-        finally:
-            broker.terminate()
-            broker.wait()
+    with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
+        result = measure(arguments, port, Path(scratch) / "outbox.sqlite")
     print(json.dumps(result, indent=2))
 
 
@@ -91,6 +85,7 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
     model.backend.close()
     shares = sorted(tally.verdicts.total() for tally in inspection.tallies.values())
     return {
+        **describe("p-wae", "onnxruntime", "paho-mqtt"),
         "slowest_over_fastest": round(shares[0] / shares[-1], 4),
         "judged_per_camera": {"fewest": shares[0], "most": shares[-1]},
         "images_per_s": round(summary.images_per_s, 2),
@@ -99,7 +94,6 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         "fps": arguments.fps,
         "seconds": arguments.seconds,
         "model": model.bundle.manifest.name,
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
     }
 
 

@@ -3,24 +3,20 @@
 Both sides run in this process, in turn, over the same pictures: the runtime reads, resizes, judges, stores every event
 on disk (fsync) and has it acknowledged by a real mosquitto on this machine; the bare session is given ready batches.
 
-    python benchmarks/bench_runtime.py --bundle artifacts/cell --pictures some/folder
+    python benchmarks/bench_runtime.py --bundle B --pictures DIR > benchmarks/results/runtime.json
 """
 
 import argparse
 import json
-import os
-import platform
-import shutil
-import socket
 import statistics
-import subprocess
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from broker import running
+from machine import describe
 from numpy.typing import NDArray
 
 from core.picture import fit, list_pictures, read_picture
@@ -35,26 +31,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, required=True, help="a folder of pictures")
-    parser.add_argument("--cameras", type=int, default=1, help="file cameras at once, each playing the folder")
+    parser.add_argument("--cameras", type=int, default=4, help="file cameras at once, each playing the folder")
     parser.add_argument("--max-batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
 
     bundle = load_bundle(arguments.bundle)
     batches = ready_batches(bundle, arguments.pictures, arguments.cameras, arguments.max_batch)
-    with tempfile.TemporaryDirectory() as scratch:
-        port, broker = start_broker(Path(scratch))
-        try:
-            rounds = [
-                (bare(bundle, batches, arguments.max_batch), whole(arguments, port, Path(scratch) / f"{number}.sqlite"))
-                for number in range(arguments.rounds)
-            ]
-        finally:
-            broker.terminate()
-            broker.wait()
+    with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
+        rounds = [
+            (bare(bundle, batches, arguments.max_batch), whole(arguments, port, Path(scratch) / f"{number}.sqlite"))
+            for number in range(arguments.rounds)
+        ]
     bare_per_s = statistics.median(side for side, _ in rounds)
     runtime_per_s = statistics.median(summary.images_per_s for _, summary in rounds)
     result: dict[str, Any] = {
+        **describe("p-wae", "onnxruntime", "opencv-python-headless", "paho-mqtt"),
         "bare_images_per_s": round(bare_per_s, 2),
         "runtime_images_per_s": round(runtime_per_s, 2),
         "ratio": round(statistics.median(summary.images_per_s / side for side, summary in rounds), 4),
@@ -64,8 +56,6 @@ def main() -> None:
         "cameras": arguments.cameras,
         "max_batch": arguments.max_batch,
         "model": bundle.manifest.name,
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "versions": {name: version(name) for name in ("p-wae", "onnxruntime", "opencv-python-headless", "paho-mqtt")},
     }
     print(json.dumps(result, indent=2))
 
@@ -106,22 +96,6 @@ def whole(arguments: argparse.Namespace, port: int, outbox: Path) -> Summary:
     )
     with open_inspection(settings) as inspection:
         return inspection.run(Stop())
-
-
-def start_broker(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-    broker = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return port, broker
-        except ConnectionRefusedError:
-            time.sleep(0.01)
 
 
 if __name__ == "__main__":
