@@ -15,11 +15,13 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.trend import RECENT, REFERENCE
 from tests.runtime.parts import (
     WAIT_S,
     Mosquitto,
     bad_picture,
     free_port,
+    good_picture,
     run_command,
     wait_until,
     write_config,
@@ -27,6 +29,7 @@ from tests.runtime.parts import (
 )
 
 CHROMIUM = shutil.which("chromium")
+DRIFT = re.compile(r'class="drift" style="display: block;?"')
 TOKEN = "a-long-random-token"  # noqa: S105
 
 
@@ -146,22 +149,61 @@ def test_it_does_not_start_unguarded_or_where_it_cannot_listen(
     assert words in line
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+
+
+def look(address: str, folder: Path) -> tuple[str, np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Open the page in a browser; give what stands on it, and a screenshot."""
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser"]
+    command += ["--window-size=1280,900", "--virtual-time-budget=4000", f"--screenshot={folder}/page.png"]
+    page = subprocess.run(
+        [*command, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True, env=os.environ
+    ).stdout
+    picture = cv2.imread(str(folder / "page.png"))
+    assert picture is not None
+    return page, np.asarray(picture, np.uint8)
+
+
+@browser
 def test_a_browser_shows_every_camera_with_its_pictures_and_trend(station: str, tmp_path: Path) -> None:
     wait_until(lambda: len(state(station)["cameras"]["top"]["trend"]) > 20)
-    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
-    command += ["--window-size=1280,900", "--virtual-time-budget=4000", f"--screenshot={tmp_path}/page.png"]
-    page = subprocess.run(
-        [*command, "--dump-dom", station], capture_output=True, text=True, timeout=120, check=True, env=os.environ
-    ).stdout
+    page, picture = look(station, tmp_path)
     assert 'class="OK"' in page
     assert re.search(r'<b class="not_ok">1</b>', page)
     assert "connected" in page
     assert len(re.findall(r"<img [^>]*src=[^>]*map.jpg", page)) == 2
     assert len(re.search(r'points="([^"]*)"', page)[1].split()) > 20  # type: ignore[index]
-    picture = cv2.imread(str(tmp_path / "page.png"))
-    assert picture is not None
+    assert not DRIFT.search(page)
     green = np.all(np.abs(picture.astype(int) - (0x71, 0xBF, 0x2F)) < 12, axis=2).sum()
     framed = np.all(np.abs(picture.astype(int) - (40, 40, 255)) < 40, axis=2).sum()
     assert green > 3000
     assert framed > 200
+
+
+@browser
+def test_a_browser_warns_of_good_parts_that_come_closer_to_the_threshold(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    drifting = write_pictures(tmp_path / "drifting", good=REFERENCE)
+    for number in range(RECENT):
+        assert cv2.imwrite(str(drifting / f"later-{number:03}.png"), good_picture(number) + 2)
+    port = free_port()
+    config = write_config(
+        tmp_path,
+        bundle_path,
+        {
+            "drifting": {"kind": "folder", "path": str(drifting)},
+            "steady": {"kind": "folder", "path": str(write_pictures(tmp_path / "steady", good=2000)), "max_fps": 20},
+        },
+        broker={"host": "127.0.0.1", "port": mosquitto.port},
+        view={"port": port},
+    )
+    process, address = run_command(config), f"http://127.0.0.1:{port}"
+    wait_until(lambda: process.poll() is not None or is_up(address))
+    wait_until(lambda: state(address)["cameras"]["drifting"]["ok"] == REFERENCE + RECENT)
+    page, _picture = look(address, tmp_path)
+    assert len(DRIFT.findall(page)) == 1
+    assert b'pwae_drift{camera="drifting"} 1.0' in ask(f"{address}/metrics")[1]
+    process.terminate()
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
