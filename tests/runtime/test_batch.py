@@ -103,6 +103,7 @@ def test_a_batch_waits_for_a_row_that_is_still_written() -> None:
     batch = batcher.take(WAIT_S)
     assert batch is not None
     assert len(batch.parts) == 1
+    assert np.shares_memory(batch.frames_bgr_u8, slot.pixels), "what is judged is the memory that the camera wrote into"
 
 
 def test_cameras_wait_while_no_buffer_is_free() -> None:

@@ -163,6 +163,23 @@ def test_a_broker_killed_and_restarted_under_load_loses_nothing(
     assert summary["acknowledged"] == summary["judged"] == 300
 
 
+def test_a_broker_that_hangs_does_not_slow_judging(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", 300)
+    config = write_config(tmp_path, bundle_path, {"top": folder(pictures, max_fps=150)}, broker=at(mosquitto.port))
+    process = run_command(config, "--summary-json", str(tmp_path / "summary.json"))
+    mes.wait_for(lambda: len(mes.events()) >= 10)
+    assert mosquitto.process is not None
+    mosquitto.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: stored(tmp_path / "outbox.sqlite") > 200)
+    mosquitto.process.send_signal(signal.SIGCONT)
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    assert json.loads((tmp_path / "summary.json").read_text())["images_per_s"] > 0.9 * 150
+    mes.wait_for(lambda: len({event["id"] for event in mes.events()}) >= 300)
+
+
 def test_a_broker_that_stays_away_ends_the_run_with_every_event_kept(
     tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
 ) -> None:

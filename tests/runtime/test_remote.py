@@ -112,6 +112,8 @@ def test_a_new_bundle_takes_over_and_a_bad_one_does_not(
         answer = ask(mes, "reload", bundle=name)
         assert not answer["ok"]
         assert "The bundle in use is kept." in answer["error"]
+    (own_bundle / MODEL).write_bytes((damaged / MODEL).read_bytes())
+    assert "The bundle in use is kept." in ask(mes, "reload")["error"]
     assert ask(mes, "reload", bundle="second")["detail"]["model"] == "second"
     events = finish(process, mes)
     names = [event["model"]["name"] for event in events]

@@ -108,6 +108,54 @@ def test_a_camera_that_answers_nothing_does_not_keep_the_station_from_stopping(s
         assert station.stop() < 2
 
 
+def test_each_camera_has_its_own_region_rate_trigger_and_thresholds(
+    station: Station, tmp_path: Path, mjpeg: MjpegServer
+) -> None:
+    large = (240, 320)
+    picture = good_picture(1, large)
+    picture[:120] = 0
+    (tmp_path / "large").mkdir()
+    for number in range(50):
+        assert cv2.imwrite(str(tmp_path / "large" / f"{number}.png"), picture)
+    live = {"kind": "http", "url": mjpeg.url}
+    station.start(
+        strict={**live, "threshold_factor": 0.001},
+        slow={**live, "max_fps": 2},
+        told={**live, "trigger": {"tolerance_ms": 500}},
+        large={"kind": "folder", "path": str(tmp_path / "large"), "roi": [0, 120, 320, 120], "max_fps": 20},
+    )
+    station.mes.wait_for(lambda: "streaming" in station.states("told") and len(station.verdicts("slow")) >= 4)
+    station.mes.send(f"{PREFIX}/trigger/told", b'{"part_id": "4711"}')
+    station.mes.wait_for(lambda: bool(station.verdicts("told")))
+    station.stop()
+    assert set(station.verdicts("strict")) == {"NotOK"}
+    assert set(station.verdicts("slow")) == set(station.verdicts("large")) == {"OK"}
+    assert len(station.verdicts("slow")) < len(station.verdicts("strict")) / 3
+    assert station.verdicts("told") == ["OK"]
+    sizes = {(event["camera"], event["frame"]["width"]) for event in station.mes.events()}
+    assert sizes == {("strict", 96), ("slow", 96), ("told", 96), ("large", 320)}
+
+
+def test_nothing_is_left_open_when_cameras_and_broker_come_and_go(
+    station: Station, mosquitto: Mosquitto, mjpeg: MjpegServer
+) -> None:
+    station.start(top={"kind": "http", "url": mjpeg.url, "max_fps": 20})
+    assert station.process is not None
+    handles = Path(f"/proc/{station.process.pid}/fd")
+    found = []
+    for number in range(4):
+        before = len(station.verdicts("top"))
+        station.mes.wait_for(lambda before=before: len(station.verdicts("top")) >= before + 5)  # type: ignore[misc]
+        found.append(len(list(handles.iterdir())))
+        mjpeg.hang_up.set()
+        station.mes.wait_for(lambda number=number: station.states("top").count("reconnecting") > number)  # type: ignore[misc]
+        mjpeg.hang_up.clear()
+        mosquitto.stop()
+        mosquitto.start()
+    assert found[-1] <= found[0], found
+    assert station.stop() < 2
+
+
 def test_regions_are_told_of_as_cameras_of_their_own(station: Station, mjpeg: MjpegServer) -> None:
     regions = {"left": [0, 0, 48, 96], "right": [48, 0, 48, 96]}
     mjpeg.picture = good_picture(1, FRAME)
