@@ -73,10 +73,10 @@ def ready_batches(bundle: Bundle, folder: Path, cameras: int, max_batch: int) ->
 
 def bare(bundle: Bundle, batches: list[NDArray[np.uint8]], max_batch: int) -> float:
     backend = OnnxBackend(bundle, max_batch)
-    backend.submit(batches[0])
+    backend.submit(batches[0]).errors()
     started_s = time.monotonic()
     for batch in batches:
-        backend.submit(batch)
+        backend.submit(batch).errors()
     per_s = sum(len(batch) for batch in batches) / (time.monotonic() - started_s)
     backend.close()
     return per_s

@@ -1,11 +1,14 @@
 """Backends: who turns a batch of frames into errors. One thread owns a backend from its making to its close."""
 
-from typing import Protocol
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BackendError
+from runtime.batch import Batch
 from runtime.bundle import ERROR_MAP, ERRORS, INPUT, Bundle
 
 
@@ -25,7 +28,7 @@ class Backend(Protocol):
     name: str
     max_batch: int
     depth: int
-    """How many batches may be under way at once: 1 where `submit` does the work, more where it only starts it."""
+    """How many batches may be under way at once. The last one is judged while the next are computed."""
 
     def new_batch(self) -> NDArray[np.uint8]:
         """Return an input buffer (max_batch, H, W, 3) uint8 that cameras fill in place; page-locked on a GPU."""
@@ -37,19 +40,38 @@ class Backend(Protocol):
         """Free what the backend holds, in order."""
 
 
-class _Done:
-    def __init__(self, errors: NDArray[np.float32], maps: NDArray[np.float32]) -> None:
-        self._errors, self._maps = errors, maps
+class Run:
+    """A batch that was handed to a backend."""
+
+    def __init__(self, backend: Backend, batch: Batch) -> None:
+        """Start `batch`."""
+        self.batch = batch
+        self.submitted_s = self.inferred_s = time.monotonic()
+        """When it was handed over, and when its errors were there (monotonic clock)."""
+        self.pending = backend.submit(batch.frames_bgr_u8)
+
+    def wait(self) -> "Run":
+        """Wait until its errors are there."""
+        self.pending.errors()
+        self.inferred_s = time.monotonic()
+        return self
+
+
+class _Running:
+    def __init__(self, outputs: "Future[Any]") -> None:
+        self._outputs = outputs
 
     def errors(self) -> NDArray[np.float32]:
-        return self._errors
+        errors: NDArray[np.float32] = self._outputs.result()[0]
+        return errors
 
     def error_maps(self) -> NDArray[np.float32]:
-        return self._maps
+        maps: NDArray[np.float32] = self._outputs.result()[1]
+        return maps
 
 
 class OnnxBackend:
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU, in a thread of its own: the caller judges one batch while the next is computed."""
 
     def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0) -> None:
         """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core.
@@ -60,10 +82,14 @@ class OnnxBackend:
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
+        options.add_session_config_entry("session.dynamic_block_base", "4")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(str(bundle.model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {' '.join(str(error).split())}") from error
+        self._thread = ThreadPoolExecutor(1, "inference")
         self.name = f"onnxruntime-{ort.__version__}/cpu"
         self.max_batch = max_batch
         self.depth = 1
@@ -74,10 +100,10 @@ class OnnxBackend:
         return np.zeros(self._shape, np.uint8)
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
-        """See Backend. Runs at once, in the calling thread."""
-        errors, maps = self._session.run([ERRORS, ERROR_MAP], {INPUT: frames_bgr_u8})
-        return _Done(errors, maps)
+        """See Backend."""
+        return _Running(self._thread.submit(self._session.run, [ERRORS, ERROR_MAP], {INPUT: frames_bgr_u8}))
 
     def close(self) -> None:
         """See Backend."""
+        self._thread.shutdown()
         del self._session

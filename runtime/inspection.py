@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.errors import BrokerError
-from runtime.backend import Backend, Pending
+from runtime.backend import Backend, Run
 from runtime.batch import Batch, Batcher
 from runtime.bundle import Bundle
 from runtime.camera import Camera
@@ -99,7 +99,7 @@ class Inspection:
         takes no more events; what was judged is in the outbox then.
         """
         waiting_before = self.outbox.depth
-        buffers = [self.backend.new_batch() for _ in range(self.backend.depth + 1)]
+        buffers = [self.backend.new_batch() for _ in range(self.backend.depth + 2)]
         batcher = Batcher(buffers, self.settings.batching.max_wait_ms / 1000, len(self.cameras))
         self.feeds = feeds = [
             Feed(name, camera, self.settings.cameras[name], batcher) for name, camera in self.cameras.items()
@@ -133,19 +133,21 @@ class Inspection:
         return self._summary(judging_s, waiting_before, stop)
 
     def _conduct(self, batcher: Batcher, feeds: Sequence[Feed], stop: Stop) -> None:
-        under_way: deque[tuple[Batch, Pending, float]] = deque()
+        under_way: deque[Run] = deque()
         while under_way or not (stop.reason or batcher.is_finished):
             self._obey(is_between_batches=not under_way)
             is_held = self._remote.paused or self._remote.has_model
             if is_held and not under_way and not stop.reason:
                 time.sleep(TURN_S)
-            batch = None if stop.reason or is_held else batcher.take(0.0 if under_way else TURN_S)
+            # The rows of the next batch are closed as late as can be, so that its frames are new.
+            done = under_way.popleft().wait() if len(under_way) == self.backend.depth else None
+            batch = None if stop.reason or is_held else batcher.take(0.0 if under_way or done else TURN_S)
             if batch is not None:
-                submitted_s = time.monotonic()
-                under_way.append((batch, self.backend.submit(batch.frames_bgr_u8), submitted_s))
-            if under_way and (batch is None or len(under_way) == self.backend.depth):
-                batch, pending, submitted_s = under_way.popleft()
-                self._judge(batch, pending, submitted_s, batcher.release)
+                under_way.append(Run(self.backend, batch))
+            elif done is None and under_way:
+                done = under_way.popleft().wait()
+            if done is not None:
+                self._judge(done, batcher.release)
             self._check_threads(feeds)
             self._check_broker(at_start=True)
             self._roster.tell()
@@ -153,23 +155,22 @@ class Inspection:
             if self._pulse.is_due:
                 self._beat(batcher.waiting)
 
-    def _judge(self, batch: Batch, pending: Pending, submitted_s: float, release: Callable[[Batch], None]) -> None:
-        errors = pending.errors()
-        inferred_s = time.monotonic()
+    def _judge(self, run: Run, release: Callable[[Batch], None]) -> None:
+        batch, errors = run.batch, run.pending.errors()
         parts = batch.written
         judgements = [
-            judge(row, self._thresholds[part.camera], part.faults_at(submitted_s))
+            judge(row, self._thresholds[part.camera], part.faults_at(run.submitted_s))
             for part, row in zip(parts, errors, strict=True)
         ]
         seqs = [self._next_seq(part.camera) for part in parts]
-        evidence = self._witness.see(batch, pending, judgements, seqs)
+        evidence = self._witness.see(batch, run.pending, judgements, seqs)
         self._remote.watch(batch, errors)
         release(batch)
         letters, unreadable = [], Counter[str]()
         for part, judgement, seq, ref in zip(parts, judgements, seqs, evidence, strict=True):
             timing = Timing(
-                capture_to_infer=(submitted_s - part.captured_s) * 1000,
-                infer=(inferred_s - submitted_s) * 1000,
+                capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
+                infer=(run.inferred_s - run.submitted_s) * 1000,
                 total=(time.monotonic() - part.captured_s) * 1000,
             )
             thresholds = self._thresholds[part.camera]
@@ -186,7 +187,7 @@ class Inspection:
             self._tally(camera).unreadable += count
         self._roster.judged(parts)
         if self.display is not None:
-            self.display.note_batch(parts, inferred_s - submitted_s)
+            self.display.note_batch(parts, run.inferred_s - run.submitted_s)
         self._tell({letter.camera: letter.body for letter in letters})
         stored_s = time.monotonic()
         for part in parts:
