@@ -369,6 +369,11 @@ def test_a_backlog_is_told_from_new_frames(steps_s: list[float], pause_s: float,
     assert not backlog.is_old(offset_s + (behind_s + 0.1) * (1 + drift), behind_s + 0.1)
 
 
+def test_a_clock_that_stands_still_makes_no_frame_old() -> None:
+    backlog = Backlog(1.0)
+    assert not any(backlog.is_old(0.0, 10.0 + number) for number in range(20))
+
+
 def test_a_stream_whose_clock_jumps_is_not_refused_for_ever() -> None:
     backlog = Backlog(1.0)
     assert not backlog.is_old(0.0, 10.0)
