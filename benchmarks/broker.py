@@ -17,12 +17,16 @@ def free_port() -> int:
         return port
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start a broker that keeps sessions and queues in `folder`, and wait until it listens."""
+def start(folder: Path, port: int, *, saves_every_change: bool = False) -> subprocess.Popen[bytes]:
+    """Start a broker that keeps sessions and queues in `folder`, and wait until it listens.
+
+    It saves once a second and at its end; with every change, which is slow, where it has to survive kill -9.
+    """
     config = folder / "mosquitto.conf"
     config.write_text(
         f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
         f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
+        f"autosave_on_changes {str(saves_every_change).lower()}\n"
     )
     program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
     process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

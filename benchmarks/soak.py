@@ -4,10 +4,10 @@
     python benchmarks/soak.py --process-kills 50 > benchmarks/results/soak-process.json
     python benchmarks/soak.py --minutes 60 --rate 2 --bundle B > benchmarks/results/soak-hour.json
 
-Real mosquitto, real process, real outbox. With a bundle the station is whole: motion JPEG cameras that hang up now and
-then, evidence that is cleared, a live view that is looked at. Without, cameras and verdicts are the simulation's. The
-subscriber has a session that outlives its connection and keeps one event per id. The exit code is 1 where an event was
-lost or a seq is missing.
+Real mosquitto (which saves every change, and so survives kill -9 itself), real process, real outbox. With a bundle the
+station is whole: motion JPEG cameras that hang up now and then, evidence that is cleared, a live view that is looked
+at. Without, cameras and verdicts are the simulation's. The subscriber has a session that outlives its connection and
+keeps one event per id. The exit code is 1 where an event was lost or a seq is missing.
 """
 
 import argparse
@@ -43,13 +43,7 @@ SCRIPT = "from runtime.cli import run_inspection; run_inspection()"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--broker-kills", type=int, default=0, help="kill mosquitto so often under load")
-    parser.add_argument(
-        "--broker-signal",
-        choices=["TERM", "KILL"],
-        default="TERM",
-        help="TERM lets mosquitto store what it acknowledged and has not delivered; with KILL it loses that itself",
-    )
+    parser.add_argument("--broker-kills", type=int, default=0, help="kill mosquitto -9 so often under load")
     parser.add_argument("--process-kills", type=int, default=0, help="kill run-inspection -9 at so many random moments")
     parser.add_argument("--minutes", type=float, default=0.0, help="run so long and watch memory and file handles")
     parser.add_argument("--rate", type=float, default=50.0, help=f"events a second of each of the {CAMERAS} cameras")
@@ -63,7 +57,7 @@ def main() -> None:
         trial = Trial(Path(scratch), arguments.rate, arguments.bundle)
         try:
             if arguments.broker_kills:
-                kill_broker(trial, arguments.broker_kills, chance, signal.Signals[f"SIG{arguments.broker_signal}"])
+                kill_broker(trial, arguments.broker_kills, chance)
             if arguments.process_kills:
                 kill_process(trial, arguments.process_kills, chance)
             if arguments.minutes:
@@ -86,7 +80,7 @@ class Trial:
         self.seen: dict[str, tuple[str, str, int]] = {}
         self.gaps = self.messages = 0
         self.judged: set[str] = set()
-        self.broker = start(folder, self.port)
+        self.broker = start(folder, self.port, saves_every_change=True)
         subscribed = threading.Event()
         self.client = paho.Client(CallbackAPIVersion.VERSION2, "soak", clean_session=False)
         self.client.reconnect_delay_set(1, 1)
@@ -186,15 +180,15 @@ class Trial:
             camera.close()
 
 
-def kill_broker(trial: Trial, kills: int, chance: random.Random, how: signal.Signals) -> None:
+def kill_broker(trial: Trial, kills: int, chance: random.Random) -> None:
     station = trial.at_work()
     for _ in range(kills):
         time.sleep(chance.uniform(0.5, 3.0))
-        trial.broker.send_signal(how)
+        trial.broker.kill()
         trial.broker.wait()
         time.sleep(chance.uniform(0.0, 1.0))
         trial.note_judged()
-        trial.broker = start(trial.folder, trial.port)
+        trial.broker = start(trial.folder, trial.port, saves_every_change=True)
     station.send_signal(signal.SIGTERM)
     station.wait(30)
 
