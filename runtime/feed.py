@@ -1,5 +1,6 @@
 """A feed: the thread that carries one camera's frames into the rows of the next batches."""
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -7,19 +8,30 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import DataError
+from core.errors import DataError, PartNotFoundError
 from core.picture import Roi, fit
+from core.pose import PartSize
 from runtime.batch import Batcher, Part
 from runtime.camera import Camera, CameraState, Frame
 from runtime.camera_settings import CameraSettings, LiveCameraSettings
 from runtime.verdict import Reason, exposure_fault
 
+FILE_NICENESS = 10
+"""Of threads that read files, on the scale of nice(1)."""
+
 
 class Feed(threading.Thread):
     """Runs until the camera ends or the batcher is closed. `fault` holds what killed it, if anything did."""
 
-    def __init__(self, name: str, camera: Camera, settings: CameraSettings, batcher: Batcher) -> None:
-        """Feed `camera`, known as `name`, into `batcher`."""
+    def __init__(
+        self,
+        name: str,
+        camera: Camera,
+        settings: CameraSettings,
+        batcher: Batcher,
+        part_size: PartSize | None = None,
+    ) -> None:
+        """Feed `camera`, known as `name`, into `batcher`; `part_size` is the bundle's."""
         super().__init__(name=f"camera {name}", daemon=True)
         self.streams = settings.streams(name)
         """What is judged of the camera: regions by the name that their events carry."""
@@ -27,6 +39,7 @@ class Feed(threading.Thread):
         self._source = camera
         self._settings = settings
         self._batcher = batcher
+        self._part_size = part_size
         self._stopping = threading.Event()
 
     @property
@@ -40,6 +53,9 @@ class Feed(threading.Thread):
     def run(self) -> None:
         """See threading.Thread."""
         try:
+            if not isinstance(self._settings, LiveCameraSettings):
+                # Files can wait: what is computed has the right of way, and they are read in its pauses.
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FILE_NICENESS)
             self._feed()
         except BaseException as error:  # carried to the thread that asks, which raises it
             self.fault = error
@@ -68,20 +84,29 @@ class Feed(threading.Thread):
                 return False
             if number == 1:
                 frame = self._source.newer(frame)
-            part = fill(slot.pixels, frame, stream, self._settings, roi)
+            part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size)
             self._batcher.commit(slot, replace(part, is_last=number == len(self.streams)))
         return True
 
 
-def fill(row: NDArray[np.uint8], frame: Frame, stream: str, settings: CameraSettings, roi: Roi | None) -> Part:
-    """Crop `frame` to `roi` and resize it into `row` (H, W, 3), and say what is known of it."""
+def fill(
+    row: NDArray[np.uint8],
+    frame: Frame,
+    stream: str,
+    settings: CameraSettings,
+    roi: Roi | None,
+    part_size: PartSize | None = None,
+) -> Part:
+    """Fit `frame` into `row` (H, W, 3), and say what is known of it."""
     pixels = frame.pixels_bgr_u8
     faults = [] if frame.fault is None else [frame.fault]
     if pixels is not None:
         try:
-            fit(pixels, row, roi)
+            fit(pixels, row, roi, part_size)
             exposure = exposure_fault(row, settings.exposure)
             faults += [] if exposure is None else [exposure]
+        except PartNotFoundError:
+            faults.append(Reason.NO_PART)
         except DataError:
             faults.append(Reason.ROI_OUTSIDE)
     stale_s = None

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 
+import cv2
+
 from runtime.backend import Backend
 from runtime.broker import EmbeddedBroker
 from runtime.bundle import Bundle
@@ -48,6 +50,7 @@ def connect(
     bundle: Bundle | None = None,
 ) -> Iterator[Inspection]:
     """Join `cameras` and `backend` to the outbox and the broker, and part with them in order."""
+    cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
     with ExitStack() as stack:
         outbox = Outbox(settings.outbox)
         stack.callback(outbox.close)
