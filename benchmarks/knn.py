@@ -15,7 +15,7 @@ MEMORY = 6000
 @torch.inference_mode()
 def knn_scores(network: Network, settings: TrainingSettings, seed: int) -> dict[str, NDArray[np.float64]]:
     """Scores of the test pictures by the largest and by the mean distance of their places to `MEMORY` good places."""
-    size = (settings.network.height, settings.network.width)
+    size = (settings.network.height, settings.network.width, settings.network.part_size)
     network.eval()
     good = _places(network, read_frames(training_samples(settings.data), *size).bgr_u8)
     generator = torch.Generator().manual_seed(seed)

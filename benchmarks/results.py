@@ -37,10 +37,10 @@ RUNS = Path("runs/quality")
 SETS: dict[str, dict[str, Any]] = {
     "elpv:mono": {},
     "elpv:poly": {},
-    "screw": {"network": {"height": 384, "width": 384}, "augment": {"copies": 3, "rotate_degrees": 180}},
+    "screw": {"network": {"height": 144, "width": 480, "part_size": [486, 146]}},
     "cookie": {},
 }
-PIXELS = {"features": 0.0, "cosine": 0.0, "pixels": 1000.0, "pixels_share": 1.0}
+PIXELS = {"cosine": 0.0, "pixels": 1000.0, "pixels_share": 1.0}
 IN_PIXELS = {"space": "pixels", "distance": "squared", "worst_share": 1.0}
 ALONE = {"jigsaw": 0.0, "swd": 0.0, "hsic": 0.0, "shuffled_share": 0.0}
 METHODS: dict[str, dict[str, Any]] = {
@@ -99,7 +99,8 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
     common = {"set": name, "seed": seed, **describe("torch")}
     runs = [{**common, "method": method, **evaluate(checkpoint, data).metrics, "data": name}]
     if not METHODS[method]:
-        frames = read_frames(labelled_samples(data), settings.network.height, settings.network.width)
+        network = settings.network
+        frames = read_frames(labelled_samples(data), network.height, network.width, network.part_size)
         defective = [sample.kind != GOOD for sample in frames.samples]
         controls = knn_scores(checkpoint.inspector.network, settings, seed)
         controls["brightness alone"] = frames.bgr_u8.mean(axis=(1, 2, 3))

@@ -19,6 +19,10 @@ class DataError(PwaeError):
     exit_code = 3
 
 
+class PartNotFoundError(DataError):
+    """A picture in which no part lies that could be turned straight."""
+
+
 class ArtifactError(PwaeError):
     """A checkpoint or bundle that is missing, damaged, or not what it claims to be."""
 

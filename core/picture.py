@@ -1,4 +1,4 @@
-"""Pictures as every room sees them: how a file is read, and the one crop and resize to the model's input size."""
+"""Pictures as every room sees them: how a file is read, and the one crop, turn and resize to the model's input."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
+from core.pose import PartSize, cut_out, locate
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -46,16 +47,21 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(frame[:, :, :3], np.uint8)
 
 
-def fit(frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None) -> None:
+def fit(
+    frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None
+) -> None:
     """Crop `frame` (H, W, 3) to `roi` and resize it into `out` (h, w, 3) in place, by area averaging.
 
-    The only preprocessing outside the model's graph. Raises DataError where `roi` does not lie within the frame.
+    With `part_size` the part is cut out lying straight first. The only preprocessing outside the model's graph.
+    Raises DataError where `roi` does not lie within the frame, PartNotFoundError where there is no part.
     """
     if roi is not None:
         left, top, width, height = roi
         if left < 0 or top < 0 or left + width > frame.shape[1] or top + height > frame.shape[0]:
             raise DataError(f"region {roi} does not lie within a frame of {frame.shape[1]} x {frame.shape[0]} pixels.")
         frame = frame[top : top + height, left : left + width]
+    if part_size is not None:
+        frame = cut_out(frame, locate(frame, part_size), part_size)
     if frame.shape == out.shape:
         np.copyto(out, frame)
     else:

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from core.errors import DataError
 
+LEAST_PARTS = 3
+"""Of fewer no deviation can be told."""
+
 
 class Thresholds(BaseModel):
     """eps_0 (whole image) and eps_1..eps_K (tiles, row-major), and what they promise."""
@@ -39,26 +42,32 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float) -> Thresho
     """Set thresholds from the errors (M, K + 1) of M good parts that training never saw.
 
     A part is rejected when any of its K + 1 errors is above its threshold, so the rate is promised for the maximum:
-    eps_k = q s_k, where s_k is the mean error of output k and q the ceil((M + 1)(1 - rate))-th smallest of the parts'
-    max_k e_k / s_k (split conformal prediction). Raises DataError where M is too small to promise the rate, or an
-    error is not a finite positive number.
+    eps_k = m_k + q s_k, with mean m_k and standard deviation s_k of output k, and q the
+    ceil((M + 1)(1 - rate))-th smallest of the parts' max_k (e_k - m_k) / s_k (split conformal prediction). There each
+    part is held against the mean and deviation of the others, as a fresh part will be. Raises DataError where M is too
+    small to promise the rate, or an error is not a finite positive number.
     """
     parts = len(errors)
     if not 0 < false_reject_rate < 1:
         raise DataError(f"a false-reject rate of {false_reject_rate} is no share between 0 and 1.")
     rank = math.ceil((parts + 1) * (1 - false_reject_rate) - 1e-9)
-    if rank > parts:
-        needed = math.ceil(1 / false_reject_rate - 1 - 1e-9)
+    if rank > parts or parts < LEAST_PARTS:
+        needed = max(LEAST_PARTS, math.ceil(1 / false_reject_rate - 1 - 1e-9))
         raise DataError(
             f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:.1%}: "
             f"give at least {needed}, or ask for a higher rate."
         )
     if not np.isfinite(errors).all() or (errors < 0).any():
         raise DataError("the model gives errors that are not finite numbers on good parts; train it again.")
-    scale = np.maximum(errors.mean(axis=0, dtype=np.float64), 1e-12)
-    quantile = np.sort((errors / scale).max(axis=1))[rank - 1]
+    mean = errors.mean(axis=0, dtype=np.float64)
+    centred = errors - mean
+    squares = (centred**2).sum(axis=0)
+    others_mean = -centred / (parts - 1)
+    others_spread = np.sqrt(np.maximum((squares - centred**2) / (parts - 1) - others_mean**2, 0)) + 1e-12
+    quantile = np.sort(((centred - others_mean) / others_spread).max(axis=1))[rank - 1]
+    values = mean + quantile * np.sqrt(squares / parts)
     return Thresholds(
-        values=tuple((quantile * scale).tolist()),
+        values=tuple(np.maximum(values, 1e-12).tolist()),
         false_reject_rate=false_reject_rate,
         false_reject_expected=1 - rank / (parts + 1),
         false_reject_upper=_rate_upper_bound(parts, rank),

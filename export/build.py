@@ -68,7 +68,7 @@ def _prove(checkpoint: Checkpoint, bundle: Bundle, data: str) -> Parity:
     samples = labelled_samples(data)
     chosen = np.unique(np.linspace(0, len(samples) - 1, PARITY_PICTURES).round().astype(int))
     manifest = bundle.manifest
-    frames = read_frames([samples[i] for i in chosen], manifest.height, manifest.width)
+    frames = read_frames([samples[i] for i in chosen], manifest.height, manifest.width, manifest.part_size)
     reference, _ = judge(checkpoint.inspector, frames.bgr_u8)
     backend = OnnxBackend(bundle, max_batch=8)
     exported = backend_errors(backend, frames.bgr_u8)
@@ -89,6 +89,7 @@ def _manifest(checkpoint: Checkpoint, work: Path, parity: Parity) -> Manifest:
         height=settings.network.height,
         width=settings.network.width,
         grid=settings.network.grid,
+        part_size=settings.network.part_size,
         precision="fp32",
         score_unit=_UNITS[settings.score.space],
         thresholds=checkpoint.thresholds,

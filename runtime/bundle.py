@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import ArtifactError
+from core.pose import PartSize
 from core.thresholds import Thresholds
 
 MANIFEST = "bundle.json"
@@ -48,6 +49,8 @@ class Manifest(_Record):
     height: int
     width: int
     grid: int
+    part_size: PartSize | None = None
+    """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
     precision: Literal["fp32", "fp16", "int8"]
     score_unit: str
     """What an error is, in words: `mean squared pixel error`, `mean squared feature error`."""

@@ -102,7 +102,8 @@ class Inspection:
         buffers = [self.backend.new_batch() for _ in range(self.backend.depth + 2)]
         batcher = Batcher(buffers, self.settings.batching.max_wait_ms / 1000, len(self.cameras))
         self.feeds = feeds = [
-            Feed(name, camera, self.settings.cameras[name], batcher) for name, camera in self.cameras.items()
+            Feed(name, camera, self.settings.cameras[name], batcher, self.origin.manifest.part_size)
+            for name, camera in self.cameras.items()
         ]
         self.publisher.retain(self.topics.model, self.origin.card())
         self._roster.listen()

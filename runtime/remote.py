@@ -162,11 +162,11 @@ class Remote:
             try:
                 model = self._open_model(path)
                 old, new = bundle.manifest, model.bundle.manifest
-                if (old.height, old.width) != (new.height, new.width):
+                if (old.height, old.width, old.part_size) != (new.height, new.width, new.part_size):
                     model.backend.close()
                     raise ArtifactError(
-                        f"{path}: takes {new.width} x {new.height} pixels, the one in use {old.width} x {old.height}; "
-                        "restart with it."
+                        f"{path}: takes {new.width} x {new.height} pixels (part {new.part_size}), "
+                        f"the one in use {old.width} x {old.height} (part {old.part_size}); restart with it."
                     )
                 self._opened = model
             except PwaeError as error:

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     """NotDecidable: the region of interest does not lie within the frame."""
     BLACK = "black"
     OVEREXPOSED = "overexposed"
+    NO_PART = "no_part"
+    """NotDecidable: there is no part in the frame that could be turned straight."""
     NO_FRAME = "no_frame"
     """NotDecidable: the camera gave nothing for longer than `stale_after_s`, or nothing near enough to the trigger."""
     FROZEN = "frozen"
@@ -50,7 +52,7 @@ class Reason(StrEnum):
     """NotDecidable: the model gave a value that is no finite number."""
 
 
-NO_PIXELS = frozenset({Reason.UNREADABLE, Reason.ROI_OUTSIDE, Reason.NO_FRAME, Reason.OVERRUN})
+NO_PIXELS = frozenset({Reason.UNREADABLE, Reason.ROI_OUTSIDE, Reason.NO_PART, Reason.NO_FRAME, Reason.OVERRUN})
 """Reasons for which a part's row holds nothing of it."""
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from core.errors import DataError
+from core.errors import DataError, PartNotFoundError
 from core.picture import fit, list_pictures, read_picture
+from core.pose import PartSize, cut_out, locate
 
 GOOD = "good"
 ELPV = "elpv:"
@@ -70,8 +71,8 @@ def labelled_samples(data: str) -> list[Sample]:
     return samples
 
 
-def read_frames(samples: Sequence[Sample], height: int, width: int) -> Frames:
-    """Read pictures and resize them to `height` x `width`; a corrupt one is named on stderr, skipped and counted.
+def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: PartSize | None = None) -> Frames:
+    """Read pictures and fit them to `height` x `width`; one that cannot be is named on stderr, skipped and counted.
 
     Raises DataError where none could be read.
     """
@@ -80,7 +81,10 @@ def read_frames(samples: Sequence[Sample], height: int, width: int) -> Frames:
     skipped: list[Path] = []
     for sample in track(samples, "reading pictures", transient=True):
         try:
-            fit(read_picture(sample.path), frames[len(kept)])
+            fit(read_picture(sample.path), frames[len(kept)], part_size=part_size)
+        except PartNotFoundError as error:
+            sys.stderr.write(f"skipped: {sample.path}: {error}\n")
+            skipped.append(sample.path)
         except DataError as error:
             sys.stderr.write(f"skipped: {error}\n")
             skipped.append(sample.path)
@@ -91,11 +95,14 @@ def read_frames(samples: Sequence[Sample], height: int, width: int) -> Frames:
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
 
 
-def read_mask(sample: Sample, height: int, width: int) -> NDArray[np.bool_]:
-    """Read a sample's defect mask at `height` x `width`, bool; nothing is marked on a good part."""
+def read_mask(sample: Sample, height: int, width: int, part_size: PartSize | None = None) -> NDArray[np.bool_]:
+    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part."""
     marked = np.zeros((height, width, 3), np.uint8)
     if sample.mask is not None:
-        fit(read_picture(sample.mask), marked)
+        mask = read_picture(sample.mask)
+        if part_size is not None:
+            mask = cut_out(mask, locate(read_picture(sample.path), part_size), part_size)
+        fit(mask, marked)
     return np.asarray(marked[:, :, 0] > 127)
 
 

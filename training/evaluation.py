@@ -47,7 +47,7 @@ class Evaluation:
 def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
     """Judge all test pictures of `data`. Raises DataError where there are none."""
     network = checkpoint.settings.network
-    frames = read_frames(labelled_samples(data), network.height, network.width)
+    frames = read_frames(labelled_samples(data), network.height, network.width, network.part_size)
     started = time.perf_counter()
     errors, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started
@@ -59,7 +59,7 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),
         **image_metrics(ranking, defective),
-        **localisation_metrics(frames.samples, maps, network.height, network.width),
+        **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": checkpoint.thresholds.false_reject_rate,
         "images_per_second": len(frames.samples) / seconds,
     }

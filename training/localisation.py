@@ -8,22 +8,24 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from training.dataset import GOOD, Sample, read_mask
+from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3
 """AUPRO integrates up to this false-positive rate, as MVTec's evaluation does."""
 
 
 def localisation_metrics(
-    samples: Sequence[Sample], error_maps: NDArray[np.float32], height: int, width: int
+    samples: Sequence[Sample], error_maps: NDArray[np.float32], network: NetworkSettings
 ) -> dict[str, float | None]:
-    """Pixel AUROC and AUPRO over good pictures and those with a mask, at the input's size; None without masks.
+    """Pixel AUROC and AUPRO over good pictures and those with a mask, as the network sees them; None without masks.
 
-    `error_maps` (N, h, w) are enlarged linearly to (N, height, width).
+    `error_maps` (N, h, w) are enlarged linearly to the input's size.
     """
     chosen = [i for i, sample in enumerate(samples) if sample.kind == GOOD or sample.mask is not None]
     if not any(samples[i].mask for i in chosen):
         return {"pixel_auroc": None, "aupro": None}
-    masks = np.stack([read_mask(samples[i], height, width) for i in chosen])
+    height, width = network.height, network.width
+    masks = np.stack([read_mask(samples[i], height, width, network.part_size) for i in chosen])
     maps = np.stack([cv2.resize(error_maps[i], (width, height), interpolation=cv2.INTER_LINEAR) for i in chosen])
     return {"pixel_auroc": float(roc_auc_score(masks.ravel(), maps.ravel())), "aupro": aupro(masks, maps)}
 

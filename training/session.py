@@ -51,7 +51,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if resume and not resume_point.is_file():
         raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
     network_settings = settings.network
-    frames = read_frames(training_samples(settings.data), network_settings.height, network_settings.width)
+    size = (network_settings.height, network_settings.width)
+    frames = read_frames(training_samples(settings.data), *size, network_settings.part_size)
     fitted, held_out = hold_out(len(frames.samples), settings.calibration_share, settings.seed)
     _require_enough(settings, len(fitted), len(held_out))
     output.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from core.config import Settings
+from core.pose import PartSize
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 
@@ -35,6 +36,9 @@ class NetworkSettings(Settings):
     height: Count = 300
     width: Count = 300
     grid: Count = 3
+    part_size: PartSize | None = None
+    """Length and breadth of the part in pixels of the camera's picture, and a margin: it is cut out and turned straight
+    first, so that it may lie at any angle. None: the whole picture."""
     encoder: EncoderSettings = EncoderSettings()
     latent_channels: Count = 64
     decoder_channels: Count = 128

@@ -39,6 +39,18 @@ def test_the_expected_rate_never_exceeds_the_asked_one(parts: int) -> None:
     assert thresholds.false_reject_expected < thresholds.false_reject_upper < 1
 
 
+def test_a_steady_tile_has_a_threshold_nearer_to_its_mean_than_a_restless_one() -> None:
+    rng = np.random.default_rng(0)
+    errors = np.stack([rng.normal(1, 0.01, 200), rng.normal(1, 0.1, 200)], axis=1)
+    steady, restless = calibrate(errors, 0.05).values
+    assert steady - 1 == pytest.approx((restless - 1) / 10, rel=0.2)
+
+
+def test_two_parts_tell_no_deviation() -> None:
+    with pytest.raises(DataError, match="give at least 3"):
+        calibrate(errors_of_good_parts(2, 0), 0.4)
+
+
 def test_too_few_parts_are_refused_with_the_number_needed() -> None:
     with pytest.raises(DataError, match="give at least 19"):
         calibrate(errors_of_good_parts(18, 0), 0.05)

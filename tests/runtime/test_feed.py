@@ -52,6 +52,12 @@ def test_a_frame_that_shows_nothing_is_marked(
     assert part.faults == (fault,)
 
 
+def test_a_frame_without_a_part_to_turn_is_marked() -> None:
+    pixels = np.full((40, 40, 3), 120, np.uint8)
+    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), None, (30, 10))
+    assert part.faults == (Reason.NO_PART,)
+
+
 def test_exposure_is_looked_at_within_the_region_only() -> None:
     pixels = np.zeros((40, 40, 3), np.uint8)
     pixels[:10, :10] = 120

@@ -5,6 +5,9 @@ import pytest
 
 from training.dataset import labelled_samples, read_mask
 from training.localisation import aupro, localisation_metrics
+from training.settings import NetworkSettings
+
+NETWORK = NetworkSettings(height=48, width=48)
 
 
 def squares() -> np.ndarray:
@@ -32,7 +35,7 @@ def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
     samples = labelled_samples(str(parts))
     masks = np.stack([read_mask(sample, 12, 12) for sample in samples]).astype(np.float32)
     noise = np.random.default_rng(0).random(masks.shape).astype(np.float32)
-    metrics = localisation_metrics(samples, masks + 0.1 * noise, 48, 48)
+    metrics = localisation_metrics(samples, masks + 0.1 * noise, NETWORK)
     assert metrics["pixel_auroc"] is not None
     assert metrics["pixel_auroc"] > 0.9
     assert metrics["aupro"] is not None
@@ -42,4 +45,4 @@ def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
 def test_without_masks_there_is_nothing_to_measure(parts: Path) -> None:
     samples = labelled_samples(str(parts / "test" / "good"))
     maps = np.zeros((len(samples), 4, 4), np.float32)
-    assert localisation_metrics(samples, maps, 48, 48) == {"pixel_auroc": None, "aupro": None}
+    assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None}

@@ -1,0 +1,96 @@
+"""A part that lies at any angle looks the same once it is cut out."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import PartNotFoundError
+from core.picture import fit
+from core.pose import cut_out, locate
+from training.dataset import Sample, read_frames, read_mask
+
+SIZE = (180, 60)
+"""A little more than the nail's length and breadth."""
+
+
+def nail(angle_degrees: float = 0, shift: tuple[float, float] = (0, 0), background: int = 200) -> np.ndarray:
+    """A nail with a broad head and a mark near its tip, (320, 320, 3)."""
+    picture = np.full((320, 320, 3), background, np.uint8)
+    cv2.rectangle(picture, (80, 140), (95, 180), (60, 60, 60), -1)
+    cv2.rectangle(picture, (95, 152), (240, 168), (90, 90, 90), -1)
+    cv2.rectangle(picture, (215, 152), (225, 168), (20, 20, 20), -1)
+    turn = cv2.getRotationMatrix2D((160, 160), angle_degrees, 1)
+    turn[:, 2] += shift
+    return cv2.warpAffine(picture, turn, (320, 320), borderMode=cv2.BORDER_REPLICATE)
+
+
+def upright(picture: np.ndarray) -> np.ndarray:
+    return cut_out(picture, locate(picture, SIZE), SIZE)
+
+
+@given(st.floats(-180, 180), st.floats(-25, 25), st.floats(-25, 25), st.sampled_from([0, 200, 255]))
+@settings(max_examples=30, deadline=None)
+def test_turning_and_moving_a_part_does_not_change_its_cut_out(
+    angle: float, right: float, down: float, background: int
+) -> None:
+    straight = upright(nail(background=background)).astype(int)
+    assert np.abs(upright(nail(angle, (right, down), background)) - straight).mean() < 8
+
+
+def test_the_heavy_end_comes_left_and_the_part_lies_in_the_middle() -> None:
+    cut = upright(nail(137))
+    assert cut.shape == (60, 180, 3)
+    dark_rows, dark_columns = np.nonzero(cut[:, :, 0] < 150)
+    assert abs(dark_rows.mean() - 29.5) < 2
+    breadth = (cut[:, :, 0] < 150).sum(axis=0)
+    assert breadth[:40].max() > 1.5 * breadth[60:].max()
+    assert abs((dark_columns.min() + dark_columns.max()) / 2 - 89.5) < 2
+
+
+def test_a_camera_of_higher_resolution_gives_the_part_at_its_resolution() -> None:
+    large = cv2.resize(nail(30), None, fx=3, fy=3)
+    size = (3 * SIZE[0], 3 * SIZE[1])
+    cut = cut_out(large, locate(large, size), size)
+    assert np.abs(cv2.resize(cut, SIZE, interpolation=cv2.INTER_AREA).astype(int) - upright(nail(30))).mean() < 8
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)],
+    ids=["black", "white"],
+)
+def test_a_picture_without_contrast_has_no_part(picture: np.ndarray) -> None:
+    with pytest.raises(PartNotFoundError, match="of one brightness"):
+        locate(picture, SIZE)
+
+
+def test_dirt_is_no_part() -> None:
+    picture = np.full((320, 320, 3), 200, np.uint8)
+    cv2.circle(picture, (100, 100), 6, (0, 0, 0), -1)
+    with pytest.raises(PartNotFoundError, match="near 180 x 60 pixels"):
+        fit(picture, np.empty((30, 90, 3), np.uint8), part_size=SIZE)
+
+
+def test_a_mask_is_turned_as_its_picture_is(tmp_path: Path) -> None:
+    picture = nail(71)
+    cv2.imwrite(str(tmp_path / "part.png"), picture)
+    cv2.imwrite(str(tmp_path / "part_mask.png"), (picture < 40).astype(np.uint8) * 255)
+    sample = Sample(tmp_path / "part.png", "mark", tmp_path / "part_mask.png")
+    frame = read_frames([sample], 60, 180, SIZE).bgr_u8[0]
+    mask = read_mask(sample, 60, 180, SIZE)
+    assert mask.sum() > 100
+    assert frame[mask].mean() < 50
+
+
+def test_a_picture_without_a_part_is_named_skipped_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "nail.png"), nail())
+    cv2.imwrite(str(tmp_path / "nothing.png"), np.full((64, 64, 3), 128, np.uint8))
+    frames = read_frames([Sample(tmp_path / "nail.png"), Sample(tmp_path / "nothing.png")], 30, 90, SIZE)
+    assert (len(frames.samples), frames.skipped) == (1, (tmp_path / "nothing.png",))
+    assert "nothing.png: no part found" in capsys.readouterr().err
