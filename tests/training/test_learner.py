@@ -1,0 +1,58 @@
+"""The training step: what Eq. 20 weighs, and the schedule of the paper."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.learner import Learner
+from training.network import Network
+from training.settings import TrainingSettings
+from training.tiles import permutation_set
+
+
+@pytest.fixture
+def learner(make_training_config: Callable[..., dict[str, Any]]) -> Callable[..., Learner]:
+    def make(**changes: Any) -> Learner:
+        settings = TrainingSettings.model_validate(make_training_config(Path("p"), Path("o"), **changes))
+        made = Learner(Network(settings.network, permutation_set(9, settings.network.permutations, 0)), settings)
+        made.logged = {}
+        made.log_dict = lambda values, **_: made.logged.update(values)
+        made.log = lambda name, value, **_: made.logged.update({name: value})
+        return made
+
+    return make
+
+
+def test_the_total_is_the_weighted_sum_of_the_four_terms(learner: Callable[..., Learner]) -> None:
+    weights = {"pixels": 3.0, "hsic": 0.5, "swd": 0.25, "jigsaw": 2.0}
+    made = learner(loss=weights)
+    torch.manual_seed(0)
+    total = made.training_step([torch.rand(6, 3, 48, 48)], 0)
+    assert set(weights) < set(made.logged)
+    expected = sum(weight * float(made.logged[name]) for name, weight in weights.items())
+    assert total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_term_of_weight_0_is_not_computed(learner: Callable[..., Learner]) -> None:
+    made = learner(loss={"hsic": 0.0, "swd": 0.0, "jigsaw": 0.0})
+    made.training_step([torch.rand(4, 3, 48, 48)], 0)
+    assert not {"hsic", "swd", "jigsaw"} & set(made.logged)
+
+
+def test_the_rate_follows_the_papers_decay(learner: Callable[..., Learner]) -> None:
+    made = learner()
+
+    class Steps:
+        estimated_stepping_batches = 100
+
+    made._trainer = Steps()
+    chosen: Any = made.configure_optimizers()
+    optimiser, schedule = chosen["optimizer"], chosen["lr_scheduler"]["scheduler"]
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.01)
+    for _ in range(50):
+        optimiser.step()
+        schedule.step()
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.01 / (1 + 10 * 0.5) ** 0.75)

@@ -1,0 +1,30 @@
+"""The report, as a colleague sees it: in a browser, from the file alone."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.checkpoint import load_checkpoint
+from training.evaluation import evaluate
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+def test_a_browser_shows_the_table_the_curves_and_the_pictures(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
+    command += ["--window-size=1280,2400", f"--screenshot={tmp_path}/page.png", f"file://{tmp_path}/report.html"]
+    subprocess.run(command, capture_output=True, timeout=120, check=True, env=os.environ)
+    page = cv2.imread(str(tmp_path / "page.png")).astype(int)
+    blue, green, red = page[..., 0], page[..., 1], page[..., 2]
+    ink = (page.max(axis=2) < 120).any(axis=1)
+    assert ink[:400].sum() > 60, "the heading and the table are text"
+    assert ((green - red > 25) & (green - blue > 15)).sum() > 500, "the histogram of good parts is green"
+    assert ((red - green > 40) & (red - blue > 40)).sum() > 500, "that of defective parts is red"
+    assert np.flatnonzero(ink).max() > 900, "the pictures stand below"
