@@ -26,10 +26,12 @@ def clearest_and_worst(ranking: NDArray[np.float64], defective: NDArray[np.bool_
 @torch.inference_mode()
 def draw_contact_sheet(checkpoint: Checkpoint, frames: Frames, chosen: Sequence[int]) -> Figure:
     """Draw the chosen parts. Failed tiles are framed in red; colours run from 0 to twice the largest threshold."""
-    inspection = checkpoint.inspector.inspect(torch.from_numpy(frames.bgr_u8[list(chosen)]))
+    shown = torch.from_numpy(frames.bgr_u8[list(chosen)])
+    inspection = checkpoint.inspector.inspect(shown)
     errors = inspection.errors.numpy()
     failed, ranking = ratios(errors, checkpoint.thresholds) > 1, scores(errors, checkpoint.thresholds)
-    pixels, maps = inspection.pixels.permute(0, 2, 3, 1).numpy(), inspection.error_map.numpy()
+    as_filmed = checkpoint.inspector.network.as_filmed(inspection.pixels, shown)
+    pixels, maps = as_filmed.permute(0, 2, 3, 1).numpy(), inspection.error_map.numpy()
     ceiling = 2 * max(checkpoint.thresholds.values)
 
     lines = -(-len(chosen) // 2)

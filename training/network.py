@@ -66,13 +66,18 @@ class Network(nn.Module):
 
         In [0, 1]; equalised ones have mean 0.45 and standard deviation 0.2 and may reach beyond.
         """
-        # Cast before the permutation: TensorRT's parser refuses a uint8 transpose.
-        images = frames_bgr_u8.float().permute(0, 3, 1, 2)[:, [2, 1, 0]] / 255
+        images = _rgb(frames_bgr_u8)
         if self.settings.equalise:
-            centred = images - images.mean(dim=(1, 2, 3), keepdim=True)
-            contrast = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-            images = centred / (contrast + 0.02) * 0.2 + 0.45
+            mean, contrast = _exposure(images)
+            images = (images - mean) / contrast * 0.2 + 0.45
         return images
+
+    def as_filmed(self, images: Tensor, frames_bgr_u8: Tensor) -> Tensor:
+        """Give images (N, 3, H, W) the brightness of the frames they were rebuilt from: the inverse of `images`."""
+        if not self.settings.equalise:
+            return images
+        mean, contrast = _exposure(_rgb(frames_bgr_u8))
+        return ((images - 0.45) / 0.2 * contrast + mean).clamp(0, 1)
 
     def train(self, mode: bool = True) -> "Network":
         """Switch modes; a frozen encoder stays in evaluation mode, its batch statistics those of its training."""
@@ -137,6 +142,18 @@ class Decoder(nn.Module):
         for size, block in zip(self.sizes, self.up, strict=True):
             x = block(interpolate(x, size=size, mode="nearest"))
         return self.to_pixels(x).sigmoid(), self.to_features(trunk)
+
+
+def _rgb(frames_bgr_u8: Tensor) -> Tensor:
+    # Cast before the permutation: TensorRT's parser refuses a uint8 transpose.
+    return frames_bgr_u8.float().permute(0, 3, 1, 2)[:, [2, 1, 0]] / 255
+
+
+def _exposure(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and contrast (N, 1, 1, 1) of images; an even picture is not blown up to noise."""
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    contrast = (images - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return mean, contrast + 0.02
 
 
 def _block(channels: int, out: int) -> nn.Sequential:

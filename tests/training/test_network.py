@@ -102,6 +102,14 @@ def test_equalised_images_do_not_follow_the_lamp() -> None:
     assert network.images(frames).mean().item() == pytest.approx(0.45, abs=1e-3)
 
 
+@pytest.mark.parametrize("equalise", [True, False])
+def test_a_reconstruction_is_shown_as_bright_as_its_frame(equalise: bool) -> None:
+    network = make_network(equalise=equalise)
+    frames = torch.randint(0, 255, (2, 48, 48, 3), dtype=torch.uint8)
+    rgb = frames.permute(0, 3, 1, 2).flip(1) / 255
+    assert torch.allclose(network.as_filmed(network.images(frames), frames), rgb, atol=1e-5)
+
+
 def test_an_image_is_judged_the_same_in_any_batch() -> None:
     inspector = Inspector(make_network(), ScoreSettings(worst_share=0.2))
     frames = torch.randint(0, 255, (4, 48, 48, 3), dtype=torch.uint8)
