@@ -25,9 +25,11 @@ bench: $(VENV)/.dev demo-out/elpv-mono.bundle
 
 demo-out/elpv-mono.bundle: | demo
 
-# The tables of docs/results.md. MVTEC is a folder that holds screw/ and cookie/ in MVTec layout; ELPV comes by pip.
+# The tables of docs/results.md, and the figures. MVTEC is a folder that holds screw/ and cookie/ in MVTec layout; ELPV comes by pip.
 results: $(VENV)/.dev
-	$(BIN)/python benchmarks/results.py --mvtec $(MVTEC)
+	$(BIN)/python benchmarks/results.py --mvtec $(MVTEC) --methods "P-WAE, errors on features"
+	$(BIN)/python benchmarks/results.py --mvtec $(MVTEC) --sets cookie
+	$(BIN)/python benchmarks/figures.py --set cookie
 
 setup: $(VENV)/.dev
 

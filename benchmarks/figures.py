@@ -1,6 +1,6 @@
 """The paper's figures 4 to 7 from the checkpoints that benchmarks/results.py left, as PNG.
 
-python benchmarks/results.py --sets elpv:mono --seeds 0 && python benchmarks/figures.py --set elpv:mono
+python benchmarks/results.py --mvtec DIR --sets cookie --seeds 0 && python benchmarks/figures.py --set cookie
 """
 
 import argparse

@@ -57,7 +57,12 @@ def fit(
     """
     if roi is not None:
         left, top, width, height = roi
-        if left < 0 or top < 0 or left + width > frame.shape[1] or top + height > frame.shape[0]:
+        if (
+            min(left, top) < 0
+            or min(width, height) < 1
+            or left + width > frame.shape[1]
+            or top + height > frame.shape[0]
+        ):
             raise DataError(f"region {roi} does not lie within a frame of {frame.shape[1]} x {frame.shape[0]} pixels.")
         frame = frame[top : top + height, left : left + width]
     if part_size is not None:

@@ -1,6 +1,7 @@
 """The pose of a part that may lie at any angle: where it is in the picture, and how it is cut out lying straight.
 
-For parts longer than broad on a background of one brightness, lighter or darker: screws, bolts, pens, blades.
+For parts longer than broad, with one end heavier than the other, alone on a background of one brightness: screws,
+bolts, nails.
 """
 
 import cv2
@@ -38,9 +39,10 @@ def locate(frame_bgr_u8: NDArray[np.uint8], part_size: PartSize) -> NDArray[np.f
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(marked)
     largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
     if statistics[largest, cv2.CC_STAT_AREA] < LEAST_SHARE * part_size[0] * part_size[1] * scale**2:
-        raise PartNotFoundError(f"no part found: nothing is near {part_size[0]} x {part_size[1]} pixels in size.")
+        raise PartNotFoundError(f"no part found: nothing fills a tenth of {part_size[0]} x {part_size[1]} pixels.")
     rows, columns = np.nonzero(labels == largest)
-    points = np.stack([columns, rows], axis=1) / scale
+    # A pixel of the smaller picture covers several of the frame: its middle is meant.
+    points = (np.stack([columns, rows], axis=1) + 0.5) / scale - 0.5
     centre = points.mean(axis=0)
     axis = np.linalg.eigh(np.cov((points - centre).T))[1][:, 1]
     # The thin end reaches farther from the centre of mass than the heavy one.

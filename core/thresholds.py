@@ -38,6 +38,11 @@ class Thresholds(BaseModel):
         return self.model_copy(update={"values": tuple(value * factor for value in self.values)})
 
 
+def parts_needed(false_reject_rate: float) -> int:
+    """Say how many good parts it takes to promise a false-reject rate."""
+    return max(LEAST_PARTS, math.ceil(1 / false_reject_rate - 1 - 1e-9))
+
+
 def calibrate(errors: NDArray[np.floating], false_reject_rate: float) -> Thresholds:
     """Set thresholds from the errors (M, K + 1) of M good parts that training never saw.
 
@@ -51,8 +56,8 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float) -> Thresho
     if not 0 < false_reject_rate < 1:
         raise DataError(f"a false-reject rate of {false_reject_rate} is no share between 0 and 1.")
     rank = math.ceil((parts + 1) * (1 - false_reject_rate) - 1e-9)
-    if rank > parts or parts < LEAST_PARTS:
-        needed = max(LEAST_PARTS, math.ceil(1 / false_reject_rate - 1 - 1e-9))
+    needed = parts_needed(false_reject_rate)
+    if parts < needed:
         raise DataError(
             f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:.1%}: "
             f"give at least {needed}, or ask for a higher rate."

@@ -25,7 +25,11 @@ from training.inspector import judge
 PARITY_PICTURES = 100
 """Pictures compared, spread evenly over the parity data."""
 
-_UNITS = {"pixels": "mean squared pixel error", "features": "mean squared feature error"}
+_UNITS = {
+    ("pixels", "squared"): "mean squared pixel error",
+    ("features", "squared"): "mean squared feature error, 1 is usual of a good part",
+    ("features", "cosine"): "1 - cosine of features, 1 is usual of a good part",
+}
 
 
 def build_bundle(checkpoint_path: Path, output: Path, parity_data: str | None) -> Bundle:
@@ -91,7 +95,7 @@ def _manifest(checkpoint: Checkpoint, work: Path, parity: Parity) -> Manifest:
         grid=settings.network.grid,
         part_size=settings.network.part_size,
         precision="fp32",
-        score_unit=_UNITS[settings.score.space],
+        score_unit=_UNITS[settings.score.space, settings.score.distance],
         thresholds=checkpoint.thresholds,
         parity=parity,
         provenance={

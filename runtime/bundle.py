@@ -53,7 +53,7 @@ class Manifest(_Record):
     """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
     precision: Literal["fp32", "fp16", "int8"]
     score_unit: str
-    """What an error is, in words: `mean squared pixel error`, `mean squared feature error`."""
+    """What an error is, in words: `mean squared pixel error`, for one."""
     thresholds: Thresholds
     parity: Parity
     provenance: dict[str, Any]

@@ -79,7 +79,7 @@ def _gpu() -> str:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
         return "no NVIDIA driver on this machine (libcuda.so.1): parts are judged on the CPU"
-    return ", ".join(["NVIDIA driver found", *found]) + ("" if found else "; no TensorRT: pip install 'p-wae[gpu]'")
+    return ", ".join(["NVIDIA driver found", *found]) + "; not used: parts are judged on the CPU"
 
 
 def _codecs() -> str:

@@ -55,7 +55,8 @@ class Feed(threading.Thread):
         try:
             if not isinstance(self._settings, LiveCameraSettings):
                 # Files can wait: what is computed has the right of way, and they are read in its pauses.
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), FILE_NICENESS)
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(FILE_NICENESS, own))
             self._feed()
         except BaseException as error:  # carried to the thread that asks, which raises it
             self.fault = error
@@ -106,7 +107,9 @@ def fill(
             exposure = exposure_fault(row, settings.exposure)
             faults += [] if exposure is None else [exposure]
         except PartNotFoundError:
-            faults.append(Reason.NO_PART)
+            # A dead lamp is told as such: the frame itself is asked, since nothing of it is in the row.
+            exposure = exposure_fault(pixels, settings.exposure)
+            faults += [Reason.NO_PART] if exposure is None else [exposure, Reason.NO_PART]
         except DataError:
             faults.append(Reason.ROI_OUTSIDE)
     stale_s = None

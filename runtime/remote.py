@@ -6,7 +6,6 @@ which is checked, opened and warmed up aside while judging goes on.
 
 import hashlib
 import logging
-import math
 import queue
 import threading
 from collections.abc import Callable, Collection
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError, ConfigError, PwaeError
-from core.thresholds import calibrate
+from core.thresholds import calibrate, parts_needed
 from runtime.batch import Batch
 from runtime.bundle import Bundle
 from runtime.command import Command, parse, reply, verb_of
@@ -181,7 +180,7 @@ class Remote:
         manifest, camera = self._bundle().manifest, self._camera(command)
         if command.by is None or command.parts is None:
             raise ConfigError("recalibrate: `by` and `parts` are needed.")
-        least = math.ceil(1 / manifest.thresholds.false_reject_rate - 1 - 1e-9)
+        least = parts_needed(manifest.thresholds.false_reject_rate)
         if command.parts < least:
             raise ConfigError(
                 f"recalibrate: {command.parts} parts cannot promise a false-reject rate of "

@@ -44,7 +44,7 @@ class TlsSettings(Settings):
 
 
 class BrokerSettings(Settings):
-    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install p-wae[demo])."""
+    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install 'p-wae[trial]')."""
 
     host: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)

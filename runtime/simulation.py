@@ -122,7 +122,7 @@ def _manifest() -> Manifest:
         width=SIZE,
         grid=GRID,
         precision="fp32",
-        score_unit="mean squared feature error",
+        score_unit="1 - cosine of features, 1 is usual of a good part",
         thresholds=thresholds,
         parity=Parity(pictures=0, largest_difference=0.0, mean_difference=0.0, verdict_flips=0),
         provenance={},

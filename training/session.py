@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from core.errors import ArtifactError, DataError
-from core.thresholds import calibrate
+from core.thresholds import calibrate, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.dataset import Frames, hold_out, read_frames, training_samples
@@ -149,7 +149,7 @@ def _fit(trainer: L.Trainer, learner: Learner, dataset: _TrainingSet, resume_poi
 
 def _require_enough(settings: TrainingSettings, fitted: int, held_out: int) -> None:
     """Refuse before training what calibration would refuse after it."""
-    needed = math.ceil(1 / settings.false_reject_rate - 1 - 1e-9)
+    needed = parts_needed(settings.false_reject_rate)
     if fitted < 2 or held_out < needed:
         total = math.ceil(needed / settings.calibration_share)
         raise DataError(

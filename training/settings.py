@@ -54,6 +54,8 @@ class NetworkSettings(Settings):
     def _fits(self) -> "NetworkSettings":
         if self.encoder.name != "efficientnet-lite0" and max(self.encoder.stages) > 4:
             raise ValueError(f"{self.encoder.name} has stages 1 to 4")
+        if self.part_size is not None and not self.part_size[0] >= self.part_size[1] > 0:
+            raise ValueError(f"part_size {list(self.part_size)} must be [length, breadth], the length first, above 0")
         if self.height % self.grid or self.width % self.grid:
             raise ValueError(f"height {self.height} and width {self.width} must be divisible by grid {self.grid}")
         return self
@@ -155,6 +157,8 @@ class TrainingSettings(Settings):
         wants = trained_on_features or self.score.space == "features"
         if wants and not self.network.encoder.frozen:
             raise ValueError("errors on features need `network.encoder.frozen: true`: a trained encoder can cheat")
+        if self.score.space == "pixels" and self.score.distance == "cosine":
+            raise ValueError("`score.distance: cosine` needs `score.space: features`")
         if self.score.space == "features" and not trained_on_features:
             raise ValueError("`score.space: features` needs `loss.features` or `loss.cosine` above 0")
         return self

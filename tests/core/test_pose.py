@@ -58,6 +58,15 @@ def test_a_camera_of_higher_resolution_gives_the_part_at_its_resolution() -> Non
     assert np.abs(cv2.resize(cut, SIZE, interpolation=cv2.INTER_AREA).astype(int) - upright(nail(30))).mean() < 8
 
 
+def test_the_middle_is_found_to_the_pixel_in_a_large_picture() -> None:
+    picture = np.full((1200, 2400, 3), 200, np.uint8)
+    picture[500:620, 700:1900] = 60
+    picture[460:660, 700:760] = 60
+    part_size = (1300, 260)
+    middle = locate(picture, part_size) @ [(part_size[0] - 1) / 2, (part_size[1] - 1) / 2, 1]
+    assert middle == pytest.approx([1299.5, 559.5], abs=1.5)
+
+
 @pytest.mark.parametrize(
     "picture",
     [np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)],
@@ -71,7 +80,7 @@ def test_a_picture_without_contrast_has_no_part(picture: np.ndarray) -> None:
 def test_dirt_is_no_part() -> None:
     picture = np.full((320, 320, 3), 200, np.uint8)
     cv2.circle(picture, (100, 100), 6, (0, 0, 0), -1)
-    with pytest.raises(PartNotFoundError, match="near 180 x 60 pixels"):
+    with pytest.raises(PartNotFoundError, match="a tenth of 180 x 60 pixels"):
         fit(picture, np.empty((30, 90, 3), np.uint8), part_size=SIZE)
 
 

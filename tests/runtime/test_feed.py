@@ -56,6 +56,8 @@ def test_a_frame_without_a_part_to_turn_is_marked() -> None:
     pixels = np.full((40, 40, 3), 120, np.uint8)
     part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), None, (30, 10))
     assert part.faults == (Reason.NO_PART,)
+    dark = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels * 0), "top", camera_settings(), None, (30, 10))
+    assert dark.faults == (Reason.BLACK, Reason.NO_PART)
 
 
 def test_exposure_is_looked_at_within_the_region_only() -> None:
