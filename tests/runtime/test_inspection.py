@@ -466,4 +466,4 @@ def test_a_refused_login_ends_a_finite_run_at_once_with_the_events_kept(
     code, _out, err = finish(config)
     assert code == BrokerError.exit_code
     assert "check broker.username" in err
-    assert stored(tmp_path / "outbox.sqlite") > 0
+    assert f" {stored(tmp_path / 'outbox.sqlite')} events wait in " in err
