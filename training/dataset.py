@@ -82,11 +82,9 @@ def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: P
     for sample in track(samples, "reading pictures", transient=True):
         try:
             fit(read_picture(sample.path), frames[len(kept)], part_size=part_size)
-        except PartNotFoundError as error:
-            sys.stderr.write(f"skipped: {sample.path}: {error}\n")
-            skipped.append(sample.path)
         except DataError as error:
-            sys.stderr.write(f"skipped: {error}\n")
+            where = f"{sample.path}: " if isinstance(error, PartNotFoundError) else ""
+            sys.stderr.write(f"skipped: {where}{error}\n")
             skipped.append(sample.path)
         else:
             kept.append(sample)
