@@ -47,11 +47,10 @@ def build_bundle(checkpoint_path: Path, output: Path, parity_data: str | None) -
     work.mkdir(parents=True)
     with _step(console, "export and check ONNX"):
         export_onnx(checkpoint, work / MODEL)
-    unproven = Parity(pictures=0, largest_difference=0.0, mean_difference=0.0, verdict_flips=0)
-    manifest = _manifest(checkpoint, work, unproven)
+    manifest = _manifest(checkpoint, work)
     with _step(console, "compare with PyTorch on real pictures"):
         parity = _prove(checkpoint, Bundle(path=work, manifest=manifest), parity_data or checkpoint.settings.data)
-    save_manifest(work, manifest.model_copy(update={"parity": parity}))
+    save_manifest(work, manifest.model_copy(update={"parity": (parity,)}))
     console.print(
         f"parity on {parity.pictures} pictures: largest difference {parity.largest_difference:.2g} of a threshold, "
         f"mean {parity.mean_difference:.2g}, verdict flips {parity.verdict_flips}"
@@ -80,7 +79,7 @@ def _prove(checkpoint: Checkpoint, bundle: Bundle, data: str) -> Parity:
     return compare(reference, exported, checkpoint.thresholds)
 
 
-def _manifest(checkpoint: Checkpoint, work: Path, parity: Parity) -> Manifest:
+def _manifest(checkpoint: Checkpoint, work: Path) -> Manifest:
     settings = checkpoint.settings
     versions = {
         "python": platform.python_version(),
@@ -97,7 +96,6 @@ def _manifest(checkpoint: Checkpoint, work: Path, parity: Parity) -> Manifest:
         precision="fp32",
         score_unit=_UNITS[settings.score.space, settings.score.distance],
         thresholds=checkpoint.thresholds,
-        parity=parity,
         provenance={
             "settings": settings.model_dump(mode="json"),
             "training": checkpoint.provenance,

@@ -28,6 +28,8 @@ def compare(reference: NDArray[np.float32], exported: NDArray[np.float32], thres
     difference = np.abs(ratios(exported, thresholds) - ratios(reference, thresholds))
     flips = (scores(reference, thresholds) > 1) != (scores(exported, thresholds) > 1)
     return Parity(
+        precision="fp32",
+        backend="onnxruntime",
         pictures=len(reference),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),

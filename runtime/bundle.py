@@ -1,7 +1,8 @@
 """The bundle: the only thing that passes from training to the edge. Its definition is owned here, by its consumer.
 
 A folder with `model.onnx`, `bundle.json` and, where engines were built, `engines/*.plan`. `bundle.json` names the
-sha256 of every other file; nothing is loaded whose hash differs.
+sha256 of every other file; nothing is loaded whose hash differs. A site that holds a key may sign bundles; then
+`bundle.sig` stands beside.
 """
 
 import hashlib
@@ -29,20 +30,60 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Parity(_Record):
-    """How far the exported model's errors are from the trained model's, on real pictures."""
+Precision = Literal["fp32", "fp16", "int8"]
 
+
+class OutputParity(_Record):
+    """How far one error of the exported model is from the trained model's, as shares of that error's threshold."""
+
+    output: str
+    """`image` or `tile 1,1`, row and column from 1."""
+    largest_difference: float
+    mean_difference: float
+
+
+class Parity(_Record):
+    """How an exported model judges real pictures, beside the trained one."""
+
+    precision: Precision
+    backend: str
+    """Who computed: `onnxruntime-1.32.0/cpu`, for one."""
     pictures: int
     largest_difference: float
     """Largest |difference| over all errors, as a share of the threshold of that error."""
     mean_difference: float
     verdict_flips: int
+    auroc: float | None = None
+    """Of the exported model on these pictures; None where they show only one kind of part."""
+    auroc_trained: float | None = None
+    outputs: tuple[OutputParity, ...] = ()
+
+
+class Engine(_Record):
+    """An engine built ahead, and what it was built for. Nothing else may run it."""
+
+    file: str
+    """Below the bundle: `engines/tensorrt_rtx-sm89.plan`."""
+    api: Literal["tensorrt", "tensorrt_rtx"]
+    version: str
+    """Of `api`, which runs an engine only in the version that built it."""
+    compute_capability: tuple[int, int]
+    """Of the GPU: (8, 9)."""
+    gpu: str | None
+    """The GPU it was built on, by name; None: built ahead for every GPU of that capability."""
+    platform: str
+    """`linux-x86_64`, for one."""
+    batches: tuple[int, int, int]
+    """The smallest batch that it takes, the one it is fastest with, the largest."""
+    model_sha256: str
+    """Of the ONNX graph that it was built from."""
+    build_s: float
 
 
 class Manifest(_Record):
     """What `bundle.json` says."""
 
-    format: Literal["p-wae-bundle/1"] = "p-wae-bundle/1"
+    format: Literal["p-wae-bundle/2"] = "p-wae-bundle/2"
     name: str
     created: str
     """RFC 3339, UTC."""
@@ -51,11 +92,13 @@ class Manifest(_Record):
     grid: int
     part_size: PartSize | None = None
     """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Precision
     score_unit: str
     """What an error is, in words: `mean squared pixel error`, for one."""
     thresholds: Thresholds
-    parity: Parity
+    parity: tuple[Parity, ...] = ()
+    """What was proven when it was exported: the graph in full precision first, then as it is, then each engine."""
+    engines: tuple[Engine, ...] = ()
     provenance: dict[str, Any]
     """Training data fingerprint, seed, config, versions: for people, not for programs."""
     files: dict[str, str]

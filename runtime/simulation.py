@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.thresholds import Thresholds
 from runtime.backend import Pending
-from runtime.bundle import MODEL, Manifest, Parity
+from runtime.bundle import MODEL, Manifest
 from runtime.camera import Camera, Frame
 from runtime.camera_settings import FolderSettings
 from runtime.event import Origin, rfc3339
@@ -124,7 +124,6 @@ def _manifest() -> Manifest:
         precision="fp32",
         score_unit="1 - cosine of features, 1 is usual of a good part",
         thresholds=thresholds,
-        parity=Parity(pictures=0, largest_difference=0.0, mean_difference=0.0, verdict_flips=0),
         provenance={},
         files={MODEL: "0" * 64},
     )

@@ -45,9 +45,9 @@ def test_the_runtime_judges_as_pytorch_does(bundle: Bundle, checkpoint: Path, pa
 def test_the_bundle_tells_where_it_comes_from(bundle: Bundle, checkpoint: Path) -> None:
     manifest = bundle.manifest
     assert (manifest.name, manifest.height, manifest.width, manifest.grid) == ("disc", 48, 48, 3)
-    assert manifest.parity.pictures == 20
-    assert manifest.parity.verdict_flips == 0
-    assert 0 < manifest.parity.largest_difference < 1e-3
+    assert manifest.parity[0].pictures == 20
+    assert manifest.parity[0].verdict_flips == 0
+    assert 0 < manifest.parity[0].largest_difference < 1e-3
     assert manifest.provenance["training"]["data_sha256"] == load_checkpoint(checkpoint).provenance["data_sha256"]
     assert manifest.thresholds == load_checkpoint(checkpoint).thresholds
 
@@ -77,7 +77,7 @@ def test_an_exported_model_that_judges_differently_is_refused_and_kept(
         build_bundle(checkpoint, tmp_path / "out", None)
     assert not (tmp_path / "out").exists()
     kept = json.loads((tmp_path / "out.refused" / MANIFEST).read_text())
-    assert kept["parity"]["verdict_flips"] > 0
+    assert kept["parity"][0]["verdict_flips"] > 0
 
 
 def test_a_difference_above_tolerance_is_refused_without_a_flip() -> None:
