@@ -36,8 +36,9 @@ class Encoder(nn.Module):
 
     def forward(self, tiles: Tensor) -> list[Tensor]:
         """Map RGB tiles (M, 3, h, w) in [0, 1] to the maps of each stage, the finest first."""
-        maps: list[Tensor] = self.network((tiles - self.mean) / self.std)
-        return maps
+        normal = (tiles - self.mean) / self.std
+        maps: list[Tensor] = self.network(normal.to(next(self.network.parameters()).dtype))
+        return [one.float() for one in maps]
 
 
 def load_weights(encoder: Encoder, source: str) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import conv2d, interpolate
 
 from training.encoder import Encoder
 from training.settings import NetworkSettings
@@ -79,6 +79,12 @@ class Network(nn.Module):
         mean, contrast = _exposure(_rgb(frames_bgr_u8))
         return ((images - 0.45) / 0.2 * contrast + mean).clamp(0, 1)
 
+    def halve(self) -> "Network":
+        """Compute in float16 from here on; normalisation, standardised maps and outputs stay float32."""
+        for part in (self.encoder.network, self.to_latent, self.jigsaw_head, self.decoder):
+            part.half()
+        return self
+
     def train(self, mode: bool = True) -> "Network":
         """Switch modes; a frozen encoder stays in evaluation mode, its batch statistics those of its training."""
         super().train(mode)
@@ -103,7 +109,7 @@ class Network(nn.Module):
         """
         order = None if permutation is None else self.permutations[permutation]
         seen = features if order is None else shuffle(features, order)
-        encoded = self.to_latent(seen.flatten(0, 1))
+        encoded = self.to_latent(seen.flatten(0, 1).to(self.to_latent.weight.dtype))
         encoded = encoded.reshape(*seen.shape[:2], *encoded.shape[1:])
         latents, log_variances = encoded.chunk(2, dim=2) if self.settings.variational else (encoded, None)
         logits = self.jigsaw_head(latents.flatten(1))
@@ -141,7 +147,7 @@ class Decoder(nn.Module):
         x = trunk[:pixel_images]
         for size, block in zip(self.sizes, self.up, strict=True):
             x = block(interpolate(x, size=size, mode="nearest"))
-        return self.to_pixels(x).sigmoid(), self.to_features(trunk)
+        return self.to_pixels(x).sigmoid().float(), self.to_features(trunk).float()
 
 
 def _rgb(frames_bgr_u8: Tensor) -> Tensor:
@@ -169,11 +175,15 @@ def _sizes_up_to(target: tuple[int, int], start: tuple[int, int]) -> list[tuple[
 
 
 def _resize(x: Tensor, height: int, width: int) -> Tensor:
-    """Resize maps as two matrix products: any ratio of sizes exports to ONNX."""
+    """Resize maps by weighing rows, then columns: any ratio of sizes exports to ONNX.
+
+    As 1x1 convolutions, since TensorRT for RTX has no float32 matrix product on Turing (SM75).
+    """
     if x.shape[2:] == (height, width):
         return x
     rows, columns = _resize_weights(x.shape[2], height).to(x), _resize_weights(x.shape[3], width).to(x)
-    return rows @ x @ columns.T
+    by_row = conv2d(x.permute(0, 2, 1, 3), rows[:, :, None, None])
+    return conv2d(by_row.permute(0, 3, 2, 1), columns[:, :, None, None]).permute(0, 2, 3, 1)
 
 
 def _resize_weights(source: int, target: int) -> Tensor:
