@@ -11,6 +11,10 @@ from core.errors import DataError
 
 LEAST_PARTS = 3
 """Of fewer no deviation can be told."""
+LEAST_ERROR = 1e-12
+"""A smaller error counts as this, so that it has a logarithm."""
+LEAST_SPREAD = 0.01
+"""Log errors are taken to spread at least this much: what differs by a hundredth does not differ."""
 
 
 class Thresholds(BaseModel):
@@ -47,10 +51,10 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float) -> Thresho
     """Set thresholds from the errors (M, K + 1) of M good parts that training never saw.
 
     A part is rejected when any of its K + 1 errors is above its threshold, so the rate is promised for the maximum:
-    eps_k = m_k + q s_k, with mean m_k and standard deviation s_k of output k, and q the
-    ceil((M + 1)(1 - rate))-th smallest of the parts' max_k (e_k - m_k) / s_k (split conformal prediction). There each
-    part is held against the mean and deviation of the others, as a fresh part will be. Raises DataError where M is too
-    small to promise the rate, or an error is not a finite positive number.
+    eps_k = exp(m_k + q s_k), with m_k the median and s_k the spread of the logarithm of output k, and q the
+    ceil((M + 1)(1 - rate))-th smallest of the parts' max_k (log e_k - m_k) / s_k (split conformal prediction). There
+    each part is held against median and spread of the others, as a fresh part will be. Raises DataError where M is too
+    small to promise the rate, or an error is not a finite number of at least 0.
     """
     parts = len(errors)
     if not 0 < false_reject_rate < 1:
@@ -64,20 +68,36 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float) -> Thresho
         )
     if not np.isfinite(errors).all() or (errors < 0).any():
         raise DataError("the model gives errors that are not finite numbers on good parts; train it again.")
-    mean = errors.mean(axis=0, dtype=np.float64)
-    centred = errors - mean
-    squares = (centred**2).sum(axis=0)
-    others_mean = -centred / (parts - 1)
-    others_spread = np.sqrt(np.maximum((squares - centred**2) / (parts - 1) - others_mean**2, 0)) + 1e-12
-    quantile = np.sort(((centred - others_mean) / others_spread).max(axis=1))[rank - 1]
-    values = mean + quantile * np.sqrt(squares / parts)
+    logs = np.log(np.maximum(errors.astype(np.float64), LEAST_ERROR))
+    largest = [_standardised(logs[part], np.delete(logs, part, axis=0)).max() for part in range(parts)]
+    median, spread = _median_and_spread(logs)
+    with np.errstate(over="ignore"):
+        values = np.exp(median + np.sort(largest)[rank - 1] * spread)
+    if not np.isfinite(values).all():
+        raise DataError("the good parts differ from each other beyond all bounds; look at the pictures kept aside.")
     return Thresholds(
-        values=tuple(np.maximum(values, 1e-12).tolist()),
+        values=tuple(values.tolist()),
         false_reject_rate=false_reject_rate,
         false_reject_expected=1 - rank / (parts + 1),
         false_reject_upper=_rate_upper_bound(parts, rank),
         parts=parts,
     )
+
+
+def _standardised(logs: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many spreads the log errors (K + 1,) of a part lie above the median of the `others` (M - 1, K + 1)."""
+    median, spread = _median_and_spread(others)
+    return np.asarray((logs - median) / spread)
+
+
+def _median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median and median deviation from it, of each column of log errors (M, K + 1): a few odd parts do not move them.
+
+    The spread is scaled to be the standard deviation where errors are log-normal.
+    """
+    median = np.median(logs, axis=0)
+    spread = 1.4826 * np.median(np.abs(logs - median), axis=0)
+    return median, np.maximum(spread, LEAST_SPREAD)
 
 
 def ratios(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:

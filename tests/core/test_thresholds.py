@@ -46,6 +46,25 @@ def test_a_steady_tile_has_a_threshold_nearer_to_its_mean_than_a_restless_one() 
     assert steady - 1 == pytest.approx((restless - 1) / 10, rel=0.2)
 
 
+def test_parts_that_are_all_alike_but_one_give_finite_thresholds() -> None:
+    errors = np.ones((5, 10))
+    errors[0] = 2
+    assert np.isfinite(calibrate(errors, 0.2).values).all()
+
+
+def test_parts_that_differ_beyond_all_bounds_are_refused() -> None:
+    errors = np.repeat([1.0, 1.01, 1e30, 1e30], 10).reshape(4, 10)
+    with pytest.raises(DataError, match="look at the pictures"):
+        calibrate(errors, 0.25)
+
+
+def test_one_odd_part_among_those_that_calibrate_does_not_let_everything_pass() -> None:
+    errors = errors_of_good_parts(60, 0)
+    clean = np.asarray(calibrate(errors, 0.05).values)
+    errors[0] *= 20
+    assert (np.asarray(calibrate(errors, 0.05).values) < 3 * clean).all()
+
+
 def test_two_parts_tell_no_deviation() -> None:
     with pytest.raises(DataError, match="give at least 3"):
         calibrate(errors_of_good_parts(2, 0), 0.4)
