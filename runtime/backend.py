@@ -1,8 +1,9 @@
 """Backends: who turns a batch of frames into errors. One thread owns a backend from its making to its close."""
 
+import contextlib
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +12,29 @@ from core.errors import BackendError
 from runtime.batch import Batch
 from runtime.bundle import ERROR_MAP, ERRORS, INPUT, Bundle
 
+Provider = Literal["cpu", "cuda", "tensorrt"]
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+class BackendFault(Exception):  # noqa: N818
+    """The engine failed with a batch under way: no part of it was judged, and the backend has to be opened again."""
+
 
 class Pending(Protocol):
     """A batch under way."""
 
     def errors(self) -> NDArray[np.float32]:
-        """Wait for the batch and return its errors (N, K + 1) float32."""
+        """Wait for the batch and return its errors (N, K + 1) float32. Raises BackendFault, again when asked again."""
 
     def error_maps(self) -> NDArray[np.float32]:
-        """Return its error maps (N, h, w) float32; asked for only where a part failed."""
+        """Return its error maps (N, h, w) float32; asked for only where a part failed, while the buffer is untouched.
+
+        Raises BackendFault.
+        """
 
 
 class Backend(Protocol):
-    """The engine behind the batches; what it says of itself is fixed when it is made."""
+    """The engine behind the batches, warm when it is made; what it says of itself is fixed then."""
 
     name: str
     max_batch: int
@@ -31,13 +42,19 @@ class Backend(Protocol):
     """How many batches may be under way at once. The last one is judged while the next are computed."""
 
     def new_batch(self) -> NDArray[np.uint8]:
-        """Return an input buffer (max_batch, H, W, 3) uint8 that cameras fill in place; page-locked on a GPU."""
+        """Return an input buffer (max_batch, H, W, 3) uint8 that cameras fill in place; page-locked on a GPU.
+
+        It stays memory that can be written to after `close`.
+        """
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
-        """Start a batch: the first n <= max_batch rows of a buffer from `new_batch`, untouched until it is done."""
+        """Start a batch: the first 1 <= n <= max_batch rows of a buffer from `new_batch`, untouched until it is done.
+
+        Raises ValueError where it is anything else; what fails later is told by the batch.
+        """
 
     def close(self) -> None:
-        """Free what the backend holds, in order."""
+        """End what is under way and free what the backend holds, in order; once closed, do nothing."""
 
 
 class Run:
@@ -46,37 +63,64 @@ class Run:
     def __init__(self, backend: Backend, batch: Batch) -> None:
         """Start `batch`."""
         self.batch = batch
+        self.fault: str | None = None
+        """Why its parts cannot be judged, where the engine failed."""
+        self.errors: NDArray[np.float32] = np.full((len(batch.parts), 1), np.nan, np.float32)
+        """(N, K + 1) once it is done; without meaning where there is a fault."""
         self.submitted_s = self.inferred_s = time.monotonic()
         """When it was handed over, and when its errors were there (monotonic clock)."""
-        self.pending = backend.submit(batch.frames_bgr_u8)
+        self._pending = backend.submit(batch.frames_bgr_u8)
 
     def wait(self) -> "Run":
-        """Wait until its errors are there."""
-        self.pending.errors()
+        """Wait until its errors are there, or are known never to come."""
+        try:
+            self.errors = self._pending.errors()
+        except BackendFault as fault:
+            self.fault = str(fault)
         self.inferred_s = time.monotonic()
         return self
+
+    def error_maps(self) -> NDArray[np.float32] | None:
+        """Give its error maps (N, h, w); None where the engine failed."""
+        if self.fault is None:
+            with contextlib.suppress(BackendFault):  # the errors stand, and the next batch meets the fault
+                return self._pending.error_maps()
+        return None
+
+
+def require_batch(frames_bgr_u8: NDArray[np.uint8], buffer: tuple[int, ...]) -> None:
+    """Refuse what is no batch for buffers of the shape `buffer` (max_batch, H, W, 3). Raises ValueError."""
+    shape, dtype = frames_bgr_u8.shape, frames_bgr_u8.dtype
+    fits = len(shape) == len(buffer) and shape[1:] == buffer[1:] and 1 <= shape[0] <= buffer[0]
+    if dtype != np.uint8 or not fits or not frames_bgr_u8.flags.c_contiguous:
+        raise ValueError(f"a batch is uint8 of 1 to {buffer[0]} x {buffer[1:]} in one piece, not {dtype} {shape}")
 
 
 class _Running:
     def __init__(self, outputs: "Future[Any]") -> None:
         self._outputs = outputs
 
+    def _output(self, index: int) -> NDArray[np.float32]:
+        try:
+            output: NDArray[np.float32] = self._outputs.result()[index]
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise BackendFault(f"ONNX Runtime: {' '.join(str(error).split())}") from error
+        return output
+
     def errors(self) -> NDArray[np.float32]:
-        errors: NDArray[np.float32] = self._outputs.result()[0]
-        return errors
+        return self._output(0)
 
     def error_maps(self) -> NDArray[np.float32]:
-        maps: NDArray[np.float32] = self._outputs.result()[1]
-        return maps
+        return self._output(1)
 
 
 class OnnxBackend:
-    """ONNX Runtime on the CPU, in a thread of its own: the caller judges one batch while the next is computed."""
+    """ONNX Runtime, in a thread of its own: the caller judges one batch while the next is computed."""
 
-    def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu") -> None:
         """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core.
 
-        Raises BackendError where ONNX Runtime refuses the graph.
+        Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for.
         """
         import onnxruntime as ort
 
@@ -85,15 +129,29 @@ class OnnxBackend:
         # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
         options.add_session_config_entry("session.dynamic_block_base", "4")
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
+        if PROVIDERS[provider] not in ort.get_available_providers():
+            raise BackendError(
+                f"this ONNX Runtime {ort.__version__} has no {PROVIDERS[provider]}; "
+                "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they are the same module)."
+            )
         try:
-            self._session = ort.InferenceSession(str(bundle.model), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(bundle.model), options, providers=self._providers(provider))
+            self._session.disable_fallback()
+            used = self._session.get_providers()
+            if used[0] == PROVIDERS[provider]:
+                self._session.run([ERRORS], {INPUT: self.new_batch()})
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {' '.join(str(error).split())}") from error
+        if used[0] != PROVIDERS[provider]:  # it goes on without, silently, where a library is missing
+            raise BackendError(
+                f"ONNX Runtime has {PROVIDERS[provider]} but cannot load it here (it would use {used[0]}): install the "
+                "CUDA, cuDNN and, for TensorRT, nvinfer libraries it was built with, or set another backend.kind."
+            )
         self._thread = ThreadPoolExecutor(1, "inference")
-        self.name = f"onnxruntime-{ort.__version__}/cpu"
+        self.name = f"onnxruntime-{ort.__version__}/{provider}"
         self.max_batch = max_batch
         self.depth = 1
-        self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
 
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""
@@ -101,9 +159,21 @@ class OnnxBackend:
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
         """See Backend."""
+        require_batch(frames_bgr_u8, self._shape)
         return _Running(self._thread.submit(self._session.run, [ERRORS, ERROR_MAP], {INPUT: frames_bgr_u8}))
 
     def close(self) -> None:
         """See Backend."""
         self._thread.shutdown()
-        del self._session
+        self._session = None
+
+    def _providers(self, provider: Provider) -> list[str | tuple[str, dict[str, str]]]:
+        """With those that compute what the first leaves over; TensorRT builds one engine for every batch size."""
+        if provider == "cpu":
+            return [PROVIDERS["cpu"]]
+        if provider == "cuda":
+            return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+        most, height, width, channels = self._shape
+        least, best = (f"{INPUT}:{count}x{height}x{width}x{channels}" for count in (1, most))
+        profile = {"trt_profile_min_shapes": least, "trt_profile_max_shapes": best, "trt_profile_opt_shapes": best}
+        return [(PROVIDERS["tensorrt"], profile), PROVIDERS["cuda"], PROVIDERS["cpu"]]

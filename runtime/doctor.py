@@ -4,8 +4,6 @@ Every check opens the very thing that the inspection would open, and lets it go 
 """
 
 import contextlib
-import ctypes
-import importlib.util
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +15,9 @@ from core.errors import BrokerError, CameraError, ConfigError, PwaeError
 from runtime.broker import EmbeddedBroker
 from runtime.bundle import load_bundle
 from runtime.camera_settings import CameraSettings, LiveCameraSettings
+from runtime.choice import choose_here
 from runtime.connection import Connector, Refused, Unreachable
+from runtime.gpu import find_gpu
 from runtime.model import open_model
 from runtime.outbox import Outbox
 from runtime.settings import EvidenceSettings, InspectionSettings, ViewSettings
@@ -67,19 +67,16 @@ def _bundle(settings: InspectionSettings) -> str:
 
 
 def _backend(settings: InspectionSettings) -> str:
-    backend = open_model(settings, settings.bundle).backend
-    backend.close()
-    return f"{backend.name} judges a batch of {backend.max_batch}"
+    model = open_model(settings, settings.bundle)
+    model.backend.close()
+    why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
+    return f"{model.backend.name} judges a batch of {model.backend.max_batch} ({settings.backend.kind}: {why})"
 
 
 def _gpu() -> str:
     """Never a fault by itself: a backend that needs what is missing says so."""
-    found = [f"{package} installed" for package in ("tensorrt", "pycuda") if importlib.util.find_spec(package)]
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver on this machine (libcuda.so.1): parts are judged on the CPU"
-    return ", ".join(["NVIDIA driver found", *found]) + "; not used: parts are judged on the CPU"
+    gpu = find_gpu()
+    return gpu if isinstance(gpu, str) else f"{gpu.name} ({gpu.target})"
 
 
 def _codecs() -> str:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import ArtifactError, BackendError
 from core.thresholds import Thresholds
-from runtime.backend import Backend, OnnxBackend
+from runtime.backend import Backend
 from runtime.bundle import Bundle, Manifest, load_bundle
+from runtime.choice import open_backend
 from runtime.settings import InspectionSettings
 from runtime.site import load_site
 
@@ -19,15 +21,22 @@ class Model:
 
 
 def open_model(settings: InspectionSettings, path: Path) -> Model:
-    """Open the bundle at `path` with the backend that `settings` ask for, and let it judge once.
+    """Open the bundle at `path` with the backend that `settings` ask for; it has judged once.
 
     Raises ArtifactError or BackendError.
     """
     bundle = load_bundle(path)
     load_site(path, bundle.manifest.model_sha256)
-    backend = OnnxBackend(bundle, settings.batching.max_batch, settings.backend.threads)
-    backend.submit(backend.new_batch()).errors()
-    return Model(bundle, backend)
+    return Model(bundle, open_backend(settings.backend, bundle, settings.batching.max_batch))
+
+
+def reopen(settings: InspectionSettings, bundle: Bundle | None) -> Backend:
+    """Open a backend for the very bundle that is in use. Raises ArtifactError or BackendError."""
+    if bundle is None:
+        raise BackendError("a simulation has no engine.")
+    if load_bundle(bundle.path).manifest != bundle.manifest:
+        raise ArtifactError(f"{bundle.path}: another bundle lies there now; send `reload`, or restart.")
+    return open_backend(settings.backend, bundle, settings.batching.max_batch)
 
 
 def thresholds_in_force(

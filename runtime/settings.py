@@ -14,6 +14,8 @@ from runtime.topic import Name, expand
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate"]
 """A command over MQTT."""
+Kind = Literal["auto", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
+"""A backend."""
 
 
 class BatchingSettings(Settings):
@@ -26,9 +28,11 @@ class BatchingSettings(Settings):
 class BackendSettings(Settings):
     """Who computes."""
 
-    kind: Literal["onnxruntime"] = "onnxruntime"
+    kind: Kind = "auto"
+    """`auto`: an engine of the bundle that fits this machine, else ONNX Runtime on the GPU, else on the CPU; the log
+    says which and why. Any other that cannot be had here is an error."""
     threads: int = Field(default=0, ge=0)
-    """0: every core."""
+    """Of ONNX Runtime on the CPU. 0: every core."""
 
 
 class TlsSettings(Settings):

@@ -56,12 +56,12 @@ def expected_errors(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.concatenate([[error.mean()], tiles])
 
 
-def write_bundle(path: Path) -> Path:
-    """Write a bundle whose model is the squared difference from even grey."""
+def write_bundle(path: Path, grey: float = GOOD_GREY) -> Path:
+    """Write a bundle whose model is the squared difference from even `grey`."""
     path.mkdir()
     tile = SIZE // GRID
     constants = {
-        "grey": np.array([GOOD_GREY], np.float32),
+        "grey": np.array([grey], np.float32),
         "scale": np.array([1 / 255], np.float32),
         "channel_axis": np.array([3], np.int64),
         "place_axes": np.array([1, 2], np.int64),

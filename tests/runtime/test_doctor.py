@@ -1,6 +1,7 @@
 """The doctor: says what is missing, all of it, each with its remedy."""
 
 import json
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import ArtifactError, BrokerError, CameraError, ConfigError, OutboxError
+from core.errors import ArtifactError, BackendError, BrokerError, CameraError, ConfigError, OutboxError
 from runtime.outbox import Outbox
 from runtime.settings import OutboxSettings
 from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, free_port, run_command, write_config, write_pictures
@@ -51,6 +52,7 @@ def test_a_station_that_is_whole_is_ready_and_nothing_is_published(
     assert list(found) == [
         *("bundle", "backend", "gpu", "codecs", "camera top", "broker", "outbox", "evidence", "view", "verdict")
     ]
+    assert "judges a batch of 8 (auto: " in found["backend"]
     assert mes.messages == []
     assert not list((tmp_path / "evidence").iterdir())
 
@@ -106,6 +108,15 @@ def test_a_running_inspection_that_holds_the_outbox_is_named(
     box.close()
     assert code == OutboxError.exit_code
     assert "another run-inspection uses it" in found["outbox"]
+
+
+def test_a_backend_that_cannot_be_had_is_named_with_its_remedy(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port), backend={"kind": "tensorrt"})
+    assert code == BackendError.exit_code
+    assert found["backend"].startswith("MISSING backend: no TensorRT engine")
+    assert re.search("set backend.kind: auto|export-engine add", found["backend"])
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "bundle.json"])

@@ -380,7 +380,7 @@ def test_the_embedded_broker_serves_where_none_is_configured(tmp_path: Path, bun
     config = write_config(tmp_path, bundle_path, {"top": folder(pictures, max_fps=100)}, broker={"port": port})
     process = run_command(config)
     assert process.stderr is not None
-    assert f"broker started here, 127.0.0.1:{port}" in process.stderr.readline()
+    assert any(f"broker started here, 127.0.0.1:{port}" in line for line in process.stderr)
     mes = Subscriber(port)
     _out, err = process.communicate(timeout=WAIT_S)
     mes.close()

@@ -1,0 +1,93 @@
+"""The GPU: what NVIDIA GPU this machine has, asked of the driver itself, and memory that its copies need not wait for.
+
+`libcuda.so.1` is called through ctypes, because a machine without a GPU has neither it nor pycuda, and wants to know.
+"""
+
+import ctypes
+import mmap
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+DRIVER = "libcuda.so.1"
+COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
+"""CUdevice_attribute."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU."""
+
+    name: str
+    """As the driver calls it: `NVIDIA RTX 4000 Ada Generation`, for one."""
+    compute_capability: tuple[int, int]
+    """(8, 9), for one."""
+
+    @property
+    def target(self) -> str:
+        """What `export-engine --target` calls its kind: `sm89`."""
+        return "sm{}{}".format(*self.compute_capability)
+
+
+class CudaError(Exception):
+    """A call of the driver that failed."""
+
+
+def find_gpu() -> Gpu | str:
+    """Give the first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses it), or say why there is none.
+
+    No CUDA context is made, and no memory of the GPU is taken.
+    """
+    try:
+        cuda = _driver()
+        _check(cuda, cuda.cuInit(0))
+        count = ctypes.c_int()
+        _check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
+        if not count.value:
+            return "the NVIDIA driver shows no GPU"
+        device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+        _check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0))
+        _check(cuda, cuda.cuDeviceGetName(name, len(name), device))
+        capability = []
+        for attribute in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR):
+            value = ctypes.c_int()
+            _check(cuda, cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
+            capability.append(value.value)
+    except OSError:
+        return f"no NVIDIA driver on this machine ({DRIVER})"
+    except CudaError as error:
+        return f"the NVIDIA driver refuses ({error})"
+    return Gpu(name.value.decode(errors="replace"), (capability[0], capability[1]))
+
+
+def page_lock(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Give zeroed memory that the GPU copies from and to by itself. A CUDA context must be current.
+
+    The memory is the process's own and only locked by CUDA: a camera thread that still writes into it when the engine
+    has failed and its context is gone hits no hole. (pycuda's `pagelocked_empty` goes with its context, and its
+    `register_host_memory` fails since NumPy 2: inducer/pycuda#459.) Raises CudaError.
+    """
+    array = np.frombuffer(mmap.mmap(-1, int(np.prod(shape)) * np.dtype(dtype).itemsize), dtype).reshape(shape)
+    cuda = _driver()
+    size = ctypes.c_size_t(array.nbytes)
+    _check(cuda, cuda.cuMemHostRegister_v2(ctypes.c_void_p(array.ctypes.data), size, ctypes.c_uint(0)))
+    return array
+
+
+def page_unlock(array: NDArray[Any]) -> None:
+    """Make what `page_lock` gave ordinary memory again, in the context that locked it. Raises CudaError."""
+    cuda = _driver()
+    _check(cuda, cuda.cuMemHostUnregister(ctypes.c_void_p(array.ctypes.data)))
+
+
+def _driver() -> Any:
+    return ctypes.CDLL(DRIVER)
+
+
+def _check(cuda: Any, status: int) -> None:
+    if status:
+        text = ctypes.c_char_p()
+        cuda.cuGetErrorString(status, ctypes.byref(text))
+        raise CudaError(f"CUDA error {status}: {(text.value or b'unknown').decode(errors='replace')}")
