@@ -109,6 +109,7 @@ class Batcher:
         self._claims: deque[object] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._exchanging = False
 
     @property
     def is_finished(self) -> bool:
@@ -170,6 +171,22 @@ class Batcher:
             self._free.append(batch.buffer)
             self._changed.notify_all()
 
+    def exchange(self, new_buffer: Callable[[], NDArray[np.uint8]], count: int) -> None:
+        """Take `count` new buffers into rotation instead of all others; no batch may be taken and not yet released.
+
+        Rows already written are carried over; cameras are waited for that write one, and none begins meanwhile.
+        """
+        with self._changed:
+            self._exchanging = True
+            self._changed.wait_for(lambda: self._closed or all(None not in batch.parts for batch in self._open))
+            self._free = deque(new_buffer() for _ in range(max(count, len(self._open))))
+            for batch in self._open:
+                buffer = self._free.popleft()
+                buffer[: len(batch.parts)] = batch.frames_bgr_u8
+                batch.buffer = buffer
+            self._exchanging = False
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Let every waiting thread go; what was not taken is not judged."""
         with self._changed:
@@ -177,7 +194,8 @@ class Batcher:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        return bool(self._free) or bool(self._open and not self._open[-1].is_full)
+        has_row = bool(self._free) or bool(self._open and not self._open[-1].is_full)
+        return has_row and not self._exchanging
 
     def _due_in_s(self, now_s: float) -> float:
         if not self._open:

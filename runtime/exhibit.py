@@ -26,8 +26,8 @@ class Exhibit:
     """Unix time."""
     frame_bgr_u8: NDArray[np.uint8]
     """(H, W, 3), as the model saw it."""
-    error_map: NDArray[np.float32]
-    """(h, w), at the map's own resolution."""
+    error_map: NDArray[np.float32] | None
+    """(h, w), at the map's own resolution; None where the engine failed."""
     judgement: Judgement
     thresholds: Thresholds
     grid: int
@@ -43,7 +43,7 @@ def draw(exhibit: Exhibit) -> NDArray[np.uint8]:
     enlarged = max(1, -(-SMALLEST_SIDE // min(frame.shape[:2])))
     height, width = frame.shape[0] * enlarged, frame.shape[1] * enlarged
     tiles = [divmod(index, exhibit.grid) for index in range(exhibit.grid**2)]
-    if exhibit.judgement.errors is not None:
+    if exhibit.judgement.errors is not None and exhibit.error_map is not None:
         frame = _heated(frame, exhibit, tiles)
     picture = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     for row, col in tiles:

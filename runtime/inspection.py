@@ -3,15 +3,15 @@
 The calling thread owns the backend from first to last. A part counts as judged when its event is on disk.
 """
 
+import itertools
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from core.errors import BrokerError
 from runtime.backend import Backend, Run
 from runtime.batch import Batch, Batcher
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, Manifest
 from runtime.camera import Camera
 from runtime.clock import WallClock
 from runtime.connection import Outgoing
@@ -19,10 +19,12 @@ from runtime.display import Display
 from runtime.event import Origin, Timing, build, rfc3339, stamp
 from runtime.evidence import Evidence
 from runtime.feed import Feed
-from runtime.model import open_model, thresholds_in_force
+from runtime.model import open_model, reopen, thresholds_in_force
 from runtime.outbox import Letter, Outbox
-from runtime.publisher import LinkState, Publisher
+from runtime.patience import require_broker, require_engine
+from runtime.publisher import Publisher
 from runtime.pulse import Pulse
+from runtime.recovery import Recovery
 from runtime.remote import Remote
 from runtime.roster import Roster
 from runtime.settings import InspectionSettings
@@ -76,6 +78,7 @@ class Inspection:
             model=self.bundle,
             open_model=lambda path: open_model(self.settings, path),
         )
+        self.recovery = Recovery(lambda: reopen(self.settings, self.bundle), self.publisher.tell)
         self._witness = Witness(self.origin, self._thresholds, self.evidence, self.display)
         self._pulse = Pulse(self.settings.streams, self.settings.metrics_every_s)
         self._roster = Roster(self.cameras, self.settings.cameras, self.publisher, self.topics)
@@ -84,7 +87,7 @@ class Inspection:
         self.feeds: list[Feed] = []
         self.turned_s = time.monotonic()
         """When the judging thread last went round; it hangs where this stands still."""
-        self._seq: Counter[str] = Counter()
+        self._seq = defaultdict[str, Iterator[int]](lambda: itertools.count(1))
         self._clock = WallClock(time.time(), time.monotonic())
 
     @property
@@ -127,6 +130,7 @@ class Inspection:
             for feed in feeds:
                 feed.stop()
             self._roster.leave(feeds)
+            self.recovery.cancel()
             self._remote.end()
             if self.evidence is not None:
                 self.evidence.stop(EVIDENCE_GRACE_S if stop.reason else EVIDENCE_FINISH_S)
@@ -136,36 +140,50 @@ class Inspection:
     def _conduct(self, batcher: Batcher, feeds: Sequence[Feed], stop: Stop) -> None:
         under_way: deque[Run] = deque()
         while under_way or not (stop.reason or batcher.is_finished):
-            self._obey(is_between_batches=not under_way)
-            is_held = self._remote.paused or self._remote.has_model
-            if is_held and not under_way and not stop.reason:
-                time.sleep(TURN_S)
+            self._obey()
+            if not under_way:
+                self._change_engine(batcher)
             # The rows of the next batch are closed as late as can be, so that its frames are new.
-            done = under_way.popleft().wait() if len(under_way) == self.backend.depth else None
+            done = self._wait(under_way) if len(under_way) == self.backend.depth else None
+            is_held = self._remote.paused or self._remote.has_model or bool(self.recovery.problem)
+            if is_held and done is None and not under_way and not stop.reason:
+                time.sleep(TURN_S)
             batch = None if stop.reason or is_held else batcher.take(0.0 if under_way or done else TURN_S)
             if batch is not None:
                 under_way.append(Run(self.backend, batch))
             elif done is None and under_way:
-                done = under_way.popleft().wait()
+                done = self._wait(under_way)
             if done is not None:
                 self._judge(done, batcher.release)
             self._check_threads(feeds)
-            self._check_broker(at_start=True)
+            self._check_patience(at_start=True)
             self._roster.tell()
             self._clock.look(time.time(), time.monotonic())
             if self._pulse.is_due:
                 self._beat(batcher.waiting)
 
+    def _wait(self, under_way: deque[Run]) -> Run:
+        """Wait for the oldest batch; where the engine fails, nothing counts that was under way in it."""
+        run = under_way.popleft().wait()
+        if self.recovery.problem:
+            run.fault = run.fault or self.recovery.problem
+        elif run.fault:
+            self.recovery.begin(self.backend, run.fault)
+        else:
+            self.recovery.went_well()
+        return run
+
     def _judge(self, run: Run, release: Callable[[Batch], None]) -> None:
-        batch, errors = run.batch, run.pending.errors()
+        batch, fault = run.batch, (Reason.ENGINE_FAULT,) if run.fault else ()
         parts = batch.written
         judgements = [
-            judge(row, self._thresholds[part.camera], part.faults_at(run.submitted_s))
-            for part, row in zip(parts, errors, strict=True)
+            judge(row, self._thresholds[part.camera], (*part.faults_at(run.submitted_s), *fault))
+            for part, row in zip(parts, run.errors, strict=True)
         ]
-        seqs = [self._next_seq(part.camera) for part in parts]
-        evidence = self._witness.see(batch, run.pending, judgements, seqs)
-        self._remote.watch(batch, errors)
+        seqs = [next(self._seq[part.camera]) for part in parts]
+        evidence = self._witness.see(run, judgements, seqs)
+        if not fault:
+            self._remote.watch(batch, run.errors)
         release(batch)
         letters, unreadable = [], Counter[str]()
         for part, judgement, seq, ref in zip(parts, judgements, seqs, evidence, strict=True):
@@ -195,30 +213,37 @@ class Inspection:
             self._pulse.judged(part.camera, (stored_s - part.captured_s) * 1000)
         self.on_progress(len(letters))
 
-    def _next_seq(self, camera: str) -> int:
-        self._seq[camera] += 1
-        return self._seq[camera]
-
     def _tell(self, newest: Mapping[str, bytes]) -> None:
         self.publisher.notify()
         for camera, body in newest.items():
             self.publisher.retain(self.topics.last(camera), stamp(body, time.time(), replayed=False))
             self.publisher.retain(self.topics.counters(camera), self._tally(camera).payload())
 
-    def _obey(self, is_between_batches: bool) -> None:
-        """Do what was asked over MQTT; a new model takes over between two batches, and no frame is lost."""
+    def _obey(self) -> None:
+        """Do what was asked over MQTT."""
         self._remote.serve()
         if self._remote.new_thresholds:
             self._remote.new_thresholds = False
             self._thresholds.update(thresholds_in_force(self.settings, self.origin.manifest, self.bundle))
-        if self._remote.has_model and is_between_batches:
+
+    def _change_engine(self, batcher: Batcher) -> None:
+        """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
+        if self._remote.has_model:
             model = self._remote.take_model()
-            self.backend.close()
-            self.bundle, self.backend = model.bundle, model.backend
-            self.origin = replace(self.origin, manifest=model.bundle.manifest, backend=model.backend.name)
-            self._thresholds.update(thresholds_in_force(self.settings, self.origin.manifest, self.bundle))
-            self._witness = Witness(self.origin, self._thresholds, self.evidence, self.display)
-            self.publisher.retain(self.topics.model, self.origin.card())
+            self.recovery.cancel()
+            self.bundle = model.bundle
+            self._use(model.backend, model.bundle.manifest, batcher)
+        elif self.recovery.opened is not None:
+            self._use(self.recovery.take(), self.origin.manifest, batcher)
+
+    def _use(self, backend: Backend, manifest: Manifest, batcher: Batcher) -> None:
+        batcher.exchange(backend.new_batch, backend.depth + 2)
+        self.backend.close()
+        self.backend = backend
+        self.origin = replace(self.origin, manifest=manifest, backend=backend.name)
+        self._thresholds.update(thresholds_in_force(self.settings, manifest, self.bundle))
+        self._witness = Witness(self.origin, self._thresholds, self.evidence, self.display)
+        self.publisher.retain(self.topics.model, self.origin.card())
 
     def _beat(self, frames_waiting: int) -> None:
         discarded = sum(tally.discarded for tally in self.tallies.values())
@@ -234,7 +259,7 @@ class Inspection:
         """Wait for the acknowledgement of all that was judged."""
         while not stop.reason and not self.publisher.wait_idle(TURN_S):
             self._check_threads([])
-            self._check_broker(at_start=False)
+            self._check_patience(at_start=False)
 
     def _check_threads(self, feeds: Sequence[Feed]) -> None:
         self.turned_s = time.monotonic()
@@ -243,18 +268,11 @@ class Inspection:
             if fault is not None:
                 raise fault
 
-    def _check_broker(self, at_start: bool) -> None:
-        """A run that will end by itself must not wait for ever; one on live cameras must never give up."""
-        link = self.publisher.link
-        if self.frames_total is None or link.state == LinkState.CONNECTED or (at_start and link.was_connected):
-            return
-        waited_s = time.monotonic() - link.since_s
-        if link.state == LinkState.REFUSED or waited_s > self.settings.broker.connect_timeout_s:
-            host, port = self.settings.broker.address
-            raise BrokerError(
-                f"broker {host}:{port} {link.state}: {link.reason or 'no answer'}. "
-                f"{self.outbox.depth} events wait in {self.outbox.path} and go out with the next run."
-            )
+    def _check_patience(self, at_start: bool) -> None:
+        if self.frames_total is not None:
+            require_engine(self.recovery)
+            if not (at_start and self.publisher.link.was_connected):
+                require_broker(self.publisher.link, self.settings.broker, self.outbox)
 
     def _summary(self, judging_s: float, waiting_before: int, stop: Stop) -> Summary:
         verdicts = sum((tally.verdicts for tally in self.tallies.values()), Counter[Verdict]())

@@ -34,11 +34,12 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
         cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
         model = open_model(settings, settings.bundle)
         origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
+        stack.callback(model.backend.close)
         inspection = stack.enter_context(connect(settings, cameras, model.backend, origin, model.bundle))
         try:
             yield inspection
         finally:
-            inspection.backend.close()
+            inspection.backend.close()  # which may be another by then
 
 
 @contextmanager

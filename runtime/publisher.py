@@ -83,6 +83,7 @@ class Publisher(threading.Thread):
         self._outbox = outbox
         self._status_topic = status_topic
         self._status = status
+        self._trouble = ""
         self._retained: dict[str, bytes] = {}
         self._dirty: dict[str, None] = {}
         self._passing: deque[Outgoing] = deque()
@@ -102,6 +103,12 @@ class Publisher(threading.Thread):
             self._dirty[topic] = None
             self._idle.clear()
         self._ring()
+
+    def tell(self, trouble: str) -> None:
+        """Say in the station's status what keeps it from judging; empty: nothing does. Returns at once."""
+        self._trouble = trouble
+        if self.link.state == LinkState.CONNECTED:
+            self.retain(self._status_topic, self._status_now("online", trouble))
 
     def subscribe(self, topic_filter: str, handler: Callable[[Message], None]) -> None:
         """Give every message on `topic_filter` to `handler`, from the next connect on: call it before `start`.
@@ -185,7 +192,7 @@ class Publisher(threading.Thread):
 
     def _serve(self, connection: Connection) -> None:
         with self._changed:
-            self._retained[self._status_topic] = self._status_now("online", "")
+            self._retained[self._status_topic] = self._status_now("online", self._trouble)
             self._dirty = dict.fromkeys([self._status_topic, *self._retained])
             self._passing.clear()
         sent: dict[int, Stored | None] = {}

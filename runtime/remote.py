@@ -111,6 +111,8 @@ class Remote:
 
     def end(self) -> None:
         """Tell those who still wait that nothing comes any more."""
+        if isinstance(self._opened, Model):
+            self._opened.backend.close()
         asked = [message for _camera, message in self._snapshots]
         asked += [calibration.message for calibration in self._calibrations.values()]
         asked += [self._opening[0]] if self._opening else []

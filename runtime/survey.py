@@ -45,6 +45,9 @@ class Survey:
     """Threads that ended by a fault."""
     silent_s: float
     """For how long the judging thread has not gone round."""
+    engine_problem: str
+    """Why the engine is away; empty where it is there."""
+    engine_away_s: float
 
 
 def survey(inspection: Inspection) -> Survey:
@@ -71,6 +74,8 @@ def survey(inspection: Inspection) -> Survey:
         evidence_problem=evidence.problem if evidence else None,
         dead=tuple(name for name, fault in faults.items() if fault is not None),
         silent_s=time.monotonic() - inspection.turned_s,
+        engine_problem=inspection.recovery.problem,
+        engine_away_s=inspection.recovery.away_s,
     )
 
 
@@ -79,12 +84,16 @@ def why_unhealthy(found: Survey) -> list[str]:
     problems = [f"thread {name} died" for name in found.dead]
     if found.silent_s > HANGS_AFTER_S:
         problems.append(f"judging has stood still for {found.silent_s:.0f} s")
+    if found.engine_away_s > HANGS_AFTER_S:
+        # Some CUDA errors stay with the process: only a new one is rid of them.
+        problems.append(f"{found.engine_problem} ({found.engine_away_s:.0f} s)")
     return problems
 
 
 def why_not_ready(found: Survey) -> list[str]:
     """Say what keeps parts from being judged and told: nothing, where all is well."""
     problems = why_unhealthy(found)
+    problems += [found.engine_problem] if 0 < found.engine_away_s <= HANGS_AFTER_S else []
     problems += [
         f"camera {name} is {camera.state}" for name, camera in found.cameras.items() if camera.state not in AT_WORK
     ]

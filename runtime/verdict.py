@@ -50,10 +50,14 @@ class Reason(StrEnum):
     """NotDecidable: parts were triggered faster than they can be judged."""
     ERROR_NOT_FINITE = "error_not_finite"
     """NotDecidable: the model gave a value that is no finite number."""
+    ENGINE_FAULT = "engine_fault"
+    """NotDecidable: the engine failed with the part under way."""
 
 
 NO_PIXELS = frozenset({Reason.UNREADABLE, Reason.ROI_OUTSIDE, Reason.NO_PART, Reason.NO_FRAME, Reason.OVERRUN})
 """Reasons for which a part's row holds nothing of it."""
+NO_ERRORS = NO_PIXELS | {Reason.ENGINE_FAULT}
+"""Reasons for which a part's errors mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,9 @@ class Judgement:
 def judge(errors: NDArray[np.float32], thresholds: Thresholds, faults: Sequence[Reason] = ()) -> Judgement:
     """Judge one part by its errors (K + 1,) (Eq. 23). `faults` of its frame make it NotDecidable, whatever the errors.
 
-    Where the frame had no pixels (NO_PIXELS) the errors mean nothing and are left out.
+    Where the frame had no pixels, or the engine failed (NO_ERRORS), the errors mean nothing and are left out.
     """
-    if not NO_PIXELS.isdisjoint(faults):
+    if not NO_ERRORS.isdisjoint(faults):
         return Judgement(Verdict.NOT_DECIDABLE, tuple(faults), None, (), None)
     if not np.isfinite(errors).all():
         return Judgement(Verdict.NOT_DECIDABLE, (*faults, Reason.ERROR_NOT_FINITE), None, (), None)

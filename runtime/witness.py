@@ -6,8 +6,7 @@ It belongs to the thread that judges. Error maps cost a copy on a GPU: they are 
 from collections.abc import Mapping, Sequence
 
 from core.thresholds import Thresholds
-from runtime.backend import Pending
-from runtime.batch import Batch
+from runtime.backend import Run
 from runtime.display import Display
 from runtime.event import EvidenceRef, Origin, event_id
 from runtime.evidence import Evidence
@@ -27,17 +26,15 @@ class Witness:
         self._evidence = evidence
         self._display = display
 
-    def see(
-        self, batch: Batch, pending: Pending, judgements: Sequence[Judgement], seqs: Sequence[int]
-    ) -> list[EvidenceRef | None]:
+    def see(self, run: Run, judgements: Sequence[Judgement], seqs: Sequence[int]) -> list[EvidenceRef | None]:
         """Look at a batch that was judged; returns what each part's event says of its evidence."""
         return [
-            self._see_part(batch, row, pending, judgement, seq)
+            self._see_part(run, row, judgement, seq)
             for row, (judgement, seq) in enumerate(zip(judgements, seqs, strict=True))
         ]
 
-    def _see_part(self, batch: Batch, row: int, pending: Pending, judgement: Judgement, seq: int) -> EvidenceRef | None:
-        part = batch.written[row]
+    def _see_part(self, run: Run, row: int, judgement: Judgement, seq: int) -> EvidenceRef | None:
+        part = run.batch.written[row]
         thresholds = self._thresholds[part.camera]
         if self._display is not None:
             self._display.note(part, judgement, thresholds.id)
@@ -45,12 +42,13 @@ class Witness:
         is_shown = self._display is not None and self._display.wants(part.camera, judgement)
         if not (is_kept or is_shown):
             return None
+        maps = run.error_maps()
         exhibit = Exhibit(
             event_id=event_id(self._origin, part.camera, seq),
             camera=part.camera,
             captured_at_s=part.captured_at_s,
-            frame_bgr_u8=batch.buffer[row].copy(),
-            error_map=pending.error_maps()[row].copy(),
+            frame_bgr_u8=run.batch.buffer[row].copy(),
+            error_map=None if maps is None else maps[row].copy(),
             judgement=judgement,
             thresholds=thresholds,
             grid=self._origin.manifest.grid,

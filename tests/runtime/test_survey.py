@@ -19,6 +19,8 @@ WELL = Survey(
     evidence_problem=None,
     dead=(),
     silent_s=0.1,
+    engine_problem="",
+    engine_away_s=0.0,
 )
 
 
@@ -29,12 +31,22 @@ def test_a_station_at_work_is_healthy_and_ready() -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"dead": ("camera top",)}, "thread camera top died"), ({"silent_s": 99.0}, "stood still for 99 s")],
+    [
+        ({"dead": ("camera top",)}, "thread camera top died"),
+        ({"silent_s": 99.0}, "stood still for 99 s"),
+        ({"engine_problem": "the engine failed: out of memory", "engine_away_s": 40.0}, "out of memory (40 s)"),
+    ],
 )
 def test_a_dead_thread_or_one_that_hangs_is_unhealthy(change: dict[str, object], words: str) -> None:
     (problem,) = why_unhealthy(replace(WELL, **change))
     assert words in problem
     assert problem in why_not_ready(replace(WELL, **change))
+
+
+def test_an_engine_that_is_opened_again_is_not_ready_but_healthy_for_a_while() -> None:
+    found = replace(WELL, engine_problem="the engine failed: a test", engine_away_s=3.0)
+    assert why_unhealthy(found) == []
+    assert why_not_ready(found) == ["the engine failed: a test"]
 
 
 def test_a_camera_that_gives_nothing_is_not_ready_but_healthy() -> None:

@@ -87,3 +87,11 @@ def test_a_dark_frame_with_something_on_it_is_judged() -> None:
     frame[:2] = 90
     assert exposure_fault(frame, ExposureSettings()) is None
     assert exposure_fault(frame, ExposureSettings(share=0.9)) == Reason.BLACK
+
+
+def test_an_engine_that_failed_decides_nothing_whatever_its_numbers() -> None:
+    for values in (errors(), errors(e0=9.0), np.full(1, np.nan, np.float32)):
+        judgement = judge(values, THRESHOLDS, (Reason.STALE, Reason.ENGINE_FAULT))
+        assert (judgement.verdict, judgement.errors, judgement.margin) == (Verdict.NOT_DECIDABLE, None, None)
+        assert judgement.reasons == (Reason.STALE, Reason.ENGINE_FAULT)
+        assert judgement.has_pixels
