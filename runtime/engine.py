@@ -19,6 +19,8 @@ from runtime.gpu import Gpu, find_gpu
 API_MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 """Modules that serve an API; the plain name stands for a package that only brings the bindings along."""
 
+EXTRAS = {"tensorrt": "'p-wae[gpu]'", "tensorrt_rtx": "'p-wae[rtx]'", "pycuda": "pycuda==2026.1"}
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -73,20 +75,14 @@ def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:
             return engine
         reasons.append(f"{engine.file}: {reason}")
     if isinstance(machine.gpu, str):
-        raise BackendError(f"no TensorRT engine can run here: {machine.gpu}; {NO_GPU}")
+        raise BackendError(
+            f"no TensorRT engine can run here: {machine.gpu}; install its driver, or set backend.kind: auto."
+        )
     found = ". ".join(reasons) or "the bundle has no engine"
-    raise BackendError(f"no TensorRT engine runs on {machine.gpu.name}: {found}. {remedy(bundle, machine.gpu)}")
-
-
-NO_GPU = "install the NVIDIA driver, or set backend.kind: auto."
-
-
-def remedy(bundle: Bundle, gpu: Gpu) -> str:
-    """Say which commands build an engine that runs here."""
-    add = f"export-engine add {bundle.path} --target"
-    return (
-        f"Build one: `{add} {gpu.target}` on any machine with TensorRT for RTX (RTX GPUs), "
-        f"or `{add} here` on this one with TensorRT."
+    add, size = f"export-engine add {bundle.path} --target", f"--max-batch {max_batch}"
+    raise BackendError(
+        f"no TensorRT engine runs on {machine.gpu.name}: {found}. "
+        f"Build one: `{add} {machine.gpu.target} {size}` on any machine with TensorRT for RTX (RTX GPUs), or `{add} here {size}` on this one with TensorRT."
     )
 
 
@@ -101,7 +97,7 @@ def _obstacles(engine: Engine, model_sha256: str, machine: Machine, gpu: Gpu, ma
     package = engine.api.replace("_", "-")
     for name in (engine.api, "pycuda"):
         if name in machine.missing:
-            yield f"{name} cannot be had ({machine.missing[name]}); pip install 'p-wae[gpu]'"
+            yield f"{name} cannot be had ({machine.missing[name]}); pip install {EXTRAS[name]}"
     here = machine.versions.get(engine.api)
     if here != engine.version:
         yield f"built with {engine.api} {engine.version}, here is {here}; pip install {package}=={engine.version}"

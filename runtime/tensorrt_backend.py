@@ -56,7 +56,7 @@ class TensorRtBackend:
         """See Backend."""
         if self._ready:
             return self._ready.popleft()
-        slot = self._thread.submit(self._device.new_slot).result()
+        slot = self.on_gpu(self._device.new_slot).result()
         self._slots[slot.frames.ctypes.data] = slot
         return slot.frames
 
@@ -91,7 +91,8 @@ class TensorRtBackend:
         # nothing that the GPU says counts.
         if self._fault is None:
             try:
-                return step(*arguments)
+                with self._device.current():
+                    return step(*arguments)
             except Exception as error:  # pycuda's and TensorRT's own, whatever they are
                 self._fault = _words(error)
         raise BackendFault(self._fault)

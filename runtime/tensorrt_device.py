@@ -6,6 +6,7 @@ All of this runs on one thread, the one that made it: CUDA's context belongs to 
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +36,37 @@ class Device:
         self._is_rtx = api == "tensorrt_rtx"
         self.complaints: deque[str] = deque(maxlen=3)
         """What TensorRT said last that was an error."""
+        self.engine: Any = None
+        self._runtime: Any = None
+        self._logger: Any = None
         cuda.init()
-        # The primary context is shared with whoever else in the process uses CUDA. pycuda ends the process where a
-        # thread ends with a context still on its stack, so it is taken off again on every way out.
+        # The primary context is shared with whoever else in the process uses CUDA.
         self._context = cuda.Device(0).retain_primary_context()
-        self._context.push()
         try:
-            self._logger = _logger(trt, self.complaints)
-            self._runtime = trt.Runtime(self._logger)
-            content = plan.read_bytes()
-            self.engine = self._runtime.deserialize_cuda_engine(content)
-            if self.engine is None:
-                raise BackendError(f"{plan}: {api} {trt.__version__} refuses it ({self._why_refused(content)}).")
-            for _ in range(slots):
-                self.new_slot()
+            with self.current():
+                self._logger = _logger(trt, self.complaints)
+                self._runtime = trt.Runtime(self._logger)
+                content = plan.read_bytes()
+                self.engine = self._runtime.deserialize_cuda_engine(content)
+                if self.engine is None:
+                    raise BackendError(f"{plan}: {api} {trt.__version__} refuses it ({self._why_refused(content)}).")
+                for _ in range(slots):
+                    self.new_slot()
         except BaseException:
             self.close()
             raise
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """Make the context current for one step, whatever is done on the GPU.
+
+        It is taken off again, because pycuda aborts the process where a thread ends with a context on its stack.
+        """
+        self._context.push()
+        try:
+            yield
+        finally:
+            self._context.pop()
 
     def new_slot(self) -> "Slot":
         """Make a slot and let it judge once, so that the first real batch is not the one that waits for compilers."""
@@ -71,12 +86,14 @@ class Device:
 
     def close(self) -> None:
         """Free everything, last made first freed; after a CUDA error much of it fails, which changes nothing."""
-        for slot in reversed(self.slots):
-            slot.free()
-        self.engine = self._runtime = self._logger = None
-        for step in (self._context.pop, self._context.detach):
-            with contextlib.suppress(Exception):
-                step()
+        with contextlib.suppress(Exception), self.current():
+            for slot in reversed(self.slots):
+                slot.free()
+            self.engine = None
+            self._runtime = None
+            self._logger = None
+        with contextlib.suppress(Exception):
+            self._context.detach()
 
     def _why_refused(self, content: bytes) -> str:
         reasons = list(self.complaints)
@@ -112,11 +129,15 @@ class Slot:
 
     def start(self, rows: int) -> None:
         """Enqueue the first `rows` rows: copy them over, compute, copy the errors back. Returns at once."""
-        cuda, context, stream = self._device.cuda, self._context, self._stream
-        cuda.memcpy_htod_async(self._memory[INPUT], self.frames[:rows], stream)
-        self._require(context.set_input_shape(INPUT, (rows, *self.frames.shape[1:])), "the batch size is refused")
-        self._require(context.execute_async_v3(stream.handle), "it does not compute")
-        cuda.memcpy_dtoh_async(self._errors[:rows], self._memory[ERRORS], stream)
+        self._device.cuda.memcpy_htod_async(self._memory[INPUT], self.frames[:rows], self._stream)
+        self.compute(rows)
+        self._device.cuda.memcpy_dtoh_async(self._errors[:rows], self._memory[ERRORS], self._stream)
+
+    def compute(self, rows: int) -> None:
+        """Enqueue the computing alone, of `rows` rows that are on the GPU."""
+        shape = (rows, *self.frames.shape[1:])
+        self._require(self._context.set_input_shape(INPUT, shape), "the batch size is refused")
+        self._require(self._context.execute_async_v3(self._stream.handle), "it does not compute")
 
     def finish(self, rows: int) -> NDArray[np.float32]:
         """Wait for what was started, and give the errors (rows, K + 1)."""

@@ -98,6 +98,7 @@ class StandIn:
         """What was made and not yet freed, in this order."""
         self.freed: list[str] = []
         self.threads: set[int] = set()
+        self.is_current = False
         self.calls: list[str] = []
         self.fault: str | None = None
         """From here on every CUDA call fails so."""
@@ -131,6 +132,7 @@ class StandIn:
             self.freed.append(name.split(maxsplit=1)[0])
 
     def _cuda_call(self, name: str) -> None:
+        assert self.is_current, "no context is current"
         self.threads.add(threading.get_ident())
         self.calls.append(name)
         if self.fault is not None:
@@ -146,9 +148,11 @@ class StandIn:
 
             def push(self) -> None:
                 self.pushed += 1
+                stand_in.is_current = True
 
             def pop(self) -> None:
                 self.pushed -= 1
+                stand_in.is_current = self.pushed > 0
 
             def detach(self) -> None:
                 assert self.pushed == 0

@@ -56,8 +56,8 @@ def test_one_built_for_anything_else_is_refused_with_the_reason(
     with pytest.raises(BackendError) as caught:
         choose_engine(having(bundle, engine(bundle, **changed)), HERE, 8)
     assert words in str(caught.value)
-    assert f"`export-engine add {bundle.path} --target sm89`" in str(caught.value)
-    assert f"`export-engine add {bundle.path} --target here`" in str(caught.value)
+    assert f"`export-engine add {bundle.path} --target sm89 --max-batch 8`" in str(caught.value)
+    assert f"`export-engine add {bundle.path} --target here --max-batch 8`" in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["tensorrt", "pycuda"])
