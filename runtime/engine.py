@@ -82,7 +82,8 @@ def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:
     add, size = f"export-engine add {bundle.path} --target", f"--max-batch {max_batch}"
     raise BackendError(
         f"no TensorRT engine runs on {machine.gpu.name}: {found}. "
-        f"Build one: `{add} {machine.gpu.target} {size}` on any machine with TensorRT for RTX (RTX GPUs), or `{add} here {size}` on this one with TensorRT."
+        f"Build one: `{add} {machine.gpu.target} {size}` on any machine with TensorRT for RTX (RTX GPUs), "
+        f"or `{add} here {size}` on this one with TensorRT."
     )
 
 
