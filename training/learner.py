@@ -11,7 +11,14 @@ from torch.nn.functional import mse_loss
 
 from core.errors import PwaeError
 from training.distance import stage_distances
-from training.losses import hsic_bottleneck, jigsaw, kullback_leibler, sliced_wasserstein, student_t_prior
+from training.losses import (
+    hsic_bottleneck,
+    jigsaw,
+    kullback_leibler,
+    sliced_wasserstein,
+    stressing_worst,
+    student_t_prior,
+)
 from training.network import Network, Rebuilt
 from training.settings import TrainingSettings
 from training.tiles import merge
@@ -68,7 +75,7 @@ class Learner(L.LightningModule):
             rebuilt_maps, maps = rebuilt.features.float(), merge(features)
             distances = stage_distances(rebuilt_maps, maps, self.network.feature_channels, "cosine")
             terms["features"] = (loss.features, mse_loss(rebuilt_maps, maps))
-            terms["cosine"] = (loss.cosine, distances.mean())
+            terms["cosine"] = (loss.cosine, stressing_worst(distances, loss.worst_share))
         return terms
 
     def _regularisation(self, rebuilt: Rebuilt, images: Tensor, permutation: Tensor) -> Terms:

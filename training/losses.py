@@ -57,6 +57,16 @@ def jigsaw(logits: Tensor, permutation: Tensor) -> Tensor:
     return cross_entropy(logits.float(), permutation)
 
 
+def stressing_worst(distances: Tensor, share: float) -> Tensor:
+    """Half the mean of distances (N, stages, h, w), half the mean over each stage's worst `share`, all images together.
+
+    A plain mean is ruled by what most good parts look like: a rare kind of good part would never be rebuilt well.
+    """
+    places = distances.transpose(0, 1).flatten(1)
+    worst = places.topk(max(1, round(share * places.shape[1])), dim=1).values
+    return (places.mean() + worst.mean()) / 2
+
+
 def _centred_gaussian_kernel(x: Tensor, bandwidth: float | None) -> Tensor:
     """H K H with K_ij = exp(-|xi - xj|^2 / (2 sigma^2)); sigma^2 the median squared distance, held constant, or set."""
     squared = (x.square().sum(1)[:, None] + x.square().sum(1)[None] - 2 * x @ x.T).clamp_min(0)

@@ -71,6 +71,9 @@ class LossSettings(Settings):
     """Mean squared error of the rebuilt maps; needs a frozen encoder."""
     cosine: Weight = 0.0
     """Mean over stages of 1 - cosine of the rebuilt maps, place by place; needs a frozen encoder."""
+    worst_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Half of the cosine term is the mean over this share of a batch's worst places, so that good parts which are rare
+    are learnt too; with 1 the whole term is the mean over all places."""
     hsic: Weight = 0.01
     hsic_beta: Weight = 0.1
     hsic_epsilon: Positive = 0.01

@@ -7,7 +7,15 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import t as student_t
 from scipy.stats import wasserstein_distance
 
-from training.losses import hsic_bottleneck, jigsaw, kullback_leibler, nhsic, sliced_wasserstein, student_t_prior
+from training.losses import (
+    hsic_bottleneck,
+    jigsaw,
+    kullback_leibler,
+    nhsic,
+    sliced_wasserstein,
+    stressing_worst,
+    student_t_prior,
+)
 
 
 def textbook_nhsic(x: np.ndarray, y: np.ndarray, epsilon: float = 1e-5) -> float:
@@ -160,3 +168,16 @@ def test_gradients_stay_finite_when_all_latents_are_equal() -> None:
     ).backward()
     assert z.grad is not None
     assert torch.isfinite(z.grad).all()
+
+
+def test_half_of_the_loss_is_over_the_worst_places_of_each_stage_over_all_images() -> None:
+    distances = torch.zeros(2, 2, 5, 10)
+    distances[1, 0, 2, 3], distances[1, 0, 4, 4] = 0.4, 0.2
+    distances[0, 1] = 0.1
+    worst = (0.3 + 0.1) / 2
+    assert stressing_worst(distances, 0.02).item() == pytest.approx((distances.mean().item() + worst) / 2)
+
+
+def test_the_worst_share_1_leaves_the_plain_mean() -> None:
+    distances = torch.rand(3, 2, 4, 4)
+    assert stressing_worst(distances, 1.0).item() == pytest.approx(distances.mean().item())
