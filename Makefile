@@ -32,6 +32,31 @@ results: $(VENV)/.dev
 	$(BIN)/python benchmarks/results.py --mvtec $(MVTEC) --sets cookie
 	$(BIN)/python benchmarks/figures.py --set cookie
 
+# On a machine with an NVIDIA GPU and the CUDA toolkit, from which pycuda is built. TensorRT for RTX is there already; a GPU
+# that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA.
+GPU := $(BIN)/python -c 'import sys; from runtime.gpu import find_gpu; gpu = find_gpu(); \
+  sys.exit(gpu) if isinstance(gpu, str) else print(gpu.target)'
+.PHONY: gpu test-gpu bench-gpu
+gpu: $(VENV)/.dev
+	@$(GPU)
+	$(BIN)/pip install -q --disable-pip-version-check pycuda==2026.1
+	-$(BIN)/pip install -q --disable-pip-version-check tensorrt==11.4.0.106
+
+# Every backend through one suite, and a real network on the GPU against PyTorch; without a GPU this fails.
+test-gpu: gpu
+	PWAE_TEST_GPU=1 $(BIN)/python -m pytest -rs tests/runtime/test_backend.py
+
+# Of a checkpoint and the bundle exported from it.
+CHECKPOINT ?= runs/elpv-mono/checkpoint
+BUNDLE ?= demo-out/elpv-mono.bundle
+PICTURES ?= demo-out/cells/good
+bench-gpu: gpu $(BUNDLE) mosquitto
+	rm -rf demo-out/gpu.bundle && cp -r $(BUNDLE) demo-out/gpu.bundle
+	$(BIN)/export-engine add demo-out/gpu.bundle --target $$($(GPU)) --max-batch 64 || \
+	  $(BIN)/export-engine add demo-out/gpu.bundle --target here --max-batch 64
+	$(BIN)/python benchmarks/bench_gpu.py --checkpoint $(CHECKPOINT) --bundle demo-out/gpu.bundle \
+	  --pictures $(PICTURES) > benchmarks/results/gpu.json
+
 setup: $(VENV)/.dev
 
 $(VENV)/bin/pip:

@@ -1,7 +1,7 @@
-"""Images a second of `run-inspection`'s whole path against the bare ONNX Runtime session on the same batches.
+"""Images a second of `run-inspection`'s whole path against its bare backend on as many batches.
 
 Both sides run in this process, in turn, over the same pictures: the runtime reads, resizes, judges, stores every event
-on disk (fsync) and has it acknowledged by a real mosquitto on this machine; the bare session is given ready batches.
+on disk (fsync) and has it acknowledged by a real mosquitto on this machine; the bare backend is given ready batches.
 
     python benchmarks/bench_runtime.py --bundle B --pictures DIR > benchmarks/results/runtime.json
 """
@@ -20,11 +20,12 @@ from machine import describe
 from numpy.typing import NDArray
 
 from core.picture import fit, list_pictures, read_picture
-from runtime.backend import OnnxBackend
+from runtime.backend import Pending
 from runtime.bundle import Bundle, load_bundle
+from runtime.choice import open_backend
 from runtime.inspection import Stop, Summary
 from runtime.opening import open_inspection
-from runtime.settings import InspectionSettings
+from runtime.settings import BackendSettings, InspectionSettings, Kind
 
 
 def main() -> None:
@@ -34,13 +35,17 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=4, help="file cameras at once, each playing the folder")
     parser.add_argument("--max-batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--kind", default="onnxruntime-cpu", help="backend.kind of both sides")
     arguments = parser.parse_args()
 
     bundle = load_bundle(arguments.bundle)
     batches = ready_batches(bundle, arguments.pictures, arguments.cameras, arguments.max_batch)
     with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
         rounds = [
-            (bare(bundle, batches, arguments.max_batch), whole(arguments, port, Path(scratch) / f"{number}.sqlite"))
+            (
+                bare(bundle, batches, arguments.max_batch, arguments.kind),
+                whole(arguments, port, Path(scratch) / f"{number}.sqlite"),
+            )
             for number in range(arguments.rounds)
         ]
     bare_per_s = statistics.median(side for side, _ in rounds)
@@ -71,12 +76,19 @@ def ready_batches(bundle: Bundle, folder: Path, cameras: int, max_batch: int) ->
     return [stacked[start : start + max_batch] for start in range(0, len(stacked), max_batch)]
 
 
-def bare(bundle: Bundle, batches: list[NDArray[np.uint8]], max_batch: int) -> float:
-    backend = OnnxBackend(bundle, max_batch)
-    backend.submit(batches[0]).errors()
+def bare(bundle: Bundle, batches: list[NDArray[np.uint8]], max_batch: int, kind: Kind = "onnxruntime-cpu") -> float:
+    backend = open_backend(BackendSettings(kind=kind), bundle, max_batch)
+    buffers = [backend.new_batch() for _ in range(backend.depth + 1)]
+    for buffer in buffers:
+        buffer[: len(batches[0])] = batches[0]
+    under_way: list[Pending] = []
     started_s = time.monotonic()
-    for batch in batches:
-        backend.submit(batch).errors()
+    for number, batch in enumerate(batches):
+        if len(under_way) == backend.depth:
+            under_way.pop(0).errors()
+        under_way.append(backend.submit(buffers[number % len(buffers)][: len(batch)]))
+    for pending in under_way:
+        pending.errors()
     per_s = sum(len(batch) for batch in batches) / (time.monotonic() - started_s)
     backend.close()
     return per_s
@@ -90,6 +102,7 @@ def whole(arguments: argparse.Namespace, port: int, outbox: Path) -> Summary:
             "station": "bench",
             "cameras": {f"camera{number}": folder for number in range(arguments.cameras)},
             "batching": {"max_batch": arguments.max_batch, "max_wait_ms": 200},
+            "backend": {"kind": arguments.kind},
             "broker": {"host": "127.0.0.1", "port": port},
             "outbox": {"path": outbox},
         }
