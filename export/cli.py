@@ -2,41 +2,168 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES
+from core.errors import EXIT_CODES, ConfigError
 
 # torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = (
-    "Export a checkpoint into a bundle for the edge, and prove that it judges real pictures as PyTorch does."
-    "\n\nA bundle whose verdicts differ is refused (exit code 5) and kept beside --output as OUTPUT.refused.\n\n"
+    "Export a checkpoint into a bundle for the edge, and prove that it judges real pictures as PyTorch does.\n\n"
+    "A bundle whose verdicts differ is refused (exit code 5) and kept beside --output as OUTPUT.refused.\n\n"
     + EXIT_CODES
 )
+ADD_HELP = (
+    "Build TensorRT engines into a bundle that is there. Needs no torch: `--target here` is meant for the edge box.\n\n"
+    "A signature is taken away; sign the bundle again."
+)
+VERIFY_HELP = (
+    "Let this machine's backend judge pictures, and compare: with what the trained model said of them when it was "
+    "exported, else with ONNX Runtime on the CPU.\n\nExit code 5 where a verdict differs. Needs no torch."
+)
 
+Precision = Literal["fp32", "fp16", "int8"]
+Kind = Literal["auto", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
 
 _export = cli.app(HELP)
 
+_Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder.")]
+_MaxBatch = Annotated[int, typer.Option(min=1, help="The largest batch an engine takes; batching.max_batch at most.")]
+_Output = Annotated[Path, typer.Option(help="File or folder to write.")]
+_Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Build an engine: sm89 (an RTX GPU's compute capability, built ahead with TensorRT for RTX, on any "
+        "machine), or here (this machine's GPU, with TensorRT). May be given several times."
+    ),
+]
+
 
 @_export.command(help=HELP)
-def _export_command(
+def build(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint written by train-model.")],
     output: Annotated[Path, typer.Option(help="Bundle folder to write; an older bundle there is replaced.")],
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="fp16: for a GPU. int8: as many convolutions as leave every verdict as it is; takes minutes."
+        ),
+    ] = "fp32",
+    target: _Target = None,
+    max_batch: _MaxBatch = 8,
     parity_data: Annotated[
         str | None, typer.Option(help="Pictures to prove parity on; default: the data the checkpoint was trained on.")
     ] = None,
+    allow_flips: Annotated[
+        int, typer.Option(min=0, help="So many pictures may change their verdict in a lower precision; fp32 none.")
+    ] = 0,
 ) -> None:
-    from export.build import build_bundle
+    """Export, prove, build engines."""
+    from export.build import Order, build_bundle
+    from export.card import wide_console
+    from export.parity import outputs_table, parity_table
 
-    bundle = build_bundle(checkpoint, output, parity_data)
-    typer.echo(
-        f"bundle: {output} ({bundle.model.stat().st_size / 1e6:.0f} MB, sha256 {bundle.manifest.model_sha256[:12]})"
-    )
+    targets = tuple(target or ())
+    bundle = build_bundle(Order(checkpoint, output, precision, targets, max_batch, parity_data, allow_flips))
+    console = wide_console()
+    console.print(parity_table(bundle.manifest.parity))
+    console.print(outputs_table(bundle.manifest.parity))
+    megabytes = bundle.model.stat().st_size / 1e6
+    typer.echo(f"bundle: {output} (model.onnx {megabytes:.0f} MB, sha256 {bundle.manifest.model_sha256[:12]})")
+    for engine in bundle.manifest.engines:
+        typer.echo(f"engine: {engine.file} ({engine.api} {engine.version}, batches of 1 to {engine.batches[2]})")
     typer.echo("next: run-inspection CONFIG, with `bundle: " + str(output) + "` in CONFIG")
+
+
+@_export.command(help=ADD_HELP)
+def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = 8) -> None:
+    """Build engines."""
+    from export.engines import add_engines, parse_target
+    from runtime.bundle import load_bundle
+
+    if not target:
+        raise ConfigError("say what to build for: --target here, or --target sm89.")
+    done = add_engines(load_bundle(bundle), [parse_target(text) for text in target], max_batch)
+    typer.echo(f"engines in {bundle}: " + ", ".join(engine.file for engine in done.manifest.engines))
+    typer.echo(f"next: export-engine verify {bundle} --data PICTURES, on the box")
+
+
+@_export.command()
+def inspect(
+    bundle: _Bundle, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False
+) -> None:
+    """Show what a bundle is, how it was proven, and its engines; its hashes are checked."""
+    from runtime.bundle import load_bundle
+
+    loaded = load_bundle(bundle)
+    if as_json:
+        typer.echo(loaded.manifest.model_dump_json(indent=2))
+        return
+    from export.card import print_card
+
+    print_card(loaded)
+
+
+@_export.command(help=VERIFY_HELP)
+def verify(
+    bundle: _Bundle,
+    data: Annotated[str, typer.Option(help="Pictures: a folder, elpv:mono or elpv:poly.")],
+    backend: Annotated[Kind, typer.Option(help="As backend.kind in run-inspection's configuration.")] = "auto",
+    max_batch: _MaxBatch = 8,
+) -> None:
+    """Compare."""
+    from export.card import wide_console
+    from export.parity import outputs_table, parity_table
+    from export.verify import verify_bundle
+
+    parity = verify_bundle(bundle, data, backend, max_batch)
+    console = wide_console()
+    console.print(parity_table([parity]))
+    console.print(outputs_table([parity]))
+    typer.echo(f"{bundle}: {parity.backend} judges {parity.pictures} pictures as it should")
+
+
+@_export.command()
+def pack(bundle: _Bundle, output: _Output) -> None:
+    """Write a bundle into one file, and print its sha256: to copy to a box, and check there."""
+    from export.package import pack as write
+    from runtime.bundle import load_bundle
+
+    typer.echo(f"{write(load_bundle(bundle), output)}  {output}")
+
+
+@_export.command()
+def unpack(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `export-engine pack` wrote.")],
+    output: _Output,
+    sha256: Annotated[str | None, typer.Option(help="What `pack` printed; another file is refused.")] = None,
+) -> None:
+    """Unpack a packed bundle into a folder, and check every hash in it."""
+    from export.package import unpack as read
+
+    bundle = read(file, output, sha256)
+    typer.echo(f"bundle: {output} ({bundle.manifest.name}, sha256 {bundle.manifest.model_sha256[:12]})")
+
+
+@_export.command()
+def sign(
+    bundle: _Bundle,
+    key: Annotated[
+        Path,
+        typer.Option(
+            help="Ed25519 private key in PEM, which the site holds: openssl genpkey -algorithm ed25519 -out KEY."
+        ),
+    ],
+) -> None:
+    """Sign a bundle; a box with `bundle_key` in its configuration takes no other."""
+    from export.package import sign as write
+
+    write(bundle, key)
+    typer.echo(f"signed: {bundle}")
 
 
 def export_engine() -> None:

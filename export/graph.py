@@ -1,5 +1,6 @@
 """From the checkpoint's one graph to ONNX: dynamic batch, one file, checked."""
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -13,19 +14,25 @@ from training.checkpoint import Checkpoint
 OPSET = 18
 
 
-def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
+def export_onnx(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
     """Write the inspector as ONNX: uint8 (N, H, W, 3) in, errors (N, K + 1) and error map (N, h, w) out.
 
-    Batch norm is folded into the convolutions and constants are folded by the exporter.
+    With `half` the network computes in float16, its types written into the graph, while normalisation and errors stay
+    float32; the checkpoint itself is left as it is. The exporter folds batch norm into the convolutions and simplifies;
+    a batch norm that is left is a fault of the exporter, and raises RuntimeError.
     """
     network = checkpoint.settings.network
+    inspector = checkpoint.inspector
+    if half:
+        inspector = copy.deepcopy(inspector)
+        inspector.network.halve()
     example = torch.zeros(2, network.height, network.width, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         # The exporter's own deprecations and notes on torchvision: nothing a user of this command can act on.
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            checkpoint.inspector,
+            inspector,
             (example,),
             dynamo=True,
             opset_version=OPSET,
@@ -39,3 +46,5 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
         raise RuntimeError("torch.onnx.export returned no program")
     program.save(str(path), external_data=False)
     onnx.checker.check_model(str(path), full_check=True)
+    if any(node.op_type == "BatchNormalization" for node in onnx.load(path).graph.node):
+        raise RuntimeError("torch.onnx.export left a batch norm unfolded")

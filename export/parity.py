@@ -1,48 +1,157 @@
 """Parity: the exported model must judge real pictures as the trained one does, error by error, verdict by verdict."""
 
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 
-from core.errors import ParityError
 from core.thresholds import Thresholds, ratios, scores
+from export.step import counted
 from runtime.backend import Backend
-from runtime.bundle import Parity
+from runtime.bundle import Manifest, OutputParity, Parity, Precision
+from training.dataset import GOOD, Sample, labelled_samples, read_frames
 
-TOLERANCE = {"fp32": 1e-3}
-"""Largest allowed |difference| of an error, as a share of its threshold, by precision."""
+PICTURES = 200
+"""Pictures compared, spread evenly over the data."""
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8": 0.1}
+"""Largest allowed |difference| of an error, as a share of its threshold, or of the error where it is larger."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Real pictures on which a model has to answer as another did."""
+
+    frames_bgr_u8: NDArray[np.uint8]
+    """(N, H, W, 3)."""
+    samples: tuple[Sample, ...]
+    errors: NDArray[np.float32]
+    """(N, K + 1), the answers: of the trained model, where it is at hand."""
+    thresholds: Thresholds
+
+    @property
+    def defective(self) -> NDArray[np.bool_]:
+        """Which pictures show a defective part (N,), as far as the data's folders tell."""
+        return np.array([sample.kind != GOOD for sample in self.samples])
+
+    def digests(self) -> list[str]:
+        """sha256 of each picture's file."""
+        return [hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in self.samples]
+
+
+def exam_frames(data: str, manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
+    """Read up to PICTURES labelled pictures of `data`, fitted to the model's input. Raises DataError."""
+    samples = labelled_samples(data)
+    chosen = np.unique(np.linspace(0, len(samples) - 1, PICTURES).round().astype(int))
+    frames = read_frames([samples[i] for i in chosen], manifest.height, manifest.width, manifest.part_size)
+    return frames.bgr_u8, frames.samples
 
 
 def backend_errors(backend: Backend, frames_bgr_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Errors (N, K + 1) of frames (N, H, W, 3) as the runtime computes them."""
     batch = backend.new_batch()
     parts = []
-    for start in range(0, len(frames_bgr_u8), backend.max_batch):
+    starts = range(0, len(frames_bgr_u8), backend.max_batch)
+    for start in counted(starts, f"judging with {backend.name}", len(starts)):
         chunk = frames_bgr_u8[start : start + backend.max_batch]
         batch[: len(chunk)] = chunk
         parts.append(np.array(backend.submit(batch[: len(chunk)]).errors()))
     return np.concatenate(parts)
 
 
-def compare(reference: NDArray[np.float32], exported: NDArray[np.float32], thresholds: Thresholds) -> Parity:
-    """Compare errors (N, K + 1) of the trained and the exported model."""
-    difference = np.abs(ratios(exported, thresholds) - ratios(reference, thresholds))
-    flips = (scores(reference, thresholds) > 1) != (scores(exported, thresholds) > 1)
+def examine(backend: Backend, exam: Exam, precision: Precision) -> Parity:
+    """Let a backend answer the exam, after one batch to warm up."""
+    backend_errors(backend, exam.frames_bgr_u8[: backend.max_batch])
+    started_s = time.perf_counter()
+    errors = backend_errors(backend, exam.frames_bgr_u8)
+    images_per_s = len(errors) / (time.perf_counter() - started_s)
+    return compare(exam, errors, precision, backend.name).model_copy(update={"images_per_s": images_per_s})
+
+
+def compare(exam: Exam, errors: NDArray[np.float32], precision: Precision, backend: str) -> Parity:
+    """Compare errors (N, K + 1) with the exam's answers."""
+    answers = ratios(exam.errors, exam.thresholds)
+    # Far above its threshold an error may move by more: only its share counts there.
+    difference = np.abs(ratios(errors, exam.thresholds) - answers) / np.maximum(answers, 1)
+    trained, exported = scores(exam.errors, exam.thresholds), scores(errors, exam.thresholds)
     return Parity(
-        precision="fp32",
-        backend="onnxruntime",
-        pictures=len(reference),
-        largest_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-        verdict_flips=int(flips.sum()),
+        precision=precision,
+        backend=backend,
+        pictures=len(errors),
+        largest_difference=_finite(difference.max()),
+        mean_difference=_finite(difference.mean()),
+        # A comparison with NaN is false: what is no number flips whatever it was.
+        verdict_flips=int(((trained > 1) != (exported > 1)).sum() + np.isnan(exported).sum()),
+        auroc=_auroc(exam.defective, exported),
+        auroc_trained=_auroc(exam.defective, trained),
+        outputs=tuple(
+            OutputParity(output=name, largest_difference=_finite(one.max()), mean_difference=_finite(one.mean()))
+            for name, one in zip(output_names(errors.shape[1]), difference.T, strict=True)
+        ),
     )
 
 
-def require_parity(parity: Parity, precision: str) -> None:
-    """Raise ParityError where a verdict flips or an error is off by more than the precision's tolerance."""
-    if parity.verdict_flips:
-        raise ParityError(f"{parity.verdict_flips} of {parity.pictures} pictures change their verdict when exported.")
-    if not parity.largest_difference <= TOLERANCE[precision]:
-        raise ParityError(
-            f"an error differs by {parity.largest_difference:.2g} of its threshold when exported "
-            f"(allowed for {precision}: {TOLERANCE[precision]:.2g})."
+def output_names(errors: int) -> list[str]:
+    """Name the K + 1 errors: `image`, then `tile row,column` from 1."""
+    grid = round((errors - 1) ** 0.5)
+    return ["image", *(f"tile {row},{column}" for row in range(1, grid + 1) for column in range(1, grid + 1))]
+
+
+def faults(parity: Parity, allow_flips: int = 0) -> str | None:
+    """Say what keeps a graph from passing: verdicts that flip, or an error beyond the precision's tolerance."""
+    if parity.verdict_flips > allow_flips:
+        return (
+            f"{parity.verdict_flips} of {parity.pictures} pictures change their verdict in {parity.precision} "
+            f"(an error differs by up to {parity.largest_difference:.2g} of its threshold)."
         )
+    if not parity.largest_difference <= TOLERANCE[parity.precision]:
+        return (
+            f"an error differs by {parity.largest_difference:.2g} of its threshold in {parity.precision} "
+            f"(allowed: {TOLERANCE[parity.precision]:.2g})."
+        )
+    return None
+
+
+def parity_table(parities: Sequence[Parity]) -> Table:
+    """Lay out what each precision and backend gave, beside the trained model."""
+    trained = parities[0].auroc_trained
+    table = Table(
+        *("precision", "backend", "pictures", "flips", "largest difference", "mean", "AUROC", "pictures/s"),
+        title=f"against the trained model{'' if trained is None else f', AUROC {trained:.4f}'}",
+        caption="differences are shares of each error's threshold, or of the error where it is larger",
+    )
+    for row in parities:
+        table.add_row(
+            *(row.precision, row.backend, str(row.pictures), str(row.verdict_flips)),
+            *(f"{row.largest_difference:.2g}", f"{row.mean_difference:.2g}"),
+            "-" if row.auroc is None else f"{row.auroc:.4f}",
+            "-" if row.images_per_s is None else f"{row.images_per_s:.3g}",
+        )
+    return table
+
+
+def outputs_table(parities: Sequence[Parity]) -> Table:
+    """Lay out the largest and mean difference of each error, a column a precision and backend."""
+    names = [f"{row.precision}, {row.backend}" for row in parities]
+    table = Table("error", *names, title="largest difference (mean), by error")
+    for outputs in zip(*(row.outputs for row in parities), strict=True):
+        cells = (f"{one.largest_difference:.2g} ({one.mean_difference:.2g})" for one in outputs)
+        table.add_row(outputs[0].output, *cells)
+    return table
+
+
+def _auroc(defective: NDArray[np.bool_], ranking: NDArray[np.float64]) -> float | None:
+    """Area under the ROC curve as the Mann-Whitney statistic; scikit-learn is not on an edge box."""
+    if defective.all() or not defective.any() or not np.isfinite(ranking).all():
+        return None
+    good, bad = ranking[~defective], ranking[defective]
+    above = (bad[:, None] > good).mean() + 0.5 * (bad[:, None] == good).mean()
+    return float(above)
+
+
+def _finite(value: np.floating) -> float:
+    """Infinity for what is no number: JSON and comparisons know what to do with it."""
+    return float(value) if np.isfinite(value) else float("inf")

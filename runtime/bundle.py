@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.errors import ArtifactError
+from core.errors import ArtifactError, ConfigError
 from core.pose import PartSize
 from core.thresholds import Thresholds
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+SIGNATURE = "bundle.sig"
+"""Ed25519 signature of `bundle.json`, by a key that the site holds."""
 
 INPUT = "frames_bgr_u8"
 """Graph input: uint8 (N, H, W, 3), frames as OpenCV gives them, at the model's size."""
@@ -27,14 +29,18 @@ ERROR_MAP = "error_map"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A refused bundle may tell of an infinite difference.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 Precision = Literal["fp32", "fp16", "int8"]
 
 
 class OutputParity(_Record):
-    """How far one error of the exported model is from the trained model's, as shares of that error's threshold."""
+    """How far one error of the exported model is from the trained model's.
+
+    In shares of that error's threshold, or of the error itself where it is larger.
+    """
 
     output: str
     """`image` or `tile 1,1`, row and column from 1."""
@@ -50,12 +56,14 @@ class Parity(_Record):
     """Who computed: `onnxruntime-1.32.0/cpu`, for one."""
     pictures: int
     largest_difference: float
-    """Largest |difference| over all errors, as a share of the threshold of that error."""
+    """Largest |difference| over all errors, in the same shares."""
     mean_difference: float
     verdict_flips: int
     auroc: float | None = None
     """Of the exported model on these pictures; None where they show only one kind of part."""
     auroc_trained: float | None = None
+    images_per_s: float | None = None
+    """On the machine that exported it: what the precisions cost beside one another, no promise for another machine."""
     outputs: tuple[OutputParity, ...] = ()
 
 
@@ -135,11 +143,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_bundle(path: Path) -> Bundle:
-    """Read a bundle and check every hash.
+def load_bundle(path: Path, public_key: Path | None = None) -> Bundle:
+    """Read a bundle and check every hash, and with a `public_key` (PEM) the site's signature.
 
-    Raises ArtifactError where it is missing, incomplete, altered, or of another format.
+    Raises ArtifactError where it is missing, incomplete, altered, of another format, or not signed with that key;
+    ConfigError where the key itself cannot be used.
     """
+    if public_key is not None:
+        _require_signature(path, public_key)
     try:
         text = (path / MANIFEST).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -158,6 +169,9 @@ def load_bundle(path: Path) -> Bundle:
         raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")
     if len(manifest.thresholds.values) != manifest.grid**2 + 1 or MODEL not in manifest.files:
         raise ArtifactError(f"{path}: {MANIFEST} contradicts itself (thresholds, grid, files); export it again.")
+    for engine in manifest.engines:
+        if engine.file not in manifest.files:
+            raise ArtifactError(f"{path}: {MANIFEST} gives no hash of {engine.file}; export it again.")
     for name, expected in manifest.files.items():
         file = path / name
         if not file.resolve().is_relative_to(path.resolve()):
@@ -174,3 +188,30 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
     temporary = path / f".{MANIFEST}.part"
     temporary.write_text(manifest.sealed().model_dump_json(indent=2) + "\n", encoding="utf-8")
     temporary.replace(path / MANIFEST)
+
+
+def _require_signature(path: Path, public_key: Path) -> None:
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError as error:
+        raise ConfigError(
+            "checking a bundle's signature needs the package cryptography; pip install 'p-wae[sign]'."
+        ) from error
+    try:
+        key = load_pem_public_key(public_key.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{public_key}: no readable public key in PEM ({error}).") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigError(f"{public_key}: not an Ed25519 public key; openssl pkey -in PRIVATE -pubout makes it.")
+    try:
+        key.verify((path / SIGNATURE).read_bytes(), (path / MANIFEST).read_bytes())
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{path}: not signed; `export-engine sign` it with the key that belongs to {public_key}."
+        ) from error
+    except InvalidSignature as error:
+        raise ArtifactError(
+            f"{path}: its signature does not belong to {public_key}, or it was altered after signing; do not use it."
+        ) from error

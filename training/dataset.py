@@ -57,16 +57,20 @@ def training_samples(data: str) -> list[Sample]:
 
 
 def labelled_samples(data: str) -> list[Sample]:
-    """List the pictures meant for testing with their kinds and masks. Raises DataError where there are none."""
+    """List the pictures meant for testing with their kinds and masks. Raises DataError where there are none.
+
+    `data` names a folder with `test` in it, that `test` folder itself, or a plain folder of good pictures.
+    """
     if data.startswith(ELPV):
         return _elpv(data)[1]
     root = Path(data)
-    if not (root / "test").is_dir():
+    test = root / "test" if (root / "test").is_dir() else root
+    if not (test / GOOD).is_dir() and test == root:
         return [Sample(path) for path in list_pictures(root)]
     samples = []
-    for path in list_pictures(root / "test"):
-        kind = path.relative_to(root / "test").parts[0]
-        mask = root / "ground_truth" / kind / f"{path.stem}_mask.png"
+    for path in list_pictures(test):
+        kind = path.relative_to(test).parts[0]
+        mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
         samples.append(Sample(path, kind, mask if mask.is_file() else None))
     return samples
 

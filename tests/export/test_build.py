@@ -1,25 +1,25 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
-from core.thresholds import Thresholds
 from export import build
-from export.build import build_bundle
-from export.parity import backend_errors, compare, require_parity
+from export.build import Order, build_bundle
+from export.graph import export_onnx
+from export.parity import TOLERANCE, backend_errors
 from runtime.backend import OnnxBackend
 from runtime.bundle import ERROR_MAP, ERRORS, INPUT, MANIFEST, Bundle, load_bundle
-from training.checkpoint import load_checkpoint
+from tests.export.test_blame import overflow
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.dataset import labelled_samples, read_frames
 from training.inspector import judge
 
 
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return build_bundle(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle", None)
+    return build_bundle(Order(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle"))
 
 
 def test_the_graph_takes_frames_in_any_batch_and_gives_errors_and_map(bundle: Bundle) -> None:
@@ -57,48 +57,78 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     output.mkdir()
     (output / "precious.txt").write_text("mine")
     with pytest.raises(ConfigError, match="exists and is no bundle"):
-        build_bundle(checkpoint, output, None)
+        build_bundle(Order(checkpoint, output))
     (output / "precious.txt").unlink()
-    build_bundle(checkpoint, output, None)
+    build_bundle(Order(checkpoint, output))
     (output / "stale").write_text("x")
-    build_bundle(checkpoint, output, None)
-    assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "model.onnx"]
+    build_bundle(Order(checkpoint, output))
+    assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "model.onnx", "reference.json"]
     assert list(tmp_path.iterdir()) == [output]
 
 
 def test_an_exported_model_that_judges_differently_is_refused_and_kept(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(bundle: Bundle, frames: np.ndarray) -> np.ndarray:
-        return backend_errors(bundle, frames) * 50  # type: ignore[arg-type]
+    def wrong(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
+        checkpoint.inspector.stage_scale.div_(50)
+        export_onnx(checkpoint, path, half)
+        checkpoint.inspector.stage_scale.mul_(50)
 
-    monkeypatch.setattr(build, "backend_errors", wrong)
-    with pytest.raises(ParityError, match="change their verdict"):
-        build_bundle(checkpoint, tmp_path / "out", None)
+    monkeypatch.setattr(build, "export_onnx", wrong)
+    with pytest.raises(ParityError, match="change their verdict in fp32.*the export itself is to blame"):
+        build_bundle(Order(checkpoint, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     kept = json.loads((tmp_path / "out.refused" / MANIFEST).read_text())
     assert kept["parity"][0]["verdict_flips"] > 0
 
 
-def test_a_difference_above_tolerance_is_refused_without_a_flip() -> None:
-    thresholds = Thresholds(
-        values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
-    )
-    reference = np.full((4, 10), 0.5, np.float32)
-    exact, off = compare(reference, reference, thresholds), compare(reference, reference + 0.01, thresholds)
-    assert (exact.largest_difference, exact.verdict_flips) == (0, 0)
-    require_parity(exact, "fp32")
-    with pytest.raises(ParityError, match="differs by 0.01 of its threshold"):
-        require_parity(off, "fp32")
-    with pytest.raises(ParityError):
-        require_parity(compare(reference, reference * np.nan, thresholds), "fp32")
+def test_half_precision_is_proven_beside_full(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    order = Order(checkpoint, tmp_path / "out", "fp16", parity_data=str(parts / "test"))
+    manifest = build_bundle(order).manifest
+    assert manifest.precision == "fp16"
+    assert [row.precision for row in manifest.parity] == ["fp32", "fp16"]
+    full, half = manifest.parity
+    assert full.largest_difference < half.largest_difference < 0.02
+    assert half.auroc == pytest.approx(half.auroc_trained, abs=0.02)
+    assert sorted(manifest.files) == ["model.onnx", "reference.json"]
+
+
+def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoint: Path, tmp_path: Path) -> None:
+    trained = load_checkpoint(checkpoint)
+    overflow(trained)
+    save_checkpoint(tmp_path / "checkpoint", trained)
+    with pytest.raises(ParityError, match="network.to_latent gives values that are not finite") as refusal:
+        build_bundle(Order(tmp_path / "checkpoint", tmp_path / "out", "fp16"))
+    assert "verdict in fp16" in str(refusal.value)
+    kept = tmp_path / "out.refused"
+    assert {path.name for path in kept.iterdir()} == {MANIFEST, "model.onnx", "full-precision.onnx"}
+    assert load_bundle(kept).manifest.parity[1].largest_difference == float("inf")
+
+
+def test_int8_and_an_engine_built_ahead(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOLERANCE, "int8", 1.0)  # what so small a network needs
+    order = Order(checkpoint, tmp_path / "out", "int8", ("sm89",), max_batch=16, allow_flips=20)
+    bundle = build_bundle(order)
+    engine = bundle.manifest.engines[0]
+    assert (engine.api, engine.compute_capability, engine.gpu) == ("tensorrt_rtx", (8, 9), None)
+    assert engine.batches == (1, 8, 16)
+    assert engine.model_sha256 == bundle.manifest.model_sha256
+    assert [row.precision for row in bundle.manifest.parity] == ["fp32", "int8"]
+    assert {"engines/tensorrt_rtx-sm89.plan", "engines/tensorrt_rtx-sm89.log"} < set(bundle.manifest.files)
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(bundle.model).graph.node)
+
+
+def test_what_cannot_be_built_for_is_told_before_anything_is_done(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sm90: TensorRT for RTX builds for sm75, .*sm121"):
+        build_bundle(Order(checkpoint, tmp_path / "out", targets=("sm90",)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_checkpoint_and_missing_parity_pictures_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError):
-        build_bundle(tmp_path / "absent", tmp_path / "out", None)
+        build_bundle(Order(tmp_path / "absent", tmp_path / "out"))
     with pytest.raises(DataError):
-        build_bundle(checkpoint, tmp_path / "out", str(tmp_path / "nowhere"))
+        build_bundle(Order(checkpoint, tmp_path / "out", parity_data=str(tmp_path / "nowhere")))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", MANIFEST])

@@ -1,0 +1,66 @@
+"""The card of a bundle: all that it says of itself, for people."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from export.parity import outputs_table, parity_table
+from runtime.bundle import SIGNATURE, Bundle, Engine
+
+
+def print_card(bundle: Bundle) -> None:
+    """Print what was trained on what, how it was proven, which engines there are and which files."""
+    manifest = bundle.manifest
+    training, thresholds = manifest.provenance.get("training", {}), manifest.thresholds
+    facts = Table(title=f"{manifest.name}, exported {manifest.created}", show_header=False)
+    facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
+    if manifest.part_size:
+        facts.add_row("part turned straight", "{} x {} pixels of the picture".format(*manifest.part_size))
+    facts.add_row("precision", manifest.precision)
+    facts.add_row("score", manifest.score_unit)
+    facts.add_row(
+        "good parts rejected",
+        f"{thresholds.false_reject_rate:.1%} asked; of {thresholds.parts} calibrated below "
+        f"{thresholds.false_reject_upper:.1%} with 95 % confidence",
+    )
+    facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
+    facts.add_row("trained on", str(manifest.provenance.get("settings", {}).get("data", "-")))
+    facts.add_row("training data sha256", str(training.get("data_sha256", "-")))
+    for package, version in manifest.provenance.get("versions", {}).items():
+        facts.add_row(package, str(version))
+    facts.add_row("signature", "there, checked where `bundle_key` is set" if _is_signed(bundle) else "none")
+    console = wide_console()
+    console.print(facts)
+    if manifest.parity:
+        console.print(parity_table(manifest.parity))
+        console.print(outputs_table(manifest.parity))
+    if manifest.engines:
+        console.print(_engines_table(manifest.engines))
+    files = Table("file", "MB", "sha256", title="files")
+    for name, digest in manifest.files.items():
+        files.add_row(name, f"{(bundle.path / name).stat().st_size / 1e6:.2f}", digest)
+    console.print(files)
+
+
+def wide_console() -> Console:
+    """Standard output, at least as wide as the tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _engines_table(engines: tuple[Engine, ...]) -> Table:
+    table = Table("engine", "built with", "for", "batches", "seconds to build", title="engines")
+    for engine in engines:
+        gpu = "sm{}{}".format(*engine.compute_capability) + (f", {engine.gpu}" if engine.gpu else "")
+        table.add_row(
+            engine.file,
+            f"{engine.api} {engine.version}",
+            f"{gpu}, {engine.platform}",
+            "{}, {}, {}".format(*engine.batches),
+            f"{engine.build_s:.1f}",
+        )
+    return table
+
+
+def _is_signed(bundle: Bundle) -> bool:
+    return (bundle.path / SIGNATURE).is_file()

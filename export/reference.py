@@ -1,0 +1,27 @@
+"""The reference: the trained model's own answers to the export's pictures, to ask a box without torch again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.parity import Exam
+from runtime.bundle import Bundle
+
+REFERENCE = "reference.json"
+"""In a bundle: the errors (K + 1) that the trained model gave, by the sha256 of the picture's file."""
+
+
+def save_reference(path: Path, exam: Exam) -> None:
+    """Write the exam's answers."""
+    answers = dict(zip(exam.digests(), exam.errors.astype(float).tolist(), strict=True))
+    path.write_text(json.dumps(answers, indent=0) + "\n", encoding="utf-8")
+
+
+def load_reference(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
+    """Read the answers that a bundle holds; none, where it was made by hand."""
+    if REFERENCE not in bundle.manifest.files:
+        return {}
+    answers = json.loads((bundle.path / REFERENCE).read_text(encoding="utf-8"))
+    return {digest: np.asarray(errors, np.float32) for digest, errors in answers.items()}

@@ -1,0 +1,62 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.errors import BackendError, ConfigError
+from export import engines
+from export.engines import add_engines, build_engine, parse_target
+from runtime.bundle import SIGNATURE, load_bundle
+from runtime.engine import Machine, why_not
+from runtime.gpu import Gpu, find_gpu
+
+VERSION = "1.7.1.116"
+
+
+def test_targets_are_gpus_that_tensorrt_for_rtx_knows_or_this_machine() -> None:
+    target = parse_target("sm120")
+    assert (target.api, target.compute_capability, target.gpu, target.name) == (
+        *("tensorrt_rtx", (12, 0), None),
+        "tensorrt_rtx-sm120",
+    )
+    for wrong in ("sm90", "89", "SM89", "rtx4090"):
+        with pytest.raises(ConfigError, match="builds for sm75, sm80, sm86, sm89, sm120, sm121; or give `here`"):
+            parse_target(wrong)
+
+
+@pytest.mark.skipif(isinstance(find_gpu(), Gpu), reason="there is a GPU")
+def test_here_needs_a_gpu() -> None:
+    with pytest.raises(BackendError, match="here: no NVIDIA driver .*build on the machine that will run it"):
+        parse_target("here")
+
+
+def test_an_api_that_is_not_installed_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(engines, "import_api", absent)
+    with pytest.raises(BackendError, match=r"tensorrt_rtx cannot be had here .* pip install 'p-wae\[rtx\]'"):
+        parse_target("sm89")
+
+
+def test_what_the_parser_refuses_is_told_in_its_words(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(BackendError, match="tensorrt_rtx-sm89: the parser refuses"):
+        build_engine(tmp_path / "model.onnx", parse_target("sm89"), 8, tmp_path)
+
+
+def test_engines_are_added_to_a_bundle_and_fit_their_gpu_alone(bundle_path: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
+    (bundle.path / SIGNATURE).write_bytes(b"of the bundle as it was")
+    add_engines(bundle, [parse_target("sm75"), parse_target("sm89")], 4)
+    added = add_engines(load_bundle(bundle.path), [parse_target("sm89")], 16)
+    assert [(engine.compute_capability, engine.batches) for engine in added.manifest.engines] == [
+        ((7, 5), (1, 4, 4)),
+        ((8, 9), (1, 8, 16)),
+    ]
+    assert added.manifest.model_sha256 == bundle.manifest.model_sha256
+    assert not (bundle.path / SIGNATURE).exists()
+    versions = {"tensorrt_rtx": VERSION, "pycuda": "2026.1"}
+    machine = Machine(Gpu("NVIDIA L4", (8, 9)), "linux-x86_64", versions, {})
+    reasons = [why_not(engine, added.manifest.model_sha256, machine, 8) for engine in added.manifest.engines]
+    assert reasons == ["built for sm75, this GPU is sm89", None]

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from core.thresholds import Thresholds
+from export.parity import TOLERANCE, Exam, compare, faults, output_names, parity_table
+from training.dataset import Sample
+
+THRESHOLDS = Thresholds(
+    values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
+)
+
+
+def exam(errors: NDArray[np.float32]) -> Exam:
+    """Every other part is defective."""
+    samples = tuple(Sample(Path(f"{i}.png"), "scratch" if i % 2 else "good") for i in range(len(errors)))
+    return Exam(np.zeros((len(errors), 3, 3, 3), np.uint8), samples, errors, THRESHOLDS)
+
+
+def test_the_same_errors_pass_and_a_difference_above_tolerance_does_not() -> None:
+    errors = np.full((4, 10), 0.5, np.float32)
+    same, off = compare(exam(errors), errors, "fp32", "x"), compare(exam(errors), errors + 0.01, "fp32", "x")
+    assert (same.largest_difference, same.verdict_flips, faults(same)) == (0, 0, None)
+    assert "differs by 0.01 of its threshold" in str(faults(off))
+    assert faults(off.model_copy(update={"precision": "fp16"})) is None
+
+
+def test_a_flip_is_a_fault_unless_it_is_allowed() -> None:
+    errors = np.full((4, 10), 0.5, np.float32)
+    errors[2, 3] = 0.999
+    flipped = errors.copy()
+    flipped[2, 3] = 1.001
+    parity = compare(exam(errors), flipped, "int8", "x")
+    assert parity.verdict_flips == 1
+    assert "1 of 4 pictures change their verdict in int8" in str(faults(parity))
+    assert faults(parity, allow_flips=1) is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_never_passes(bad: float) -> None:
+    errors = np.full((4, 10), 0.5, np.float32)
+    broken = errors.copy()
+    broken[0, 0] = bad
+    parity = compare(exam(errors), broken, "int8", "x")
+    assert faults(parity, allow_flips=100)
+    assert type(parity).model_validate_json(parity.model_dump_json()) == parity
+
+
+def test_differences_are_told_by_error_as_shares_of_its_threshold() -> None:
+    errors = np.full((2, 10), 0.5, np.float32)
+    other = errors.copy()
+    other[1, 4] += 0.02
+    outputs = {one.output: one for one in compare(exam(errors), other, "fp32", "x").outputs}
+    assert list(outputs) == ["image", *(f"tile {row},{col}" for row in (1, 2, 3) for col in (1, 2, 3))]
+    assert outputs["tile 2,1"].largest_difference == pytest.approx(0.02, rel=1e-4)
+    assert outputs["tile 2,1"].mean_difference == pytest.approx(0.01, rel=1e-4)
+    assert outputs["image"].largest_difference == 0
+
+
+@given(st.lists(st.floats(0, 9, width=16), min_size=2, max_size=30))
+def test_auroc_is_scikit_learns(ranking: list[float]) -> None:
+    errors = np.repeat(np.array(ranking, np.float32)[:, None], 10, axis=1)
+    parity = compare(exam(errors), errors, "fp32", "x")
+    defective = [i % 2 == 1 for i in range(len(ranking))]
+    assert parity.auroc == pytest.approx(roc_auc_score(defective, ranking))
+
+
+def test_auroc_is_left_out_where_only_one_kind_is_shown() -> None:
+    one = exam(np.zeros((1, 10), np.float32))
+    assert compare(one, one.errors, "fp32", "x").auroc is None
+
+
+def test_names_follow_the_grid() -> None:
+    assert output_names(5) == ["image", "tile 1,1", "tile 1,2", "tile 2,1", "tile 2,2"]
+
+
+def test_the_table_has_a_row_a_precision() -> None:
+    errors = np.full((4, 10), 0.5, np.float32)
+    rows = [compare(exam(errors), errors, precision, "x") for precision in TOLERANCE]
+    assert parity_table(rows).row_count == 3

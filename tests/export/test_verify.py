@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import BackendError, DataError, ParityError
+from export import verify
+from export.build import Order, build_bundle
+from export.verify import verify_bundle
+from runtime.backend import Backend
+from runtime.bundle import Bundle, Parity
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return build_bundle(Order(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle"))
+
+
+def test_pictures_of_the_export_are_held_against_the_trained_models_own_answers(bundle: Bundle, parts: Path) -> None:
+    parity = verify_bundle(bundle.path, str(parts), "auto", 8)
+    proven = bundle.manifest.parity[0]
+    assert (parity.pictures, parity.verdict_flips, parity.auroc) == (proven.pictures, 0, proven.auroc)
+    assert 0 < parity.largest_difference < 1e-3
+
+
+def test_a_backend_that_judges_differently_here_is_refused(
+    bundle: Bundle, parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "examine", lambda *_: bundle.manifest.parity[0].model_copy(update={"verdict_flips": 3}))
+    with pytest.raises(ParityError, match=r"onnxruntime-.*/cpu: 3 of 20 pictures change .*Do not use it here"):
+        verify_bundle(bundle.path, str(parts), "onnxruntime-cpu", 8)
+
+
+def test_pictures_never_seen_are_compared_with_the_cpu_which_is_not_compared_with_itself(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(3):
+        picture = np.random.default_rng(index).integers(0, 255, (48, 48, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+    with pytest.raises(DataError, match="seen none of these 3 pictures"):
+        verify_bundle(bundle.path, str(tmp_path), "auto", 8)
+    opened = verify.open_backend
+
+    def elsewhere(*arguments: object) -> Backend:
+        backend = opened(*arguments)  # type: ignore[arg-type]
+        backend.name = "elsewhere"
+        return backend
+
+    monkeypatch.setattr(verify, "open_backend", elsewhere)
+    parity: Parity = verify_bundle(bundle.path, str(tmp_path), "auto", 8)
+    assert (parity.backend, parity.pictures, parity.largest_difference) == ("elsewhere", 3, 0)
+
+
+def test_what_is_not_here_is_not_replaced(bundle: Bundle, parts: Path) -> None:
+    with pytest.raises(BackendError):
+        verify_bundle(bundle.path, str(parts), "tensorrt", 8)
