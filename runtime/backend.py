@@ -135,6 +135,8 @@ class OnnxBackend:
                 f"this ONNX Runtime {ort.__version__} has no {PROVIDERS[provider]}; "
                 "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they are the same module)."
             )
+        if provider != "cpu":
+            ort.preload_dlls()  # CUDA and cuDNN from NVIDIA's pip packages lie where no loader looks
         try:
             self._session = ort.InferenceSession(str(bundle.model), options, providers=self._providers(provider))
             self._session.disable_fallback()

@@ -104,6 +104,9 @@ class StandIn:
         """From here on every CUDA call fails so."""
         self.refuses: str | None = None
         """The TensorRT call that answers False or None."""
+        self.fails_at: set[int] = set()
+        """Batches, counted from the first warming up, with which a fault begins that goes with the context."""
+        self.batches = 0
         self.driver = Driver(self.held)
         self._model = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
         self._numbers = itertools.count(1)
@@ -164,6 +167,8 @@ class StandIn:
 
             def retain_primary_context(self) -> Context:
                 stand_in.threads.add(threading.get_ident())
+                if stand_in.fails_at:
+                    stand_in.fault = None
                 return Context()
 
         class Stream:
@@ -257,6 +262,9 @@ class StandIn:
             def execute_async_v3(self, stream: int) -> bool:
                 stand_in.threads.add(threading.get_ident())
                 stand_in.calls.append("execute")
+                stand_in.batches += 1
+                if stand_in.batches in stand_in.fails_at:
+                    stand_in.fault = "an illegal memory access was encountered"
                 if stand_in.refuses == "execute_async_v3":
                     return False
                 rows, where = self.rows, {name: stand_in._memory[at] for name, at in self.addresses.items()}

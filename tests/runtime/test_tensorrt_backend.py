@@ -13,9 +13,12 @@ import pytest
 from core.errors import BackendError
 from runtime.backend import BackendFault, Pending
 from runtime.bundle import Bundle, load_bundle
+from runtime.inspection import Stop
+from runtime.opening import open_inspection
+from runtime.settings import InspectionSettings
 from runtime.tensorrt_backend import TensorRtBackend
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
-from tests.runtime.parts import expected_errors, good_picture
+from tests.runtime.parts import Subscriber, expected_errors, good_picture, write_pictures
 
 BATCH = 4
 
@@ -138,3 +141,35 @@ def test_only_buffers_of_its_own_are_taken(gpu: StandIn, bundle: Bundle) -> None
         with pytest.raises(ValueError, match="starts at the first row of a buffer"):
             backend.submit(frames)
     backend.close()
+
+
+def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_under_way(
+    gpu: StandIn, bundle: Bundle, tmp_path: Path, mes: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.engine.version", lambda package: "2026.1")
+    monkeypatch.setattr("runtime.recovery.backoff_s", lambda attempt, chance: 0.02)
+    warming = TensorRtBackend.depth + 2
+    gpu.fails_at = {warming + 3, 2 * warming + 7}
+    settings = InspectionSettings.model_validate(
+        {
+            "bundle": bundle.path,
+            "station": "test-1",
+            "cameras": {"top": {"kind": "folder", "path": write_pictures(tmp_path / "pictures", good=50, bad=10)}},
+            "batching": {"max_batch": BATCH, "max_wait_ms": 10_000},
+            "backend": {"kind": "tensorrt"},
+            "broker": {"host": "127.0.0.1", "port": mes.port},
+            "outbox": {"path": tmp_path / "box.sqlite"},
+        }
+    )
+    with open_inspection(settings) as inspection:
+        assert inspection.backend.name == "tensorrt-11.4.0.106/sm89"
+        summary = inspection.run(Stop())
+    assert (summary.judged, summary.acknowledged) == (60, 60)
+    mes.wait_for(lambda: len(mes.events()) >= 60)
+    assert [event["seq"] for event in mes.events()] == list(range(1, 61))
+    undecided = [event for event in mes.events() if event["verdict"]["name"] == "NotDecidable"]
+    assert {reason for event in undecided for reason in event["verdict"]["reason"]} == {"engine_fault"}
+    assert 2 * BATCH <= len(undecided) <= 2 * TensorRtBackend.depth * BATCH
+    assert summary.verdicts["NotOK"] == 10
+    assert gpu.held == []
+    assert gpu.freed.count("context") == 3  # it was opened three times
