@@ -109,7 +109,7 @@ class Batcher:
         self._claims: deque[object] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._exchanging = False
+        self._settling = False
 
     @property
     def is_finished(self) -> bool:
@@ -171,20 +171,24 @@ class Batcher:
             self._free.append(batch.buffer)
             self._changed.notify_all()
 
-    def exchange(self, new_buffer: Callable[[], NDArray[np.uint8]], count: int) -> None:
-        """Take `count` new buffers into rotation instead of all others; no batch may be taken and not yet released.
+    def settle(self) -> bool:
+        """Let no camera begin another row before an exchange; whether none is being written any more."""
+        with self._changed:
+            self._settling = True
+            return all(None not in batch.parts for batch in self._open)
 
-        Rows already written are carried over; cameras are waited for that write one, and none begins meanwhile.
+    def exchange(self, new_buffer: Callable[[], NDArray[np.uint8]], count: int) -> None:
+        """Take `count` new buffers into rotation instead of all others; what is written already is carried over.
+
+        Call it where all is settled and no batch is taken and not yet released.
         """
         with self._changed:
-            self._exchanging = True
-            self._changed.wait_for(lambda: self._closed or all(None not in batch.parts for batch in self._open))
             self._free = deque(new_buffer() for _ in range(max(count, len(self._open))))
             for batch in self._open:
                 buffer = self._free.popleft()
                 buffer[: len(batch.parts)] = batch.frames_bgr_u8
                 batch.buffer = buffer
-            self._exchanging = False
+            self._settling = False
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -195,7 +199,7 @@ class Batcher:
 
     def _has_room(self) -> bool:
         has_row = bool(self._free) or bool(self._open and not self._open[-1].is_full)
-        return has_row and not self._exchanging
+        return has_row and not self._settling
 
     def _due_in_s(self, now_s: float) -> float:
         if not self._open:

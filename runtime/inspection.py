@@ -228,12 +228,14 @@ class Inspection:
 
     def _change_engine(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
+        if not (self._remote.has_model or self.recovery.opened) or not batcher.settle():
+            return
         if self._remote.has_model:
             model = self._remote.take_model()
             self.recovery.cancel()
             self.bundle = model.bundle
             self._use(model.backend, model.bundle.manifest, batcher)
-        elif self.recovery.opened is not None:
+        else:
             self._use(self.recovery.take(), self.origin.manifest, batcher)
 
     def _use(self, backend: Backend, manifest: Manifest, batcher: Batcher) -> None:

@@ -140,8 +140,8 @@ def test_close_lets_every_waiting_thread_go(rows: int) -> None:
     assert batcher.is_finished
 
 
-def test_an_exchange_of_buffers_carries_rows_over_and_waits_for_the_one_being_written() -> None:
-    batcher = Batcher(buffers(3, 2), max_wait_s=0, cameras=1)
+def test_an_exchange_of_buffers_carries_rows_over_once_no_camera_writes_one() -> None:
+    batcher = Batcher(buffers(3, 2), max_wait_s=0, cameras=2)
     for number in range(3):
         slot = batcher.claim()
         assert slot is not None
@@ -149,19 +149,19 @@ def test_an_exchange_of_buffers_carries_rows_over_and_waits_for_the_one_being_wr
         batcher.commit(slot, part("top", number))
     late = batcher.claim()
     assert late is not None
-    new = buffers(5, 2)
-    given = iter(new)
-    exchanging = threading.Thread(target=batcher.exchange, args=(lambda: next(given), 4))
-    exchanging.start()
-    exchanging.join(0.05)
-    assert exchanging.is_alive()
+    assert not batcher.settle()
+    side = feed(batcher, "side", 1)
     late.pixels[:] = 4
     batcher.commit(late, part("top", 3))
-    exchanging.join(WAIT_S)
-    assert not exchanging.is_alive()
+    assert batcher.settle()
+    assert batcher.waiting == 4  # the other camera begins no row now
+    new = buffers(5, 2)
+    given = iter(new)
+    batcher.exchange(lambda: next(given), 4)
+    side.join(WAIT_S)
     batcher.end()
     taken = drain(batcher)
-    assert [values for _batch, values in taken] == [[1, 2], [3, 4]]
+    assert [values for _batch, values in taken] == [[1, 2], [3, 4], [0]]
     assert all(any(batch.buffer is buffer for buffer in new) for batch, _values in taken)
 
 
@@ -172,6 +172,7 @@ def test_an_exchange_for_fewer_buffers_keeps_what_was_written() -> None:
         assert slot is not None
         slot.pixels[:] = number
         batcher.commit(slot, part("top", number))
+    assert batcher.settle()
     batcher.exchange(lambda: buffers(1, 1)[0], 2)
     batcher.end()
     assert [values for _batch, values in drain(batcher)] == [[0], [1], [2], [3]]
