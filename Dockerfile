@@ -20,10 +20,10 @@ COPY export export
 COPY runtime runtime
 # pycuda's random numbers are not used, and would need one library more.
 RUN echo 'CUDA_ENABLE_CURAND = False' > "$HOME/.aksetup-defaults.py" \
- && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view]' onnxruntime-gpu==1.31.1 pycuda==2026.1
+ && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
 # onnxruntime and onnxruntime-gpu are one module: the first has to go before the second comes.
 RUN python3 -m venv --without-pip --system-site-packages /opt/p-wae \
- && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[view]' \
+ && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[view,sign]' \
  && python3 -m pip --python /opt/p-wae/bin/python uninstall --yes onnxruntime \
  && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels \
     onnxruntime-gpu==1.31.1 pycuda==2026.1
@@ -50,9 +50,9 @@ COPY core core
 COPY training training
 COPY export export
 COPY runtime runtime
-RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view]'
+RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view,sign]'
 RUN python3 -m venv --without-pip /opt/p-wae \
- && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[view]'
+ && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[view,sign]'
 
 FROM python:3.11-slim-bookworm AS cpu
 RUN groupadd --gid 10001 pwae \

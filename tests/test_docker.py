@@ -432,7 +432,15 @@ def test_the_commands_of_the_cpu_build_give_a_runtime_without_torch_and_pip(tmp_
     names = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
     installed = subprocess.run([target / "bin/python", "-c", names], capture_output=True, text=True, check=True)
     found = set(installed.stdout.split())
-    assert {"p-wae", "onnxruntime", "opencv-python-headless", "fastapi", "uvicorn", "paho-mqtt"} <= found
+    assert {
+        "p-wae",
+        "onnxruntime",
+        "opencv-python-headless",
+        "fastapi",
+        "uvicorn",
+        "paho-mqtt",
+        "cryptography",
+    } <= found
     assert not found & {"torch", "lightning", "onnx", "matplotlib", "pip", "setuptools", "wheel"}
     subprocess.run([target / "bin/run-inspection", "--help"], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
     files = "import runtime; print(*[p.name for p in __import__('pathlib').Path(runtime.__path__[0]).rglob('*')])"
