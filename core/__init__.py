@@ -1,1 +1,7 @@
 """The floor on which the three rooms stand: pictures, thresholds, configuration, errors. No torch, no I/O but files."""
+
+import os
+
+# ONNX Runtime tells Microsoft what models it opens unless it is told not to before it is imported. What a factory
+# inspects is nobody else's business.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

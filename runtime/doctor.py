@@ -62,7 +62,7 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
 
 
 def _bundle(settings: InspectionSettings) -> str:
-    manifest = load_bundle(settings.bundle).manifest
+    manifest = load_bundle(settings.bundle, settings.bundle_key).manifest
     return f"{manifest.name}, {manifest.width} x {manifest.height}, {manifest.precision}, exported {manifest.created}"
 
 

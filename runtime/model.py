@@ -25,7 +25,7 @@ def open_model(settings: InspectionSettings, path: Path) -> Model:
 
     Raises ArtifactError or BackendError.
     """
-    bundle = load_bundle(path)
+    bundle = load_bundle(path, settings.bundle_key)
     load_site(path, bundle.manifest.model_sha256)
     return Model(bundle, open_backend(settings.backend, bundle, settings.batching.max_batch))
 
@@ -34,7 +34,7 @@ def reopen(settings: InspectionSettings, bundle: Bundle | None) -> Backend:
     """Open a backend for the very bundle that is in use. Raises ArtifactError or BackendError."""
     if bundle is None:
         raise BackendError("a simulation has no engine.")
-    if load_bundle(bundle.path).manifest != bundle.manifest:
+    if load_bundle(bundle.path, settings.bundle_key).manifest != bundle.manifest:
         raise ArtifactError(f"{bundle.path}: another bundle lies there now; send `reload`, or restart.")
     return open_backend(settings.backend, bundle, settings.batching.max_batch)
 

@@ -1,5 +1,6 @@
 """What a person meets at the command line: help within a second, and one line with an exit code for what is wrong."""
 
+import os
 import subprocess
 import sys
 import time
@@ -114,3 +115,9 @@ def test_from_pictures_to_a_bundle_by_the_commands_alone(
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
     assert "sha256" in run("export-engine", checkpoint, "--output", tmp_path / "bundle")
     assert (tmp_path / "bundle" / "bundle.json").exists()
+
+
+def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:
+    code = "import core, onnxruntime, runtime.backend; onnxruntime.SessionOptions()"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    assert not list(tmp_path.rglob("*"))

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import ArtifactError, BackendError, BrokerError, CameraError, ConfigError, OutboxError
+from export.package import sign
 from runtime.outbox import Outbox
 from runtime.settings import OutboxSettings
 from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, free_port, run_command, write_config, write_pictures
@@ -127,6 +129,21 @@ def test_a_damaged_bundle_is_named(tmp_path: Path, bundle_path: Path, mosquitto:
     code, found = ask_doctor(tmp_path, copy, at(mosquitto.port))
     assert code == ArtifactError.exit_code
     assert "damaged" in found["bundle"]
+
+
+def test_a_bundle_that_the_site_has_not_signed_is_named(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    private, public = tmp_path / "site.key", tmp_path / "site.pub"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
+    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+    bundle = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+    code, found = ask_doctor(tmp_path, bundle, at(mosquitto.port), bundle_key=str(public))
+    assert code == ArtifactError.exit_code
+    assert "not signed; `export-engine sign` it" in found["bundle"]
+    sign(bundle, private)
+    code, found = ask_doctor(tmp_path, bundle, at(mosquitto.port), bundle_key=str(public))
+    assert code == 0, found
 
 
 def test_a_video_without_pictures_is_named(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto) -> None:
