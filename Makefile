@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Full TensorRT's bindings, against which the tests hold what we ask of it.
+TENSORRT := 10.16.1.11 11.4.0.106
 
 .PHONY: demo test lint setup bench results clean
 
@@ -68,6 +70,8 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	$(foreach version,$(TENSORRT),$(BIN)/pip download -q --disable-pip-version-check --no-deps \
+	  -d $(VENV)/tensorrt-bindings tensorrt-cu13-bindings==$(version) &&) true
 	touch $@
 
 # The tests talk to a real broker and look at pages with a real browser. What is missing is installed with root's or

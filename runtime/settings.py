@@ -150,7 +150,7 @@ class InspectionSettings(Settings):
     bundle: Path
     """The folder that `export-engine` wrote."""
     bundle_key: Path | None = None
-    """The site's public key in PEM: a bundle that is not signed with it is refused. None: signatures are not asked for."""
+    """The site's public key in PEM: a bundle that is not signed with it is refused. None: no signature is asked for."""
     station: Name
     site: Name = "site"
     area: Name = "area"

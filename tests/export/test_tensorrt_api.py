@@ -1,0 +1,72 @@
+"""What is asked of full TensorRT is there, in 10 and in 11: held against the bindings that NVIDIA publishes.
+
+The wheels carry the Python API; NVIDIA's libraries, which they need to be imported, are not to be had everywhere, so
+empty ones stand in for them. Nothing is built or run. `make test` fetches the wheels.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+WHEELS = Path(sys.prefix) / "tensorrt-bindings"
+SOURCES = ("export/engines.py", "runtime/tensorrt_device.py")
+RTX_ONLY = {
+    *("num_compute_capabilities", "set_compute_capability", "ComputeCapability"),
+    *("create_runtime_config", "CudaGraphStrategy", "cuda_graph_strategy", "get_engine_validity"),
+}
+"""What the code asks of TensorRT for RTX alone."""
+SYMBOLS = (
+    *("createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL"),
+    *("createNvOnnxParser_INTERNAL", "createNvOnnxParserRefitter_INTERNAL", "getNvOnnxParserVersion"),
+    *("getBuilderPluginRegistry", "getPluginRegistry", "initLibNvInferPlugins"),
+)
+CHECK = Path(__file__).with_name("tensorrt_api_check.py")
+
+
+def empty_libraries(folder: Path, major: str) -> None:
+    source = folder / "empty.c"
+    source.write_text("".join(f"void *{symbol}() {{ return 0; }}\n" for symbol in SYMBOLS))
+    for name in ("libnvinfer", "libnvinfer_plugin", "libnvonnxparser"):
+        library = f"{name}.so.{major}"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / library, source, f"-Wl,-soname,{library}"], check=True)
+
+
+def problems(bindings: Path, module: str, libraries: Path | None) -> list[str]:
+    environment = {"PYTHONPATH": str(bindings), "LD_LIBRARY_PATH": str(libraries or "")}
+    command = [sys.executable, CHECK, module, ",".join(sorted(RTX_ONLY)), *SOURCES]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler for the empty libraries")
+@pytest.mark.parametrize("version", ["10.16.1.11", "11.4.0.106"])
+def test_tensorrt_has_all_that_is_asked_of_it(version: str, tmp_path: Path) -> None:
+    wheels = list(WHEELS.glob(f"tensorrt_cu13_bindings-{version}-*.whl"))
+    if not wheels:
+        pytest.skip("the bindings are not here; `make test` fetches them")
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        wheel.extractall(tmp_path / "bindings")
+    empty_libraries(tmp_path, version.partition(".")[0])
+    assert problems(tmp_path / "bindings", "tensorrt_bindings", tmp_path) == []
+
+
+def test_tensorrt_for_rtx_has_all_that_is_asked_of_it() -> None:
+    assert problems(Path(), "tensorrt_rtx_bindings", None) == []
+
+
+def test_a_name_or_an_argument_that_is_not_there_is_found(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("builder.build_cuda_engine(network)\nconfig.set_timing_cache(cache, ignore=True)\ntrt.Bilder()\n")
+    command = [sys.executable, CHECK, "tensorrt_rtx_bindings", "", str(wrong)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert found == [
+        "wrong.py:1: Builder has no build_cuda_engine",
+        "wrong.py:3: the module has no Bilder",
+        "wrong.py:2: set_timing_cache takes no argument `ignore`",
+    ]
