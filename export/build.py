@@ -3,6 +3,7 @@
 import platform
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,9 +134,7 @@ class _Export:
 
     def _prove(self, precision: Precision, full: Path | None = None) -> None:
         with step(f"compare {precision} with PyTorch on {len(self._exam.samples)} pictures"):
-            backend = self._open_onnx()
-            parity = examine(backend, self._exam, precision)
-            backend.close()
+            parity = self._examine(self._open_onnx(), precision)
         self._parities.append(parity)
         self._save()
         fault = faults(parity, self._order.allow_flips if full else 0)
@@ -155,20 +154,16 @@ class _Export:
             return
         with step("compare the engine with PyTorch"):
             backend = open_backend(BackendSettings(kind="tensorrt"), bundle, self._order.max_batch)
-            parity = examine(backend, self._exam, self._order.precision)
-            backend.close()
+            parity = self._examine(backend, self._order.precision)
         self._parities.append(parity)
         self._save(engines)
         fault = faults(parity, self._order.allow_flips)
         if fault:
-            raise ParityError(f"{backend.name}: {fault}")
+            raise ParityError(f"{parity.backend}: {fault}")
 
     def _quantise(self, full: Path, symmetric: bool) -> None:
         def passes() -> bool:
-            backend = self._open_onnx()
-            parity = examine(backend, self._exam, "int8")
-            backend.close()
-            return faults(parity, self._order.allow_flips) is None
+            return faults(self._examine(self._open_onnx(), "int8"), self._order.allow_flips) is None
 
         with Quantiser(full, self._good_frames(), self._checkpoint.thresholds, symmetric) as quantiser:
             left = quantise(quantiser, self._model, passes)
@@ -183,6 +178,10 @@ class _Export:
             raise DataError(f"int8 needs the good pictures of the training to find its ranges: {error}") from error
         chosen = np.unique(np.linspace(0, len(samples) - 1, CALIBRATION_PICTURES).round().astype(int))
         return read_frames([samples[i] for i in chosen], network.height, network.width, network.part_size).bgr_u8
+
+    def _examine(self, backend: Backend, precision: Precision) -> Parity:
+        with closing(backend):
+            return examine(backend, self._exam, precision)
 
     def _open_onnx(self) -> Backend:
         return OnnxBackend(Bundle(path=self._work, manifest=self._manifest()), max_batch=8)

@@ -1,5 +1,6 @@
 """Verifying a bundle where it is used: parity again, with the backend that is there, and without torch."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +27,21 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Parity:
     reference = load_reference(bundle)
     digests = exam.digests()
     known = [index for index, digest in enumerate(digests) if digest in reference]
-    backend = open_backend(BackendSettings(kind=kind), bundle, max_batch)
-    if known:
-        errors = np.stack([reference[digests[index]] for index in known])
-        exam = Exam(frames[known], tuple(samples[index] for index in known), errors, exam.thresholds)
-    elif "/cpu" in backend.name:
-        backend.close()
-        raise DataError(
-            f"{data}: the export has seen none of these {len(samples)} pictures, and the backend here is ONNX Runtime "
-            "on the CPU, which would be compared with itself; give pictures that the export compared."
-        )
-    else:
-        cpu = OnnxBackend(bundle, max_batch)
-        exam = Exam(frames, samples, backend_errors(cpu, frames), exam.thresholds)
-        cpu.close()
-    parity = examine(backend, exam, bundle.manifest.precision)
-    backend.close()
+    with closing(open_backend(BackendSettings(kind=kind), bundle, max_batch)) as backend:
+        if known:
+            errors = np.stack([reference[digests[index]] for index in known])
+            exam = Exam(frames[known], tuple(samples[index] for index in known), errors, exam.thresholds)
+        elif backend.name.endswith("/cpu"):
+            raise DataError(
+                f"{data}: the export has seen none of these {len(samples)} pictures, and the backend here is "
+                "ONNX Runtime on the CPU, which would be compared with itself; give pictures that the export compared."
+            )
+        else:
+            with closing(OnnxBackend(bundle, max_batch)) as cpu:
+                exam = Exam(frames, samples, backend_errors(cpu, frames), exam.thresholds)
+        parity = examine(backend, exam, bundle.manifest.precision)
     allowed = max((row.verdict_flips for row in bundle.manifest.parity), default=0)
     fault = faults(parity, allowed)
     if fault:
-        raise ParityError(f"{path} with {backend.name}: {fault} Do not use it here; build it again on this machine.")
+        raise ParityError(f"{path} with {parity.backend}: {fault} Do not use it here; build it again on this machine.")
     return parity

@@ -37,6 +37,8 @@ class Backend(Protocol):
     """The engine behind the batches, warm when it is made; what it says of itself is fixed then."""
 
     name: str
+    engine_sha256: str | None
+    """Of the engine's file; None where `model.onnx` itself is computed."""
     max_batch: int
     depth: int
     """How many batches may be under way at once. The last one is judged while the next are computed."""
@@ -116,6 +118,8 @@ class _Running:
 
 class OnnxBackend:
     """ONNX Runtime, in a thread of its own: the caller judges one batch while the next is computed."""
+
+    engine_sha256: str | None = None
 
     def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu") -> None:
         """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core.

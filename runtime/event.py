@@ -32,6 +32,8 @@ class Origin:
     """New at every start, so that `seq` can begin at 1 again."""
     backend: str
     manifest: Manifest
+    engine_sha256: str | None = None
+    """Of the engine that computes; None: `model.onnx` itself."""
     simulated: bool = False
     """Whether verdicts are invented, for an MES side that is built before the cameras hang."""
 
@@ -114,7 +116,7 @@ def build(
             "name": manifest.name,
             "version": manifest.created,
             "sha256": manifest.model_sha256,
-            "engine_sha256": None,
+            "engine_sha256": origin.engine_sha256,
             "precision": manifest.precision,
             "backend": origin.backend,
         },

@@ -242,7 +242,7 @@ class Inspection:
         batcher.exchange(backend.new_batch, backend.depth + 2)
         self.backend.close()
         self.backend = backend
-        self.origin = replace(self.origin, manifest=manifest, backend=backend.name)
+        self.origin = replace(self.origin, manifest=manifest, backend=backend.name, engine_sha256=backend.engine_sha256)
         self._thresholds.update(thresholds_in_force(self.settings, manifest, self.bundle))
         self._witness = Witness(self.origin, self._thresholds, self.evidence, self.display)
         self.publisher.retain(self.topics.model, self.origin.card())

@@ -33,7 +33,10 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
     with ExitStack() as stack:
         cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
         model = open_model(settings, settings.bundle)
-        origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
+        origin = Origin(
+            *(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest),
+            engine_sha256=model.backend.engine_sha256,
+        )
         stack.callback(model.backend.close)
         inspection = stack.enter_context(connect(settings, cameras, model.backend, origin, model.bundle))
         try:

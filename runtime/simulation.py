@@ -52,6 +52,7 @@ class SimulatedBackend:
     """Errors as a line of mostly good parts would give them; a bad part fails in one tile."""
 
     name = "simulated"
+    engine_sha256: str | None = None
     depth = 1
 
     def __init__(self, thresholds: Thresholds, max_batch: int, seed: int) -> None:

@@ -35,6 +35,7 @@ class TensorRtBackend:
         """
         manifest = bundle.manifest
         self.name = "{}-{}/sm{}{}".format(engine.api, engine.version, *engine.compute_capability)
+        self.engine_sha256: str | None = manifest.files[engine.file]
         self.max_batch = max_batch
         self._shape = (max_batch, manifest.height, manifest.width, 3)
         self._fault: str | None = None

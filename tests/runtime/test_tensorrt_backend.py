@@ -167,6 +167,8 @@ def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_
     assert (summary.judged, summary.acknowledged) == (60, 60)
     mes.wait_for(lambda: len(mes.events()) >= 60)
     assert [event["seq"] for event in mes.events()] == list(range(1, 61))
+    engine = bundle.manifest.engines[0].file
+    assert {event["model"]["engine_sha256"] for event in mes.events()} == {bundle.manifest.files[engine]}
     undecided = [event for event in mes.events() if event["verdict"]["name"] == "NotDecidable"]
     assert {reason for event in undecided for reason in event["verdict"]["reason"]} == {"engine_fault"}
     assert 2 * BATCH <= len(undecided) <= 2 * TensorRtBackend.depth * BATCH
