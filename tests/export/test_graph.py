@@ -1,5 +1,9 @@
 """The graph: what it is in each precision, and that TensorRT takes it for every GPU, network and input."""
 
+import multiprocessing
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +65,32 @@ def test_in_half_precision_the_convolutions_are_float16_and_the_errors_float32(t
     assert next(checkpoint.inspector.network.parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
-@pytest.mark.parametrize("size", [(300, 300), (1008, 300)], ids=["300x300", "1008x300"])
+NETWORKS = {"tiny": (2, 3), "efficientnet-lite0": (3, 5, 6, 7), "resnet18": (2, 3), "resnet50": (2, 3, 4)}
+CASES = [(encoder, size, half) for encoder in NETWORKS for size in ((300, 300), (1008, 300)) for half in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[dict[tuple[str, tuple[int, int], bool], Future[list[int]]]]:
+    """All cases under way, two at a time: most of it is torch's exporter, which keeps one core busy."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield {case: pool.submit(build_for_all, *case) for case in CASES}
+
+
+def build_for_all(encoder: str, size: tuple[int, int], half: bool) -> list[int]:
+    """Export, and give the bytes of the engine for each target."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model.onnx"
+        export_onnx(untrained(encoder, NETWORKS[encoder], *size), model, half)
+        engines = [build_engine(model, parse_target(target), 8, Path(folder)) for target in TARGETS]
+        return [(Path(folder) / engine.file).stat().st_size for engine in engines]
+
+
 @pytest.mark.parametrize(
-    ("encoder", "stages"),
-    [("tiny", (2, 3)), ("efficientnet-lite0", (3, 5, 6, 7)), ("resnet18", (2, 3)), ("resnet50", (2, 3, 4))],
+    "case", CASES, ids=lambda case: f"{case[0]}-{case[1][0]}x{case[1][1]}-fp{16 if case[2] else 32}"
 )
 def test_tensorrt_builds_it_ahead_for_every_gpu(
-    encoder: str, stages: tuple[int, ...], size: tuple[int, int], half: bool, tmp_path: Path
+    built: dict[tuple[str, tuple[int, int], bool], Future[list[int]]], case: tuple[str, tuple[int, int], bool]
 ) -> None:
-    export_onnx(untrained(encoder, stages, *size), tmp_path / "model.onnx", half)
-    for target in TARGETS:
-        engine = build_engine(tmp_path / "model.onnx", parse_target(target), 8, tmp_path)
-        assert (tmp_path / engine.file).stat().st_size > 100_000
+    sizes = built[case].result()
+    assert len(sizes) == 6
+    assert min(sizes) > 100_000
