@@ -7,7 +7,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from core.errors import PwaeError
+from core.errors import ConfigError, PwaeError
+
+EXTRAS = {
+    **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
+    "cryptography": "sign",
+}
+"""Which part of the installation brings a package that not every machine needs."""
 
 
 def run(app: Callable[..., Any]) -> None:
@@ -17,6 +23,12 @@ def run(app: Callable[..., Any]) -> None:
     except PwaeError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        sys.stderr.write(f"error: this needs the package {package}; pip install 'p-wae[{EXTRAS[package]}]'.\n")
+        sys.exit(ConfigError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
 
