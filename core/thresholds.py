@@ -15,6 +15,8 @@ LEAST_ERROR = 1e-12
 """A smaller error counts as this, so that it has a logarithm."""
 LEAST_SPREAD = 0.01
 """Log errors are taken to spread at least this much: what differs by a hundredth does not differ."""
+COMMON_PARTS = 10
+"""The weight, in parts, of the spread that all outputs have in common."""
 
 
 class Thresholds(BaseModel):
@@ -91,13 +93,16 @@ def _standardised(logs: NDArray[np.float64], others: NDArray[np.float64]) -> NDA
 
 
 def _median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median and median deviation from it, of each column of log errors (M, K + 1): a few odd parts do not move them.
+    """Median and spread of each column of log errors (M, K + 1).
 
-    The spread is scaled to be the standard deviation where errors are log-normal.
+    The spread is the median deviation from the median, which a few odd parts do not move, scaled to be the standard
+    deviation of a normal distribution. Of few parts it is uncertain, so it is drawn towards the geometric mean over the
+    columns, as if COMMON_PARTS more parts had shown that.
     """
+    parts = len(logs)
     median = np.median(logs, axis=0)
-    spread = 1.4826 * np.median(np.abs(logs - median), axis=0)
-    return median, np.maximum(spread, LEAST_SPREAD)
+    own = np.log(np.maximum(1.4826 * np.median(np.abs(logs - median), axis=0), LEAST_SPREAD))
+    return median, np.exp((parts * own + COMMON_PARTS * own.mean()) / (parts + COMMON_PARTS))
 
 
 def ratios(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:

@@ -52,6 +52,12 @@ def test_parts_that_are_all_alike_but_one_give_finite_thresholds() -> None:
     assert np.isfinite(calibrate(errors, 0.2).values).all()
 
 
+def test_of_few_parts_the_thresholds_stay_in_proportion_to_the_errors() -> None:
+    sets = [errors_of_good_parts(11, seed) for seed in range(50)]
+    excess = [(np.asarray(calibrate(errors, 0.1).values) / errors.max(axis=0)).max() for errors in sets]
+    assert np.quantile(excess, 0.9) < 10
+
+
 def test_parts_that_differ_beyond_all_bounds_are_refused() -> None:
     errors = np.repeat([1.0, 1.01, 1e30, 1e30], 10).reshape(4, 10)
     with pytest.raises(DataError, match="look at the pictures"):
