@@ -42,6 +42,19 @@ def test_a_term_of_weight_0_is_not_computed(learner: Callable[..., Learner]) -> 
     assert not {"hsic", "swd", "jigsaw"} & set(made.logged)
 
 
+def test_the_cosine_term_stresses_the_worst_places_where_asked(learner: Callable[..., Learner]) -> None:
+    terms = []
+    for share in (1.0, 0.05):
+        torch.manual_seed(0)
+        network = {"height": 48, "width": 48, "permutations": 20}
+        encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True}
+        made = learner(network={**network, "encoder": encoder}, loss={"cosine": 1.0, "worst_share": share})
+        made.training_step([torch.rand(6, 3, 48, 48)], 0)
+        terms.append(float(made.logged["cosine"]))
+    plain, stressed = terms
+    assert plain < stressed < 2
+
+
 def test_the_rate_follows_the_papers_decay(learner: Callable[..., Learner]) -> None:
     made = learner()
 
