@@ -29,7 +29,14 @@ def run(app: Callable[..., Any]) -> None:
             raise
         sys.stderr.write(f"error: this needs the package {package}; pip install 'p-wae[{EXTRAS[package]}]'.\n")
         sys.exit(ConfigError.exit_code)
+    except OSError as error:  # a full disk, a path that cannot be written: nothing of ours to report
+        if error.strerror is None or isinstance(error, BrokenPipeError):
+            raise
+        where = error.filename or "a file"
+        sys.stderr.write(f"error: {where}: {error.strerror}; check the path, its permissions and the free space.\n")
+        sys.exit(ConfigError.exit_code)
     except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
         sys.exit(130)
 
 

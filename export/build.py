@@ -7,17 +7,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from core.errors import BackendError, ConfigError, DataError, ParityError
+from core.errors import BackendError, DataError, ParityError
 from export.blame import worst_layer
 from export.engines import Target, build_engine, parse_target
 from export.graph import export_onnx
-from export.parity import Exam, exam_frames, examine, faults
+from export.parity import TOLERANCE, Exam, exam_frames, examine, faults
+from export.place import put, require_replaceable, work_folder
 from export.quantise import CALIBRATION_PICTURES, Quantiser, quantise
 from export.reference import REFERENCE, save_reference
 from export.step import console, step
@@ -38,11 +40,14 @@ from runtime.choice import open_backend
 from runtime.engine import choose_engine, look
 from runtime.settings import BackendSettings
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.dataset import read_frames, training_samples
+from training.dataset import labelled_samples, read_frames, training_samples
 from training.inspector import judge
 
 FULL_PRECISION = "full-precision.onnx"
 """The graph in fp32 beside one in lower precision; kept only where the bundle is refused."""
+FEW_PICTURES = 20
+BLAME_PICTURES = 2
+"""All that a graph computes of them is held in memory."""
 
 _UNITS = {
     ("pixels", "squared"): "mean squared pixel error",
@@ -71,57 +76,49 @@ class Order:
 def build_bundle(order: Order) -> Bundle:
     """Export a checkpoint into a bundle folder, after proving parity on real pictures.
 
-    Raises ParityError where the exported model judges differently; what was made then stays beside the output with the
-    suffix `.refused`. Raises ArtifactError, BackendError, ConfigError or DataError for what is missing.
+    An older bundle at the output goes only when the new one is whole. Raises ParityError where the exported model
+    judges differently; what was made then stays beside the output with the suffix `.refused`. Raises ArtifactError,
+    BackendError, ConfigError or DataError for what is missing.
     """
-    _require_replaceable(order.output)
-    targets = [parse_target(text) for text in order.targets]
+    refused = order.output.with_name(f"{order.output.name}.refused")
+    for place in (order.output, refused):
+        require_replaceable(place)
+    targets = [parse_target(text) for text in dict.fromkeys(order.targets)]
     with step("load checkpoint"):
         checkpoint = load_checkpoint(order.checkpoint)
-    work = order.output.with_name(f".{order.output.name}.part")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        _Export(order, checkpoint, work).run(targets)
-    except ParityError as error:
-        refused = order.output.with_name(f"{order.output.name}.refused")
-        shutil.rmtree(refused, ignore_errors=True)
-        work.rename(refused)
-        raise ParityError(f"{error} The bundle is refused; what was made is kept in {refused}.") from error
-    shutil.rmtree(order.output, ignore_errors=True)
-    work.rename(order.output)
+    with work_folder(order.output) as work:
+        try:
+            _Export(order, checkpoint, work).run(targets)
+        except ParityError as error:
+            put(work, refused)
+            raise ParityError(f"{error} The bundle is refused; what was made is kept in {refused}.") from error
+        put(work, order.output)
+    shutil.rmtree(refused, ignore_errors=True)
     return load_bundle(order.output)
 
 
 class _Export:
-    """One export under way: the manifest in the work folder always tells what has been proven so far."""
+    """One export under way: the manifest in the work folder tells what has been proven so far."""
 
     def __init__(self, order: Order, checkpoint: Checkpoint, work: Path) -> None:
         self._order, self._checkpoint, self._work = order, checkpoint, work
-        self._model = work / MODEL
+        self._model, self._full = work / MODEL, work / FULL_PRECISION
         self._parities: list[Parity] = []
 
     def run(self, targets: Sequence[Target]) -> None:
         precision = self._order.precision
-        with step("export and check ONNX"):
-            export_onnx(self._checkpoint, self._model)
         with step("judge real pictures with PyTorch"):
             self._exam = self._set_exam()
+        with step("export and check ONNX"):
+            export_onnx(self._checkpoint, self._model)
         self._prove("fp32")
         if precision != "fp32":
-            full = self._model.rename(self._work / FULL_PRECISION)
-            if precision == "fp16":
-                with step("export and check ONNX in fp16"):
-                    export_onnx(self._checkpoint, self._model, half=True)
-            else:
-                with step("quantise to int8 by what good pictures show"):
-                    self._quantise(full, symmetric=bool(targets))
-            self._prove(precision, full)
+            self._lower(precision, symmetric=bool(targets))
         engines = []
         for target in targets:
             with step(f"build engine {target.name}"):
                 engines.append(build_engine(self._model, target, self._order.max_batch, self._work))
-        (self._work / FULL_PRECISION).unlink(missing_ok=True)
+        self._full.unlink(missing_ok=True)
         save_reference(self._work / REFERENCE, self._exam)
         self._save(engines)
         if engines:
@@ -129,18 +126,50 @@ class _Export:
 
     def _set_exam(self) -> Exam:
         data = self._order.parity_data or self._checkpoint.settings.data
-        frames, samples = exam_frames(data, self._manifest())
+        try:
+            frames, samples = exam_frames(labelled_samples(data), self._manifest())
+        except DataError as error:
+            raise DataError(f"no pictures to prove parity on: {error} Name others with --parity-data.") from error
+        if len(samples) < FEW_PICTURES:
+            console.print(f"only {len(samples)} pictures to prove parity on, which proves little: give {FEW_PICTURES}")
         return Exam(frames, samples, judge(self._checkpoint.inspector, frames)[0], self._checkpoint.thresholds)
 
-    def _prove(self, precision: Precision, full: Path | None = None) -> None:
+    def _lower(self, precision: Precision, symmetric: bool) -> None:
+        """Put a graph in lower precision in the place of the full one, and prove it."""
+        self._model.rename(self._full)
+        if precision == "fp16":
+            with step("export and check ONNX in fp16"):
+                export_onnx(self._checkpoint, self._model, half=True)
+            self._prove(precision)
+            return
+        with (
+            step("quantise to int8 by what good pictures show"),
+            Quantiser(self._full, self._good_frames(), self._checkpoint.thresholds, symmetric) as quantiser,
+        ):
+            layers = len(quantiser.layers)
+            left = quantise(
+                quantiser, self._model, lambda: self._fault(self._examine(self._open_onnx(), "int8")) is None
+            )
+        console.print(f"{layers - len(left)} of {layers} convolutions in int8", soft_wrap=True)
+        self._prove(precision)
+        if len(left) > layers / 2:
+            self._refuse(
+                f"only {layers - len(left)} of {layers} convolutions can be int8 with errors within "
+                f"{TOLERANCE['int8']:.0%} of their thresholds and {self._order.allow_flips} changed verdicts; most is "
+                f"lost in {', '.join(left[:3])}. Use --precision fp16 (fp32 on a CPU), or --allow-flips."
+            )
+
+    def _prove(self, precision: Precision) -> None:
         with step(f"compare {precision} with PyTorch on {len(self._exam.samples)} pictures"):
             parity = self._examine(self._open_onnx(), precision)
         self._parities.append(parity)
         self._save()
-        fault = faults(parity, self._order.allow_flips if full else 0)
-        if fault:
-            blame = worst_layer(full, self._model, self._exam.frames_bgr_u8[:8]) if full else None
-            raise ParityError(f"{fault} {blame or 'Not a precision, the export itself is to blame'}.")
+        fault = self._fault(parity)
+        if fault and precision == "fp32":
+            self._refuse(f"{fault} Not a precision, the export itself is to blame.")
+        elif fault:
+            blame = worst_layer(self._full, self._model, self._exam.frames_bgr_u8[:BLAME_PICTURES])
+            self._refuse(f"{fault} {blame}.")
 
     def _prove_engine(self, engines: Sequence[Engine]) -> None:
         """Where a GPU is at hand that one of the engines runs on; else say that none was proven."""
@@ -157,18 +186,17 @@ class _Export:
             parity = self._examine(backend, self._order.precision)
         self._parities.append(parity)
         self._save(engines)
-        fault = faults(parity, self._order.allow_flips)
+        fault = self._fault(parity)
         if fault:
-            raise ParityError(f"{parity.backend}: {fault}")
+            self._refuse(f"{parity.backend}: {fault}", engines)
 
-    def _quantise(self, full: Path, symmetric: bool) -> None:
-        def passes() -> bool:
-            return faults(self._examine(self._open_onnx(), "int8"), self._order.allow_flips) is None
+    def _fault(self, parity: Parity) -> str | None:
+        return faults(parity, 0 if parity.precision == "fp32" else self._order.allow_flips)
 
-        with Quantiser(full, self._good_frames(), self._checkpoint.thresholds, symmetric) as quantiser:
-            left = quantise(quantiser, self._model, passes)
-            share = f"{len(quantiser.layers) - len(left)} of {len(quantiser.layers)} convolutions in int8"
-        console.print(f"{share}; the rest cost too much{': ' + ', '.join(left[:3]) if left else ''}")
+    def _refuse(self, reason: str, engines: Sequence[Engine] = ()) -> NoReturn:
+        """Let the manifest say why no station may take it."""
+        save_manifest(self._work, self._manifest(engines).model_copy(update={"refused": reason}))
+        raise ParityError(reason)
 
     def _good_frames(self) -> NDArray[np.uint8]:
         network, data = self._checkpoint.settings.network, self._checkpoint.settings.data
@@ -216,9 +244,3 @@ class _Export:
             },
             files={path.relative_to(self._work).as_posix(): sha256_of(path) for path in files},
         )
-
-
-def _require_replaceable(output: Path) -> None:
-    """Refuse to write over anything that is not a bundle."""
-    if output.exists() and not (output / MANIFEST).is_file() and not (output.is_dir() and not any(output.iterdir())):
-        raise ConfigError(f"{output}: exists and is no bundle; choose another --output.")

@@ -1,6 +1,7 @@
 """The card of a bundle: all that it says of itself, for people."""
 
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -9,14 +10,19 @@ from export.parity import outputs_table, parity_table
 from runtime.bundle import SIGNATURE, Bundle, Engine
 
 
-def print_card(bundle: Bundle) -> None:
-    """Print what was trained on what, how it was proven, which engines there are and which files."""
+def print_card(bundle: Bundle, key: Path | None = None) -> None:
+    """Print what was trained on what, how it was proven, which engines there are and which files.
+
+    `key` is that which its signature was checked with.
+    """
     manifest = bundle.manifest
     training, thresholds = manifest.provenance.get("training", {}), manifest.thresholds
     facts = Table(title=f"{manifest.name}, exported {manifest.created}", show_header=False)
     facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
     if manifest.part_size:
         facts.add_row("part turned straight", "{} x {} pixels of the picture".format(*manifest.part_size))
+    if manifest.refused:
+        facts.add_row("refused", manifest.refused)
     facts.add_row("precision", manifest.precision)
     facts.add_row("score", manifest.score_unit)
     facts.add_row(
@@ -29,7 +35,8 @@ def print_card(bundle: Bundle) -> None:
     facts.add_row("training data sha256", str(training.get("data_sha256", "-")))
     for package, version in manifest.provenance.get("versions", {}).items():
         facts.add_row(package, str(version))
-    facts.add_row("signature", "there, checked where `bundle_key` is set" if _is_signed(bundle) else "none")
+    unchecked = "there, not checked: give --key" if (bundle.path / SIGNATURE).is_file() else "none"
+    facts.add_row("signature", f"by the key of {key}" if key else unchecked)
     console = wide_console()
     console.print(facts)
     if manifest.parity:
@@ -37,9 +44,9 @@ def print_card(bundle: Bundle) -> None:
         console.print(outputs_table(manifest.parity))
     if manifest.engines:
         console.print(_engines_table(manifest.engines))
-    files = Table("file", "MB", "sha256", title="files")
+    files = Table("MB", "file and its sha256", title="files")
     for name, digest in manifest.files.items():
-        files.add_row(name, f"{(bundle.path / name).stat().st_size / 1e6:.2f}", digest)
+        files.add_row(f"{(bundle.path / name).stat().st_size / 1e6:.2f}", f"{name}\n{digest}")
     console.print(files)
 
 
@@ -49,18 +56,13 @@ def wide_console() -> Console:
 
 
 def _engines_table(engines: tuple[Engine, ...]) -> Table:
-    table = Table("engine", "built with", "for", "batches", "seconds to build", title="engines")
+    table = Table("for", "built with", "batches", "file", title="engines")
     for engine in engines:
         gpu = "sm{}{}".format(*engine.compute_capability) + (f", {engine.gpu}" if engine.gpu else "")
         table.add_row(
-            engine.file,
-            f"{engine.api} {engine.version}",
-            f"{gpu}, {engine.platform}",
+            f"{gpu}\n{engine.platform}",
+            f"{engine.api}\n{engine.version}\nin {engine.build_s:.1f} s",
             "{}, {}, {}".format(*engine.batches),
-            f"{engine.build_s:.1f}",
+            engine.file,
         )
     return table
-
-
-def _is_signed(bundle: Bundle) -> bool:
-    return (bundle.path / SIGNATURE).is_file()

@@ -26,19 +26,22 @@ VERIFY_HELP = (
     "exported, else with ONNX Runtime on the CPU.\n\nExit code 5 where a verdict differs. Needs no torch."
 )
 
+# As in runtime.bundle and runtime.settings, which would import NumPy for --help.
 Precision = Literal["fp32", "fp16", "int8"]
 Kind = Literal["auto", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
 
 _export = cli.app(HELP)
 
 _Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder.")]
-_MaxBatch = Annotated[int, typer.Option(min=1, help="The largest batch an engine takes; batching.max_batch at most.")]
-_Output = Annotated[Path, typer.Option(help="File or folder to write.")]
+_MaxBatch = Annotated[
+    int, typer.Option(min=1, max=1024, help="Largest batch an engine takes, and so the largest batching.max_batch.")
+]
 _Target = Annotated[
     list[str] | None,
     typer.Option(
+        metavar="TARGET",
         help="Build an engine: sm89 (an RTX GPU's compute capability, built ahead with TensorRT for RTX, on any "
-        "machine), or here (this machine's GPU, with TensorRT). May be given several times."
+        "machine), or here (this machine's GPU, with TensorRT). May be given several times.",
     ),
 ]
 
@@ -83,29 +86,34 @@ def build(
 def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = 8) -> None:
     """Build engines."""
     from export.engines import add_engines, parse_target
-    from runtime.bundle import load_bundle
+    from runtime.bundle import SIGNATURE, load_bundle
 
     if not target:
         raise ConfigError("say what to build for: --target here, or --target sm89.")
-    done = add_engines(load_bundle(bundle), [parse_target(text) for text in target], max_batch)
+    loaded, was_signed = load_bundle(bundle), (bundle / SIGNATURE).is_file()
+    done = add_engines(loaded, [parse_target(text) for text in dict.fromkeys(target)], max_batch)
     typer.echo(f"engines in {bundle}: " + ", ".join(engine.file for engine in done.manifest.engines))
+    if was_signed:
+        typer.echo("its signature is gone, since it is another bundle now: sign it again")
     typer.echo(f"next: export-engine verify {bundle} --data PICTURES, on the box")
 
 
 @_export.command()
 def inspect(
-    bundle: _Bundle, as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False
+    bundle: _Bundle,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
+    key: Annotated[Path | None, typer.Option(help="The site's public key in PEM: check the signature too.")] = None,
 ) -> None:
-    """Show what a bundle is, how it was proven, and its engines; its hashes are checked."""
+    """Show what a bundle is, how it was proven, and its engines; its hashes are checked. A refused one is shown too."""
     from runtime.bundle import load_bundle
 
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle, key, refused_too=True)
     if as_json:
         typer.echo(loaded.manifest.model_dump_json(indent=2))
         return
     from export.card import print_card
 
-    print_card(loaded)
+    print_card(loaded, key)
 
 
 @_export.command(help=VERIFY_HELP)
@@ -113,22 +121,25 @@ def verify(
     bundle: _Bundle,
     data: Annotated[str, typer.Option(help="Pictures: a folder, elpv:mono or elpv:poly.")],
     backend: Annotated[Kind, typer.Option(help="As backend.kind in run-inspection's configuration.")] = "auto",
-    max_batch: _MaxBatch = 8,
+    max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures judged at once.")] = 8,
 ) -> None:
     """Compare."""
     from export.card import wide_console
     from export.parity import outputs_table, parity_table
     from export.verify import verify_bundle
 
-    parity = verify_bundle(bundle, data, backend, max_batch)
+    verified = verify_bundle(bundle, data, backend, max_batch)
+    parity, against = verified.parity, verified.against
     console = wide_console()
-    console.print(parity_table([parity]))
+    console.print(parity_table([parity], against))
     console.print(outputs_table([parity]))
-    typer.echo(f"{bundle}: {parity.backend} judges {parity.pictures} pictures as it should")
+    typer.echo(
+        f"{bundle}: {parity.backend} judges as {against} does, on {parity.pictures} of {verified.pictures} pictures"
+    )
 
 
 @_export.command()
-def pack(bundle: _Bundle, output: _Output) -> None:
+def pack(bundle: _Bundle, output: Annotated[Path, typer.Option(help="New file to write.")]) -> None:
     """Write a bundle into one file, and print its sha256: to copy to a box, and check there."""
     from export.package import pack as write
     from runtime.bundle import load_bundle
@@ -139,7 +150,7 @@ def pack(bundle: _Bundle, output: _Output) -> None:
 @_export.command()
 def unpack(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `export-engine pack` wrote.")],
-    output: _Output,
+    output: Annotated[Path, typer.Option(help="New folder to write.")],
     sha256: Annotated[str | None, typer.Option(help="What `pack` printed; another file is refused.")] = None,
 ) -> None:
     """Unpack a packed bundle into a folder, and check every hash in it."""

@@ -4,6 +4,7 @@ TensorRT for RTX builds ahead, for named GPUs on any machine. Full TensorRT meas
 will run them, so it builds on that machine. In both every tensor has the type that the graph says.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -58,15 +59,12 @@ def parse_target(text: str) -> Target:
             raise BackendError(f"--target {HERE}: {gpu}; build on the machine that will run it, or name one: sm89.")
         _api("tensorrt")
         return Target("tensorrt", gpu.compute_capability, gpu.name)
-    match = re.fullmatch(r"sm(\d+)(\d)", text)
     trt = _api("tensorrt_rtx")
-    known = sorted(
-        (name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM")),
-        key=lambda name: int(name[2:]),
-    )
-    if match is None or text not in known:
-        raise ConfigError(f"--target {text}: TensorRT for RTX builds for {', '.join(known)}; or give `{HERE}`.")
-    return Target("tensorrt_rtx", (int(match[1]), int(match[2])), None)
+    known = {name.lower(): name[2:] for name in trt.ComputeCapability.__members__ if name.startswith("SM")}
+    if text not in known:
+        names = ", ".join(sorted(known, key=lambda name: int(known[name])))
+        raise ConfigError(f"--target {text}: TensorRT for RTX builds for {names}; or give `{HERE}`.")
+    return Target("tensorrt_rtx", (int(known[text][:-1]), int(known[text][-1])), None)
 
 
 def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> Engine:
@@ -78,7 +76,8 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     folder = bundle / FOLDER
     folder.mkdir(exist_ok=True)
     started_s = time.perf_counter()
-    logger = _logger(trt, folder / f"{target.name}.log")
+    log = folder / f"{target.name}.log"
+    logger = _logger(trt, log)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
@@ -89,16 +88,21 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     config = _config(trt, builder, tuple(network.get_input(0).shape)[1:], batches)
     if target.api == "tensorrt_rtx":
         config.num_compute_capabilities = 1
-        config.set_compute_capability(trt.ComputeCapability.__members__[target.name.rpartition("-")[2].upper()], 0)
+        config.set_compute_capability(trt.ComputeCapability.__members__["SM{}{}".format(*target.compute_capability)], 0)
         plan = builder.build_serialized_network(network, config)
     else:
         plan = _build_timed(builder, network, config, _timing_cache(trt, target))
+    if logger.interrupt is not None:
+        raise logger.interrupt
     if plan is None:
         raise BackendError(f"{target.name}: TensorRT builds no engine: {logger.first_error}")
-    file = folder / f"{target.name}.plan"
-    file.write_bytes(plan)
+    content = bytes(plan)
+    # A name that no other engine has: one can be added beside those in use.
+    name = f"{target.name}-{hashlib.sha256(content).hexdigest()[:8]}"
+    (folder / f"{name}.plan").write_bytes(content)
+    log.rename(folder / f"{name}.log")
     return Engine(
-        file=f"{FOLDER}/{file.name}",
+        file=f"{FOLDER}/{name}.plan",
         api=target.api,
         version=str(trt.__version__),
         compute_capability=target.compute_capability,
@@ -151,13 +155,21 @@ def _logger(trt: Any, file: Path) -> Any:
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.first_error = "it gives no reason"
-            self._is_new = True
+            self.interrupt: KeyboardInterrupt | None = None
             file.write_text("")
+            self._has_error = False
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR) and self._is_new:
-                self._is_new = False
-                self.first_error = " ".join(message.split())
+            # TensorRT would swallow a Ctrl-C that comes here.
+            try:
+                self._write(severity, message)
+            except KeyboardInterrupt as interrupt:
+                self.interrupt = interrupt
+
+        def _write(self, severity: Any, message: str) -> None:
+            is_error = severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
+            if is_error and not self._has_error:
+                self._has_error, self.first_error = True, " ".join(message.split())
             if severity != trt.ILogger.Severity.VERBOSE:
                 with file.open("a") as log:
                     log.write(f"{severity.name}: {message}\n")
@@ -168,18 +180,41 @@ def _logger(trt: Any, file: Path) -> Any:
 def add_engines(bundle: Bundle, targets: Sequence[Target], max_batch: int) -> Bundle:
     """Build engines into a bundle that is there, in place of those for the same targets. A signature is taken away.
 
-    The graph stays what it was. Raises BackendError.
+    The graph stays what it was, and the bundle stays whole whatever happens: new engines have names of their own, and
+    are the bundle's when `bundle.json` says so. Raises BackendError, and ConfigError where the bundle cannot be
+    written, or its int8 graph was exported for a CPU.
     """
+    manifest = bundle.manifest
+    if manifest.precision == "int8" and not manifest.engines:
+        raise ConfigError(
+            f"{bundle.path}: int8 for a CPU, which TensorRT does not take; export it again with --target."
+        )
+    if not os.access(bundle.path, os.W_OK):
+        raise ConfigError(f"{bundle.path}: cannot be written; mend its permissions, or add the engines to a copy.")
     with tempfile.TemporaryDirectory(prefix="pwae-engines-") as folder:
-        work = Path(folder)
         built = []
         for target in targets:
             with step(f"build engine {target.name}"):
-                built.append(build_engine(bundle.model, target, max_batch, work))
-        kept = [engine for engine in bundle.manifest.engines if engine.file not in {new.file for new in built}]
-        (bundle.path / SIGNATURE).unlink(missing_ok=True)
-        shutil.copytree(work / FOLDER, bundle.path / FOLDER, dirs_exist_ok=True)
-    fresh = {f"{FOLDER}/{target.name}{suffix}" for target in targets for suffix in (".plan", ".log")}
-    files = {**bundle.manifest.files, **{name: sha256_of(bundle.path / name) for name in sorted(fresh)}}
-    save_manifest(bundle.path, bundle.manifest.model_copy(update={"engines": (*kept, *built), "files": files}))
+                built.append(build_engine(bundle.model, target, max_batch, Path(folder)))
+        fresh = {f"{FOLDER}/{path.name}": sha256_of(path) for path in sorted((Path(folder) / FOLDER).iterdir())}
+        try:
+            shutil.copytree(Path(folder) / FOLDER, bundle.path / FOLDER, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            for name in set(fresh) - set(manifest.files):
+                (bundle.path / name).unlink(missing_ok=True)
+            raise ConfigError(f"{bundle.path}: cannot be written ({error}); free space and try again.") from error
+    kept = [engine for engine in manifest.engines if _target_of(engine) not in map(_target_of, built)]
+    gone = {name for engine in manifest.engines if engine not in kept for name in _files_of(engine)} - set(fresh)
+    files = {name: digest for name, digest in manifest.files.items() if name not in gone} | fresh
+    save_manifest(bundle.path, manifest.model_copy(update={"engines": (*kept, *built), "files": files}))
+    for name in (*gone, SIGNATURE):
+        (bundle.path / name).unlink(missing_ok=True)
     return load_bundle(bundle.path)
+
+
+def _target_of(engine: Engine) -> tuple[str, tuple[int, int], str | None]:
+    return engine.api, engine.compute_capability, engine.gpu
+
+
+def _files_of(engine: Engine) -> tuple[str, str]:
+    return engine.file, engine.file.removesuffix(".plan") + ".log"

@@ -1,31 +1,50 @@
 """Packages: a bundle as one file, copied to a box and checked by one hash; and a site's signature on a bundle."""
 
+import shutil
+import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from core.errors import ArtifactError, ConfigError
-from runtime.bundle import MANIFEST, SIGNATURE, Bundle, load_bundle, sha256_of
+from export.place import put, work_folder
+from runtime.bundle import MANIFEST, SIGNATURE, Bundle, load_bundle, read_manifest, sha256_of
 
+LARGEST_BYTES = 8_000_000_000
+"""Of an unpacked bundle: one that claims more is no bundle of ours."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def pack(bundle: Bundle, file: Path) -> str:
-    """Write a bundle into one file, and give its sha256. The same bundle gives the same file."""
+    """Write a bundle into one new file, and give its sha256. The same bundle gives the same file.
+
+    Raises ConfigError where `file` exists or cannot be written.
+    """
+    if file.exists():
+        raise ConfigError(f"{file}: exists; choose another --output.")
     names = sorted([MANIFEST, *bundle.manifest.files])
     if (bundle.path / SIGNATURE).is_file():
         names.append(SIGNATURE)
-    temporary = file.with_name(f".{file.name}.part")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), (bundle.path / name).read_bytes(), zipfile.ZIP_DEFLATED)
-    temporary.replace(file)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.resolve().parent) as folder:
+            packed = Path(folder) / "packed"
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name in names:
+                    entry = zipfile.ZipInfo(name, _EPOCH)
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    with (bundle.path / name).open("rb") as source, archive.open(entry, "w") as target:
+                        shutil.copyfileobj(source, target)
+            packed.rename(file)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written ({error.strerror}); choose another --output.") from error
     return sha256_of(file)
 
 
 def unpack(file: Path, output: Path, sha256: str | None = None) -> Bundle:
     """Unpack a bundle into the folder `output`, which is not there yet, and check it.
 
-    Raises ArtifactError where the file is missing, damaged, no packed bundle, or its hash is not `sha256`.
+    Raises ArtifactError where the file is missing, damaged, no packed bundle, or its hash is not `sha256`; ConfigError
+    where `output` exists or cannot be written.
     """
     if not file.is_file():
         raise ArtifactError(f"{file}: no such file; `export-engine pack` writes one.")
@@ -34,26 +53,46 @@ def unpack(file: Path, output: Path, sha256: str | None = None) -> Bundle:
         raise ArtifactError(f"{file}: its sha256 is {found}, not {sha256}; copy it again.")
     if output.exists():
         raise ConfigError(f"{output}: exists; choose another --output.")
-    work = output.with_name(f".{output.name}.part")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for entry in archive.infolist():
-                target = work / entry.filename
-                if not target.resolve().is_relative_to(work.resolve()):
-                    raise ArtifactError(f"{file}: names {entry.filename}, outside the bundle; do not use it.")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(entry))
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ArtifactError(f"{file}: damaged, or no packed bundle ({error}); copy it again.") from error
-    load_bundle(work)
-    work.rename(output)
+    with work_folder(output) as work:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _extract(archive, work)
+        # What zipfile raises of a file that is none, was cut, or uses what we never do.
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+            raise ArtifactError(f"{file}: damaged, or no packed bundle ({error}); copy it again.") from error
+        except OSError as error:
+            raise ConfigError(f"{output}: cannot be written ({error.strerror}); choose another --output.") from error
+        except ArtifactError as error:
+            raise ArtifactError(str(error).replace(str(work), str(file))) from error
+        put(work, output)
     return load_bundle(output)
+
+
+def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
+    """Write the bundle's own files and nothing else. Raises ArtifactError where there is anything else, or too much."""
+    if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
+        raise ArtifactError(f"{folder}: more than {LARGEST_BYTES / 1e9:.0f} GB when unpacked; do not use it.")
+    _copy(archive, MANIFEST, folder)
+    named = {MANIFEST, *read_manifest(folder).files}
+    for name in archive.namelist():
+        if name not in named | {SIGNATURE}:
+            raise ArtifactError(f"{folder}: holds {name}, which {MANIFEST} does not name; do not use it.")
+    for name in archive.namelist():
+        _copy(archive, name, folder)
+    load_bundle(folder)
+
+
+def _copy(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(name) as source, target.open("wb") as out:
+        shutil.copyfileobj(source, out)
 
 
 def sign(path: Path, private_key: Path) -> None:
     """Sign a bundle with an Ed25519 key in PEM: `bundle.sig` signs `bundle.json`, which names every file's hash.
 
-    Raises ConfigError where the key cannot be used, ArtifactError where the bundle is damaged.
+    Raises ConfigError where the key cannot be used or the bundle not be written, ArtifactError where it is damaged.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -65,4 +104,7 @@ def sign(path: Path, private_key: Path) -> None:
         raise ConfigError(f"{private_key}: no readable private key in PEM without a passphrase ({error}).") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{private_key}: not an Ed25519 key; openssl genpkey -algorithm ed25519 -out FILE makes one.")
-    (path / SIGNATURE).write_bytes(key.sign((path / MANIFEST).read_bytes()))
+    try:
+        (path / SIGNATURE).write_bytes(key.sign((path / MANIFEST).read_bytes()))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); sign it where it can be.") from error

@@ -1,6 +1,5 @@
 """Parity: the exported model must judge real pictures as the trained one does, error by error, verdict by verdict."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from core.thresholds import Thresholds, ratios, scores
 from export.step import counted
 from runtime.backend import Backend
 from runtime.bundle import Manifest, OutputParity, Parity, Precision
-from training.dataset import GOOD, Sample, labelled_samples, read_frames
+from training.dataset import GOOD, Sample, read_frames
 
 PICTURES = 200
 """Pictures compared, spread evenly over the data."""
@@ -37,14 +36,9 @@ class Exam:
         """Which pictures show a defective part (N,), as far as the data's folders tell."""
         return np.array([sample.kind != GOOD for sample in self.samples])
 
-    def digests(self) -> list[str]:
-        """sha256 of each picture's file."""
-        return [hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in self.samples]
 
-
-def exam_frames(data: str, manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
-    """Read up to PICTURES labelled pictures of `data`, fitted to the model's input. Raises DataError."""
-    samples = labelled_samples(data)
+def exam_frames(samples: Sequence[Sample], manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
+    """Read up to PICTURES of `samples`, fitted to the model's input. Raises DataError where none can be read."""
     chosen = np.unique(np.linspace(0, len(samples) - 1, PICTURES).round().astype(int))
     frames = read_frames([samples[i] for i in chosen], manifest.height, manifest.width, manifest.part_size)
     return frames.bgr_u8, frames.samples
@@ -83,8 +77,7 @@ def compare(exam: Exam, errors: NDArray[np.float32], precision: Precision, backe
         pictures=len(errors),
         largest_difference=_finite(difference.max()),
         mean_difference=_finite(difference.mean()),
-        # A comparison with NaN is false: what is no number flips whatever it was.
-        verdict_flips=int(((trained > 1) != (exported > 1)).sum() + np.isnan(exported).sum()),
+        verdict_flips=int((((trained > 1) != (exported > 1)) | np.isnan(exported)).sum()),
         auroc=_auroc(exam.defective, exported),
         auroc_trained=_auroc(exam.defective, trained),
         outputs=tuple(
@@ -115,27 +108,27 @@ def faults(parity: Parity, allow_flips: int = 0) -> str | None:
     return None
 
 
-def parity_table(parities: Sequence[Parity]) -> Table:
-    """Lay out what each precision and backend gave, beside the trained model."""
+def parity_table(parities: Sequence[Parity], against: str = "the trained model") -> Table:
+    """Lay out what each precision and backend gave, beside `against`."""
     trained = parities[0].auroc_trained
     table = Table(
-        *("precision", "backend", "pictures", "flips", "largest difference", "mean", "AUROC", "pictures/s"),
-        title=f"against the trained model{'' if trained is None else f', AUROC {trained:.4f}'}",
-        caption="differences are shares of each error's threshold, or of the error where it is larger",
+        *("", "backend", "pictures", "flips", "largest", "mean", "AUROC", "per s"),
+        title=f"against {against}{'' if trained is None else f', AUROC {trained:.4f}'}",
+        caption="largest and mean difference: shares of each error's threshold, or of the error where it is larger",
     )
     for row in parities:
         table.add_row(
             *(row.precision, row.backend, str(row.pictures), str(row.verdict_flips)),
             *(f"{row.largest_difference:.2g}", f"{row.mean_difference:.2g}"),
             "-" if row.auroc is None else f"{row.auroc:.4f}",
-            "-" if row.images_per_s is None else f"{row.images_per_s:.3g}",
+            "-" if row.images_per_s is None else f"{row.images_per_s:.{0 if row.images_per_s >= 100 else 1}f}",
         )
     return table
 
 
 def outputs_table(parities: Sequence[Parity]) -> Table:
     """Lay out the largest and mean difference of each error, a column a precision and backend."""
-    names = [f"{row.precision}, {row.backend}" for row in parities]
+    names = [f"{row.precision}\n{row.backend}" for row in parities]
     table = Table("error", *names, title="largest difference (mean), by error")
     for outputs in zip(*(row.outputs for row in parities), strict=True):
         cells = (f"{one.largest_difference:.2g} ({one.mean_difference:.2g})" for one in outputs)

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import DataError
 from export.parity import Exam
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, sha256_of
+from training.dataset import Sample
 
 REFERENCE = "reference.json"
 """In a bundle: the errors (K + 1) that the trained model gave, by the sha256 of the picture's file."""
@@ -15,8 +17,16 @@ REFERENCE = "reference.json"
 
 def save_reference(path: Path, exam: Exam) -> None:
     """Write the exam's answers."""
-    answers = dict(zip(exam.digests(), exam.errors.astype(float).tolist(), strict=True))
+    answers = dict(zip(map(digest_of, exam.samples), exam.errors.astype(float).tolist(), strict=True))
     path.write_text(json.dumps(answers, indent=0) + "\n", encoding="utf-8")
+
+
+def digest_of(sample: Sample) -> str:
+    """sha256 of a picture's file. Raises DataError where it cannot be read."""
+    try:
+        return sha256_of(sample.path)
+    except OSError as error:
+        raise DataError(f"{sample.path}: cannot be read ({error.strerror}).") from error
 
 
 def load_reference(bundle: Bundle) -> dict[str, NDArray[np.float32]]:

@@ -7,13 +7,14 @@ sha256 of every other file; nothing is loaded whose hash differs. A site that ho
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from core.errors import ArtifactError, ConfigError
+from core.errors import ArtifactError
 from core.pose import PartSize
 from core.thresholds import Thresholds
+from runtime.signature import require_signature
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
@@ -34,6 +35,8 @@ class _Record(BaseModel):
 
 
 Precision = Literal["fp32", "fp16", "int8"]
+FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
+"""Of a file in a bundle, relative to it."""
 
 
 class OutputParity(_Record):
@@ -109,7 +112,9 @@ class Manifest(_Record):
     engines: tuple[Engine, ...] = ()
     provenance: dict[str, Any]
     """Training data fingerprint, seed, config, versions: for people, not for programs."""
-    files: dict[str, str]
+    refused: str | None = None
+    """Why the export refused it; it is kept for looking at, and no station takes it."""
+    files: dict[FileName, str]
     """sha256 of every file beside `bundle.json`, by relative path."""
     digest: str = ""
     """sha256 of all of the above as written: a bundle is altered by exporting it again, never by hand."""
@@ -143,44 +148,37 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_bundle(path: Path, public_key: Path | None = None) -> Bundle:
+def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = False) -> Bundle:
     """Read a bundle and check every hash, and with a `public_key` (PEM) the site's signature.
 
-    Raises ArtifactError where it is missing, incomplete, altered, of another format, or not signed with that key;
-    ConfigError where the key itself cannot be used.
+    One that the export refused is for looking at, with `refused_too`. Raises ArtifactError where it is missing,
+    incomplete, altered, refused, of another format, or not signed with that key; ConfigError where the key itself
+    cannot be used.
     """
+    content = _read(path)
     if public_key is not None:
-        _require_signature(path, public_key)
-    try:
-        text = (path / MANIFEST).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(
-            f"{path}: no readable {MANIFEST} in it; give a folder that `export-engine` wrote."
-        ) from error
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(
-            f"{path}: {MANIFEST} is damaged or of another version (`{where}`: {first['msg']}); export it again."
-        ) from error
-    if manifest != manifest.sealed():
-        raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")
-    if len(manifest.thresholds.values) != manifest.grid**2 + 1 or MODEL not in manifest.files:
-        raise ArtifactError(f"{path}: {MANIFEST} contradicts itself (thresholds, grid, files); export it again.")
-    for engine in manifest.engines:
-        if engine.file not in manifest.files:
-            raise ArtifactError(f"{path}: {MANIFEST} gives no hash of {engine.file}; export it again.")
+        require_signature(path / SIGNATURE, content, public_key)
+    manifest = _parse(content, path)
+    if manifest.refused and not refused_too:
+        raise ArtifactError(f"{path}: its export was refused: {manifest.refused} Export it again.")
     for name, expected in manifest.files.items():
         file = path / name
         if not file.resolve().is_relative_to(path.resolve()):
             raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
         if not file.is_file():
             raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")
-        if sha256_of(file) != expected:
+        try:
+            found = sha256_of(file)
+        except OSError as error:
+            raise ArtifactError(f"{path}: {name} cannot be read ({error.strerror}); mend its permissions.") from error
+        if found != expected:
             raise ArtifactError(f"{path}: {name} is damaged or was altered (sha256 differs); copy the bundle again.")
     return Bundle(path=path, manifest=manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what the bundle folder `path` says of itself; its files are not looked at. Raises ArtifactError."""
+    return _parse(_read(path), path)
 
 
 def save_manifest(path: Path, manifest: Manifest) -> None:
@@ -190,28 +188,27 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
     temporary.replace(path / MANIFEST)
 
 
-def _require_signature(path: Path, public_key: Path) -> None:
+def _read(path: Path) -> bytes:
     try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    except ImportError as error:
-        raise ConfigError(
-            "checking a bundle's signature needs the package cryptography; pip install 'p-wae[sign]'."
-        ) from error
-    try:
-        key = load_pem_public_key(public_key.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{public_key}: no readable public key in PEM ({error}).") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError(f"{public_key}: not an Ed25519 public key; openssl pkey -in PRIVATE -pubout makes it.")
-    try:
-        key.verify((path / SIGNATURE).read_bytes(), (path / MANIFEST).read_bytes())
-    except FileNotFoundError as error:
+        return (path / MANIFEST).read_bytes()
+    except OSError as error:
         raise ArtifactError(
-            f"{path}: not signed; `export-engine sign` it with the key that belongs to {public_key}."
+            f"{path}: no readable {MANIFEST} in it ({error.strerror}); give a folder that `export-engine` wrote."
         ) from error
-    except InvalidSignature as error:
+
+
+def _parse(content: bytes, path: Path) -> Manifest:
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
         raise ArtifactError(
-            f"{path}: its signature does not belong to {public_key}, or it was altered after signing; do not use it."
+            f"{path}: {MANIFEST} is damaged or of another version (`{where}`: {first['msg']}); export it again."
         ) from error
+    if manifest != manifest.sealed():
+        raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")
+    named = {MODEL, *(engine.file for engine in manifest.engines)}
+    if len(manifest.thresholds.values) != manifest.grid**2 + 1 or not named <= set(manifest.files):
+        raise ArtifactError(f"{path}: {MANIFEST} contradicts itself (thresholds, grid, files); export it again.")
+    return manifest

@@ -27,7 +27,17 @@ CLASSES = {
 }
 CONFIGS = {"engines.py": "IBuilderConfig", "tensorrt_device.py": "IRuntimeConfig", "wrong.py": "IBuilderConfig"}
 NOT_TENSORRT = {
-    *("engine.file", "engine.api", "error.split", "context.push", "_context.push", "_context.pop", "_context.detach"),
+    *(
+        "engine.file",
+        "engine.api",
+        "engine.gpu",
+        "engine.compute_capability",
+        "error.split",
+        "context.push",
+        "_context.push",
+        "_context.pop",
+        "_context.detach",
+    ),
     *("profile.name",),
 }
 

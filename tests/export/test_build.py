@@ -1,4 +1,4 @@
-import json
+import shutil
 from pathlib import Path
 
 import onnx
@@ -59,11 +59,18 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     with pytest.raises(ConfigError, match="exists and is no bundle"):
         build_bundle(Order(checkpoint, output))
     (output / "precious.txt").unlink()
-    build_bundle(Order(checkpoint, output))
-    (output / "stale").write_text("x")
-    build_bundle(Order(checkpoint, output))
+    first = build_bundle(Order(checkpoint, output))
+    (output / "precious.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="has other files in it"):
+        build_bundle(Order(checkpoint, output))
+    (output / "precious.txt").unlink()
+    link = tmp_path / "current"
+    link.symlink_to(output)
+    build_bundle(Order(checkpoint, link, "fp16"))
+    assert link.is_symlink()
+    assert load_bundle(output).manifest.precision == "fp16" != first.manifest.precision
     assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "model.onnx", "reference.json"]
-    assert list(tmp_path.iterdir()) == [output]
+    assert sorted(tmp_path.iterdir()) == [link, output]
 
 
 def test_an_exported_model_that_judges_differently_is_refused_and_kept(
@@ -78,8 +85,14 @@ def test_an_exported_model_that_judges_differently_is_refused_and_kept(
     with pytest.raises(ParityError, match="change their verdict in fp32.*the export itself is to blame"):
         build_bundle(Order(checkpoint, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    kept = json.loads((tmp_path / "out.refused" / MANIFEST).read_text())
-    assert kept["parity"][0]["verdict_flips"] > 0
+    kept = tmp_path / "out.refused"
+    with pytest.raises(ArtifactError, match="its export was refused: .* change their verdict"):
+        load_bundle(kept)
+    assert load_bundle(kept, refused_too=True).manifest.parity[0].verdict_flips > 0
+    assert list(tmp_path.iterdir()) == [kept]
+    monkeypatch.undo()
+    good = build_bundle(Order(checkpoint, tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == [good.path]
 
 
 def test_half_precision_is_proven_beside_full(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
@@ -102,7 +115,7 @@ def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoi
     assert "verdict in fp16" in str(refusal.value)
     kept = tmp_path / "out.refused"
     assert {path.name for path in kept.iterdir()} == {MANIFEST, "model.onnx", "full-precision.onnx"}
-    assert load_bundle(kept).manifest.parity[1].largest_difference == float("inf")
+    assert load_bundle(kept, refused_too=True).manifest.parity[1].largest_difference == float("inf")
 
 
 def test_int8_and_an_engine_built_ahead(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +127,30 @@ def test_int8_and_an_engine_built_ahead(checkpoint: Path, tmp_path: Path, monkey
     assert engine.batches == (1, 8, 16)
     assert engine.model_sha256 == bundle.manifest.model_sha256
     assert [row.precision for row in bundle.manifest.parity] == ["fp32", "int8"]
-    assert {"engines/tensorrt_rtx-sm89.plan", "engines/tensorrt_rtx-sm89.log"} < set(bundle.manifest.files)
+    assert {engine.file, engine.file.replace(".plan", ".log")} < set(bundle.manifest.files)
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(bundle.model).graph.node)
+
+
+def test_int8_that_costs_too_much_is_refused_and_can_be_looked_at(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOLERANCE, "int8", 1e-4)
+    with pytest.raises(ParityError, match="only 0 of 14 convolutions can be int8 .* or --allow-flips"):
+        build_bundle(Order(checkpoint, tmp_path / "out", "int8"))
+    assert load_bundle(tmp_path / "out.refused", refused_too=True).manifest.parity[1].precision == "int8"
+
+
+def test_a_few_pictures_prove_little_and_none_are_told_with_the_remedy(
+    checkpoint: Path, parts: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(next((parts / "test" / "good").iterdir()), few)
+    build_bundle(Order(checkpoint, tmp_path / "out", parity_data=str(few)))
+    assert "only 1 pictures to prove parity on" in capfd.readouterr().err
+    with pytest.raises(DataError, match="no pictures to prove parity on: .*nowhere.* Name others with --parity-data"):
+        build_bundle(Order(checkpoint, tmp_path / "other", parity_data=str(tmp_path / "nowhere")))
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_built_for_is_told_before_anything_is_done(checkpoint: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from core.errors import BackendError, ConfigError
 from export import engines
 from export.engines import add_engines, build_engine, parse_target
-from runtime.bundle import SIGNATURE, load_bundle
+from runtime.bundle import MANIFEST, SIGNATURE, load_bundle
 from runtime.engine import Machine, why_not
 from runtime.gpu import Gpu, find_gpu
 
@@ -60,3 +60,31 @@ def test_engines_are_added_to_a_bundle_and_fit_their_gpu_alone(bundle_path: Path
     machine = Machine(Gpu("NVIDIA L4", (8, 9)), "linux-x86_64", versions, {})
     reasons = [why_not(engine, added.manifest.model_sha256, machine, 8) for engine in added.manifest.engines]
     assert reasons == ["built for sm75, this GPU is sm89", None]
+    present = {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*") if path.is_file()}
+    assert present == {MANIFEST, *added.manifest.files}
+
+
+def test_a_bundle_stays_whole_where_engines_cannot_be_added(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
+    before = add_engines(bundle, [parse_target("sm89")], 4).manifest
+    (bundle.path / SIGNATURE).write_bytes(b"of it")
+
+    def full(source: Path, target: Path, **_options: bool) -> None:
+        shutil.copy(next(source.glob("*.log")), target)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engines.shutil, "copytree", full)
+    with pytest.raises(ConfigError, match="No space left on device.*free space"):
+        add_engines(load_bundle(bundle.path), [parse_target("sm89"), parse_target("sm75")], 16)
+    assert load_bundle(bundle.path).manifest == before
+    present = {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*") if path.is_file()}
+    assert present == {MANIFEST, SIGNATURE, *before.files}
+
+
+def test_an_int8_graph_for_a_cpu_gets_no_engine(bundle_path: Path) -> None:
+    bundle = load_bundle(bundle_path)
+    asymmetric = bundle.model_copy(update={"manifest": bundle.manifest.model_copy(update={"precision": "int8"})})
+    with pytest.raises(ConfigError, match="export it again with --target"):
+        add_engines(asymmetric, [parse_target("sm89")], 4)

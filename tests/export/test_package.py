@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ArtifactError, ConfigError
+from export import package
 from export.package import pack, sign, unpack
 from runtime.bundle import MANIFEST, MODEL, Bundle, load_bundle
 
@@ -27,6 +28,10 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_bundle_packs_into_the_same_file_every_time_and_unpacks_to_itself(bundle: Bundle, tmp_path: Path) -> None:
     digest = pack(bundle, tmp_path / "one.pwae")
     assert pack(bundle, tmp_path / "two.pwae") == digest
+    with pytest.raises(ConfigError, match="exists; choose another"):
+        pack(bundle, tmp_path / "one.pwae")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        pack(bundle, tmp_path / "nowhere" / "one.pwae")
     unpacked = unpack(tmp_path / "one.pwae", tmp_path / "out", digest)
     assert unpacked.manifest == bundle.manifest
     assert (tmp_path / "out" / MODEL).read_bytes() == bundle.model.read_bytes()
@@ -51,11 +56,23 @@ def test_nothing_is_written_outside_or_over_what_is_there(bundle: Bundle, tmp_pa
     pack(bundle, tmp_path / "one.pwae")
     with pytest.raises(ConfigError, match="exists; choose another"):
         unpack(tmp_path / "one.pwae", bundle.path)
-    with zipfile.ZipFile(tmp_path / "evil.pwae", "w") as archive:
-        archive.writestr("../evil", "x")
-    with pytest.raises(ArtifactError, match="outside the bundle"):
-        unpack(tmp_path / "evil.pwae", tmp_path / "inner" / "out")
+    for name in ("../evil", "evil", "/evil"):
+        shutil.copy(tmp_path / "one.pwae", tmp_path / "more.pwae")
+        with zipfile.ZipFile(tmp_path / "more.pwae", "a") as archive:
+            archive.writestr(name, "x")
+        with pytest.raises(ArtifactError, match=r"more\.pwae: holds .*evil, which bundle.json does not name"):
+            unpack(tmp_path / "more.pwae", tmp_path / "inner" / "out")
     assert not list(tmp_path.rglob("evil"))
+    assert not list((tmp_path / "inner").iterdir())
+
+
+def test_what_claims_to_be_huge_is_not_unpacked(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(bundle, tmp_path / "one.pwae")
+    monkeypatch.setattr(package, "LARGEST_BYTES", 100)
+    with pytest.raises(ArtifactError, match="more than .* GB when unpacked"):
+        unpack(tmp_path / "one.pwae", tmp_path / "out")
 
 
 def test_a_signed_bundle_is_taken_by_who_holds_the_public_key_packed_or_not(

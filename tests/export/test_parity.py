@@ -48,6 +48,7 @@ def test_what_is_no_number_never_passes(bad: float) -> None:
     broken[0, 0] = bad
     parity = compare(exam(errors), broken, "int8", "x")
     assert faults(parity, allow_flips=100)
+    assert parity.verdict_flips == 1
     assert type(parity).model_validate_json(parity.model_dump_json()) == parity
 
 

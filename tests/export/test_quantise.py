@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from core.errors import ParityError
 from core.thresholds import ratios
 from export.graph import export_onnx
 from export.quantise import Quantiser, most_that_pass, quantise
@@ -88,5 +87,5 @@ def test_as_many_layers_as_pass_are_quantised_and_the_rest_are_named(
         left = quantise(quantiser, path, lambda: quantised() <= count - 2)
         assert (quantised(), len(left)) == (count - 2, 2)
         assert all(name.startswith("network.") for name in left)
-        with pytest.raises(ParityError, match=r"only 1 of .* convolutions can be int8.*Use --precision fp16"):
-            quantise(quantiser, path, lambda: quantised() <= 1)
+        assert len(quantise(quantiser, path, lambda: quantised() <= 1)) == count - 1
+        assert quantised() == 1

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import cv2
@@ -5,11 +6,11 @@ import numpy as np
 import pytest
 
 from core.errors import BackendError, DataError, ParityError
-from export import verify
+from export import parity, verify
 from export.build import Order, build_bundle
 from export.verify import verify_bundle
 from runtime.backend import Backend
-from runtime.bundle import Bundle, Parity
+from runtime.bundle import Bundle
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +19,12 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle
 
 
 def test_pictures_of_the_export_are_held_against_the_trained_models_own_answers(bundle: Bundle, parts: Path) -> None:
-    parity = verify_bundle(bundle.path, str(parts), "auto", 8)
+    verified = verify_bundle(bundle.path, str(parts), "auto", 8)
+    found = verified.parity
+    assert (verified.against, verified.pictures) == ("the trained model", 20)
     proven = bundle.manifest.parity[0]
-    assert (parity.pictures, parity.verdict_flips, parity.auroc) == (proven.pictures, 0, proven.auroc)
-    assert 0 < parity.largest_difference < 1e-3
+    assert (found.pictures, found.verdict_flips, found.auroc) == (proven.pictures, 0, proven.auroc)
+    assert 0 < found.largest_difference < 1e-3
 
 
 def test_a_backend_that_judges_differently_here_is_refused(
@@ -48,8 +51,22 @@ def test_pictures_never_seen_are_compared_with_the_cpu_which_is_not_compared_wit
         return backend
 
     monkeypatch.setattr(verify, "open_backend", elsewhere)
-    parity: Parity = verify_bundle(bundle.path, str(tmp_path), "auto", 8)
-    assert (parity.backend, parity.pictures, parity.largest_difference) == ("elsewhere", 3, 0)
+    verified = verify_bundle(bundle.path, str(tmp_path), "auto", 8)
+    assert verified.against == "ONNX Runtime on the CPU"
+    found = verified.parity
+    assert (found.backend, found.pictures, found.largest_difference) == ("elsewhere", 3, 0)
+
+
+def test_known_pictures_are_found_among_however_many_others(
+    bundle: Bundle, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = next((parts / "test" / "good").iterdir())
+    shutil.copy(known, tmp_path / f"m{known.suffix}")
+    for index in range(9):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 48, 3), index, np.uint8))
+    monkeypatch.setattr(parity, "PICTURES", 3)
+    verified = verify_bundle(bundle.path, str(tmp_path), "auto", 8)
+    assert (verified.parity.pictures, verified.pictures) == (1, 10)
 
 
 def test_what_is_not_here_is_not_replaced(bundle: Bundle, parts: Path) -> None:
