@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.errors import BackendError, DataError, ParityError
+from core.progress import console
 from export.blame import worst_layer
 from export.engines import Target, build_engine, parse_target
 from export.graph import export_onnx
@@ -22,7 +23,7 @@ from export.parity import TOLERANCE, Exam, exam_frames, examine, faults
 from export.place import put, require_replaceable, work_folder
 from export.quantise import CALIBRATION_PICTURES, Quantiser, quantise
 from export.reference import REFERENCE, save_reference
-from export.step import console, step
+from export.step import step
 from runtime.backend import Backend, OnnxBackend
 from runtime.bundle import (
     MANIFEST,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
-from export.step import counted
 from runtime.backend import Backend
 from runtime.bundle import Manifest, OutputParity, Parity, Precision
 from training.dataset import GOOD, Sample, read_frames
@@ -49,7 +49,7 @@ def backend_errors(backend: Backend, frames_bgr_u8: NDArray[np.uint8]) -> NDArra
     batch = backend.new_batch()
     parts = []
     starts = range(0, len(frames_bgr_u8), backend.max_batch)
-    for start in counted(starts, f"judging with {backend.name}", len(starts)):
+    for start in counted(starts, f"judging with {backend.name}"):
         chunk = frames_bgr_u8[start : start + backend.max_batch]
         batch[: len(chunk)] = chunk
         parts.append(np.array(backend.submit(batch[: len(chunk)]).errors()))

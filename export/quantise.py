@@ -15,8 +15,8 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from core.progress import counted
 from core.thresholds import Thresholds, ratios
-from export.step import counted
 from runtime.bundle import ERRORS, INPUT
 
 CALIBRATION_PICTURES = 64
@@ -74,7 +74,7 @@ class Quantiser:
         """
         harm = {
             node: float(np.abs(self._errors(self._quantised([node])) - self._float_errors).mean())
-            for node in counted(self.layers, "trying each layer in int8", len(self.layers))
+            for node in counted(list(self.layers), "trying each layer in int8")
         }
         return sorted(harm.items(), key=lambda item: item[1])
 

@@ -1,16 +1,10 @@
 """Steps of a long command: each is shown while it runs, with its time when it is done."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import track
-
-T = TypeVar("T")
-
-console = Console(stderr=True)
+from core.progress import console
 
 
 @contextmanager
@@ -20,9 +14,3 @@ def step(name: str) -> Iterator[None]:
     with console.status(name):
         yield
     console.print(f"{name}: {time.perf_counter() - started_s:.1f} s", soft_wrap=True, highlight=False)
-
-
-def counted(items: Iterable[T], name: str, total: int) -> Iterable[T]:
-    """Show how far a step is."""
-    # Where nobody watches it would leave empty lines.
-    return track(items, name, total=total, transient=True, console=console, disable=not console.is_terminal)

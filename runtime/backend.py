@@ -178,7 +178,8 @@ class OnnxBackend:
         if provider == "cpu":
             return [PROVIDERS["cpu"]]
         if provider == "cuda":
-            return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+            # With TF32 a float32 product keeps 10 bits, and the bundle is not the same detector.
+            return [(PROVIDERS["cuda"], {"use_tf32": "0"}), PROVIDERS["cpu"]]
         most, height, width, channels = self._shape
         least, best = (f"{INPUT}:{count}x{height}x{width}x{channels}" for count in (1, most))
         profile = {"trt_profile_min_shapes": least, "trt_profile_max_shapes": best, "trt_profile_opt_shapes": best}

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
+from core.progress import counted
 from training.settings import AugmentSettings
 
 
@@ -15,7 +15,7 @@ def with_copies(frames_bgr_u8: NDArray[np.uint8], settings: AugmentSettings, see
     """
     rng = np.random.default_rng(seed)
     copies = [frames_bgr_u8]
-    for _ in track(range(settings.copies), "augmenting", transient=True, disable=settings.copies == 0):
+    for _ in counted(range(settings.copies), "augmenting"):
         copies.append(np.stack([_moved(frame, settings, rng) for frame in frames_bgr_u8]))
     return np.concatenate(copies)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from core.errors import DataError, PartNotFoundError
 from core.picture import fit, list_pictures, read_picture
 from core.pose import PartSize, cut_out, locate
+from core.progress import counted
 
 GOOD = "good"
 ELPV = "elpv:"
@@ -83,7 +83,7 @@ def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: P
     frames = np.empty((len(samples), height, width, 3), np.uint8)
     kept: list[Sample] = []
     skipped: list[Path] = []
-    for sample in track(samples, "reading pictures", transient=True):
+    for sample in counted(samples, "reading pictures"):
         try:
             fit(read_picture(sample.path), frames[len(kept)], part_size=part_size)
         except DataError as error:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 
+from core.progress import counted
 from training.distance import stage_distances
 from training.network import Network
 from training.settings import ScoreSettings
@@ -70,7 +70,7 @@ def judge(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArr
     """Errors (N, K + 1) and error maps (N, h, w) of N frames, batch by batch with a progress bar."""
     batches = [
         inspector(torch.from_numpy(frames_bgr_u8[start : start + _BATCH]).to(inspector.stage_scale.device))
-        for start in track(range(0, len(frames_bgr_u8), _BATCH), "judging", transient=True)
+        for start in counted(range(0, len(frames_bgr_u8), _BATCH), "judging")
     ]
     errors, maps = zip(*batches, strict=True)
     return torch.cat(errors).cpu().numpy(), torch.cat(maps).cpu().numpy()
@@ -83,7 +83,7 @@ def set_stage_scale(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> N
         return
     network = inspector.network
     means = []
-    for start in track(range(0, len(frames_bgr_u8), _BATCH), "scaling", transient=True):
+    for start in counted(range(0, len(frames_bgr_u8), _BATCH), "scaling"):
         frames = torch.from_numpy(frames_bgr_u8[start : start + _BATCH]).to(inspector.stage_scale.device)
         features = network.features(network.images(frames))
         rebuilt, target = network(features, pixel_images=0).features, merge(features)

@@ -14,11 +14,11 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from core.errors import ArtifactError, DataError
+from core.progress import counted
 from core.thresholds import calibrate, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Checkpoint, save_checkpoint
@@ -98,7 +98,7 @@ class _TrainingSet(Dataset[list[Tensor]]):
 def _cached_features(network: Network, frames: Tensor, batch_size: int = 16) -> Tensor:
     """Maps (N, K, C, h, w) float16 of all frames; sets the network's standardisation from them."""
     network.eval().to(_device())
-    starts = track(range(0, len(frames), batch_size), "encoding once", transient=True)
+    starts = counted(range(0, len(frames), batch_size), "encoding once")
     batches = (frames[start : start + batch_size].to(_device()) for start in starts)
     raw = torch.cat([network.features(network.images(batch)).cpu() for batch in batches])
     network.cpu()
