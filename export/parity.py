@@ -112,13 +112,13 @@ def parity_table(parities: Sequence[Parity], against: str = "the trained model")
     """Lay out what each precision and backend gave, beside `against`."""
     trained = parities[0].auroc_trained
     table = Table(
-        *("", "backend", "pictures", "flips", "largest", "mean", "AUROC", "per s"),
+        *("", "backend", "flips", "largest", "mean", "AUROC", "per s"),
         title=f"against {against}{'' if trained is None else f', AUROC {trained:.4f}'}",
-        caption="largest and mean difference: shares of each error's threshold, or of the error where it is larger",
+        caption="differences: shares of an error's threshold, or of it where it is larger",
     )
     for row in parities:
         table.add_row(
-            *(row.precision, row.backend, str(row.pictures), str(row.verdict_flips)),
+            *(row.precision, row.backend, f"{row.verdict_flips} of {row.pictures}"),
             *(f"{row.largest_difference:.2g}", f"{row.mean_difference:.2g}"),
             "-" if row.auroc is None else f"{row.auroc:.4f}",
             "-" if row.images_per_s is None else f"{row.images_per_s:.{0 if row.images_per_s >= 100 else 1}f}",

@@ -64,6 +64,8 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     with pytest.raises(ConfigError, match="has other files in it"):
         build_bundle(Order(checkpoint, output))
     (output / "precious.txt").unlink()
+    older = (output / MANIFEST).read_text().replace("p-wae-bundle/2", "p-wae-bundle/1")
+    (output / MANIFEST).write_text(older)
     link = tmp_path / "current"
     link.symlink_to(output)
     build_bundle(Order(checkpoint, link, "fp16"))
