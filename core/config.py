@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.errors import ConfigError
+from core.errors import ConfigError, one_line
 
 
 class Settings(BaseModel):
@@ -32,7 +32,7 @@ def load_settings(path: Path, schema: type[SettingsT]) -> SettingsT:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: not valid YAML: {one_line(error)}") from error
     return parse_settings({} if content is None else content, schema, str(path))
 
 

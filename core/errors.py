@@ -59,6 +59,11 @@ class OutboxError(PwaeError):
     exit_code = 9
 
 
+def one_line(error: object) -> str:
+    """Give what an error of somebody else's says as one line; its kind, where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected fault (please report it); 2 command line or configuration;
 3 pictures missing, unreadable or too few; 4 checkpoint or bundle missing, damaged or wrong;

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from export.graph import network_layers
 from runtime.bundle import INPUT
 
 
@@ -36,11 +37,7 @@ def worst_layer(full: Path, lower: Path, frames_bgr_u8: NDArray[np.uint8]) -> st
 
 def _layers(model: Path) -> dict[str, str]:
     """Output of each convolution, and the name of its layer in the network."""
-    return {
-        node.output[0]: node.input[1].removesuffix(".weight")
-        for node in onnx.load(model).graph.node
-        if node.op_type == "Conv" and node.input[1].startswith("network.")
-    }
+    return {node.output[0]: layer for node, layer in network_layers(onnx.load(model))}
 
 
 def _outputs(path: Path, names: list[str], frames_bgr_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

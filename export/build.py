@@ -37,11 +37,9 @@ from runtime.bundle import (
     save_manifest,
     sha256_of,
 )
-from runtime.choice import open_backend
 from runtime.engine import choose_engine, look
-from runtime.settings import BackendSettings
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.dataset import labelled_samples, read_frames, training_samples
+from training.dataset import labelled_samples, read_frames, spread, training_samples
 from training.inspector import judge
 
 FULL_PRECISION = "full-precision.onnx"
@@ -104,7 +102,9 @@ class _Export:
     def __init__(self, order: Order, checkpoint: Checkpoint, work: Path) -> None:
         self._order, self._checkpoint, self._work = order, checkpoint, work
         self._model, self._full = work / MODEL, work / FULL_PRECISION
+        self._checkpoint_sha256 = sha256_of(order.checkpoint)
         self._parities: list[Parity] = []
+        self._engines: list[Engine] = []
 
     def run(self, targets: Sequence[Target]) -> None:
         precision = self._order.precision
@@ -115,15 +115,14 @@ class _Export:
         self._prove("fp32")
         if precision != "fp32":
             self._lower(precision, symmetric=bool(targets))
-        engines = []
         for target in targets:
             with step(f"build engine {target.name}"):
-                engines.append(build_engine(self._model, target, self._order.max_batch, self._work))
+                self._engines.append(build_engine(self._model, target, self._order.max_batch, self._work))
         self._full.unlink(missing_ok=True)
         save_reference(self._work / REFERENCE, self._exam)
-        self._save(engines)
-        if engines:
-            self._prove_engine(engines)
+        manifest = self._save()
+        if self._engines:
+            self._prove_engine(Bundle(path=self._work, manifest=manifest))
 
     def _set_exam(self) -> Exam:
         data = self._order.parity_data or self._checkpoint.settings.data
@@ -172,31 +171,31 @@ class _Export:
             blame = worst_layer(self._full, self._model, self._exam.frames_bgr_u8[:BLAME_PICTURES])
             self._refuse(f"{fault} {blame}.")
 
-    def _prove_engine(self, engines: Sequence[Engine]) -> None:
+    def _prove_engine(self, bundle: Bundle) -> None:
         """Where a GPU is at hand that one of the engines runs on; else say that none was proven."""
-        bundle = Bundle(path=self._work, manifest=self._manifest(engines))
+        from runtime.tensorrt_backend import TensorRtBackend
+
         machine = look(bundle)
         try:
-            choose_engine(bundle, machine, self._order.max_batch)
+            engine = choose_engine(bundle, machine, self._order.max_batch)
         except BackendError as error:
             why = machine.gpu if isinstance(machine.gpu, str) else error
             console.print(f"engines: not run here ({why}); on the box: export-engine verify", soft_wrap=True)
             return
         with step("compare the engine with PyTorch"):
-            backend = open_backend(BackendSettings(kind="tensorrt"), bundle, self._order.max_batch)
-            parity = self._examine(backend, self._order.precision)
+            parity = self._examine(TensorRtBackend(bundle, engine, self._order.max_batch), self._order.precision)
         self._parities.append(parity)
-        self._save(engines)
+        self._save()
         fault = self._fault(parity)
         if fault:
-            self._refuse(f"{parity.backend}: {fault}", engines)
+            self._refuse(f"{parity.backend}: {fault}")
 
     def _fault(self, parity: Parity) -> str | None:
         return faults(parity, 0 if parity.precision == "fp32" else self._order.allow_flips)
 
-    def _refuse(self, reason: str, engines: Sequence[Engine] = ()) -> NoReturn:
+    def _refuse(self, reason: str) -> NoReturn:
         """Let the manifest say why no station may take it."""
-        save_manifest(self._work, self._manifest(engines).model_copy(update={"refused": reason}))
+        self._save(refused=reason)
         raise ParityError(reason)
 
     def _good_frames(self) -> NDArray[np.uint8]:
@@ -205,8 +204,8 @@ class _Export:
             samples = training_samples(data)
         except DataError as error:
             raise DataError(f"int8 needs the good pictures of the training to find its ranges: {error}") from error
-        chosen = np.unique(np.linspace(0, len(samples) - 1, CALIBRATION_PICTURES).round().astype(int))
-        return read_frames([samples[i] for i in chosen], network.height, network.width, network.part_size).bgr_u8
+        chosen = spread(samples, CALIBRATION_PICTURES)
+        return read_frames(chosen, network.height, network.width, network.part_size).bgr_u8
 
     def _examine(self, backend: Backend, precision: Precision) -> Parity:
         with closing(backend):
@@ -215,12 +214,16 @@ class _Export:
     def _open_onnx(self) -> Backend:
         return OnnxBackend(Bundle(path=self._work, manifest=self._manifest()), max_batch=8)
 
-    def _save(self, engines: Sequence[Engine] = ()) -> None:
-        save_manifest(self._work, self._manifest(engines))
+    def _save(self, refused: str | None = None) -> Manifest:
+        paths = sorted(path for path in self._work.rglob("*") if path.is_file() and path.name != MANIFEST)
+        files = {path.relative_to(self._work).as_posix(): sha256_of(path) for path in paths}
+        manifest = self._manifest().model_copy(update={"files": files, "refused": refused})
+        save_manifest(self._work, manifest)
+        return manifest
 
-    def _manifest(self, engines: Sequence[Engine] = ()) -> Manifest:
+    def _manifest(self) -> Manifest:
+        """All but the files' hashes."""
         settings = self._checkpoint.settings
-        files = sorted(path for path in self._work.rglob("*") if path.is_file() and path.name != MANIFEST)
         return Manifest(
             name=settings.name,
             created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -232,16 +235,16 @@ class _Export:
             score_unit=_UNITS[settings.score.space, settings.score.distance],
             thresholds=self._checkpoint.thresholds,
             parity=tuple(self._parities),
-            engines=tuple(engines),
+            engines=tuple(self._engines),
             provenance={
                 "settings": settings.model_dump(mode="json"),
                 "training": self._checkpoint.provenance,
-                "checkpoint_sha256": sha256_of(self._order.checkpoint),
+                "checkpoint_sha256": self._checkpoint_sha256,
                 "versions": {
                     "python": platform.python_version(),
                     "onnx": onnx.__version__,
                     "onnxruntime": onnxruntime.__version__,
                 },
             },
-            files={path.relative_to(self._work).as_posix(): sha256_of(path) for path in files},
+            files={},
         )

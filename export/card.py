@@ -8,6 +8,7 @@ from rich.table import Table
 
 from export.parity import outputs_table, parity_table
 from runtime.bundle import SIGNATURE, Bundle, Engine
+from runtime.gpu import sm
 
 
 def print_card(bundle: Bundle, key: Path | None = None) -> None:
@@ -58,7 +59,7 @@ def wide_console() -> Console:
 def _engines_table(engines: tuple[Engine, ...]) -> Table:
     table = Table("for", "built with", "batches", "file", title="engines")
     for engine in engines:
-        gpu = "sm{}{}".format(*engine.compute_capability) + (f", {engine.gpu}" if engine.gpu else "")
+        gpu = sm(engine.compute_capability) + (f", {engine.gpu}" if engine.gpu else "")
         table.add_row(
             f"{gpu}\n{engine.platform}",
             f"{engine.api}\n{engine.version}\nin {engine.build_s:.1f} s",

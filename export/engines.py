@@ -6,10 +6,8 @@ will run them, so it builds on that machine. In both every tensor has the type t
 
 import hashlib
 import os
-import platform
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,19 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.errors import BackendError, ConfigError
+from core.errors import BackendError, ConfigError, one_line
 from export.step import step
 from runtime.bundle import INPUT, SIGNATURE, Bundle, Engine, load_bundle, save_manifest, sha256_of
-from runtime.engine import import_api
-from runtime.gpu import find_gpu
+from runtime.engine import EXTRAS, PLATFORM, import_api
+from runtime.gpu import find_gpu, sm
 
 FOLDER = "engines"
 USUAL_BATCH = 8
 HERE = "here"
-INSTALL = {
-    "tensorrt": "install NVIDIA's TensorRT 10 or 11 here: pip install 'p-wae[gpu]', or its container",
-    "tensorrt_rtx": "pip install 'p-wae[rtx]'",
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Target:
     @property
     def name(self) -> str:
         """`tensorrt_rtx-sm89`, the file's name without its suffix."""
-        return "{}-sm{}{}".format(self.api, *self.compute_capability)
+        return f"{self.api}-{sm(self.compute_capability)}"
 
 
 def parse_target(text: str) -> Target:
@@ -83,12 +77,12 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model.read_bytes()):
         error = parser.get_error(0)
-        raise BackendError(f"{target.name}: the parser refuses {error.node_name()}: {' '.join(error.desc().split())}")
+        raise BackendError(f"{target.name}: the parser refuses {error.node_name()}: {one_line(error.desc())}")
     batches = (1, min(USUAL_BATCH, max_batch), max_batch)
     config = _config(trt, builder, tuple(network.get_input(0).shape)[1:], batches)
     if target.api == "tensorrt_rtx":
         config.num_compute_capabilities = 1
-        config.set_compute_capability(trt.ComputeCapability.__members__["SM{}{}".format(*target.compute_capability)], 0)
+        config.set_compute_capability(trt.ComputeCapability.__members__[sm(target.compute_capability).upper()], 0)
         plan = builder.build_serialized_network(network, config)
     else:
         plan = _build_timed(builder, network, config, _timing_cache(trt, target))
@@ -107,7 +101,7 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
         version=str(trt.__version__),
         compute_capability=target.compute_capability,
         gpu=target.gpu,
-        platform=f"{sys.platform}-{platform.machine()}",
+        platform=PLATFORM,
         batches=batches,
         model_sha256=sha256_of(model),
         build_s=time.perf_counter() - started_s,
@@ -145,7 +139,7 @@ def _api(name: str) -> Any:
     try:
         return import_api(name)
     except ImportError as error:
-        raise BackendError(f"{name} cannot be had here ({' '.join(str(error).split())}); {INSTALL[name]}.") from error
+        raise BackendError(f"{name} cannot be had here ({one_line(error)}); pip install {EXTRAS[name]}.") from error
 
 
 def _logger(trt: Any, file: Path) -> Any:
@@ -169,7 +163,7 @@ def _logger(trt: Any, file: Path) -> Any:
         def _write(self, severity: Any, message: str) -> None:
             is_error = severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
             if is_error and not self._has_error:
-                self._has_error, self.first_error = True, " ".join(message.split())
+                self._has_error, self.first_error = True, one_line(message)
             if severity != trt.ILogger.Severity.VERBOSE:
                 with file.open("a") as log:
                     log.write(f"{severity.name}: {message}\n")

@@ -3,6 +3,7 @@
 import copy
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -12,6 +13,13 @@ from runtime.bundle import ERROR_MAP, ERRORS, INPUT
 from training.checkpoint import Checkpoint
 
 OPSET = 18
+
+
+def network_layers(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Give each convolution that is a layer of the network, with the layer's name; resizing is none."""
+    for node in model.graph.node:
+        if node.op_type == "Conv" and node.input[1].startswith("network."):
+            yield node, node.input[1].removesuffix(".weight")
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:

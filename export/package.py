@@ -56,7 +56,7 @@ def unpack(file: Path, output: Path, sha256: str | None = None) -> Bundle:
     with work_folder(output) as work:
         try:
             with zipfile.ZipFile(file) as archive:
-                _extract(archive, work)
+                bundle = _extract(archive, work)
         # What zipfile raises of a file that is none, was cut, or uses what we never do.
         except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
             raise ArtifactError(f"{file}: damaged, or no packed bundle ({error}); copy it again.") from error
@@ -65,21 +65,21 @@ def unpack(file: Path, output: Path, sha256: str | None = None) -> Bundle:
         except ArtifactError as error:
             raise ArtifactError(str(error).replace(str(work), str(file))) from error
         put(work, output)
-    return load_bundle(output)
+    return bundle.model_copy(update={"path": output})
 
 
-def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
-    """Write the bundle's own files and nothing else. Raises ArtifactError where there is anything else, or too much."""
+def _extract(archive: zipfile.ZipFile, folder: Path) -> Bundle:
+    """Write the bundle's own files, and check them. Raises ArtifactError where there is anything else, or too much."""
     if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
         raise ArtifactError(f"{folder}: more than {LARGEST_BYTES / 1e9:.0f} GB when unpacked; do not use it.")
     _copy(archive, MANIFEST, folder)
-    named = {MANIFEST, *read_manifest(folder).files}
+    named = {MANIFEST, SIGNATURE, *read_manifest(folder).files}
     for name in archive.namelist():
-        if name not in named | {SIGNATURE}:
+        if name not in named:
             raise ArtifactError(f"{folder}: holds {name}, which {MANIFEST} does not name; do not use it.")
-    for name in archive.namelist():
+    for name in named.intersection(archive.namelist()) - {MANIFEST}:
         _copy(archive, name, folder)
-    load_bundle(folder)
+    return load_bundle(folder)
 
 
 def _copy(archive: zipfile.ZipFile, name: str, folder: Path) -> None:

@@ -12,7 +12,7 @@ from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
 from runtime.backend import Backend
 from runtime.bundle import Manifest, OutputParity, Parity, Precision
-from training.dataset import GOOD, Sample, read_frames
+from training.dataset import GOOD, Sample, read_frames, spread
 
 PICTURES = 200
 """Pictures compared, spread evenly over the data."""
@@ -39,8 +39,7 @@ class Exam:
 
 def exam_frames(samples: Sequence[Sample], manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
     """Read up to PICTURES of `samples`, fitted to the model's input. Raises DataError where none can be read."""
-    chosen = np.unique(np.linspace(0, len(samples) - 1, PICTURES).round().astype(int))
-    frames = read_frames([samples[i] for i in chosen], manifest.height, manifest.width, manifest.part_size)
+    frames = read_frames(spread(samples, PICTURES), manifest.height, manifest.width, manifest.part_size)
     return frames.bgr_u8, frames.samples
 
 

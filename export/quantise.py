@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.progress import counted
 from core.thresholds import Thresholds, ratios
+from export.graph import network_layers
 from runtime.bundle import ERRORS, INPUT
 
 CALIBRATION_PICTURES = 64
@@ -46,12 +47,8 @@ class Quantiser:
         prepared = self._scratch / "prepared.onnx"
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
         self._model = onnx.load(prepared)
-        self.layers = {
-            node.name: node.input[1].removesuffix(".weight")
-            for node in self._model.graph.node
-            if node.op_type == "Conv" and node.input[1].startswith("network.")
-        }
-        """Name of each convolution's node, and of the layer in the network; resizing is no layer and stays float."""
+        self.layers = {node.name: layer for node, layer in network_layers(self._model)}
+        """Name of each convolution's node, and of the layer in the network."""
         calibrator = create_calibrator(
             str(prepared),
             ["Conv"],

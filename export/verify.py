@@ -1,12 +1,13 @@
 """Verifying a bundle where it is used: parity again, with the backend that is there, and without torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import DataError, ParityError
 from export.parity import Exam, backend_errors, exam_frames, examine, faults
@@ -40,25 +41,25 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Verified
     bundle = load_bundle(path)
     samples = labelled_samples(data)
     reference = load_reference(bundle)
-    known = [sample for sample in samples if digest_of(sample) in reference]
+    digests = {sample: digest_of(sample) for sample in samples}
+    answers = {sample: reference[digest] for sample, digest in digests.items() if digest in reference}
     with closing(open_backend(BackendSettings(kind=kind), bundle, max_batch)) as backend:
-        if not known and backend.name.endswith("/cpu"):
+        if not answers and backend.name.endswith("/cpu"):
             raise DataError(
                 f"{data}: the export has seen none of these {len(samples)} pictures, and the backend here is {ON_CPU}, "
                 "which would be compared with itself; give pictures that the export compared."
             )
-        exam = _known_exam(bundle, known) if known else _cpu_exam(bundle, samples, max_batch)
+        exam = _known_exam(bundle, answers) if answers else _cpu_exam(bundle, samples, max_batch)
         parity = examine(backend, exam, bundle.manifest.precision)
     fault = faults(parity, _flips_allowed(bundle, parity.pictures))
     if fault:
         raise ParityError(f"{path} with {parity.backend}: {fault} Do not use it here; build it again on this machine.")
-    return Verified(parity, TRAINED if known else ON_CPU, len(samples))
+    return Verified(parity, TRAINED if answers else ON_CPU, len(samples))
 
 
-def _known_exam(bundle: Bundle, known: Sequence[Sample]) -> Exam:
-    reference = load_reference(bundle)
-    frames, samples = exam_frames(known, bundle.manifest)
-    errors = np.stack([reference[digest_of(sample)] for sample in samples])
+def _known_exam(bundle: Bundle, answers: Mapping[Sample, NDArray[np.float32]]) -> Exam:
+    frames, samples = exam_frames(list(answers), bundle.manifest)
+    errors = np.stack([answers[sample] for sample in samples])
     return Exam(frames, samples, errors, bundle.manifest.thresholds)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BackendError
+from core.errors import BackendError, one_line
 from runtime.batch import Batch
 from runtime.bundle import ERROR_MAP, ERRORS, INPUT, Bundle
 
@@ -106,7 +106,7 @@ class _Running:
         try:
             output: NDArray[np.float32] = self._outputs.result()[index]
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise BackendFault(f"ONNX Runtime: {' '.join(str(error).split())}") from error
+            raise BackendFault(f"ONNX Runtime: {one_line(error)}") from error
         return output
 
     def errors(self) -> NDArray[np.float32]:
@@ -148,7 +148,7 @@ class OnnxBackend:
             if used[0] == PROVIDERS[provider]:
                 self._session.run([ERRORS], {INPUT: self.new_batch()})
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {' '.join(str(error).split())}") from error
+            raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {one_line(error)}") from error
         if used[0] != PROVIDERS[provider]:  # it goes on without, silently, where a library is missing
             raise BackendError(
                 f"ONNX Runtime has {PROVIDERS[provider]} but cannot load it here (it would use {used[0]}): install the "

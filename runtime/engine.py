@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
-from core.errors import BackendError
+from core.errors import BackendError, one_line
 from runtime.bundle import Bundle, Engine
-from runtime.gpu import Gpu, find_gpu
+from runtime.gpu import Gpu, find_gpu, sm
 
 API_MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 """Modules that serve an API; the plain name stands for a package that only brings the bindings along."""
 
+PLATFORM = f"{sys.platform}-{platform.machine()}"
+"""Of this machine: `linux-x86_64`, for one."""
 EXTRAS = {"tensorrt": "'p-wae[gpu]'", "tensorrt_rtx": "'p-wae[rtx]'", "pycuda": "pycuda==2026.1"}
 
 
@@ -44,12 +46,12 @@ def look(bundle: Bundle) -> Machine:
         try:
             versions[api] = str(import_api(api).__version__)
         except ImportError as error:
-            missing[api] = " ".join(str(error).split())
+            missing[api] = one_line(error)
     try:
         versions["pycuda"] = version("pycuda")  # it cannot be imported without a driver, which the GPU's check tells
     except PackageNotFoundError:
         missing["pycuda"] = "not installed"
-    return Machine(find_gpu(), f"{sys.platform}-{platform.machine()}", versions, missing)
+    return Machine(find_gpu(), PLATFORM, versions, missing)
 
 
 def import_api(api: str) -> ModuleType:
@@ -105,7 +107,7 @@ def _obstacles(engine: Engine, model_sha256: str, machine: Machine, gpu: Gpu, ma
     if engine.platform != machine.platform:
         yield f"built for {engine.platform}, this is {machine.platform}"
     if engine.compute_capability != gpu.compute_capability:
-        yield "built for sm{}{}, this GPU is {}".format(*engine.compute_capability, gpu.target)
+        yield f"built for {sm(engine.compute_capability)}, this GPU is {gpu.target}"
     # Full TensorRT tunes an engine to the GPU it was built on: another of the same capability may refuse it, or crash.
     if engine.gpu not in (None, gpu.name):
         yield f"built on {engine.gpu} and for it alone"

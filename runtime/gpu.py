@@ -16,6 +16,12 @@ COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
 """CUdevice_attribute."""
 
 
+def sm(compute_capability: tuple[int, int]) -> str:
+    """Name a compute capability: `sm89`."""
+    major, minor = compute_capability
+    return f"sm{major}{minor}"
+
+
 @dataclass(frozen=True)
 class Gpu:
     """A GPU."""
@@ -28,7 +34,7 @@ class Gpu:
     @property
     def target(self) -> str:
         """What `export-engine --target` calls its kind: `sm89`."""
-        return "sm{}{}".format(*self.compute_capability)
+        return sm(self.compute_capability)
 
 
 class CudaError(Exception):

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BackendError
+from core.errors import BackendError, one_line
 from runtime.backend import BackendFault, Pending, require_batch
 from runtime.bundle import Bundle, Engine
+from runtime.gpu import sm
 from runtime.tensorrt_device import Device, Slot
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class TensorRtBackend:
         Raises BackendError.
         """
         manifest = bundle.manifest
-        self.name = "{}-{}/sm{}{}".format(engine.api, engine.version, *engine.compute_capability)
+        self.name = f"{engine.api}-{engine.version}/{sm(engine.compute_capability)}"
         self.engine_sha256: str | None = manifest.files[engine.file]
         self.max_batch = max_batch
         self._shape = (max_batch, manifest.height, manifest.width, 3)
@@ -48,7 +49,7 @@ class TensorRtBackend:
             if isinstance(error, BackendError):
                 raise
             raise BackendError(
-                f"{plan}: {engine.api} cannot run it here ({_words(error)}); see `nvidia-smi` for the GPU's state."
+                f"{plan}: {engine.api} cannot run it here ({one_line(error)}); see `nvidia-smi` for the GPU's state."
             ) from error
         self._slots = {slot.frames.ctypes.data: slot for slot in self._device.slots}
         self._ready = deque(slot.frames for slot in self._device.slots)
@@ -95,7 +96,7 @@ class TensorRtBackend:
                 with self._device.current():
                     return step(*arguments)
             except Exception as error:  # pycuda's and TensorRT's own, whatever they are
-                self._fault = _words(error)
+                self._fault = one_line(error)
         raise BackendFault(self._fault)
 
 
@@ -115,7 +116,3 @@ class _Submitted:
     def error_maps(self) -> NDArray[np.float32]:
         self.errors()
         return self._backend.on_gpu(self._slot.read_maps, self._rows).result()
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

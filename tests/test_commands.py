@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from export import cli
 from export.cli import export_engine
+from runtime import bundle, settings
 from runtime.cli import run_inspection
 from training.cli import evaluate_model, train_model
 
@@ -121,3 +124,8 @@ def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:
     code = "import core, onnxruntime, runtime.backend; onnxruntime.SessionOptions()"
     subprocess.run([sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     assert not list(tmp_path.rglob("*"))
+
+
+def test_the_command_line_knows_the_precisions_and_backends_that_there_are() -> None:
+    assert get_args(cli.Precision) == get_args(bundle.Precision)
+    assert get_args(cli.Kind) == get_args(settings.Kind)

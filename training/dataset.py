@@ -75,6 +75,12 @@ def labelled_samples(data: str) -> list[Sample]:
     return samples
 
 
+def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Choose up to `count` of `samples`, spread evenly over them."""
+    chosen = np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int))
+    return [samples[index] for index in chosen]
+
+
 def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: PartSize | None = None) -> Frames:
     """Read pictures and fit them to `height` x `width`; one that cannot be is named on stderr, skipped and counted.
 
