@@ -30,13 +30,13 @@ demo-out/elpv-mono.bundle:
 
 # The tables of docs/results.md, and the figures. MVTEC is a folder that holds screw/ and cookie/ in MVTec layout; ELPV comes by pip.
 results: $(VENV)/.dev
-	$(BIN)/python benchmarks/results.py --mvtec $(MVTEC) --methods "P-WAE, errors on features"
-	$(BIN)/python benchmarks/results.py --mvtec $(MVTEC) --sets cookie elpv:mono
+	$(BIN)/python benchmarks/quality.py --mvtec $(MVTEC) --methods "P-WAE, errors on features"
+	$(BIN)/python benchmarks/quality.py --mvtec $(MVTEC) --sets cookie elpv:mono
 	$(BIN)/python benchmarks/figures.py --set cookie
 
 # On a machine with an NVIDIA GPU and the CUDA toolkit, from which pycuda is built. TensorRT for RTX is there already; a GPU
 # that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA.
-GPU := $(BIN)/python -c 'import sys; from runtime.gpu import find_gpu; gpu = find_gpu(); \
+GPU := $(BIN)/python -c 'import sys; from runtime.inference.gpu import find_gpu; gpu = find_gpu(); \
   sys.exit(gpu) if isinstance(gpu, str) else print(gpu.target)'
 .PHONY: gpu test-gpu bench-gpu
 gpu: $(VENV)/.dev
@@ -46,7 +46,7 @@ gpu: $(VENV)/.dev
 
 # Every backend through one suite, and a real network on the GPU against PyTorch; without a GPU this fails.
 test-gpu: gpu
-	PWAE_TEST_GPU=1 $(BIN)/python -m pytest -rs tests/runtime/test_backend.py
+	PWAE_TEST_GPU=1 $(BIN)/python -m pytest -rs tests/runtime/inference/test_backend.py
 
 # Of a checkpoint and the bundle exported from it.
 CHECKPOINT ?= runs/elpv-mono/checkpoint

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli import run
+from core.dataset import GOOD, labelled_samples
 from core.errors import PwaeError
-from runtime.broker import EmbeddedBroker
-from training.dataset import GOOD, labelled_samples
+from runtime.delivery.embedded_broker import EmbeddedBroker
 from training.evaluation import image_metrics
 
 CONFIG = Path("configs/elpv-mono.yaml")

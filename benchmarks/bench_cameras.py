@@ -20,12 +20,12 @@ import numpy as np
 from broker import running
 from machine import describe
 
-from runtime.event import Origin
-from runtime.inspection import Stop
-from runtime.live import LiveCamera
-from runtime.model import open_model
-from runtime.opening import connect
+from runtime.cameras.live import LiveCamera
+from runtime.events.origin import Origin
+from runtime.inference.detector import open_detector
 from runtime.settings import InspectionSettings
+from runtime.station.assembly import connect
+from runtime.station.inspection import Stop
 
 
 class Device:
@@ -75,7 +75,7 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         name: LiveCamera(name, camera, lambda seed=seed: Device(arguments.fps, seed))  # type: ignore[arg-type,misc]
         for seed, (name, camera) in enumerate(settings.cameras.items())
     }
-    model = open_model(settings, settings.bundle)
+    model = open_detector(settings, settings.bundle)
     origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
     stop = Stop()
     ending = threading.Timer(arguments.seconds, lambda: setattr(stop, "reason", "time is up"))

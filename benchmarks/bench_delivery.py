@@ -20,13 +20,14 @@ import numpy as np
 from broker import running
 from machine import describe
 
-from runtime.connection import Connector
-from runtime.inspection import Stop
-from runtime.outbox import Letter, Outbox, Stored
-from runtime.publisher import Publisher
-from runtime.settings import BrokerSettings, InspectionSettings, OutboxSettings
-from runtime.simulation import open_simulation
-from runtime.verdict import Verdict
+from runtime.delivery.connection import Connector
+from runtime.delivery.outbox import NewEvent, Outbox, StoredEvent
+from runtime.delivery.publisher import Publisher
+from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.parts.verdict import Verdict
+from runtime.settings import InspectionSettings
+from runtime.station.inspection import Stop
+from runtime.station.simulation import open_simulation
 
 
 def main() -> None:
@@ -71,14 +72,14 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
         box = inspection.outbox
         add, read, remove = box.add, box.read, box.remove
 
-        def timed_add(letters: Sequence[Letter]) -> list[tuple[str, Verdict]]:
+        def timed_add(letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
             now_s = time.monotonic()
             for letter in letters:
                 event = json.loads(letter.body)
                 added[event["id"]] = now_s, event["timing_ms"]["total"] - event["timing_ms"]["infer"]
             return add(letters)
 
-        def noted_read(after: int, limit: int) -> list[Stored]:
+        def noted_read(after: int, limit: int) -> list[StoredEvent]:
             stored = read(after, limit)
             ids.update({each.position: json.loads(each.body)["id"] for each in stored})
             return stored
@@ -102,7 +103,7 @@ def sample(folder: Path, port: int) -> bytes:
     with open_simulation(station(folder, port, "sample.sqlite"), 100.0, 1) as inspection:
         add = inspection.outbox.add
 
-        def kept_add(letters: Sequence[Letter]) -> list[tuple[str, Verdict]]:
+        def kept_add(letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
             bodies.extend(letter.body for letter in letters)
             return add(letters)
 
@@ -114,7 +115,7 @@ def sample(folder: Path, port: int) -> bytes:
 def store(folder: Path, event: bytes, per_commit: int, seconds: float) -> dict[str, Any]:
     """Events a second into the outbox, each commit flushed to disk."""
     box = Outbox(OutboxSettings(path=folder / f"store{per_commit}.sqlite"))
-    letters = [Letter("bench/result", "top", Verdict.OK, event)] * per_commit
+    letters = [NewEvent("bench/result", "top", Verdict.OK, event)] * per_commit
     started_s, events = time.monotonic(), 0
     while (took_s := time.monotonic() - started_s) < seconds:
         box.add(letters)
@@ -130,7 +131,7 @@ def drain(folder: Path, port: int, event: bytes, waiting: int) -> dict[str, Any]
     for start in range(1, waiting + 1, 1000):
         seqs = range(start, min(start + 1000, waiting + 1))
         bodies = [numbered.sub(b'"seq":%d' % seq, event) for seq in seqs]
-        box.add([Letter("drain/result", "top", Verdict.OK, body) for body in bodies])
+        box.add([NewEvent("drain/result", "top", Verdict.OK, body) for body in bodies])
     command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-t", "drain/result", "-C", str(waiting), "-W", "600"]
     subscriber = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert subscriber.stdout is not None

@@ -27,12 +27,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import BackendError
 from core.thresholds import ratios, scores
-from runtime.backend import Backend, OnnxBackend, Provider
-from runtime.bundle import ERROR_MAP, ERRORS, INPUT, Bundle, load_bundle
-from runtime.choice import open_backend
-from runtime.gpu import find_gpu
-from runtime.settings import BackendSettings, Kind
-from runtime.tensorrt_backend import TensorRtBackend
+from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
+from runtime.inference.backend import Backend
+from runtime.inference.gpu import find_gpu
+from runtime.inference.onnx_backend import OnnxBackend, Provider
+from runtime.inference.selection import open_backend
+from runtime.inference.settings import BackendSettings, Kind
+from runtime.inference.tensorrt_backend import TensorRtBackend
 from training.checkpoint import load_checkpoint
 from training.inspector import Inspector
 

@@ -18,14 +18,15 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from machine import describe
 
+from core.dataset import labelled_samples, read_frames, training_samples
 from core.thresholds import scores
 from export.graph import export_onnx
-from export.parity import PICTURES, Exam, backend_errors, compare
+from export.parity import PICTURES, ParitySet, backend_errors, compare
 from export.quantise import CALIBRATION_PICTURES, Quantiser
-from runtime.backend import OnnxBackend
-from runtime.bundle import MODEL, Bundle, Manifest, Precision
+from runtime.bundles.bundle import Bundle
+from runtime.bundles.manifest import MODEL, Manifest, Precision
+from runtime.inference.onnx_backend import OnnxBackend
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.dataset import labelled_samples, read_frames, training_samples
 from training.inspector import judge
 
 BATCH = 8
@@ -43,7 +44,9 @@ def measure(checkpoint: Checkpoint) -> dict[str, Any]:
     samples = labelled_samples(data)
     frames = read_frames(samples[:: max(1, len(samples) // PICTURES)], *size)
     good = read_frames(training_samples(data)[:CALIBRATION_PICTURES], *size).bgr_u8
-    exam = Exam(frames.bgr_u8, frames.samples, judge(checkpoint.inspector, frames.bgr_u8)[0], checkpoint.thresholds)
+    exam = ParitySet(
+        frames.bgr_u8, frames.samples, judge(checkpoint.inspector, frames.bgr_u8)[0], checkpoint.thresholds
+    )
     with tempfile.TemporaryDirectory() as folder:
         graphs = write_graphs(checkpoint, good, Path(folder))
         backends = {name: open_graph(path, checkpoint) for name, path in graphs.items()}

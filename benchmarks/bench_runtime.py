@@ -20,12 +20,14 @@ from machine import describe
 from numpy.typing import NDArray
 
 from core.picture import fit, list_pictures, read_picture
-from runtime.backend import Pending
-from runtime.bundle import Bundle, load_bundle
-from runtime.choice import open_backend
-from runtime.inspection import Stop, Summary
-from runtime.opening import open_inspection
-from runtime.settings import BackendSettings, InspectionSettings, Kind
+from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.inference.backend import Pending
+from runtime.inference.selection import open_backend
+from runtime.inference.settings import BackendSettings, Kind
+from runtime.settings import InspectionSettings
+from runtime.station.assembly import open_inspection
+from runtime.station.inspection import Stop
+from runtime.station.summary import Summary
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The paper's figures 4 to 7 from the checkpoints that benchmarks/results.py left, as PNG.
+"""The paper's figures 4 to 7 from the checkpoints that benchmarks/quality.py left, as PNG.
 
-python benchmarks/results.py --mvtec DIR --sets cookie --seeds 0 && python benchmarks/figures.py --set cookie
+python benchmarks/quality.py --mvtec DIR --sets cookie --seeds 0 && python benchmarks/figures.py --set cookie
 """
 
 import argparse
@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from results import METHODS, RUNS
+from quality import METHODS, RUNS
 from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from core.dataset import GOOD
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
-from training.dataset import GOOD
 from training.evaluation import Evaluation, evaluate
 from training.tiles import merge
 

@@ -17,8 +17,8 @@ import torch
 from machine import describe
 from sklearn.metrics import roc_auc_score
 
+from core.dataset import GOOD, labelled_samples, read_frames
 from training.checkpoint import load_checkpoint
-from training.dataset import GOOD, labelled_samples, read_frames
 from training.network import Network
 from training.tiles import shuffle
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.dataset import labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, read_frames, training_samples
 from training.network import Network
 from training.settings import TrainingSettings
 from training.tiles import merge

@@ -2,12 +2,15 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from core.errors import ConfigError, one_line
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""A name that can be a level of an MQTT topic: letters, digits, `_` and `-`."""
 
 
 class Settings(BaseModel):

@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.pose import PartSize, cut_out, locate
+from core.geometry import PartSize, Roi
+from core.pose import cut_out, locate
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-
-Roi = tuple[int, int, int, int]
-"""Region of interest in pixels: left, top, width, height."""
 
 
 def list_pictures(folder: Path) -> list[Path]:

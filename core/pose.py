@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import PartNotFoundError
-
-PartSize = tuple[int, int]
-"""Length and breadth of the cut-out in pixels of the camera's picture: the part's own and a margin."""
+from core.geometry import PartSize
 
 SEARCHED_PIXELS = 512
 """The part is looked for in a picture of at most this many pixels a side; it is cut out of the whole one."""

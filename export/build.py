@@ -14,32 +14,22 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from core.dataset import labelled_samples, read_frames, spread, training_samples
 from core.errors import BackendError, DataError, ParityError
-from core.progress import console
-from export.blame import worst_layer
+from core.progress import console, step
 from export.engines import Target, build_engine, parse_target
 from export.graph import export_onnx
-from export.parity import TOLERANCE, Exam, exam_frames, examine, faults
-from export.place import put, require_replaceable, work_folder
+from export.layer_difference import worst_layer
+from export.parity import TOLERANCE, ParitySet, exam_frames, examine, faults
 from export.quantise import CALIBRATION_PICTURES, Quantiser, quantise
 from export.reference import REFERENCE, save_reference
-from export.step import step
-from runtime.backend import Backend, OnnxBackend
-from runtime.bundle import (
-    MANIFEST,
-    MODEL,
-    Bundle,
-    Engine,
-    Manifest,
-    Parity,
-    Precision,
-    load_bundle,
-    save_manifest,
-    sha256_of,
-)
-from runtime.engine import choose_engine, look
+from export.staging import put, require_replaceable, work_folder
+from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
+from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity, Precision
+from runtime.inference.backend import Backend
+from runtime.inference.engine_fit import choose_engine, look
+from runtime.inference.onnx_backend import OnnxBackend
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.dataset import labelled_samples, read_frames, spread, training_samples
 from training.inspector import judge
 
 FULL_PRECISION = "full-precision.onnx"
@@ -47,7 +37,6 @@ FULL_PRECISION = "full-precision.onnx"
 FEW_PICTURES = 20
 BLAME_PICTURES = 2
 """All that a graph computes of them is held in memory."""
-
 _UNITS = {
     ("pixels", "squared"): "mean squared pixel error",
     ("features", "squared"): "mean squared feature error, 1 is usual of a good part",
@@ -56,7 +45,7 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
-class Order:
+class ExportRequest:
     """What is asked of an export."""
 
     checkpoint: Path
@@ -72,7 +61,7 @@ class Order:
     """So many pictures may change their verdict in a lower precision."""
 
 
-def build_bundle(order: Order) -> Bundle:
+def build_bundle(order: ExportRequest) -> Bundle:
     """Export a checkpoint into a bundle folder, after proving parity on real pictures.
 
     An older bundle at the output goes only when the new one is whole. Raises ParityError where the exported model
@@ -99,7 +88,7 @@ def build_bundle(order: Order) -> Bundle:
 class _Export:
     """One export under way: the manifest in the work folder tells what has been proven so far."""
 
-    def __init__(self, order: Order, checkpoint: Checkpoint, work: Path) -> None:
+    def __init__(self, order: ExportRequest, checkpoint: Checkpoint, work: Path) -> None:
         self._order, self._checkpoint, self._work = order, checkpoint, work
         self._model, self._full = work / MODEL, work / FULL_PRECISION
         self._checkpoint_sha256 = sha256_of(order.checkpoint)
@@ -124,7 +113,7 @@ class _Export:
         if self._engines:
             self._prove_engine(Bundle(path=self._work, manifest=manifest))
 
-    def _set_exam(self) -> Exam:
+    def _set_exam(self) -> ParitySet:
         data = self._order.parity_data or self._checkpoint.settings.data
         try:
             frames, samples = exam_frames(labelled_samples(data), self._manifest())
@@ -132,7 +121,7 @@ class _Export:
             raise DataError(f"no pictures to prove parity on: {error} Name others with --parity-data.") from error
         if len(samples) < FEW_PICTURES:
             console.print(f"only {len(samples)} pictures to prove parity on, which proves little: give {FEW_PICTURES}")
-        return Exam(frames, samples, judge(self._checkpoint.inspector, frames)[0], self._checkpoint.thresholds)
+        return ParitySet(frames, samples, judge(self._checkpoint.inspector, frames)[0], self._checkpoint.thresholds)
 
     def _lower(self, precision: Precision, symmetric: bool) -> None:
         """Put a graph in lower precision in the place of the full one, and prove it."""
@@ -173,7 +162,7 @@ class _Export:
 
     def _prove_engine(self, bundle: Bundle) -> None:
         """Where a GPU is at hand that one of the engines runs on; else say that none was proven."""
-        from runtime.tensorrt_backend import TensorRtBackend
+        from runtime.inference.tensorrt_backend import TensorRtBackend
 
         machine = look(bundle)
         try:

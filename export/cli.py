@@ -66,12 +66,12 @@ def build(
     ] = 0,
 ) -> None:
     """Export, prove, build engines."""
-    from export.build import Order, build_bundle
-    from export.card import wide_console
+    from export.build import ExportRequest, build_bundle
     from export.parity import outputs_table, parity_table
+    from export.summary import wide_console
 
     targets = tuple(target or ())
-    bundle = build_bundle(Order(checkpoint, output, precision, targets, max_batch, parity_data, allow_flips))
+    bundle = build_bundle(ExportRequest(checkpoint, output, precision, targets, max_batch, parity_data, allow_flips))
     console = wide_console()
     console.print(parity_table(bundle.manifest.parity))
     console.print(outputs_table(bundle.manifest.parity))
@@ -86,7 +86,8 @@ def build(
 def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = 8) -> None:
     """Build engines."""
     from export.engines import add_engines, parse_target
-    from runtime.bundle import SIGNATURE, load_bundle
+    from runtime.bundles.bundle import load_bundle
+    from runtime.bundles.manifest import SIGNATURE
 
     if not target:
         raise ConfigError("say what to build for: --target here, or --target sm89.")
@@ -105,13 +106,13 @@ def inspect(
     key: Annotated[Path | None, typer.Option(help="The site's public key in PEM: check the signature too.")] = None,
 ) -> None:
     """Show what a bundle is, how it was proven, and its engines; its hashes are checked. A refused one is shown too."""
-    from runtime.bundle import load_bundle
+    from runtime.bundles.bundle import load_bundle
 
     loaded = load_bundle(bundle, key, refused_too=True)
     if as_json:
         typer.echo(loaded.manifest.model_dump_json(indent=2))
         return
-    from export.card import print_card
+    from export.summary import print_card
 
     print_card(loaded, key)
 
@@ -124,8 +125,8 @@ def verify(
     max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures judged at once.")] = 8,
 ) -> None:
     """Compare."""
-    from export.card import wide_console
     from export.parity import outputs_table, parity_table
+    from export.summary import wide_console
     from export.verify import verify_bundle
 
     verified = verify_bundle(bundle, data, backend, max_batch)
@@ -142,7 +143,7 @@ def verify(
 def pack(bundle: _Bundle, output: Annotated[Path, typer.Option(help="New file to write.")]) -> None:
     """Write a bundle into one file, and print its sha256: to copy to a box, and check there."""
     from export.package import pack as write
-    from runtime.bundle import load_bundle
+    from runtime.bundles.bundle import load_bundle
 
     typer.echo(f"{write(load_bundle(bundle), output)}  {output}")
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import BackendError, ConfigError, one_line
-from export.step import step
-from runtime.bundle import INPUT, SIGNATURE, Bundle, Engine, load_bundle, save_manifest, sha256_of
-from runtime.engine import EXTRAS, PLATFORM, import_api
-from runtime.gpu import find_gpu, sm
+from core.progress import step
+from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
+from runtime.bundles.manifest import INPUT, SIGNATURE, Engine
+from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api
+from runtime.inference.gpu import find_gpu, sm
 
 FOLDER = "engines"
 USUAL_BATCH = 8

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from runtime.bundle import ERROR_MAP, ERRORS, INPUT
+from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from training.checkpoint import Checkpoint
 
 OPSET = 18

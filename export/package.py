@@ -7,8 +7,9 @@ import zlib
 from pathlib import Path
 
 from core.errors import ArtifactError, ConfigError
-from export.place import put, work_folder
-from runtime.bundle import MANIFEST, SIGNATURE, Bundle, load_bundle, read_manifest, sha256_of
+from export.staging import put, work_folder
+from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, sha256_of
+from runtime.bundles.manifest import MANIFEST, SIGNATURE
 
 LARGEST_BYTES = 8_000_000_000
 """Of an unpacked bundle: one that claims more is no bundle of ours."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from core.dataset import GOOD, Sample, read_frames, spread
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
-from runtime.backend import Backend
-from runtime.bundle import Manifest, OutputParity, Parity, Precision
-from training.dataset import GOOD, Sample, read_frames, spread
+from runtime.bundles.manifest import Manifest, OutputParity, Parity, Precision
+from runtime.inference.backend import Backend
 
 PICTURES = 200
 """Pictures compared, spread evenly over the data."""
@@ -21,7 +21,7 @@ TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8": 0.1}
 
 
 @dataclass(frozen=True)
-class Exam:
+class ParitySet:
     """Real pictures on which a model has to answer as another did."""
 
     frames_bgr_u8: NDArray[np.uint8]
@@ -55,7 +55,7 @@ def backend_errors(backend: Backend, frames_bgr_u8: NDArray[np.uint8]) -> NDArra
     return np.concatenate(parts)
 
 
-def examine(backend: Backend, exam: Exam, precision: Precision) -> Parity:
+def examine(backend: Backend, exam: ParitySet, precision: Precision) -> Parity:
     """Let a backend answer the exam, after one batch to warm up."""
     backend_errors(backend, exam.frames_bgr_u8[: backend.max_batch])
     started_s = time.perf_counter()
@@ -64,7 +64,7 @@ def examine(backend: Backend, exam: Exam, precision: Precision) -> Parity:
     return compare(exam, errors, precision, backend.name).model_copy(update={"images_per_s": images_per_s})
 
 
-def compare(exam: Exam, errors: NDArray[np.float32], precision: Precision, backend: str) -> Parity:
+def compare(exam: ParitySet, errors: NDArray[np.float32], precision: Precision, backend: str) -> Parity:
     """Compare errors (N, K + 1) with the exam's answers."""
     answers = ratios(exam.errors, exam.thresholds)
     # Far above its threshold an error may move by more: only its share counts there.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.progress import counted
 from core.thresholds import Thresholds, ratios
 from export.graph import network_layers
-from runtime.bundle import ERRORS, INPUT
+from runtime.bundles.manifest import ERRORS, INPUT
 
 CALIBRATION_PICTURES = 64
 _BATCH = 8

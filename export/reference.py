@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dataset import Sample
 from core.errors import DataError
-from export.parity import Exam
-from runtime.bundle import Bundle, sha256_of
-from training.dataset import Sample
+from export.parity import ParitySet
+from runtime.bundles.bundle import Bundle, sha256_of
 
 REFERENCE = "reference.json"
 """In a bundle: the errors (K + 1) that the trained model gave, by the sha256 of the picture's file."""
 
 
-def save_reference(path: Path, exam: Exam) -> None:
+def save_reference(path: Path, exam: ParitySet) -> None:
     """Write the exam's answers."""
     answers = dict(zip(map(digest_of, exam.samples), exam.errors.astype(float).tolist(), strict=True))
     path.write_text(json.dumps(answers, indent=0) + "\n", encoding="utf-8")

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dataset import Sample, labelled_samples
 from core.errors import DataError, ParityError
-from export.parity import Exam, backend_errors, exam_frames, examine, faults
+from export.parity import ParitySet, backend_errors, exam_frames, examine, faults
 from export.reference import digest_of, load_reference
-from runtime.backend import OnnxBackend
-from runtime.bundle import Bundle, Parity, load_bundle
-from runtime.choice import open_backend
-from runtime.settings import BackendSettings, Kind
-from training.dataset import Sample, labelled_samples
+from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.manifest import Parity
+from runtime.inference.onnx_backend import OnnxBackend
+from runtime.inference.selection import open_backend
+from runtime.inference.settings import BackendSettings, Kind
 
 TRAINED, ON_CPU = "the trained model", "ONNX Runtime on the CPU"
 
@@ -57,16 +58,16 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Verified
     return Verified(parity, TRAINED if answers else ON_CPU, len(samples))
 
 
-def _known_exam(bundle: Bundle, answers: Mapping[Sample, NDArray[np.float32]]) -> Exam:
+def _known_exam(bundle: Bundle, answers: Mapping[Sample, NDArray[np.float32]]) -> ParitySet:
     frames, samples = exam_frames(list(answers), bundle.manifest)
     errors = np.stack([answers[sample] for sample in samples])
-    return Exam(frames, samples, errors, bundle.manifest.thresholds)
+    return ParitySet(frames, samples, errors, bundle.manifest.thresholds)
 
 
-def _cpu_exam(bundle: Bundle, samples: Sequence[Sample], max_batch: int) -> Exam:
+def _cpu_exam(bundle: Bundle, samples: Sequence[Sample], max_batch: int) -> ParitySet:
     frames, read = exam_frames(samples, bundle.manifest)
     with closing(OnnxBackend(bundle, max_batch)) as cpu:
-        return Exam(frames, read, backend_errors(cpu, frames), bundle.manifest.thresholds)
+        return ParitySet(frames, read, backend_errors(cpu, frames), bundle.manifest.thresholds)
 
 
 def _flips_allowed(bundle: Bundle, pictures: int) -> int:

@@ -16,8 +16,8 @@ from core.errors import EXIT_CODES
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from runtime.inspection import Inspection, Stop
-    from runtime.tally import Summary
+    from runtime.station.inspection import Inspection, Stop
+    from runtime.station.summary import Summary
 
 HELP = f"""Judge camera frames with an exported bundle and tell an MES over MQTT.
 
@@ -63,8 +63,8 @@ def inspect(
 ) -> None:
     """Run an inspection to its end."""
     from core.config import load_settings
-    from runtime.opening import open_inspection
     from runtime.settings import InspectionSettings
+    from runtime.station.assembly import open_inspection
 
     _run(open_inspection(load_settings(config, InspectionSettings)), summary_json)
 
@@ -80,7 +80,7 @@ def simulate(
     """Run a simulation until it is stopped, or to its end."""
     from core.config import load_settings
     from runtime.settings import InspectionSettings
-    from runtime.simulation import open_simulation
+    from runtime.station.simulation import open_simulation
 
     _run(open_simulation(load_settings(config, InspectionSettings), rate, parts))
 
@@ -122,9 +122,9 @@ def _leave_threads_behind(code: int) -> None:
 def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
     from dataclasses import asdict
 
-    from runtime.inspection import Stop
-    from runtime.log import log_to_stderr
-    from runtime.view import viewing
+    from runtime.monitoring.logfmt import log_to_stderr
+    from runtime.monitoring.web_page import viewing
+    from runtime.station.inspection import Stop
 
     stop = Stop()
     _heed_signals(stop)

@@ -12,17 +12,19 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import BrokerError, CameraError, ConfigError, PwaeError
-from runtime.broker import EmbeddedBroker
-from runtime.bundle import load_bundle
-from runtime.camera_settings import CameraSettings, LiveCameraSettings
-from runtime.choice import choose_here
-from runtime.connection import Connector, Refused, Unreachable
-from runtime.gpu import find_gpu
-from runtime.model import open_model
-from runtime.outbox import Outbox
-from runtime.settings import EvidenceSettings, InspectionSettings, ViewSettings
-from runtime.source import open_camera
-from runtime.view import listen, require_packages
+from runtime.bundles.bundle import load_bundle
+from runtime.cameras.opening import open_camera
+from runtime.cameras.settings import CameraSettings, LiveCameraSettings
+from runtime.delivery.connection import Connector, Refused, Unreachable
+from runtime.delivery.embedded_broker import EmbeddedBroker
+from runtime.delivery.outbox import Outbox
+from runtime.evidence.settings import EvidenceSettings
+from runtime.inference.detector import open_detector
+from runtime.inference.gpu import find_gpu
+from runtime.inference.selection import choose_here
+from runtime.monitoring.settings import ViewSettings
+from runtime.monitoring.web_page import listen, require_packages
+from runtime.settings import InspectionSettings
 
 Check = Callable[[], str]
 """Says in words what was found; raises PwaeError with the remedy where something is missing."""
@@ -67,7 +69,7 @@ def _bundle(settings: InspectionSettings) -> str:
 
 
 def _backend(settings: InspectionSettings) -> str:
-    model = open_model(settings, settings.bundle)
+    model = open_detector(settings, settings.bundle)
     model.backend.close()
     why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
     return f"{model.backend.name} judges a batch of {model.backend.max_batch} ({settings.backend.kind}: {why})"

@@ -13,8 +13,9 @@ import yaml
 
 from export import cli
 from export.cli import export_engine
-from runtime import bundle, settings
+from runtime.bundles import manifest
 from runtime.cli import run_inspection
+from runtime.inference import settings
 from training.cli import evaluate_model, train_model
 
 COMMANDS = {
@@ -121,11 +122,11 @@ def test_from_pictures_to_a_bundle_by_the_commands_alone(
 
 
 def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:
-    code = "import core, onnxruntime, runtime.backend; onnxruntime.SessionOptions()"
+    code = "import core, onnxruntime, runtime.inference.backend; onnxruntime.SessionOptions()"
     subprocess.run([sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     assert not list(tmp_path.rglob("*"))
 
 
 def test_the_command_line_knows_the_precisions_and_backends_that_there_are() -> None:
-    assert get_args(cli.Precision) == get_args(bundle.Precision)
+    assert get_args(cli.Precision) == get_args(manifest.Precision)
     assert get_args(cli.Kind) == get_args(settings.Kind)

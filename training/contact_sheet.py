@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from core.dataset import Frames
 from core.thresholds import ratios, scores
 from training.checkpoint import Checkpoint
-from training.dataset import Frames
 
 
 def clearest_and_worst(ranking: NDArray[np.float64], defective: NDArray[np.bool_], each: int = 2) -> list[int]:

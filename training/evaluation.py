@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from core.dataset import GOOD, Frames, labelled_samples, read_frames
 from core.thresholds import scores
 from training.checkpoint import Checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
-from training.dataset import GOOD, Frames, labelled_samples, read_frames
 from training.inspector import judge
 from training.localisation import localisation_metrics
 from training.report import render_report

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from training.dataset import GOOD, Sample, read_mask
+from core.dataset import GOOD, Sample, read_mask
 from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3

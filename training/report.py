@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
+from core.dataset import Frames
 from training.checkpoint import Checkpoint
 from training.contact_sheet import draw_contact_sheet
-from training.dataset import Frames
 
 _WORST = 6
 

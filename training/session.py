@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from core.dataset import Frames, hold_out, read_frames, training_samples
 from core.errors import ArtifactError, DataError
 from core.progress import counted
 from core.thresholds import calibrate, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Checkpoint, save_checkpoint
-from training.dataset import Frames, hold_out, read_frames, training_samples
 from training.encoder import load_weights
 from training.inspector import Inspector, judge, set_stage_scale
 from training.learner import Learner

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.dataset import Sample, read_frames, read_mask
 from core.errors import PartNotFoundError
 from core.picture import fit
 from core.pose import cut_out, locate
-from training.dataset import Sample, read_frames, read_mask
 
 SIZE = (180, 60)
 """A little more than the nail's length and breadth."""

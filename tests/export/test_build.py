@@ -3,23 +3,24 @@ from pathlib import Path
 
 import onnx
 import pytest
+from tests.export.test_blame import overflow
 
+from core.dataset import labelled_samples, read_frames
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
 from export import build
-from export.build import Order, build_bundle
+from export.build import ExportRequest, build_bundle
 from export.graph import export_onnx
 from export.parity import TOLERANCE, backend_errors
-from runtime.backend import OnnxBackend
-from runtime.bundle import ERROR_MAP, ERRORS, INPUT, MANIFEST, Bundle, load_bundle
-from tests.export.test_blame import overflow
+from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
+from runtime.inference.onnx_backend import OnnxBackend
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.dataset import labelled_samples, read_frames
 from training.inspector import judge
 
 
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return build_bundle(Order(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle"))
+    return build_bundle(ExportRequest(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle"))
 
 
 def test_the_graph_takes_frames_in_any_batch_and_gives_errors_and_map(bundle: Bundle) -> None:
@@ -57,18 +58,18 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     output.mkdir()
     (output / "precious.txt").write_text("mine")
     with pytest.raises(ConfigError, match="exists and is no bundle"):
-        build_bundle(Order(checkpoint, output))
+        build_bundle(ExportRequest(checkpoint, output))
     (output / "precious.txt").unlink()
-    first = build_bundle(Order(checkpoint, output))
+    first = build_bundle(ExportRequest(checkpoint, output))
     (output / "precious.txt").write_text("mine")
     with pytest.raises(ConfigError, match="has other files in it"):
-        build_bundle(Order(checkpoint, output))
+        build_bundle(ExportRequest(checkpoint, output))
     (output / "precious.txt").unlink()
     older = (output / MANIFEST).read_text().replace("p-wae-bundle/2", "p-wae-bundle/1")
     (output / MANIFEST).write_text(older)
     link = tmp_path / "current"
     link.symlink_to(output)
-    build_bundle(Order(checkpoint, link, "fp16"))
+    build_bundle(ExportRequest(checkpoint, link, "fp16"))
     assert link.is_symlink()
     assert load_bundle(output).manifest.precision == "fp16" != first.manifest.precision
     assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "model.onnx", "reference.json"]
@@ -85,7 +86,7 @@ def test_an_exported_model_that_judges_differently_is_refused_and_kept(
 
     monkeypatch.setattr(build, "export_onnx", wrong)
     with pytest.raises(ParityError, match="change their verdict in fp32.*the export itself is to blame"):
-        build_bundle(Order(checkpoint, tmp_path / "out"))
+        build_bundle(ExportRequest(checkpoint, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     kept = tmp_path / "out.refused"
     with pytest.raises(ArtifactError, match="its export was refused: .* change their verdict"):
@@ -93,12 +94,12 @@ def test_an_exported_model_that_judges_differently_is_refused_and_kept(
     assert load_bundle(kept, refused_too=True).manifest.parity[0].verdict_flips > 0
     assert list(tmp_path.iterdir()) == [kept]
     monkeypatch.undo()
-    good = build_bundle(Order(checkpoint, tmp_path / "out"))
+    good = build_bundle(ExportRequest(checkpoint, tmp_path / "out"))
     assert list(tmp_path.iterdir()) == [good.path]
 
 
 def test_half_precision_is_proven_beside_full(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
-    order = Order(checkpoint, tmp_path / "out", "fp16", parity_data=str(parts / "test"))
+    order = ExportRequest(checkpoint, tmp_path / "out", "fp16", parity_data=str(parts / "test"))
     manifest = build_bundle(order).manifest
     assert manifest.precision == "fp16"
     assert [row.precision for row in manifest.parity] == ["fp32", "fp16"]
@@ -113,7 +114,7 @@ def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoi
     overflow(trained)
     save_checkpoint(tmp_path / "checkpoint", trained)
     with pytest.raises(ParityError, match="network.to_latent gives values that are not finite") as refusal:
-        build_bundle(Order(tmp_path / "checkpoint", tmp_path / "out", "fp16"))
+        build_bundle(ExportRequest(tmp_path / "checkpoint", tmp_path / "out", "fp16"))
     assert "verdict in fp16" in str(refusal.value)
     kept = tmp_path / "out.refused"
     assert {path.name for path in kept.iterdir()} == {MANIFEST, "model.onnx", "full-precision.onnx"}
@@ -122,7 +123,7 @@ def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoi
 
 def test_int8_and_an_engine_built_ahead(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TOLERANCE, "int8", 1.0)  # what so small a network needs
-    order = Order(checkpoint, tmp_path / "out", "int8", ("sm89",), max_batch=16, allow_flips=20)
+    order = ExportRequest(checkpoint, tmp_path / "out", "int8", ("sm89",), max_batch=16, allow_flips=20)
     bundle = build_bundle(order)
     engine = bundle.manifest.engines[0]
     assert (engine.api, engine.compute_capability, engine.gpu) == ("tensorrt_rtx", (8, 9), None)
@@ -138,7 +139,7 @@ def test_int8_that_costs_too_much_is_refused_and_can_be_looked_at(
 ) -> None:
     monkeypatch.setitem(TOLERANCE, "int8", 1e-4)
     with pytest.raises(ParityError, match="only 0 of 14 convolutions can be int8 .* or --allow-flips"):
-        build_bundle(Order(checkpoint, tmp_path / "out", "int8"))
+        build_bundle(ExportRequest(checkpoint, tmp_path / "out", "int8"))
     assert load_bundle(tmp_path / "out.refused", refused_too=True).manifest.parity[1].precision == "int8"
 
 
@@ -148,24 +149,24 @@ def test_a_few_pictures_prove_little_and_none_are_told_with_the_remedy(
     few = tmp_path / "few"
     few.mkdir()
     shutil.copy(next((parts / "test" / "good").iterdir()), few)
-    build_bundle(Order(checkpoint, tmp_path / "out", parity_data=str(few)))
+    build_bundle(ExportRequest(checkpoint, tmp_path / "out", parity_data=str(few)))
     assert "only 1 pictures to prove parity on" in capfd.readouterr().err
     with pytest.raises(DataError, match="no pictures to prove parity on: .*nowhere.* Name others with --parity-data"):
-        build_bundle(Order(checkpoint, tmp_path / "other", parity_data=str(tmp_path / "nowhere")))
+        build_bundle(ExportRequest(checkpoint, tmp_path / "other", parity_data=str(tmp_path / "nowhere")))
     assert not (tmp_path / "other").exists()
 
 
 def test_what_cannot_be_built_for_is_told_before_anything_is_done(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="sm90: TensorRT for RTX builds for sm75, .*sm121"):
-        build_bundle(Order(checkpoint, tmp_path / "out", targets=("sm90",)))
+        build_bundle(ExportRequest(checkpoint, tmp_path / "out", targets=("sm90",)))
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_checkpoint_and_missing_parity_pictures_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError):
-        build_bundle(Order(tmp_path / "absent", tmp_path / "out"))
+        build_bundle(ExportRequest(tmp_path / "absent", tmp_path / "out"))
     with pytest.raises(DataError):
-        build_bundle(Order(checkpoint, tmp_path / "out", parity_data=str(tmp_path / "nowhere")))
+        build_bundle(ExportRequest(checkpoint, tmp_path / "out", parity_data=str(tmp_path / "nowhere")))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", MANIFEST])

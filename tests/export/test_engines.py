@@ -6,9 +6,10 @@ import pytest
 from core.errors import BackendError, ConfigError
 from export import engines
 from export.engines import add_engines, build_engine, parse_target
-from runtime.bundle import MANIFEST, SIGNATURE, load_bundle
-from runtime.engine import Machine, why_not
-from runtime.gpu import Gpu, find_gpu
+from runtime.bundles.bundle import load_bundle
+from runtime.bundles.manifest import MANIFEST, SIGNATURE
+from runtime.inference.engine_fit import Machine, why_not
+from runtime.inference.gpu import Gpu, find_gpu
 
 VERSION = "1.7.1.116"
 

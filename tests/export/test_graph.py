@@ -14,7 +14,7 @@ import torch
 from core.thresholds import Thresholds
 from export.engines import build_engine, parse_target
 from export.graph import export_onnx
-from runtime.bundle import ERROR_MAP, ERRORS, INPUT
+from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from training.checkpoint import Checkpoint
 from training.inspector import Inspector
 from training.network import Network

@@ -8,7 +8,8 @@ import pytest
 from core.errors import ArtifactError, ConfigError
 from export import package
 from export.package import pack, sign, unpack
-from runtime.bundle import MANIFEST, MODEL, Bundle, load_bundle
+from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.manifest import MANIFEST, MODEL
 
 
 @pytest.fixture

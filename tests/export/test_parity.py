@@ -7,19 +7,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from core.dataset import Sample
 from core.thresholds import Thresholds
-from export.parity import TOLERANCE, Exam, compare, faults, output_names, parity_table
-from training.dataset import Sample
+from export.parity import TOLERANCE, ParitySet, compare, faults, output_names, parity_table
 
 THRESHOLDS = Thresholds(
     values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
 )
 
 
-def exam(errors: NDArray[np.float32]) -> Exam:
+def exam(errors: NDArray[np.float32]) -> ParitySet:
     """Every other part is defective."""
     samples = tuple(Sample(Path(f"{i}.png"), "scratch" if i % 2 else "good") for i in range(len(errors)))
-    return Exam(np.zeros((len(errors), 3, 3, 3), np.uint8), samples, errors, THRESHOLDS)
+    return ParitySet(np.zeros((len(errors), 3, 3, 3), np.uint8), samples, errors, THRESHOLDS)
 
 
 def test_the_same_errors_pass_and_a_difference_above_tolerance_does_not() -> None:

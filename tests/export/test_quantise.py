@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
+from core.dataset import read_frames, training_samples
 from core.thresholds import ratios
 from export.graph import export_onnx
 from export.quantise import Quantiser, most_that_pass, quantise
-from runtime.bundle import ERRORS, INPUT
+from runtime.bundles.manifest import ERRORS, INPUT
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.dataset import read_frames, training_samples
 
 
 @given(st.integers(1, 60), st.data())

@@ -7,15 +7,15 @@ import pytest
 
 from core.errors import BackendError, DataError, ParityError
 from export import parity, verify
-from export.build import Order, build_bundle
+from export.build import ExportRequest, build_bundle
 from export.verify import verify_bundle
-from runtime.backend import Backend
-from runtime.bundle import Bundle
+from runtime.bundles.bundle import Bundle
+from runtime.inference.backend import Backend
 
 
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return build_bundle(Order(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle"))
+    return build_bundle(ExportRequest(checkpoint, tmp_path_factory.mktemp("export") / "disc.bundle"))
 
 
 def test_pictures_of_the_export_are_held_against_the_trained_models_own_answers(bundle: Bundle, parts: Path) -> None:

@@ -10,9 +10,9 @@ import paho.mqtt.client as paho
 import yaml
 from jsonschema import Draft202012Validator
 
-import runtime
+from runtime import events
 
-SCHEMAS = Path(runtime.__file__).parent / "schemas"
+SCHEMAS = Path(events.__file__).parent / "schemas"
 PREFIX = "pwae/site/area/line/test-1"
 
 

@@ -18,8 +18,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from runtime import gpu
-from runtime.bundle import ERROR_MAP, ERRORS, INPUT, Bundle, Engine, save_manifest, sha256_of
+from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
+from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, Engine
+from runtime.inference import gpu
 from tests.runtime.parts import GRID, SIZE
 
 PLAN = b"the plan"

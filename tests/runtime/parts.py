@@ -24,7 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.thresholds import calibrate
-from runtime.bundle import MODEL, Manifest, save_manifest, sha256_of
+from runtime.bundles.bundle import save_manifest, sha256_of
+from runtime.bundles.manifest import MODEL, Manifest
 
 SIZE = 48
 """Input height and width of the test bundle."""

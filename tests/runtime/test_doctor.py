@@ -12,8 +12,8 @@ import pytest
 
 from core.errors import ArtifactError, BackendError, BrokerError, CameraError, ConfigError, OutboxError
 from export.package import sign
-from runtime.outbox import Outbox
-from runtime.settings import OutboxSettings
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.settings import OutboxSettings
 from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, free_port, run_command, write_config, write_pictures
 from tests.runtime.servers import MjpegServer
 

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from core.config import load_settings
 from core.errors import ConfigError
-from runtime.settings import BrokerSettings, InspectionSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.settings import InspectionSettings
 
 SMALLEST = "bundle: b\nstation: s1\ncameras:\n  top: {kind: folder, path: p}\n"
 

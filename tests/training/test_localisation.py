@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import labelled_samples, read_mask
+from core.dataset import labelled_samples, read_mask
 from training.localisation import aupro, localisation_metrics
 from training.settings import NetworkSettings
 

@@ -1,0 +1,143 @@
+"""Data sets: which pictures train, which test, and their frames at the model's size.
+
+A data set is named by a folder in MVTec layout (`train/good`, `test/<kind>`, `ground_truth/<kind>`), by a plain folder
+of good pictures, or by `elpv:mono` / `elpv:poly`, the solar cells of the PyPI package elpv-dataset.
+"""
+
+import hashlib
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import DataError, PartNotFoundError
+from core.geometry import PartSize
+from core.picture import fit, list_pictures, read_picture
+from core.pose import cut_out, locate
+from core.progress import counted
+
+GOOD = "good"
+ELPV = "elpv:"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture, the kind of part it shows (`good` or a defect's name), and its defect mask where one exists."""
+
+    path: Path
+    kind: str = GOOD
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Pictures read and resized: `bgr_u8` (N, H, W, 3), whose they are, and the files skipped as corrupt."""
+
+    bgr_u8: NDArray[np.uint8]
+    samples: tuple[Sample, ...]
+    skipped: tuple[Path, ...]
+
+    def fingerprint(self) -> str:
+        """Digest of the frames and their order: what the network really saw."""
+        return hashlib.sha256(self.bgr_u8.tobytes()).hexdigest()
+
+
+def training_samples(data: str) -> list[Sample]:
+    """List the good pictures meant for training. Raises DataError where there are none."""
+    if data.startswith(ELPV):
+        return _elpv(data)[0]
+    root = Path(data)
+    good = root / "train" / GOOD
+    if (root / "train").is_dir() and not good.is_dir():
+        raise DataError(f"{root / 'train'}: no folder `{GOOD}` in it; the MVTec layout has train/{GOOD}.")
+    return [Sample(path) for path in list_pictures(good if good.is_dir() else root)]
+
+
+def labelled_samples(data: str) -> list[Sample]:
+    """List the pictures meant for testing with their kinds and masks. Raises DataError where there are none.
+
+    `data` names a folder with `test` in it, that `test` folder itself, or a plain folder of good pictures.
+    """
+    if data.startswith(ELPV):
+        return _elpv(data)[1]
+    root = Path(data)
+    test = root / "test" if (root / "test").is_dir() else root
+    if not (test / GOOD).is_dir() and test == root:
+        return [Sample(path) for path in list_pictures(root)]
+    samples = []
+    for path in list_pictures(test):
+        kind = path.relative_to(test).parts[0]
+        mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
+        samples.append(Sample(path, kind, mask if mask.is_file() else None))
+    return samples
+
+
+def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Choose up to `count` of `samples`, spread evenly over them."""
+    chosen = np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int))
+    return [samples[index] for index in chosen]
+
+
+def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: PartSize | None = None) -> Frames:
+    """Read pictures and fit them to `height` x `width`; one that cannot be is named on stderr, skipped and counted.
+
+    Raises DataError where none could be read.
+    """
+    frames = np.empty((len(samples), height, width, 3), np.uint8)
+    kept: list[Sample] = []
+    skipped: list[Path] = []
+    for sample in counted(samples, "reading pictures"):
+        try:
+            fit(read_picture(sample.path), frames[len(kept)], part_size=part_size)
+        except DataError as error:
+            where = f"{sample.path}: " if isinstance(error, PartNotFoundError) else ""
+            sys.stderr.write(f"skipped: {where}{error}\n")
+            skipped.append(sample.path)
+        else:
+            kept.append(sample)
+    if not kept:
+        raise DataError(f"none of {len(samples)} pictures could be read; the first is {samples[0].path}.")
+    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
+
+
+def read_mask(sample: Sample, height: int, width: int, part_size: PartSize | None = None) -> NDArray[np.bool_]:
+    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part."""
+    marked = np.zeros((height, width, 3), np.uint8)
+    if sample.mask is not None:
+        mask = read_picture(sample.mask)
+        if part_size is not None:
+            mask = cut_out(mask, locate(read_picture(sample.path), part_size), part_size)
+        fit(mask, marked)
+    return np.asarray(marked[:, :, 0] > 127)
+
+
+def hold_out(count: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split 0..count-1 into (training, calibration) indices, seeded; the second has round(share * count) of them."""
+    order = np.random.default_rng(seed).permutation(count)
+    held_out = round(share * count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:
+    """Split the solar cells of one type: good is probability 0, defective 1, the uncertain between are dropped."""
+    try:
+        import elpv_dataset
+    except ImportError as error:
+        raise DataError(f"`{data}` needs the package elpv-dataset; pip install 'p-wae[demo]'.") from error
+    cell_type = data.removeprefix(ELPV)
+    root = Path(str(elpv_dataset.__file__)).parent / "data"
+    rows = [row.split() for row in (root / "labels.csv").read_text(encoding="utf-8").splitlines()]
+    cells = [(name, float(probability)) for name, probability, kind in rows if kind == cell_type]
+    if not cells:
+        raise DataError(f"`{data}`: there are two cell types, elpv:mono and elpv:poly.")
+    good = sorted(name for name, probability in cells if probability == 0.0)
+    random.Random(0).shuffle(good)
+    cut = round(0.7 * len(good))
+    defective = sorted(name for name, probability in cells if probability == 1.0)
+    train = [Sample(root / name) for name in good[:cut]]
+    test = [Sample(root / name) for name in good[cut:]] + [Sample(root / name, "defective") for name in defective]
+    return train, test

@@ -1,0 +1,14 @@
+"""Files that are written whole or not at all."""
+
+from pathlib import Path
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,68 @@
+"""Places: where a bundle is made, and how it comes to stand where it was asked for, whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import ConfigError
+from runtime.bundles.manifest import MANIFEST, SIGNATURE
+
+
+@contextmanager
+def work_folder(output: Path) -> Iterator[Path]:
+    """Give an empty folder beside `output`, whose content goes away unless `put` moves it. Raises ConfigError."""
+    parent = output.resolve().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.resolve().name}.", dir=parent))
+    except OSError as error:
+        raise ConfigError(f"{output}: cannot be written there ({error.strerror}); choose another --output.") from error
+    try:
+        folder.chmod(0o755)  # of the user alone otherwise, and a service is another user
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_replaceable(output: Path) -> None:
+    """Refuse what is neither free nor a bundle with nothing else in it. Raises ConfigError."""
+    if output.is_mount():
+        raise ConfigError(f"{output}: a mount point, which cannot be replaced; choose an --output inside it.")
+    if not output.exists() or _is_only_a_bundle(output):
+        return
+    raise ConfigError(f"{output}: exists and is no bundle, or has other files in it; choose another --output.")
+
+
+def put(folder: Path, output: Path) -> None:
+    """Move a folder to `output`; an older bundle there goes only when the new one stands. Raises ConfigError."""
+    require_replaceable(output)
+    place = output.resolve()
+    if not place.exists():
+        folder.rename(place)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as aside:
+        older = place.rename(Path(aside) / "older")
+        try:
+            folder.rename(place)
+        except OSError:
+            older.rename(place)
+            raise
+
+
+def _is_only_a_bundle(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if not present:
+        return not any(folder.iterdir())
+    # Of an older version's too, which this one does not load.
+    try:
+        content = json.loads((folder / MANIFEST).read_bytes())
+        is_bundle = str(content["format"]).startswith("p-wae-bundle/")
+        named = set(content["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return is_bundle and present <= {MANIFEST, SIGNATURE, *named}

@@ -1,0 +1,70 @@
+"""The card of a bundle: all that it says of itself, for people."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from export.parity import outputs_table, parity_table
+from runtime.bundles.bundle import Bundle
+from runtime.bundles.manifest import SIGNATURE, Engine
+from runtime.inference.gpu import sm
+
+
+def print_card(bundle: Bundle, key: Path | None = None) -> None:
+    """Print what was trained on what, how it was proven, which engines there are and which files.
+
+    `key` is that which its signature was checked with.
+    """
+    manifest = bundle.manifest
+    training, thresholds = manifest.provenance.get("training", {}), manifest.thresholds
+    facts = Table(title=f"{manifest.name}, exported {manifest.created}", show_header=False)
+    facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
+    if manifest.part_size:
+        facts.add_row("part turned straight", "{} x {} pixels of the picture".format(*manifest.part_size))
+    if manifest.refused:
+        facts.add_row("refused", manifest.refused)
+    facts.add_row("precision", manifest.precision)
+    facts.add_row("score", manifest.score_unit)
+    facts.add_row(
+        "good parts rejected",
+        f"{thresholds.false_reject_rate:.1%} asked; of {thresholds.parts} calibrated below "
+        f"{thresholds.false_reject_upper:.1%} with 95 % confidence",
+    )
+    facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
+    facts.add_row("trained on", str(manifest.provenance.get("settings", {}).get("data", "-")))
+    facts.add_row("training data sha256", str(training.get("data_sha256", "-")))
+    for package, version in manifest.provenance.get("versions", {}).items():
+        facts.add_row(package, str(version))
+    unchecked = "there, not checked: give --key" if (bundle.path / SIGNATURE).is_file() else "none"
+    facts.add_row("signature", f"by the key of {key}" if key else unchecked)
+    console = wide_console()
+    console.print(facts)
+    if manifest.parity:
+        console.print(parity_table(manifest.parity))
+        console.print(outputs_table(manifest.parity))
+    if manifest.engines:
+        console.print(_engines_table(manifest.engines))
+    files = Table("MB", "file and its sha256", title="files")
+    for name, digest in manifest.files.items():
+        files.add_row(f"{(bundle.path / name).stat().st_size / 1e6:.2f}", f"{name}\n{digest}")
+    console.print(files)
+
+
+def wide_console() -> Console:
+    """Standard output, at least as wide as the tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _engines_table(engines: tuple[Engine, ...]) -> Table:
+    table = Table("for", "built with", "batches", "file", title="engines")
+    for engine in engines:
+        gpu = sm(engine.compute_capability) + (f", {engine.gpu}" if engine.gpu else "")
+        table.add_row(
+            f"{gpu}\n{engine.platform}",
+            f"{engine.api}\n{engine.version}\nin {engine.build_s:.1f} s",
+            "{}, {}, {}".format(*engine.batches),
+            engine.file,
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Rows of a batch, shared fairly among the cameras."""

@@ -1,0 +1,141 @@
+"""Batches: camera threads fill rows of a buffer in place, the backend's thread takes whole batches.
+
+A camera claims one row at a time and rows are granted in the order in which they were asked for, so that no camera
+starves another: each gets a row before any gets its next. Buffers come from the backend and are reused only when
+it is done with them; while none is free the cameras wait, and memory stays bounded.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.batching.batch import Batch, BatchRow
+from runtime.parts.part import Part
+
+
+def due_in_s(filled: int, capacity: int, waited_s: float, max_wait_s: float, ended: bool) -> float:
+    """Say in how many seconds a batch has to go: 0 when full, when its oldest has waited, or when no more will come."""
+    return 0.0 if filled == capacity or ended else max(0.0, max_wait_s - waited_s)
+
+
+class Batcher:
+    """Stands between the camera threads (claim, commit, end) and the backend's thread (take, release, close)."""
+
+    def __init__(
+        self,
+        buffers: Sequence[NDArray[np.uint8]],
+        max_wait_s: float,
+        cameras: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take `buffers` into rotation for `cameras` camera threads."""
+        self._free = deque(buffers)
+        self._open: deque[Batch] = deque()
+        self._max_wait_s = max_wait_s
+        self._cameras = cameras
+        self._clock = clock
+        self._claims: deque[object] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._settling = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every camera has ended and every row was taken."""
+        with self._changed:
+            return self._closed or (self._cameras == 0 and not self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many rows were claimed and not yet taken."""
+        with self._changed:
+            return sum(len(batch.parts) for batch in self._open)
+
+    def claim(self) -> BatchRow | None:
+        """Wait for a row. None once closed."""
+        claim = object()
+        with self._changed:
+            self._claims.append(claim)
+            self._changed.wait_for(lambda: self._closed or (self._claims[0] is claim and self._has_room()))
+            self._claims.remove(claim)
+            if self._closed:
+                return None
+            if not self._open or self._open[-1].is_full:
+                self._open.append(Batch(self._free.popleft(), oldest_s=self._clock()))
+            batch = self._open[-1]
+            batch.parts.append(None)
+            self._changed.notify_all()
+            return BatchRow(batch, len(batch.parts) - 1)
+
+    def commit(self, slot: BatchRow, part: Part) -> None:
+        """Hand a written row over."""
+        with self._changed:
+            slot.batch.parts[slot.row] = part
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """One camera gives no more frames."""
+        with self._changed:
+            self._cameras -= 1
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> Batch | None:
+        """Return the next batch that has to go, wholly written; None where there was none within `timeout_s`."""
+        until_s = self._clock() + timeout_s
+        with self._changed:
+            while not self._closed:
+                now_s = self._clock()
+                due_s = self._due_in_s(now_s)
+                if due_s == 0 and None not in self._open[0].parts:
+                    return self._open.popleft()
+                if now_s >= until_s:
+                    return None
+                self._changed.wait(min(until_s - now_s, due_s or until_s - now_s))
+        return None
+
+    def release(self, batch: Batch) -> None:
+        """Give a taken batch's buffer back, once its results were read."""
+        with self._changed:
+            self._free.append(batch.buffer)
+            self._changed.notify_all()
+
+    def settle(self) -> bool:
+        """Let no camera begin another row before an exchange; whether none is being written any more."""
+        with self._changed:
+            self._settling = True
+            return all(None not in batch.parts for batch in self._open)
+
+    def exchange(self, new_buffer: Callable[[], NDArray[np.uint8]], count: int) -> None:
+        """Take `count` new buffers into rotation instead of all others; what is written already is carried over.
+
+        Call it where all is settled and no batch is taken and not yet released.
+        """
+        with self._changed:
+            self._free = deque(new_buffer() for _ in range(max(count, len(self._open))))
+            for batch in self._open:
+                buffer = self._free.popleft()
+                buffer[: len(batch.parts)] = batch.frames_bgr_u8
+                batch.buffer = buffer
+            self._settling = False
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let every waiting thread go; what was not taken is not judged."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        has_row = bool(self._free) or bool(self._open and not self._open[-1].is_full)
+        return has_row and not self._settling
+
+    def _due_in_s(self, now_s: float) -> float:
+        if not self._open:
+            return float("inf")
+        batch = self._open[0]
+        ended = self._cameras == 0
+        return due_in_s(len(batch.parts), len(batch.buffer), now_s - batch.oldest_s, self._max_wait_s, ended)

@@ -1,0 +1,130 @@
+"""A feed: the thread that carries one camera's frames into the rows of the next batches."""
+
+import os
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import DataError, PartNotFoundError
+from core.geometry import PartSize, Roi
+from core.picture import fit
+from runtime.batching.batcher import Batcher
+from runtime.cameras.camera import Camera, CameraState
+from runtime.cameras.exposure import exposure_fault
+from runtime.cameras.settings import CameraSettings, LiveCameraSettings
+from runtime.parts.frame import Frame
+from runtime.parts.part import Part
+from runtime.parts.verdict import Reason
+
+FILE_NICENESS = 10
+"""Of threads that read files, on the scale of nice(1)."""
+
+
+class Feed(threading.Thread):
+    """Runs until the camera ends or the batcher is closed. `fault` holds what killed it, if anything did."""
+
+    def __init__(
+        self,
+        name: str,
+        camera: Camera,
+        settings: CameraSettings,
+        batcher: Batcher,
+        part_size: PartSize | None = None,
+    ) -> None:
+        """Feed `camera`, known as `name`, into `batcher`; `part_size` is the bundle's."""
+        super().__init__(name=f"camera {name}", daemon=True)
+        self.streams = settings.streams(name)
+        """What is judged of the camera: regions by the name that their events carry."""
+        self.fault: BaseException | None = None
+        self._source = camera
+        self._settings = settings
+        self._batcher = batcher
+        self._part_size = part_size
+        self._stopping = threading.Event()
+
+    @property
+    def state(self) -> str:
+        """`ended`, or how it stands with the camera; a file is always `streaming`."""
+        status = self._source.status()
+        if not self.is_alive():
+            return "ended"
+        return CameraState.STREAMING if status is None else status.state
+
+    def run(self) -> None:
+        """See threading.Thread."""
+        try:
+            if not isinstance(self._settings, LiveCameraSettings):
+                # Files can wait: what is computed has the right of way, and they are read in its pauses.
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(FILE_NICENESS, own))
+            self._feed()
+        except BaseException as error:  # carried to the thread that asks, which raises it
+            self.fault = error
+        finally:
+            self._source.close()
+            self._batcher.end()
+
+    def stop(self) -> None:
+        """Ask the thread to end; a closed batcher ends its waiting for a row."""
+        self._stopping.set()
+
+    def _feed(self) -> None:
+        interval_s = 1 / self._settings.max_fps if self._settings.max_fps else 0.0
+        next_s = time.monotonic()
+        for frame in self._source.frames(self._stopping):
+            if not self._carry(frame):
+                return
+            next_s = max(next_s + interval_s, time.monotonic())
+            self._stopping.wait(next_s - time.monotonic())
+
+    def _carry(self, frame: Frame) -> bool:
+        """Put what is to be judged of `frame` into rows. False once stopped."""
+        for number, (stream, roi) in enumerate(self.streams.items(), start=1):
+            slot = None if self._stopping.is_set() else self._batcher.claim()
+            if slot is None:
+                return False
+            if number == 1:
+                frame = self._source.newer(frame)
+            part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size)
+            self._batcher.commit(slot, replace(part, is_last=number == len(self.streams)))
+        return True
+
+
+def fill(
+    row: NDArray[np.uint8],
+    frame: Frame,
+    stream: str,
+    settings: CameraSettings,
+    roi: Roi | None,
+    part_size: PartSize | None = None,
+) -> Part:
+    """Fit `frame` into `row` (H, W, 3), and say what is known of it."""
+    pixels = frame.pixels_bgr_u8
+    faults = [] if frame.fault is None else [frame.fault]
+    if pixels is not None:
+        try:
+            fit(pixels, row, roi, part_size)
+            exposure = exposure_fault(row, settings.exposure)
+            faults += [] if exposure is None else [exposure]
+        except PartNotFoundError:
+            # A dead lamp is told as such: the frame itself is asked, since nothing of it is in the row.
+            exposure = exposure_fault(pixels, settings.exposure)
+            faults += [Reason.NO_PART] if exposure is None else [exposure, Reason.NO_PART]
+        except DataError:
+            faults.append(Reason.ROI_OUTSIDE)
+    stale_s = None
+    if isinstance(settings, LiveCameraSettings) and frame.trigger is None:
+        stale_s = frame.captured_s + settings.stale_after_s
+    return Part(
+        camera=stream,
+        captured_at_s=frame.captured_at_s,
+        captured_s=frame.captured_s,
+        size=None if pixels is None else (pixels.shape[1], pixels.shape[0]),
+        source=frame.source,
+        faults=tuple(faults),
+        trigger=frame.trigger,
+        stale_s=stale_s,
+    )

@@ -1,0 +1,12 @@
+"""The batching's part of the configuration."""
+
+from pydantic import Field, PositiveInt
+
+from core.config import Settings
+
+
+class BatchingSettings(Settings):
+    """A batch goes when it is full, or when its oldest frame has waited long enough."""
+
+    max_batch: PositiveInt = 8
+    max_wait_ms: float = Field(default=20.0, ge=0)

@@ -1,0 +1,1 @@
+"""What passes from training to the edge."""

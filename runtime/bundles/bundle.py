@@ -1,0 +1,98 @@
+"""The bundle: the only thing that passes from training to the edge. Its definition is owned here, by its consumer.
+
+A folder with `model.onnx`, `bundle.json` and, where engines were built, `engines/*.plan`. `bundle.json` names the
+sha256 of every other file; nothing is loaded whose hash differs. A site that holds a key may sign bundles; then
+`bundle.sig` stands beside.
+"""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from core.errors import ArtifactError
+from core.files import write_whole
+from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
+from runtime.bundles.signature import require_signature
+
+
+class Bundle(Record):
+    """A bundle on disk whose hashes were checked."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> Path:
+        """The ONNX graph."""
+        return self.path / MODEL
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = False) -> Bundle:
+    """Read a bundle and check every hash, and with a `public_key` (PEM) the site's signature.
+
+    One that the export refused is for looking at, with `refused_too`. Raises ArtifactError where it is missing,
+    incomplete, altered, refused, of another format, or not signed with that key; ConfigError where the key itself
+    cannot be used.
+    """
+    content = _read(path)
+    if public_key is not None:
+        require_signature(path / SIGNATURE, content, public_key)
+    manifest = _parse(content, path)
+    if manifest.refused and not refused_too:
+        raise ArtifactError(f"{path}: its export was refused: {manifest.refused} Export it again.")
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
+        if not file.is_file():
+            raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")
+        try:
+            found = sha256_of(file)
+        except OSError as error:
+            raise ArtifactError(f"{path}: {name} cannot be read ({error.strerror}); mend its permissions.") from error
+        if found != expected:
+            raise ArtifactError(f"{path}: {name} is damaged or was altered (sha256 differs); copy the bundle again.")
+    return Bundle(path=path, manifest=manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what the bundle folder `path` says of itself; its files are not looked at. Raises ArtifactError."""
+    return _parse(_read(path), path)
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `bundle.json` into the bundle folder `path`, last and in one step, so that no half bundle looks whole."""
+    write_whole(path / MANIFEST, (manifest.sealed().model_dump_json(indent=2) + "\n").encode())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return (path / MANIFEST).read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{path}: no readable {MANIFEST} in it ({error.strerror}); give a folder that `export-engine` wrote."
+        ) from error
+
+
+def _parse(content: bytes, path: Path) -> Manifest:
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArtifactError(
+            f"{path}: {MANIFEST} is damaged or of another version (`{where}`: {first['msg']}); export it again."
+        ) from error
+    if manifest != manifest.sealed():
+        raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")
+    named = {MODEL, *(engine.file for engine in manifest.engines)}
+    if len(manifest.thresholds.values) != manifest.grid**2 + 1 or not named <= set(manifest.files):
+        raise ArtifactError(f"{path}: {MANIFEST} contradicts itself (thresholds, grid, files); export it again.")
+    return manifest

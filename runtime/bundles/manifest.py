@@ -1,0 +1,123 @@
+"""The manifest: what `bundle.json` says of a bundle, and the names that its files and the graph's tensors have."""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from core.geometry import PartSize
+from core.thresholds import Thresholds
+
+MANIFEST = "bundle.json"
+MODEL = "model.onnx"
+SIGNATURE = "bundle.sig"
+"""Ed25519 signature of `bundle.json`, by a key that the site holds."""
+INPUT = "frames_bgr_u8"
+"""Graph input: uint8 (N, H, W, 3), frames as OpenCV gives them, at the model's size."""
+ERRORS = "errors"
+"""Graph output: float32 (N, K + 1), e_0 of the image and e_1..e_K of its tiles, row-major (Eq. 22, 23)."""
+ERROR_MAP = "error_map"
+"""Graph output: float32 (N, h, w), the error by place; (h, w) is the map's own resolution."""
+
+
+class Record(BaseModel):
+    """Base of what a bundle is described by: frozen, unknown keys refused."""
+
+    # A refused bundle may tell of an infinite difference.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+Precision = Literal["fp32", "fp16", "int8"]
+FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
+"""Of a file in a bundle, relative to it."""
+
+
+class OutputParity(Record):
+    """How far one error of the exported model is from the trained model's.
+
+    In shares of that error's threshold, or of the error itself where it is larger.
+    """
+
+    output: str
+    """`image` or `tile 1,1`, row and column from 1."""
+    largest_difference: float
+    mean_difference: float
+
+
+class Parity(Record):
+    """How an exported model judges real pictures, beside the trained one."""
+
+    precision: Precision
+    backend: str
+    """Who computed: `onnxruntime-1.32.0/cpu`, for one."""
+    pictures: int
+    largest_difference: float
+    """Largest |difference| over all errors, in the same shares."""
+    mean_difference: float
+    verdict_flips: int
+    auroc: float | None = None
+    """Of the exported model on these pictures; None where they show only one kind of part."""
+    auroc_trained: float | None = None
+    images_per_s: float | None = None
+    """On the machine that exported it: what the precisions cost beside one another, no promise for another machine."""
+    outputs: tuple[OutputParity, ...] = ()
+
+
+class Engine(Record):
+    """An engine built ahead, and what it was built for. Nothing else may run it."""
+
+    file: str
+    """Below the bundle: `engines/tensorrt_rtx-sm89.plan`."""
+    api: Literal["tensorrt", "tensorrt_rtx"]
+    version: str
+    """Of `api`, which runs an engine only in the version that built it."""
+    compute_capability: tuple[int, int]
+    """Of the GPU: (8, 9)."""
+    gpu: str | None
+    """The GPU it was built on, by name; None: built ahead for every GPU of that capability."""
+    platform: str
+    """`linux-x86_64`, for one."""
+    batches: tuple[int, int, int]
+    """The smallest batch that it takes, the one it is fastest with, the largest."""
+    model_sha256: str
+    """Of the ONNX graph that it was built from."""
+    build_s: float
+
+
+class Manifest(Record):
+    """What `bundle.json` says."""
+
+    format: Literal["p-wae-bundle/2"] = "p-wae-bundle/2"
+    name: str
+    created: str
+    """RFC 3339, UTC."""
+    height: int
+    width: int
+    grid: int
+    part_size: PartSize | None = None
+    """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
+    precision: Precision
+    score_unit: str
+    """What an error is, in words: `mean squared pixel error`, for one."""
+    thresholds: Thresholds
+    parity: tuple[Parity, ...] = ()
+    """What was proven when it was exported: the graph in full precision first, then as it is, then each engine."""
+    engines: tuple[Engine, ...] = ()
+    provenance: dict[str, Any]
+    """Training data fingerprint, seed, config, versions: for people, not for programs."""
+    refused: str | None = None
+    """Why the export refused it; it is kept for looking at, and no station takes it."""
+    files: dict[FileName, str]
+    """sha256 of every file beside `bundle.json`, by relative path."""
+    digest: str = ""
+    """sha256 of all of the above as written: a bundle is altered by exporting it again, never by hand."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the ONNX graph: the identity of the detector."""
+        return self.files[MODEL]
+
+    def sealed(self) -> "Manifest":
+        """Give the manifest with its own digest set."""
+        content = self.model_dump_json(exclude={"digest"})
+        return self.model_copy(update={"digest": hashlib.sha256(content.encode()).hexdigest()})

@@ -1,0 +1,58 @@
+"""What every camera is: a source of frames. It belongs to the one thread that iterates over it."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runtime.parts.frame import Frame
+
+
+class CameraState(StrEnum):
+    """How it stands with a camera."""
+
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    """Connected, but it gives nothing new."""
+    RECONNECTING = "reconnecting"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class CameraStatus:
+    """A camera's state, since when (Unix time), and why."""
+
+    state: CameraState
+    since_at_s: float
+    reason: str = ""
+    last_frame_at_s: float | None = None
+    reconnects: int = 0
+    dropped: int = 0
+    """Frames that were wanted and gave way to a newer one."""
+    triggers_refused: int = 0
+    """Messages on the camera's trigger topic that were malformed."""
+
+
+class Camera:
+    """A source of frames. What a live camera does beside giving them does nothing for a file."""
+
+    frames_total: int | None
+    """How many frames it will give, as far as is known; None for a camera that never ends."""
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        """Give the frames, one after the other, until `stopping`. Never raises for a frame that cannot be read."""
+        raise NotImplementedError
+
+    def newer(self, frame: Frame) -> Frame:
+        """Say what to judge in place of `frame`, which has waited for its turn."""
+        return frame
+
+    def judged(self, source: str) -> None:
+        """All that was judged of the frame from the file `source` is on disk."""
+
+    def status(self) -> CameraStatus | None:
+        """How it stands with a live camera; None for a file."""
+        return None
+
+    def close(self) -> None:
+        """Let the device or file go. Called by the thread that iterated; must not block."""

@@ -1,0 +1,33 @@
+"""Delay: which frames of a live stream were held up on their way. Pure."""
+
+DRAIN_S = 3.0
+"""A backlog that is not through after this long is none: the stream's own clock has jumped."""
+CREEP = 1e-3
+"""Seconds a second by which the stream's clock may be off ours."""
+
+
+class Backlog:
+    """Tells frames that were held up on their way from new ones, by the stream's own clock."""
+
+    def __init__(self, limit_s: float) -> None:
+        """A frame that comes more than `limit_s` later than the promptest is old."""
+        self._limit_s = limit_s
+        self._least_s = float("inf")
+        self._stream_s = float("-inf")
+        self._now_s = 0.0
+        self._since_s: float | None = None
+
+    def is_old(self, stream_s: float, now_s: float) -> bool:
+        """Say whether the frame taken at `stream_s` by the stream's clock was held up before it came at `now_s`."""
+        lag_s = now_s - stream_s
+        if stream_s <= self._stream_s:  # it began anew, or it is none: some drivers tell no time
+            self._least_s = lag_s
+        self._least_s = min(lag_s, self._least_s + (now_s - self._now_s) * CREEP)
+        self._stream_s, self._now_s = stream_s, now_s
+        if lag_s - self._least_s <= self._limit_s:
+            self._since_s = None
+            return False
+        self._since_s = self._since_s or now_s
+        if now_s - self._since_s > DRAIN_S:
+            self._least_s, self._since_s = lag_s, None
+        return True

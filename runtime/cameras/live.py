@@ -1,0 +1,220 @@
+"""Live cameras: a reader thread each, which connects for ever and never holds up anything else.
+
+A read that blocks in a driver cannot be ended from outside: the reader is a daemon thread and is left behind then.
+All limits are kept on the monotonic clock; the wall clock is only told.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.cameras.camera import Camera, CameraState, CameraStatus
+from runtime.cameras.delay import Backlog
+from runtime.cameras.frame_buffer import FrameBuffer, LatestFrame
+from runtime.cameras.settings import LiveCameraSettings
+from runtime.cameras.triggering import TriggeredFrames
+from runtime.commands.trigger_messages import TriggerHandler
+from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
+from runtime.threads.backoff import backoff_s
+
+log = logging.getLogger(__name__)
+LOOK_EVERY_S = 0.1
+"""How often a waiting camera looks up: a stop is heeded, and silence noticed, within this time."""
+READ_ENDS_S = 0.2
+"""How long a read that is under way is waited for at the end."""
+SETTLE_S = 0.5
+"""What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
+STABLE_AFTER_S = 5.0
+"""A connection that gave frames for this long starts the back-off anew when it is lost."""
+
+
+class Capture(Protocol):
+    """What is used of cv2.VideoCapture."""
+
+    def grab(self) -> bool:
+        """Wait for a frame; False where the stream is over or has timed out."""
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Decode what was grabbed."""
+
+    def release(self) -> None:
+        """Let the stream go."""
+
+
+class LiveCamera(Camera):
+    """See the module."""
+
+    frames_total = None
+
+    def __init__(
+        self,
+        name: str,
+        settings: LiveCameraSettings,
+        connect: Callable[[], Capture | None],
+        stream_clock: Callable[[Any], float] | None = None,
+    ) -> None:
+        """Frames come from what `connect` opens; it gives None, or raises OSError with the reason, where it cannot.
+
+        `stream_clock` reads the time of what was grabbed, in s; None where the stream tells no time of its own.
+        """
+        self.name = name
+        self.desk: TriggerHandler | None = None
+        """Where triggers are handed in; None where the camera runs freely."""
+        self.opened_s = 0.0
+        """When it was connected to last (monotonic clock)."""
+        self._settings = settings
+        self._connect = connect
+        self._stream_clock = stream_clock
+        self._shelf: FrameBuffer = LatestFrame()
+        if settings.trigger is not None:
+            joined = TriggeredFrames(settings.trigger.tolerance_ms / 1000, time.monotonic)
+            self._shelf, self.desk = joined, TriggerHandler(joined, time.monotonic, time.time)
+        self._reader = threading.Thread(target=self._read, name=f"reader {name}", daemon=True)
+        self._closing = threading.Event()
+        self._fault: BaseException | None = None
+        self._heard_s = time.monotonic()
+        self._changing = threading.Lock()
+        self._status = CameraStatus(CameraState.RECONNECTING, time.time(), "not connected yet")
+        self._last: NDArray[np.uint8] | None = None
+        self._alike = 1
+        self._number = 0
+        self._next_s = 0.0
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        """See Camera. Silence gives one frame without pixels, until it has ended."""
+        self._reader.start()
+        is_told = False
+        while not stopping.is_set():
+            if self._fault is not None:
+                raise self._fault
+            frame = self._shelf.take(LOOK_EVERY_S)
+            is_silent = time.monotonic() - self._heard_s >= self._settings.stale_after_s
+            if is_silent and self._status.state == CameraState.STREAMING:
+                self._change(CameraState.STALLED, f"no frame for {self._settings.stale_after_s:g} s")
+            if frame is not None:
+                yield frame
+            elif is_silent and not is_told and self.desk is None:
+                yield Frame(None, time.time(), time.monotonic(), fault=Reason.NO_FRAME)
+            is_told = is_silent
+
+    def newer(self, frame: Frame) -> Frame:
+        """See Camera."""
+        return self._shelf.newer(frame)
+
+    def status(self) -> CameraStatus:
+        """See Camera."""
+        refused = self.desk.refused if self.desk else 0
+        return replace(self._status, dropped=self._shelf.dropped, triggers_refused=refused)
+
+    def close(self) -> None:
+        """See Camera. The reader lets the device go by itself; it is waited for unless its read blocks."""
+        self._closing.set()
+        if self._reader.is_alive():
+            self._reader.join(READ_ENDS_S)
+        self._change(CameraState.STOPPED, "")
+
+    def _read(self) -> None:
+        try:
+            self._keep_connected()
+        except BaseException as error:  # carried to the thread that asks, which raises it
+            self._fault = error
+
+    def _keep_connected(self) -> None:
+        attempt = 0
+        while not self._closing.is_set():
+            started_s = time.monotonic()
+            capture, reason = None, "cannot be opened"
+            try:
+                capture = self._connect()
+                if capture is not None:
+                    reason = self._drain(capture)
+            except OSError as error:
+                reason = f"cannot be opened ({error.strerror or error})"
+            finally:
+                if capture is not None:
+                    capture.release()
+            if self._closing.is_set():
+                return
+            attempt = 0 if time.monotonic() - started_s > STABLE_AFTER_S and capture else attempt + 1
+            self._change(CameraState.RECONNECTING, reason, reconnects=1)
+            self._closing.wait(backoff_s(attempt, random.random()))
+
+    def _drain(self, capture: Capture) -> str:
+        """Read until the stream ends, or has stood still where nothing tells old frames from new. Returns why."""
+        limit_s, backlog = self._settings.stale_after_s, Backlog(self._settings.stale_after_s)
+        self.opened_s = heard_s = time.monotonic()
+        while capture.grab():
+            if self._closing.is_set():
+                return ""
+            now_at_s, now_s = time.time(), time.monotonic()
+            silent_s, heard_s = now_s - heard_s, now_s
+            if self._stream_clock is None and silent_s > limit_s:
+                return f"silent for {silent_s:.1f} s; what it sends after that may be old"
+            is_old = self._stream_clock is not None and backlog.is_old(self._stream_clock(capture), now_s)
+            if is_old or now_s - self.opened_s < SETTLE_S:
+                continue
+            self._heard_s = now_s
+            if not self._is_wanted(now_s):
+                continue
+            decoded, pixels = capture.retrieve()
+            if not decoded:
+                self._arrived(Frame(None, now_at_s, now_s, fault=Reason.UNREADABLE))
+                continue
+            frame = Frame(np.asarray(pixels, np.uint8), now_at_s, now_s)
+            if self._settings.frozen_after is not None:
+                self._look_for_change(frame, self._settings.frozen_after)
+            else:
+                self._arrived(frame)
+        return "the stream ended, or gave nothing in time"
+
+    def _is_wanted(self, now_s: float) -> bool:
+        """Keep to `judge_every` and `max_fps`. Parts that are triggered choose among all frames."""
+        if self.desk is not None:
+            return True
+        self._number += 1
+        if (self._number - 1) % self._settings.judge_every or now_s < self._next_s:
+            return False
+        self._next_s = now_s + 1 / self._settings.max_fps if self._settings.max_fps else 0.0
+        return True
+
+    def _look_for_change(self, frame: Frame, frozen_after: int) -> None:
+        """Pass a frame on, unless the camera is frozen: that is told once, and to every part that is triggered."""
+        same = self._last is not None and np.array_equal(self._last, frame.pixels_bgr_u8)  # type: ignore[arg-type]
+        self._alike = self._alike + 1 if same else 1
+        self._last = frame.pixels_bgr_u8
+        if self._alike < frozen_after:
+            self._arrived(frame)
+            return
+        if self._alike == frozen_after or self.desk is not None:
+            self._shelf.put(replace(frame, fault=Reason.FROZEN))
+        self._change(CameraState.STALLED, f"frozen: {frozen_after} frames alike")
+
+    def _arrived(self, frame: Frame) -> None:
+        self._shelf.put(frame)
+        self._change(CameraState.STREAMING, "", last_frame_at_s=frame.captured_at_s)
+
+    def _change(
+        self, state: CameraState, reason: str, reconnects: int = 0, last_frame_at_s: float | None = None
+    ) -> None:
+        with self._changing:
+            was = self._status
+            if was.state == CameraState.STOPPED:
+                return
+            self._status = CameraStatus(
+                state,
+                was.since_at_s if was.state == state else time.time(),
+                reason,
+                last_frame_at_s or was.last_frame_at_s,
+                was.reconnects + reconnects,
+            )
+        if was.state != state:
+            level = logging.INFO if state in (CameraState.STREAMING, CameraState.STOPPED) else logging.WARNING
+            log.log(level, "camera %s camera=%s reason=%r", state, self.name, reason)

@@ -1,0 +1,150 @@
+"""The cameras' part of the configuration: where frames come from, what of them is judged, and when."""
+
+import os
+import string
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from core.config import Name, Settings
+from core.errors import ConfigError
+from core.geometry import Roi
+
+GreyLevel = Annotated[int, Field(ge=0, le=255)]
+
+
+class ExposureSettings(Settings):
+    """When a frame shows nothing to judge."""
+
+    black_level: GreyLevel = 8
+    """A frame is black when `share` of its values are at or below this."""
+    white_level: GreyLevel = 250
+    """A frame is over-exposed when `share` of its values are at or above this."""
+    share: float = Field(default=0.98, gt=0.5, le=1)
+
+
+class TriggerSettings(Settings):
+    """The camera judges only when told on `<prefix>/trigger/<camera>`: the frame that is nearest in time."""
+
+    tolerance_ms: float = Field(default=100.0, gt=0, le=10_000)
+    """How far from the trigger's time a frame may be."""
+
+
+class _CameraSettings(Settings):
+    roi: Roi | None = None
+    """Region of interest in pixels of the camera's frame: left, top, width, height. None: the whole frame."""
+    regions: dict[Name, Roi] = Field(default={})
+    """Instead of `roi`: several regions by name. Each is told of as a camera of its own, `<camera>-<region>`."""
+    max_fps: PositiveFloat | None = None
+    """No more frames a second than this. None: as fast as they can be judged."""
+    threshold_factor: PositiveFloat = 1.0
+    """Multiplies the bundle's thresholds for this camera."""
+    exposure: ExposureSettings = ExposureSettings()
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_region(self) -> Self:
+        if self.roi and self.regions:
+            raise ValueError("give `roi` or `regions`, not both")
+        return self
+
+    def streams(self, name: str) -> dict[str, Roi | None]:
+        """What is judged of a camera called `name`: its regions by the name that their events carry."""
+        if not self.regions:
+            return {name: self.roi}
+        return {f"{name}-{region}": roi for region, roi in self.regions.items()}
+
+
+class FolderSettings(_CameraSettings):
+    """Every picture below a folder, once, in name order. Nothing is dropped."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+class WatchSettings(_CameraSettings):
+    """Every picture that is put into a folder, once, as soon as it is whole. Nothing is dropped."""
+
+    kind: Literal["watch"]
+    path: Path
+    move_to: Path | None = None
+    """Pictures are moved here when their event is on disk, so that a restart does not judge them again."""
+
+
+class VideoSettings(_CameraSettings):
+    """Every frame of a video file, once. Nothing is dropped."""
+
+    kind: Literal["video"]
+    path: Path
+    judge_every: PositiveInt = 1
+    """Every n-th frame is judged."""
+
+
+class LiveCameraSettings(_CameraSettings):
+    """A camera that never ends: the newest frame is judged, and it is connected to again for ever."""
+
+    judge_every: PositiveInt = 1
+    """Every n-th frame is judged."""
+    stale_after_s: PositiveFloat = 2.0
+    """A camera silent for this long is stalled; a frame older than this is not judged. More than the time between two
+    frames."""
+    frozen_after: int | None = Field(default=100, ge=2)
+    """So many frames alike to the last bit mean that the camera is frozen. None: never, for generated pictures."""
+    timeout_s: PositiveFloat = 5.0
+    """How long opening, and reading one frame, may take before the camera is connected to again. Of v4l2 cameras the
+    longest counts for all."""
+    trigger: TriggerSettings | None = None
+    """None: free-running."""
+
+
+class _UrlSettings(LiveCameraSettings):
+    url: str
+    """`${NAME}` stands for the environment variable NAME: a password never stands in this file."""
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_password(cls, url: str) -> str:
+        password = urlsplit(url).password
+        if password and not password.startswith("$"):
+            raise ValueError("holds a password: put it into an environment variable, and ${ITS_NAME} here")
+        return url
+
+    def address(self) -> str:
+        """Give the URL with its variables filled in. Raises ConfigError where one is not set."""
+        try:
+            return string.Template(self.url).substitute(os.environ)
+        except KeyError as error:
+            raise ConfigError(f"camera {self.url}: the environment variable {error} is not set.") from error
+        except ValueError as error:
+            raise ConfigError(f"camera {self.url}: write `$$` for a dollar sign of its own.") from error
+
+
+class RtspSettings(_UrlSettings):
+    """An IP camera, over TCP."""
+
+    kind: Literal["rtsp"]
+    url: str = Field(pattern=r"^rtsps?://")
+
+
+class HttpSettings(_UrlSettings):
+    """Motion JPEG, or any other video that FFMPEG reads, over HTTP."""
+
+    kind: Literal["http"]
+    url: str = Field(pattern=r"^https?://")
+
+
+class V4l2Settings(LiveCameraSettings):
+    """A camera at this machine (USB, CSI), by Video4Linux."""
+
+    kind: Literal["v4l2"]
+    device: Path
+    """Such as /dev/video0, or a stable name below /dev/v4l/by-id."""
+    resolution: tuple[PositiveInt, PositiveInt] | None = None
+    """Width and height to ask the driver for. None: its own choice."""
+
+
+CameraSettings = Annotated[
+    FolderSettings | WatchSettings | VideoSettings | RtspSettings | HttpSettings | V4l2Settings,
+    Field(discriminator="kind"),
+]

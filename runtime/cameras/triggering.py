@@ -1,0 +1,77 @@
+"""Triggered frames: each trigger is joined to the frame nearest in time, on the monotonic clock only."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from runtime.parts.frame import Frame, Trigger
+from runtime.parts.verdict import Reason
+
+HISTORY_S = 0.5
+"""Frames are kept for at least this long, for triggers that arrive late."""
+MAX_WAITING = 32
+"""Joined frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
+
+
+class TriggeredFrames:
+    """Triggered: each trigger gets the frame nearest in time, or none where none is near enough. None is dropped."""
+
+    def __init__(self, tolerance_s: float, clock: Callable[[], float]) -> None:
+        """Join frames within `tolerance_s`; `clock` is the one of `Frame.captured_s`."""
+        self.dropped = 0
+        self._tolerance_s = tolerance_s
+        self._clock = clock
+        self._recent: deque[Frame] = deque()
+        self._asked: list[Trigger] = []
+        self._ready: deque[Frame] = deque()
+        self._changed = threading.Condition()
+
+    def ask(self, trigger: Trigger) -> None:
+        """A part stands before the camera. Returns at once."""
+        with self._changed:
+            self._asked.append(trigger)
+            self._changed.notify_all()
+
+    def put(self, frame: Frame) -> None:
+        """See FrameBuffer."""
+        with self._changed:
+            self._recent.append(frame)
+            while frame.captured_s - self._recent[0].captured_s > max(HISTORY_S, 2 * self._tolerance_s):
+                self._recent.popleft()
+            self._join()
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """See FrameBuffer."""
+        until_s = self._clock() + timeout_s
+        with self._changed:
+            while True:
+                self._join()
+                left_s = until_s - self._clock()
+                if self._ready or left_s <= 0:
+                    return self._ready.popleft() if self._ready else None
+                expiries = (trigger.target_s + self._tolerance_s - self._clock() for trigger in self._asked)
+                self._changed.wait(max(0.001, min(left_s, *expiries, left_s)))
+
+    def newer(self, frame: Frame) -> Frame:
+        """See FrameBuffer. A joined frame stays its part's."""
+        return frame
+
+    def _join(self) -> None:
+        """Settle every trigger that has a frame at or behind its time, or can have none any more."""
+        now_s = self._clock()
+        waiting = []
+        for trigger in self._asked:
+            seen = bool(self._recent) and self._recent[-1].captured_s >= trigger.target_s
+            if not seen and now_s - trigger.target_s <= self._tolerance_s:
+                waiting.append(trigger)
+                continue
+            near = [frame for frame in self._recent if abs(frame.captured_s - trigger.target_s) <= self._tolerance_s]
+            if near and len(self._ready) < MAX_WAITING:
+                nearest = min(near, key=lambda frame: abs(frame.captured_s - trigger.target_s))
+                self._ready.append(replace(nearest, trigger=trigger))
+            else:
+                fault = Reason.OVERRUN if near else Reason.NO_FRAME
+                self._ready.append(Frame(None, trigger.at_s, trigger.target_s, fault=fault, trigger=trigger))
+        self._asked = waiting

@@ -1,0 +1,74 @@
+"""Commands: what may be asked of a running inspection over MQTT, and the replies. Pure; `remote` carries them out."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from core.config import Name, Settings, parse_settings
+from core.errors import ConfigError
+from core.timestamps import rfc3339
+from runtime.delivery.message import Message, Outgoing
+from runtime.events.encoding import dumps
+
+LONGEST_BYTES = 4096
+Words = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class Command(Settings):
+    """The payload of every command; each verb says which keys it needs."""
+
+    request_id: Words
+    """Comes back in the reply."""
+    by: Words | None = None
+    """Who asks; recalibrate keeps it with the thresholds."""
+    camera: Name | None = None
+    """snapshot, recalibrate: which camera; left out where there is only one."""
+    bundle: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")] | None = None
+    """reload: the name of a folder beside the configured bundle; left out: the configured one, as it is now."""
+    parts: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """recalibrate: how many of the next frames are declared good."""
+
+
+def parse(message: Message) -> Command:
+    """Read a command. Raises ConfigError where it is none, in words for whoever sent it."""
+    verb = verb_of(message)
+    if len(message.payload) > LONGEST_BYTES:
+        raise ConfigError(f"{verb}: longer than {LONGEST_BYTES} bytes.")
+    try:
+        content = json.loads(message.payload)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{verb}: not valid JSON.") from error
+    return parse_settings(content, Command, verb)
+
+
+def verb_of(message: Message) -> str:
+    """The last level of the topic."""
+    return message.topic.rsplit("/", 1)[1]
+
+
+def request_id_of(message: Message) -> str | None:
+    """What the reply to a malformed command can still name."""
+    try:
+        request_id = json.loads(message.payload)["request_id"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return request_id if isinstance(request_id, str) and len(request_id) <= 64 else None
+
+
+def reply(
+    message: Message, topic: str, *, error: str | None = None, detail: Mapping[str, Any] | None = None
+) -> Outgoing:
+    """Answer `message`: on its response topic (MQTT 5), else on `topic`."""
+    body = {
+        "request_id": request_id_of(message),
+        "verb": verb_of(message),
+        "ok": error is None,
+        "error": error,
+        "time": rfc3339(time.time()),
+        "detail": dict(detail or {}),
+    }
+    where = message.response_topic or topic
+    return Outgoing(where, dumps(body), correlation=message.correlation)

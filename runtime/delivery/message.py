@@ -1,0 +1,32 @@
+"""MQTT messages, as the broker gives them to us and as we give them to it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the broker handed to us."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    """Whether it was kept by the broker and may be old, rather than sent just now."""
+    response_topic: str | None = None
+    """Where the sender waits for an answer, which has to carry its `correlation`; MQTT 5 only."""
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """What we hand to the broker. The last four go with MQTT 5 only, so nobody may depend on them."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    qos: Literal[0, 1] = 1
+    expiry_s: float | None = None
+    """After this long the broker throws it away where a subscriber did not come for it."""
+    user: tuple[tuple[str, str], ...] = ()
+    correlation: bytes | None = None
+    media_type: str = "application/json"

@@ -1,0 +1,72 @@
+"""The delivery's part of the configuration: the broker, and the outbox where events wait for it."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+
+from core.config import Settings
+from core.secrets import look_up_secret
+
+
+class TlsSettings(Settings):
+    """An encrypted connection, at least TLS 1.2. The broker's certificate and host name are checked."""
+
+    ca_file: Path | None = None
+    """Certificates to trust, PEM. None: the system's."""
+    cert_file: Path | None = None
+    """This station's own certificate, PEM, where the broker asks for one."""
+    key_file: Path | None = None
+    verify: bool = True
+    """False gives up knowing whom the events go to. For a trial only."""
+
+
+class BrokerSettings(Settings):
+    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install 'p-wae[trial]')."""
+
+    host: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """None: 1883, with `tls` 8883."""
+    protocol: Literal[5, "3.1.1"] = 5
+    client_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    """Must differ between stations. None: `pwae-<site>-<area>-<line>-<station>`."""
+    username: str | None = None
+    password_env: str | None = None
+    """The environment variable that holds the password. A password never stands in this file."""
+    password_file: Path | None = None
+    """The file whose first line is the password."""
+    tls: TlsSettings | None = None
+    keepalive_s: int = Field(default=30, ge=5, le=3600)
+    connect_timeout_s: PositiveFloat = 10.0
+    """Where all cameras are files, the run ends with exit code 8 after this long without the broker."""
+    max_inflight: int = Field(default=20, ge=1, le=1000)
+    """Messages sent and not yet acknowledged. A lower limit of the broker's is kept to."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.host is None and (self.username or self.tls):
+            raise ValueError("`username` and `tls` need `host`: the broker started in this process knows neither")
+        if self.password_env and self.password_file:
+            raise ValueError("give `password_env` or `password_file`, not both")
+        if (self.password_env or self.password_file) and not self.username:
+            raise ValueError("a password needs `username`")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to connect to."""
+        return self.host or "127.0.0.1", self.port or (8883 if self.tls else 1883)
+
+    def password(self) -> str | None:
+        """Look the password up. Raises ConfigError where it is not where the configuration says."""
+        return look_up_secret("broker.password", self.password_env, self.password_file)
+
+
+class OutboxSettings(Settings):
+    """Where events wait for the broker. When a bound is reached the oldest OK go first, NotOK last."""
+
+    path: Path = Path("pwae-outbox.sqlite")
+    max_events: PositiveInt = 500_000
+    max_bytes: PositiveInt = 1_000_000_000
+    """Of events; the file on disk is somewhat larger."""
+    max_age_s: PositiveFloat = 30 * 86400.0

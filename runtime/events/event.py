@@ -1,0 +1,127 @@
+"""Events: what the MES is told of one judged part. Pure; times and identity come from outside.
+
+Types never change: a float stays a float (0.0, not 0), what is not known is null.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.thresholds import Thresholds
+from core.timestamps import rfc3339
+from runtime.bundles.manifest import Manifest
+from runtime.events.encoding import dumps
+from runtime.events.origin import Origin, event_id
+from runtime.parts.part import Part
+from runtime.parts.verdict import Judgement, Verdict
+
+SCHEMA = "urn:p-wae:inspection:1"
+TYPE = "pwae.inspection.v1"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a part took, in ms."""
+
+    capture_to_infer: float
+    infer: float
+    total: float
+
+
+@dataclass(frozen=True)
+class EvidenceRef:
+    """Where a part's picture is kept, and how to know it again."""
+
+    ref: str
+    """Path below the station's evidence folder."""
+    sha256: str
+    media_type: str
+
+
+def build(
+    origin: Origin,
+    part: Part,
+    seq: int,
+    *,
+    judgement: Judgement,
+    thresholds: Thresholds,
+    timing: Timing,
+    evidence: EvidenceRef | None = None,
+) -> bytes:
+    """Build the event as JSON, without what only the sender knows (see `stamp`)."""
+    manifest = origin.manifest
+    body = {
+        "schema": SCHEMA,
+        "type": TYPE,
+        "id": event_id(origin, part.camera, seq),
+        "source": f"{origin.station}/{part.camera}",
+        "capture_time": rfc3339(part.captured_at_s),
+        "seq": seq,
+        "boot_id": origin.boot_id,
+        "station": origin.station,
+        "camera": part.camera,
+        "part_id": part.trigger.part_id if part.trigger else None,
+        "job_id": part.trigger.job_id if part.trigger else None,
+        "recipe": part.trigger.recipe if part.trigger else None,
+        "trigger": {"kind": "mqtt", "id": part.trigger.id} if part.trigger else None,
+        "simulated": origin.simulated,
+        "verdict": {
+            "code": int(judgement.verdict),
+            "name": judgement.verdict.word,
+            "reason": [str(reason) for reason in judgement.reasons],
+        },
+        **_errors(judgement, thresholds, manifest),
+        "model": {
+            "name": manifest.name,
+            "version": manifest.created,
+            "sha256": manifest.model_sha256,
+            "engine_sha256": origin.engine_sha256,
+            "precision": manifest.precision,
+            "backend": origin.backend,
+        },
+        "thresholds_id": thresholds.id,
+        "frame": {
+            "width": part.size[0] if part.size else None,
+            "height": part.size[1] if part.size else None,
+            "channels": 3 if part.size else None,
+            "source": part.source,
+        },
+        "timing_ms": {
+            "capture_to_infer": round(float(timing.capture_to_infer), 3),
+            "infer": round(float(timing.infer), 3),
+            "total": round(float(timing.total), 3),
+        },
+        "evidence": asdict(evidence) if evidence else None,
+    }
+    return dumps(body)
+
+
+def _errors(judgement: Judgement, thresholds: Thresholds, manifest: Manifest) -> dict[str, Any]:
+    if judgement.errors is None:
+        return {"score": None, "tiles": [], "worst_tile": None}
+    places = [divmod(index, manifest.grid) for index in range(manifest.grid**2)]
+    tiles = list(zip(places, judgement.errors[1:], thresholds.values[1:], judgement.tile_verdicts, strict=True))
+    worst_row, worst_col = max(tiles, key=lambda tile: tile[1] / tile[2])[0]
+    return {
+        "score": {
+            "value": _number(judgement.errors[0]),
+            "threshold": _number(thresholds.values[0]),
+            "margin": judgement.margin and round(judgement.margin, 6),
+            "unit": manifest.score_unit,
+        },
+        "tiles": [
+            {
+                "row": row,
+                "col": col,
+                "value": _number(value),
+                "threshold": _number(threshold),
+                "verdict": Verdict(verdict).word,
+            }
+            for (row, col), value, threshold, verdict in tiles
+        ],
+        "worst_tile": {"row": worst_row, "col": worst_col},
+    }
+
+
+def _number(value: float) -> float:
+    """Nine significant digits: all that a float32 holds."""
+    return float(f"{value:.9g}")

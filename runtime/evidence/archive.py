@@ -1,0 +1,187 @@
+"""Evidence: pictures of what was not passed, on disk, with a thread of its own that writes them and clears old ones.
+
+<folder>/<verdict>/<date>/<event id>.jpg is the part as the model saw it, <event id>-map.jpg the same with the error map
+and the failed tiles. Inference waits for no disk: what the thread cannot keep up with is dropped and counted, and a
+folder that takes no files is reported and tried again, while the inspection goes on.
+"""
+
+import contextlib
+import hashlib
+import logging
+import queue
+import shutil
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from core.files import write_whole
+from core.timestamps import rfc3339
+from runtime.events.event import EvidenceRef
+from runtime.evidence.overlay import draw, jpeg
+from runtime.evidence.part_picture import PartPicture
+from runtime.evidence.settings import EvidenceSettings
+from runtime.parts.verdict import Judgement, Verdict
+
+log = logging.getLogger(__name__)
+WAITING = 64
+"""Exhibits that may wait for the disk."""
+RETRY_AFTER_S = 10.0
+"""How long a folder that failed is left alone."""
+CLEAR_EVERY_S = 60.0
+"""How often files are checked for their age while nothing is written."""
+CLEAR_ORDER = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
+"""Which files go first when there are too many bytes."""
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    written_at_s: float
+    size: int
+
+
+class Evidence(threading.Thread):
+    """See the module. `offer` belongs to the thread that judges."""
+
+    def __init__(self, settings: EvidenceSettings, clock: Callable[[], float] = time.time) -> None:
+        """Prepare; nothing is touched on disk before the thread starts."""
+        super().__init__(name="evidence", daemon=True)
+        self.written = 0
+        """Exhibits on disk since the start."""
+        self.dropped = 0
+        """Exhibits given up because the disk was too slow, or failing."""
+        self.problem: str | None = None
+        """Why nothing can be written at the moment."""
+        self.fault: BaseException | None = None
+        """What killed the thread, if anything did."""
+        self._settings = settings
+        self._clock = clock
+        self._ok_seen: Counter[str] = Counter()
+        self._waiting: queue.Queue[tuple[PartPicture, str, bytes] | None] = queue.Queue(WAITING)
+        self._retry_s = 0.0
+        self._files: dict[Verdict, deque[_File]] = {verdict: deque() for verdict in CLEAR_ORDER}
+        self._bytes = 0
+
+    def wants(self, camera: str, judgement: Judgement) -> bool:
+        """Say whether a picture of this part is to be kept; counts the OK parts of each camera."""
+        if judgement.verdict != Verdict.OK:
+            return judgement.has_pixels
+        self._ok_seen[camera] += 1
+        every = self._settings.every_nth_ok
+        return every > 0 and self._ok_seen[camera] % every == 0
+
+    def offer(self, exhibit: PartPicture) -> EvidenceRef | None:
+        """Hand an exhibit over. None where it is dropped: the event then says that it has no evidence.
+
+        Only the encoding happens here, because the event carries the picture's digest.
+        """
+        if self._waiting.full() or (self.problem and time.monotonic() < self._retry_s):
+            self.dropped += 1
+            return None
+        picture = jpeg(exhibit.frame_bgr_u8)
+        day = rfc3339(exhibit.captured_at_s)[:10]
+        ref = f"{exhibit.judgement.verdict.word}/{day}/{exhibit.event_id}.jpg"
+        self._waiting.put_nowait((exhibit, ref, picture))
+        return EvidenceRef(ref, hashlib.sha256(picture).hexdigest(), "image/jpeg")
+
+    def stop(self, grace_s: float) -> None:
+        """Write what waits within `grace_s`, and end."""
+        try:
+            self._waiting.put(None, timeout=grace_s)
+        except queue.Full:
+            return
+        self.join(grace_s)
+
+    def run(self) -> None:
+        """See threading.Thread."""
+        try:
+            self._keep()
+        except BaseException as error:  # carried to the thread that asks, which raises it
+            self.fault = error
+
+    def _keep(self) -> None:
+        self._guarded(self._take_stock)
+        while True:
+            try:
+                item = self._waiting.get(timeout=CLEAR_EVERY_S)
+            except queue.Empty:
+                self._guarded(self._take_stock if self.problem else self._clear)
+                continue
+            if item is None:
+                return
+            if self._guarded(partial(self._write, *item)):
+                self.written += 1
+            else:
+                self.dropped += 1
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Do one step on disk; a failure is told once, not with every file."""
+        try:
+            step()
+        except OSError as error:
+            self._retry_s = time.monotonic() + RETRY_AFTER_S
+            if self.problem is None:
+                log.error(
+                    'evidence cannot be written folder="%s" reason="%s" remedy="free the disk or mend the permissions; '
+                    'the inspection goes on, events say evidence: null"',
+                    self._settings.folder,
+                    error.strerror or error,
+                )
+            self.problem = f"{self._settings.folder}: {error.strerror or error}"
+            return False
+        if self.problem is not None:
+            log.info('evidence is written again folder="%s" dropped=%d', self._settings.folder, self.dropped)
+            self.problem = None
+        return True
+
+    def _take_stock(self) -> None:
+        """Find what earlier runs left, oldest first."""
+        self._prepare()
+        for verdict in CLEAR_ORDER:
+            found = []
+            for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
+                facts = path.stat()
+                found.append(_File(path, facts.st_mtime, facts.st_size))
+            self._files[verdict] = deque(sorted(found, key=lambda file: file.written_at_s))
+        self._bytes = sum(file.size for files in self._files.values() for file in files)
+        self._clear()
+
+    def _write(self, exhibit: PartPicture, ref: str, picture: bytes) -> None:
+        self._prepare()
+        path = self._settings.folder / ref
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file, content in ((path, picture), (path.with_stem(f"{path.stem}-map"), jpeg(draw(exhibit)))):
+            write_whole(file, content)
+            self._files[exhibit.judgement.verdict].append(_File(file, self._clock(), len(content)))
+            self._bytes += len(content)
+        self._clear()
+
+    def _prepare(self) -> None:
+        """Evidence must not take the last bytes, which the outbox needs. Raises OSError."""
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._settings.folder).free
+        if free < self._settings.min_free_bytes:
+            raise OSError(f"only {free} bytes free, evidence.min_free_bytes is {self._settings.min_free_bytes}")
+
+    def _clear(self) -> None:
+        """Delete what is too old, then what is too much by CLEAR_ORDER."""
+        oldest_s = self._clock() - self._settings.max_age_s
+        for files in self._files.values():
+            while files and files[0].written_at_s < oldest_s:
+                self._remove_first(files)
+        for verdict in CLEAR_ORDER:
+            while self._files[verdict] and self._bytes > self._settings.max_bytes:
+                self._remove_first(self._files[verdict])
+
+    def _remove_first(self, files: deque[_File]) -> None:
+        file = files[0]
+        file.path.unlink(missing_ok=True)
+        files.popleft()
+        self._bytes -= file.size
+        if not files or files[0].path.parent != file.path.parent:
+            with contextlib.suppress(OSError):  # not empty after all, or already gone
+                file.path.parent.rmdir()

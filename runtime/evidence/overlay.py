@@ -1,0 +1,74 @@
+"""The overlay: a part's picture with its error map, which shows a person why. Pure; no files, no clock."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.thresholds import ratios
+from runtime.evidence.part_picture import PartPicture
+from runtime.parts.verdict import Verdict
+
+SMALLEST_SIDE = 480
+"""Pixels: smaller pictures are enlarged, so that frames and figures can be read."""
+HOT = 5.0
+"""An error this many times its tile's threshold is drawn in full heat; a hotter picture sets its own scale."""
+GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
+
+
+def draw(exhibit: PartPicture) -> NDArray[np.uint8]:
+    """Lay the error map over the picture, with the tile grid, the failed tiles framed and their e / eps written in.
+
+    Returns (H', W', 3) uint8 in BGR. Heat is the error over its tile's threshold: what is below 1 stays clear, so that
+    a good part looks like itself and pictures can be compared.
+    """
+    frame = exhibit.frame_bgr_u8
+    enlarged = max(1, -(-SMALLEST_SIDE // min(frame.shape[:2])))
+    height, width = frame.shape[0] * enlarged, frame.shape[1] * enlarged
+    tiles = [divmod(index, exhibit.grid) for index in range(exhibit.grid**2)]
+    if exhibit.judgement.errors is not None and exhibit.error_map is not None:
+        frame = _heated(frame, exhibit, tiles)
+    picture = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    for row, col in tiles:
+        (top, left), (bottom, right) = _corners(row, col, exhibit.grid, height, width)
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, 1)
+    for (row, col), ratio, verdict in zip(tiles, _tile_ratios(exhibit), exhibit.judgement.tile_verdicts, strict=False):
+        if verdict == Verdict.NOT_OK:
+            (top, left), (bottom, right) = _corners(row, col, exhibit.grid, height, width)
+            cv2.rectangle(picture, (left + 2, top + 2), (right - 3, bottom - 3), FAILED_BGR, 3)
+            _write(picture, f"{ratio:.1f}x", (left + 9, top + 24))
+    return picture
+
+
+def jpeg(picture_bgr_u8: NDArray[np.uint8], quality: int = 92) -> bytes:
+    """Encode a picture (H, W, 3)."""
+    _done, encoded = cv2.imencode(".jpg", picture_bgr_u8, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return encoded.tobytes()
+
+
+def _tile_ratios(exhibit: PartPicture) -> NDArray[np.float64]:
+    """Give e_k / eps_k of every tile (K,); none where there are no errors."""
+    if exhibit.judgement.errors is None:
+        return np.zeros(0)
+    return ratios(np.asarray(exhibit.judgement.errors, np.float32), exhibit.thresholds)[1:]
+
+
+def _heated(frame: NDArray[np.uint8], exhibit: PartPicture, tiles: list[tuple[int, int]]) -> NDArray[np.uint8]:
+    share = np.array(exhibit.error_map, np.float32)
+    for (row, col), threshold in zip(tiles, exhibit.thresholds.values[1:], strict=True):
+        (top, left), (bottom, right) = _corners(row, col, exhibit.grid, *share.shape)
+        share[top:bottom, left:right] /= threshold
+    heat = np.clip((share - 1) / (max(HOT, float(share.max())) - 1), 0, 1)
+    heat = cv2.resize(heat, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR)
+    colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_AUTUMN)
+    opacity = np.sqrt(heat) * np.float32(0.8)
+    return np.asarray(cv2.blendLinear(frame, colour, 1 - opacity, opacity), np.uint8)
+
+
+def _corners(row: int, col: int, grid: int, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Give a tile's top left corner and the one beyond its bottom right, as (y, x), in a picture of this size."""
+    return (row * height // grid, col * width // grid), ((row + 1) * height // grid, (col + 1) * width // grid)
+
+
+def _write(picture: NDArray[np.uint8], text: str, place: tuple[int, int]) -> None:
+    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, thickness, cv2.LINE_AA)

@@ -1,0 +1,19 @@
+"""The evidence's part of the configuration."""
+
+from pathlib import Path
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from core.config import Settings
+
+
+class EvidenceSettings(Settings):
+    """Pictures of what was not passed, as files. When there are too many the oldest OK go first, NotOK last."""
+
+    folder: Path
+    every_nth_ok: int = Field(default=0, ge=0)
+    """Of each camera's OK parts also every n-th. 0: none."""
+    max_age_s: PositiveFloat = 30 * 86400.0
+    max_bytes: PositiveInt = 5_000_000_000
+    min_free_bytes: int = Field(default=500_000_000, ge=0)
+    """With less than this free on the disk no evidence is written: the outbox needs the rest."""

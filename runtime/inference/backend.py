@@ -1,0 +1,57 @@
+"""Backends: who turns a batch of frames into errors. One thread owns a backend from its making to its close."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class BackendFault(Exception):  # noqa: N818
+    """The engine failed with a batch under way: no part of it was judged, and the backend has to be opened again."""
+
+
+class Pending(Protocol):
+    """A batch under way."""
+
+    def errors(self) -> NDArray[np.float32]:
+        """Wait for the batch and return its errors (N, K + 1) float32. Raises BackendFault, again when asked again."""
+
+    def error_maps(self) -> NDArray[np.float32]:
+        """Return its error maps (N, h, w) float32; asked for only where a part failed, while the buffer is untouched.
+
+        Raises BackendFault.
+        """
+
+
+class Backend(Protocol):
+    """The engine behind the batches, warm when it is made; what it says of itself is fixed then."""
+
+    name: str
+    engine_sha256: str | None
+    """Of the engine's file; None where `model.onnx` itself is computed."""
+    max_batch: int
+    depth: int
+    """How many batches may be under way at once. The last one is judged while the next are computed."""
+
+    def new_batch(self) -> NDArray[np.uint8]:
+        """Return an input buffer (max_batch, H, W, 3) uint8 that cameras fill in place; page-locked on a GPU.
+
+        It stays memory that can be written to after `close`.
+        """
+
+    def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
+        """Start a batch: the first 1 <= n <= max_batch rows of a buffer from `new_batch`, untouched until it is done.
+
+        Raises ValueError where it is anything else; what fails later is told by the batch.
+        """
+
+    def close(self) -> None:
+        """End what is under way and free what the backend holds, in order; once closed, do nothing."""
+
+
+def require_batch(frames_bgr_u8: NDArray[np.uint8], buffer: tuple[int, ...]) -> None:
+    """Refuse what is no batch for buffers of the shape `buffer` (max_batch, H, W, 3). Raises ValueError."""
+    shape, dtype = frames_bgr_u8.shape, frames_bgr_u8.dtype
+    fits = len(shape) == len(buffer) and shape[1:] == buffer[1:] and 1 <= shape[0] <= buffer[0]
+    if dtype != np.uint8 or not fits or not frames_bgr_u8.flags.c_contiguous:
+        raise ValueError(f"a batch is uint8 of 1 to {buffer[0]} x {buffer[1:]} in one piece, not {dtype} {shape}")

@@ -1,0 +1,83 @@
+"""The choice of a backend: what `backend.kind` asks for, or, by `auto`, the fastest that this machine has.
+
+What was asked for and cannot be had is an error with the remedy. `auto` chooses by what it sees and says why; what it
+has chosen is then held to like what was asked for. Nothing is ever replaced by something slower in silence.
+"""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from core.errors import BackendError
+from runtime.bundles.bundle import Bundle
+from runtime.bundles.manifest import Engine
+from runtime.inference.backend import Backend
+from runtime.inference.engine_fit import Machine, choose_engine, look
+from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend, Provider
+from runtime.inference.settings import BackendSettings, Kind
+
+log = logging.getLogger(__name__)
+PROVIDER_OF: dict[Kind, Provider] = {
+    "onnxruntime-tensorrt": "tensorrt",
+    "onnxruntime-cuda": "cuda",
+    "onnxruntime-cpu": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Who computes, and why."""
+
+    kind: Kind
+    """Never `auto`."""
+    why: str
+    engine: Engine | None = None
+    """Where `kind` is `tensorrt`."""
+    is_second_best: bool = False
+    """Whether the machine has a GPU, or the bundle an engine, that is not used."""
+
+
+def choose(kind: Kind, bundle: Bundle, max_batch: int, machine: Machine, providers: Collection[str]) -> Selection:
+    """Choose for `machine`, whose ONNX Runtime has `providers`. Pure.
+
+    Raises BackendError where no engine fits and `tensorrt` was asked for, or there is no GPU for what was.
+    """
+    if kind == "tensorrt":
+        return Selection(kind, "asked for", choose_engine(bundle, machine, max_batch))
+    if kind != "auto":
+        if kind != "onnxruntime-cpu" and isinstance(machine.gpu, str):
+            raise BackendError(f"backend.kind {kind}: {machine.gpu}; set backend.kind: onnxruntime-cpu.")
+        return Selection(kind, "asked for")
+    try:
+        engine = choose_engine(bundle, machine, max_batch)
+        return Selection("tensorrt", f"{engine.file} fits this machine", engine)
+    except BackendError as error:
+        why = str(error)
+    if isinstance(machine.gpu, str):
+        return Selection("onnxruntime-cpu", machine.gpu, is_second_best=bool(bundle.manifest.engines))
+    if PROVIDERS["cuda"] in providers:
+        return Selection("onnxruntime-cuda", why, is_second_best=True)
+    why += f" This ONNX Runtime has no {PROVIDERS['cuda']} (pip uninstall onnxruntime; pip install onnxruntime-gpu)."
+    return Selection("onnxruntime-cpu", why, is_second_best=True)
+
+
+def choose_here(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Selection:
+    """Look at this machine and choose. Raises BackendError."""
+    import onnxruntime as ort
+
+    return choose(settings.kind, bundle, max_batch, look(bundle), ort.get_available_providers())
+
+
+def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Backend:
+    """Open the backend for `bundle` that `settings` lead to on this machine; it has judged once.
+
+    Raises BackendError.
+    """
+    choice = choose_here(settings, bundle, max_batch)
+    level = logging.WARNING if choice.is_second_best else logging.INFO
+    log.log(level, "backend chosen kind=%s asked=%s why=%r", choice.kind, settings.kind, choice.why)
+    if choice.engine is not None:
+        from runtime.inference.tensorrt_backend import TensorRtBackend
+
+        return TensorRtBackend(bundle, choice.engine, max_batch)
+    return OnnxBackend(bundle, max_batch, settings.threads, PROVIDER_OF[choice.kind])

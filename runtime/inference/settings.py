@@ -1,0 +1,20 @@
+"""The backend's part of the configuration."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.config import Settings
+
+Kind = Literal["auto", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
+"""A backend."""
+
+
+class BackendSettings(Settings):
+    """Who computes."""
+
+    kind: Kind = "auto"
+    """`auto`: an engine of the bundle that fits this machine, else ONNX Runtime on the GPU, else on the CPU; the log
+    says which and why. Any other that cannot be had here is an error."""
+    threads: int = Field(default=0, ge=0)
+    """Of ONNX Runtime on the CPU. 0: every core."""

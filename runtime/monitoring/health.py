@@ -1,0 +1,71 @@
+"""Health: the state of every piece of a station at one moment, and what follows from it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime.delivery.link import LinkState
+from runtime.parts.verdict import Verdict
+
+HANGS_AFTER_S = 30.0
+"""The judging thread goes round many times a second; standing still this long it hangs."""
+FULL_SHARE = 0.9
+"""An outbox filled beyond this share of its bound is about to discard events."""
+AT_WORK = ("streaming", "ended")
+"""States of a camera whose parts are judged, or which has none left."""
+
+
+@dataclass(frozen=True)
+class CameraHealth:
+    """One camera."""
+
+    state: str
+    """A live camera's own (see CameraState), `ended` (a file or folder that came to its end) or `starting`."""
+    verdicts: Mapping[Verdict, int]
+    discarded: int
+    drifts: bool
+
+
+@dataclass(frozen=True)
+class StationStatus:
+    """The whole station."""
+
+    cameras: Mapping[str, CameraHealth]
+    dropped: Mapping[str, int]
+    """Of each live camera: frames that gave way to a newer one."""
+    broker: LinkState
+    broker_reason: str
+    outbox_depth: int
+    outbox_limit: int
+    evidence_written: int
+    evidence_dropped: int
+    evidence_problem: str | None
+    dead: tuple[str, ...]
+    """Threads that ended by a fault."""
+    silent_s: float
+    """For how long the judging thread has not gone round."""
+    engine_problem: str
+    """Why the engine is away; empty where it is there."""
+    engine_away_s: float
+
+
+def why_unhealthy(found: StationStatus) -> list[str]:
+    """Say what only a restart mends: nothing, where the process does its work."""
+    problems = [f"thread {name} died" for name in found.dead]
+    if found.silent_s > HANGS_AFTER_S:
+        problems.append(f"judging has stood still for {found.silent_s:.0f} s")
+    if found.engine_away_s > HANGS_AFTER_S:
+        # Some CUDA errors stay with the process: only a new one is rid of them.
+        problems.append(f"{found.engine_problem} ({found.engine_away_s:.0f} s)")
+    return problems
+
+
+def why_not_ready(found: StationStatus) -> list[str]:
+    """Say what keeps parts from being judged and told: nothing, where all is well."""
+    problems = why_unhealthy(found)
+    problems += [found.engine_problem] if 0 < found.engine_away_s <= HANGS_AFTER_S else []
+    problems += [
+        f"camera {name} is {camera.state}" for name, camera in found.cameras.items() if camera.state not in AT_WORK
+    ]
+    if found.broker != LinkState.CONNECTED and found.outbox_depth > FULL_SHARE * found.outbox_limit:
+        problems.append(f"broker {found.broker} and outbox nearly full ({found.outbox_depth} events)")
+    return problems

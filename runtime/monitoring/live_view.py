@@ -1,0 +1,91 @@
+"""The display: the newest of each camera, for people and monitors. Filled by the judging thread, read by others.
+
+Of each camera it keeps the last picture, at most one every SHOW_EVERY_S, and the last that was not passed.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Histogram
+
+from runtime.evidence.part_picture import PartPicture
+from runtime.monitoring.drift import Trend
+from runtime.parts.part import Part
+from runtime.parts.verdict import Judgement, Verdict
+
+SHOW_EVERY_S = 0.2
+LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass
+class CameraView:
+    """What is to be seen of one camera."""
+
+    last: PartPicture | None = None
+    rejected: PartPicture | None = None
+    """The last that was not passed."""
+    judgement: Judgement | None = None
+    """Of the newest part, which may be newer than the picture."""
+    judged_at_s: float | None = None
+    """Unix time at which the newest part was captured."""
+    shown_s: float = float("-inf")
+    """When `last` was put up (monotonic clock)."""
+    trend: Trend = field(default_factory=Trend)
+
+
+class LiveView:
+    """See the module."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Show every camera of which parts come."""
+        self.sights: defaultdict[str, CameraView] = defaultdict(CameraView)
+        self.lock = threading.Lock()
+        """Held while `sights` change, and by whoever reads more than one thing of them."""
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._inference = self._histogram("pwae_inference_seconds", "Of a batch", LATENCY_BUCKETS_S)
+        self._latency = self._histogram(
+            "pwae_part_seconds", "Of a part, from capture until its event is on disk", LATENCY_BUCKETS_S
+        )
+        self._batch = self._histogram("pwae_batch_parts", "Parts in a batch", BATCH_BUCKETS)
+
+    def wants(self, camera: str, judgement: Judgement) -> bool:
+        """Say whether a picture of this part is to be shown."""
+        if not judgement.has_pixels:
+            return False
+        return judgement.verdict != Verdict.OK or self._clock() - self.sights[camera].shown_s >= SHOW_EVERY_S
+
+    def show(self, exhibit: PartPicture) -> None:
+        """Put a picture up."""
+        with self.lock:
+            sight = self.sights[exhibit.camera]
+            sight.last, sight.shown_s = exhibit, self._clock()
+            if exhibit.judgement.verdict != Verdict.OK:
+                sight.rejected = exhibit
+
+    def note(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:
+        """Take a judged part in."""
+        with self.lock:
+            sight = self.sights[part.camera]
+            sight.judgement, sight.judged_at_s = judgement, part.captured_at_s
+            sight.trend.add(judgement, thresholds_id)
+
+    def note_batch(self, parts: Sequence[Part], inference_s: float) -> None:
+        """Take a batch in whose events were just stored."""
+        now_s = self._clock()
+        self._batch.observe(len(parts))
+        self._inference.observe(inference_s)
+        for part in parts:
+            self._latency.observe(now_s - part.captured_s)
+
+    def drifts(self, camera: str) -> bool:
+        """Whether the camera's good parts come closer to the threshold than they used to."""
+        with self.lock:
+            return self.sights[camera].trend.drifts
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self.registry)

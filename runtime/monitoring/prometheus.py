@@ -1,0 +1,41 @@
+"""Metrics: a survey in Prometheus' words, read when somebody asks."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from runtime.delivery.link import LinkState
+from runtime.monitoring.health import StationStatus, why_not_ready
+from runtime.parts.verdict import Verdict
+
+
+class StatusCollector(Collector):
+    """Gives the metrics of `look()`; histograms are the display's own."""
+
+    def __init__(self, look: Callable[[], StationStatus]) -> None:
+        """Look with `look`."""
+        self._look = look
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client.registry.Collector."""
+        found = self._look()
+        parts = CounterMetricFamily("pwae_parts", "Judged parts", labels=("camera", "verdict"))
+        discarded = CounterMetricFamily("pwae_discarded", "Events given up, outbox full", labels=("camera",))
+        dropped = CounterMetricFamily("pwae_frames_dropped", "Gave way to a newer one", labels=("camera",))
+        streaming = GaugeMetricFamily("pwae_camera_streaming", "1 while frames come", labels=("camera", "state"))
+        drifts = GaugeMetricFamily("pwae_drift", "1 while good parts near the threshold", labels=("camera",))
+        for name, camera in found.cameras.items():
+            for verdict in (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE):
+                parts.add_metric((name, verdict.word), camera.verdicts.get(verdict, 0))
+            discarded.add_metric((name,), camera.discarded)
+            streaming.add_metric((name, camera.state), camera.state == "streaming")
+            drifts.add_metric((name,), camera.drifts)
+        for name, frames in found.dropped.items():
+            dropped.add_metric((name,), frames)
+        yield from (parts, discarded, dropped, streaming, drifts)
+        yield GaugeMetricFamily("pwae_broker_connected", "1 while connected", found.broker == LinkState.CONNECTED)
+        yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.outbox_depth)
+        yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", found.evidence_written)
+        yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", found.evidence_dropped)
+        yield GaugeMetricFamily("pwae_ready", "1 while every part is judged and told", not why_not_ready(found))

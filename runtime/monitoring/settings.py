@@ -1,0 +1,46 @@
+"""The web page's part of the configuration."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from core.config import Settings
+from core.errors import ConfigError
+from core.secrets import look_up_secret
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+class ViewSettings(Settings):
+    """The web page on the box, and /metrics, /healthz, /readyz beside it (pip install p-wae[view])."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Other than this machine's own needs a token."""
+    port: int = Field(default=8080, ge=1, le=65535)
+    token_env: str | None = None
+    """The environment variable that holds the token. A token never stands in this file."""
+    token_file: Path | None = None
+    """The file whose first line is the token."""
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if self.token_env and self.token_file:
+            raise ValueError("give `token_env` or `token_file`, not both")
+        if not (self.is_local or self.token_env or self.token_file):
+            raise ValueError(
+                f"everybody who reaches {self.host} could look: give `token_env` or `token_file`, or leave `host` out"
+            )
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOCAL_HOSTS
+
+    def token(self) -> str | None:
+        """Look the token up. Raises ConfigError where it is not where the configuration says, or empty."""
+        token = look_up_secret("view.token", self.token_env, self.token_file)
+        if token == "":
+            raise ConfigError("view: the token is empty; give a long random one (openssl rand -hex 16).")
+        return token

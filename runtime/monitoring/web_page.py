@@ -1,0 +1,193 @@
+"""The live view: one web page on the box, with metrics and health beside it (FastAPI and uvicorn, in a thread).
+
+It only looks: nothing can be changed through it. Pictures are drawn when somebody asks, never by the judging thread.
+"""
+
+import importlib.util
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from prometheus_client import generate_latest
+
+from core.errors import ConfigError
+from core.timestamps import rfc3339
+from runtime.evidence.overlay import draw, jpeg
+from runtime.monitoring.health import why_not_ready, why_unhealthy
+from runtime.monitoring.live_view import LiveView
+from runtime.monitoring.prometheus import StatusCollector
+from runtime.monitoring.settings import LOCAL_HOSTS, ViewSettings
+from runtime.parts.verdict import Verdict
+from runtime.station.inspection import Inspection
+from runtime.station.status import station_status
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Response
+from runtime.monitoring.access import require_token
+
+PAGE = Path(__file__).with_name("view.html")
+
+
+@contextmanager
+def viewing(inspection: Inspection) -> Iterator[None]:
+    """Serve the page while the context lasts, if one is configured.
+
+    Raises ConfigError where the packages are missing, the port is taken or the token is not to be had.
+    """
+    settings, display = inspection.settings.view, inspection.display
+    if settings is None or display is None:
+        yield
+        return
+    require_packages()
+    import uvicorn
+
+    listener = listen(settings)
+    app = page(inspection, display, settings)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="view", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(0.5)
+        listener.close()
+
+
+def require_packages() -> None:
+    """Raises ConfigError where the packages of the extra `view` are missing."""
+    if not all(importlib.util.find_spec(package) for package in ("fastapi", "uvicorn")):
+        raise ConfigError("view: its packages are missing; pip install 'p-wae[view]', or leave `view` out.")
+
+
+def page(inspection: Inspection, display: LiveView, settings: ViewSettings) -> "FastAPI":
+    """Build the application. Raises ConfigError where the token is not to be had."""
+    from fastapi import FastAPI, Response
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    token = settings.token()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    if settings.is_local:
+        # Another site's page must not read this one through a name that it points at 127.0.0.1.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])
+    app.middleware("http")(require_token(token))
+    display.registry.register(StatusCollector(lambda: station_status(inspection)))
+
+    @app.get("/")
+    def index() -> Response:
+        return Response(PAGE.read_bytes(), media_type="text/html; charset=utf-8")
+
+    @app.get("/state.json")
+    def state() -> dict[str, Any]:
+        return _state(inspection, display)
+
+    @app.get("/camera/{camera}/{which}/{kind}.jpg")
+    def picture(camera: str, which: Literal["last", "rejected"], kind: Literal["map", "plain"]) -> Response:
+        sight = display.sights.get(camera)
+        exhibit = getattr(sight, which, None)
+        if exhibit is None:
+            return Response("no picture yet\n", 404, media_type="text/plain")
+        drawn = draw(exhibit) if kind == "map" else exhibit.frame_bgr_u8
+        return Response(jpeg(drawn), media_type="image/jpeg")
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(display.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return _health(why_unhealthy(station_status(inspection)))
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        return _health(why_not_ready(station_status(inspection)))
+
+    return app
+
+
+def listen(settings: ViewSettings) -> socket.socket:
+    """Take the address. Raises ConfigError where it is not to be had."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(64)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise ConfigError(f"view: cannot listen on {where} ({error.strerror}); set another `view.port`.") from error
+    return listener
+
+
+def _health(problems: list[str]) -> "Response":
+    from fastapi import Response
+
+    return Response("\n".join(problems or ["ok"]) + "\n", 503 if problems else 200, media_type="text/plain")
+
+
+def _state(inspection: Inspection, display: LiveView) -> dict[str, Any]:
+    """All that the page shows, but the pictures."""
+    found = station_status(inspection)
+    manifest = inspection.origin.manifest
+    return {
+        "station": inspection.settings.prefix,
+        "simulated": inspection.origin.simulated,
+        "now": rfc3339(time.time()),
+        "boot_id": inspection.origin.boot_id,
+        "model": {"name": manifest.name, "created": manifest.created, "backend": inspection.origin.backend},
+        "broker": {"state": str(found.broker), "reason": found.broker_reason},
+        "outbox": found.outbox_depth,
+        "evidence": {
+            "written": found.evidence_written,
+            "dropped": found.evidence_dropped,
+            "problem": found.evidence_problem,
+        }
+        if inspection.evidence
+        else None,
+        "problems": why_not_ready(found),
+        "cameras": {
+            name: {
+                "state": camera.state,
+                "ok": camera.verdicts.get(Verdict.OK, 0),
+                "not_ok": camera.verdicts.get(Verdict.NOT_OK, 0),
+                "not_decidable": camera.verdicts.get(Verdict.NOT_DECIDABLE, 0),
+                **_sight(display, name),
+            }
+            for name, camera in found.cameras.items()
+        },
+    }
+
+
+def _sight(display: LiveView, camera: str) -> dict[str, Any]:
+    with display.lock:
+        sight = display.sights[camera]
+        judgement, trend = sight.judgement, sight.trend
+        return {
+            "verdict": judgement.verdict.word if judgement else None,
+            "reasons": [str(reason) for reason in judgement.reasons] if judgement else [],
+            "margin": judgement.margin if judgement else None,
+            "captured_at": rfc3339(sight.judged_at_s) if sight.judged_at_s is not None else None,
+            "last": _caption(sight.last),
+            "rejected": _caption(sight.rejected),
+            "trend": [[int(verdict), None if m is None else round(m, 4)] for verdict, m in trend.shown],
+            "usual": trend.usual,
+            "drifts": trend.drifts,
+        }
+
+
+def _caption(exhibit: Any) -> dict[str, Any] | None:
+    if exhibit is None:
+        return None
+    return {
+        "id": exhibit.event_id,
+        "captured_at": rfc3339(exhibit.captured_at_s),
+        "verdict": exhibit.judgement.verdict.word,
+        "margin": exhibit.judgement.margin,
+        "reasons": [str(reason) for reason in exhibit.judgement.reasons],
+    }

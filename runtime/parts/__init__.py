@@ -1,0 +1,1 @@
+"""A frame, a part, a verdict."""

@@ -1,0 +1,38 @@
+"""A frame as a camera gave it, and the trigger that asked for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.parts.verdict import Reason
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """What the MES said of a part that stands before the camera."""
+
+    part_id: str
+    job_id: str | None
+    recipe: str | None
+    id: str | None
+    at_s: float
+    """Unix time at which the frame was to be taken."""
+    target_s: float
+    """The same moment on the monotonic clock."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame as the camera gave it."""
+
+    pixels_bgr_u8: NDArray[np.uint8] | None
+    """(H, W, 3) at the camera's resolution; None where `fault` says why there are no pixels."""
+    captured_at_s: float
+    """Unix time: of a live camera, when the frame arrived; of a file, when it was read."""
+    captured_s: float
+    """The same moment on the monotonic clock."""
+    source: str | None = None
+    """File name, where the frame came from a file."""
+    fault: Reason | None = None
+    trigger: Trigger | None = None

@@ -1,0 +1,33 @@
+"""A part: what is known of one region of a frame beside its pixels."""
+
+from dataclasses import dataclass
+
+from runtime.parts.frame import Trigger
+from runtime.parts.verdict import Reason
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a frame beside its pixels."""
+
+    camera: str
+    """The camera's name, with that of the region where it has several."""
+    captured_at_s: float
+    """Unix time."""
+    captured_s: float
+    """Monotonic clock."""
+    size: tuple[int, int] | None
+    """Width and height of the camera's frame in pixels; None where it had none."""
+    source: str | None
+    """File name, where the frame came from a file."""
+    faults: tuple[Reason, ...]
+    trigger: Trigger | None = None
+    stale_s: float | None = None
+    """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
+    is_last: bool = True
+    """Whether nothing more of its frame is judged after it."""
+
+    def faults_at(self, now_s: float) -> tuple[Reason, ...]:
+        """Give its faults, at the moment when it is judged."""
+        is_stale = self.stale_s is not None and now_s > self.stale_s and Reason.NO_FRAME not in self.faults
+        return (*self.faults, Reason.STALE) if is_stale else self.faults

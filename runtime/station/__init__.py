@@ -1,0 +1,1 @@
+"""Everything together: a running inspection."""

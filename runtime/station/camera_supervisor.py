@@ -1,0 +1,90 @@
+"""The roster: the cameras of a station; what the world is told of them, and what they are told."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from core.timestamps import rfc3339
+from runtime.batching.feed import Feed
+from runtime.cameras.camera import Camera, CameraStatus
+from runtime.cameras.live import LiveCamera
+from runtime.cameras.settings import CameraSettings
+from runtime.delivery.publisher import Publisher
+from runtime.events.encoding import dumps
+from runtime.events.topics import Topics
+from runtime.parts.part import Part
+
+TELL_EVERY_S = 1.0
+"""How often a camera's figures are told while its state stays the same."""
+LEAVE_S = 0.3
+"""How long the cameras of a stopped inspection are waited for; one that blocks is left behind."""
+
+
+class CameraSupervisor:
+    """See the module. Belongs to the conductor's thread."""
+
+    def __init__(
+        self,
+        cameras: Mapping[str, Camera],
+        settings: Mapping[str, CameraSettings],
+        publisher: Publisher,
+        topics: Topics,
+    ) -> None:
+        """Both mappings are by the cameras' names."""
+        self._cameras = cameras
+        self._by_stream = {stream: cameras[name] for name in cameras for stream in settings[name].streams(name)}
+        self._publisher = publisher
+        self._topics = topics
+        self._told: dict[str, CameraStatus] = {}
+        self._told_s = 0.0
+
+    @property
+    def frames_total(self) -> int | None:
+        """How many parts there will be; None where a camera never ends."""
+        totals = [camera.frames_total for camera in self._by_stream.values()]
+        return None if None in totals else sum(total for total in totals if total is not None)
+
+    def listen(self) -> None:
+        """Hear the triggers of the cameras that wait for them. Before the publisher starts."""
+        for name, camera in self._cameras.items():
+            if isinstance(camera, LiveCamera) and camera.desk is not None:
+                self._publisher.subscribe(self._topics.trigger(name), camera.desk.handle)
+
+    def judged(self, parts: Sequence[Part]) -> None:
+        """Tell the cameras which of their frames are done with: the parts' events are on disk."""
+        for part in parts:
+            if part.source is not None and part.is_last:
+                self._by_stream[part.camera].judged(part.source)
+
+    def tell(self) -> None:
+        """Tell the state of each live camera when it changes, and its figures now and then."""
+        now_s = time.monotonic()
+        is_due = now_s - self._told_s >= TELL_EVERY_S
+        self._told_s = now_s if is_due else self._told_s
+        for name, camera in self._cameras.items():
+            status, told = camera.status(), self._told.get(name)
+            if status is not None and status != told and (is_due or told is None or status.state != told.state):
+                self._told[name] = status
+                self._publisher.retain(self._topics.camera_status(name), card(status))
+
+    def leave(self, feeds: Sequence[Feed]) -> None:
+        """Wait for stopped feeds as long as is decent, and tell where the cameras stand then."""
+        until_s = time.monotonic() + LEAVE_S
+        for feed in feeds:
+            feed.join(max(0.0, until_s - time.monotonic()))
+        self.tell()
+
+
+def card(status: CameraStatus) -> bytes:
+    """What a camera's `status` topic tells."""
+    last_s = status.last_frame_at_s
+    return dumps(
+        {
+            "state": status.state,
+            "reason": status.reason,
+            "since": rfc3339(status.since_at_s),
+            "last_frame_time": None if last_s is None else rfc3339(last_s),
+            "reconnects": status.reconnects,
+            "dropped": status.dropped,
+            "triggers_refused": status.triggers_refused,
+        }
+    )

@@ -1,0 +1,28 @@
+"""Patience: how long a run that will end by itself waits for what it needs. One on live cameras never gives up."""
+
+import time
+
+from core.errors import BackendError, BrokerError
+from runtime.delivery.link import Link, LinkState
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.settings import BrokerSettings
+from runtime.inference.recovery import Recovery
+
+ENGINE_PATIENCE_S = 60.0
+
+
+def require_engine(recovery: Recovery) -> None:
+    """Raise BackendError where the engine has been away for too long."""
+    if recovery.away_s > ENGINE_PATIENCE_S:
+        raise BackendError(f"{recovery.problem}. What was not judged is judged by the next run.")
+
+
+def require_broker(link: Link, settings: BrokerSettings, outbox: Outbox) -> None:
+    """Raise BrokerError where the broker refuses us, or has been away for too long."""
+    waited_s = time.monotonic() - link.since_s
+    if link.state == LinkState.REFUSED or (link.state != LinkState.CONNECTED and waited_s > settings.connect_timeout_s):
+        host, port = settings.address
+        raise BrokerError(
+            f"broker {host}:{port} {link.state}: {link.reason or 'no answer'}. "
+            f"{outbox.depth} events wait in {outbox.path} and go out with the next run."
+        )

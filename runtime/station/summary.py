@@ -1,0 +1,25 @@
+"""The summary: what came of a whole inspection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of an inspection."""
+
+    verdicts: Mapping[str, int]
+    judged: int
+    """Parts, each with its event on disk."""
+    unreadable: int
+    images_per_s: float
+    waiting_before: int
+    """Events found in the outbox from an earlier run."""
+    acknowledged: int
+    """Events that the broker took, those found included."""
+    discarded: int
+    """Events given up because the outbox was full."""
+    waiting: int
+    """Events left in the outbox."""
+    stopped: str | None
+    """Why it was stopped; None where every camera came to its end."""

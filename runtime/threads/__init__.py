@@ -1,0 +1,1 @@
+"""Running something beside the judging thread."""

@@ -1,0 +1,180 @@
+"""Batching: nothing lost, order kept, fair shares, bounded memory, buffers reused only when done with."""
+
+import itertools
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime.batching.batch import Batch
+from runtime.batching.batcher import Batcher, due_in_s
+from runtime.parts.part import Part
+
+WAIT_S = 10.0
+
+
+def buffers(count: int, rows: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    return [np.zeros((rows, 2, 2, 3), np.uint8) for _ in range(count)]
+
+
+def part(camera: str, number: int) -> Part:
+    return Part(camera, 0.0, 0.0, (2, 2), str(number), ())
+
+
+def feed(batcher: Batcher, camera: str, frames: int) -> threading.Thread:
+    def run() -> None:
+        for number in range(frames):
+            slot = batcher.claim()
+            if slot is None:
+                break
+            slot.pixels[:] = number % 256
+            batcher.commit(slot, part(camera, number))
+        batcher.end()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def drain(batcher: Batcher) -> list[tuple[Batch, list[int]]]:
+    """Take all batches one by one; with each its rows' values as they were before the buffer was given back."""
+    taken = []
+    while not batcher.is_finished:
+        batch = batcher.take(WAIT_S)
+        if batch is not None:
+            taken.append((batch, [int(row[0, 0, 0]) for row in batch.frames_bgr_u8]))
+            batcher.release(batch)
+    return taken
+
+
+@given(
+    filled=st.integers(1, 8),
+    waited_s=st.floats(0, 100),
+    max_wait_s=st.floats(0, 10),
+    ended=st.booleans(),
+)
+def test_a_batch_goes_when_full_or_waited_for_long_enough_or_at_the_end(
+    filled: int, waited_s: float, max_wait_s: float, ended: bool
+) -> None:
+    due_s = due_in_s(filled, 8, waited_s, max_wait_s, ended)
+    assert due_s >= 0
+    assert (due_s == 0) == (filled == 8 or ended or waited_s >= max_wait_s)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    frames=st.lists(st.integers(0, 40), min_size=1, max_size=5),
+    rows=st.integers(1, 8),
+    count=st.integers(1, 3),
+    max_wait_s=st.sampled_from([0.0, 0.001, 5.0]),
+)
+def test_every_frame_arrives_once_in_order_with_its_own_pixels(
+    frames: list[int], rows: int, count: int, max_wait_s: float
+) -> None:
+    batcher = Batcher(buffers(count, rows), max_wait_s, len(frames))
+    threads = [feed(batcher, str(camera), number) for camera, number in enumerate(frames)]
+    taken = drain(batcher)
+    for thread in threads:
+        thread.join(WAIT_S)
+    arrived = [(one, value) for batch, values in taken for one, value in zip(batch.parts, values, strict=True) if one]
+    assert all(1 <= len(values) <= rows for _, values in taken)
+    assert all(int(one.source or -1) % 256 == value for one, value in arrived)
+    for camera, number in enumerate(frames):
+        assert [one.source for one, _ in arrived if one.camera == str(camera)] == [str(n) for n in range(number)]
+
+
+def test_no_camera_starves_another() -> None:
+    cameras, frames = 16, 30
+    batcher = Batcher(buffers(2, 4), 0.05, cameras)
+    for camera in range(cameras):
+        feed(batcher, str(camera), frames)
+    order = [one.camera for batch, _ in drain(batcher) for one in batch.parts if one]
+    shares = Counter(order[cameras : cameras * frames // 2])
+    assert min(shares.values()) / max(shares.values()) >= 0.8
+
+
+def test_a_batch_waits_for_a_row_that_is_still_written() -> None:
+    batcher = Batcher(buffers(1, 2), 0.0, 1)
+    slot = batcher.claim()
+    assert slot is not None
+    assert batcher.take(0.01) is None
+    batcher.commit(slot, part("a", 0))
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    assert len(batch.parts) == 1
+    assert np.shares_memory(batch.frames_bgr_u8, slot.pixels), "what is judged is the memory that the camera wrote into"
+
+
+def test_cameras_wait_while_no_buffer_is_free() -> None:
+    batcher = Batcher(buffers(1, 1), 0.0, 1)
+    thread = feed(batcher, "a", 2)
+    first = batcher.take(WAIT_S)
+    assert first is not None
+    first.buffer[:] = 77
+    assert batcher.take(0.02) is None
+    assert (first.buffer == 77).all(), "a buffer that is not given back is not written to"
+    batcher.release(first)
+    assert batcher.take(WAIT_S) is not None
+    thread.join(WAIT_S)
+
+
+def test_several_batches_can_be_under_way() -> None:
+    batcher = Batcher(buffers(3, 1), 0.0, 1)
+    feed(batcher, "a", 3)
+    batches = [batcher.take(WAIT_S) for _ in range(3)]
+    assert None not in batches
+    assert len({id(batch.buffer) for batch in batches if batch}) == 3
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_close_lets_every_waiting_thread_go(rows: int) -> None:
+    batcher = Batcher(buffers(1, rows), 60.0, 3)
+    threads = [feed(batcher, str(camera), 10**6) for camera in range(3)]
+    taker = threading.Thread(target=lambda: list(itertools.takewhile(bool, iter(lambda: batcher.take(WAIT_S), 0))))
+    taker.start()
+    batcher.close()
+    for thread in (*threads, taker):
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+    assert batcher.is_finished
+
+
+def test_an_exchange_of_buffers_carries_rows_over_once_no_camera_writes_one() -> None:
+    batcher = Batcher(buffers(3, 2), max_wait_s=0, cameras=2)
+    for number in range(3):
+        slot = batcher.claim()
+        assert slot is not None
+        slot.pixels[:] = number + 1
+        batcher.commit(slot, part("top", number))
+    late = batcher.claim()
+    assert late is not None
+    assert not batcher.settle()
+    side = feed(batcher, "side", 1)
+    late.pixels[:] = 4
+    batcher.commit(late, part("top", 3))
+    assert batcher.settle()
+    assert batcher.waiting == 4  # the other camera begins no row now
+    new = buffers(5, 2)
+    given = iter(new)
+    batcher.exchange(lambda: next(given), 4)
+    side.join(WAIT_S)
+    batcher.end()
+    taken = drain(batcher)
+    assert [values for _batch, values in taken] == [[1, 2], [3, 4], [0]]
+    assert all(any(batch.buffer is buffer for buffer in new) for batch, _values in taken)
+
+
+def test_an_exchange_for_fewer_buffers_keeps_what_was_written() -> None:
+    batcher = Batcher(buffers(4, 1), max_wait_s=0, cameras=1)
+    for number in range(4):
+        slot = batcher.claim()
+        assert slot is not None
+        slot.pixels[:] = number
+        batcher.commit(slot, part("top", number))
+    assert batcher.settle()
+    batcher.exchange(lambda: buffers(1, 1)[0], 2)
+    batcher.end()
+    assert [values for _batch, values in drain(batcher)] == [[0], [1], [2], [3]]

@@ -1,0 +1,110 @@
+"""Feeds: from a camera's frame to a row of a batch."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.geometry import Roi
+from runtime.batching.batcher import Batcher
+from runtime.batching.feed import Feed, fill
+from runtime.cameras.camera import Camera
+from runtime.cameras.files import FolderCamera
+from runtime.cameras.settings import FolderSettings
+from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
+from tests.runtime.parts import good_picture, write_pictures
+
+WAIT_S = 10.0
+
+
+def camera_settings(**changed: object) -> FolderSettings:
+    return FolderSettings.model_validate({"kind": "folder", "path": "p", **changed})
+
+
+def frame(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Frame:
+    return Frame(pixels, 1.0, 2.0, "x.png")
+
+
+def test_a_frame_is_cropped_and_resized_into_the_row_itself() -> None:
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[10:30, 20:40] = 200
+    buffer = np.zeros((2, 10, 10, 3), np.uint8)
+    part = fill(buffer[1], frame(pixels), "top", camera_settings(), (20, 10, 20, 20))
+    assert (buffer[1] == 200).all()
+    assert (buffer[0] == 0).all()
+    assert (part.size, part.source, part.faults) == ((60, 40), "x.png", ())
+
+
+@pytest.mark.parametrize(
+    ("pixels", "roi", "fault"),
+    [
+        (np.zeros((20, 20, 3), np.uint8), None, Reason.BLACK),
+        (np.full((20, 20, 3), 255, np.uint8), None, Reason.OVEREXPOSED),
+        (good_picture(0), (40, 0, 20, 20), Reason.ROI_OUTSIDE),
+    ],
+)
+def test_a_frame_that_shows_nothing_is_marked(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], roi: Roi | None, fault: Reason
+) -> None:
+    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), roi)
+    assert part.faults == (fault,)
+
+
+def test_a_frame_without_a_part_to_turn_is_marked() -> None:
+    pixels = np.full((40, 40, 3), 120, np.uint8)
+    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), None, (30, 10))
+    assert part.faults == (Reason.NO_PART,)
+    dark = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels * 0), "top", camera_settings(), None, (30, 10))
+    assert dark.faults == (Reason.BLACK, Reason.NO_PART)
+
+
+def test_exposure_is_looked_at_within_the_region_only() -> None:
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:10, :10] = 120
+    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), (0, 0, 10, 10))
+    assert part.faults == ()
+
+
+def test_rate_limit_paces_a_folder(tmp_path: Path) -> None:
+    batcher = Batcher([np.zeros((16, 8, 8, 3), np.uint8)], 60.0, 1)
+    started_s = time.monotonic()
+    Feed("top", FolderCamera(write_pictures(tmp_path, 6)), camera_settings(max_fps=50.0), batcher).start()
+    assert batcher.take(WAIT_S) is not None
+    assert time.monotonic() - started_s >= 5 / 50
+
+
+def test_what_kills_a_feed_is_kept_and_ends_it() -> None:
+    class Broken(Camera):
+        frames_total = None
+
+        def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+            raise RuntimeError("driver")
+
+    batcher = Batcher([np.zeros((1, 8, 8, 3), np.uint8)], 60.0, 1)
+    feed = Feed("top", Broken(), camera_settings(), batcher)
+    feed.start()
+    feed.join(WAIT_S)
+    assert str(feed.fault) == "driver"
+    assert batcher.is_finished
+
+
+def test_each_region_is_a_stream_of_its_own_and_only_the_last_closes_its_frame() -> None:
+    class Once(Camera):
+        frames_total = 1
+
+        def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+            pixels = np.zeros((40, 40, 3), np.uint8)
+            pixels[:, 20:] = 200
+            yield frame(pixels)
+
+    buffer = np.zeros((2, 8, 8, 3), np.uint8)
+    batcher = Batcher([buffer], 60.0, 1)
+    Feed("top", Once(), camera_settings(regions={"l": (0, 0, 20, 20), "r": (20, 0, 20, 20)}), batcher).start()
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    assert [(part.camera, part.is_last) for part in batch.written] == [("top-l", False), ("top-r", True)]
+    assert [int(row.mean()) for row in buffer] == [0, 200]

@@ -1,0 +1,88 @@
+"""Cameras: what a folder and a video give, and what is said of what cannot be read."""
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import CameraError
+from runtime.cameras.files import FolderCamera, VideoCamera
+from runtime.cameras.opening import open_camera
+from runtime.cameras.settings import FolderSettings
+from runtime.parts.verdict import Reason
+from tests.runtime.parts import good_picture, write_pictures, write_video
+
+RUN = threading.Event()
+"""Not set: go on."""
+
+
+def test_a_folder_gives_every_picture_in_name_order(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "b", 2)
+    write_pictures(tmp_path / "a", 1)
+    camera = open_camera("top", FolderSettings(kind="folder", path=tmp_path))
+    assert camera.frames_total == 3
+    assert [frame.source for frame in camera.frames(RUN)] == ["a/00000.png", "b/00000.png", "b/00001.png"]
+
+
+def test_pictures_of_every_mode_come_as_bgr(tmp_path: Path) -> None:
+    grey = np.full((10, 12), 100, np.uint8)
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    cv2.imwrite(str(tmp_path / "grey16.png"), grey.astype(np.uint16) * 257)
+    cv2.imwrite(str(tmp_path / "rgba.png"), np.dstack([grey, grey, grey, grey // 2]))
+    for frame in FolderCamera(tmp_path).frames(RUN):
+        assert frame.pixels_bgr_u8 is not None
+        assert frame.pixels_bgr_u8.shape == (10, 12, 3)
+        assert (frame.pixels_bgr_u8 == 100).all()
+
+
+def test_a_corrupt_picture_is_a_frame_without_pixels(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 3)
+    whole = (tmp_path / "00001.png").read_bytes()
+    (tmp_path / "00001.png").write_bytes(whole[: len(whole) // 2])
+    frames = list(FolderCamera(tmp_path).frames(RUN))
+    assert [frame.fault for frame in frames] == [None, Reason.UNREADABLE, None]
+    assert frames[1].pixels_bgr_u8 is None
+    assert frames[1].source == "00001.png"
+
+
+def test_a_picture_that_vanishes_is_a_frame_without_pixels(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2)
+    camera = FolderCamera(tmp_path)
+    (tmp_path / "00000.png").unlink()
+    assert [frame.fault for frame in camera.frames(RUN)] == [Reason.UNREADABLE, None]
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    make(tmp_path / "pictures")
+    with pytest.raises(CameraError, match="pictures"):
+        FolderCamera(tmp_path / "pictures")
+
+
+def test_a_video_gives_every_frame(tmp_path: Path) -> None:
+    camera = VideoCamera(write_video(tmp_path / "v.avi", 12))
+    assert camera.frames_total == 12
+    frames = list(camera.frames(RUN))
+    camera.close()
+    assert [frame.source for frame in frames] == [f"v.avi#{number}" for number in range(12)]
+    levels = [float(frame.pixels_bgr_u8.mean()) for frame in frames if frame.pixels_bgr_u8 is not None]
+    assert levels == pytest.approx([number * 10 for number in range(12)], abs=3)
+    assert [frame.captured_s for frame in frames] == sorted(frame.captured_s for frame in frames)
+
+
+def test_a_video_that_is_missing_or_no_video_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="no such video"):
+        VideoCamera(tmp_path / "v.avi")
+    (tmp_path / "v.avi").write_bytes(good_picture(1).tobytes())
+    with pytest.raises(CameraError, match="finds no video"):
+        VideoCamera(tmp_path / "v.avi")
+
+
+def test_of_a_video_every_third_frame_can_be_judged(tmp_path: Path) -> None:
+    camera = VideoCamera(write_video(tmp_path / "v.avi", 11), judge_every=3)
+    assert camera.frames_total == 4
+    assert [frame.source for frame in camera.frames(RUN)] == ["v.avi#0", "v.avi#3", "v.avi#6", "v.avi#9"]
+    camera.close()

@@ -1,0 +1,385 @@
+"""Live cameras against real servers: whatever happens to them, nothing old, frozen or missing is taken for new."""
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.config import Settings
+from runtime.cameras.camera import CameraState
+from runtime.cameras.delay import Backlog
+from runtime.cameras.live import SETTLE_S, LiveCamera
+from runtime.cameras.opening import V4L2_TIMEOUT, open_camera
+from runtime.cameras.settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
+from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
+from tests.runtime.parts import WAIT_S, good_picture, wait_until
+from tests.runtime.servers import FRAME, MjpegServer, RtspServer
+
+
+class Watcher:
+    """Takes a camera's frames in a thread, as a feed does."""
+
+    def __init__(self, settings: Any) -> None:
+        camera = open_camera("top", settings)
+        assert isinstance(camera, LiveCamera)
+        self.camera = camera
+        self.frames: list[Frame] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for frame in self.camera.frames(self._stopping):
+            self.frames.append(frame)
+        self.camera.close()
+
+    @property
+    def state(self) -> CameraState:
+        return self.camera.status().state
+
+    def faults(self) -> list[Reason]:
+        """Since it first gave a picture: opening takes its time."""
+        since = itertools.dropwhile(lambda frame: frame.pixels_bgr_u8 is None, list(self.frames))
+        return [frame.fault for frame in since if frame.fault is not None]
+
+    def stop(self) -> float:
+        """Returns how long it took, in s."""
+        started_s = time.monotonic()
+        self._stopping.set()
+        self._thread.join(WAIT_S)
+        return time.monotonic() - started_s
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watcher]]:
+    watchers: list[Watcher] = []
+
+    def start(settings: Any) -> Watcher:
+        watchers.append(Watcher(settings))
+        return watchers[-1]
+
+    yield start
+    for watcher in watchers:
+        watcher.stop()
+
+
+def of_rtsp(server: RtspServer, **changed: Any) -> RtspSettings:
+    return RtspSettings.model_validate({"kind": "rtsp", "url": server.url, "timeout_s": 2, **changed})
+
+
+def of_http(server: MjpegServer, **changed: Any) -> HttpSettings:
+    return HttpSettings.model_validate({"kind": "http", "url": server.url, "timeout_s": 2, **changed})
+
+
+def test_an_rtsp_server_that_is_killed_and_restarted_is_found_again(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    assert watcher.state == CameraState.STREAMING
+    pixels = watcher.frames[-1].pixels_bgr_u8
+    assert pixels is not None
+    assert pixels.shape == (*FRAME, 3)
+    rtsp.stop()
+    wait_until(lambda: watcher.state == CameraState.RECONNECTING and Reason.NO_FRAME in watcher.faults())
+    rtsp.start()
+    seen = len(watcher.frames)
+    wait_until(lambda: watcher.state == CameraState.STREAMING and len(watcher.frames) > seen + 10)
+    assert watcher.faults() == [Reason.NO_FRAME]
+    assert watcher.camera.status().reconnects >= 1
+
+
+def test_an_rtsp_server_that_stalls_is_told_of_once_and_stops_nobody(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=60))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    wait_until(lambda: watcher.state == CameraState.STALLED and Reason.NO_FRAME in watcher.faults())
+    time.sleep(1.0)
+    assert watcher.faults() == [Reason.NO_FRAME]
+    assert watcher.stop() < 2
+    assert watcher.state == CameraState.STOPPED
+
+
+def test_what_a_stalled_server_sends_when_it_goes_on_is_not_judged_as_new(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=60))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    wait_until(lambda: watcher.state == CameraState.STALLED)
+    rtsp.send(signal.SIGCONT)
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+    assert watcher.faults() == [Reason.NO_FRAME]
+
+
+def test_an_rtsp_server_that_stalls_for_longer_than_the_time_out_is_connected_to_again(
+    rtsp: RtspServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=1))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    wait_until(lambda: watcher.state == CameraState.RECONNECTING)
+    assert watcher.camera.status().reason == "the stream ended, or gave nothing in time"
+    rtsp.send(signal.SIGCONT)
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+    assert watcher.faults() == [Reason.NO_FRAME]
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("rtsp", RtspSettings), ("http", HttpSettings)])
+def test_a_server_that_answers_nothing_is_given_up_in_time(
+    kind: str, settings: type[Settings], watch: Callable[..., Watcher]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"{kind}://127.0.0.1:{mute.getsockname()[1]}/film"
+        watcher = watch(settings.model_validate({"kind": kind, "url": address, "timeout_s": 0.5, "stale_after_s": 0.2}))
+        wait_until(lambda: watcher.camera.status().reconnects >= 1)
+        assert watcher.camera.status().reason == "cannot be opened"
+        assert [frame.fault for frame in watcher.frames] == [Reason.NO_FRAME]
+
+
+def test_a_dead_camera_does_not_hold_up_the_opening_of_another(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as dead, contextlib.ExitStack() as held:
+        address = ("127.0.0.1", dead.getsockname()[1])
+        for _ in range(2):  # the queue of a listener that accepts nobody is full: who comes now gets no answer
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        url = f"rtsp://{address[0]}:{address[1]}/film"
+        watch(RtspSettings.model_validate({"kind": "rtsp", "url": url, "timeout_s": 60}))
+        alive = watch(of_http(mjpeg))
+        wait_until(lambda: len(alive.frames) > 5)
+
+
+def test_motion_jpeg_that_piled_up_on_its_way_is_not_judged_as_new(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_http(mjpeg, stale_after_s=0.5, timeout_s=60))
+    wait_until(lambda: len(watcher.frames) > 5)
+    mjpeg.held.set()
+    wait_until(lambda: watcher.state == CameraState.STALLED)
+    mjpeg.picture = np.zeros((*FRAME, 3), np.uint8)
+    time.sleep(0.3)
+    mjpeg.picture = None
+    mjpeg.held.clear()
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+    seen = len(watcher.frames)
+    wait_until(lambda: len(watcher.frames) > seen + 5)
+    assert watcher.faults() == [Reason.NO_FRAME]
+    assert all(frame.pixels_bgr_u8.mean() > 60 for frame in watcher.frames if frame.pixels_bgr_u8 is not None)
+    assert watcher.camera.status().reconnects >= 1
+
+
+def test_what_was_read_while_a_camera_was_opened_is_not_judged(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_http(mjpeg))
+    wait_until(lambda: bool(watcher.frames))
+    assert watcher.frames[0].captured_s - watcher.camera.opened_s >= SETTLE_S
+
+
+def test_motion_jpeg_is_read_and_found_again(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:
+    watcher = watch(of_http(mjpeg, stale_after_s=0.5))
+    wait_until(lambda: len(watcher.frames) > 5)
+    mjpeg.hang_up.set()
+    wait_until(lambda: watcher.state == CameraState.RECONNECTING)
+    mjpeg.hang_up.clear()
+    seen = len(watcher.frames)
+    wait_until(lambda: watcher.state == CameraState.STREAMING and len(watcher.frames) > seen + 5)
+
+
+def test_a_frozen_camera_is_told_of_once_until_it_moves_again(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    watcher = watch(of_http(mjpeg, frozen_after=5))
+    wait_until(lambda: len(watcher.frames) > 3)
+    mjpeg.picture = good_picture(1, FRAME)
+    wait_until(lambda: watcher.state == CameraState.STALLED)
+    seen = len(watcher.frames)
+    time.sleep(0.5)
+    assert len(watcher.frames) <= seen + 1
+    assert watcher.faults() == [Reason.FROZEN]
+    assert "frozen" in watcher.camera.status().reason
+    mjpeg.picture = None
+    wait_until(lambda: watcher.state == CameraState.STREAMING)
+
+
+def test_every_nth_frame_and_no_more_than_the_rate_limit_are_judged(
+    mjpeg: MjpegServer, watch: Callable[..., Watcher]
+) -> None:
+    limited = watch(of_http(mjpeg, max_fps=4))
+    thinned = watch(of_http(mjpeg, judge_every=5))
+    free = watch(of_http(mjpeg))
+    wait_until(lambda: len(limited.frames) >= 6 and len(free.frames) >= 40)
+    moments = [frame.captured_s for frame in limited.frames]
+    assert min(later - earlier for earlier, later in itertools.pairwise(moments)) >= 0.25 - 0.001
+    assert len(thinned.frames) < len(free.frames) / 2
+
+
+def test_a_camera_that_is_not_there_is_told_of_and_waited_for(tmp_path: Path, watch: Callable[..., Watcher]) -> None:
+    device = tmp_path / "video9"
+    watcher = watch(V4l2Settings(kind="v4l2", device=device, stale_after_s=0.2))
+    wait_until(lambda: watcher.camera.status().reconnects >= 2)
+    wait_until(lambda: len(watcher.frames) == 1)
+    assert watcher.frames[0].fault == Reason.NO_FRAME
+    device.write_bytes(b"no camera")
+    wait_until(lambda: watcher.camera.status().reconnects >= 3)
+    assert watcher.camera.status().reason == "cannot be opened"
+    assert watcher.stop() < 2
+
+
+class Flapping:
+    """A capture that dies after a few frames, or blocks in a read like a bad driver."""
+
+    def __init__(self, frames: int, forever: threading.Event | None = None) -> None:
+        self._left, self._forever = frames, forever
+
+    def grab(self) -> bool:
+        time.sleep(0.001)
+        if self._left == 0 and self._forever is not None:
+            self._forever.wait()
+        self._left -= 1
+        return self._left >= 0
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return True, np.random.default_rng().integers(0, 255, (8, 8, 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_device_is_opened_at_the_resolution_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is no device here: this holds what OpenCV is asked for, and nothing that it refuses for Video4Linux."""
+    asked: list[Any] = []
+
+    class Device(Flapping):
+        def __init__(self, *options: Any) -> None:
+            super().__init__(1000)
+            asked.extend(options)
+
+        def isOpened(self) -> bool:  # noqa: N802
+            return True
+
+        def set(self, key: int, value: float) -> None:
+            asked.append((key, value))
+
+        def get(self, key: int) -> float:
+            assert key == cv2.CAP_PROP_POS_MSEC
+            return time.monotonic() * 1000
+
+    monkeypatch.setattr(cv2, "VideoCapture", Device)
+    monkeypatch.delenv(V4L2_TIMEOUT, raising=False)
+    (tmp_path / "video0").touch()
+    settings = {"kind": "v4l2", "device": tmp_path / "video0", "resolution": (1280, 720)}
+    watchers = [Watcher(V4l2Settings.model_validate({**settings, "timeout_s": timeout_s})) for timeout_s in (6.5, 2.0)]
+    wait_until(lambda: all(watcher.frames for watcher in watchers))
+    for watcher in watchers:
+        watcher.stop()
+    assert os.environ[V4L2_TIMEOUT] == "7"
+    size = [cv2.CAP_PROP_FRAME_WIDTH, 1280, cv2.CAP_PROP_FRAME_HEIGHT, 720]
+    assert asked[:4] == [str(tmp_path / "video0"), cv2.CAP_V4L2, size, (cv2.CAP_PROP_BUFFERSIZE, 1)]
+
+
+def live(**changed: Any) -> LiveCameraSettings:
+    return V4l2Settings.model_validate({"kind": "v4l2", "device": "/dev/null", **changed})
+
+
+def test_a_flapping_camera_is_not_hammered() -> None:
+    opened: list[float] = []
+
+    def connect() -> Flapping:
+        opened.append(time.monotonic())
+        return Flapping(2)
+
+    camera = LiveCamera("top", live(), connect)
+    stopping = threading.Event()
+    thread = threading.Thread(target=lambda: list(camera.frames(stopping)), daemon=True)
+    thread.start()
+    wait_until(lambda: len(opened) >= 4)
+    stopping.set()
+    thread.join(WAIT_S)
+    camera.close()
+    pauses = [later - earlier for earlier, later in itertools.pairwise(opened)]
+    assert pauses[0] >= 0.25
+    assert pauses[2] >= 1.0
+
+
+def test_a_read_that_never_returns_stops_nobody() -> None:
+    forever = threading.Event()
+    camera = LiveCamera("top", live(stale_after_s=0.1), lambda: Flapping(3, forever))
+    stopping = threading.Event()
+    faults: list[Reason | None] = []
+    thread = threading.Thread(target=lambda: faults.extend(f.fault for f in camera.frames(stopping)), daemon=True)
+    thread.start()
+    wait_until(lambda: Reason.NO_FRAME in faults)
+    started_s = time.monotonic()
+    stopping.set()
+    thread.join(WAIT_S)
+    camera.close()
+    assert time.monotonic() - started_s < 2
+    forever.set()
+
+
+def test_the_newest_frame_wins_and_drops_are_counted() -> None:
+    camera = LiveCamera("top", live(), lambda: Flapping(100_000))
+    stopping = threading.Event()
+    frames = camera.frames(stopping)
+    first = next(frames)
+    wait_until(lambda: camera.status().dropped >= 10)
+    second = camera.newer(first)
+    assert second.captured_s > first.captured_s
+    assert time.monotonic() - second.captured_s < 1
+    stopping.set()
+    assert list(frames) == []
+    camera.close()
+
+
+@given(
+    st.lists(st.floats(0.01, 0.1), min_size=5, max_size=40),
+    st.floats(2.0, 20.0),
+    st.floats(-5e-4, 5e-4),
+    st.floats(-1e6, 1e6),
+)
+def test_a_backlog_is_told_from_new_frames(steps_s: list[float], pause_s: float, drift: float, offset_s: float) -> None:
+    """Whatever the stream's clock says and however it drifts: frames on time are new, frames held up are old."""
+    backlog = Backlog(1.0)
+    now_s = 100.0
+    for step_s in steps_s:
+        now_s += step_s
+        assert not backlog.is_old(offset_s + now_s * (1 + drift), now_s)
+    behind_s = now_s + pause_s
+    for number in range(1, 6):
+        assert backlog.is_old(offset_s + (now_s + 0.04 * number) * (1 + drift), behind_s + 0.001 * number)
+    assert not backlog.is_old(offset_s + (behind_s + 0.1) * (1 + drift), behind_s + 0.1)
+
+
+def test_a_clock_that_stands_still_makes_no_frame_old() -> None:
+    backlog = Backlog(1.0)
+    assert not any(backlog.is_old(0.0, 10.0 + number) for number in range(20))
+
+
+def test_a_stream_whose_clock_jumps_is_not_refused_for_ever() -> None:
+    backlog = Backlog(1.0)
+    assert not backlog.is_old(0.0, 10.0)
+    old = [backlog.is_old(number * 0.04, 20.0 + number * 0.04) for number in range(1, 200)]
+    assert old[0]
+    assert not old[-1]
+    assert not backlog.is_old(0.0, 30.0)

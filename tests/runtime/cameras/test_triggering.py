@@ -1,0 +1,92 @@
+"""Triggered frames: joined to the frame nearest in time, never dropped, on one clock only."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
+from runtime.parts.frame import Frame, Trigger
+from runtime.parts.verdict import Reason
+
+PIXELS = np.full((2, 2, 3), 120, np.uint8)
+
+
+def frame(captured_s: float) -> Frame:
+    return Frame(PIXELS, 0.0, captured_s)
+
+
+def trigger(target_s: float, part_id: str = "a") -> Trigger:
+    return Trigger(part_id, None, None, None, 0.0, target_s)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def taken(joined: TriggeredFrames) -> list[Frame]:
+    found = []
+    while (frame := joined.take(0.0)) is not None:
+        found.append(frame)
+    return found
+
+
+@given(
+    st.lists(st.floats(0, 10), max_size=30),
+    st.lists(st.floats(0, 10), max_size=15),
+    st.floats(0.01, 1.0),
+)
+def test_every_trigger_gets_the_nearest_frame_within_the_tolerance_or_none(
+    frames_s: list[float], targets_s: list[float], tolerance_s: float
+) -> None:
+    clock = Clock()
+    joined = TriggeredFrames(tolerance_s, clock)
+    happenings = sorted([(s, 0, 0) for s in frames_s] + [(s, 1, number) for number, s in enumerate(targets_s)])
+    results: list[Frame] = []
+    for moment_s, kind, number in happenings:
+        clock.now_s = moment_s
+        results += taken(joined)
+        if kind == 0:
+            joined.put(frame(moment_s))
+        else:
+            joined.ask(trigger(moment_s, str(number)))
+    clock.now_s = 20.0
+    results += taken(joined)
+    assert sorted(int(each.trigger.part_id) for each in results if each.trigger) == list(range(len(targets_s)))
+    for each in results:
+        assert each.trigger is not None
+        distances = [abs(s - each.trigger.target_s) for s in frames_s]
+        if each.fault is None:
+            assert abs(each.captured_s - each.trigger.target_s) == min(distances)
+            assert min(distances) <= tolerance_s
+        else:
+            assert each.fault == Reason.NO_FRAME
+            assert each.pixels_bgr_u8 is None
+            assert min(distances, default=99.0) > tolerance_s
+
+
+def test_a_trigger_waits_for_the_frame_that_is_nearer() -> None:
+    clock = Clock()
+    joined = TriggeredFrames(1.0, clock)
+    joined.put(frame(9.5))
+    clock.now_s = 10.0
+    joined.ask(trigger(10.0))
+    assert taken(joined) == []
+    joined.put(frame(10.1))
+    (found,) = taken(joined)
+    assert found.captured_s == 10.1
+
+
+def test_parts_triggered_faster_than_they_are_judged_go_on_without_their_frames() -> None:
+    clock = Clock()
+    joined = TriggeredFrames(1.0, clock)
+    for number in range(MAX_WAITING + 5):
+        joined.ask(trigger(0.0, str(number)))
+    joined.put(frame(0.0))
+    results = taken(joined)
+    assert [each.trigger.part_id for each in results if each.trigger] == [str(n) for n in range(MAX_WAITING + 5)]
+    assert [each.fault for each in results[-5:]] == [Reason.OVERRUN] * 5
+    assert {each.fault for each in results[:-5]} == {None}

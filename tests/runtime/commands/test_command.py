@@ -1,0 +1,71 @@
+"""Commands as bytes from strangers: read, or refused in words."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import ConfigError
+from runtime.commands.command import LONGEST_BYTES, parse, reply, request_id_of
+from runtime.delivery.message import Message
+from tests.runtime.contract import closed, schema
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+)
+KEYS = st.fixed_dictionaries({}, optional=dict.fromkeys(("request_id", "by", "camera", "bundle", "parts"), JSON))
+
+
+def command(payload: bytes, verb: str = "pause") -> Message:
+    return Message(f"plant/cmd/{verb}", payload, False)
+
+
+@given(st.binary() | (JSON | KEYS).map(lambda content: json.dumps(content).encode()))
+def test_whatever_comes_is_read_or_refused_and_can_be_answered(payload: bytes) -> None:
+    message = command(payload)
+    try:
+        parse(message)
+        error = None
+    except ConfigError as refusal:
+        error = str(refusal)
+    told = json.loads(reply(message, "plant/cmd_reply", error=error).payload)
+    assert told["ok"] is (error is None)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"null",
+        b"[" * 2000,
+        b"\xff\xfe",
+        b'{"request_id": ""}',
+        b'{"request_id": "1", "bundle": "../../etc"}',
+        b'{"request_id": "1", "bundle": ".."}',
+        b'{"request_id": "1", "parts": 0}',
+        b'{"request_id": "1", "camera": "a/b"}',
+        b'{"request_id": "1", "unknown": 1}',
+        b'{"request_id": "' + b"1" * LONGEST_BYTES + b'"}',
+    ],
+)
+def test_what_is_no_command_is_refused(payload: bytes) -> None:
+    with pytest.raises(ConfigError, match="^pause: "):
+        parse(command(payload))
+
+
+def test_the_schema_takes_what_we_take() -> None:
+    from jsonschema import Draft202012Validator
+
+    whole = {"request_id": "7", "by": "Ada", "camera": "top", "bundle": "cell-2.bundle", "parts": 100}
+    Draft202012Validator(closed(schema("command"))).validate(whole)
+    assert parse(command(json.dumps(whole).encode())).model_dump() == whole
+
+
+def test_a_reply_goes_where_it_is_waited_for() -> None:
+    asked = Message("plant/cmd/pause", b'{"request_id": "7"}', False, "mes/answers", b"\x01\x02")
+    answer = reply(asked, "plant/cmd_reply", detail={"paused": True})
+    assert (answer.topic, answer.correlation) == ("mes/answers", b"\x01\x02")
+    assert request_id_of(asked) == "7"
+    assert reply(command(b"{}"), "plant/cmd_reply").topic == "plant/cmd_reply"

@@ -1,0 +1,117 @@
+"""One connection: TLS, and the broker's own limit on messages under way."""
+
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError
+from runtime.delivery.connection import Connector, Refused, TakenOver, Unreachable
+from runtime.delivery.message import Outgoing
+from runtime.delivery.settings import BrokerSettings, TlsSettings
+from runtime.delivery.tls import tls_context
+from tests.runtime.parts import WAIT_S, Mosquitto, free_port
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A CA, and certificates by it: one for `localhost` only, one for a station."""
+    script = """
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=test-ca
+    openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost
+    printf 'subjectAltName=DNS:localhost' > san
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.crt
+    openssl req -newkey rsa:2048 -nodes -keyout station.key -out station.csr -subj /CN=station
+    openssl x509 -req -in station.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out station.crt
+    chmod 644 *.key
+    """
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+def connector(broker: Mosquitto, host: str, ca_file: Path | None) -> Connector:
+    tls = TlsSettings(ca_file=ca_file)
+    return Connector(BrokerSettings(host=host, port=broker.port, tls=tls), "station")
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_takes_a_broker_only_with_the_right_certificate_and_name(mosquitto: Mosquitto, certificates: Path) -> None:
+    mosquitto.stop()
+    mosquitto.extra += f"certfile {certificates}/server.crt\nkeyfile {certificates}/server.key\n"
+    certificates.chmod(0o755)
+    mosquitto.start()
+    ca_file = certificates / "ca.crt"
+    connection = connector(mosquitto, "localhost", ca_file).open("will", b"")
+    number = connection.publish(Outgoing("a", b"{}"))
+    assert connection.poll(5.0, None) == [number]
+    connection.close()
+    with pytest.raises(Refused, match="not trusted"):
+        connector(mosquitto, "localhost", None).open("will", b"")
+    with pytest.raises(Refused, match="not trusted"):
+        connector(mosquitto, "127.0.0.1", ca_file).open("will", b"")
+
+
+@pytest.mark.parametrize("protocol", [5, "3.1.1"])
+def test_a_broker_that_asks_for_a_certificate_gets_the_stations_or_refuses(
+    mosquitto: Mosquitto, certificates: Path, protocol: object
+) -> None:
+    mosquitto.stop()
+    mosquitto.extra += f"certfile {certificates}/server.crt\nkeyfile {certificates}/server.key\n"
+    mosquitto.extra += f"cafile {certificates}/ca.crt\nrequire_certificate true\n"
+    certificates.chmod(0o755)
+    mosquitto.start()
+    own = {"cert_file": certificates / "station.crt", "key_file": certificates / "station.key"}
+    broker = {"host": "localhost", "port": mosquitto.port, "protocol": protocol}
+    tls = {"ca_file": certificates / "ca.crt"}
+    Connector(BrokerSettings.model_validate({**broker, "tls": {**tls, **own}}), "station").open("will", b"").close()
+    with pytest.raises(Refused, match=r"broker\.tls\.cert_file"):
+        Connector(BrokerSettings.model_validate({**broker, "tls": tls}), "station").open("will", b"")
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no-such-ca"):
+        tls_context(TlsSettings(ca_file=tmp_path / "no-such-ca"))
+
+
+def test_no_more_is_under_way_than_the_broker_takes(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    mosquitto.extra += "max_inflight_messages 3\n"
+    mosquitto.start()
+    connection = Connector(BrokerSettings(host="127.0.0.1", port=mosquitto.port, max_inflight=50), "s").open("w", b"")
+    assert connection.room == 3
+    numbers = [connection.publish(Outgoing("a", b"{}")) for _ in range(3)]
+    assert connection.room == 0
+    acknowledged: list[int] = []
+    while len(acknowledged) < 3:
+        acknowledged += connection.poll(5.0, None)
+    assert (acknowledged, connection.room) == (numbers, 3)
+    connection.close()
+
+
+def test_a_broker_that_says_so_is_believed_that_our_client_id_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client, _address = server.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK, success
+                client.sendall(bytes([0xE0, 2, 0x8E, 0]))  # DISCONNECT, session taken over
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        connection = Connector(BrokerSettings(host="127.0.0.1", port=server.getsockname()[1]), "s").open("w", b"")
+        with pytest.raises(TakenOver, match="Session taken over"):
+            connection.poll(WAIT_S, None)
+        connection.close()
+        thread.join()
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with pytest.raises(Unreachable, match="refused"):
+        Connector(BrokerSettings(host="127.0.0.1", port=free_port()), "s").open("w", b"")
+    with pytest.raises(Unreachable):
+        Connector(BrokerSettings(host="no-such-host.invalid", port=1883), "s").open("w", b"")

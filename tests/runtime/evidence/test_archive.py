@@ -1,0 +1,173 @@
+"""Evidence: what is kept, for how long, and what happens when the disk does not want it."""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from runtime.evidence.archive import RETRY_AFTER_S, WAITING, Evidence
+from runtime.evidence.settings import EvidenceSettings
+from runtime.parts.verdict import Reason
+from tests.runtime.contract import check
+from tests.runtime.part_pictures import exhibit, files
+from tests.runtime.parts import (
+    WAIT_S,
+    Mosquitto,
+    Subscriber,
+    run_command,
+    wait_until,
+    write_config,
+    write_pictures,
+)
+
+
+@contextmanager
+def keeping(folder: Path, **changes: Any) -> Iterator[Evidence]:
+    settings = EvidenceSettings.model_validate({"folder": folder, "min_free_bytes": 0, **changes})
+    evidence = Evidence(settings)
+    evidence.start()
+    yield evidence
+    evidence.stop(WAIT_S)
+    assert not evidence.is_alive()
+    assert evidence.fault is None
+
+
+def test_a_failed_part_leaves_its_picture_and_its_map_named_by_the_event(tmp_path: Path) -> None:
+    shown = exhibit(7)
+    with keeping(tmp_path) as evidence:
+        ref = evidence.offer(shown)
+    assert ref is not None
+    assert ref.ref == "NotOK/2027-01-15/00000007.jpg"
+    assert files(tmp_path) == ["NotOK/2027-01-15/00000007-map.jpg", ref.ref]
+    content = (tmp_path / ref.ref).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == ref.sha256
+    assert cv2.imread(str(tmp_path / ref.ref)).shape == shown.frame_bgr_u8.shape
+    assert (evidence.written, evidence.dropped) == (1, 0)
+
+
+def test_every_nth_ok_of_each_camera_is_wanted_and_all_else_that_is_not_ok(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceSettings(folder=tmp_path, every_nth_ok=3))
+    good, bad, black = exhibit(1, bad=False), exhibit(2), exhibit(3, faults=(Reason.BLACK,))
+    assert [evidence.wants("top", good.judgement) for _ in range(6)] == [False, False, True] * 2
+    assert not evidence.wants("side", good.judgement)
+    assert evidence.wants("top", bad.judgement)
+    assert evidence.wants("top", black.judgement)
+    none = Evidence(EvidenceSettings(folder=tmp_path))
+    assert not any(none.wants("top", good.judgement) for _ in range(50))
+
+
+def test_there_is_no_picture_of_a_part_without_pixels(tmp_path: Path) -> None:
+    evidence = Evidence(EvidenceSettings(folder=tmp_path))
+    assert not evidence.wants("top", exhibit(1, faults=(Reason.UNREADABLE,)).judgement)
+    assert not evidence.wants("top", exhibit(1, faults=(Reason.ROI_OUTSIDE,)).judgement)
+
+
+def test_with_too_many_bytes_ok_goes_first_and_not_ok_last(tmp_path: Path) -> None:
+    with keeping(tmp_path) as evidence:
+        evidence.offer(exhibit(1))
+    one = sum(path.stat().st_size for path in tmp_path.rglob("*.jpg"))
+    with keeping(tmp_path, max_bytes=int(one * 3.5)) as evidence:
+        for number in (2, 3, 4):
+            evidence.offer(exhibit(number, bad=False))
+        evidence.offer(exhibit(5))
+        evidence.offer(exhibit(6))
+    kept = {name.rsplit("/", 1)[1] for name in files(tmp_path) if "-map" not in name}
+    assert kept >= {"00000001.jpg", "00000005.jpg", "00000006.jpg"}
+    assert "00000002.jpg" not in kept
+    with keeping(tmp_path, max_bytes=int(one * 2.2)) as evidence:
+        evidence.offer(exhibit(7))
+    assert {name.rsplit("/", 1)[1] for name in files(tmp_path) if "-map" not in name} == {
+        "00000006.jpg",
+        "00000007.jpg",
+    }
+
+
+def test_what_is_too_old_goes_at_the_start_and_its_folder_with_it(tmp_path: Path) -> None:
+    with keeping(tmp_path) as evidence:
+        evidence.offer(exhibit(1, at_s=1.7e9))
+    for path in tmp_path.rglob("*.jpg"):
+        os.utime(path, (time.time() - 100, time.time() - 100))
+    with keeping(tmp_path, max_age_s=50) as evidence:
+        evidence.offer(exhibit(2))
+    assert files(tmp_path) == ["NotOK/2027-01-15/00000002-map.jpg", "NotOK/2027-01-15/00000002.jpg"]
+    assert [path.name for path in (tmp_path / "NotOK").iterdir()] == ["2027-01-15"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "evidence"
+    folder.write_text("a file where the folder should be")
+    with caplog.at_level(logging.INFO), keeping(folder) as evidence:
+        wait_until(lambda: evidence.problem is not None)
+        assert evidence.offer(exhibit(1)) is None
+        assert evidence.offer(exhibit(2)) is None
+        assert evidence.dropped == 2
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert str(folder) in caplog.text
+        assert "the inspection goes on" in caplog.text
+        folder.unlink()
+        now_s = time.monotonic()
+        monkeypatch.setattr("runtime.evidence.archive.time.monotonic", lambda: now_s + RETRY_AFTER_S + 1)
+        assert evidence.offer(exhibit(3)) is not None
+        wait_until(lambda: evidence.problem is None)
+    assert evidence.written == 1
+    assert "written again" in caplog.text
+
+
+def test_the_last_bytes_of_a_disk_are_left_to_the_outbox(tmp_path: Path) -> None:
+    with keeping(tmp_path, min_free_bytes=2**62) as evidence:
+        evidence.offer(exhibit(1))
+        wait_until(lambda: evidence.problem is not None)
+        assert "min_free_bytes" in str(evidence.problem)
+    assert files(tmp_path) == []
+    assert evidence.dropped == 1
+
+
+def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = threading.Event()
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda path, data: (disk.wait(WAIT_S), write(path, data))[1])
+    with keeping(tmp_path) as evidence:
+        refs = [evidence.offer(exhibit(number)) for number in range(WAITING + 10)]
+        assert refs[-1] is None
+        assert evidence.dropped == refs.count(None) >= 8
+        disk.set()
+    assert evidence.written == WAITING + 10 - evidence.dropped
+
+
+def test_an_inspection_keeps_evidence_of_what_it_did_not_pass_and_says_so_in_the_event(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", good=10, bad=4)
+    (pictures / "x-broken.png").write_text("no picture")
+    config = write_config(
+        tmp_path,
+        bundle_path,
+        {"top": {"kind": "folder", "path": str(pictures)}},
+        broker={"host": "127.0.0.1", "port": mosquitto.port},
+        evidence={"folder": str(tmp_path / "evidence"), "every_nth_ok": 5, "min_free_bytes": 0},
+    )
+    process = run_command(config)
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    mes.wait_for(lambda: len(mes.events()) >= 15)
+    assert {check(message) for message in mes.messages} >= {"result", "last"}
+    told = {event["id"]: event for event in mes.events()}
+    kept = {name: event["evidence"] for name, event in told.items() if event["evidence"]}
+    assert [told[name]["verdict"]["name"] for name in kept] == ["OK", "OK", *["NotOK"] * 4]
+    for name, ref in kept.items():
+        path = tmp_path / "evidence" / ref["ref"]
+        assert path.stem == name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == ref["sha256"]
+        assert ref["media_type"] == "image/jpeg"
+        assert path.with_stem(f"{name}-map").is_file()
+    assert len(files(tmp_path / "evidence")) == 12

@@ -1,0 +1,38 @@
+"""What GPU a machine has: asked of a driver that is there, refuses, or is not."""
+
+import numpy as np
+import pytest
+
+from runtime.inference import gpu
+from runtime.inference.gpu import Gpu, find_gpu, page_lock, page_unlock
+from tests.runtime.cuda_stand_in import Driver
+
+
+def test_a_gpu_is_found_by_name_and_capability(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_driver", lambda: Driver([]))
+    assert find_gpu() == Gpu("NVIDIA Stand-In", (8, 9))
+    assert Gpu("", (12, 0)).target == "sm120"
+
+
+def test_what_keeps_one_from_being_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_driver", lambda: Driver([], count=0))
+    assert find_gpu() == "the NVIDIA driver shows no GPU"
+    monkeypatch.setattr(gpu, "_driver", lambda: Driver([], refusal=803))
+    assert find_gpu() == "the NVIDIA driver refuses (CUDA error 803: no such luck)"
+    monkeypatch.undo()
+    monkeypatch.setattr(gpu, "DRIVER", "libno-such-driver.so.1")
+    assert find_gpu() == "no NVIDIA driver on this machine (libno-such-driver.so.1)"
+
+
+def test_page_locked_memory_is_whole_pages_of_zeros_and_stays_when_it_is_unlocked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[str] = []
+    monkeypatch.setattr(gpu, "_driver", lambda: Driver(held))
+    array = page_lock((2, 3, 5), np.float32)
+    assert (array.shape, array.dtype, array.ctypes.data % 4096) == ((2, 3, 5), np.float32, 0)
+    assert not array.any()
+    assert held == [f"locked {array.ctypes.data}"]
+    page_unlock(array)
+    assert held == []
+    array[:] = 1

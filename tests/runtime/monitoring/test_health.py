@@ -1,0 +1,61 @@
+"""Health: what makes a station unhealthy, and what only unready."""
+
+from dataclasses import replace
+
+import pytest
+
+from runtime.delivery.link import LinkState
+from runtime.monitoring.health import CameraHealth, StationStatus, why_not_ready, why_unhealthy
+
+WELL = StationStatus(
+    cameras={"top": CameraHealth("streaming", {}, 0, drifts=False)},
+    dropped={},
+    broker=LinkState.CONNECTED,
+    broker_reason="",
+    outbox_depth=0,
+    outbox_limit=100,
+    evidence_written=0,
+    evidence_dropped=0,
+    evidence_problem=None,
+    dead=(),
+    silent_s=0.1,
+    engine_problem="",
+    engine_away_s=0.0,
+)
+
+
+def test_a_station_at_work_is_healthy_and_ready() -> None:
+    assert why_unhealthy(WELL) == []
+    assert why_not_ready(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dead": ("camera top",)}, "thread camera top died"),
+        ({"silent_s": 99.0}, "stood still for 99 s"),
+        ({"engine_problem": "the engine failed: out of memory", "engine_away_s": 40.0}, "out of memory (40 s)"),
+    ],
+)
+def test_a_dead_thread_or_one_that_hangs_is_unhealthy(change: dict[str, object], words: str) -> None:
+    (problem,) = why_unhealthy(replace(WELL, **change))
+    assert words in problem
+    assert problem in why_not_ready(replace(WELL, **change))
+
+
+def test_an_engine_that_is_opened_again_is_not_ready_but_healthy_for_a_while() -> None:
+    found = replace(WELL, engine_problem="the engine failed: a test", engine_away_s=3.0)
+    assert why_unhealthy(found) == []
+    assert why_not_ready(found) == ["the engine failed: a test"]
+
+
+def test_a_camera_that_gives_nothing_is_not_ready_but_healthy() -> None:
+    found = replace(WELL, cameras={"top": CameraHealth("reconnecting", {}, 0, drifts=False)})
+    assert why_unhealthy(found) == []
+    assert why_not_ready(found) == ["camera top is reconnecting"]
+
+
+def test_a_broker_that_is_away_matters_only_when_the_outbox_fills() -> None:
+    away = replace(WELL, broker=LinkState.UNREACHABLE, outbox_depth=50)
+    assert why_not_ready(away) == []
+    assert "outbox nearly full (95 events)" in why_not_ready(replace(away, outbox_depth=95))[0]

@@ -1,0 +1,33 @@
+"""The display: which pictures are shown, and how often."""
+
+from runtime.monitoring.live_view import SHOW_EVERY_S, LiveView
+from runtime.parts.part import Part
+from runtime.parts.verdict import Reason
+from tests.runtime.part_pictures import exhibit
+
+PART = Part("top", 1.8e9, 0.0, (48, 48), None, ())
+
+
+def test_good_parts_are_shown_at_a_low_rate_and_failed_ones_always() -> None:
+    now_s = 100.0
+    display = LiveView(lambda: now_s)
+    good, bad = exhibit(1, bad=False), exhibit(2)
+    assert display.wants("top", good.judgement)
+    display.show(good)
+    assert not display.wants("top", good.judgement)
+    assert display.wants("top", bad.judgement)
+    display.show(bad)
+    now_s += SHOW_EVERY_S
+    assert display.wants("top", good.judgement)
+    display.show(good)
+    sight = display.sights["top"]
+    assert (sight.last, sight.rejected) == (good, bad)
+
+
+def test_a_part_without_pixels_is_noted_and_not_shown() -> None:
+    display = LiveView()
+    broken = exhibit(1, faults=(Reason.UNREADABLE,)).judgement
+    assert not display.wants("top", broken)
+    display.note(PART, broken, "t1")
+    assert display.sights["top"].judgement == broken
+    assert display.sights["top"].last is None

@@ -1,0 +1,35 @@
+"""Metrics: a survey in Prometheus' words."""
+
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from runtime.delivery.link import LinkState
+from runtime.monitoring.health import CameraHealth
+from runtime.monitoring.prometheus import StatusCollector
+from runtime.parts.verdict import Verdict
+from tests.runtime.monitoring.test_health import WELL
+
+
+def test_a_survey_is_told_in_full() -> None:
+    found = replace(
+        WELL,
+        cameras={"belt": CameraHealth("stalled", {Verdict.OK: 5}, 2, drifts=True)},
+        dropped={"belt": 3},
+        broker=LinkState.REFUSED,
+        outbox_depth=4,
+    )
+    registry = CollectorRegistry()
+    registry.register(StatusCollector(lambda: found))
+    lines = generate_latest(registry).decode().splitlines()
+    for line in (
+        'pwae_parts_total{camera="belt",verdict="OK"} 5.0',
+        'pwae_discarded_total{camera="belt"} 2.0',
+        'pwae_frames_dropped_total{camera="belt"} 3.0',
+        'pwae_camera_streaming{camera="belt",state="stalled"} 0.0',
+        'pwae_drift{camera="belt"} 1.0',
+        "pwae_broker_connected 0.0",
+        "pwae_outbox_events 4.0",
+        "pwae_ready 0.0",
+    ):
+        assert line in lines

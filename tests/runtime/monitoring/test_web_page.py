@@ -1,0 +1,209 @@
+"""The live view: asked over HTTP, and looked at with a real browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from runtime.monitoring.drift import RECENT, REFERENCE
+from tests.runtime.parts import (
+    WAIT_S,
+    Mosquitto,
+    bad_picture,
+    free_port,
+    good_picture,
+    run_command,
+    wait_until,
+    write_config,
+    write_pictures,
+)
+
+CHROMIUM = shutil.which("chromium")
+DRIFT = re.compile(r'class="drift" style="display: block;?"')
+TOKEN = "a-long-random-token"  # noqa: S105
+
+
+def ask(address: str, **headers: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def state(address: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(ask(f"{address}/state.json")[1])
+    return content
+
+
+def is_up(address: str) -> bool:
+    try:
+        return ask(f"{address}/healthz")[0] == 200
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def start(tmp_path: Path, bundle: Path, broker: int, **view: Any) -> tuple[subprocess.Popen[str], str]:
+    """A station whose camera gives good parts at 20 a second, and a bad one first."""
+    pictures = write_pictures(tmp_path / "pictures", good=2000)
+    cv2.imwrite(str(pictures / "0-bad.png"), bad_picture(5))
+    port = free_port()
+    config = write_config(
+        tmp_path,
+        bundle,
+        {"top": {"kind": "folder", "path": str(pictures), "max_fps": 20}},
+        broker={"host": "127.0.0.1", "port": broker},
+        view={"port": port, **view},
+    )
+    return run_command(config), f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def station(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto) -> Iterator[str]:
+    process, address = start(tmp_path, bundle_path, mosquitto.port)
+    wait_until(lambda: process.poll() is not None or is_up(address))
+    wait_until(lambda: state(address)["cameras"]["top"]["ok"] > 3)
+    yield address
+    process.terminate()
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
+def test_state_metrics_health_and_pictures_tell_the_same(station: str) -> None:
+    before = state(station)["cameras"]["top"]
+    assert before["not_ok"] == 1
+    assert before["trend"][0][0] == 2
+    assert before["rejected"]["reasons"] == ["image_error", "tile_error"]
+    _code, text = ask(f"{station}/metrics")
+    metrics = dict(re.findall(r"^(pwae_\S+) (\S+)$", text.decode(), re.MULTILINE))
+    assert float(metrics['pwae_parts_total{camera="top",verdict="NotOK"}']) == 1
+    assert float(metrics['pwae_parts_total{camera="top",verdict="OK"}']) >= before["ok"]
+    assert float(metrics["pwae_part_seconds_count"]) >= before["ok"]
+    assert float(metrics["pwae_inference_seconds_sum"]) > 0
+    wait_until(lambda: b"pwae_broker_connected 1.0" in ask(f"{station}/metrics")[1])
+    assert ask(f"{station}/healthz") == (200, b"ok\n")
+    assert ask(f"{station}/readyz") == (200, b"ok\n")
+    code, content = ask(f"{station}/camera/top/rejected/plain.jpg")
+    shown = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert code == 200
+    assert np.abs(shown.astype(int) - bad_picture(5)).mean() < 10
+    assert ask(f"{station}/camera/none/last/map.jpg")[0] == 404
+    assert ask(f"{station}/camera/top/settings/map.jpg")[0] == 422
+
+
+def test_another_sites_page_cannot_read_it_through_a_name_of_its_own(station: str) -> None:
+    assert ask(f"{station}/state.json", Host="evil.example.com")[0] == 400
+
+
+def test_beyond_this_machine_everything_but_health_asks_for_the_token(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    process, address = start(
+        tmp_path,
+        bundle_path,
+        mosquitto.port,
+        host="0.0.0.0",  # noqa: S104
+        token_file=str(tmp_path / "token"),
+    )
+    wait_until(lambda: process.poll() is not None or is_up(address))
+    for path in ("", "state.json", "metrics", "camera/top/last/map.jpg"):
+        assert ask(f"{address}/{path}")[0] == 401
+        assert ask(f"{address}/{path}", Authorization="Bearer wrong")[0] == 401
+        assert ask(f"{address}/{path}?token=wrong")[0] == 401
+    assert ask(f"{address}/metrics", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert ask(f"{address}/state.json", Cookie=f"pwae_token={TOKEN}")[0] == 200
+    process.terminate()
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ({"host": "0.0.0.0"}, "give `token_env` or `token_file`"),  # noqa: S104
+        ({"host": "0.0.0.0", "token_env": "PWAE_NO_SUCH"}, "PWAE_NO_SUCH is not set"),  # noqa: S104
+        ({"host": "192.0.2.1", "token_env": "PATH"}, "cannot listen on 192.0.2.1"),
+    ],
+)
+def test_it_does_not_start_unguarded_or_where_it_cannot_listen(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, view: dict[str, Any], words: str
+) -> None:
+    process, _address = start(tmp_path, bundle_path, mosquitto.port, **view)
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 2, err
+    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert words in line
+
+
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+
+
+def look(address: str, folder: Path) -> tuple[str, np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Open the page in a browser; give what stands on it, and a screenshot."""
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser"]
+    command += ["--window-size=1280,900", "--virtual-time-budget=4000", f"--screenshot={folder}/page.png"]
+    page = subprocess.run(
+        [*command, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=True, env=os.environ
+    ).stdout
+    picture = cv2.imread(str(folder / "page.png"))
+    assert picture is not None
+    return page, np.asarray(picture, np.uint8)
+
+
+@browser
+def test_a_browser_shows_every_camera_with_its_pictures_and_trend(station: str, tmp_path: Path) -> None:
+    wait_until(lambda: len(state(station)["cameras"]["top"]["trend"]) > 20)
+    page, picture = look(station, tmp_path)
+    assert 'class="OK"' in page
+    assert re.search(r'<b class="not_ok">1</b>', page)
+    assert "connected" in page
+    assert len(re.findall(r"<img [^>]*src=[^>]*map.jpg", page)) == 2
+    assert len(re.search(r'points="([^"]*)"', page)[1].split()) > 20  # type: ignore[index]
+    assert not DRIFT.search(page)
+    green = np.all(np.abs(picture.astype(int) - (0x71, 0xBF, 0x2F)) < 12, axis=2).sum()
+    framed = np.all(np.abs(picture.astype(int) - (40, 40, 255)) < 40, axis=2).sum()
+    assert green > 3000
+    assert framed > 200
+
+
+@browser
+def test_a_browser_warns_of_good_parts_that_come_closer_to_the_threshold(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    drifting = write_pictures(tmp_path / "drifting", good=REFERENCE)
+    for number in range(RECENT):
+        assert cv2.imwrite(str(drifting / f"later-{number:03}.png"), good_picture(number) + 2)
+    port = free_port()
+    config = write_config(
+        tmp_path,
+        bundle_path,
+        {
+            "drifting": {"kind": "folder", "path": str(drifting)},
+            "steady": {"kind": "folder", "path": str(write_pictures(tmp_path / "steady", good=2000)), "max_fps": 20},
+        },
+        broker={"host": "127.0.0.1", "port": mosquitto.port},
+        view={"port": port},
+    )
+    process, address = run_command(config), f"http://127.0.0.1:{port}"
+    wait_until(lambda: process.poll() is not None or is_up(address))
+    wait_until(lambda: state(address)["cameras"]["drifting"]["ok"] == REFERENCE + RECENT)
+    page, _picture = look(address, tmp_path)
+    assert len(DRIFT.findall(page)) == 1
+    assert b'pwae_drift{camera="drifting"} 1.0' in ask(f"{address}/metrics")[1]
+    process.terminate()
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err

@@ -1,0 +1,33 @@
+"""Exhibits for tests: parts of the test bundle's kind, judged by its rule."""
+
+from pathlib import Path
+
+import numpy as np
+
+from core.thresholds import Thresholds, calibrate
+from runtime.evidence.part_picture import PartPicture
+from runtime.parts.verdict import Reason, judge
+from tests.runtime.parts import GOOD_GREY, GRID, bad_picture, expected_errors, good_picture
+
+
+def thresholds() -> Thresholds:
+    errors = np.stack([expected_errors(good_picture(10_000 + seed)) for seed in range(200)])
+    return calibrate(errors * 1.5, 0.01)
+
+
+def exhibit(number: int, bad: bool = True, faults: tuple[Reason, ...] = (), at_s: float = 1.8e9) -> PartPicture:
+    frame = bad_picture(number) if bad else good_picture(number)
+    return PartPicture(
+        event_id=f"{number:08}",
+        camera="top",
+        captured_at_s=at_s,
+        frame_bgr_u8=frame,
+        error_map=(((frame.astype(np.float32) - GOOD_GREY) / 255) ** 2).mean(axis=2),
+        judgement=judge(expected_errors(frame).astype(np.float32), thresholds(), faults),
+        thresholds=thresholds(),
+        grid=GRID,
+    )
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
