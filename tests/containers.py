@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.runtime.parts import WAIT_S
+from tests.runtime.waiting import WAIT_S
 
 ROOT = Path(__file__).parents[1]
 UID = 10001

@@ -21,7 +21,9 @@ import yaml
 
 from runtime.settings import InspectionSettings
 from tests.containers import HONOURED, NOT_FOR_US, ROOT, SERVICES, UID, Engine, compose, dockerfile, of
-from tests.runtime.parts import WAIT_S, write_bundle, write_pictures
+from tests.runtime.pictures import write_pictures
+from tests.runtime.small_bundle import write_bundle
+from tests.runtime.waiting import WAIT_S
 
 FINAL = {"cpu": "cpu-build", "gpu": "gpu-build"}
 PREFIX = "pwae/site/area/line/press-3"

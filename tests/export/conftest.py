@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.parts import write_bundle
+from tests.runtime.small_bundle import write_bundle
 
 
 @pytest.fixture(scope="session")

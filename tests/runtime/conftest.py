@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.parts import Mosquitto, Subscriber, write_bundle
+from tests.runtime.broker import Mosquitto
+from tests.runtime.mes import Subscriber
 from tests.runtime.servers import MjpegServer, RtspServer, write_h264
+from tests.runtime.small_bundle import write_bundle
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ import pytest
 from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, Engine
 from runtime.inference import gpu
-from tests.runtime.parts import GRID, SIZE
+from tests.runtime.pictures import GRID, SIZE
 
 PLAN = b"the plan"
 NAME, CAPABILITY = "NVIDIA Stand-In", (8, 9)

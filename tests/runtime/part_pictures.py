@@ -7,7 +7,7 @@ import numpy as np
 from core.thresholds import Thresholds, calibrate
 from runtime.evidence.part_picture import PartPicture
 from runtime.parts.verdict import Reason, judge
-from tests.runtime.parts import GOOD_GREY, GRID, bad_picture, expected_errors, good_picture
+from tests.runtime.pictures import GOOD_GREY, GRID, bad_picture, expected_errors, good_picture
 
 
 def thresholds() -> Thresholds:

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.runtime.parts import WAIT_S, free_port, good_picture
+from tests.runtime.broker import free_port
+from tests.runtime.pictures import good_picture
+from tests.runtime.waiting import WAIT_S
 
 FRAME = (96, 96)
 

@@ -14,8 +14,12 @@ from core.errors import ArtifactError, BackendError, BrokerError, CameraError, C
 from export.package import sign
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import OutboxSettings
-from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, free_port, run_command, write_config, write_pictures
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.command import run_command, write_config
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import write_pictures
 from tests.runtime.servers import MjpegServer
+from tests.runtime.waiting import WAIT_S
 
 
 def ask_doctor(tmp_path: Path, bundle: Path, broker: dict[str, Any], **changes: Any) -> tuple[int, dict[str, str]]:

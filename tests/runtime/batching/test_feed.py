@@ -16,7 +16,7 @@ from runtime.cameras.files import FolderCamera
 from runtime.cameras.settings import FolderSettings
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
-from tests.runtime.parts import good_picture, write_pictures
+from tests.runtime.pictures import good_picture, write_pictures
 
 WAIT_S = 10.0
 

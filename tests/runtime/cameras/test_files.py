@@ -12,7 +12,7 @@ from runtime.cameras.files import FolderCamera, VideoCamera
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import FolderSettings
 from runtime.parts.verdict import Reason
-from tests.runtime.parts import good_picture, write_pictures, write_video
+from tests.runtime.pictures import good_picture, write_pictures, write_video
 
 RUN = threading.Event()
 """Not set: go on."""

@@ -25,8 +25,9 @@ from runtime.cameras.opening import V4L2_TIMEOUT, open_camera
 from runtime.cameras.settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
-from tests.runtime.parts import WAIT_S, good_picture, wait_until
+from tests.runtime.pictures import good_picture
 from tests.runtime.servers import FRAME, MjpegServer, RtspServer
+from tests.runtime.waiting import WAIT_S, wait_until
 
 
 class Watcher:

@@ -15,8 +15,12 @@ import pytest
 from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.manifest import MODEL
 from runtime.bundles.site_thresholds import site_file
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import PREFIX, check
-from tests.runtime.parts import SIZE, WAIT_S, Mosquitto, Subscriber, run_command, write_config, write_pictures
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import SIZE, write_pictures
+from tests.runtime.waiting import WAIT_S
 
 VERBS = ["pause", "resume", "snapshot", "reload", "recalibrate"]
 PARTS = 300

@@ -12,7 +12,8 @@ from runtime.delivery.connection import Connector, Refused, TakenOver, Unreachab
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings, TlsSettings
 from runtime.delivery.tls import tls_context
-from tests.runtime.parts import WAIT_S, Mosquitto, free_port
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.waiting import WAIT_S
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from runtime.delivery.connection import Connector
 from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
-from tests.runtime.parts import Subscriber, free_port
+from tests.runtime.broker import free_port
+from tests.runtime.mes import Subscriber
 
 
 def test_a_subscriber_gets_all_that_was_taken_before_the_broker_ends() -> None:

@@ -18,7 +18,9 @@ from runtime.delivery.outbox import NewEvent, Outbox
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.parts.verdict import Verdict
-from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, free_port, wait_until
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.mes import Subscriber
+from tests.runtime.waiting import WAIT_S, wait_until
 
 STATUS = "plant/status"
 

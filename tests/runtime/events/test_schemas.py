@@ -9,8 +9,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from runtime.parts.verdict import Reason, Verdict
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import SCHEMAS, asyncapi, check, schema
-from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, run_command, write_config, write_pictures
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import write_pictures
+from tests.runtime.waiting import WAIT_S
 
 
 def test_all_that_an_inspection_publishes_is_in_the_contract(

@@ -16,17 +16,13 @@ import pytest
 from runtime.evidence.archive import RETRY_AFTER_S, WAITING, Evidence
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Reason
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import check
+from tests.runtime.mes import Subscriber
 from tests.runtime.part_pictures import exhibit, files
-from tests.runtime.parts import (
-    WAIT_S,
-    Mosquitto,
-    Subscriber,
-    run_command,
-    wait_until,
-    write_config,
-    write_pictures,
-)
+from tests.runtime.pictures import write_pictures
+from tests.runtime.waiting import WAIT_S, wait_until
 
 
 @contextmanager

@@ -30,7 +30,10 @@ from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection, Stop
 from runtime.station.simulation import open_simulation
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
-from tests.runtime.parts import SIZE, Subscriber, bad_picture, expected_errors, good_picture, wait_until, write_bundle
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import SIZE, bad_picture, expected_errors, good_picture
+from tests.runtime.small_bundle import write_bundle
+from tests.runtime.waiting import wait_until
 
 BATCH = 4
 Open = Callable[[Bundle], Backend]

@@ -20,8 +20,11 @@ from runtime.inference.recovery import Recovery
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
 from runtime.station.inspection import Stop
+from tests.runtime.broker import Mosquitto
 from tests.runtime.contract import check
-from tests.runtime.parts import Mosquitto, Subscriber, wait_until, write_pictures
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import write_pictures
+from tests.runtime.waiting import wait_until
 
 BATCH = 4
 FAULT = "an illegal memory access was encountered"

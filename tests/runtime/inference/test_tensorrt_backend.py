@@ -18,7 +18,8 @@ from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
 from runtime.station.inspection import Stop
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
-from tests.runtime.parts import Subscriber, expected_errors, good_picture, write_pictures
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import expected_errors, good_picture, write_pictures
 
 BATCH = 4
 

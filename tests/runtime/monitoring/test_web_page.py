@@ -16,17 +16,10 @@ import numpy as np
 import pytest
 
 from runtime.monitoring.drift import RECENT, REFERENCE
-from tests.runtime.parts import (
-    WAIT_S,
-    Mosquitto,
-    bad_picture,
-    free_port,
-    good_picture,
-    run_command,
-    wait_until,
-    write_config,
-    write_pictures,
-)
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.command import run_command, write_config
+from tests.runtime.pictures import bad_picture, good_picture, write_pictures
+from tests.runtime.waiting import WAIT_S, wait_until
 
 CHROMIUM = shutil.which("chromium")
 DRIFT = re.compile(r'class="drift" style="display: block;?"')

@@ -14,18 +14,13 @@ import cv2
 import pytest
 
 from core.timestamps import rfc3339
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import check
-from tests.runtime.parts import (
-    WAIT_S,
-    Mosquitto,
-    Subscriber,
-    good_picture,
-    run_command,
-    wait_until,
-    write_config,
-    write_pictures,
-)
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import good_picture, write_pictures
 from tests.runtime.servers import FRAME, MjpegServer, RtspServer
+from tests.runtime.waiting import WAIT_S, wait_until
 
 PREFIX = "pwae/site/area/line/test-1"
 

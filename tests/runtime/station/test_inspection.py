@@ -22,21 +22,12 @@ from runtime.bundles.bundle import load_bundle
 from runtime.bundles.manifest import MANIFEST
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import OutboxSettings
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import check
-from tests.runtime.parts import (
-    SIZE,
-    WAIT_S,
-    Mosquitto,
-    Subscriber,
-    expected_errors,
-    free_port,
-    good_picture,
-    run_command,
-    wait_until,
-    write_config,
-    write_pictures,
-    write_video,
-)
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import SIZE, expected_errors, good_picture, write_pictures, write_video
+from tests.runtime.waiting import WAIT_S, wait_until
 
 
 def folder(path: Path, **changed: Any) -> dict[str, Any]:

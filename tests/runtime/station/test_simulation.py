@@ -9,7 +9,10 @@ import numpy as np
 
 from runtime.parts.verdict import Verdict, judge
 from runtime.station.simulation import NOT_OK_SHARE, SimulatedBackend, SimulatedCamera, _manifest
-from tests.runtime.parts import WAIT_S, Mosquitto, Subscriber, run_command, write_config
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import run_command, write_config
+from tests.runtime.mes import Subscriber
+from tests.runtime.waiting import WAIT_S
 
 
 def test_it_publishes_marked_events_without_bundle_or_cameras(

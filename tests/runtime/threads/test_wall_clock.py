@@ -11,7 +11,7 @@ from runtime.station.inspection import Stop
 from runtime.station.simulation import open_simulation
 from runtime.threads.wall_clock import WallClock
 from tests.runtime.contract import check
-from tests.runtime.parts import Subscriber
+from tests.runtime.mes import Subscriber
 
 
 def test_a_clock_that_is_set_is_told_once_and_one_that_is_kept_right_is_not() -> None:
