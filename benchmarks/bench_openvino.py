@@ -37,7 +37,7 @@ def measure(bundle: Path, rounds: int) -> list[dict[str, Any]]:
     manifest = json.loads((bundle / "bundle.json").read_text())
     options = ort.SessionOptions()
     options.intra_op_num_threads = THREADS
-    options.add_session_config_entry("session.dynamic_block_base", "4")  # as runtime/inference/backend.py has it
+    options.add_session_config_entry("session.dynamic_block_base", "4")  # as runtime/inference/onnx_backend.py has it
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(str(bundle / "model.onnx"), options, providers=["CPUExecutionProvider"])
     precise = {"INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -122,7 +122,7 @@ def test_from_pictures_to_a_bundle_by_the_commands_alone(
 
 
 def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:
-    code = "import core, onnxruntime, runtime.inference.backend; onnxruntime.SessionOptions()"
+    code = "import core, onnxruntime, runtime.inference.onnx_backend; onnxruntime.SessionOptions()"
     subprocess.run([sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     assert not list(tmp_path.rglob("*"))
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.export.test_blame import overflow
+from tests.export.test_layer_difference import overflow
 
 from core.dataset import labelled_samples, read_frames
 from core.errors import ArtifactError, ConfigError, DataError, ParityError

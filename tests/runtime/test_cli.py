@@ -35,7 +35,7 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
 
 
 def test_the_runtime_never_loads_torch() -> None:
-    check = "import sys, runtime.inspection; print('torch' in sys.modules, 'onnx' in sys.modules)"
+    check = "import sys, runtime.station.inspection; print('torch' in sys.modules, 'onnx' in sys.modules)"
     process = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "False False"
 

@@ -11,7 +11,7 @@ def line(message: str, *arguments: object) -> str:
     return Logfmt().format(record)
 
 
-HEAD = "time=2026-11-23T22:05:07.120Z level=warning from=runtime.publisher"
+HEAD = "time=2026-11-23T22:05:07.120Z level=warning from=runtime.delivery.publisher"
 
 
 def test_words_become_the_message_and_pairs_stay_pairs() -> None:
