@@ -64,7 +64,7 @@ def test_the_engine_is_sent_what_the_dockerfile_copies_and_nothing_else() -> Non
     copied = {source for stage in FINAL.values() for line in of(stage, "COPY") for source in line.split()[:-1]}
     assert set(allowed) == copied
     assert all((ROOT / name).exists() for name in allowed)
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
     assert {package.split(".")[0] for package in packages} <= copied
 
 

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.export.test_layer_difference import overflow
 
 from core.dataset import labelled_samples, read_frames
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
@@ -14,6 +13,7 @@ from export.parity import TOLERANCE, backend_errors
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference.onnx_backend import OnnxBackend
+from tests.export.test_layer_difference import overflow
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.inspector import judge
 
