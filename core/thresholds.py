@@ -2,10 +2,11 @@
 
 import hashlib
 import math
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import DataError
 
@@ -17,6 +18,12 @@ LEAST_SPREAD = 0.01
 """Log errors are taken to spread at least this much: what differs by a hundredth does not differ."""
 COMMON_PARTS = 10
 """The weight, in parts, of the spread that all outputs have in common."""
+GROUPS = 20
+"""Each part is held against the parts of the other groups; up to this many parts, against all others."""
+FENCE = 1.5
+"""Tukey's fence: a part that stands this many interquartile ranges above the upper quartile is odd."""
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Thresholds(BaseModel):
@@ -24,15 +31,21 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    values: tuple[float, ...]
+    values: tuple[Positive, ...]
+    spreads: tuple[Positive, ...] = ()
+    """How much the logarithm of each error spreads over good parts; empty: all alike."""
     false_reject_rate: float
     """The share of good parts that may be rejected, as asked."""
     false_reject_expected: float
-    """The rate that the chosen order statistic gives on average over calibration sets of this size."""
+    """The rate that the chosen order statistic gives on average over calibration sets of this size, of parts like
+    those that were believed."""
     false_reject_upper: float
     """With 95 % confidence the rate of this calibration is below this (Beta distribution of the order statistic)."""
     parts: int
-    """How many good parts the calibration saw."""
+    """How many good parts were believed."""
+    odd: int = 0
+    """How many more stood so far apart from them that they were left out. Should they be good after all, they are
+    rejected too."""
 
     @property
     def id(self) -> str:
@@ -49,47 +62,89 @@ def parts_needed(false_reject_rate: float) -> int:
     return max(LEAST_PARTS, math.ceil(1 / false_reject_rate - 1 - 1e-9))
 
 
-def calibrate(errors: NDArray[np.floating], false_reject_rate: float) -> Thresholds:
-    """Set thresholds from the errors (M, K + 1) of M good parts that training never saw.
+def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_all: bool = False) -> Thresholds:
+    """Set thresholds from the errors (M, K + 1) of M good parts, each judged by a model that has not trained on it.
 
     A part is rejected when any of its K + 1 errors is above its threshold, so the rate is promised for the maximum:
     eps_k = exp(m_k + q s_k), with m_k the median and s_k the spread of the logarithm of output k, and q the
-    ceil((M + 1)(1 - rate))-th smallest of the parts' max_k (log e_k - m_k) / s_k (split conformal prediction). There
-    each part is held against median and spread of the others, as a fresh part will be. Raises DataError where M is too
-    small to promise the rate, or an error is not a finite number of at least 0.
+    ceil((M + 1)(1 - rate))-th smallest of the parts' `standing` (split conformal prediction). Parts beyond Tukey's
+    fence are left out first, unless `believe_all`. Raises DataError where M is too small to promise the rate, or an
+    error is not a finite number of at least 0.
     """
-    parts = len(errors)
     if not 0 < false_reject_rate < 1:
         raise DataError(f"a false-reject rate of {false_reject_rate} is no share between 0 and 1.")
+    _require_enough(len(errors), false_reject_rate)
+    if not np.isfinite(errors).all() or (errors < 0).any():
+        raise DataError("the model gives errors that are not finite numbers on good parts; train it again.")
+    odd = np.zeros(len(errors), bool) if believe_all else odd_parts(errors)
+    believed = errors[~odd]
+    parts = len(believed)
+    _require_enough(parts, false_reject_rate)
     rank = math.ceil((parts + 1) * (1 - false_reject_rate) - 1e-9)
+    median, spread = _median_and_spread(_logs(believed))
+    with np.errstate(over="ignore"):
+        values = np.exp(median + np.sort(standing(believed))[rank - 1] * spread)
+    if not np.isfinite(values).all() or not (values > 0).all():
+        raise DataError("the good parts differ from each other beyond all bounds; look at the pictures.")
+    return Thresholds(
+        values=tuple(values.tolist()),
+        spreads=tuple(spread.tolist()),
+        false_reject_rate=false_reject_rate,
+        false_reject_expected=1 - rank / (parts + 1),
+        false_reject_upper=_rate_upper_bound(parts, rank),
+        parts=parts,
+        odd=int(odd.sum()),
+    )
+
+
+def standing(errors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How far each good part (M, K + 1) stands above the others: max_k (log e_k - m_k) / s_k, (M,).
+
+    Median and spread are those of the parts in other groups, as a fresh part is held against parts not its own.
+    """
+    logs = _logs(errors)
+    group = np.arange(len(logs)) % GROUPS
+    stands = np.empty(len(logs))
+    for members in (group == number for number in np.unique(group)):
+        median, spread = _median_and_spread(logs[~members])
+        stands[members] = ((logs[members] - median) / spread).max(axis=1)
+    return stands
+
+
+def odd_parts(errors: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which of the good parts (M, K + 1) stand beyond Tukey's fence above the others, (M,)."""
+    stands = standing(errors)
+    lower, upper = np.percentile(stands, [25, 75])
+    return np.asarray(stands > upper + FENCE * (upper - lower))
+
+
+def ratios(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:
+    """Divide errors (N, K + 1) by their thresholds: above 1 fails. Never clamped."""
+    return np.asarray(errors, np.float64) / np.asarray(thresholds.values, np.float64)
+
+
+def scores(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:
+    """Give the verdict's own statistic (N,), by which parts are ranked; above 1 the part is anomalous.
+
+    The largest e / eps of each part, each to the power of the usual spread over its own: an error that hardly differs
+    between good parts says more by the same ratio. It is exp(c max_k (log e_k - log eps_k) / s_k).
+    """
+    spreads = np.asarray(thresholds.spreads or np.ones(len(thresholds.values)))
+    powers = np.exp(np.log(spreads).mean()) / spreads
+    return np.asarray((np.maximum(ratios(errors, thresholds), LEAST_ERROR) ** powers).max(axis=1))
+
+
+def _require_enough(parts: int, false_reject_rate: float) -> None:
     needed = parts_needed(false_reject_rate)
     if parts < needed:
         raise DataError(
             f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:.1%}: "
             f"give at least {needed}, or ask for a higher rate."
         )
-    if not np.isfinite(errors).all() or (errors < 0).any():
-        raise DataError("the model gives errors that are not finite numbers on good parts; train it again.")
-    logs = np.log(np.maximum(errors.astype(np.float64), LEAST_ERROR))
-    largest = [_standardised(logs[part], np.delete(logs, part, axis=0)).max() for part in range(parts)]
-    median, spread = _median_and_spread(logs)
-    with np.errstate(over="ignore"):
-        values = np.exp(median + np.sort(largest)[rank - 1] * spread)
-    if not np.isfinite(values).all():
-        raise DataError("the good parts differ from each other beyond all bounds; look at the pictures kept aside.")
-    return Thresholds(
-        values=tuple(values.tolist()),
-        false_reject_rate=false_reject_rate,
-        false_reject_expected=1 - rank / (parts + 1),
-        false_reject_upper=_rate_upper_bound(parts, rank),
-        parts=parts,
-    )
 
 
-def _standardised(logs: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many spreads the log errors (K + 1,) of a part lie above the median of the `others` (M - 1, K + 1)."""
-    median, spread = _median_and_spread(others)
-    return np.asarray((logs - median) / spread)
+def _logs(errors: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.log(np.maximum(errors.astype(np.float64), LEAST_ERROR))
 
 
 def _median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -105,21 +160,14 @@ def _median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     return median, np.exp((parts * own + COMMON_PARTS * own.mean()) / (parts + COMMON_PARTS))
 
 
-def ratios(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:
-    """Divide errors (N, K + 1) by their thresholds: above 1 fails. Never clamped."""
-    return np.asarray(errors, np.float64) / np.asarray(thresholds.values, np.float64)
-
-
-def scores(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:
-    """Ranking score (N,) for AUROC: the largest e / eps of each part. Above 1 the part is anomalous."""
-    return np.asarray(ratios(errors, thresholds).max(axis=1))
-
-
 def _rate_upper_bound(parts: int, rank: int, confidence: float = 0.95) -> float:
     """Bound the true rate: P(rate <= p) = P(Binomial(parts, 1 - p) < rank), solved for `confidence` by bisection."""
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, parts + 1)))])
+    below = np.arange(rank)
+    choices = factorials[parts] - factorials[below] - factorials[parts - below]
     low, high = 0.0, 1.0
     for _ in range(60):
         rate = (low + high) / 2
-        covered = sum(math.comb(parts, i) * (1 - rate) ** i * rate ** (parts - i) for i in range(rank))
+        covered = np.exp(choices + below * np.log1p(-rate) + (parts - below) * np.log(rate)).sum()
         low, high = (rate, high) if covered < confidence else (low, rate)
     return high

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from core.errors import ArtifactError
@@ -14,7 +16,17 @@ from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
 
-FORMAT = "p-wae-checkpoint/1"
+FORMAT = "p-wae-checkpoint/2"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the thresholds were set from: the errors of good pictures, each judged by a decoder that has not seen it."""
+
+    names: tuple[str, ...]
+    """(M,) their files."""
+    errors: NDArray[np.float64]
+    """(M, K + 1)."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,7 @@ class Checkpoint:
     inspector: Inspector
     settings: TrainingSettings
     thresholds: Thresholds
+    calibration: Calibration
     provenance: dict[str, Any]
     """Data fingerprint, counts, skipped files, versions, final losses: JSON values."""
 
@@ -34,6 +47,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "format": FORMAT,
         "settings": checkpoint.settings.model_dump_json(),
         "thresholds": checkpoint.thresholds.model_dump_json(),
+        "calibrated_on": list(checkpoint.calibration.names),
+        "calibration_errors": torch.from_numpy(checkpoint.calibration.errors),
         "provenance": json.dumps(checkpoint.provenance),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
     }
@@ -56,7 +71,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         settings = TrainingSettings.model_validate_json(content["settings"])
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
-        network = Network(settings.network, content["weights"]["network.permutations"])
+        calibration = Calibration(tuple(content["calibrated_on"]), content["calibration_errors"].numpy())
+        members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
+        network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
         inspector.load_state_dict(content["weights"])
     except ArtifactError:
@@ -66,4 +83,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ArtifactError(f"{path}: settings of another version (`{first['loc']}`: {first['msg']}).") from error
     except Exception as error:  # torch, zip and pickle errors share no base class
         raise ArtifactError(f"{path}: damaged, or not a P-WAE checkpoint; train it again or copy it again.") from error
-    return Checkpoint(inspector, settings, thresholds, provenance)
+    return Checkpoint(inspector, settings, thresholds, calibration, provenance)

@@ -11,7 +11,7 @@ from core.progress import counted
 from training.distance import stage_distances
 from training.network import Network
 from training.settings import ScoreSettings
-from training.tiles import merge, split
+from training.tiles import split
 
 _BATCH = 16
 
@@ -47,22 +47,40 @@ class Inspector(nn.Module):
         return inspection.errors, inspection.error_map
 
     def inspect(self, frames_bgr_u8: Tensor, pixels: bool = True) -> Inspection:
-        """Errors, error map and reconstruction of uint8 (N, H, W, 3) frames."""
+        """Errors, error map and reconstruction of uint8 (N, H, W, 3) frames. Pixels are those of the first member."""
         images = self.network.images(frames_bgr_u8)
-        features = self.network.features(images)
-        rebuilt = self.network(features, pixel_images=None if pixels else 0)
+        maps = self.network.maps(images)
+        members = range(len(self.network.members))
+        answers = [
+            self.distances(images, maps, member, pixels=pixels and (member == 0 or self.score.space == "pixels"))
+            for member in members
+        ]
+        distances = torch.stack([distance for distance, _ in answers]).mean(dim=0)
+        return Inspection(*self.errors(distances), answers[0][1])
+
+    def distances(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
+        """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels."""
+        rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
         if self.score.space == "pixels":
-            stage_maps = (rebuilt.pixels - images.clamp(0, 1)).square().mean(dim=1, keepdim=True)
-        else:
-            channels = self.network.feature_channels
-            stage_maps = stage_distances(rebuilt.features, merge(features), channels, self.score.distance)
-        error_map = (stage_maps / self.stage_scale).mean(dim=1)
+            return (rebuilt.pixels - images.clamp(0, 1)).square().mean(dim=1, keepdim=True), rebuilt.pixels
+        channels = self.network.feature_channels
+        return stage_distances(rebuilt.features, maps, channels, self.score.distance), rebuilt.pixels
+
+    def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).
+
+        A place's error is the mean over a source's stages, and the geometric mean over the sources: the tiles and the
+        whole picture see different defects, and neither is to be drowned by the other.
+        """
+        scaled = distances / self.stage_scale
+        sources = self.network.sources if self.score.space == "features" else 1
+        by_source = [part.mean(dim=1) for part in scaled.chunk(sources, dim=1)]
+        error_map = by_source[0] if sources == 1 else (by_source[0] * by_source[1]).clamp_min(0).sqrt()
         places = split(error_map[:, None], self.network.settings.grid).flatten(2)
         if self.score.worst_share < 1:
             places = places.topk(max(1, round(self.score.worst_share * places.shape[2])), dim=2).values
         tiles = places.mean(dim=2)
-        errors = torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1)
-        return Inspection(errors, error_map, rebuilt.pixels)
+        return torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1), error_map
 
 
 @torch.inference_mode()
@@ -74,19 +92,3 @@ def judge(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArr
     ]
     errors, maps = zip(*batches, strict=True)
     return torch.cat(errors).cpu().numpy(), torch.cat(maps).cpu().numpy()
-
-
-@torch.inference_mode()
-def set_stage_scale(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> None:
-    """Divide each stage's error by its mean over good frames (N, H, W, 3), other than those that set the thresholds."""
-    if len(inspector.stage_scale) == 1:
-        return
-    network = inspector.network
-    means = []
-    for start in counted(range(0, len(frames_bgr_u8), _BATCH), "scaling"):
-        frames = torch.from_numpy(frames_bgr_u8[start : start + _BATCH]).to(inspector.stage_scale.device)
-        features = network.features(network.images(frames))
-        rebuilt, target = network(features, pixel_images=0).features, merge(features)
-        distances = stage_distances(rebuilt, target, network.feature_channels, inspector.score.distance)
-        means.append(distances.mean(dim=(2, 3)))
-    inspector.stage_scale.copy_(torch.cat(means).mean(dim=0)[:, None, None])

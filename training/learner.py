@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import Any
 
 import lightning as L
 import torch
@@ -21,7 +22,6 @@ from training.losses import (
 )
 from training.network import Network, Rebuilt
 from training.settings import TrainingSettings
-from training.tiles import merge
 
 log = logging.getLogger(__name__)
 
@@ -33,26 +33,36 @@ COLLAPSED = 1e-3
 
 
 class Learner(L.LightningModule):
-    """Trains a network. A batch is (features (N, K, C, h, w) or None, images (N, 3, H, W))."""
+    """Trains one member of a network. A batch is ([raw maps (N, C, n*h, n*w)], images (N, 3, H, W)).
 
-    def __init__(self, network: Network, settings: TrainingSettings) -> None:
+    Where features are judged, only the first member rebuilds pixels: they are for people to look at.
+    """
+
+    def __init__(self, network: Network, settings: TrainingSettings, member: int = 0) -> None:
         super().__init__()
         self.network = network
         self.settings = settings
+        self.member = member
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say whose resume point it is, and of which configuration."""
+        checkpoint |= {"member": self.member, "settings": self.settings.model_dump_json()}
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a run resumed at an epoch draws what the unbroken run would have drawn."""
-        torch.manual_seed((self.settings.seed * 1_000_003 + self.current_epoch) * 1009 + self.global_rank)
+        seed = (self.settings.seed * 31 + self.member) * 1_000_003 + self.current_epoch
+        torch.manual_seed(seed * 1009 + self.global_rank)
         self.network.train()
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
         """One step: puzzle, encode, rebuild, weigh the terms. Raises PwaeError where a term is no longer finite."""
         *cached, images = batch
-        features = cached[0].float() if cached else self.network.features(images)
+        maps = self.network.standardised(cached[0]) if cached else self.network.maps(images)
         permutation = self._draw_permutations(len(images))
-        pixel_images = math.ceil(self.settings.loss.pixels_share * len(images))
-        rebuilt = self.network(features, permutation, pixel_images)
-        terms = self._reconstruction(rebuilt, features, images[:pixel_images])
+        shows = self.member == 0 or self.settings.score.space == "pixels"
+        pixel_images = math.ceil(self.settings.loss.pixels_share * len(images)) if shows else 0
+        rebuilt = self.network(maps, permutation, pixel_images, self.member)
+        terms = self._reconstruction(rebuilt, maps, images[:pixel_images])
         terms |= self._regularisation(rebuilt, images, permutation)
         for name, (_weight, term) in terms.items():
             if not torch.isfinite(term):
@@ -67,12 +77,14 @@ class Learner(L.LightningModule):
         self.log("loss", total.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return total
 
-    def _reconstruction(self, rebuilt: Rebuilt, features: Tensor, images: Tensor) -> Terms:
+    def _reconstruction(self, rebuilt: Rebuilt, maps: Tensor, images: Tensor) -> Terms:
         """L_AE: of the pixels of the images that were rebuilt, and of the encoder's maps where they count."""
         loss = self.settings.loss
-        terms = {"pixels": (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))}
+        terms = Terms()
+        if len(images):
+            terms["pixels"] = (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))
         if loss.features or loss.cosine:
-            rebuilt_maps, maps = rebuilt.features.float(), merge(features)
+            rebuilt_maps = rebuilt.features.float()
             distances = stage_distances(rebuilt_maps, maps, self.network.feature_channels, "cosine")
             terms["features"] = (loss.features, mse_loss(rebuilt_maps, maps))
             terms["cosine"] = (loss.cosine, stressing_worst(distances, loss.worst_share))
@@ -114,7 +126,8 @@ class Learner(L.LightningModule):
         """SGD decayed each step by 1 / (1 + a p)^b with progress p from 0 to 1, or AdamW on one cycle."""
         chosen = self.settings.optimiser
         steps = int(self.trainer.estimated_stepping_batches)
-        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        trained = (self.network.encoder, self.network.members[self.member])
+        parameters = [parameter for part in trained for parameter in part.parameters() if parameter.requires_grad]
         optimiser: torch.optim.Optimizer
         schedule: torch.optim.lr_scheduler.LRScheduler
         if chosen.name == "sgd":

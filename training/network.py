@@ -21,7 +21,7 @@ class Rebuilt:
     pixels: Tensor
     """(N, 3, H, W) RGB in [0, 1], of as many of the first images as were asked for."""
     features: Tensor
-    """(N, C, n*h, n*w), in the units of `Network.features`, the stages one after the other."""
+    """(N, C, n*h, n*w), in the units of `Network.maps`, the stages one after the other."""
     logits: Tensor
     """(N, S), one a permutation."""
     log_variances: Tensor | None
@@ -29,37 +29,46 @@ class Rebuilt:
 
 
 class Network(nn.Module):
-    """f_phi, h_j and f_theta. Works in two steps, so that a frozen encoder's maps are computed once."""
+    """f_phi, and one or more members that each have an h_j and an f_theta of their own.
+
+    Works in two steps, so that a frozen encoder's maps are computed once, for all members.
+    """
 
     feature_mean: Tensor
     feature_std: Tensor
     permutations: Tensor
 
-    def __init__(self, settings: NetworkSettings, permutations: Tensor) -> None:
+    def __init__(self, settings: NetworkSettings, permutations: Tensor, members: int = 1) -> None:
         super().__init__()
         self.settings = settings
         encoder = settings.encoder
         self.encoder = Encoder(encoder.name, max(encoder.stages))
         if encoder.frozen:
             self.encoder.requires_grad_(False)
-        self.feature_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages]
+        self.sources = 2 if encoder.whole else 1
+        """Of maps: the tiles, and the whole picture."""
+        self.feature_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages] * self.sources
         channels = sum(self.feature_channels)
         self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(channels, 1, 1))
         self.register_buffer("permutations", permutations)
-        self.to_latent = nn.Conv2d(channels, settings.latent_channels * (2 if settings.variational else 1), 1)
-        height, width = self.map_size
-        dimensions = settings.latent_channels * height * width
-        self.jigsaw_head = nn.Linear(settings.grid**2 * dimensions, len(permutations))
-        self.decoder = Decoder(settings, channels, (settings.grid * height, settings.grid * width))
+        seen = channels // self.sources
+        self.members = nn.ModuleList(
+            Member(settings, seen, channels, self.map_size, len(permutations)) for _ in range(members)
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """Height and width in pixels of a tile as it is encoded."""
+        scale = self.settings.tile_scale / self.settings.grid
+        return round(self.settings.height * scale), round(self.settings.width * scale)
 
     @property
     def map_size(self) -> tuple[int, int]:
         """Height and width (h, w) in places of a tile's stacked maps, hence of its latent."""
-        settings = self.settings
-        stride = settings.encoder.stride
-        return -(-settings.height // settings.grid // stride), -(-settings.width // settings.grid // stride)
+        height, width = self.tile_size
+        return -(-height // self.settings.encoder.stride), -(-width // self.settings.encoder.stride)
 
     def images(self, frames_bgr_u8: Tensor) -> Tensor:
         """Turn uint8 (N, H, W, 3) BGR frames into RGB images (N, 3, H, W) float32.
@@ -81,7 +90,7 @@ class Network(nn.Module):
 
     def halve(self) -> "Network":
         """Compute in float16 from here on; normalisation, standardised maps and outputs stay float32."""
-        for part in (self.encoder.network, self.to_latent, self.jigsaw_head, self.decoder):
+        for part in (self.encoder.network, self.members):
             part.half()
         return self
 
@@ -92,35 +101,70 @@ class Network(nn.Module):
             self.encoder.eval()
         return self
 
-    def features(self, images: Tensor) -> Tensor:
-        """Encode images (N, 3, H, W) to standardised tile maps (N, K, C, h, w), all tiles as one batch."""
-        tiles = split(images, self.settings.grid)
-        maps = self.encoder(tiles.flatten(0, 1))
-        stacked = torch.cat([_resize(maps[stage - 1], *self.map_size) for stage in self.settings.encoder.stages], dim=1)
-        standard = (stacked - self.feature_mean) / self.feature_std
-        return standard.reshape(*tiles.shape[:2], *standard.shape[1:])
+    def maps(self, images: Tensor) -> Tensor:
+        """Encode images (N, 3, H, W) to standardised maps (N, C, n*h, n*w), which a member rebuilds.
 
-    def forward(self, features: Tensor, permutation: Tensor | None = None, pixel_images: int | None = None) -> Rebuilt:
-        """Rebuild from tile maps (N, K, C, h, w); `permutation` (N,) picks the puzzle's order, None leaves it whole.
+        The tiles' come first, each encoded alone and laid out on the grid; then those of the whole picture.
+        """
+        return self.standardised(self.raw_maps(images))
 
-        Pixels are rebuilt of the first `pixel_images`, None for all.
+    def standardised(self, raw: Tensor) -> Tensor:
+        """Bring raw maps (N, C, n*h, n*w) to mean 0 and deviation 1 over the training pictures."""
+        return (raw.float() - self.feature_mean) / self.feature_std
 
-        A context-free encoder gives shuffled tiles the same maps as tiles in place, so the maps are shuffled here.
+    def raw_maps(self, images: Tensor) -> Tensor:
+        """Encode images (N, 3, H, W) to the encoder's own maps (N, C, n*h, n*w), all tiles as one batch."""
+        grid, (height, width) = self.settings.grid, self.map_size
+        tile_height, tile_width = self.tile_size
+        tiles = split(_resize(images, grid * tile_height, grid * tile_width), grid)
+        stacked = self._stacked(self.encoder(tiles.flatten(0, 1)), height, width)
+        sources = [merge(stacked.reshape(*tiles.shape[:2], *stacked.shape[1:]))]
+        if self.settings.encoder.whole:
+            sources.append(self._stacked(self.encoder(images), grid * height, grid * width))
+        return torch.cat(sources, dim=1)
+
+    def _stacked(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        return torch.cat([_resize(maps[stage - 1], height, width) for stage in self.settings.encoder.stages], dim=1)
+
+    def forward(
+        self, maps: Tensor, permutation: Tensor | None = None, pixel_images: int | None = None, member: int = 0
+    ) -> Rebuilt:
+        """Rebuild maps (N, C, n*h, n*w) from the latents of their tiles; `permutation` (N,) picks the puzzle's order.
+
+        None leaves it whole. Pixels are rebuilt of the first `pixel_images`, None for all. The latents come from the
+        tiles' maps alone. A context-free encoder gives shuffled tiles the same maps as tiles in place, so the maps are
+        shuffled here.
         """
         order = None if permutation is None else self.permutations[permutation]
+        features = split(maps[:, : maps.shape[1] // self.sources], self.settings.grid)
         seen = features if order is None else shuffle(features, order)
-        encoded = self.to_latent(seen.flatten(0, 1).to(self.to_latent.weight.dtype))
+        chosen = self.members[member]
+        encoded = chosen.to_latent(seen.flatten(0, 1).to(chosen.to_latent.weight.dtype))
         encoded = encoded.reshape(*seen.shape[:2], *encoded.shape[1:])
         latents, log_variances = encoded.chunk(2, dim=2) if self.settings.variational else (encoded, None)
-        logits = self.jigsaw_head(latents.flatten(1))
+        logits = chosen.jigsaw_head(latents.flatten(1))
         if order is not None:
             latents = unshuffle(latents, order)
             log_variances = None if log_variances is None else unshuffle(log_variances, order)
         drawn = latents
         if log_variances is not None and self.training:
             drawn = latents + torch.randn_like(latents) * (log_variances / 2).exp()
-        pixels, rebuilt = self.decoder(merge(drawn), pixel_images)
+        pixels, rebuilt = chosen.decoder(merge(drawn), pixel_images)
         return Rebuilt(latents, pixels, rebuilt, logits, log_variances)
+
+
+class Member(nn.Module):
+    """What is trained on a frozen encoder's maps: the latent's projection, the jigsaw head h_j and the decoder f_theta."""
+
+    def __init__(
+        self, settings: NetworkSettings, seen: int, channels: int, map_size: tuple[int, int], puzzles: int
+    ) -> None:
+        super().__init__()
+        height, width = map_size
+        self.to_latent = nn.Conv2d(seen, settings.latent_channels * (2 if settings.variational else 1), 1)
+        dimensions = settings.latent_channels * height * width
+        self.jigsaw_head = nn.Linear(settings.grid**2 * dimensions, puzzles)
+        self.decoder = Decoder(settings, channels, (settings.grid * height, settings.grid * width))
 
 
 class Decoder(nn.Module):

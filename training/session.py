@@ -3,6 +3,7 @@
 import logging
 import math
 import platform
+import time
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,21 +15,22 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from core.dataset import Frames, hold_out, read_frames, training_samples
-from core.errors import ArtifactError, DataError
-from core.progress import counted
+from core.errors import ArtifactError, ConfigError, DataError
+from core.progress import console
 from core.thresholds import calibrate, parts_needed
 from training.augment import with_copies
-from training.checkpoint import Checkpoint, save_checkpoint
+from training.checkpoint import Calibration, Checkpoint, save_checkpoint
 from training.encoder import load_weights
-from training.inspector import Inspector, judge, set_stage_scale
+from training.inspector import Inspector
 from training.learner import Learner
 from training.network import Network
 from training.settings import TrainingSettings
+from training.suspects import report_suspects
 from training.tiles import permutation_set
+from training.training_set import TrainingSet
 
 CHECKPOINT = "checkpoint"
 _RESUME_POINT = "last.ckpt"
@@ -44,97 +46,145 @@ _EXPECTED_WARNINGS = (
 def train(settings: TrainingSettings, resume: bool = False) -> Path:
     """Train, calibrate and write `output/checkpoint`; return its path. `resume` goes on from the last finished epoch.
 
-    Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from.
+    Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from,
+    ConfigError where it was another configuration that was interrupted.
     """
     output = Path(settings.output)
-    resume_point = output / _RESUME_POINT
-    if resume and not resume_point.is_file():
-        raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
-    network_settings = settings.network
-    size = (network_settings.height, network_settings.width)
-    frames = read_frames(training_samples(settings.data), *size, network_settings.part_size)
-    fitted, held_out = hold_out(len(frames.samples), settings.calibration_share, settings.seed)
-    _require_enough(settings, len(fitted), len(held_out))
+    resume_point = _require_resumable(output / _RESUME_POINT, settings) if resume else None
+    chosen = settings.network
+    frames = read_frames(training_samples(settings.data), chosen.height, chosen.width, chosen.part_size)
+    held_out = assign(len(frames.samples), settings)
     output.mkdir(parents=True, exist_ok=True)
 
     L.seed_everything(settings.seed, verbose=False)
-    tiles = network_settings.grid**2
-    network = Network(network_settings, permutation_set(tiles, network_settings.permutations, settings.seed))
-    if network_settings.encoder.weights:
-        load_weights(network.encoder, network_settings.encoder.weights)
-    dataset = _TrainingSet(network, with_copies(frames.bgr_u8[fitted], settings.augment, settings.seed))
-    trainer = _trainer(settings)
-    losses = _fit(trainer, Learner(network.train(), settings), dataset, resume_point if resume else None)
+    permutations = permutation_set(chosen.grid**2, chosen.permutations, settings.seed)
+    network = Network(chosen, permutations, len(held_out))
+    if chosen.encoder.weights:
+        load_weights(network.encoder, chosen.encoder.weights)
+    dataset = TrainingSet(network, with_copies(frames.bgr_u8, settings.augment, settings.seed))
+    rank_zero, losses = _train_members(network, dataset, held_out, settings, resume_point)
     path = output / CHECKPOINT
-    if not trainer.is_global_zero:
+    if not rank_zero:
         return path
 
     inspector = Inspector(network.to(_device()), settings.score).to(_device())
-    set_stage_scale(inspector, frames.bgr_u8[fitted])
-    errors, _ = judge(inspector, frames.bgr_u8[held_out])
-    thresholds = calibrate(errors, settings.false_reject_rate)
-    provenance = _provenance(frames, len(fitted), losses)
-    save_checkpoint(path, Checkpoint(inspector, settings, thresholds, provenance))
+    judged = np.concatenate(held_out)
+    errors = _held_out_errors(inspector, dataset, held_out)
+    calibration = Calibration(tuple(str(frames.samples[index].path) for index in judged), errors)
+    thresholds = calibrate(errors, settings.false_reject_rate, settings.believe_all)
+    provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses)
+    checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
+    save_checkpoint(path, checkpoint)
+    report_suspects(calibration, frames, judged, output)
     return path
 
 
-class _TrainingSet(Dataset[list[Tensor]]):
-    """Images in memory as bytes, and beside them, where the encoder is frozen, its maps, computed once."""
+def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]:
+    """Say which pictures each member does not train on, seeded: its fold, or with one member those kept aside.
 
-    def __init__(self, network: Network, frames_bgr_u8: NDArray[np.uint8]) -> None:
-        self.network = network
-        self.frames = torch.from_numpy(frames_bgr_u8)
-        self.features = _cached_features(network, self.frames) if network.settings.encoder.frozen else None
+    Raises DataError, before training, where calibration would find too few after it.
+    """
+    if settings.folds == 1:
+        held_out = [hold_out(pictures, settings.calibration_share, settings.seed)[1]]
+    else:
+        order = np.random.default_rng(settings.seed).permutation(pictures)
+        held_out = [np.sort(order[fold :: settings.folds]) for fold in range(settings.folds)]
+    judged, least_fitted = sum(map(len, held_out)), pictures - max(map(len, held_out))
+    needed = parts_needed(settings.false_reject_rate)
+    if least_fitted < 2 or judged < needed:
+        total = needed if settings.folds > 1 else math.ceil(needed / settings.calibration_share)
+        rate = 1 / (judged + 1)
+        raise DataError(
+            f"{settings.data}: {pictures} good pictures are too few: a false-reject rate of "
+            f"{settings.false_reject_rate:.1%} needs about {total}; add pictures, or set `false_reject_rate: "
+            f"{math.ceil(rate * 100) / 100:.2f}`" + (" or `folds: 4`." if settings.folds == 1 else ".")
+        )
+    return held_out
 
-    def __len__(self) -> int:
-        return len(self.frames)
 
-    def __getitem__(self, index: int) -> list[Tensor]:
-        image = self.network.images(self.frames[index][None])[0]
-        return [image] if self.features is None else [self.features[index], image]
+def _train_members(
+    network: Network,
+    dataset: TrainingSet,
+    held_out: list[NDArray[np.int64]],
+    settings: TrainingSettings,
+    resume_point: Path | None,
+) -> tuple[bool, dict[str, float]]:
+    """Train one member after the other; say whether this process is the first, and the last member's losses."""
+    pictures = sum(map(len, held_out)) if len(held_out) > 1 else len(dataset) // (1 + settings.augment.copies)
+    first = 0
+    if resume_point is not None:
+        # The point holds the whole network, so the members before it are restored with it.
+        first = torch.load(resume_point, map_location="cpu", weights_only=True)["member"]
+    losses: dict[str, float] = {}
+    started, trainer = time.monotonic(), None
+    for member in range(first, len(held_out)):
+        if trainer is not None and console.is_terminal:
+            left_s = (time.monotonic() - started) / (member - first) * (len(held_out) - member)
+            console.print(f"decoder {member + 1} of {len(held_out)}, about {left_s / 60:.0f} min left")
+        fitted = np.setdiff1d(np.arange(pictures), held_out[member])
+        copies = np.concatenate([fitted + pictures * copy for copy in range(1 + settings.augment.copies)])
+        learner = Learner(network.train(), settings, member)
+        trainer = _trainer(settings, member, len(copies))
+        losses = _fit(trainer, learner, Subset(dataset, copies.tolist()), resume_point if member == first else None)
+    assert trainer is not None  # noqa: S101 - there is at least one member
+    return trainer.is_global_zero, losses
 
 
 @torch.inference_mode()
-def _cached_features(network: Network, frames: Tensor, batch_size: int = 16) -> Tensor:
-    """Maps (N, K, C, h, w) float16 of all frames; sets the network's standardisation from them."""
-    network.eval().to(_device())
-    starts = counted(range(0, len(frames), batch_size), "encoding once")
-    batches = (frames[start : start + batch_size].to(_device()) for start in starts)
-    raw = torch.cat([network.features(network.images(batch)).cpu() for batch in batches])
-    network.cpu()
-    network.feature_mean.copy_(raw.mean(dim=(0, 1, 3, 4))[:, None, None])
-    network.feature_std.copy_(raw.std(dim=(0, 1, 3, 4)).clamp_min(1e-4)[:, None, None])
-    return ((raw - network.feature_mean) / network.feature_std).half()
+def _held_out_errors(
+    inspector: Inspector, dataset: TrainingSet, held_out: list[NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """Errors (M, K + 1) of all pictures held out, each by the member that has not seen it; sets the stages' scale."""
+    pixels = inspector.score.space == "pixels"
+    distances = torch.cat(
+        [
+            inspector.distances(images, maps, member, pixels)[0].cpu()
+            for member, held in enumerate(held_out)
+            for images, maps in dataset.batches(held)
+        ]
+    )
+    if not pixels:
+        inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
+    return inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
 
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _trainer(settings: TrainingSettings) -> L.Trainer:
+def _trainer(settings: TrainingSettings, member: int, pictures: int) -> L.Trainer:
     """Lightning's loop: mixed precision on a GPU, several devices by DDP, a resume point after each epoch."""
     output = Path(settings.output)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     alone = settings.devices == 1 or (settings.devices == "auto" and torch.cuda.device_count() < 2)
+    steps = max(1, pictures // settings.batch_size)
+    epochs = max(settings.epochs, math.ceil(settings.least_steps / steps))
     return L.Trainer(
         devices=settings.devices,
         # A head whose loss has weight 0 gets no gradient.
         strategy="auto" if alone else "ddp_find_unused_parameters_true",
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        max_epochs=settings.epochs,
+        max_epochs=epochs,
         default_root_dir=output,
-        logger=CSVLogger(output, name="logs", version=""),
-        callbacks=[ModelCheckpoint(output, "last", enable_version_counter=False)],
+        logger=CSVLogger(output, name="logs", version=f"decoder-{member + 1}"),
+        # Epochs of few pictures are short: a resume point after each would take longer than they do.
+        callbacks=[
+            ModelCheckpoint(
+                output, "last", every_n_epochs=max(1, epochs // settings.epochs), enable_version_counter=False
+            )
+        ],
         log_every_n_steps=1,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
 
 
-def _fit(trainer: L.Trainer, learner: Learner, dataset: _TrainingSet, resume_point: Path | None) -> dict[str, float]:
+def _fit(
+    trainer: L.Trainer, learner: Learner, dataset: Subset[list[torch.Tensor]], resume_point: Path | None
+) -> dict[str, float]:
     """Train; return the last epoch's mean of each loss term. A batch is one process's share of a step."""
     settings = learner.settings
-    sampler: DistributedSampler[list[Tensor]] = DistributedSampler(
+    sampler: DistributedSampler[list[torch.Tensor]] = DistributedSampler(
         dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
     )
     batch_size = min(settings.batch_size, len(sampler))
@@ -147,16 +197,15 @@ def _fit(trainer: L.Trainer, learner: Learner, dataset: _TrainingSet, resume_poi
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-def _require_enough(settings: TrainingSettings, fitted: int, held_out: int) -> None:
-    """Refuse before training what calibration would refuse after it."""
-    needed = parts_needed(settings.false_reject_rate)
-    if fitted < 2 or held_out < needed:
-        total = math.ceil(needed / settings.calibration_share)
-        raise DataError(
-            f"{settings.data}: {fitted + held_out} good pictures are too few: a false-reject rate of "
-            f"{settings.false_reject_rate:.1%} needs {needed} kept aside, about {total} in all; "
-            "add pictures, or raise `false_reject_rate` or `calibration_share`."
+def _require_resumable(resume_point: Path, settings: TrainingSettings) -> Path:
+    if not resume_point.is_file():
+        raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
+    before = torch.load(resume_point, map_location="cpu", weights_only=True).get("settings", "")
+    if before != settings.model_dump_json():
+        raise ConfigError(
+            f"{resume_point}: was written with another configuration; put it back as it was, or run without --resume."
         )
+    return resume_point
 
 
 def _provenance(frames: Frames, fitted: int, losses: dict[str, float]) -> dict[str, Any]:

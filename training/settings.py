@@ -1,4 +1,7 @@
-"""The configuration of `train-model`: the data, the network, the loss of Eq. 20, the score and the schedule."""
+"""The configuration of `train-model`: the data, the network, the loss of Eq. 20, the score and the schedule.
+
+The defaults are the recipe of docs/method.md; `configs/paper.yaml` spells out the paper's own form.
+"""
 
 from typing import Annotated, Literal
 
@@ -18,36 +21,47 @@ Count = Annotated[int, Field(ge=1)]
 class EncoderSettings(Settings):
     """The context-free encoder f_phi."""
 
-    name: EncoderName = "resnet50"
-    stages: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)] = (4,)
+    name: EncoderName = "efficientnet-lite0"
+    stages: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)] = (3, 5, 6, 7)
     """Stages whose maps are stacked, in the network's own numbering: ResNets have 4 (strides 4, 8, 16, 32), Lite0 has 7
     (strides 2, 4, 8, 16, 16, 32, 32). The paper's is the last of a ResNet-50 alone."""
-    stride: Count = 32
+    stride: Count = 16
     """The maps are stacked at this stride of the tile: a latent has ceil(tile side / stride) places a side."""
-    weights: str | None = None
+    weights: str | None = "package"
     """A state-dict file with torchvision's names, `package` (efficientnet-lite0), or none: random."""
-    frozen: bool = False
+    frozen: bool = True
     """Keep the pretrained weights: maps are then computed once and cached, and errors may be measured on them."""
+    whole: bool = True
+    """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The decoder
+    rebuilds both from the tiles' latents; an error is the geometric mean of both. Needs `frozen`."""
+
+    @model_validator(mode="after")
+    def _whole_is_frozen(self) -> "EncoderSettings":
+        if self.whole and not self.frozen:
+            raise ValueError("`whole: true` needs `frozen: true`: a trained encoder can cheat")
+        return self
 
 
 class NetworkSettings(Settings):
     """Sizes of the network; the input is RGB, `height` x `width`, cut on a `grid` x `grid`."""
 
-    height: Count = 300
-    width: Count = 300
+    height: Count = 216
+    width: Count = 216
     grid: Count = 3
+    tile_scale: Annotated[float, Field(gt=0, le=1)] = 2 / 3
+    """The tiles are encoded at this share of the input's size, whose whole the encoder may see (`encoder.whole`)."""
     part_size: PartSize | None = None
     """Length and breadth of the part in pixels of the camera's picture, and a margin: it is cut out and turned straight
     first, so that it may lie at any angle. None: the whole picture."""
     encoder: EncoderSettings = EncoderSettings()
-    latent_channels: Count = 64
+    latent_channels: Count = 32
     decoder_channels: Count = 128
     decoder_depth: Count = 3
     """Blocks at the latent's resolution."""
     permutations: Count = 1000
     variational: bool = False
     """The VAE baseline: latents are drawn from a Gaussian while training, and `loss.kl` pulls it to N(0, 1)."""
-    equalise: bool = False
+    equalise: bool = True
     """Bring each image to one mean and contrast first, so that an ageing lamp is no defect."""
 
     @model_validator(mode="after")
@@ -58,6 +72,8 @@ class NetworkSettings(Settings):
             raise ValueError(f"part_size {list(self.part_size)} must be [length, breadth], the length first, above 0")
         if self.height % self.grid or self.width % self.grid:
             raise ValueError(f"height {self.height} and width {self.width} must be divisible by grid {self.grid}")
+        if round(min(self.height, self.width) * self.tile_scale / self.grid) < 1:
+            raise ValueError(f"tile_scale {self.tile_scale} leaves nothing of a tile")
         return self
 
 
@@ -65,13 +81,14 @@ class LossSettings(Settings):
     """Weights of Eq. 20; 0 leaves a term out and does not compute it."""
 
     pixels: Weight = 1.0
-    pixels_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    pixels_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """Share of a batch whose pixels are rebuilt: where features are judged, pixels are only for people to look at."""
     features: Weight = 0.0
     """Mean squared error of the rebuilt maps; needs a frozen encoder."""
-    cosine: Weight = 0.0
-    """Mean over stages of 1 - cosine of the rebuilt maps, place by place; needs a frozen encoder."""
-    worst_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    cosine: Weight = 1000.0
+    """Mean over stages of 1 - cosine of the rebuilt maps, place by place; needs a frozen encoder. L_AE is
+    a sum in the paper: against means over places it weighs thousands of times more than the other terms."""
+    worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """Half of the cosine term is the mean over this share of a batch's worst places, so that good parts which are rare
     are learnt too; with 1 the whole term is the mean over all places."""
     hsic: Weight = 0.01
@@ -92,12 +109,12 @@ class LossSettings(Settings):
 class ScoreSettings(Settings):
     """Where and how the error of Eq. 22, 23 is measured."""
 
-    space: Literal["pixels", "features"] = "pixels"
+    space: Literal["pixels", "features"] = "features"
     """The paper's pixels, or the frozen encoder's maps rebuilt from the same latents."""
-    distance: Literal["squared", "cosine"] = "squared"
+    distance: Literal["squared", "cosine"] = "cosine"
     """Between a place's vector and the rebuilt one: mean squared difference, or 1 - cosine; per stage, each stage's
     divided by its mean over the training pictures."""
-    worst_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
 
@@ -105,8 +122,8 @@ class ScoreSettings(Settings):
 class OptimiserSettings(Settings):
     """SGD with the paper's decay lr0 / (1 + a p)^b over progress p, or AdamW on one cycle up to the rate and down."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.01
+    name: Literal["sgd", "adamw"] = "adamw"
+    learning_rate: Positive = 0.002
     momentum: Share = 0.9
     decay_a: Weight = 10.0
     decay_b: Weight = 0.75
@@ -142,15 +159,23 @@ class TrainingSettings(Settings):
     score: ScoreSettings = ScoreSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     augment: AugmentSettings = AugmentSettings()
-    epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 16
+    epochs: Count = 30
+    least_steps: Annotated[int, Field(ge=0)] = 300
+    """With few pictures there are more epochs, so that a decoder learns for at least this many steps."""
+    batch_size: Annotated[int, Field(ge=2)] = 8
     """At least 2: SWD and HSIC compare the images of a batch."""
     devices: Count | Literal["auto"] = "auto"
     """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
+    folds: Annotated[int, Field(ge=1, le=20)] = 4
+    """So many decoders are trained, each without its share of the good pictures, which it then judges: so every good
+    picture sets the thresholds, and none is judged by a decoder that has seen it. Together they are the detector. 1: one
+    decoder, and `calibration_share` of the pictures set the thresholds alone. More than 1 needs a frozen encoder."""
     calibration_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the good pictures kept out of training to set the thresholds."""
+    """With `folds: 1`: share of the good pictures kept out of training to set the thresholds."""
     false_reject_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Share of good parts that may be rejected."""
+    believe_all: bool = False
+    """Set the thresholds with the odd pictures too, once somebody has looked at them and says that they are good."""
 
     @model_validator(mode="after")
     def _features_need_a_frozen_encoder(self) -> "TrainingSettings":
@@ -160,6 +185,10 @@ class TrainingSettings(Settings):
         wants = trained_on_features or self.score.space == "features"
         if wants and not self.network.encoder.frozen:
             raise ValueError("errors on features need `network.encoder.frozen: true`: a trained encoder can cheat")
+        if self.folds > 1 and not self.network.encoder.frozen:
+            raise ValueError("`folds` above 1 needs `network.encoder.frozen: true`; with a trained encoder: `folds: 1`")
+        if self.score.space == "pixels" and self.network.encoder.whole:
+            raise ValueError("`network.encoder.whole: true` needs `score.space: features`")
         if self.score.space == "pixels" and self.score.distance == "cosine":
             raise ValueError("`score.distance: cosine` needs `score.space: features`")
         if self.score.space == "features" and not trained_on_features:

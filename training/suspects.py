@@ -1,0 +1,57 @@
+"""Suspects: the good pictures that stand apart from the others, for somebody to look at before they are believed."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from core.dataset import Frames
+from core.thresholds import odd_parts, standing
+from training.checkpoint import Calibration
+
+_SHOWN = 24
+_COLUMNS = 6
+
+
+def report_suspects(calibration: Calibration, frames: Frames, judged: NDArray[np.int64], output: Path) -> None:
+    """Write suspects.csv, every good picture with the most suspect first, and suspects.png, a sheet of the first ones.
+
+    `judged` (M,) says which of `frames` each line of the calibration is. Warns on stderr where some stand apart.
+    """
+    stands, odd = standing(calibration.errors), odd_parts(calibration.errors)
+    order = np.argsort(-stands)
+    with (output / "suspects.csv").open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["picture", "spreads_above_the_others", "left_out_of_the_thresholds"])
+        for line in order:
+            name = calibration.names[line].encode("utf-8", "backslashreplace").decode()
+            lines.writerow([name, f"{stands[line]:.2f}", "yes" if odd[line] else "no"])
+    _sheet(frames, judged, order[:_SHOWN], stands, odd).savefig(output / "suspects.png", dpi=90)
+    if odd.any():
+        sys.stderr.write(
+            f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
+            f"thresholds. Look at {output / 'suspects.png'}: remove the bad ones from the data and train again; if all "
+            "are good, set `believe_all: true`.\n"
+        )
+
+
+def _sheet(
+    frames: Frames,
+    judged: NDArray[np.int64],
+    order: NDArray[np.int64],
+    stands: NDArray[np.float64],
+    odd: NDArray[np.bool_],
+) -> Figure:
+    lines = -(-len(order) // _COLUMNS)
+    figure = Figure(figsize=(2.1 * _COLUMNS, 2.3 * lines), layout="constrained")
+    axes = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, line in zip(axes, order, strict=False):
+        ax.imshow(frames.bgr_u8[judged[line]][:, :, ::-1])
+        name = frames.samples[judged[line]].path.name.encode("utf-8", "backslashreplace").decode()
+        ax.set_title(f"{name[-24:]}\n{stands[line]:+.1f} spreads", fontsize=7, color="#b03a2e" if odd[line] else "black")
+    return figure
