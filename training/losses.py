@@ -1,7 +1,7 @@
 """The loss terms of Eq. 20: sliced Wasserstein, HSIC bottleneck, jigsaw. All in float32, without loops over tiles.
 
-A `.float()` does not reach into autocast, which takes matrix products to bfloat16 whatever they are given: where there is
-one, it is switched off.
+Autocast takes matrix products to bfloat16 whatever they are given, so that `.float()` alone does not keep them in
+float32: around them it is switched off.
 
 Scale of each term, which the paper leaves open: means over pixels, directions and samples; a sum over tiles (Eq. 18).
 """
