@@ -113,7 +113,9 @@ def budget(method: str, settings: TrainingSettings) -> str:
     if method == OURS:
         return RECIPE.stem
     encoder = settings.network.encoder
-    return f"{encoder.name}, stages {'+'.join(map(str, encoder.stages))}, {settings.epochs} epochs"
+    # The paper leaves the scale of its terms open, so the weight of its first one is part of the form.
+    stages = "+".join(map(str, encoder.stages))
+    return f"{encoder.name}, stages {stages}, {settings.epochs} epochs, pixels x {settings.loss.pixels:g}"
 
 
 def measure(method: str, settings: TrainingSettings) -> dict[str, Run]:
