@@ -75,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     log = RESULTS / "quality.jsonl"
-    runs = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    runs = read_runs(log)
     done = {(run["set"], run["method"], run["seed"]) for run in runs}
     for seed in arguments.seeds:
         for name in arguments.sets:
@@ -85,8 +85,7 @@ def main() -> None:
                     continue
                 for run in measure(data, name, method, seed):
                     runs.append(run)
-                    with log.open("a") as file:
-                        file.write(json.dumps(run) + "\n")
+                    append_run(log, run)
     table = render(runs)
     (RESULTS / "quality.md").write_text(table)
     print(table)
@@ -114,6 +113,16 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
     return runs
 
 
+def read_runs(log: Path) -> list[dict[str, Any]]:
+    """What was measured so far, a JSON line a run."""
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def append_run(log: Path, run: dict[str, Any]) -> None:
+    with log.open("a") as file:
+        file.write(json.dumps(run) + "\n")
+
+
 def overlay(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Lay `changes` over `content`, section by section."""
     merged = dict(content)
@@ -133,12 +142,12 @@ def render(runs: list[dict[str, Any]]) -> str:
         lines += [f"\n### {name}\n", "| method | seeds | " + " | ".join(c.replace("_", " ") for c in COLUMNS) + " |"]
         lines.append("|---" * (len(COLUMNS) + 2) + "|")
         for method, repeated in methods.items():
-            cells = [_cell([run.get(column) for run in repeated]) for column in COLUMNS]
+            cells = [cell([run.get(column) for run in repeated]) for column in COLUMNS]
             lines.append(f"| {method} | {len(repeated)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(values: list[float | None]) -> str:
+def cell(values: list[float | None]) -> str:
     known = np.array([value for value in values if value is not None])
     if not len(known):
         return "-"

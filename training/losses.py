@@ -1,5 +1,8 @@
 """The loss terms of Eq. 20: sliced Wasserstein, HSIC bottleneck, jigsaw. All in float32, without loops over tiles.
 
+Autocast takes matrix products to bfloat16 whatever they are given, so that `.float()` alone does not keep them in
+float32: around them it is switched off.
+
 Scale of each term, which the paper leaves open: means over pixels, directions and samples; a sum over tiles (Eq. 18).
 """
 
@@ -23,9 +26,10 @@ def sliced_wasserstein(latents: Tensor, prior: Tensor, directions: int) -> Tenso
 
     `directions` random unit vectors are drawn afresh; sorting the N projections solves the 1-D transport.
     """
-    theta = normalize(torch.randn(latents.shape[2], directions, device=latents.device), dim=0)
-    difference = (latents.float() @ theta).sort(dim=0).values - (prior.float() @ theta).sort(dim=0).values
-    return difference.square().mean(dim=(0, 2)).sum()
+    with _without_autocast(latents):
+        theta = normalize(torch.randn(latents.shape[2], directions, device=latents.device), dim=0)
+        difference = (latents.float() @ theta).sort(dim=0).values - (prior.float() @ theta).sort(dim=0).values
+        return difference.square().mean(dim=(0, 2)).sum()
 
 
 def nhsic(x: Tensor, y: Tensor, epsilon: float, bandwidth: float | None = None) -> Tensor:
@@ -33,10 +37,11 @@ def nhsic(x: Tensor, y: Tensor, epsilon: float, bandwidth: float | None = None) 
 
     `bandwidth` is the Gaussian kernel's sigma, None for the median heuristic.
     """
-    kx, ky = _centred_gaussian_kernel(x.float(), bandwidth), _centred_gaussian_kernel(y.float(), bandwidth)
-    ridge = epsilon * len(x) * torch.eye(len(x), device=x.device)
-    # K and its regularised inverse commute, so a solve from the left serves.
-    return torch.sum(torch.linalg.solve(kx + ridge, kx) * torch.linalg.solve(ky + ridge, ky).T)
+    with _without_autocast(x):
+        kx, ky = _centred_gaussian_kernel(x.float(), bandwidth), _centred_gaussian_kernel(y.float(), bandwidth)
+        ridge = epsilon * len(x) * torch.eye(len(x), device=x.device)
+        # K and its regularised inverse commute, so a solve from the left serves.
+        return torch.sum(torch.linalg.solve(kx + ridge, kx) * torch.linalg.solve(ky + ridge, ky).T)
 
 
 def hsic_bottleneck(
@@ -65,6 +70,10 @@ def stressing_worst(distances: Tensor, share: float) -> Tensor:
     places = distances.transpose(0, 1).flatten(1)
     worst = places.topk(max(1, round(share * places.shape[1])), dim=1).values
     return (places.mean() + worst.mean()) / 2
+
+
+def _without_autocast(x: Tensor) -> torch.autocast:
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _centred_gaussian_kernel(x: Tensor, bandwidth: float | None) -> Tensor:

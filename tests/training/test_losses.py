@@ -159,6 +159,28 @@ def test_gradients_stay_finite_in_mixed_precision(dtype: torch.dtype) -> None:
     assert torch.isfinite(z.grad).all()
 
 
+@pytest.mark.parametrize("term", ["swd", "hsic"])
+def test_autocast_changes_neither_the_terms_nor_their_gradients(term: str) -> None:
+    torch.manual_seed(0)
+    latents, images = torch.randn(8, 9, 32), torch.rand(8, 3000)
+    prior = student_t_prior(latents.shape)
+
+    def value_and_gradient(autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(1)  # the same directions
+        z = latents.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            if term == "swd":
+                loss = sliced_wasserstein(z, prior, 16)
+            else:
+                loss = hsic_bottleneck(images, z.flatten(1), prior.flatten(1), beta=0.1, epsilon=1e-2)
+        loss.backward()
+        assert z.grad is not None
+        return loss.detach(), z.grad
+
+    for ours, reference in zip(value_and_gradient(True), value_and_gradient(False), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-6, atol=1e-8)
+
+
 def test_gradients_stay_finite_when_all_latents_are_equal() -> None:
     z = torch.ones(4, 9, 8, requires_grad=True)
     prior = student_t_prior(z.shape)
