@@ -44,11 +44,11 @@ def run(app: Callable[..., Any]) -> None:
 
 
 def _interruptible(app: Callable[..., Any]) -> None:
-    """Run `app`; typer ends silently where it is interrupted, and that shall be told as elsewhere."""
+    """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, Lightning for a fault."""
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code == INTERRUPTED or isinstance(end.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from end
         raise
 

@@ -33,7 +33,7 @@ _EVALUATE_HELP = (
 _train, _evaluate = cli.app(_TRAIN_HELP), cli.app(_EVALUATE_HELP)
 
 
-@_train.command(help=_TRAIN_HELP)
+@_train.command("train", help=_TRAIN_HELP)
 def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     resume: Annotated[
