@@ -15,11 +15,14 @@ EXTRAS = {
 }
 """Which part of the installation brings a package that not every machine needs."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as a shell gives it."""
+
 
 def run(app: Callable[..., Any]) -> None:
     """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
     try:
-        app()
+        _interruptible(app)
     except PwaeError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
@@ -37,7 +40,17 @@ def run(app: Callable[..., Any]) -> None:
         sys.exit(ConfigError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+
+
+def _interruptible(app: Callable[..., Any]) -> None:
+    """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, Lightning for a fault."""
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED or isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
 
 
 class DefaultGroup(TyperGroup):

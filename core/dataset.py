@@ -54,6 +54,8 @@ def training_samples(data: str) -> list[Sample]:
     good = root / "train" / GOOD
     if (root / "train").is_dir() and not good.is_dir():
         raise DataError(f"{root / 'train'}: no folder `{GOOD}` in it; the MVTec layout has train/{GOOD}.")
+    if (root / "test").is_dir() and not good.is_dir():  # defective pictures must not be taken for good ones
+        raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
     return [Sample(path) for path in list_pictures(good if good.is_dir() else root)]
 
 

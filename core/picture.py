@@ -1,6 +1,7 @@
 """Pictures as every room sees them: how a file is read, and the one crop, turn and resize to the model's input."""
 
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -24,22 +25,34 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as `frame_bgr_u8` (H, W, 3) uint8 in OpenCV's order.
+    """Read a picture as `frame_bgr_u8` (H, W, 3) uint8 in OpenCV's order. Raises DataError as `read_as_stored` does."""
+    return as_bgr_u8(read_as_stored(path))
 
-    Grey is repeated, alpha is dropped, 16 bits a channel are divided by 257 (their full range). Raises DataError where
-    the file cannot be decoded whole: a truncated JPEG or PNG, which decoders fill with grey, is refused.
+
+def read_as_stored(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read a picture with the channels and the depth of its file: (H, W) or (H, W, channels), uint8 or uint16.
+
+    Raises DataError where the file cannot be decoded whole: a truncated JPEG or PNG, which decoders fill with grey, is
+    refused, and so are pixels that are neither.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if _is_whole(data) else None
-    if frame is None:
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if _is_whole(data) else None
+    if stored is None:
         raise DataError(f"{path}: not a whole picture (empty, truncated or of an unknown format).")
-    if frame.dtype == np.uint16:
-        frame = (frame // 257).astype(np.uint8)
-    if frame.dtype != np.uint8:
-        raise DataError(f"{path}: {frame.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
+    if stored.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        raise DataError(f"{path}: {stored.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
+    return cast("NDArray[np.uint8] | NDArray[np.uint16]", stored)
+
+
+def as_bgr_u8(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Bring what a file holds to (H, W, 3) uint8: grey is repeated, alpha is dropped.
+
+    16 bits a channel are divided by 257 (their full range).
+    """
+    frame = (stored // 257).astype(np.uint8) if stored.dtype == np.uint16 else stored
     if frame.ndim == 2 or frame.shape[2] == 1:
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
     return np.ascontiguousarray(frame[:, :, :3], np.uint8)

@@ -1,8 +1,10 @@
 """The pose of a part that may lie at any angle: where it is in the picture, and how it is cut out lying straight.
 
-For parts longer than broad, with one end heavier than the other, alone on a background of one brightness: screws,
-bolts, nails.
+For parts longer than broad, with one end heavier than the other, alone on a background of one colour: screws, bolts,
+boards.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,45 +15,90 @@ from core.geometry import PartSize
 
 SEARCHED_PIXELS = 512
 """The part is looked for in a picture of at most this many pixels a side; it is cut out of the whole one."""
+LEAST_SIDE = 8
+"""Pixels a side, of the searched picture, below which border and part cannot be told apart."""
 LEAST_CONTRAST = 16
-"""Grey levels by which a part must differ from its background."""
+"""Distance in BGR, in levels, by which a part must differ from its background."""
 LEAST_SHARE = 0.1
 """Share of the cut-out's area that a part must fill: what is smaller is dirt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The part of a frame as an oriented box, in pixels of the frame."""
+
+    extents: tuple[float, float]
+    """Length, along the principal axis, and breadth."""
+    axis_ratio: float
+    """Root of the ratio of the area's second moments about its principal axes, 1 or above; 1 is round or square."""
+    share: float
+    """Share of the picture that the part fills, 0 to 1."""
+    touches_border: bool
+    axes: NDArray[np.float64]
+    """(2, 2): unit vectors (x, y) as columns, from the heavier end along the length, and across it."""
+    middle: NDArray[np.float64]
+    """(2,): x, y of the middle of the extents."""
+
+
+def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
+    """Find the part in a frame (H, W, 3): the largest region whose colour differs from the border's median colour.
+
+    Raises PartNotFoundError where the picture is thin or of one colour.
+    """
+    height, width = frame_bgr_u8.shape[:2]
+    scale = min(1.0, SEARCHED_PIXELS / max(height, width))
+    shape = round(height * scale), round(width * scale)
+    if min(shape) < LEAST_SIDE:
+        raise PartNotFoundError(f"no part found: a picture of {width} x {height} pixels is too thin to look for one.")
+    small = cv2.resize(frame_bgr_u8, shape[::-1], interpolation=cv2.INTER_AREA)
+    colours = cv2.GaussianBlur(small, (0, 0), 2).astype(np.float32)
+    border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
+    distances = np.linalg.norm(colours - np.median(border, axis=0), axis=2)
+    if distances.max() < LEAST_CONTRAST:
+        raise PartNotFoundError("no part found: the picture is of one colour.")
+    difference = np.minimum(distances, 255).astype(np.uint8)
+    _, marked = cv2.threshold(difference, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(marked)
+    largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+    left, top, columns_spanned, rows_spanned, area = (int(number) for number in statistics[largest])
+    rows, columns = np.nonzero(labels == largest)
+    # A pixel of the smaller picture covers several of the frame: its middle is meant.
+    step = np.array([width / shape[1], height / shape[0]])
+    points = (np.stack([columns, rows], axis=1) + 0.5) * step - 0.5
+    centre = points.mean(axis=0)
+    # A pixel is a square with moments of its own: so a part one pixel broad has a breadth too.
+    moments = (points - centre).T @ (points - centre) / len(points) + np.diag(step**2 / 12)
+    (least, greatest), vectors = np.linalg.eigh(moments)
+    axis = vectors[:, 1]
+    # The thin end reaches farther from the centre of mass than the heavy one.
+    if (((points - centre) @ axis) ** 3).mean() < 0:
+        axis = -axis
+    axes = np.stack([axis, [-axis[1], axis[0]]], axis=1)
+    reached = (points - centre) @ axes
+    lowest, highest = reached.min(axis=0), reached.max(axis=0)
+    length, breadth = (highest - lowest + step.mean()).tolist()
+    inside = left > 0 and top > 0 and left + columns_spanned < shape[1] and top + rows_spanned < shape[0]
+    return Outline(
+        extents=(length, breadth),
+        axis_ratio=float(np.sqrt(greatest / least)),
+        share=area / (shape[0] * shape[1]),
+        touches_border=not inside,
+        axes=axes,
+        middle=centre + axes @ ((lowest + highest) / 2),
+    )
 
 
 def locate(frame_bgr_u8: NDArray[np.uint8], part_size: PartSize) -> NDArray[np.float64]:
     """Find the part in a frame (H, W, 3): the (2, 3) matrix that takes a pixel of the cut-out to one of the frame.
 
-    The part is the largest region that differs from the frame's border. Its principal axis becomes the cut-out's
-    length, its heavier end comes left, the middle of its extent comes to the middle. Raises PartNotFoundError.
+    The part's principal axis becomes the cut-out's length, its heavier end comes left, the middle of its extents comes
+    to the middle. Raises PartNotFoundError.
     """
-    height, width = frame_bgr_u8.shape[:2]
-    scale = min(1.0, SEARCHED_PIXELS / max(height, width))
-    small = cv2.resize(frame_bgr_u8, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (0, 0), 2)
-    background = int(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
-    difference = cv2.absdiff(grey, np.full_like(grey, background))
-    if int(difference.max()) < LEAST_CONTRAST:
-        raise PartNotFoundError("no part found: the picture is of one brightness.")
-    _, marked = cv2.threshold(difference, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(marked)
-    largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
-    if statistics[largest, cv2.CC_STAT_AREA] < LEAST_SHARE * part_size[0] * part_size[1] * scale**2:
+    part = outline(frame_bgr_u8)
+    if part.share * frame_bgr_u8.shape[0] * frame_bgr_u8.shape[1] < LEAST_SHARE * part_size[0] * part_size[1]:
         raise PartNotFoundError(f"no part found: nothing fills a tenth of {part_size[0]} x {part_size[1]} pixels.")
-    rows, columns = np.nonzero(labels == largest)
-    # A pixel of the smaller picture covers several of the frame: its middle is meant.
-    points = (np.stack([columns, rows], axis=1) + 0.5) / scale - 0.5
-    centre = points.mean(axis=0)
-    axis = np.linalg.eigh(np.cov((points - centre).T))[1][:, 1]
-    # The thin end reaches farther from the centre of mass than the heavy one.
-    if (((points - centre) @ axis) ** 3).mean() < 0:
-        axis = -axis
-    across = np.array([-axis[1], axis[0]])
-    turn = np.stack([axis, across], axis=1)
-    extents = (points - centre) @ turn
-    middle = centre + turn @ ((extents.min(axis=0) + extents.max(axis=0)) / 2)
-    corner = middle - turn @ ((np.array(part_size) - 1) / 2)
-    return np.column_stack([turn, corner])
+    corner = part.middle - part.axes @ ((np.array(part_size) - 1) / 2)
+    return np.column_stack([part.axes, corner])
 
 
 def cut_out(picture: NDArray[np.uint8], place: NDArray[np.float64], part_size: PartSize) -> NDArray[np.uint8]:

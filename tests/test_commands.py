@@ -1,6 +1,7 @@
 """What a person meets at the command line: help within a second, and one line with an exit code for what is wrong."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from export.cli import export_engine
 from runtime.bundles import manifest
 from runtime.cli import run_inspection
 from runtime.inference import settings
+from tests.runtime.waiting import WAIT_S, wait_until
 from training.cli import evaluate_model, train_model
 
 COMMANDS = {
@@ -101,6 +103,21 @@ def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], 
         code, error = ended(name, tmp_path / checkpoint, *rest)
         assert code == 4
         assert error.splitlines()[-1].startswith(f"error: {tmp_path / checkpoint}: ")
+
+
+def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path, tmp_path: Path) -> None:
+    program = "from training.cli import train_model; train_model()"
+    command = [sys.executable, "-c", program, change(config, epochs=100_000)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until((tmp_path / "run" / "last.ckpt").exists)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in error
 
 
 def test_from_pictures_to_a_bundle_by_the_commands_alone(

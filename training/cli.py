@@ -1,6 +1,7 @@
 """`train-model` and `evaluate-model`."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _TRAIN_HELP = (
     "Train P-WAE on good pictures alone, set its thresholds on good pictures kept aside, and write a checkpoint.\n\n"
-    "CONFIG is a YAML file; configs/ has one to start from. Data is a folder in MVTec layout (train/good, test/<kind>, "
-    "ground_truth/<kind>) or a plain folder of good pictures.\n\n" + EXIT_CODES
+    "CONFIG is a YAML file; `train-model init DATA` writes one. Data is a folder in MVTec layout (train/good, "
+    "test/<kind>, ground_truth/<kind>) or a plain folder of good pictures.\n\n" + EXIT_CODES
+)
+_INIT_HELP = (
+    "Look at the pictures and write a configuration with the few settings that they dictate, and the reasons.\n\n"
+    "Finds parts that may be turned straight (a sheet of them lies beside the file), a shape for the input, too few "
+    "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files.\n\n" + EXIT_CODES
 )
 _EVALUATE_HELP = (
     "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"
@@ -27,7 +33,7 @@ _EVALUATE_HELP = (
 _train, _evaluate = cli.app(_TRAIN_HELP), cli.app(_EVALUATE_HELP)
 
 
-@_train.command(help=_TRAIN_HELP)
+@_train.command("train", help=_TRAIN_HELP)
 def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     resume: Annotated[
@@ -45,6 +51,36 @@ def _train_command(
         return
     typer.echo(f"checkpoint: {path}")
     typer.echo(f"next: export-engine {path} --output {settings.name}.bundle --parity-data {settings.data}")
+
+
+@_train.command("init", help=_INIT_HELP)
+def _init_command(
+    data: Annotated[str, typer.Argument(help="Pictures of good parts: a folder, elpv:mono or elpv:poly.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="CONFIG.yaml", help="File to write; left out: the folder's name, here.")
+    ] = None,
+) -> None:
+    from core.errors import ConfigError
+    from training.advice import advise
+    from training.survey import survey
+
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(data).resolve().name).strip("-") or "my-part"
+    config = output or Path(f"{name}.yaml")
+    sheet = config.with_suffix(".png")
+    for path in (config, sheet):
+        if path.exists():
+            raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
+    found = survey(data)
+    advice = advise(found)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(advice.as_yaml(name, data), encoding="utf-8")
+    typer.echo(f"written: {config}, with the reasons in it; read them")
+    if advice.part_size is not None:
+        from training.cut_outs import draw_cut_outs
+
+        draw_cut_outs(found.good, advice.part_size).savefig(sheet, dpi=110)
+        typer.echo(f"look at: {sheet}, what is cut out of the pictures")
+    typer.echo(f"next: train-model {config}")
 
 
 @_evaluate.command(help=_EVALUATE_HELP)

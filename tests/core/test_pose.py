@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.dataset import Sample, read_frames, read_mask
 from core.errors import PartNotFoundError
 from core.picture import fit
-from core.pose import cut_out, locate
+from core.pose import cut_out, locate, outline
 
 SIZE = (180, 60)
 """A little more than the nail's length and breadth."""
@@ -73,7 +73,63 @@ def test_the_middle_is_found_to_the_pixel_in_a_large_picture() -> None:
     ids=["black", "white"],
 )
 def test_a_picture_without_contrast_has_no_part(picture: np.ndarray) -> None:
-    with pytest.raises(PartNotFoundError, match="of one brightness"):
+    with pytest.raises(PartNotFoundError, match="of one colour"):
+        locate(picture, SIZE)
+
+
+def test_a_blue_part_on_green_of_the_same_grey_is_found() -> None:
+    grey = nail(40)[:, :, :1] < 150
+    coloured = np.where(grey, np.uint8([200, 80, 58]), np.uint8([40, 120, 40]))
+    assert cv2.cvtColor(coloured, cv2.COLOR_BGR2GRAY).std() < 1
+    cut = upright(coloured)
+    np.testing.assert_allclose(locate(coloured, SIZE), locate(nail(40), SIZE), atol=1)
+    assert (cut[:, :, 0] > 120).sum(axis=0)[:30].max() > 35
+
+
+def test_the_outline_of_a_part_is_measured_in_pixels_of_the_frame() -> None:
+    frame = np.full((900, 1200, 3), (40, 120, 40), np.uint8)
+    frame[350:550, 200:1000] = (200, 80, 58)
+    part = outline(frame)
+    assert part.extents == pytest.approx((800, 200), abs=8)
+    assert part.axis_ratio == pytest.approx(4, rel=0.05)
+    assert part.share == pytest.approx(800 * 200 / (900 * 1200), rel=0.05)
+    assert part.middle == pytest.approx([599.5, 449.5], abs=1)
+    assert not part.touches_border
+
+
+@pytest.mark.parametrize("angle", range(0, 180, 15))
+def test_a_square_has_no_long_axis_however_it_lies(angle: int) -> None:
+    square = np.full((300, 300, 3), 200, np.uint8)
+    cv2.fillPoly(square, [cv2.boxPoints(((150, 150), (120, 120), angle)).astype(np.int32)], (40, 40, 160))
+    assert outline(square).axis_ratio < 1.1
+
+
+@pytest.mark.parametrize(("right", "down"), [(120, 0), (-120, 0), (0, 150), (0, -150)])
+def test_a_part_that_runs_off_the_picture_touches_the_border_and_is_still_cut_out(right: int, down: int) -> None:
+    picture = nail(0, (right, down))
+    assert outline(picture).touches_border
+    assert not outline(nail()).touches_border
+    assert upright(picture).shape == (60, 180, 3)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_thin_and_tiny_pictures_have_a_place_or_no_part_but_never_another_error(
+    height: int, width: int, longer: int, seed: int
+) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    picture = np.repeat(picture, longer, axis=1)
+    try:
+        assert np.isfinite(locate(picture, (4, 2))).all()
+    except PartNotFoundError as error:
+        assert str(error).startswith("no part found")  # noqa: PT017
+
+
+@pytest.mark.parametrize("shape", [(1, 300), (300, 1), (1, 1), (3, 5000)])
+def test_a_thin_picture_is_named_as_such(shape: tuple[int, int]) -> None:
+    picture = np.zeros((*shape, 3), np.uint8)
+    picture[:, : shape[1] // 2] = 255
+    with pytest.raises(PartNotFoundError, match=f"{shape[1]} x {shape[0]} pixels is too thin"):
         locate(picture, SIZE)
 
 

@@ -1,0 +1,94 @@
+"""A survey of a data set: what is measured of each picture before anything is trained."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.dataset import ELPV, Sample, labelled_samples, training_samples
+from core.errors import DataError, PartNotFoundError
+from core.picture import as_bgr_u8, read_as_stored
+from core.pose import Outline, outline
+from core.progress import counted
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one picture is like."""
+
+    path: Path
+    size: tuple[int, int]
+    """Width, height in pixels."""
+    brightness: float
+    """Mean level, 0 to 255, as train-model reads it."""
+    maximum_u16: int | None
+    """Largest value of a 16-bit file; None: 8 bits."""
+    outline: Outline | None
+    """None where no part was found."""
+    digest: str
+    """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The good pictures that can be read, in name order, those that cannot, and what lies beside them for the test."""
+
+    data: str
+    good: tuple[Picture, ...]
+    unreadable: tuple[str, ...]
+    """What is wrong with each file that cannot be read, its path first."""
+    test: tuple[Sample, ...]
+    duplicates: tuple[tuple[Path, ...], ...]
+    """Groups of the good pictures that are the same."""
+    trained_and_tested: tuple[tuple[Path, Path], ...]
+    """A good picture, and the test picture that is the same."""
+
+
+def survey(data: str) -> Survey:
+    """Read every picture of a data set, named as in `training_samples`. Raises DataError where none can be read."""
+    good, unreadable = [], []
+    for sample in counted(training_samples(data), "looking at pictures"):
+        try:
+            good.append(_look(sample.path))
+        except DataError as error:
+            unreadable.append(str(error))
+    if not good:
+        raise DataError(f"{data}: none of {len(unreadable)} pictures can be read; the first: {unreadable[0]}")
+    same: dict[str, list[Path]] = {}
+    for picture in good:
+        same.setdefault(picture.digest, []).append(picture.path)
+    has_test = data.startswith(ELPV) or (Path(data) / "test").is_dir()
+    test = tuple(labelled_samples(data)) if has_test else ()
+    both = []
+    for sample in counted(test, "looking at test pictures"):
+        try:
+            digest = _digest(read_as_stored(sample.path))
+        except DataError as error:
+            unreadable.append(str(error))
+        else:
+            both += [(path, sample.path) for path in same.get(digest, [])]
+    groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
+    return Survey(data, tuple(good), tuple(unreadable), test, groups, tuple(both))
+
+
+def _look(path: Path) -> Picture:
+    stored = read_as_stored(path)
+    frame = as_bgr_u8(stored)
+    try:
+        found = outline(frame)
+    except PartNotFoundError:
+        found = None
+    return Picture(
+        path=path,
+        size=(frame.shape[1], frame.shape[0]),
+        brightness=float(frame.mean()),
+        maximum_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
+        outline=found,
+        digest=_digest(stored),
+    )
+
+
+def _digest(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
+    return hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).hexdigest()
