@@ -11,12 +11,13 @@ from typing import get_args
 import pytest
 import yaml
 
+from assessment.cli import evaluate_model
 from export import cli
 from export.cli import export_engine
 from runtime.bundles import manifest
 from runtime.cli import run_inspection
 from runtime.inference import settings
-from training.cli import evaluate_model, train_model
+from training.cli import train_model
 
 COMMANDS = {
     "train-model": train_model,

@@ -1,4 +1,4 @@
-"""`train-model` and `evaluate-model`."""
+"""`train-model`."""
 
 import os
 from pathlib import Path
@@ -17,17 +17,12 @@ _TRAIN_HELP = (
     "CONFIG is a YAML file; configs/ has one to start from. Data is a folder in MVTec layout (train/good, test/<kind>, "
     "ground_truth/<kind>) or a plain folder of good pictures.\n\n" + EXIT_CODES
 )
-_EVALUATE_HELP = (
-    "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"
-    "DATA is a folder in MVTec layout, a plain folder of good pictures, or elpv:mono, elpv:poly. Writes metrics.json, "
-    "contact_sheet.png and report.html into --output.\n\n" + EXIT_CODES
-)
 
 
-_train, _evaluate = cli.app(_TRAIN_HELP), cli.app(_EVALUATE_HELP)
+_train = cli.app(_TRAIN_HELP)
 
 
-@_train.command(help=_TRAIN_HELP)
+@_train.command("train", help=_TRAIN_HELP)
 def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     resume: Annotated[
@@ -47,28 +42,6 @@ def _train_command(
     typer.echo(f"next: export-engine {path} --output {settings.name}.bundle --parity-data {settings.data}")
 
 
-@_evaluate.command(help=_EVALUATE_HELP)
-def _evaluate_command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint written by train-model.")],
-    data: Annotated[str, typer.Argument(help="Labelled pictures: a folder, elpv:mono or elpv:poly.")],
-    output: Annotated[Path, typer.Option(help="Folder for metrics.json, contact_sheet.png and report.html.")] = Path(
-        "evaluation"
-    ),
-) -> None:
-    from training.checkpoint import load_checkpoint
-    from training.evaluation import evaluate, print_metrics
-
-    evaluation = evaluate(load_checkpoint(checkpoint), data)
-    evaluation.save(output)
-    print_metrics(evaluation.metrics)
-    typer.echo(f"written: {output / 'report.html'}, contact_sheet.png, metrics.json")
-
-
 def train_model() -> None:
     """Entry point of `train-model`."""
     cli.run(_train)
-
-
-def evaluate_model() -> None:
-    """Entry point of `evaluate-model`."""
-    cli.run(_evaluate)

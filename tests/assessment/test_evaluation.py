@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from assessment.evaluation import evaluate
+from assessment.metrics import image_metrics
 from core.errors import DataError
 from training.checkpoint import load_checkpoint
-from training.evaluation import evaluate, image_metrics
 
 
 def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assessment.localisation import aupro, localisation_metrics
 from core.dataset import labelled_samples, read_mask
-from training.localisation import aupro, localisation_metrics
 from training.settings import NetworkSettings
 
 NETWORK = NetworkSettings(height=48, width=48)
