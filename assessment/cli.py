@@ -24,8 +24,8 @@ PREDICT_HELP = (
 )
 THRESHOLD_HELP = (
     "Set the thresholds of a checkpoint or a bundle for another false-reject rate, without training.\n\n"
-    "They come from the good parts of the training, each judged by a decoder that has not seen it. The file is altered; "
-    "a bundle's signature is taken away."
+    "They come from the good parts of the training, each judged by a decoder that has not seen it. The file is "
+    "altered; a bundle's signature is taken away."
 )
 
 _evaluate = cli.app(HELP)

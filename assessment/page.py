@@ -39,16 +39,16 @@ _WORDS = {
     "Tile": "One of the equal rectangles that the picture is cut into. Each is judged by itself.",
     "False reject": "A good part that was rejected.",
     "Miss": "A defective part that was not rejected.",
-    "Error map": "Where the picture is not as good parts are. Black is no error, orange the tile's threshold, pale yellow "
-    "twice that. Failed tiles have a red frame.",
-    "AUROC": "The chance that a defective part scores above a good one: 1 is perfect, 0.5 a guess. It knows no threshold.",
-    "Pixel AUROC, AUPRO": "How well the error map finds the marked defect: over all pixels, and with every defect counted "
-    "alike, small or large. 1 is perfect.",
-    "95 % confidence": "Were as many other parts judged, the true figure lies within in 19 of 20 cases. Few pictures "
-    "give wide limits.",
-    "Judged by a decoder that has not seen it": "A model flatters the pictures that it was trained on. Each good picture "
-    "of the training is judged by a part of the model that was trained without it.",
-    "Balanced accuracy": "The mean of the share of good parts that pass and the share of defective ones that are found.",
+    "Error map": "Where the picture is not as good parts are. Black is no error, orange the tile's threshold, pale "
+    "yellow twice that. Failed tiles have a red frame.",
+    "AUROC": "The chance that a defective part scores above a good one: 1 is perfect, 0.5 a guess.",
+    "Pixel AUROC, AUPRO": "How well the error map finds the marked defect: over all pixels, and with every defect "
+    "counted alike, small or large. 1 is perfect.",
+    "95 % confidence": "Were many more parts like these judged, the true figure would lie within these limits in 19 of "
+    "20 such tests. Few pictures give wide limits.",
+    "Judged by a decoder that has not seen it": "A model flatters the pictures that it was trained on. Each good "
+    "picture of the training is judged by a part of the model that was trained without it.",
+    "Balanced accuracy": "The mean of two shares: of good parts that pass, and of defective parts that are found.",
 }
 
 

@@ -110,8 +110,8 @@ def _origin(checkpoint: Checkpoint) -> str:
     thresholds = checkpoint.thresholds
     odd = f" {thresholds.odd} more stand apart from them and were left out." if thresholds.odd else ""
     return (
-        f"The thresholds come from {thresholds.parts} good pictures, each judged by a decoder that has not seen it, for a "
-        f"false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is expected, "
+        f"The thresholds come from {thresholds.parts} good pictures, each judged by a decoder that has not seen it, "
+        f"for a false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is expected, "
         f"below {thresholds.false_reject_upper:.1%} with 95 % confidence.{odd}"
     )
 
@@ -126,8 +126,8 @@ def _subject(metrics: dict[str, Any]) -> str:
         )
     if known:
         text += (
-            f" {known} of them set the thresholds: their scores are by a decoder that has not seen them, and their error "
-            "maps by the whole model, which has."
+            f" {known} of them set the thresholds: their scores are by a decoder that has not seen them, their "
+            "error maps by the whole model, which has."
         )
     if metrics["masks_vanished"]:
         text += f" {metrics['masks_vanished']} masks mark nothing that the model sees, and are left out of AUPRO."
