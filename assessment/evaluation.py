@@ -84,7 +84,7 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
         "images_per_second": len(frames.samples) / seconds,
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),
-        "what_if": what_if(checkpoint.calibration.errors, errors, defective),
+        "what_if": what_if(checkpoint.calibration.errors, errors, defective, checkpoint.settings.believe_all),
     }
     return Evaluation(checkpoint, frames, errors, maps, ranking, metrics)
 

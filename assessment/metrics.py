@@ -75,7 +75,10 @@ def by_kind(ranking: NDArray[np.floating], kinds: Sequence[str]) -> list[dict[st
 
 
 def what_if(
-    calibration_errors: NDArray[np.floating], errors: NDArray[np.floating], defective: NDArray[np.bool_]
+    calibration_errors: NDArray[np.floating],
+    errors: NDArray[np.floating],
+    defective: NDArray[np.bool_],
+    believe_all: bool = False,
 ) -> list[dict[str, Any]]:
     """For each of WHAT_IF_RATES: what `set-threshold` with that rate would give on these pictures.
 
@@ -84,7 +87,7 @@ def what_if(
     rows: list[dict[str, Any]] = []
     for rate in WHAT_IF_RATES:
         try:
-            rejected = scores(errors, calibrate(calibration_errors, rate)) > 1
+            rejected = scores(errors, calibrate(calibration_errors, rate, believe_all)) > 1
         except DataError as error:
             rows.append({"false_reject_rate_asked": rate, "why_not": str(error)})
             continue

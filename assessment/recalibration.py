@@ -55,7 +55,8 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> R
 
     checkpoint = load_checkpoint(path)
     after = calibrate(checkpoint.calibration.errors, false_reject_rate, believe_all)
-    settings = checkpoint.settings.model_copy(update={"false_reject_rate": false_reject_rate})
+    asked = {"false_reject_rate": false_reject_rate, "believe_all": believe_all}
+    settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
     return Recalibrated(checkpoint.thresholds, after)
 

@@ -111,8 +111,8 @@ def _origin(checkpoint: Checkpoint) -> str:
     odd = f" {thresholds.odd} more stand apart from them and were left out." if thresholds.odd else ""
     return (
         f"The thresholds come from {thresholds.parts} good pictures, each judged by a decoder that has not seen it, "
-        f"for a false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is expected, "
-        f"below {thresholds.false_reject_upper:.1%} with 95 % confidence.{odd}"
+        f"for a false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is "
+        f"expected, below {thresholds.false_reject_upper:.1%} with 95 % confidence.{odd}"
     )
 
 

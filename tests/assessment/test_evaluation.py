@@ -1,5 +1,7 @@
+import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -27,7 +29,8 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
     assert sheet.std() > 10
     report = (tmp_path / "report.html").read_text()
     assert f"{metrics['auroc']:.4g}" in report
-    assert "Worst misses" in report
+    for words in ("of 8 defective", "of 12 good", "What the words mean", "By kind of part", "What if"):
+        assert words in report
     assert not re.search(r"(src|href)=.(?!data:)", report), "the report must stand alone"
 
 
@@ -35,6 +38,58 @@ def test_a_folder_of_good_parts_gives_false_rejects_alone(checkpoint: Path, part
     metrics = evaluate(load_checkpoint(checkpoint), str(parts / "test" / "good")).metrics
     assert metrics["false_reject_rate"] is not None
     assert metrics["auroc"] is metrics["miss_rate"] is metrics["pixel_auroc"] is None
+    assert set(metrics["intervals"]) == {"false_reject_rate"}
+
+
+def test_scores_csv_has_a_line_a_picture_with_ten_errors(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(parts / "test", tmp_path / "data"))
+    (data / "good" / "cut.png").write_bytes(b"junk")
+    evaluation = evaluate(load_checkpoint(checkpoint), str(data))
+    evaluation.save(tmp_path / "out")
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0])[:4] == ["file", "kind", "verdict", "score"]
+    assert len(lines[0]) == 4 + 10
+    assert [line["kind"] for line in lines].count("scratch") == 8
+    judged = [line for line in lines if line["verdict"] != "NotDecidable"]
+    assert [float(line["score"]) for line in judged] == evaluation.scores.tolist()
+    assert all((float(line["score"]) > 1) == (line["verdict"] == "NotOK") for line in judged)
+    assert [Path(line["file"]).name for line in lines if line["verdict"] == "NotDecidable"] == ["cut.png"]
+
+
+def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    trained = load_checkpoint(checkpoint)
+    swapped = tmp_path / "data"
+    shutil.copytree(parts / "test" / "good", swapped / "dent")
+    shutil.copytree(parts / "test" / "scratch", swapped / "good")
+    evaluation = evaluate(trained, str(swapped))
+    evaluation.save(tmp_path / "out")
+    report = (tmp_path / "out" / "report.html").read_text()
+    wrong = [
+        s
+        for s, score in zip(evaluation.frames.samples, evaluation.scores, strict=True)
+        if (score > 1) == (s.kind == "good")
+    ]
+    assert len(wrong) > 12
+    assert all(f"{sample.kind}: {sample.path}, score" in report for sample in wrong)
+    assert "<summary>1 to " in report
+
+
+def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    evaluation = evaluate(trained, str(parts / "train" / "good"))
+    calibration = trained.calibration
+    rows = {Path(name).name: row for name, row in zip(calibration.names, calibration.errors, strict=True)}
+    assert evaluation.metrics["calibrating"] == len(rows)
+    for sample, errors in zip(evaluation.frames.samples, evaluation.errors, strict=True):
+        if sample.path.name in rows:
+            assert errors == pytest.approx(rows[sample.path.name], rel=1e-9)
+    evaluation.save(tmp_path)
+    report = (tmp_path / "report.html").read_text()
+    assert "Without defective ones nobody can say how many would be missed" in report
+    assert "auroc" not in report
 
 
 def test_an_empty_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:

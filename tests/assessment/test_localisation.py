@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -45,4 +46,39 @@ def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
 def test_without_masks_there_is_nothing_to_measure(parts: Path) -> None:
     samples = labelled_samples(str(parts / "test" / "good"))
     maps = np.zeros((len(samples), 4, 4), np.float32)
-    assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None}
+    assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None, "masks_vanished": 0}
+
+
+def write_line(root: Path, marked: bool = True) -> Path:
+    """A good picture and one with a defect one pixel thin, both 700 pixels wide."""
+    for folder in ("test/good", "test/scratch", "ground_truth/scratch"):
+        (root / folder).mkdir(parents=True)
+    for kind in ("good", "scratch"):
+        cv2.imwrite(str(root / "test" / kind / "0.png"), np.full((700, 700), 90, np.uint8))
+    mask = np.zeros((700, 700), np.uint8)
+    mask[350, 100:600] = 255 * marked
+    cv2.imwrite(str(root / "ground_truth" / "scratch" / "0_mask.png"), mask)
+    return root
+
+
+@pytest.mark.parametrize("part_size", [None, (600, 500)])
+def test_a_thin_defect_does_not_vanish(tmp_path: Path, part_size: tuple[int, int] | None) -> None:
+    good, scratched = labelled_samples(str(write_line(tmp_path)))
+    cv2.imwrite(
+        str(scratched.path), cv2.ellipse(np.zeros((700, 700), np.uint8), (350, 350), (280, 200), 20, 0, 360, 200, -1)
+    )
+    mask = read_mask(scratched, 12, 12, part_size)
+    assert 6 < mask.sum() < 40
+    assert not read_mask(good, 12, 12).any()
+
+
+def test_figures_of_thin_defects_and_a_count_of_masks_that_mark_nothing(tmp_path: Path) -> None:
+    samples = labelled_samples(str(write_line(tmp_path / "thin")))
+    maps = np.stack([read_mask(sample, 48, 48).astype(np.float32) for sample in samples])
+    assert localisation_metrics(samples, maps, NETWORK) == {
+        "pixel_auroc": 1.0,
+        "aupro": pytest.approx(1),
+        "masks_vanished": 0,
+    }
+    samples = labelled_samples(str(write_line(tmp_path / "empty", marked=False)))
+    assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None, "masks_vanished": 1}
