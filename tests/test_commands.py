@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -51,6 +52,17 @@ def test_help_is_quick_and_names_the_exit_codes(name: str) -> None:
         seconds.append(time.perf_counter() - started)
     assert "Exit codes:" in shown
     assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_its_version(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--version"])
+    with pytest.raises(SystemExit) as end:
+        COMMANDS[name]()
+    assert not end.value.code
+    assert capsys.readouterr().out == f"{name} {version('p-wae')}\n"
 
 
 def test_heavy_packages_are_not_imported_for_help() -> None:
