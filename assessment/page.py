@@ -28,6 +28,8 @@ figcaption {{ font-size: .85rem; color: #51606f; overflow-wrap: anywhere }}
 details {{ margin: .4rem 0 }} details details {{ margin-left: .8rem }}
 summary {{ cursor: pointer; padding: .35rem 0; font-weight: 600 }} details details > summary {{ font-weight: 400 }}
 dt {{ font-weight: 600 }} dd {{ margin: 0 0 .5rem; color: #51606f; max-width: 46rem }}
+@media (max-width: 40rem) {{ body {{ font-size: 15px; margin: 1rem auto; padding: 0 .8rem }}
+  th, td {{ padding-right: .7rem; font-size: .85rem }} }}
 </style></head><body><h1>{title}</h1>{body}</body></html>
 """
 _FLAT = 1.6

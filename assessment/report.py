@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 
 from assessment.page import chart, folded, glossary, page, pair, table
@@ -17,7 +18,7 @@ from training.checkpoint import Checkpoint
 _LONGEST_PX = 420
 _FOUND = 12
 """Defects that were found are shown up to so many, nearest to the threshold first."""
-_NESTED = {"data", "good", "defective", "intervals", "kinds", "what_if"}
+_ELSEWHERE = {"calibrating", "data", "good", "defective", "intervals", "kinds", "what_if"}
 
 
 def render_report(
@@ -62,14 +63,14 @@ def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Give the figures that there are by name, with their limits; what cannot be had is left out."""
     rows = []
     for name, value in metrics.items():
-        if name in _NESTED or value is None or (name in {"skipped", "masks_vanished", "calibrating"} and not value):
+        if name in _ELSEWHERE or value is None or (name in {"skipped", "masks_vanished"} and not value):
             continue
         text = f"{value:.1%}" if name.startswith(("false_", "miss_")) else f"{value:.4g}"
         limits = metrics["intervals"].get(name)
         if limits:
             form = ".1%" if name.endswith("rate") else ".3f"
             text += f" ({limits[0]:{form}} to {limits[1]:{form}})"
-        rows.append((name.replace("_", " "), text))
+        rows.append((name.replace("_", " ").replace("auroc", "AUROC").replace("aupro", "AUPRO"), text))
     return rows
 
 
@@ -181,6 +182,8 @@ def _draw_scores(
     axes.hist(calibrating, bins=bins, histtype="step", color="#1f4e79", label=f"good, training ({len(calibrating)})")
     axes.axvline(1, color="black", linestyle="--", label="threshold")
     axes.set(xscale="log", xlabel="score", ylabel="parts")
+    for formats in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formats(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
     axes.legend(fontsize=9)
     return figure
 

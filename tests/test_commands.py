@@ -128,7 +128,7 @@ def test_from_pictures_to_a_bundle_by_the_commands_alone(
 
     checkpoint = tmp_path / "run" / "checkpoint"
     assert str(checkpoint) in run("train-model", config)
-    assert "auroc" in run("evaluate-model", checkpoint, parts, "--output", tmp_path / "evaluation")
+    assert "AUROC" in run("evaluate-model", checkpoint, parts, "--output", tmp_path / "evaluation")
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
     assert "sha256" in run("export-engine", checkpoint, "--output", tmp_path / "bundle")
     assert (tmp_path / "bundle" / "bundle.json").exists()

@@ -1,4 +1,5 @@
 import shutil
+from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +19,7 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     found = compare((checkpoint, strict), str(parts))
     assert len(found.differing) > 0
     assert not found.defective[found.differing].any()
-    console = Console(width=300, record=True, file=(tmp_path / "shown").open("w"))
+    console = Console(width=300, record=True, file=StringIO())
     for table in comparison_tables(found, ("old", "new")):
         console.print(table)
     shown = console.export_text()

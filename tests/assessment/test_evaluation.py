@@ -89,7 +89,7 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
     evaluation.save(tmp_path)
     report = (tmp_path / "report.html").read_text()
     assert "Without defective ones nobody can say how many would be missed" in report
-    assert "auroc" not in report
+    assert "<td>AUROC" not in report
 
 
 def test_an_empty_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:
