@@ -66,9 +66,9 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
     network = checkpoint.settings.network
     frames = read_frames(labelled_samples(data), network.height, network.width, network.part_size)
     started_s = time.perf_counter()
-    errors, maps = judge(checkpoint.inspector, frames.bgr_u8)
+    judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
-    errors, known = _by_unseen_decoders(errors, frames, checkpoint.calibration)
+    errors, known = _by_unseen_decoders(judged, frames, checkpoint.calibration)
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])

@@ -77,7 +77,7 @@ def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 def kind_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and rows of the table by kind of part."""
     head = ("kind", "pictures", "rejected", "95 % confidence", "AUROC", "median score")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             row["kind"],
             str(row["pictures"]),
@@ -93,7 +93,7 @@ def kind_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str
 
 def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and rows of the table of other false-reject rates."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in metrics["what_if"]:
         if "why_not" in row:
             rows.append((f"{row['false_reject_rate_asked']:.0%}", "too few good pictures", ""))
@@ -172,7 +172,7 @@ def _draw_scores(
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     everything = np.concatenate([ranking, calibrating, [1.0]])
-    bins = np.geomspace(max(everything.min(), 1e-3) * 0.95, everything.max() * 1.05, 40)
+    bins = np.geomspace(max(everything.min(), 1e-3) * 0.95, everything.max() * 1.05, 40).tolist()
     for values, colour, label in (
         (ranking[~defective], "#2f7d4f", "good"),
         (ranking[defective], "#c0392b", "defective"),

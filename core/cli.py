@@ -70,11 +70,11 @@ def app(help_text: str) -> typer.Typer:
     return application
 
 
-def _show_version(context: typer.Context, wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"{context.info_name} {version('p-wae')}")
+        typer.echo(f"p-wae {version('p-wae')}")
         raise typer.Exit
 
 

@@ -62,7 +62,7 @@ def test_every_command_tells_its_version(
     with pytest.raises(SystemExit) as end:
         COMMANDS[name]()
     assert not end.value.code
-    assert capsys.readouterr().out == f"{name} {version('p-wae')}\n"
+    assert capsys.readouterr().out == f"p-wae {version('p-wae')}\n"
 
 
 def test_heavy_packages_are_not_imported_for_help() -> None:
