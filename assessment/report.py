@@ -157,7 +157,9 @@ class _Parts:
     def _card(self, i: int) -> str:
         sample, grid = self._frames.samples[i], self._network.grid
         picture = read_view(sample.path, self._network.part_size, _LONGEST_PX)
-        shape = picture.shape[0], picture.shape[1]
+        # A small picture is enlarged for its map, so that the frames of the tiles are fine.
+        enlarged = _LONGEST_PX / max(picture.shape[:2])
+        shape = round(picture.shape[0] * enlarged), round(picture.shape[1] * enlarged)
         shown = draw_error_map(self._maps[i], self._errors[i], self._thresholds, grid, shape)
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())

@@ -13,7 +13,7 @@ def score_row(path: Path, verdict: str, score: float | None, errors: Sequence[fl
     """Lay out one picture. Without errors (K + 1, the image's first) the columns are there and None."""
     grid = round(tiles**0.5)
     names = ["image", *(f"tile_{row}_{column}" for row in range(1, grid + 1) for column in range(1, grid + 1))]
-    values = [float(error) for error in errors] or [None] * len(names)
+    values: list[float | None] = [*map(float, errors)] or [None] * len(names)
     return {
         "file": printable(path),
         **more,
