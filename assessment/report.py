@@ -130,6 +130,8 @@ def _subject(metrics: dict[str, Any]) -> str:
             f" {known} of them set the thresholds: their scores are by a decoder that has not seen them, their "
             "error maps by the whole model, which has."
         )
+    if 0 < known < good:
+        text += " If it trained on some of the others too, those scores are flattered."
     if metrics["masks_vanished"]:
         text += f" {metrics['masks_vanished']} masks mark nothing that the model sees, and are left out of AUPRO."
     return text
