@@ -16,6 +16,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY training training
+COPY assessment assessment
 COPY export export
 COPY runtime runtime
 # pycuda's random numbers are not used, and would need one library more.
@@ -48,6 +49,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY training training
+COPY assessment assessment
 COPY export export
 COPY runtime runtime
 RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view,sign]'

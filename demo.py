@@ -20,11 +20,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
 from rich.table import Table
 
+from assessment.metrics import image_metrics
 from core.cli import run
 from core.dataset import GOOD, labelled_samples
 from core.errors import PwaeError
 from runtime.delivery.embedded_broker import EmbeddedBroker
-from training.evaluation import image_metrics
 
 CONFIG = Path("configs/elpv-mono.yaml")
 OUTPUT = Path("demo-out")

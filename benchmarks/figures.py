@@ -14,10 +14,10 @@ from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from assessment.evaluation import Evaluation, evaluate
 from core.dataset import GOOD
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
-from training.evaluation import Evaluation, evaluate
 from training.tiles import merge
 
 OURS = list(METHODS)[-1]

@@ -24,10 +24,10 @@ from knn import knn_scores
 from machine import describe
 from sklearn.metrics import roc_auc_score
 
+from assessment.evaluation import evaluate
 from core.config import parse_settings
 from core.dataset import GOOD, labelled_samples, read_frames
 from training.checkpoint import load_checkpoint
-from training.evaluation import evaluate
 from training.session import train
 from training.settings import TrainingSettings
 

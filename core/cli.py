@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -58,7 +58,7 @@ class DefaultGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Prepend the first subcommand unless the first argument names one or asks for help."""
-        if args and args[0] not in self.commands and args[0] != "--help":
+        if args and args[0] not in {*self.commands, "--help", "--version"}:
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)
 
@@ -70,8 +70,8 @@ class DefaultGroup(TyperGroup):
 
 
 def app(help_text: str) -> typer.Typer:
-    """Build a typer app for one command: no shell completion options, tracebacks left to `run`."""
-    return typer.Typer(
+    """Build a typer app for one command: `--version`, no shell completion options, tracebacks left to `run`."""
+    application = typer.Typer(
         help=help_text,
         cls=DefaultGroup,
         add_completion=False,
@@ -79,3 +79,21 @@ def app(help_text: str) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+    application.callback()(_common)
+    return application
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"p-wae {version('p-wae')}")
+        raise typer.Exit
+
+
+def _common(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take what every command takes."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,14 +108,23 @@ def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: P
 
 
 def read_mask(sample: Sample, height: int, width: int, part_size: PartSize | None = None) -> NDArray[np.bool_]:
-    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part."""
-    marked = np.zeros((height, width, 3), np.uint8)
-    if sample.mask is not None:
-        mask = read_picture(sample.mask)
-        if part_size is not None:
-            mask = cut_out(mask, locate(read_picture(sample.path), part_size), part_size)
-        fit(mask, marked)
-    return np.asarray(marked[:, :, 0] > 127)
+    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
+
+    A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
+    """
+    if sample.mask is None:
+        return np.zeros((height, width), bool)
+    mask = ((read_picture(sample.mask) > 127) * np.uint8(255)).astype(np.uint8)
+    if part_size is not None:
+        mask = cut_out(mask, locate(read_picture(sample.path), part_size), part_size)
+    smaller = height < mask.shape[0] or width < mask.shape[1]
+    # In float: an area's mean of a few marked pixels would round to nought.
+    marked = cv2.resize(
+        mask[:, :, 0].astype(np.float32),
+        (width, height),
+        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
+    )
+    return np.asarray(marked > 0)
 
 
 def hold_out(count: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -25,6 +25,7 @@ from export.quantise import CALIBRATION_PICTURES, Quantiser, quantise
 from export.reference import REFERENCE, save_reference
 from export.staging import put, require_replaceable, work_folder
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
+from runtime.bundles.calibration import save_calibration
 from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity, Precision
 from runtime.inference.backend import Backend
 from runtime.inference.engine_fit import choose_engine, look
@@ -109,6 +110,8 @@ class _Export:
                 self._engines.append(build_engine(self._model, target, self._order.max_batch, self._work))
         self._full.unlink(missing_ok=True)
         save_reference(self._work / REFERENCE, self._exam)
+        calibration = self._checkpoint.calibration
+        save_calibration(self._work, calibration.names, calibration.errors)
         manifest = self._save()
         if self._engines:
             self._prove_engine(Bundle(path=self._work, manifest=manifest))

@@ -6,19 +6,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import yaml
 
+from assessment.cli import evaluate_model
 from export import cli
 from export.cli import export_engine
 from runtime.bundles import manifest
 from runtime.cli import run_inspection
 from runtime.inference import settings
 from tests.runtime.waiting import WAIT_S, wait_until
-from training.cli import evaluate_model, train_model
+from training.cli import train_model
 
 COMMANDS = {
     "train-model": train_model,
@@ -52,6 +54,17 @@ def test_help_is_quick_and_names_the_exit_codes(name: str) -> None:
         seconds.append(time.perf_counter() - started)
     assert "Exit codes:" in shown
     assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_its_version(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--version"])
+    with pytest.raises(SystemExit) as end:
+        COMMANDS[name]()
+    assert not end.value.code
+    assert capsys.readouterr().out == f"p-wae {version('p-wae')}\n"
 
 
 def test_heavy_packages_are_not_imported_for_help() -> None:
@@ -132,7 +145,7 @@ def test_from_pictures_to_a_bundle_by_the_commands_alone(
 
     checkpoint = tmp_path / "run" / "checkpoint"
     assert str(checkpoint) in run("train-model", config)
-    assert "auroc" in run("evaluate-model", checkpoint, parts, "--output", tmp_path / "evaluation")
+    assert "AUROC" in run("evaluate-model", checkpoint, parts, "--output", tmp_path / "evaluation")
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
     assert "sha256" in run("export-engine", checkpoint, "--output", tmp_path / "bundle")
     assert (tmp_path / "bundle" / "bundle.json").exists()

@@ -1,4 +1,4 @@
-"""`train-model` and `evaluate-model`."""
+"""`train-model`."""
 
 import os
 import re
@@ -23,14 +23,9 @@ _INIT_HELP = (
     "Finds parts that may be turned straight (a sheet of them lies beside the file), a shape for the input, too few "
     "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files.\n\n" + EXIT_CODES
 )
-_EVALUATE_HELP = (
-    "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"
-    "DATA is a folder in MVTec layout, a plain folder of good pictures, or elpv:mono, elpv:poly. Writes metrics.json, "
-    "contact_sheet.png and report.html into --output.\n\n" + EXIT_CODES
-)
 
 
-_train, _evaluate = cli.app(_TRAIN_HELP), cli.app(_EVALUATE_HELP)
+_train = cli.app(_TRAIN_HELP)
 
 
 @_train.command("train", help=_TRAIN_HELP)
@@ -83,28 +78,6 @@ def _init_command(
     typer.echo(f"next: train-model {config}")
 
 
-@_evaluate.command(help=_EVALUATE_HELP)
-def _evaluate_command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint written by train-model.")],
-    data: Annotated[str, typer.Argument(help="Labelled pictures: a folder, elpv:mono or elpv:poly.")],
-    output: Annotated[Path, typer.Option(help="Folder for metrics.json, contact_sheet.png and report.html.")] = Path(
-        "evaluation"
-    ),
-) -> None:
-    from training.checkpoint import load_checkpoint
-    from training.evaluation import evaluate, print_metrics
-
-    evaluation = evaluate(load_checkpoint(checkpoint), data)
-    evaluation.save(output)
-    print_metrics(evaluation.metrics)
-    typer.echo(f"written: {output / 'report.html'}, contact_sheet.png, metrics.json")
-
-
 def train_model() -> None:
     """Entry point of `train-model`."""
     cli.run(_train)
-
-
-def evaluate_model() -> None:
-    """Entry point of `evaluate-model`."""
-    cli.run(_evaluate)

@@ -53,5 +53,7 @@ def _sheet(
     for ax, line in zip(axes, order, strict=False):
         ax.imshow(frames.bgr_u8[judged[line]][:, :, ::-1])
         name = frames.samples[judged[line]].path.name.encode("utf-8", "backslashreplace").decode()
-        ax.set_title(f"{name[-24:]}\n{stands[line]:+.1f} spreads", fontsize=7, color="#b03a2e" if odd[line] else "black")
+        ax.set_title(
+            f"{name[-24:]}\n{stands[line]:+.1f} spreads", fontsize=7, color="#b03a2e" if odd[line] else "black"
+        )
     return figure

@@ -72,7 +72,12 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     build_bundle(ExportRequest(checkpoint, link, "fp16"))
     assert link.is_symlink()
     assert load_bundle(output).manifest.precision == "fp16" != first.manifest.precision
-    assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "model.onnx", "reference.json"]
+    assert sorted(path.name for path in output.iterdir()) == [
+        MANIFEST,
+        "calibration.json",
+        "model.onnx",
+        "reference.json",
+    ]
     assert sorted(tmp_path.iterdir()) == [link, output]
 
 
@@ -106,7 +111,7 @@ def test_half_precision_is_proven_beside_full(checkpoint: Path, parts: Path, tmp
     full, half = manifest.parity
     assert full.largest_difference < half.largest_difference < 0.02
     assert half.auroc == pytest.approx(half.auroc_trained, abs=0.02)
-    assert sorted(manifest.files) == ["model.onnx", "reference.json"]
+    assert sorted(manifest.files) == ["calibration.json", "model.onnx", "reference.json"]
 
 
 def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoint: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from assessment.evaluation import evaluate
 from training.checkpoint import load_checkpoint
-from training.evaluation import evaluate
 
 CHROMIUM = shutil.which("chromium")
 

@@ -19,15 +19,26 @@ def localisation_metrics(
 ) -> dict[str, float | None]:
     """Pixel AUROC and AUPRO over good pictures and those with a mask, as the network sees them; None without masks.
 
-    `error_maps` (N, h, w) are enlarged linearly to the input's size.
+    `error_maps` (N, h, w) are enlarged linearly to the input's size. `masks_vanished` counts the pictures whose mask
+    marks nothing that the network sees; they are left out.
     """
-    chosen = [i for i, sample in enumerate(samples) if sample.kind == GOOD or sample.mask is not None]
-    if not any(samples[i].mask for i in chosen):
-        return {"pixel_auroc": None, "aupro": None}
     height, width = network.height, network.width
-    masks = np.stack([read_mask(samples[i], height, width, network.part_size) for i in chosen])
+    masks = {
+        i: read_mask(sample, height, width, network.part_size)
+        for i, sample in enumerate(samples)
+        if sample.kind == GOOD or sample.mask is not None
+    }
+    vanished = [i for i, mask in masks.items() if samples[i].mask is not None and not mask.any()]
+    chosen = [i for i in masks if i not in vanished]
+    if not any(samples[i].mask for i in chosen):
+        return {"pixel_auroc": None, "aupro": None, "masks_vanished": len(vanished)}
+    marked = np.stack([masks[i] for i in chosen])
     maps = np.stack([cv2.resize(error_maps[i], (width, height), interpolation=cv2.INTER_LINEAR) for i in chosen])
-    return {"pixel_auroc": float(roc_auc_score(masks.ravel(), maps.ravel())), "aupro": aupro(masks, maps)}
+    return {
+        "pixel_auroc": float(roc_auc_score(marked.ravel(), maps.ravel())),
+        "aupro": aupro(marked, maps),
+        "masks_vanished": len(vanished),
+    }
 
 
 def aupro(masks: NDArray[np.bool_], maps: NDArray[np.floating], steps: int = 300) -> float:

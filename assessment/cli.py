@@ -1,0 +1,126 @@
+"""`evaluate-model`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core import cli
+from core.errors import EXIT_CODES, ConfigError
+
+# torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+HELP = (
+    "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"
+    "DATA is a folder in MVTec layout, a plain folder of good pictures, or elpv:mono, elpv:poly. Writes report.html, "
+    "metrics.json, scores.csv and contact_sheet.png into --output.\n\n" + EXIT_CODES
+)
+PREDICT_HELP = (
+    "Judge pictures, or folders of them, with a checkpoint or a bundle; a bundle needs no torch.\n\n"
+    "A score above 1 is NotOK. A picture that cannot be read is NotDecidable, and the others are judged."
+)
+THRESHOLD_HELP = (
+    "Set the thresholds of a checkpoint or a bundle for another false-reject rate, without training.\n\n"
+    "They come from the good parts of the training, each judged by a decoder that has not seen it. The file is "
+    "altered; a bundle's signature is taken away."
+)
+
+_evaluate = cli.app(HELP)
+
+_Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file or bundle folder.")]
+
+
+@_evaluate.command(help=HELP)
+def report(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint written by train-model.")],
+    data: Annotated[str, typer.Argument(help="Labelled pictures: a folder, elpv:mono or elpv:poly.")],
+    output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("evaluation"),
+) -> None:
+    """Evaluate."""
+    from assessment.evaluation import evaluate
+    from assessment.summary import print_metrics
+    from training.checkpoint import load_checkpoint
+
+    evaluation = evaluate(load_checkpoint(checkpoint), data)
+    evaluation.save(output)
+    print_metrics(evaluation.metrics)
+    typer.echo(f"written: {output / 'report.html'}, contact_sheet.png, metrics.json, scores.csv")
+
+
+@_evaluate.command(help=PREDICT_HELP)
+def predict(
+    model: _Model,
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of pictures.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+    overlays: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New folder for a picture each, with the error map over it.")
+    ] = None,
+) -> None:
+    """Predict."""
+    import json
+
+    from assessment.prediction import predict as judged
+    from assessment.score_table import printable, write_csv
+
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv exclude each other; give one of them.")
+    predictions = judged(model, pictures, overlays)
+    tiles = max((len(one.errors) for one in predictions), default=1) - 1
+    rows = [one.row(max(tiles, 0)) for one in predictions]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif as_csv:
+        write_csv(rows, sys.stdout)
+    else:
+        for one in predictions:
+            typer.echo(
+                f"{one.verdict:12} {one.reason if one.score is None else f'{one.score:.3f}'}  {printable(one.file)}"
+            )
+
+
+@_evaluate.command(help=THRESHOLD_HELP)
+def set_threshold(
+    model: _Model,
+    false_reject_rate: Annotated[float, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %.")],
+    believe_all: Annotated[
+        bool, typer.Option("--believe-all", help="Leave out no good part, however far it stands apart.")
+    ] = False,
+) -> None:
+    """Recalibrate."""
+    from rich.console import Console
+
+    from assessment.recalibration import set_threshold as recalibrate
+    from assessment.recalibration import thresholds_table
+
+    done = recalibrate(model, false_reject_rate, believe_all)
+    Console().print(thresholds_table(done))
+    typer.echo(f"written: {model}")
+    if done.signature_removed:
+        typer.echo("its signature is gone, since it is another bundle now: sign it again with export-engine sign")
+    if done.site_thresholds:
+        typer.echo(f"{done.site_thresholds}: cameras that were calibrated on site keep their own thresholds")
+
+
+@_evaluate.command()
+def compare(
+    one: Annotated[Path, typer.Argument(metavar="A", help="Checkpoint file or bundle folder.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    data: Annotated[str, typer.Option(help="Labelled pictures: a folder, elpv:mono or elpv:poly.")],
+) -> None:
+    """Judge the same pictures with two checkpoints or bundles: AUROC, misses, false rejects, differing verdicts."""
+    from rich.console import Console
+
+    from assessment.comparison import compare as judged
+    from assessment.comparison import comparison_tables
+
+    for table in comparison_tables(judged((one, other), data), (str(one), str(other))):
+        Console().print(table)
+
+
+def evaluate_model() -> None:
+    """Entry point of `evaluate-model`."""
+    cli.run(_evaluate)

@@ -1,0 +1,105 @@
+"""Evaluation: how well a checkpoint tells good from defective, and what a factory gets at its thresholds."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assessment.localisation import localisation_metrics
+from assessment.metrics import by_kind, image_metrics, intervals, what_if
+from assessment.report import render_report
+from assessment.score_table import score_row, write_csv
+from core.dataset import GOOD, Frames, labelled_samples, read_frames
+from core.thresholds import scores
+from training.checkpoint import Calibration, Checkpoint
+from training.contact_sheet import clearest_and_worst, draw_contact_sheet
+from training.inspector import judge
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors, scores and metrics of labelled pictures."""
+
+    checkpoint: Checkpoint
+    frames: Frames
+    errors: NDArray[np.float64]
+    """(N, K + 1). Of a picture that calibrated the thresholds: by a decoder that has not trained on it."""
+    maps: NDArray[np.float32]
+    """(N, h, w), by the whole detector."""
+    scores: NDArray[np.float64]
+    """(N,), the verdict's own statistic; above 1 is anomalous."""
+    metrics: dict[str, Any]
+    """Figures by name, None where they cannot be had; and `intervals`, `kinds` and `what_if`."""
+
+    @property
+    def defective(self) -> NDArray[np.bool_]:
+        """Which pictures show a defective part (N,)."""
+        return np.array([sample.kind != GOOD for sample in self.frames.samples])
+
+    def save(self, output: Path) -> None:
+        """Write metrics.json, scores.csv, contact_sheet.png and report.html into the folder `output`."""
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "metrics.json").write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
+        with (output / "scores.csv").open("w", encoding="utf-8", newline="") as file:
+            write_csv(self.rows(), file)
+        chosen = clearest_and_worst(self.scores, self.defective)
+        draw_contact_sheet(self.checkpoint, self.frames, chosen).savefig(output / "contact_sheet.png", dpi=100)
+        report = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
+        (output / "report.html").write_text(report, encoding="utf-8", errors="backslashreplace")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Lay out a line a picture; one that could not be read is NotDecidable."""
+        tiles = self.errors.shape[1] - 1
+        rows = [
+            score_row(sample.path, "NotOK" if score > 1 else "OK", float(score), errors, tiles, kind=sample.kind)
+            for sample, score, errors in zip(self.frames.samples, self.scores, self.errors.tolist(), strict=True)
+        ]
+        return rows + [score_row(path, "NotDecidable", None, (), tiles, kind="") for path in self.frames.skipped]
+
+
+def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
+    """Judge all test pictures of `data`. Raises DataError where there are none."""
+    network = checkpoint.settings.network
+    frames = read_frames(labelled_samples(data), network.height, network.width, network.part_size)
+    started_s = time.perf_counter()
+    judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
+    seconds = time.perf_counter() - started_s
+    errors, known = _by_unseen_decoders(judged, frames, checkpoint.calibration)
+    ranking = scores(errors, checkpoint.thresholds)
+    kinds = [sample.kind for sample in frames.samples]
+    defective = np.array([kind != GOOD for kind in kinds])
+    metrics = {
+        "data": data,
+        "good": int((~defective).sum()),
+        "defective": int(defective.sum()),
+        "skipped": len(frames.skipped),
+        "calibrating": known,
+        **image_metrics(ranking, defective),
+        **localisation_metrics(frames.samples, maps, network),
+        "false_reject_asked": checkpoint.thresholds.false_reject_rate,
+        "images_per_second": len(frames.samples) / seconds,
+        "intervals": intervals(ranking, defective),
+        "kinds": by_kind(ranking, kinds),
+        "what_if": what_if(checkpoint.calibration.errors, errors, defective, checkpoint.settings.believe_all),
+    }
+    return Evaluation(checkpoint, frames, errors, maps, ranking, metrics)
+
+
+def _by_unseen_decoders(
+    errors: NDArray[np.float32], frames: Frames, calibration: Calibration
+) -> tuple[NDArray[np.float64], int]:
+    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows, and count them.
+
+    The whole detector has trained on these pictures and would flatter itself.
+    """
+    known = {Path(name).resolve(): row for row, name in enumerate(calibration.names)}
+    honest = errors.astype(np.float64)
+    found = [(i, known.get(sample.path.resolve())) for i, sample in enumerate(frames.samples)]
+    for i, row in found:
+        if row is not None:
+            honest[i] = calibration.errors[row]
+    return honest, sum(row is not None for _i, row in found)

@@ -1,0 +1,103 @@
+"""Metrics: what scores say of labelled parts, over all thresholds and at the calibrated one, with their confidence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assessment.confidence import auroc_interval, placements, wilson
+from core.dataset import GOOD
+from core.errors import DataError
+from core.thresholds import calibrate, scores
+
+WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1)
+
+
+def image_metrics(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -> dict[str, float | None]:
+    """AUROC and best balanced accuracy over all thresholds, and the rates at the calibrated one (score 1).
+
+    A rate is None where its kind of part is absent.
+    """
+    rejected = ranking > 1
+    false_rejects = float(rejected[~defective].mean()) if (~defective).any() else None
+    misses = float((~rejected[defective]).mean()) if defective.any() else None
+    auroc = best = balanced = None
+    if false_rejects is not None and misses is not None:
+        auroc = placements(ranking, defective).auroc
+        thresholds = np.concatenate([[-np.inf], np.unique(ranking)])
+        found, passed = (
+            (share > thresholds[:, None]).mean(axis=1) for share in (ranking[defective], ranking[~defective])
+        )
+        best = float((found + 1 - passed).max() / 2)
+        balanced = 1 - (false_rejects + misses) / 2
+    return {
+        "auroc": auroc,
+        "max_balanced_accuracy": best,
+        "balanced_accuracy": balanced,
+        "false_reject_rate": false_rejects,
+        "miss_rate": misses,
+    }
+
+
+def intervals(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
+    """95 % confidence intervals of what `image_metrics` gives: Wilson's of the rates, DeLong's of the AUROC."""
+    rejected, found = ranking > 1, {}
+    if defective.any() and not defective.all():
+        found["auroc"] = auroc_interval(placements(ranking, defective))
+    if not defective.all():
+        found["false_reject_rate"] = wilson(int(rejected[~defective].sum()), int((~defective).sum()))
+    if defective.any():
+        found["miss_rate"] = wilson(int((~rejected[defective]).sum()), int(defective.sum()))
+    return found
+
+
+def by_kind(ranking: NDArray[np.floating], kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """For each kind of part, good ones first: how many, how many were rejected, and how well it is told from good."""
+    names = np.array(kinds)
+    rows = []
+    for kind in sorted(set(kinds), key=lambda kind: (kind != GOOD, kind)):
+        members = names == kind
+        rejected = int((ranking[members] > 1).sum())
+        both = members | (names == GOOD)
+        told = kind != GOOD and (names == GOOD).any()
+        rows.append(
+            {
+                "kind": kind,
+                "pictures": int(members.sum()),
+                "rejected": rejected,
+                "rejected_interval": wilson(rejected, int(members.sum())),
+                "auroc": placements(ranking[both], members[both]).auroc if told else None,
+                "median_score": float(np.median(ranking[members])),
+            }
+        )
+    return rows
+
+
+def what_if(
+    calibration_errors: NDArray[np.floating],
+    errors: NDArray[np.floating],
+    defective: NDArray[np.bool_],
+    believe_all: bool = False,
+) -> list[dict[str, Any]]:
+    """For each of WHAT_IF_RATES: what `set-threshold` with that rate would give on these pictures.
+
+    calibration_errors (M, K + 1) of good parts, errors (N, K + 1). Where M is too small for a rate, `why_not` says so.
+    """
+    rows: list[dict[str, Any]] = []
+    for rate in WHAT_IF_RATES:
+        try:
+            rejected = scores(errors, calibrate(calibration_errors, rate, believe_all)) > 1
+        except DataError as error:
+            rows.append({"false_reject_rate_asked": rate, "why_not": str(error)})
+            continue
+        rows.append(
+            {
+                "false_reject_rate_asked": rate,
+                "false_rejects": int(rejected[~defective].sum()),
+                "good": int((~defective).sum()),
+                "misses": int((~rejected[defective]).sum()),
+                "defective": int(defective.sum()),
+            }
+        )
+    return rows

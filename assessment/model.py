@@ -1,0 +1,97 @@
+"""A model as its user meets it: a checkpoint or a bundle, opened alike."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ArtifactError
+from core.geometry import PartSize
+from core.thresholds import Thresholds
+
+MAX_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model that judges frames."""
+
+    name: str
+    height: int
+    width: int
+    """Of the frames that it judges."""
+    grid: int
+    part_size: PartSize | None
+    thresholds: Thresholds
+    judge: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+    """Errors (N, K + 1) and error maps (N, h, w) of frames (N, height, width, 3) uint8 in BGR."""
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether `path` is a bundle's folder; a checkpoint is a file. Raises ArtifactError where it is neither."""
+    if not path.exists():
+        raise ArtifactError(f"{path}: not there; give a checkpoint of train-model, or a bundle of export-engine.")
+    return path.is_dir()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Model]:
+    """Open a checkpoint, or a bundle with the backend that this machine has. Raises ArtifactError or BackendError."""
+    if is_bundle(path):
+        with _bundle(path) as model:
+            yield model
+    else:
+        yield _checkpoint(path)
+
+
+def _checkpoint(path: Path) -> Model:
+    from training.checkpoint import load_checkpoint
+    from training.inspector import judge
+
+    checkpoint = load_checkpoint(path)
+    settings, network = checkpoint.settings, checkpoint.settings.network
+    return Model(
+        name=settings.name,
+        height=network.height,
+        width=network.width,
+        grid=network.grid,
+        part_size=network.part_size,
+        thresholds=checkpoint.thresholds,
+        judge=lambda frames_bgr_u8: judge(checkpoint.inspector, frames_bgr_u8),
+    )
+
+
+@contextmanager
+def _bundle(path: Path) -> Iterator[Model]:
+    from runtime.bundles.bundle import load_bundle
+    from runtime.inference.selection import open_backend
+    from runtime.inference.settings import BackendSettings
+
+    bundle = load_bundle(path)
+    manifest = bundle.manifest
+    with closing(open_backend(BackendSettings(), bundle, MAX_BATCH)) as backend:
+        buffer = backend.new_batch()
+
+        def judge(frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            batches = []
+            for start in range(0, len(frames_bgr_u8), MAX_BATCH):
+                rows = frames_bgr_u8[start : start + MAX_BATCH]
+                buffer[: len(rows)] = rows
+                pending = backend.submit(buffer[: len(rows)])
+                # The next batch overwrites what the backend gives.
+                batches.append((np.array(pending.errors()), np.array(pending.error_maps())))
+            errors, maps = zip(*batches, strict=True)
+            return np.concatenate(errors), np.concatenate(maps)
+
+        yield Model(
+            name=manifest.name,
+            height=manifest.height,
+            width=manifest.width,
+            grid=manifest.grid,
+            part_size=manifest.part_size,
+            thresholds=manifest.thresholds,
+            judge=judge,
+        )

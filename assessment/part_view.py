@@ -1,0 +1,62 @@
+"""How a part is shown to people: its own picture, and its error map, at the picture's own shape."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.geometry import PartSize
+from core.picture import read_picture
+from core.pose import cut_out, locate
+from core.thresholds import Thresholds, ratios
+
+HOTTEST = 2.0
+"""An error this many times its tile's threshold has the brightest colour."""
+GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
+
+
+def read_view(path: Path, part_size: PartSize | None, longest_px: int) -> NDArray[np.uint8]:
+    """Read a picture (H, W, 3) at its own shape, its longest side at most `longest_px`.
+
+    With `part_size` it is the part cut out, lying straight. Raises DataError.
+    """
+    picture = read_picture(path)
+    if part_size is not None:
+        picture = cut_out(picture, locate(picture, part_size), part_size)
+    scale = longest_px / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def draw_error_map(
+    error_map: NDArray[np.floating],
+    errors: NDArray[np.floating],
+    thresholds: Thresholds,
+    grid: int,
+    shape: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """Draw an error map (h, w) at `shape` (height, width): the error over its tile's threshold, failed tiles in red.
+
+    errors (K + 1,). Black is no error, white HOTTEST times the threshold. Returns (height, width, 3) uint8 in BGR.
+    """
+    share = np.array(error_map, np.float32)
+    failed = ratios(errors, thresholds)[1:] > 1
+    for k, threshold in enumerate(thresholds.values[1:]):
+        (top, left), (bottom, right) = _corners(k, grid, *share.shape)
+        share[top:bottom, left:right] /= threshold
+    heat = cv2.resize(np.clip(share / HOTTEST, 0, 1), shape[::-1], interpolation=cv2.INTER_LINEAR)
+    picture = np.asarray(cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO), np.uint8)
+    # Red frames last, so that no grey one lies over them.
+    for k in np.argsort(failed, kind="stable"):
+        (top, left), (bottom, right) = _corners(int(k), grid, *shape)
+        colour, line = (FAILED_BGR, 2) if failed[k] else (GRID_BGR, 1)
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colour, line)
+    return picture
+
+
+def _corners(k: int, grid: int, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    row, column = divmod(k, grid)
+    return (row * height // grid, column * width // grid), ((row + 1) * height // grid, (column + 1) * width // grid)

@@ -1,0 +1,107 @@
+"""Prediction: the verdict of a checkpoint or a bundle on any pictures, by the rule that the line uses."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from assessment.model import Model, opened
+from assessment.part_view import read_view
+from assessment.score_table import Row, score_row
+from core.errors import ConfigError, DataError
+from core.picture import fit, list_pictures, read_picture
+from core.progress import counted
+from core.thresholds import scores
+from runtime.evidence.overlay import draw
+from runtime.evidence.part_picture import PartPicture
+from runtime.parts.verdict import Judgement, Verdict, judge
+
+_CHUNK = 16
+"""Pictures held at once."""
+_OVERLAY_PX = 1024
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of one picture."""
+
+    file: Path
+    verdict: str
+    """`OK`, `NotOK`, or `NotDecidable` where the picture cannot be judged."""
+    score: float | None
+    """Above 1 is NotOK; None where the picture cannot be judged."""
+    errors: tuple[float, ...]
+    """e_0 of the image, e_1..e_K of its tiles, row-major; empty where the picture cannot be judged."""
+    reason: str = ""
+    """Why the picture cannot be judged."""
+    overlay: Path | None = None
+    """The picture with its error map over it, where it was asked for."""
+
+    def row(self, tiles: int) -> Row:
+        """Give it as a line of the score table."""
+        row = score_row(self.file, self.verdict, self.score, self.errors, tiles)
+        return row | {"reason": self.reason, "overlay": str(self.overlay or "")}
+
+
+def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | None = None) -> list[Prediction]:
+    """Judge pictures, and the pictures in folders, with a checkpoint or a bundle.
+
+    `overlays` is a new folder to write a picture each into. Raises ArtifactError or BackendError where the model cannot
+    be used, DataError where a picture is not there, ConfigError where there is something in `overlays`.
+    """
+    files = [file for place in pictures for file in _files(Path(place))]
+    if overlays is not None:
+        if overlays.exists() and (not overlays.is_dir() or any(overlays.iterdir())):
+            raise ConfigError(f"{overlays}: exists and is not empty; name a new folder for the overlays.")
+        overlays.mkdir(parents=True, exist_ok=True)
+    with opened(Path(model)) as judging:
+        starts = counted(range(0, len(files), _CHUNK), "judging")
+        return [one for start in starts for one in _judge(judging, files[start : start + _CHUNK], start, overlays)]
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_dir():
+        return list_pictures(place)
+    if not place.exists():
+        raise DataError(f"{place}: no such picture or folder.")
+    return [place]
+
+
+def _judge(model: Model, files: Sequence[Path], start: int, overlays: Path | None) -> Iterator[Prediction]:
+    frames = np.empty((len(files), model.height, model.width, 3), np.uint8)
+    reasons: dict[int, str] = {}
+    for row, file in enumerate(files):
+        try:
+            fit(read_picture(file), frames[row], part_size=model.part_size)
+        except DataError as error:
+            reasons[row] = str(error)
+    readable = [row for row in range(len(files)) if row not in reasons]
+    judged = dict(zip(readable, zip(*model.judge(frames[readable]), strict=True), strict=True)) if readable else {}
+    for row, file in enumerate(files):
+        if row in reasons:
+            yield Prediction(file, Verdict.NOT_DECIDABLE.word, None, (), reasons[row])
+            continue
+        errors, error_map = judged[row]
+        judgement = judge(errors, model.thresholds)
+        if judgement.errors is None:
+            yield Prediction(file, judgement.verdict.word, None, (), "the model gave no finite number")
+            continue
+        score = float(scores(errors[None], model.thresholds)[0])
+        prediction = Prediction(file, judgement.verdict.word, score, judgement.errors)
+        if overlays is not None:
+            overlay = overlays / f"{start + row + 1:05}-{file.stem}.jpg"
+            _write_overlay(overlay, model, file, judgement, error_map)
+            prediction = replace(prediction, overlay=overlay)
+        yield prediction
+
+
+def _write_overlay(
+    overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
+) -> None:
+    view = read_view(file, model.part_size, _OVERLAY_PX)
+    shown = draw(PartPicture("", "", 0.0, view, error_map, judgement, model.thresholds, model.grid))
+    _done, encoded = cv2.imencode(".jpg", shown)
+    overlay.write_bytes(encoded.tobytes())

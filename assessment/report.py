@@ -1,0 +1,206 @@
+"""The report: one self-contained HTML file of an evaluation, to send to a colleague."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from numpy.typing import NDArray
+
+from assessment.page import chart, folded, glossary, page, pair, table
+from assessment.part_view import draw_error_map, read_view
+from assessment.score_table import printable
+from core.dataset import GOOD, Frames
+from core.thresholds import ratios, scores
+from training.checkpoint import Checkpoint
+
+_LONGEST_PX = 420
+_FOUND = 12
+"""Defects that were found are shown up to so many, nearest to the threshold first."""
+_ELSEWHERE = {"calibrating", "data", "good", "defective", "intervals", "kinds", "what_if"}
+
+
+def render_report(
+    checkpoint: Checkpoint,
+    frames: Frames,
+    errors: NDArray[np.float64],
+    maps: NDArray[np.float32],
+    metrics: dict[str, Any],
+) -> str:
+    """Render the figures, their charts, and every miss and false reject. errors (N, K + 1), maps (N, h, w)."""
+    settings, thresholds = checkpoint.settings, checkpoint.thresholds
+    ranking = scores(errors, thresholds)
+    defective = np.array([sample.kind != GOOD for sample in frames.samples])
+    calibrating = scores(checkpoint.calibration.errors, thresholds)
+    parts = _Parts(checkpoint, frames, errors, maps, ranking)
+    worst_first = np.argsort(ranking)
+    misses = [int(i) for i in worst_first if defective[i] and ranking[i] <= 1]
+    rejects = [int(i) for i in worst_first[::-1] if not defective[i] and ranking[i] > 1]
+    found = [int(i) for i in worst_first if defective[i] and ranking[i] > 1][:_FOUND]
+    body = [
+        f"<p>{_origin(checkpoint)}</p>",
+        f"<p>{_subject(metrics)}</p>",
+        table((), figure_rows(metrics)),
+        glossary(),
+        '<h2>Scores</h2><p>A part is rejected above 1.</p><div class="charts">',
+        chart(_draw_scores(ranking, defective, calibrating), "histogram of the scores"),
+        chart(_draw_roc(ranking, defective), "ROC") if defective.any() and not defective.all() else "",
+        "</div>",
+        "<h2>By kind of part</h2>" + table(*kind_table(metrics)),
+        "<h2>What if</h2><p>What other thresholds would give on these pictures; "
+        "evaluate-model set-threshold sets them, without training.</p>" + table(*what_if_table(metrics)),
+        "<h2>Parts</h2>",
+        parts.folded(f"Misses: {len(misses)} of {metrics['defective']} defective", misses) if defective.any() else "",
+        parts.folded(f"False rejects: {len(rejects)} of {metrics['good']} good", rejects),
+        parts.folded(f"Found, nearest to the threshold first: {len(found)}", found) if defective.any() else "",
+        parts.folded("Good, highest score first", [int(i) for i in worst_first[::-1] if not defective[i]][:_FOUND]),
+    ]
+    return page(f"{settings.name} on {metrics['data']}", body)
+
+
+def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give the figures that there are by name, with their limits; what cannot be had is left out."""
+    rows = []
+    for name, value in metrics.items():
+        if name in _ELSEWHERE or value is None or (name in {"skipped", "masks_vanished"} and not value):
+            continue
+        text = f"{value:.1%}" if name.startswith(("false_", "miss_")) else f"{value:.4g}"
+        limits = metrics["intervals"].get(name)
+        if limits:
+            form = ".1%" if name.endswith("rate") else ".3f"
+            text += f" ({limits[0]:{form}} to {limits[1]:{form}})"
+        rows.append((name.replace("_", " ").replace("auroc", "AUROC").replace("aupro", "AUPRO"), text))
+    return rows
+
+
+def kind_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of the table by kind of part."""
+    head = ("kind", "pictures", "rejected", "95 % confidence", "AUROC", "median score")
+    rows: list[tuple[str, ...]] = [
+        (
+            row["kind"],
+            str(row["pictures"]),
+            f"{row['rejected']} ({row['rejected'] / row['pictures']:.0%})",
+            "{:.0%} to {:.0%}".format(*row["rejected_interval"]),
+            "" if row["auroc"] is None else f"{row['auroc']:.3f}",
+            f"{row['median_score']:.2f}",
+        )
+        for row in metrics["kinds"]
+    ]
+    return head, rows
+
+
+def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of the table of other false-reject rates."""
+    rows: list[tuple[str, ...]] = []
+    for row in metrics["what_if"]:
+        if "why_not" in row:
+            rows.append((f"{row['false_reject_rate_asked']:.0%}", "too few good pictures", ""))
+            continue
+        shares = (_share(row["false_rejects"], row["good"]), _share(row["misses"], row["defective"]))
+        rows.append((f"{row['false_reject_rate_asked']:.0%}", *shares))
+    return ("false rejects asked", "good rejected here", "defective missed here"), rows
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} of {of} ({count / of:.1%})" if of else "none here"
+
+
+def _origin(checkpoint: Checkpoint) -> str:
+    thresholds = checkpoint.thresholds
+    odd = f" {thresholds.odd} more stand apart from them and were left out." if thresholds.odd else ""
+    return (
+        f"The thresholds come from {thresholds.parts} good pictures, each judged by a decoder that has not seen it, "
+        f"for a false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is "
+        f"expected, below {thresholds.false_reject_upper:.1%} with 95 % confidence.{odd}"
+    )
+
+
+def _subject(metrics: dict[str, Any]) -> str:
+    known, good, defective = metrics["calibrating"], metrics["good"], metrics["defective"]
+    text = f"{good} good and {defective} defective pictures were judged." if defective else ""
+    if not defective:
+        text = (
+            f"{good} pictures were judged, all taken as good. Without defective ones nobody can say how many would be "
+            "missed: put some into test/KIND beside test/good."
+        )
+    if known:
+        text += (
+            f" {known} of them set the thresholds: their scores are by a decoder that has not seen them, their "
+            "error maps by the whole model, which has."
+        )
+    if 0 < known < good:
+        text += " If it trained on some of the others too, those scores are flattered."
+    if metrics["masks_vanished"]:
+        text += f" {metrics['masks_vanished']} masks mark nothing that the model sees, and are left out of AUPRO."
+    return text
+
+
+class _Parts:
+    """The pictures that the report shows."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        frames: Frames,
+        errors: NDArray[np.float64],
+        maps: NDArray[np.float32],
+        ranking: NDArray[np.float64],
+    ) -> None:
+        self._network, self._thresholds = checkpoint.settings.network, checkpoint.thresholds
+        self._frames, self._errors, self._maps, self._ranking = frames, errors, maps, ranking
+
+    def folded(self, title: str, chosen: Sequence[int]) -> str:
+        if not chosen:
+            return f"<p>{title}.</p>"
+        return folded(title, [self._card(i) for i in chosen], [f"score {self._ranking[i]:.2f}" for i in chosen])
+
+    def _card(self, i: int) -> str:
+        sample, grid = self._frames.samples[i], self._network.grid
+        picture = read_view(sample.path, self._network.part_size, _LONGEST_PX)
+        # A small picture is enlarged for its map, so that the frames of the tiles are fine.
+        enlarged = _LONGEST_PX / max(picture.shape[:2])
+        shape = round(picture.shape[0] * enlarged), round(picture.shape[1] * enlarged)
+        shown = draw_error_map(self._maps[i], self._errors[i], self._thresholds, grid, shape)
+        share = ratios(self._errors[i], self._thresholds)
+        k = int(share.argmax())
+        where = "the whole picture" if k == 0 else f"tile {(k - 1) // grid + 1},{(k - 1) % grid + 1}"
+        caption = f"{sample.kind}: {printable(sample.path)}, score {self._ranking[i]:.2f}"
+        return pair(picture, shown, f"{caption}; the largest error is {share[k]:.2f} of its threshold, in {where}")
+
+
+def _draw_scores(
+    ranking: NDArray[np.float64], defective: NDArray[np.bool_], calibrating: NDArray[np.float64]
+) -> Figure:
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    everything = np.concatenate([ranking, calibrating, [1.0]])
+    bins = np.geomspace(max(everything.min(), 1e-3) * 0.95, everything.max() * 1.05, 40).tolist()
+    for values, colour, label in (
+        (ranking[~defective], "#2f7d4f", "good"),
+        (ranking[defective], "#c0392b", "defective"),
+    ):
+        if len(values):
+            axes.hist(values, bins=bins, color=colour, alpha=0.6, label=f"{label} ({len(values)})")
+    axes.hist(calibrating, bins=bins, histtype="step", color="#1f4e79", label=f"good, training ({len(calibrating)})")
+    axes.axvline(1, color="black", linestyle="--", label="threshold")
+    axes.set(xscale="log", xlabel="score", ylabel="parts")
+    for formats in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formats(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
+    axes.legend(fontsize=9)
+    return figure
+
+
+def _draw_roc(ranking: NDArray[np.float64], defective: NDArray[np.bool_]) -> Figure:
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    thresholds = np.concatenate([[np.inf], np.sort(ranking)[::-1], [-np.inf]])
+    rejected, found = (
+        (values > thresholds[:, None]).mean(axis=1) for values in (ranking[~defective], ranking[defective])
+    )
+    axes.plot(rejected, found, color="#1f4e79")
+    axes.plot((ranking[~defective] > 1).mean(), (ranking[defective] > 1).mean(), "o", color="black", label="threshold")
+    axes.set(xlabel="good parts rejected", ylabel="defective parts found", xlim=(-0.01, 1), ylim=(0, 1.01))
+    axes.legend()
+    return figure

@@ -1,0 +1,35 @@
+"""The score table: a line a picture with its verdict, score and errors, as CSV or JSON values."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+Row = dict[str, Any]
+"""`file`, what else is known of the picture, `verdict`, `score`, `image` and `tile_1_1` onwards."""
+
+
+def score_row(path: Path, verdict: str, score: float | None, errors: Sequence[float], tiles: int, **more: str) -> Row:
+    """Lay out one picture. Without errors (K + 1, the image's first) the columns are there and None."""
+    grid = round(tiles**0.5)
+    names = ["image", *(f"tile_{row}_{column}" for row in range(1, grid + 1) for column in range(1, grid + 1))]
+    values: list[float | None] = [*map(float, errors)] or [None] * len(names)
+    return {
+        "file": printable(path),
+        **more,
+        "verdict": verdict,
+        "score": score,
+        **dict(zip(names, values, strict=True)),
+    }
+
+
+def write_csv(rows: Sequence[Row], file: TextIO) -> None:
+    """Write the rows, the first of which names the columns."""
+    lines = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(rows)
+
+
+def printable(path: Path) -> str:
+    """Give a file's name as text that any encoding takes, whatever bytes it has."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,108 @@
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from assessment.evaluation import evaluate
+from assessment.metrics import image_metrics
+from core.errors import DataError
+from training.checkpoint import load_checkpoint
+
+
+def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    evaluation = evaluate(load_checkpoint(checkpoint), str(parts))
+    evaluation.save(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["good"] == 12
+    assert metrics["defective"] == 8
+    assert metrics["auroc"] > 0.95
+    assert metrics["pixel_auroc"] > 0.8
+    sheet = cv2.imread(str(tmp_path / "contact_sheet.png"))
+    assert min(sheet.shape[:2]) > 600
+    assert sheet.std() > 10
+    report = (tmp_path / "report.html").read_text()
+    assert f"{metrics['auroc']:.4g}" in report
+    for words in ("of 8 defective", "of 12 good", "What the words mean", "By kind of part", "What if"):
+        assert words in report
+    assert not re.search(r"(src|href)=.(?!data:)", report), "the report must stand alone"
+
+
+def test_a_folder_of_good_parts_gives_false_rejects_alone(checkpoint: Path, parts: Path) -> None:
+    metrics = evaluate(load_checkpoint(checkpoint), str(parts / "test" / "good")).metrics
+    assert metrics["false_reject_rate"] is not None
+    assert metrics["auroc"] is metrics["miss_rate"] is metrics["pixel_auroc"] is None
+    assert set(metrics["intervals"]) == {"false_reject_rate"}
+
+
+def test_scores_csv_has_a_line_a_picture_with_ten_errors(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(parts / "test", tmp_path / "data"))
+    (data / "good" / "cut.png").write_bytes(b"junk")
+    evaluation = evaluate(load_checkpoint(checkpoint), str(data))
+    evaluation.save(tmp_path / "out")
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0])[:4] == ["file", "kind", "verdict", "score"]
+    assert len(lines[0]) == 4 + 10
+    assert [line["kind"] for line in lines].count("scratch") == 8
+    judged = [line for line in lines if line["verdict"] != "NotDecidable"]
+    assert [float(line["score"]) for line in judged] == evaluation.scores.tolist()
+    assert all((float(line["score"]) > 1) == (line["verdict"] == "NotOK") for line in judged)
+    assert [Path(line["file"]).name for line in lines if line["verdict"] == "NotDecidable"] == ["cut.png"]
+
+
+def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    trained = load_checkpoint(checkpoint)
+    swapped = tmp_path / "data"
+    shutil.copytree(parts / "test" / "good", swapped / "dent")
+    shutil.copytree(parts / "test" / "scratch", swapped / "good")
+    evaluation = evaluate(trained, str(swapped))
+    evaluation.save(tmp_path / "out")
+    report = (tmp_path / "out" / "report.html").read_text()
+    wrong = [
+        s
+        for s, score in zip(evaluation.frames.samples, evaluation.scores, strict=True)
+        if (score > 1) == (s.kind == "good")
+    ]
+    assert len(wrong) > 12
+    assert all(f"{sample.kind}: {sample.path}, score" in report for sample in wrong)
+    assert "<summary>1 to " in report
+
+
+def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    evaluation = evaluate(trained, str(parts / "train" / "good"))
+    calibration = trained.calibration
+    rows = {Path(name).name: row for name, row in zip(calibration.names, calibration.errors, strict=True)}
+    assert evaluation.metrics["calibrating"] == len(rows)
+    for sample, errors in zip(evaluation.frames.samples, evaluation.errors, strict=True):
+        if sample.path.name in rows:
+            assert errors == pytest.approx(rows[sample.path.name], rel=1e-9)
+    evaluation.save(tmp_path)
+    report = (tmp_path / "report.html").read_text()
+    assert "Without defective ones nobody can say how many would be missed" in report
+    assert "<td>AUROC" not in report
+
+
+def test_an_empty_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no pictures in it"):
+        evaluate(load_checkpoint(checkpoint), str(tmp_path))
+
+
+def test_metrics_by_hand() -> None:
+    ranking = np.array([0.2, 0.9, 1.1, 0.8, 1.5, 3.0])
+    defective = np.array([False, False, False, True, True, True])
+    metrics = image_metrics(ranking, defective)
+    assert metrics["false_reject_rate"] == pytest.approx(1 / 3)
+    assert metrics["miss_rate"] == pytest.approx(1 / 3)
+    assert metrics["balanced_accuracy"] == pytest.approx(2 / 3)
+    assert metrics["auroc"] == pytest.approx(7 / 9)
+    assert metrics["max_balanced_accuracy"] == pytest.approx(5 / 6)

@@ -1,0 +1,84 @@
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from assessment.prediction import predict
+from core.errors import ArtifactError, ConfigError, DataError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_bundle_and_its_checkpoint_say_the_same(checkpoint: Path, exported: Path, parts: Path) -> None:
+    trained, bundled = (predict(model, [parts / "test"]) for model in (checkpoint, exported))
+    assert len(trained) == 20
+    assert [one.verdict for one in trained] == [one.verdict for one in bundled]
+    assert [one.score for one in trained] == pytest.approx([one.score for one in bundled], rel=1e-3)
+    assert {one.verdict for one in trained if one.file.parent.name == "scratch"} == {"NotOK"}
+    assert all((one.score > 1) == (one.verdict == "NotOK") for one in trained if one.score is not None)
+
+
+def test_what_cannot_be_read_is_not_decidable_and_the_others_are_judged(
+    exported: Path, parts: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(parts / "test" / "scratch", tmp_path / "pictures"))
+    (folder / "000.png").write_bytes(b"junk")
+    cut, *others = predict(exported, [folder])
+    assert (cut.verdict, cut.score, cut.errors) == ("NotDecidable", None, ())
+    assert "not a whole picture" in cut.reason
+    assert [one.verdict for one in others] == ["NotOK"] * 7
+
+
+def test_overlays_have_the_pictures_own_shape_and_an_older_folder_is_left_alone(
+    exported: Path, parts: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "wide.png"
+    cv2.imwrite(str(picture), cv2.resize(cv2.imread(str(parts / "test" / "scratch" / "000.png")), (1800, 900)))
+    (part,) = predict(exported, [picture], tmp_path / "overlays")
+    assert part.overlay is not None
+    height, width = cv2.imread(str(part.overlay)).shape[:2]
+    assert width == 2 * height
+    with pytest.raises(ConfigError, match="not empty"):
+        predict(exported, [picture], tmp_path / "overlays")
+
+
+def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such picture or folder"):
+        predict(exported, [tmp_path / "absent.png"])
+    with pytest.raises(ArtifactError, match="not there"):
+        predict(tmp_path / "absent", [ROOT / "docs"])
+
+
+def command(*arguments: object, without_torch: bool = False) -> str:
+    program = "import sys; sys.modules.update(torch=None, sklearn=None, matplotlib=None)\n" if without_torch else ""
+    program += "from assessment.cli import evaluate_model as e; e()"
+    shown = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(shown, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def test_the_command_judges_with_a_bundle_without_torch(exported: Path, parts: Path) -> None:
+    shown = command("predict", exported, parts / "test" / "scratch", "--json", without_torch=True)
+    rows = json.loads(shown)
+    assert {row["verdict"] for row in rows} == {"NotOK"}
+    assert len([name for name in rows[0] if name.startswith("tile_")]) == 9
+    table = list(csv.DictReader(io.StringIO(command("predict", exported, parts / "test" / "scratch", "--csv"))))
+    assert [row["file"] for row in table] == [row["file"] for row in rows]
+
+
+def test_the_notebooks_three_lines_run(
+    exported: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    lines = page.split("```python\n")[1].split("```")[0]
+    assert len([line for line in lines.splitlines() if line]) == 3
+    (tmp_path / "my-part.bundle").symlink_to(exported)
+    (tmp_path / "pictures").symlink_to(parts / "test" / "scratch")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(lines, "notebook", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out.count("NotOK") == 8

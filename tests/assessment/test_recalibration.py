@@ -1,0 +1,52 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from assessment.prediction import predict
+from assessment.recalibration import set_threshold
+from core.errors import ArtifactError, DataError
+from core.thresholds import calibrate
+from runtime.bundles.bundle import load_bundle, save_manifest
+from runtime.bundles.calibration import CALIBRATION, load_calibration
+from runtime.bundles.manifest import SIGNATURE
+from training.checkpoint import load_checkpoint
+
+
+def test_a_checkpoint_gets_the_thresholds_that_training_would_have_given(checkpoint: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(checkpoint, tmp_path / "checkpoint"))
+    before = load_checkpoint(copy)
+    done = set_threshold(copy, 0.3)
+    after = load_checkpoint(copy)
+    assert done.before == before.thresholds
+    assert done.after == after.thresholds == calibrate(before.calibration.errors, 0.3)
+    assert after.settings.false_reject_rate == 0.3
+    assert max(after.thresholds.values) < max(before.thresholds.values)
+
+
+def test_a_bundle_is_sealed_again_and_loses_its_signature(
+    checkpoint: Path, exported: Path, parts: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    assert load_calibration(load_bundle(bundle)) == pytest.approx(load_checkpoint(checkpoint).calibration.errors)
+    (bundle / SIGNATURE).write_bytes(b"of what it was")
+    scores = [one.score for one in predict(bundle, [parts / "test" / "good"])]
+    done = set_threshold(bundle, 0.3)
+    assert done.signature_removed
+    assert not (bundle / SIGNATURE).exists()
+    assert load_bundle(bundle).manifest.thresholds == done.after
+    assert not set_threshold(bundle, 0.3).signature_removed
+    higher = [one.score for one in predict(bundle, [parts / "test" / "good"])]
+    assert sum(a > b for a, b in zip(higher, scores, strict=True) if a and b) > 6
+
+
+def test_an_unkeepable_promise_and_an_older_bundle_leave_everything_as_it_was(exported: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    manifest = load_bundle(bundle).manifest
+    with pytest.raises(DataError, match="cannot promise a false-reject rate of 0.1%"):
+        set_threshold(bundle, 0.001)
+    assert load_bundle(bundle).manifest == manifest
+    files = {name: digest for name, digest in manifest.files.items() if name != CALIBRATION}
+    save_manifest(bundle, manifest.model_copy(update={"files": files}))
+    with pytest.raises(ArtifactError, match="export it again"):
+        set_threshold(bundle, 0.3)
