@@ -21,12 +21,13 @@ import yaml
 from machine import describe
 from quality import ALONE, RECIPE, RESULTS, SETS, append_run, cell, overlay, read_runs
 
+from assessment.evaluation import evaluate
+from assessment.metrics import image_metrics
 from core.config import parse_settings
 from core.dataset import GOOD, labelled_samples, read_frames, training_samples
 from core.errors import PwaeError
 from core.thresholds import parts_needed
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.evaluation import evaluate, image_metrics
 from training.session import CHECKPOINT, train
 from training.settings import TrainingSettings
 

@@ -79,8 +79,8 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_al
     odd = np.zeros(len(errors), bool) if believe_all else odd_parts(errors)
     believed = errors[~odd]
     parts = len(believed)
-    _require_enough(parts, false_reject_rate)
-    rank = math.ceil((parts + 1) * (1 - false_reject_rate) - 1e-9)
+    # Where the fence leaves fewer than the rate needs, the largest of them is the threshold, and the rate says so.
+    rank = min(parts, math.ceil((parts + 1) * (1 - false_reject_rate) - 1e-9))
     median, spread = _median_and_spread(_logs(believed))
     with np.errstate(over="ignore"):
         values = np.exp(median + np.sort(standing(believed))[rank - 1] * spread)
@@ -138,8 +138,8 @@ def _require_enough(parts: int, false_reject_rate: float) -> None:
     needed = parts_needed(false_reject_rate)
     if parts < needed:
         raise DataError(
-            f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:.1%}: "
-            f"give at least {needed}, or ask for a higher rate."
+            f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:.1%}: give at least "
+            f"{needed}, or ask for a rate of {math.ceil(100 / (max(parts, LEAST_PARTS) + 1)) / 100:.2f}."
         )
 
 

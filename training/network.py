@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -138,7 +139,7 @@ class Network(nn.Module):
         order = None if permutation is None else self.permutations[permutation]
         features = split(maps[:, : maps.shape[1] // self.sources], self.settings.grid)
         seen = features if order is None else shuffle(features, order)
-        chosen = self.members[member]
+        chosen = cast(Member, self.members[member])
         encoded = chosen.to_latent(seen.flatten(0, 1).to(chosen.to_latent.weight.dtype))
         encoded = encoded.reshape(*seen.shape[:2], *encoded.shape[1:])
         latents, log_variances = encoded.chunk(2, dim=2) if self.settings.variational else (encoded, None)
@@ -154,7 +155,7 @@ class Network(nn.Module):
 
 
 class Member(nn.Module):
-    """What is trained on a frozen encoder's maps: the latent's projection, the jigsaw head h_j and the decoder f_theta."""
+    """What is trained on a frozen encoder's maps: the latent's projection, the jigsaw head h_j, the decoder f_theta."""
 
     def __init__(
         self, settings: NetworkSettings, seen: int, channels: int, map_size: tuple[int, int], puzzles: int
@@ -191,7 +192,7 @@ class Decoder(nn.Module):
         x = trunk[:pixel_images]
         for size, block in zip(self.sizes, self.up, strict=True):
             x = block(interpolate(x, size=size, mode="nearest"))
-        return self.to_pixels(x).sigmoid().float(), self.to_features(trunk).float()
+        return self.to_pixels(x).float().sigmoid(), self.to_features(trunk).float()
 
 
 def _rgb(frames_bgr_u8: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ class EncoderSettings(Settings):
     frozen: bool = True
     """Keep the pretrained weights: maps are then computed once and cached, and errors may be measured on them."""
     whole: bool = True
-    """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The decoder
-    rebuilds both from the tiles' latents; an error is the geometric mean of both. Needs `frozen`."""
+    """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The
+    decoder rebuilds both from the tiles' latents; an error is the geometric mean of both. Needs `frozen`."""
 
     @model_validator(mode="after")
     def _whole_is_frozen(self) -> "EncoderSettings":
@@ -168,8 +168,9 @@ class TrainingSettings(Settings):
     """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
     folds: Annotated[int, Field(ge=1, le=20)] = 4
     """So many decoders are trained, each without its share of the good pictures, which it then judges: so every good
-    picture sets the thresholds, and none is judged by a decoder that has seen it. Together they are the detector. 1: one
-    decoder, and `calibration_share` of the pictures set the thresholds alone. More than 1 needs a frozen encoder."""
+    picture sets the thresholds, and none is judged by a decoder that has seen it. Together they are the detector. 1:
+    one decoder, and `calibration_share` of the pictures set the thresholds alone. More than 1 needs a frozen
+    encoder."""
     calibration_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """With `folds: 1`: share of the good pictures kept out of training to set the thresholds."""
     false_reject_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05

@@ -23,9 +23,11 @@ class TrainingSet(Dataset[list[Tensor]]):
         self.raw_maps = _cached_maps(network, self.frames) if network.settings.encoder.frozen else None
 
     def __len__(self) -> int:
+        """Count the pictures, copies included."""
         return len(self.frames)
 
     def __getitem__(self, index: int) -> list[Tensor]:
+        """Give one picture."""
         image = self.network.images(self.frames[index][None])[0]
         return [image] if self.raw_maps is None else [self.raw_maps[index], image]
 

@@ -32,7 +32,7 @@ def test_an_interruption_is_one_line_and_130(
     def work() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys, "argv", ["command"])
+    monkeypatch.setattr(sys, "argv", ["command", "work"])
     with pytest.raises(SystemExit) as end:
         run(commands)
     assert end.value.code == 130

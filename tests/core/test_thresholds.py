@@ -1,10 +1,13 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from core.errors import DataError
-from core.thresholds import calibrate, ratios, scores
+from core.thresholds import Thresholds, calibrate, odd_parts, ratios, scores, standing
 
 
 def errors_of_good_parts(parts: int, seed: int) -> np.ndarray:
@@ -34,7 +37,7 @@ def test_the_upper_bound_holds_in_about_95_of_100_calibrations() -> None:
 @given(st.integers(19, 200))
 @settings(max_examples=20, deadline=None)
 def test_the_expected_rate_never_exceeds_the_asked_one(parts: int) -> None:
-    thresholds = calibrate(errors_of_good_parts(parts, parts), 0.05)
+    thresholds = calibrate(errors_of_good_parts(parts, parts), 0.05, believe_all=True)
     assert thresholds.false_reject_expected <= 0.05 + 1e-9
     assert thresholds.false_reject_expected < thresholds.false_reject_upper < 1
 
@@ -77,7 +80,7 @@ def test_two_parts_tell_no_deviation() -> None:
 
 
 def test_too_few_parts_are_refused_with_the_number_needed() -> None:
-    with pytest.raises(DataError, match="give at least 19"):
+    with pytest.raises(DataError, match="give at least 19, or ask for a rate of 0.06"):
         calibrate(errors_of_good_parts(18, 0), 0.05)
     calibrate(errors_of_good_parts(19, 0), 0.05)
 
@@ -90,7 +93,7 @@ def test_errors_that_are_no_numbers_are_refused() -> None:
 
 
 def test_any_tile_above_its_threshold_rejects_and_the_score_says_by_how_much() -> None:
-    thresholds = calibrate(errors_of_good_parts(50, 0), 0.1)
+    thresholds = calibrate(errors_of_good_parts(50, 0), 0.1).model_copy(update={"spreads": ()})
     part = np.asarray(thresholds.values)[None] * 0.5
     assert scores(part, thresholds) == pytest.approx([0.5])
     part[0, 7] *= 6
@@ -99,7 +102,7 @@ def test_any_tile_above_its_threshold_rejects_and_the_score_says_by_how_much() -
 
 
 def test_scores_are_never_clamped() -> None:
-    thresholds = calibrate(errors_of_good_parts(50, 0), 0.1)
+    thresholds = calibrate(errors_of_good_parts(50, 0), 0.1).model_copy(update={"spreads": ()})
     assert scores(np.asarray(thresholds.values)[None] * 1e6, thresholds) == pytest.approx([1e6])
 
 
@@ -107,3 +110,55 @@ def test_the_id_follows_the_values() -> None:
     one, same = calibrate(errors_of_good_parts(50, 0), 0.1), calibrate(errors_of_good_parts(50, 0), 0.1)
     other = calibrate(errors_of_good_parts(50, 1), 0.1)
     assert one.id == same.id != other.id
+
+
+def test_the_ranking_is_the_verdicts_own_statistic() -> None:
+    """Any error above its threshold puts the score above 1, whatever the others are; a steadier error counts more."""
+    errors = errors_of_good_parts(200, 0)
+    errors[:, 1] = 1 + (errors[:, 1] / errors[:, 1].mean() - 1) / 20
+    thresholds = calibrate(errors, 0.05)
+    fresh = errors_of_good_parts(500, 1)
+    assert ((scores(fresh, thresholds) > 1) == (ratios(fresh, thresholds) > 1).any(axis=1)).all()
+    steady, restless = (np.asarray(thresholds.values)[None].copy() for _ in range(2))
+    steady[0, 1] *= 1.1
+    restless[0, 2] *= 1.1
+    assert scores(steady, thresholds) > scores(restless, thresholds) > 1
+
+
+@pytest.mark.parametrize(("parts", "odd"), [(400, 20), (60, 3), (30, 2)])
+def test_odd_parts_are_fenced_off_named_and_do_not_move_the_thresholds(parts: int, odd: int) -> None:
+    errors = errors_of_good_parts(parts, 3)
+    clean = np.asarray(calibrate(errors[odd:], 0.1).values)
+    errors[:odd, 4] *= 100
+    thresholds = calibrate(errors, 0.1)
+    assert odd_parts(errors)[:odd].all()
+    assert set(np.argsort(-standing(errors))[:odd]) == set(range(odd))
+    assert odd <= thresholds.odd <= odd + parts // 20
+    assert thresholds.parts == parts - thresholds.odd
+    assert (np.asarray(thresholds.values) < 1.5 * clean).all()
+    believed = calibrate(errors, 0.1, believe_all=True)
+    assert believed.odd == 0
+    assert believed.parts == parts
+
+
+def test_where_the_fence_leaves_too_few_the_rate_says_so() -> None:
+    errors = errors_of_good_parts(19, 0)
+    errors[0] *= 100
+    thresholds = calibrate(errors, 0.05)
+    assert thresholds.odd >= 1
+    assert thresholds.false_reject_expected == pytest.approx(1 / (thresholds.parts + 1))
+
+
+def test_ten_thousand_parts_are_calibrated_in_seconds() -> None:
+    errors = errors_of_good_parts(10_000, 0)
+    started = time.perf_counter()
+    thresholds = calibrate(errors, 0.01)
+    assert time.perf_counter() - started < 5
+    assert 0.01 - 1e-9 <= thresholds.false_reject_upper < 0.013
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_threshold_that_everything_or_nothing_passes_is_refused(value: float) -> None:
+    whole = calibrate(errors_of_good_parts(50, 0), 0.1).model_dump()
+    with pytest.raises(ValidationError):
+        Thresholds.model_validate(whole | {"values": (value, *whole["values"][1:])})

@@ -118,7 +118,7 @@ def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoi
     trained = load_checkpoint(checkpoint)
     overflow(trained)
     save_checkpoint(tmp_path / "checkpoint", trained)
-    with pytest.raises(ParityError, match="network.to_latent gives values that are not finite") as refusal:
+    with pytest.raises(ParityError, match="network.members.0.to_latent gives values that are not finite") as refusal:
         build_bundle(ExportRequest(tmp_path / "checkpoint", tmp_path / "out", "fp16"))
     assert "verdict in fp16" in str(refusal.value)
     kept = tmp_path / "out.refused"

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -15,7 +16,7 @@ from core.thresholds import Thresholds
 from export.engines import build_engine, parse_target
 from export.graph import export_onnx
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from training.checkpoint import Checkpoint
+from training.checkpoint import Calibration, Checkpoint
 from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
@@ -33,7 +34,7 @@ def untrained(encoder: str, stages: tuple[int, ...], height: int, width: int) ->
         "network": {
             "height": height,
             "width": width,
-            "encoder": {"name": encoder, "stages": stages, "stride": 16, "frozen": True},
+            "encoder": {"name": encoder, "stages": stages, "stride": 16, "weights": None},
             "equalise": True,
             "permutations": 2,
         },
@@ -46,7 +47,8 @@ def untrained(encoder: str, stages: tuple[int, ...], height: int, width: int) ->
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
-    return Checkpoint(Inspector(network, settings.score), settings, thresholds, {})
+    calibration = Calibration((), np.zeros((0, 10)))
+    return Checkpoint(Inspector(network, settings.score), settings, thresholds, calibration, {})
 
 
 def types(path: Path) -> dict[str, int]:

@@ -24,24 +24,24 @@ def test_the_layer_that_overflows_in_half_precision_is_named(trained: Checkpoint
     export_onnx(trained, tmp_path / "half.onnx", half=True)
     words = worst_layer(tmp_path / "full.onnx", tmp_path / "half.onnx", frames())
     assert words is not None
-    assert words.startswith("network.to_latent gives values that are not finite")
+    assert words.startswith("network.members.0.to_latent gives values that are not finite")
 
 
 def test_else_the_layer_that_adds_most_to_the_difference_is_named(trained: Checkpoint, tmp_path: Path) -> None:
     export_onnx(trained, tmp_path / "full.onnx")
     with torch.no_grad():
-        trained.inspector.network.decoder.trunk[1][0].weight.mul_(1.5)  # type: ignore[index, union-attr, operator]
+        trained.inspector.network.members[0].decoder.trunk[1][0].weight.mul_(1.5)  # type: ignore[index, union-attr, operator]
     export_onnx(trained, tmp_path / "other.onnx")
     words = worst_layer(tmp_path / "full.onnx", tmp_path / "other.onnx", frames())
     assert words is not None
-    assert words.startswith("network.decoder.trunk.1.0 adds most")
+    assert words.startswith("network.members.0.decoder.trunk.1.0 adds most")
 
 
 def overflow(trained: Checkpoint) -> None:
     """Scale the latents beyond what half precision holds, and back: in full precision nothing changes."""
     network = trained.inspector.network
     with torch.no_grad():
-        network.to_latent.weight.mul_(1e6)
-        assert network.to_latent.bias is not None
-        network.to_latent.bias.mul_(1e6)
-        network.decoder.trunk[0][0].weight.div_(1e6)  # type: ignore[index, union-attr, operator]
+        network.members[0].to_latent.weight.mul_(1e6)
+        assert network.members[0].to_latent.bias is not None
+        network.members[0].to_latent.bias.mul_(1e6)
+        network.members[0].decoder.trunk[0][0].weight.div_(1e6)  # type: ignore[index, union-attr, operator]

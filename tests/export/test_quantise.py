@@ -69,7 +69,10 @@ def test_layers_are_those_of_the_network_the_most_harmless_first(
         ordered = quantiser.by_harm()
     harms = [harm for _, harm in ordered]
     assert harms == sorted(harms)
-    assert {quantiser.layers[node] for node, _ in ordered} >= {"network.encoder.network.conv1", "network.to_latent"}
+    assert {quantiser.layers[node] for node, _ in ordered} >= {
+        "network.encoder.network.conv1",
+        "network.members.0.to_latent",
+    }
 
 
 def test_as_many_layers_as_pass_are_quantised_and_the_rest_are_named(

@@ -28,7 +28,7 @@ def learner(make_training_config: Callable[..., dict[str, Any]]) -> Callable[...
 
 def test_the_total_is_the_weighted_sum_of_the_four_terms(learner: Callable[..., Learner]) -> None:
     weights = {"pixels": 3.0, "hsic": 0.5, "swd": 0.25, "jigsaw": 2.0}
-    made = learner(loss=weights)
+    made = learner(loss=weights | {"cosine": 0.0})
     torch.manual_seed(0)
     total = made.training_step([torch.rand(6, 3, 48, 48)], 0)
     assert set(weights) < set(made.logged)
@@ -37,7 +37,7 @@ def test_the_total_is_the_weighted_sum_of_the_four_terms(learner: Callable[..., 
 
 
 def test_a_term_of_weight_0_is_not_computed(learner: Callable[..., Learner]) -> None:
-    made = learner(loss={"hsic": 0.0, "swd": 0.0, "jigsaw": 0.0})
+    made = learner(loss={"hsic": 0.0, "swd": 0.0, "jigsaw": 0.0, "cosine": 0.0})
     made.training_step([torch.rand(4, 3, 48, 48)], 0)
     assert not {"hsic", "swd", "jigsaw"} & set(made.logged)
 
@@ -47,7 +47,7 @@ def test_the_cosine_term_stresses_the_worst_places_where_asked(learner: Callable
     for share in (1.0, 0.05):
         torch.manual_seed(0)
         network = {"height": 48, "width": 48, "permutations": 20}
-        encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True}
+        encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True, "weights": None, "whole": False}
         made = learner(network={**network, "encoder": encoder}, loss={"cosine": 1.0, "worst_share": share})
         made.training_step([torch.rand(6, 3, 48, 48)], 0)
         terms.append(float(made.logged["cosine"]))

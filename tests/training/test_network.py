@@ -4,23 +4,37 @@ from torch.nn.functional import interpolate
 
 from core.config import parse_settings
 from core.errors import ConfigError
-from training.inspector import Inspector, set_stage_scale
+from training.inspector import Inspector
 from training.network import Network, _resize
 from training.settings import NetworkSettings, ScoreSettings, TrainingSettings
-from training.tiles import merge, permutation_set, split
+from training.tiles import permutation_set, split
+
+PIXELS_TRAINED_THROUGH = {
+    "network": {"encoder": {"frozen": False, "whole": False}},
+    "loss": {"cosine": 0},
+    "score": {"space": "pixels", "distance": "squared"},
+}
+PIXELS = {"space": "pixels", "distance": "squared", "worst_share": 1.0}
 
 
-def make_network(**changes: object) -> Network:
+def tiny(**changes: object) -> dict[str, object]:
+    encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None, "frozen": False, "whole": False}
+    return encoder | changes
+
+
+def make_network(members: int = 1, **changes: object) -> Network:
     settings = {
         "height": 48,
         "width": 48,
-        "encoder": {"name": "tiny", "stages": [1, 2], "stride": 8},
+        "tile_scale": 1.0,
+        "equalise": False,
+        "encoder": tiny(),
         "latent_channels": 4,
         "decoder_channels": 16,
         "permutations": 10,
     }
     network_settings = NetworkSettings.model_validate(settings | changes)
-    return Network(network_settings, permutation_set(network_settings.grid**2, 10, 0))
+    return Network(network_settings, permutation_set(network_settings.grid**2, 10, 0), members)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +43,7 @@ def make_network(**changes: object) -> Network:
 def test_any_size_divisible_by_the_grid_is_rebuilt_whole(height: int, width: int, grid: int) -> None:
     network = make_network(height=height, width=width, grid=grid).eval()
     with torch.inference_mode():
-        rebuilt = network(network.features(torch.rand(2, 3, height, width)))
+        rebuilt = network(network.maps(torch.rand(2, 3, height, width)))
     assert rebuilt.pixels.shape == (2, 3, height, width)
     assert rebuilt.latents.shape[:3] == (2, grid * grid, 4)
     assert 0 <= rebuilt.pixels.min() <= rebuilt.pixels.max() <= 1
@@ -37,7 +51,7 @@ def test_any_size_divisible_by_the_grid_is_rebuilt_whole(height: int, width: int
 
 def test_a_variational_network_draws_latents_while_training_and_not_after() -> None:
     network = make_network(variational=True)
-    features = network.features(torch.rand(2, 3, 48, 48)).detach()
+    features = network.maps(torch.rand(2, 3, 48, 48)).detach()
     network.train()
     one, other = network(features), network(features)
     assert torch.equal(one.latents, other.latents)
@@ -54,12 +68,12 @@ def test_the_encoder_is_context_free() -> None:
     other = image.clone()
     other[:, :, 16:, :] = 0
     with torch.inference_mode():
-        assert torch.equal(network.features(image)[:, :3], network.features(other)[:, :3])
+        assert torch.equal(network.maps(image)[:, :, :2], network.maps(other)[:, :, :2])
 
 
 def test_a_puzzle_is_put_back_before_decoding_and_the_head_sees_it_shuffled() -> None:
     network = make_network().eval()
-    features = network.features(torch.rand(3, 3, 48, 48)).detach()
+    features = network.maps(torch.rand(3, 3, 48, 48)).detach()
     with torch.inference_mode():
         whole, shuffled = network(features), network(features, torch.tensor([0, 4, 7]))
     assert torch.allclose(whole.latents, shuffled.latents, atol=1e-6)
@@ -79,7 +93,7 @@ def test_area_resize_equals_torchs_where_torch_has_it(source: tuple[int, int], t
 
 
 def test_errors_are_the_mean_squares_of_image_and_tiles() -> None:
-    inspector = Inspector(make_network(), ScoreSettings())
+    inspector = Inspector(make_network(), ScoreSettings.model_validate(PIXELS))
     frames = torch.randint(0, 255, (3, 48, 48, 3), dtype=torch.uint8)
     with torch.inference_mode():
         inspection = inspector.inspect(frames)
@@ -111,7 +125,7 @@ def test_a_reconstruction_is_shown_as_bright_as_its_frame(equalise: bool) -> Non
 
 
 def test_an_image_is_judged_the_same_in_any_batch() -> None:
-    inspector = Inspector(make_network(), ScoreSettings(worst_share=0.2))
+    inspector = Inspector(make_network(), ScoreSettings.model_validate(PIXELS | {"worst_share": 0.2}))
     frames = torch.randint(0, 255, (4, 48, 48, 3), dtype=torch.uint8)
     with torch.inference_mode():
         together = inspector(frames)[0]
@@ -120,7 +134,9 @@ def test_an_image_is_judged_the_same_in_any_batch() -> None:
 
 
 def test_a_share_of_the_worst_places_makes_a_tiles_error() -> None:
-    plain, worst = (Inspector(make_network(), ScoreSettings(worst_share=share)) for share in (1.0, 0.1))
+    plain, worst = (
+        Inspector(make_network(), ScoreSettings.model_validate(PIXELS | {"worst_share": share})) for share in (1.0, 0.1)
+    )
     worst.network = plain.network
     frames = torch.randint(0, 255, (2, 48, 48, 3), dtype=torch.uint8)
     with torch.inference_mode():
@@ -131,22 +147,48 @@ def test_a_share_of_the_worst_places_makes_a_tiles_error() -> None:
     assert (errors > means).all()
 
 
-@pytest.mark.parametrize("distance", ["squared", "cosine"])
-def test_each_stage_counts_alike_after_scaling(distance: str) -> None:
-    network = make_network(encoder={"name": "tiny", "stages": [1, 2, 3], "stride": 8, "frozen": True})
-    inspector = Inspector(network, ScoreSettings.model_validate({"space": "features", "distance": distance}))
-    frames = torch.randint(0, 255, (6, 48, 48, 3), dtype=torch.uint8)
-    set_stage_scale(inspector, frames.numpy())
-    assert inspector.stage_scale.shape == (3, 1, 1)
-    with torch.inference_mode():
-        assert inspector(frames)[0][:, 0].mean().item() == pytest.approx(1, rel=1e-3)
+@torch.inference_mode()
+def test_the_whole_picture_is_seen_beside_its_tiles_and_rebuilt_from_their_latents_alone() -> None:
+    network = make_network(encoder=tiny(frozen=True, whole=True), tile_scale=0.5).eval()
+    image = torch.rand(1, 3, 48, 48)
+    maps = network.maps(image)
+    tiles, whole = maps.chunk(2, dim=1)
+    assert tiles.shape == whole.shape == (1, 24, 3, 3)
+    assert not torch.allclose(tiles, whole)
+    other = maps.clone()
+    other[:, 24:] = 0
+    assert torch.equal(network(maps).features, network(other).features)
+    assert network(maps).features.shape == maps.shape
+
+
+@torch.inference_mode()
+def test_the_members_together_are_the_detector() -> None:
+    network = make_network(members=2, encoder=tiny(frozen=True)).eval()
+    score = ScoreSettings.model_validate({"space": "features", "distance": "squared", "worst_share": 1.0})
+    inspector = Inspector(network, score)
+    frames = torch.randint(0, 255, (3, 48, 48, 3), dtype=torch.uint8)
+    images = network.images(frames)
+    maps = network.maps(images)
+    alone = [inspector.errors(inspector.distances(images, maps, member, False)[0])[0] for member in (0, 1)]
+    assert not torch.allclose(*alone)
+    assert torch.allclose(inspector(frames)[0], (alone[0] + alone[1]) / 2, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_neither_the_tiles_nor_the_whole_picture_drowns_the_other() -> None:
+    network = make_network(encoder=tiny(frozen=True, whole=True))
+    inspector = Inspector(network, ScoreSettings(worst_share=1.0))
+    distances = torch.rand(2, 4, 12, 12) + 0.1
+    louder = distances.clone()
+    louder[:, 2:] *= 100
+    assert torch.allclose(inspector.errors(louder)[0], 10 * inspector.errors(distances)[0], rtol=1e-4)
 
 
 def test_a_frozen_encoder_stays_in_evaluation_mode() -> None:
-    network = make_network(encoder={"name": "tiny", "stages": [1], "stride": 4, "frozen": True}).train()
+    network = make_network(encoder=tiny(stages=[1], stride=4, frozen=True)).train()
     assert not network.encoder.training
-    assert network.decoder.training
-    assert merge(network.features(torch.rand(2, 3, 48, 48))).shape == (2, 8, 12, 12)
+    assert network.members[0].training
+    assert network.maps(torch.rand(2, 3, 48, 48)).shape == (2, 8, 12, 12)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +197,9 @@ def test_a_frozen_encoder_stays_in_evaluation_mode() -> None:
         ({"network": {"height": 100}}, "divisible by grid 3"),
         ({"network": {"variational": True}}, "go together"),
         ({"batch_size": 1}, "`batch_size`: Input should be greater than or equal to 2"),
-        ({"score": {"space": "features"}}, "frozen: true"),
+        ({"network": {"encoder": {"frozen": False}}}, "`whole: true` needs `frozen: true`"),
+        ({"network": {"encoder": {"frozen": False, "whole": False}}, "folds": 1}, "errors on features need"),
+        (PIXELS_TRAINED_THROUGH, "with a trained encoder: `folds: 1`"),
         ({"network": {"encoder": {"nmae": "tiny"}}}, "did you mean `name`"),
         ({"lr": 1}, "unknown key `lr`"),
     ],

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from core.errors import ArtifactError, DataError
+from core.errors import ArtifactError, ConfigError, DataError
 from training.checkpoint import load_checkpoint
-from training.session import train
+from training.session import assign, train
 from training.settings import TrainingSettings
 
 MakeConfig = Callable[..., dict[str, Any]]
@@ -64,7 +64,8 @@ def test_too_few_good_pictures_are_refused_before_training(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
     config = make_training_config(parts, tmp_path, false_reject_rate=0.02)
-    with pytest.raises(DataError, match="40 good pictures are too few.*needs 49 kept aside, about 98 in all"):
+    advice = "needs about 98; add pictures, or set .false_reject_rate: 0.05. or .folds: 4."
+    with pytest.raises(DataError, match=f"40 good pictures are too few.*{advice}"):
         train(TrainingSettings.model_validate(config))
 
 
@@ -87,12 +88,38 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
     config = make_training_config(parts, tmp_path, loss={"cosine": 1.0}, epochs=1)
-    config["network"]["encoder"] = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True}
+    config["network"]["encoder"] |= {"stages": [1, 2], "frozen": True}
     config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
     trained = load_checkpoint(train(TrainingSettings.model_validate(config)))
     assert trained.inspector.network.feature_std.std() > 0
     assert trained.inspector.stage_scale.std() > 0
     assert not any(p.requires_grad for p in trained.inspector.network.encoder.parameters())
+
+
+def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    config = make_training_config(parts, tmp_path, loss={"cosine": 1.0}, folds=3, epochs=1, least_steps=20)
+    config["network"]["encoder"] |= {"stages": [1, 2], "frozen": True, "whole": True}
+    config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
+    settings = TrainingSettings.model_validate(config)
+    trained = load_checkpoint(train(settings))
+    assert sorted(trained.calibration.names) == sorted(str(path) for path in (parts / "train" / "good").iterdir())
+    assert trained.thresholds.parts + trained.thresholds.odd == len(trained.calibration.names) == 40
+    assert len(trained.inspector.network.members) == 3
+    held_out = assign(40, settings)
+    assert sorted(int(i) for fold in held_out for i in fold) == list(range(40))
+    suspects = (tmp_path / "suspects.csv").read_text().splitlines()
+    assert len(suspects) == 41
+    assert (tmp_path / "suspects.png").stat().st_size > 1000
+
+
+def test_a_resume_with_another_configuration_is_refused(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    train(TrainingSettings.model_validate(make_training_config(parts, tmp_path, epochs=1)))
+    with pytest.raises(ConfigError, match="another configuration"):
+        train(TrainingSettings.model_validate(make_training_config(parts, tmp_path, epochs=2)), resume=True)
 
 
 def test_a_loss_that_explodes_stops_with_the_term_and_the_remedy(
