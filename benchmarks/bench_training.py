@@ -21,21 +21,24 @@ from torch import Tensor
 from training.learner import Learner
 from training.network import Network
 from training.settings import TrainingSettings
-from training.tiles import permutation_set, split
+from training.tiles import merge, permutation_set, split
 
 ROUNDS = 3
 IMAGES = 16
 
 
 class OneTileAtATime(Network):
-    def features(self, images: Tensor) -> Tensor:
+    def raw_maps(self, images: Tensor) -> Tensor:
         tiles = split(images, self.settings.grid)
-        return torch.stack([self.encoder(tiles[:, k])[-1] for k in range(tiles.shape[1])], dim=1)
+        return merge(torch.stack([self.encoder(tiles[:, k])[-1] for k in range(tiles.shape[1])], dim=1))
 
 
 def learner(kind: type[Network], encoder: dict[str, object], loss: dict[str, object]) -> Learner:
-    network = {"encoder": encoder, "permutations": 100}
-    content = {"name": "bench", "data": "", "output": "", "network": network, "loss": loss}
+    size = {"height": 300, "width": 300, "tile_scale": 1, "equalise": False}
+    network = {**size, "encoder": encoder, "permutations": 100}
+    form = {"score": {"space": "pixels", "distance": "squared"}, "folds": 1}
+    loss = {"cosine": 0.0, "pixels_share": 1.0, **loss}
+    content = {"name": "bench", "data": "", "output": "", "network": network, "loss": loss, **form}
     settings = TrainingSettings.model_validate(content)
     built = Learner(kind(settings.network, permutation_set(9, 100, 0)), settings)
     built.log = built.log_dict = lambda *_args, **_options: None
@@ -57,10 +60,10 @@ def images_per_s(module: Learner, batches: list[list[Tensor]]) -> float:
 
 def main() -> None:
     images = torch.rand(IMAGES, 3, 300, 300)
-    trained = {"name": "resnet18", "stages": [3], "stride": 16}
-    frozen = {"name": "resnet18", "stages": [3], "stride": 16, "frozen": True}
+    trained = {"name": "resnet18", "stages": [3], "weights": None, "frozen": False, "whole": False}
+    frozen = {**trained, "frozen": True}
     cached = learner(Network, frozen, {"features": 1.0, "pixels_share": 0.25})
-    maps = cached.network.features(images).detach()
+    maps = cached.network.raw_maps(images).detach()
     sides = {
         "straightforward: tile by tile": (learner(OneTileAtATime, trained, {}), [[pair] for pair in images.split(2)]),
         "batched": (learner(Network, trained, {}), [[images]]),

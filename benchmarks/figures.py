@@ -20,7 +20,7 @@ from training.checkpoint import Checkpoint, load_checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
 from training.tiles import merge
 
-OURS = list(METHODS)[-1]
+OURS = "recipe"
 PAPERS = "P-WAE"
 
 
@@ -59,7 +59,7 @@ def latents_of(checkpoint: Checkpoint, frames_bgr_u8: np.ndarray) -> torch.Tenso
     """Latents (N, K, C_z, h, w) of frames (N, H, W, 3)."""
     network = checkpoint.inspector.network
     batches = torch.from_numpy(frames_bgr_u8).split(16)
-    return torch.cat([network(network.features(network.images(b)), pixel_images=0).latents for b in batches])
+    return torch.cat([network(network.maps(network.images(b)), pixel_images=0).latents for b in batches])
 
 
 def tsne(evaluation: Evaluation, defective: np.ndarray, each: int = 60) -> Figure:
@@ -91,7 +91,7 @@ def interpolation(evaluation: Evaluation, defective: np.ndarray, steps: int = 7)
             if alone:
                 centre = len(first) // 2
                 mixed = torch.cat([first[:centre], mixed[centre : centre + 1], first[centre + 1 :]])
-            pixels, _ = network.decoder(merge(mixed[None]))
+            pixels, _ = network.members[0].decoder(merge(mixed[None]))
             ax.imshow(pixels[0].permute(1, 2, 0).numpy())
             ax.set_axis_off()
             ax.set_title(f"{'centre tile' if alone else 'all tiles'} {share:.0%}", fontsize=7)

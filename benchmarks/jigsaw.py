@@ -20,14 +20,15 @@ from sklearn.metrics import roc_auc_score
 from core.dataset import GOOD, labelled_samples, read_frames
 from training.checkpoint import load_checkpoint
 from training.network import Network
-from training.tiles import shuffle
+from training.tiles import merge, shuffle, split
 
 
 @torch.inference_mode()
 def logits_of(network: Network, frames_bgr_u8: np.ndarray, order: torch.Tensor | None = None) -> torch.Tensor:
     """Permutation logits (N, S) of frames (N, H, W, 3), their tiles shown in `order` (N, K)."""
-    features = [network.features(network.images(batch)) for batch in torch.from_numpy(frames_bgr_u8).split(16)]
-    seen = torch.cat(features) if order is None else shuffle(torch.cat(features), order)
+    maps = torch.cat([network.maps(network.images(batch)) for batch in torch.from_numpy(frames_bgr_u8).split(16)])
+    grid = network.settings.grid
+    seen = maps if order is None else merge(shuffle(split(maps, grid), order))
     return torch.cat([network(batch, pixel_images=0).logits for batch in seen.split(16)])
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 from machine import describe
-from quality import ALONE, RECIPE, RESULTS, SETS, append_run, cell, overlay, read_runs
+from quality import ALONE, RESULTS, append_run, cell, overlay, read_runs, recipe_for
 
 from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
@@ -94,7 +94,7 @@ def main() -> None:
 def settings_of(method: str, category: str, data: Path, seed: int, form: dict[str, Any]) -> TrainingSettings:
     """The settings of a run. As many good pictures are kept aside as the thresholds need, where a fifth is too few."""
     if method == OURS:
-        layers = [yaml.safe_load(RECIPE.read_text()), SETS.get(category, {})]
+        layers = [recipe_for(str(data), category)]
     else:
         layers = [form, SIZES.get(category, {}), METHODS.get(method, {})]
     content: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def budget(method: str, settings: TrainingSettings) -> str:
     if method == CONTROL:
         return "-"
     if method == OURS:
-        return RECIPE.stem
+        return OURS
     encoder = settings.network.encoder
     # The paper leaves the scale of its terms open, so the weight of its first one is part of the form.
     stages = "+".join(map(str, encoder.stages))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from training.checkpoint import Checkpoint
@@ -26,13 +27,12 @@ def export_onnx(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
     """Write the inspector as ONNX: uint8 (N, H, W, 3) in, errors (N, K + 1) and error map (N, h, w) out.
 
     With `half` the network computes in float16, its types written into the graph, while normalisation and errors stay
-    float32; the checkpoint itself is left as it is. The exporter folds batch norm into the convolutions and simplifies;
-    a batch norm that is left is a fault of the exporter, and raises RuntimeError.
+    float32; the checkpoint itself is left as it is. A batch norm that is left in the graph raises RuntimeError.
     """
     network = checkpoint.settings.network
-    inspector = checkpoint.inspector
+    inspector = copy.deepcopy(checkpoint.inspector)
+    _fold_batch_norms(inspector)
     if half:
-        inspector = copy.deepcopy(inspector)
         inspector.network.halve()
     example = torch.zeros(2, network.height, network.width, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
@@ -56,3 +56,18 @@ def export_onnx(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
     onnx.checker.check_model(str(path), full_check=True)
     if any(node.op_type == "BatchNormalization" for node in onnx.load(path).graph.node):
         raise RuntimeError("torch.onnx.export left a batch norm unfolded")
+
+
+def _fold_batch_norms(module: torch.nn.Module) -> None:
+    """Fold each batch norm into the convolution before it, in place.
+
+    The exporter does not where a convolution is used twice, as the encoder's are, for the tiles and the whole picture.
+    """
+    before: tuple[str, torch.nn.Module] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, torch.nn.BatchNorm2d) and before and isinstance(before[1], torch.nn.Conv2d):
+            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            setattr(module, name, torch.nn.Identity())
+        else:
+            _fold_batch_norms(child)
+        before = (name, child)
