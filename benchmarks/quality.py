@@ -4,7 +4,7 @@
     python benchmarks/quality.py --sets elpv:mono --seeds 0
 
 The recipe is the defaults of `train-model` for all sets, with what `train-model init` reads from the good pictures. A
-run's figures are appended to benchmarks/results/quality.jsonl as it ends, and a run that stands there is not done again;
+run's figures are appended to benchmarks/results/quality.jsonl as it ends, and one that stands there is not done again;
 the table, mean and spread over the seeds, is printed and written to benchmarks/results/quality.md. Checkpoints stay in
 runs/quality/, where benchmarks/figures.py finds them.
 """

@@ -201,7 +201,13 @@ class CommandHandler:
             self._answer(calibration.message, error=str(error))
             return
         self.new_thresholds = True
-        detail = {"camera": camera, "thresholds_id": thresholds.id, "parts": thresholds.parts, "by": calibration.by}
+        detail = {
+            "camera": camera,
+            "thresholds_id": thresholds.id,
+            "parts": len(calibration.errors),
+            "odd": thresholds.odd,
+            "by": calibration.by,
+        }
         self._answer(calibration.message, detail=detail)
 
     def _send_snapshot(self, camera: str, pixels_bgr_u8: NDArray[np.uint8], message: Message) -> None:
