@@ -140,7 +140,7 @@ def test_recalibration_sets_a_cameras_thresholds_and_they_last(
     before, after = events[0]["thresholds_id"], events[-1]["thresholds_id"]
     assert after == answer["detail"]["thresholds_id"] != before
     kept = json.loads(site_file(own_bundle).read_text())["cameras"]["top"]
-    assert (kept["by"], kept["thresholds"]["parts"]) == ("Ada", 100)
+    assert (kept["by"], kept["thresholds"]["parts"] + kept["thresholds"]["odd"]) == ("Ada", 100)
     again = start([])
     mes.wait_for(lambda: len(mes.events()) > PARTS)
     assert mes.events()[PARTS]["thresholds_id"] == after
