@@ -47,7 +47,6 @@ def training_config(parts: Path, output: Path, **changes: Any) -> dict[str, Any]
         "optimiser": {"name": "sgd", "learning_rate": 0.01},
         "folds": 1,
         "epochs": 3,
-        "least_steps": 0,
         "batch_size": 8,
         "calibration_share": 0.5,
         "false_reject_rate": 0.1,

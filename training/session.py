@@ -124,7 +124,7 @@ def _train_members(
         fitted = np.setdiff1d(np.arange(pictures), held_out[member])
         copies = np.concatenate([fitted + pictures * copy for copy in range(1 + settings.augment.copies)])
         learner = Learner(network.train(), settings, member)
-        trainer = _trainer(settings, member, len(copies))
+        trainer = _trainer(settings, member)
         losses = _fit(trainer, learner, Subset(dataset, copies.tolist()), resume_point if member == first else None)
     assert trainer is not None  # noqa: S101 - there is at least one member
     return trainer.is_global_zero, losses
@@ -152,27 +152,20 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _trainer(settings: TrainingSettings, member: int, pictures: int) -> L.Trainer:
+def _trainer(settings: TrainingSettings, member: int) -> L.Trainer:
     """Lightning's loop: mixed precision on a GPU, several devices by DDP, a resume point after each epoch."""
     output = Path(settings.output)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     alone = settings.devices == 1 or (settings.devices == "auto" and torch.cuda.device_count() < 2)
-    steps = max(1, pictures // settings.batch_size)
-    epochs = max(settings.epochs, math.ceil(settings.least_steps / steps))
     return L.Trainer(
         devices=settings.devices,
         # A head whose loss has weight 0 gets no gradient.
         strategy="auto" if alone else "ddp_find_unused_parameters_true",
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        max_epochs=epochs,
+        max_epochs=settings.epochs,
         default_root_dir=output,
         logger=CSVLogger(output, name="logs", version=f"decoder-{member + 1}"),
-        # Epochs of few pictures are short: a resume point after each would take longer than they do.
-        callbacks=[
-            ModelCheckpoint(
-                output, "last", every_n_epochs=max(1, epochs // settings.epochs), enable_version_counter=False
-            )
-        ],
+        callbacks=[ModelCheckpoint(output, "last", enable_version_counter=False)],
         log_every_n_steps=1,
         enable_model_summary=False,
         use_distributed_sampler=False,

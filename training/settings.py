@@ -160,8 +160,6 @@ class TrainingSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     augment: AugmentSettings = AugmentSettings()
     epochs: Count = 30
-    least_steps: Annotated[int, Field(ge=0)] = 300
-    """With few pictures there are more epochs, so that a decoder learns for at least this many steps."""
     batch_size: Annotated[int, Field(ge=2)] = 8
     """At least 2: SWD and HSIC compare the images of a batch."""
     devices: Count | Literal["auto"] = "auto"

@@ -99,7 +99,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
 def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
-    config = make_training_config(parts, tmp_path, loss={"cosine": 1.0}, folds=3, epochs=1, least_steps=20)
+    config = make_training_config(parts, tmp_path, loss={"cosine": 1.0}, folds=3, epochs=1)
     config["network"]["encoder"] |= {"stages": [1, 2], "frozen": True, "whole": True}
     config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
     settings = TrainingSettings.model_validate(config)
