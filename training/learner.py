@@ -83,10 +83,11 @@ class Learner(L.LightningModule):
         terms = Terms()
         if len(images):
             terms["pixels"] = (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))
-        if loss.features or loss.cosine:
-            rebuilt_maps = rebuilt.features.float()
-            distances = stage_distances(rebuilt_maps, maps, self.network.feature_channels, "cosine")
-            terms["features"] = (loss.features, mse_loss(rebuilt_maps, maps))
+        if loss.features:
+            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), maps))
+        if loss.cosine:
+            channels = self.network.feature_channels
+            distances = stage_distances(rebuilt.features.float(), maps, channels, "cosine")
             terms["cosine"] = (loss.cosine, stressing_worst(distances, loss.worst_share))
         return terms
 
