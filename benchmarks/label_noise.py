@@ -2,9 +2,9 @@
 
     python benchmarks/label_noise.py --mvtec DIR --sets cookie metal_plate circuitboard
 
-Of each set's good training pictures 5 % (at least one) are replaced by defective ones of the test, seeded; those are tested
-no more. Misses stand beside those of the clean run of benchmarks/quality.py on the same test pictures, and the planted
-pictures are looked for among the first 2k of suspects.csv. Figures are appended to benchmarks/results/label_noise.jsonl.
+Of each set's good training pictures 5 % (at least one) are replaced by defective ones of the test, seeded; those are
+tested no more. Misses stand beside those of the clean run of benchmarks/quality.py on the same test pictures, and the
+planted pictures are looked for among the first 2k of suspects.csv. Figures are appended to results/label_noise.jsonl.
 """
 
 import argparse
