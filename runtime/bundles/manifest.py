@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from core.geometry import PartSize
 from core.thresholds import Thresholds
+from runtime.bundles.precision import Precision
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
@@ -27,7 +28,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
-Precision = Literal["fp32", "fp16", "int8"]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
 """Of a file in a bundle, relative to it."""
 
