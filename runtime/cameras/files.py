@@ -1,5 +1,6 @@
 """Cameras that are files: a folder of pictures, a video."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -74,7 +75,8 @@ class VideoCamera(Camera):
 def read_frame(picture: Path, folder: Path) -> Frame:
     """Read a picture below `folder`. One that cannot be decoded whole gives a frame without pixels."""
     captured_at_s, captured_s = time.time(), time.monotonic()
-    source = picture.relative_to(folder).as_posix()
+    # A name that is not UTF-8 can be told of in no event: its odd bytes are written out.
+    source = os.fsencode(picture.relative_to(folder)).decode("utf-8", "backslashreplace")
     try:
         pixels, fault = read_picture(picture), None
     except DataError:
