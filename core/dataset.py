@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from core.errors import DataError, PartNotFoundError
 from core.geometry import PartSize
-from core.picture import fit, list_pictures, read_picture
+from core.picture import as_bgr_u8, fit, list_pictures, read_as_stored, read_picture
 from core.pose import cut_out, locate
 from core.progress import counted
 
 GOOD = "good"
 ELPV = "elpv:"
+LEAST_BRIGHT = 2**15
+"""Where no 16-bit picture reaches this, their upper bits are not used."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def training_samples(data: str) -> list[Sample]:
     if data.startswith(ELPV):
         return _elpv(data)[0]
     root = Path(data)
+    _require_lower_case(root, root / "train")
     good = root / "train" / GOOD
     if (root / "train").is_dir() and not good.is_dir():
         raise DataError(f"{root / 'train'}: no folder `{GOOD}` in it; the MVTec layout has train/{GOOD}.")
@@ -69,6 +72,7 @@ def labelled_samples(data: str) -> list[Sample]:
         return _elpv(data)[1]
     root = Path(data)
     test = root / "test" if (root / "test").is_dir() else root
+    _require_lower_case(root, test)
     if not (test / GOOD).is_dir() and test == root:
         return [Sample(path) for path in list_pictures(root)]
     samples = []
@@ -77,6 +81,14 @@ def labelled_samples(data: str) -> list[Sample]:
         mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
         samples.append(Sample(path, kind, mask if mask.is_file() else None))
     return samples
+
+
+def _require_lower_case(root: Path, kinds: Path) -> None:
+    """Refuse `Train` and `Good`: good parts would be taken for defective ones, or defective ones for good ones."""
+    for folder, names in ((root, ("train", "test", "ground_truth")), (kinds, (GOOD,))):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_dir() and path.name not in names and path.name.lower() in names:
+                raise DataError(f"{path}: call it `{path.name.lower()}`; the MVTec layout is in small letters.")
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
@@ -93,15 +105,24 @@ def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: P
     frames = np.empty((len(samples), height, width, 3), np.uint8)
     kept: list[Sample] = []
     skipped: list[Path] = []
+    brightest_u16: list[int] = []
     for sample in counted(samples, "reading pictures"):
         try:
-            fit(read_picture(sample.path), frames[len(kept)], part_size=part_size)
+            stored = read_as_stored(sample.path)
+            fit(as_bgr_u8(stored), frames[len(kept)], part_size=part_size)
         except DataError as error:
             where = f"{sample.path}: " if isinstance(error, PartNotFoundError) else ""
             sys.stderr.write(f"skipped: {where}{error}\n")
             skipped.append(sample.path)
         else:
             kept.append(sample)
+            brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
+    if max(brightest_u16, default=LEAST_BRIGHT) < LEAST_BRIGHT:
+        sys.stderr.write(
+            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of 65535, so few "
+            "grey levels are left of them: the camera seems to give fewer bits; save its pictures with their bits at "
+            "the upper end, here and on the line.\n"
+        )
     if not kept:
         raise DataError(f"none of {len(samples)} pictures could be read; the first is {samples[0].path}.")
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
@@ -114,7 +135,9 @@ def read_mask(sample: Sample, height: int, width: int, part_size: PartSize | Non
     """
     if sample.mask is None:
         return np.zeros((height, width), bool)
-    mask = ((read_picture(sample.mask) > 127) * np.uint8(255)).astype(np.uint8)
+    drawn = read_picture(sample.mask)
+    least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
+    mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
     if part_size is not None:
         mask = cut_out(mask, locate(read_picture(sample.path), part_size), part_size)
     smaller = height < mask.shape[0] or width < mask.shape[1]

@@ -1,5 +1,7 @@
 """Pictures as every room sees them: how a file is read, and the one crop, turn and resize to the model's input."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -9,19 +11,52 @@ from numpy.typing import NDArray
 
 from core.errors import DataError
 from core.geometry import PartSize, Roi
+from core.picture_file import LARGEST_BYTES, PictureFault, decode
 from core.pose import cut_out, locate
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
+"""Before the suffix: `part.tmp.png` is a copy that is not there yet."""
+FOREIGN = frozenset({"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found"})
+"""Folders of other systems: their thumbnails and what was thrown away."""
 
 
 def list_pictures(folder: Path) -> list[Path]:
     """List the picture files below `folder` in name order. Raises DataError where there is no folder, or none in it."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give a folder of pictures.")
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    pictures = list(find_pictures(folder))
     if not pictures:
         raise DataError(f"{folder}: no pictures in it (looked for {', '.join(sorted(SUFFIXES))}).")
     return pictures
+
+
+def find_pictures(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """Give the picture files below `folder` in name order; what vanishes meanwhile is passed over.
+
+    Linked folders are looked through, but for those that are `above`, by device and inode. Hidden names, copies under
+    way and what other systems keep are passed over.
+    """
+    try:
+        stat = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    here = (stat.st_dev, stat.st_ino)
+    if here in above:
+        return
+    for entry in entries:
+        if entry.name.startswith((".", "~")) or entry.name.lower() in FOREIGN:
+            continue
+        path = folder / entry.name
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:
+            continue
+        if is_folder:
+            yield from find_pictures(path, above | {here})
+        elif is_file and path.suffix.lower() in SUFFIXES and UNDER_WAY.isdisjoint(map(str.lower, path.suffixes)):
+            yield path
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -32,16 +67,22 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 def read_as_stored(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read a picture with the channels and the depth of its file: (H, W) or (H, W, channels), uint8 or uint16.
 
-    Raises DataError where the file cannot be decoded whole: a truncated JPEG or PNG, which decoders fill with grey, is
-    refused, and so are pixels that are neither.
+    Upright, where the file's EXIF says how it lies. Raises DataError where the file cannot be decoded whole, is larger
+    than what `core.picture_file` takes, or has other pixels.
     """
     try:
-        data = path.read_bytes()
+        if not path.is_file():  # a pipe would be waited for
+            raise DataError(f"{path}: no such file.")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if _is_whole(data) else None
-    if stored is None:
-        raise DataError(f"{path}: not a whole picture (empty, truncated or of an unknown format).")
+    if len(data) > LARGEST_BYTES:
+        raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are taken.")
+    try:
+        stored = decode(data)
+    except PictureFault as fault:
+        raise DataError(f"{path}: {fault}.") from fault
     if stored.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         raise DataError(f"{path}: {stored.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
     return cast("NDArray[np.uint8] | NDArray[np.uint16]", stored)
@@ -82,12 +123,3 @@ def fit(
         np.copyto(out, frame)
     else:
         cv2.resize(frame, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_AREA)
-
-
-def _is_whole(data: bytes) -> bool:
-    """Whether a JPEG or PNG has its end mark; other formats are left to the decoder. Some cameras append a trailer."""
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" in data[-4096:]
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" in data[-4096:]
-    return bool(data)

@@ -82,13 +82,10 @@ def _gpu() -> str:
 
 
 def _codecs() -> str:
+    import av
     import cv2
 
-    if cv2.CAP_FFMPEG not in cv2.videoio_registry.getBackends():
-        raise CameraError(
-            "this OpenCV cannot decode video (no FFMPEG); pip install --force-reinstall opencv-python-headless."
-        )
-    return f"OpenCV {cv2.__version__} with FFMPEG"
+    return f"FFMPEG of PyAV {av.__version__}, OpenCV {cv2.__version__}"
 
 
 def _camera(name: str, settings: CameraSettings) -> str:

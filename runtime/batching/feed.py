@@ -1,5 +1,6 @@
 """A feed: the thread that carries one camera's frames into the rows of the next batches."""
 
+import logging
 import os
 import threading
 import time
@@ -14,11 +15,12 @@ from core.picture import fit
 from runtime.batching.batcher import Batcher
 from runtime.cameras.camera import Camera, CameraState
 from runtime.cameras.exposure import exposure_fault
-from runtime.cameras.settings import CameraSettings, LiveCameraSettings
+from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
 from runtime.parts.frame import Frame
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
 
+log = logging.getLogger(__name__)
 FILE_NICENESS = 10
 """Of threads that read files, on the scale of nice(1)."""
 
@@ -44,6 +46,8 @@ class Feed(threading.Thread):
         self._batcher = batcher
         self._part_size = part_size
         self._stopping = threading.Event()
+        self._size = settings.frame_size
+        self._wrong: tuple[int, int] | None = None
 
     @property
     def state(self) -> str:
@@ -87,10 +91,25 @@ class Feed(threading.Thread):
             if slot is None:
                 return False
             if number == 1:
-                frame = self._source.newer(frame)
+                frame = self._of_one_size(self._source.newer(frame))
             part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size)
             self._batcher.commit(slot, replace(part, is_last=number == len(self.streams)))
         return True
+
+    def _of_one_size(self, frame: Frame) -> Frame:
+        """Mark a frame of another size than expected: resized like the others it would pass for one of them."""
+        if frame.pixels_bgr_u8 is None:
+            return frame
+        height, width = frame.pixels_bgr_u8.shape[:2]
+        if self._size is None and isinstance(self._settings, LiveCameraSettings | VideoSettings):
+            self._size = (width, height)
+        if self._size is None or self._size == (width, height):
+            self._wrong = None
+            return frame
+        if self._wrong != (width, height):
+            self._wrong = (width, height)
+            log.warning("frames of %d x %d, not %d x %d: not judged %s", *self._wrong, *self._size, self.name)
+        return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)
 
 
 def fill(

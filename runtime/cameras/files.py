@@ -1,17 +1,19 @@
 """Cameras that are files: a folder of pictures, a video."""
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from core.errors import CameraError, DataError
 from core.picture import list_pictures, read_picture
 from runtime.cameras.camera import Camera
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
+
+log = logging.getLogger(__name__)
 
 
 class FolderCamera(Camera):
@@ -39,44 +41,57 @@ class VideoCamera(Camera):
 
     def __init__(self, path: Path, judge_every: int = 1) -> None:
         """Open the file. Raises CameraError where it is missing or FFMPEG finds no picture in it."""
-        import cv2
+        import av
+
+        from runtime.cameras.video_stream import VideoStream
 
         if not path.is_file():
             raise CameraError(f"{path}: no such video file.")
-        self._name = path.name
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened() or not self._capture.grab():
-            self._capture.release()
-            raise CameraError(f"{path}: FFMPEG finds no video in it; check that it is whole and not encrypted.")
+        self._name = _printable(Path(path.name))
         self._judge_every = judge_every
-        frames = max(1, round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self.frames_total: int | None = -(-frames // judge_every)
+        try:
+            self._stream = VideoStream(f"file:{path}")  # a name with a colon would be a protocol's
+        except av.FFmpegError as error:
+            raise CameraError(f"{path}: FFMPEG finds no video in it; check that it is whole, not encrypted.") from error
+        if not self._stream.grab():
+            self._stream.release()
+            raise CameraError(f"{path}: FFMPEG finds no video in it; check that it is whole, not encrypted.")
+        self._expected, self._uncertain = self._stream.frames_total
+        self.frames_total: int | None = -(-max(1, self._expected) // judge_every)
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
-        """See Camera. The first frame was grabbed at opening."""
+        """See Camera. The first frame was grabbed at opening. A film that ends before its time is told in the log."""
         number, grabbed = 0, True
         while grabbed and not stopping.is_set():
             captured_at_s, captured_s = time.time(), time.monotonic()
-            decoded, pixels = self._capture.retrieve()
-            source = f"{self._name}#{number}"
-            if decoded:
-                yield Frame(np.asarray(pixels, np.uint8), captured_at_s, captured_s, source)
-            else:
-                yield Frame(None, captured_at_s, captured_s, source, Reason.UNREADABLE)
+            decoded, pixels = self._stream.retrieve()
+            fault = None if decoded else Reason.UNREADABLE
+            yield Frame(pixels, captured_at_s, captured_s, f"{self._name}#{number}", fault)
             for _ in range(self._judge_every):
-                number, grabbed = number + 1, grabbed and self._capture.grab()
+                grabbed = grabbed and self._stream.grab()
+                number += grabbed
+        count = number + 1
+        if not grabbed and count < self._expected - self._uncertain:
+            log.warning(
+                "film is cut or damaged: %d of %d frames could be read file=%s", count, self._expected, self._name
+            )
 
     def close(self) -> None:
         """See Camera."""
-        self._capture.release()
+        self._stream.release()
 
 
 def read_frame(picture: Path, folder: Path) -> Frame:
     """Read a picture below `folder`. One that cannot be decoded whole gives a frame without pixels."""
     captured_at_s, captured_s = time.time(), time.monotonic()
-    source = picture.relative_to(folder).as_posix()
+    source = _printable(picture.relative_to(folder))
     try:
         pixels, fault = read_picture(picture), None
     except DataError:
         pixels, fault = None, Reason.UNREADABLE
     return Frame(pixels, captured_at_s, captured_s, source, fault)
+
+
+def _printable(path: Path) -> str:
+    """Give a name that an event can carry: of one that is not UTF-8, the odd bytes are written out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

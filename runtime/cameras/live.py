@@ -36,13 +36,13 @@ STABLE_AFTER_S = 5.0
 
 
 class Capture(Protocol):
-    """What is used of cv2.VideoCapture."""
+    """What is used of a VideoStream, or of cv2.VideoCapture."""
 
     def grab(self) -> bool:
         """Wait for a frame; False where the stream is over or has timed out."""
 
     def retrieve(self) -> tuple[bool, Any]:
-        """Decode what was grabbed."""
+        """Give the pixels of what was grabbed; False where it is damaged."""
 
     def release(self) -> None:
         """Let the stream go."""

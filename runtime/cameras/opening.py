@@ -1,5 +1,6 @@
-"""Sources: how the camera that is configured is opened. Live ones by OpenCV, with FFMPEG or Video4Linux."""
+"""Sources: how the camera that is configured is opened. Streams by FFMPEG, devices by OpenCV with Video4Linux."""
 
+import errno
 import math
 import os
 import socket
@@ -35,22 +36,29 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case _:
             connect = partial(_open_url, settings.address(), settings.timeout_s)
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.
-            return LiveCamera(name, settings, connect, _stream_s if settings.kind == "rtsp" else None)
+            return LiveCamera(name, settings, connect, _time_s if settings.kind == "rtsp" else None)
 
 
 def _open_url(url: str, timeout_s: float) -> Capture | None:
-    """Open with FFMPEG, RTSP over TCP. Its time-outs have no effect unless they are given at opening.
+    """Open with FFMPEG, RTSP over TCP. Raises OSError with the reason, which never holds the URL, or gives None."""
+    import av
 
-    Raises OSError where nobody is there: OpenCV opens one stream at a time, and a dead camera would hold up the others.
-    """
-    import cv2
+    from runtime.cameras.video_stream import VideoStream
 
-    address = urlsplit(url)
-    socket.create_connection((address.hostname, address.port or PORTS[address.scheme]), timeout_s).close()
-    timeout_ms = round(timeout_s * 1000)
-    options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
-    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, options)
-    return capture if capture.isOpened() else None
+    try:
+        address = urlsplit(url)
+        host, port = address.hostname or "", address.port or PORTS[address.scheme]
+        # Where nobody is there this says so better, and at once. Without a host it would be this machine.
+        socket.create_connection((host or "-", port), timeout_s).close()
+    except ValueError:  # which tells what it found there: it may be a password
+        raise OSError(errno.EINVAL, "its URL is no address; look at the variables in it") from None
+    options = {"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {}
+    try:
+        return VideoStream(url, options, timeout_s)
+    except (av.ExitError, av.InvalidDataError):  # the time is up, or it is no video
+        return None
+    except av.FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from None
 
 
 def _v4l2(settings: V4l2Settings) -> Callable[[], Capture | None]:
@@ -77,3 +85,7 @@ def _stream_s(capture: Any) -> float:
     import cv2
 
     return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+
+def _time_s(stream: Any) -> float:
+    return float(stream.time_s)

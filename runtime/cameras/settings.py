@@ -1,10 +1,11 @@
 """The cameras' part of the configuration: where frames come from, what of them is judged, and when."""
 
 import os
+import re
 import string
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -13,6 +14,8 @@ from core.errors import ConfigError
 from core.geometry import Roi
 
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+REMEDY = "put a password into an environment variable, and ${ITS_NAME} here"
 
 
 class ExposureSettings(Settings):
@@ -37,6 +40,9 @@ class _CameraSettings(Settings):
     """Region of interest in pixels of the camera's frame: left, top, width, height. None: the whole frame."""
     regions: dict[Name, Roi] = Field(default={})
     """Instead of `roi`: several regions by name. Each is told of as a camera of its own, `<camera>-<region>`."""
+    frame_size: tuple[PositiveInt, PositiveInt] | None = None
+    """Width and height that every frame has to have. None: of a film or live camera those of its first frame; the
+    pictures of a folder may differ."""
     max_fps: PositiveFloat | None = None
     """No more frames a second than this. None: as fast as they can be judged."""
     threshold_factor: PositiveFloat = 1.0
@@ -104,20 +110,33 @@ class _UrlSettings(LiveCameraSettings):
 
     @field_validator("url")
     @classmethod
-    def _holds_no_password(cls, url: str) -> str:
-        password = urlsplit(url).password
-        if password and not password.startswith("$"):
-            raise ValueError("holds a password: put it into an environment variable, and ${ITS_NAME} here")
+    def _is_an_address_without_password(cls, url: str) -> str:
+        try:
+            parts = urlsplit(VARIABLE.sub("1", url))
+            password, host, _ = urlsplit(url).password, parts.hostname, parts.port
+        except ValueError:
+            raise ValueError(f"no address with a port from 1 to 65535; {REMEDY}") from None
+        if not host or "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError(f"no address of a host; {REMEDY}")
+        if password and not VARIABLE.fullmatch(password):
+            raise ValueError(f"holds a password; {REMEDY}")
         return url
 
     def address(self) -> str:
-        """Give the URL with its variables filled in. Raises ConfigError where one is not set."""
+        """Give the URL with its variables filled in; those before the `@` may hold any characters, as a password may.
+
+        Raises ConfigError where one is not set.
+        """
+        host = urlsplit(self.url).hostname
+        scheme, _, rest = self.url.partition("://")
+        login, at, place = rest.rpartition("@")
         try:
-            return string.Template(self.url).substitute(os.environ)
+            login = string.Template(login).substitute({name: quote(value, "") for name, value in os.environ.items()})
+            return f"{scheme}://{login}{at}{string.Template(place).substitute(os.environ)}"
         except KeyError as error:
-            raise ConfigError(f"camera {self.url}: the environment variable {error} is not set.") from error
+            raise ConfigError(f"camera at {host}: the environment variable {error} is not set.") from error
         except ValueError as error:
-            raise ConfigError(f"camera {self.url}: write `$$` for a dollar sign of its own.") from error
+            raise ConfigError(f"camera at {host}: write `$$` for a dollar sign of its own.") from error
 
 
 class RtspSettings(_UrlSettings):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CameraError
-from core.picture import SUFFIXES
+from core.picture import find_pictures
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import read_frame
 from runtime.parts.frame import Frame
@@ -48,6 +48,8 @@ class WatchedFolder(Camera):
         self._path = path
         self._move_to = move_to
         self._seen: dict[Path, _Seen] = {}
+        self._to_move: dict[str, Path] = {}
+        """By the name that events carry, which is not the file's own where that is not UTF-8."""
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. Pictures that appear together come in name order."""
@@ -59,28 +61,29 @@ class WatchedFolder(Camera):
                 seen = self._seen[picture]
                 if frame.fault is None or time.monotonic() - seen.since_s >= SETTLED_S:
                     seen.given = True
+                    if self._move_to is not None and frame.source is not None:
+                        self._to_move[frame.source] = picture
                     yield frame
             stopping.wait(LOOK_EVERY_S)
 
     def judged(self, source: str) -> None:
         """See Camera."""
-        if self._move_to is not None:
-            goal = self._move_to / source
+        picture = self._to_move.pop(source, None)
+        if self._move_to is not None and picture is not None:
+            goal = self._move_to / picture.relative_to(self._path)
             try:
                 goal.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(self._path / source, goal)
+                shutil.move(picture, goal)
             except FileNotFoundError:
-                log.info("judged picture was taken away before it was moved file=%s", self._path / source)
+                log.info("judged picture was taken away before it was moved file=%s", picture)
             except OSError as error:
-                log.error("judged picture cannot be moved file=%s to=%s: %s", self._path / source, goal, error)
+                log.error("judged picture cannot be moved file=%s to=%s: %s", picture, goal, error)
 
     def _settled(self, now_s: float) -> list[Path]:
         """List the pictures not yet given that have not changed between two looks."""
         found: dict[Path, _Seen] = {}
         settled = []
-        for picture in sorted(self._path.rglob("*")):
-            if picture.suffix.lower() not in SUFFIXES:
-                continue
+        for picture in find_pictures(self._path):
             try:
                 stat = picture.stat()
             except OSError:

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """NotOK: the error of at least one tile is above its threshold."""
     UNREADABLE = "unreadable"
     """NotDecidable: the picture cannot be decoded whole."""
+    WRONG_SIZE = "wrong_size"
+    """NotDecidable: the frame has not the size that is expected, or that those before it had."""
     ROI_OUTSIDE = "roi_outside"
     """NotDecidable: the region of interest does not lie within the frame."""
     BLACK = "black"

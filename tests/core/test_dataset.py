@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from core.dataset import hold_out, labelled_samples, read_frames, read_mask, training_samples
+from core.dataset import Sample, hold_out, labelled_samples, read_frames, read_mask, training_samples
 from core.errors import DataError
 
 
@@ -61,3 +63,54 @@ def test_held_out_pictures_are_never_trained_on() -> None:
     assert sorted([*fitted, *held_out]) == list(range(101))
     assert np.array_equal(hold_out(101, 0.2, seed=3)[1], held_out)
     assert not np.array_equal(hold_out(101, 0.2, seed=4)[1], held_out)
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def test_a_linked_kind_of_defect_is_tested_too(tmp_path: Path) -> None:
+    bright = np.full((12, 12, 3), 200, np.uint8)
+    write_picture(tmp_path / "data" / "test" / "good" / "a.png", bright)
+    write_picture(tmp_path / "archive" / "dents" / "b.png", bright)
+    (tmp_path / "data" / "test" / "dent").symlink_to(tmp_path / "archive" / "dents", target_is_directory=True)
+    assert sorted(sample.kind for sample in labelled_samples(str(tmp_path / "data"))) == ["dent", "good"]
+
+
+@pytest.mark.parametrize(("folder", "read"), [("test/GOOD", labelled_samples), ("Train/good", training_samples)])
+def test_folders_in_capitals_are_refused(tmp_path: Path, folder: str, read: Callable[[str], object]) -> None:
+    write_picture(tmp_path / folder / "a.png", np.full((12, 12, 3), 200, np.uint8))
+    with pytest.raises(DataError, match="small letters"):
+        read(str(tmp_path))
+
+
+@pytest.mark.parametrize("drawn", [1, 3, 255])
+def test_a_mask_marks_whatever_number_its_defect_has(tmp_path: Path, drawn: int) -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:20, 4:9] = drawn
+    write_picture(tmp_path / "a_mask.png", mask)
+    marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), 40, 40)
+    assert np.array_equal(marked, mask > 0)
+
+
+def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grey = np.random.default_rng(1).integers(300, 4096, (20, 20)).astype(np.uint16)
+    for name in "ab":
+        write_picture(tmp_path / "low" / f"{name}.png", grey)
+        write_picture(tmp_path / "full" / f"{name}.png", grey * 16)
+    read_frames(training_samples(str(tmp_path / "full")), 8, 8)
+    assert capsys.readouterr().err == ""
+    read_frames(training_samples(str(tmp_path / "low")), 8, 8)
+    assert f"warning: the brightest of 2 16-bit pictures is {grey.max()} of 65535" in capsys.readouterr().err
+
+
+def test_a_damaged_picture_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(2).integers(0, 255, (90, 90, 3)).astype(np.uint8)
+    for name in ("a.jpg", "b.jpg"):
+        write_picture(tmp_path / name, noise)
+    whole = (tmp_path / "b.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    assert read_frames(training_samples(str(tmp_path)), 8, 8).skipped == (tmp_path / "b.jpg",)
+    assert "skipped: " in (said := capsys.readouterr().err)
+    assert "b.jpg: not a whole picture (damaged JPEG" in said

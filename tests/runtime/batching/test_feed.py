@@ -13,7 +13,7 @@ from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed, fill
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera
-from runtime.cameras.settings import FolderSettings
+from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture, write_pictures
@@ -108,3 +108,41 @@ def test_each_region_is_a_stream_of_its_own_and_only_the_last_closes_its_frame()
     assert batch is not None
     assert [(part.camera, part.is_last) for part in batch.written] == [("top-l", False), ("top-r", True)]
     assert [int(row.mean()) for row in buffer] == [0, 200]
+
+
+class Changing(Camera):
+    """Gives frames of the heights that it is told."""
+
+    frames_total = None
+
+    def __init__(self, *heights: int) -> None:
+        self._heights = heights
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        for height in self._heights:
+            yield frame(good_picture(1, (height, 60)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (VideoSettings(kind="video", path=Path("v")), "..xx."),
+        (VideoSettings(kind="video", path=Path("v"), frame_size=(60, 30)), "xx..x"),
+        (V4l2Settings(kind="v4l2", device=Path("/dev/video0")), "..xx."),
+        (camera_settings(), "....."),
+        (camera_settings(frame_size=[60, 40]), "..xx."),
+    ],
+)
+def test_a_frame_of_another_size_is_not_judged_and_told_once(
+    settings: CameraSettings, expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    batcher = Batcher([np.zeros((8, 8, 8, 3), np.uint8)], 0.0, 1)
+    feed = Feed("top", Changing(40, 40, 30, 30, 40), settings, batcher)
+    feed.start()
+    feed.join(WAIT_S)
+    assert feed.fault is None
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    faults = [part.faults for part in batch.written]
+    assert faults == [(Reason.WRONG_SIZE,) if mark == "x" else () for mark in expected]
+    assert caplog.text.count("frames of 60 x 30") == (1 if "..xx." in expected else 0)

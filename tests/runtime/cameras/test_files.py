@@ -1,5 +1,6 @@
 """Cameras: what a folder and a video give, and what is said of what cannot be read."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from core.errors import CameraError
 from runtime.cameras.files import FolderCamera, VideoCamera
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import FolderSettings
+from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture, write_pictures, write_video
 
@@ -45,6 +47,21 @@ def test_a_corrupt_picture_is_a_frame_without_pixels(tmp_path: Path) -> None:
     assert [frame.fault for frame in frames] == [None, Reason.UNREADABLE, None]
     assert frames[1].pixels_bgr_u8 is None
     assert frames[1].source == "00001.png"
+
+
+def test_a_name_that_is_not_utf8_can_be_told_of_and_moved(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "inbox", 1)
+    named = tmp_path / "inbox" / os.fsdecode(b"caf\xe9-7.png")
+    (tmp_path / "inbox" / "00000.png").rename(named)
+    (frame,) = FolderCamera(tmp_path / "inbox").frames(RUN)
+    assert frame.source == "caf\\xe9-7.png"
+    assert frame.fault is None
+    camera = WatchedFolder(tmp_path / "inbox", tmp_path / "done")
+    frame = next(camera.frames(RUN))
+    assert frame.source == "caf\\xe9-7.png"
+    camera.judged(frame.source)
+    assert (tmp_path / "done" / named.name).is_file()
+    assert not named.exists()
 
 
 def test_a_picture_that_vanishes_is_a_frame_without_pixels(tmp_path: Path) -> None:

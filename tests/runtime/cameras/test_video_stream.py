@@ -1,0 +1,190 @@
+"""Films: what is damaged in them comes without pixels, what is whole as it was filmed, and what is missing is told."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import CameraError
+from runtime.cameras.files import VideoCamera
+from runtime.parts.verdict import Reason
+
+RUN = threading.Event()
+SIZE = (120, 160)
+
+
+def scene(number: int) -> np.ndarray:
+    """A bright square that wanders over a grainy plate."""
+    frame = np.random.default_rng(number).integers(90, 110, (*SIZE, 3)).astype(np.uint8)
+    left = number * 3 % (SIZE[1] - 30)
+    frame[40:70, left : left + 30] = 220
+    return frame
+
+
+def write_film(path: Path, codec: str = "libx264", frames: int = 40, gop: int = 10) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.gop_size = gop
+        if codec == "libx265":
+            stream.codec_context.options = {"x265-params": "log-level=none"}
+        for number in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(number), format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def packets_of(path: Path) -> list[tuple[int, int]]:
+    """Place and size in the file of each packet, in decoding order."""
+    with av.open(str(path)) as container:
+        return [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def overwrite(path: Path, packet: int, share: float, put: Callable[[int], bytes]) -> None:
+    """Put something over the last `share` of a packet."""
+    content = bytearray(path.read_bytes())
+    at, size = packets_of(path)[packet]
+    lost = int(size * share)
+    content[at + size - lost : at + size] = put(lost)
+    path.write_bytes(bytes(content))
+
+
+def faults_of(path: Path) -> list[Reason | None]:
+    camera = VideoCamera(path)
+    frames = list(camera.frames(RUN))
+    camera.close()
+    assert all((frame.pixels_bgr_u8 is None) == (frame.fault is not None) for frame in frames)
+    return [frame.fault for frame in frames]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "mjpeg"])
+def test_a_whole_film_gives_what_was_filmed(tmp_path: Path, codec: str) -> None:
+    camera = VideoCamera(write_film(tmp_path / "film.mp4", codec))
+    frames = list(camera.frames(RUN))
+    camera.close()
+    assert camera.frames_total == len(frames) == 40
+    for number, frame in enumerate(frames):
+        assert frame.fault is None
+        assert frame.pixels_bgr_u8 is not None
+        assert np.abs(frame.pixels_bgr_u8.astype(int) - scene(number)).mean() < 9
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+@pytest.mark.parametrize("packet", [10, 13, 14, 17])
+@pytest.mark.parametrize("share", [0.6, 0.9])
+def test_no_frame_is_passed_that_builds_on_a_damaged_one(tmp_path: Path, codec: str, packet: int, share: float) -> None:
+    film = write_film(tmp_path / "film.mp4", codec)
+    overwrite(film, packet, share, bytes)
+    camera = VideoCamera(film)
+    frames = list(camera.frames(RUN))
+    camera.close()
+    assert len(frames) == 40
+    assert [frame.fault for frame in frames].count(Reason.UNREADABLE) < 20
+    for number, frame in enumerate(frames):
+        if frame.pixels_bgr_u8 is not None:
+            assert np.abs(frame.pixels_bgr_u8.astype(int) - scene(number)).mean() < 9
+    assert all(frame.fault is None for frame in frames[-15:])
+
+
+def test_without_another_key_frame_nothing_is_passed_behind_damage(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", gop=100)
+    overwrite(film, 12, 0.8, bytes)
+    faults = faults_of(film)
+    assert len(faults) == 40
+    first = faults.index(Reason.UNREADABLE)
+    assert 5 < first < 16
+    assert set(faults[first:]) == {Reason.UNREADABLE}
+
+
+@pytest.mark.parametrize("put", [bytes, lambda count: b"\xff\xd9" * (count // 2) + bytes(count % 2)])
+def test_a_damaged_frame_of_motion_jpeg_is_unreadable_and_the_others_are_not(
+    tmp_path: Path, put: Callable[[int], bytes]
+) -> None:
+    film = write_film(tmp_path / "film.avi", "mjpeg")
+    for packet in (3, 17, 39):
+        overwrite(film, packet, 0.5, put)
+    faults = faults_of(film)
+    assert [number for number, fault in enumerate(faults) if fault] == [3, 17, 39]
+
+
+def test_a_film_that_was_cut_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    film = write_film(tmp_path / "film.avi", "mjpeg")
+    at, size = packets_of(film)[25]
+    film.write_bytes(film.read_bytes()[: at + size // 2])
+    with caplog.at_level(logging.WARNING):
+        faults = faults_of(film)
+    assert faults[:25] == [None] * 25
+    assert set(faults[25:]) <= {Reason.UNREADABLE}
+    assert f"film is cut or damaged: {len(faults)} of 40 frames could be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        *((f"film.{ending}", "libx264") for ending in ("mp4", "mkv", "avi", "mov", "ts", "h264")),
+        *((f"film.{ending}", "mpeg4") for ending in ("mp4", "avi")),
+        *(("film.webm", codec) for codec in ("libvpx", "libvpx-vp9")),
+        ("film.mkv", "libx265"),
+        ("film.mpg", "mpeg2video"),
+    ],
+)
+def test_of_a_whole_film_nothing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, codec: str
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert faults_of(write_film(tmp_path / name, codec)) == [None] * 40
+    assert caplog.text == ""
+
+
+def test_a_stream_whose_clock_begins_anew_goes_on(tmp_path: Path) -> None:
+    part = write_film(tmp_path / "part.ts").read_bytes()
+    (tmp_path / "film.ts").write_bytes(part + part)
+    faults = faults_of(tmp_path / "film.ts")
+    assert len(faults) >= 78
+    assert faults.count(None) >= len(faults) - 10
+    assert faults[-30:] == [None] * 30
+
+
+@pytest.mark.parametrize("name", ["10:15:00 shift:2.mp4", "http:film.mp4", os.fsdecode(b"caf\xe9.mp4"), "100%d.mp4"])
+def test_a_film_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).write_bytes(write_film(tmp_path / "film.mp4", frames=4).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert faults_of(Path(name)) == [None] * 4
+    source = next(VideoCamera(Path(name)).frames(RUN)).source
+    assert source is not None
+    source.encode()
+
+
+def test_sound_alone_is_no_film(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "song.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+    with pytest.raises(CameraError, match="no video"):
+        VideoCamera(tmp_path / "song.wav")
+
+
+@pytest.mark.parametrize("turn", ["0001ffff", "ffff0001"])
+def test_a_film_comes_upright_as_opencv_turns_it(tmp_path: Path, turn: str) -> None:
+    film = write_film(tmp_path / "film.mp4")
+    content = film.read_bytes()
+    matrix = content.index(b"\0\1\0\0", content.index(b"tkhd") + 40)
+    one, minus_one = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True)
+    b, c = (one, minus_one) if turn == "0001ffff" else (minus_one, one)
+    film.write_bytes(content[:matrix] + bytes(4) + b + bytes(4) + c + content[matrix + 16 :])
+    camera = VideoCamera(film)
+    frame = next(camera.frames(RUN)).pixels_bgr_u8
+    camera.close()
+    seen, expected = cv2.VideoCapture(str(film)).read()
+    assert seen
+    assert frame is not None
+    assert expected.shape == frame.shape == (SIZE[1], SIZE[0], 3)
+    assert np.abs(frame.astype(int) - expected).mean() < 4
