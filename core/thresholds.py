@@ -114,10 +114,21 @@ def standing(errors: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def odd_parts(errors: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which of the good parts (M, K + 1) stand beyond Tukey's fence above the others, (M,)."""
-    stands = standing(errors)
-    lower, upper = np.percentile(stands, [25, 75])
-    return np.asarray(stands > upper + FENCE * (upper - lower))
+    """Which of the good parts (M, K + 1) stand beyond Tukey's fence above the others, (M,).
+
+    Again without those, until none does: the worst of several odd parts hides the others.
+    """
+    believed = np.arange(len(errors))
+    while len(believed) > LEAST_PARTS:
+        stands = standing(errors[believed])
+        lower, upper = np.percentile(stands, [25, 75])
+        within = stands <= upper + FENCE * (upper - lower)
+        if within.all() or within.sum() < LEAST_PARTS:
+            break
+        believed = believed[within]
+    odd = np.ones(len(errors), bool)
+    odd[believed] = False
+    return odd
 
 
 def ratios(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:

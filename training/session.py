@@ -1,5 +1,6 @@
 """A training session: from a configuration to a calibrated checkpoint. Lightning runs the loop and resumes it."""
 
+import copy
 import logging
 import math
 import platform
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader, DistributedSampler, Subset
 from core.dataset import Frames, hold_out, read_frames, training_samples
 from core.errors import ArtifactError, ConfigError, DataError
 from core.progress import console
-from core.thresholds import calibrate, parts_needed
+from core.thresholds import calibrate, odd_parts, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Calibration, Checkpoint, save_checkpoint
 from training.encoder import load_weights
@@ -34,6 +35,9 @@ from training.training_set import TrainingSet
 
 CHECKPOINT = "checkpoint"
 _RESUME_POINT = "last.ckpt"
+LOOK = 3
+"""The first look takes this part of the epochs: a decoder learns what is usual first."""
+LEAST_FITTED = 2
 _EXPECTED_WARNINGS = (
     "does not have many workers",  # the frames are in memory: worker processes would only copy them
     r"module\(s\) in eval mode",  # a frozen encoder is so by intent
@@ -62,7 +66,12 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if chosen.encoder.weights:
         load_weights(network.encoder, chosen.encoder.weights)
     dataset = TrainingSet(network, with_copies(frames.bgr_u8, settings.augment, settings.seed))
-    rank_zero, losses = _train_members(network, dataset, held_out, settings, resume_point)
+    fresh = copy.deepcopy(network.members.state_dict())
+    left_out = [] if resume_point is None else _left_out(resume_point)
+    if resume_point is None and settings.folds > 1 and not settings.believe_all:
+        left_out = _first_look(network, dataset, held_out, settings)
+        network.members.load_state_dict(fresh)
+    rank_zero, losses = _train_members(network, dataset, held_out, settings, left_out, resume_point)
     path = output / CHECKPOINT
     if not rank_zero:
         return path
@@ -102,11 +111,33 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
     return held_out
 
 
+def _first_look(
+    network: Network, dataset: TrainingSet, held_out: list[NDArray[np.int64]], settings: TrainingSettings
+) -> list[int]:
+    """Say which pictures stand apart once the decoders have learned a little: these are not trained on.
+
+    A decoder that trains on a defect learns to rebuild it, in the parts that it judges too.
+    """
+    console.print("first look: which of the good pictures stand apart")
+    _train_members(network, dataset, held_out, _look(settings), [], None)
+    inspector = Inspector(network.to(_device()), settings.score).to(_device())
+    odd = odd_parts(_held_out_errors(inspector, dataset, held_out))
+    network.cpu()
+    left_out = np.concatenate(held_out)[odd]
+    least = min(len(np.setdiff1d(np.concatenate(held_out), [*held, *left_out])) for held in held_out)
+    return left_out.tolist() if least >= LEAST_FITTED else []
+
+
+def _look(settings: TrainingSettings) -> TrainingSettings:
+    return settings.model_copy(update={"epochs": -(-settings.epochs // LOOK)})
+
+
 def _train_members(
     network: Network,
     dataset: TrainingSet,
     held_out: list[NDArray[np.int64]],
     settings: TrainingSettings,
+    left_out: list[int],
     resume_point: Path | None,
 ) -> tuple[bool, dict[str, float]]:
     """Train one member after the other; say whether this process is the first, and the last member's losses."""
@@ -121,9 +152,9 @@ def _train_members(
         if trainer is not None and console.is_terminal:
             left_s = (time.monotonic() - started) / (member - first) * (len(held_out) - member)
             console.print(f"decoder {member + 1} of {len(held_out)}, about {left_s / 60:.0f} min left")
-        fitted = np.setdiff1d(np.arange(pictures), held_out[member])
+        fitted = np.setdiff1d(np.arange(pictures), [*held_out[member], *left_out])
         copies = np.concatenate([fitted + pictures * copy for copy in range(1 + settings.augment.copies)])
-        learner = Learner(network.train(), settings, member)
+        learner = Learner(network.train(), settings, member, left_out)
         trainer = _trainer(settings, member)
         losses = _fit(trainer, learner, Subset(dataset, copies.tolist()), resume_point if member == first else None)
     assert trainer is not None  # noqa: S101 - there is at least one member
@@ -190,10 +221,17 @@ def _fit(
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-def _require_resumable(resume_point: Path, settings: TrainingSettings) -> Path:
+def _left_out(resume_point: Path) -> list[int]:
+    return [int(index) for index in torch.load(resume_point, map_location="cpu", weights_only=True)["left_out"]]
+
+
+def _require_resumable(resume_point: Path, settings: TrainingSettings) -> Path | None:
+    """Check that it belongs to this configuration; a first look that was interrupted is looked again."""
     if not resume_point.is_file():
         raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
     before = torch.load(resume_point, map_location="cpu", weights_only=True).get("settings", "")
+    if settings.folds > 1 and before == _look(settings).model_dump_json():
+        return None
     if before != settings.model_dump_json():
         raise ConfigError(
             f"{resume_point}: was written with another configuration; put it back as it was, or run without --resume."
