@@ -162,7 +162,7 @@ def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:
     try:
         import elpv_dataset
     except ImportError as error:
-        raise DataError(f"`{data}` needs the package elpv-dataset; pip install 'p-wae[demo]'.") from error
+        raise DataError(f"`{data}` needs the package elpv-dataset; pip install '.[demo]'.") from error
     cell_type = data.removeprefix(ELPV)
     root = Path(str(elpv_dataset.__file__)).parent / "data"
     rows = [row.split() for row in (root / "labels.csv").read_text(encoding="utf-8").splitlines()]

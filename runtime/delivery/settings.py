@@ -22,7 +22,7 @@ class TlsSettings(Settings):
 
 
 class BrokerSettings(Settings):
-    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install 'p-wae[trial]')."""
+    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install '.[trial]')."""
 
     host: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)] | None = None
     port: int | None = Field(default=None, ge=1, le=65535)

@@ -62,7 +62,7 @@ def viewing(inspection: Inspection) -> Iterator[None]:
 def require_packages() -> None:
     """Raises ConfigError where the packages of the extra `view` are missing."""
     if not all(importlib.util.find_spec(package) for package in ("fastapi", "uvicorn")):
-        raise ConfigError("view: its packages are missing; pip install 'p-wae[view]', or leave `view` out.")
+        raise ConfigError("view: its packages are missing; pip install '.[view]', or leave `view` out.")
 
 
 def page(inspection: Inspection, display: LiveView, settings: ViewSettings) -> "FastAPI":
