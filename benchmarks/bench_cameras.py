@@ -75,7 +75,7 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         name: LiveCamera(name, camera, lambda seed=seed: Device(arguments.fps, seed))  # type: ignore[arg-type,misc]
         for seed, (name, camera) in enumerate(settings.cameras.items())
     }
-    model = open_detector(settings, settings.bundle)
+    model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
     origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
     stop = Stop()
     ending = threading.Timer(arguments.seconds, lambda: setattr(stop, "reason", "time is up"))

@@ -24,7 +24,8 @@ from export.graph import export_onnx
 from export.parity import PICTURES, ParitySet, backend_errors, compare
 from export.quantise import CALIBRATION_PICTURES, Quantiser
 from runtime.bundles.bundle import Bundle, sha256_of
-from runtime.bundles.manifest import MODEL, Manifest, Precision
+from runtime.bundles.manifest import MODEL, Manifest
+from runtime.bundles.precision import Precision
 from runtime.inference.onnx_backend import OnnxBackend
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.inspector import judge

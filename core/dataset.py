@@ -46,7 +46,7 @@ class Frames:
 
     def fingerprint(self) -> str:
         """Digest of the frames and their order: what the network really saw."""
-        return hashlib.sha256(self.bgr_u8.tobytes()).hexdigest()
+        return hashlib.sha256(np.ascontiguousarray(self.bgr_u8).data).hexdigest()
 
 
 def training_samples(data: str) -> list[Sample]:

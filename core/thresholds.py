@@ -79,8 +79,9 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_al
 
     A part is rejected when any of its K + 1 errors is above its threshold, so the rate is promised for the maximum:
     eps_k = exp(m_k + q s_k), with m_k the median and s_k the spread of the logarithm of output k, and q the
-    ceil((M + 1)(1 - rate))-th smallest of the parts' `standing` (split conformal prediction). Parts beyond Tukey's
-    fence are left out first, unless `believe_all`. Raises DataError where M is too small to promise the rate, or an
+    (M + 1)(1 - rate)-th smallest of the parts' `standing` (split conformal prediction; between two of them by linear
+    interpolation, Beran and Hall 1993, where rounding up would cost few parts dearly). Parts beyond Tukey's fence are
+    left out first, unless `believe_all`. Raises DataError where M is too small to promise the rate, or an
     error is not a finite number of at least 0.
     """
     if not 0 < false_reject_rate < 1:
@@ -92,10 +93,11 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_al
     believed = errors[~odd]
     parts = len(believed)
     # Where the fence leaves fewer than the rate needs, the largest of them is the threshold, and the rate says so.
-    rank = min(parts, math.ceil((parts + 1) * (1 - false_reject_rate) - 1e-9))
+    rank = min(float(parts), (parts + 1) * (1 - false_reject_rate))
+    limit = np.interp(rank, np.arange(1, parts + 1), np.sort(standing(believed)))
     median, spread = _median_and_spread(_logs(believed))
     with np.errstate(over="ignore"):
-        values = np.exp(median + np.sort(standing(believed))[rank - 1] * spread)
+        values = np.exp(median + limit * spread)
     if not np.isfinite(values).all() or not (values > 0).all():
         raise DataError("the good parts differ from each other beyond all bounds; look at the pictures.")
     return Thresholds(
@@ -103,7 +105,7 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_al
         spreads=tuple(spread.tolist()),
         false_reject_rate=false_reject_rate,
         false_reject_expected=1 - rank / (parts + 1),
-        false_reject_upper=_rate_upper_bound(parts, rank),
+        false_reject_upper=_rate_upper_bound(parts, math.floor(rank + 1e-9)),
         parts=parts,
         odd=int(odd.sum()),
     )

@@ -27,7 +27,8 @@ from export.staging import put, require_replaceable, work_folder
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.calibration import save_calibration
 from runtime.bundles.known_pictures import TOLERANCE, save_known_pictures
-from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity, Precision
+from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity
+from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
 from runtime.inference.engine_fit import choose_engine, look
 from runtime.inference.onnx_backend import OnnxBackend

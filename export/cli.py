@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from core import cli
 from core.errors import EXIT_CODES, ConfigError
+from runtime.bundles.precision import Precision
+from runtime.inference.settings import Kind
 
 # torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,10 +27,6 @@ VERIFY_HELP = (
     "Let this machine's backend judge pictures, and compare: with what the trained model said of them when it was "
     "exported, else with ONNX Runtime on the CPU.\n\nExit code 5 where a verdict differs. Needs no torch."
 )
-
-# As in runtime.bundle and runtime.settings, which would import NumPy for --help.
-Precision = Literal["fp32", "fp16", "int8"]
-Kind = Literal["auto", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
 
 _export = cli.app(HELP)
 

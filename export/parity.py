@@ -12,7 +12,8 @@ from core.dataset import GOOD, Sample, read_frames, spread
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
 from runtime.bundles.known_pictures import TOLERANCE
-from runtime.bundles.manifest import Manifest, OutputParity, Parity, Precision
+from runtime.bundles.manifest import Manifest, OutputParity, Parity
+from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
 
 PICTURES = 200

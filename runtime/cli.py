@@ -120,16 +120,23 @@ def _leave_threads_behind(code: int) -> None:
 
 
 def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
+    from contextlib import ExitStack
     from dataclasses import asdict
+    from functools import partial
 
     from runtime.monitoring.logfmt import log_to_stderr
     from runtime.monitoring.web_page import viewing
     from runtime.station.inspection import Stop
+    from runtime.station.status import station_status
 
     stop = Stop()
     _heed_signals(stop)
     log_to_stderr()
-    with opening as inspection, viewing(inspection):
+    with ExitStack() as stack:
+        inspection = stack.enter_context(opening)
+        view, display = inspection.settings.view, inspection.display
+        if view is not None and display is not None:
+            stack.enter_context(viewing(view, display, partial(station_status, inspection)))
         sys.stderr.write(_opening(inspection))
         summary = _watch(inspection, stop)
     if summary_json is not None:

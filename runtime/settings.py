@@ -68,6 +68,11 @@ class InspectionSettings(Settings):
         return {stream: camera for name, camera in self.cameras.items() for stream in camera.streams(name)}
 
     @property
+    def threshold_factors(self) -> dict[str, float]:
+        """Of every stream, by its name."""
+        return {stream: camera.threshold_factor for stream, camera in self.streams.items()}
+
+    @property
     def prefix(self) -> str:
         """The topic prefix, filled in."""
         return expand(self.topic_prefix, self._names)

@@ -8,17 +8,13 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
 from assessment.cli import evaluate_model
-from export import cli
 from export.cli import export_engine
-from runtime.bundles import manifest
 from runtime.cli import run_inspection
-from runtime.inference import settings
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.cli import train_model
 
@@ -152,8 +148,3 @@ def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:
     code = "import core, onnxruntime, runtime.inference.onnx_backend; onnxruntime.SessionOptions()"
     subprocess.run([sys.executable, "-c", code], check=True, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
     assert not list(tmp_path.rglob("*"))
-
-
-def test_the_command_line_knows_the_precisions_and_backends_that_there_are() -> None:
-    assert get_args(cli.Precision) == get_args(manifest.Precision)
-    assert get_args(cli.Kind) == get_args(settings.Kind)

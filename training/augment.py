@@ -13,6 +13,8 @@ def with_copies(frames_bgr_u8: NDArray[np.uint8], settings: AugmentSettings, see
 
     A rotated frame's corners repeat its border.
     """
+    if not settings.copies:
+        return frames_bgr_u8
     rng = np.random.default_rng(seed)
     copies = [frames_bgr_u8]
     for _ in counted(range(settings.copies), "augmenting"):

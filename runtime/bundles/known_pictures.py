@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import ArtifactError
 from runtime.bundles.bundle import Bundle
-from runtime.bundles.manifest import Precision
+from runtime.bundles.precision import Precision
 
 KNOWN_PICTURES = "known_pictures.npz"
 """In a bundle."""

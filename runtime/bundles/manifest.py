@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
 from core.thresholds import Thresholds
+from runtime.bundles.precision import Precision
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
@@ -26,7 +27,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
-Precision = Literal["fp32", "fp16", "int8"]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 """Of a picture, in pixels."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -29,8 +29,6 @@ class CameraStatus:
     reconnects: int = 0
     dropped: int = 0
     """Frames that were wanted and gave way to a newer one."""
-    triggers_refused: int = 0
-    """Messages on the camera's trigger topic that were malformed."""
 
 
 class Camera:

@@ -20,7 +20,6 @@ from runtime.cameras.delay import Backlog
 from runtime.cameras.frame_buffer import FrameBuffer, LatestFrame
 from runtime.cameras.settings import LiveCameraSettings
 from runtime.cameras.triggering import TriggeredFrames
-from runtime.commands.trigger_messages import TriggerHandler
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from runtime.threads.backoff import backoff_s
@@ -66,7 +65,7 @@ class LiveCamera(Camera):
         `stream_clock` reads the time of what was grabbed, in s; None where the stream tells no time of its own.
         """
         self.name = name
-        self.desk: TriggerHandler | None = None
+        self.triggered: TriggeredFrames | None = None
         """Where triggers are handed in; None where the camera runs freely."""
         self.opened_s = 0.0
         """When it was connected to last (monotonic clock)."""
@@ -75,8 +74,7 @@ class LiveCamera(Camera):
         self._stream_clock = stream_clock
         self._shelf: FrameBuffer = LatestFrame()
         if settings.trigger is not None:
-            joined = TriggeredFrames(settings.trigger.tolerance_ms / 1000, time.monotonic)
-            self._shelf, self.desk = joined, TriggerHandler(joined, time.monotonic, time.time)
+            self._shelf = self.triggered = TriggeredFrames(settings.trigger.tolerance_ms / 1000, time.monotonic)
         self._reader = threading.Thread(target=self._read, name=f"reader {name}", daemon=True)
         self._closing = threading.Event()
         self._fault: BaseException | None = None
@@ -101,7 +99,7 @@ class LiveCamera(Camera):
                 self._change(CameraState.STALLED, f"no frame for {self._settings.stale_after_s:g} s")
             if frame is not None:
                 yield frame
-            elif is_silent and not is_told and self.desk is None:
+            elif is_silent and not is_told and self.triggered is None:
                 yield Frame(None, time.time(), time.monotonic(), fault=Reason.NO_FRAME)
             is_told = is_silent
 
@@ -111,8 +109,7 @@ class LiveCamera(Camera):
 
     def status(self) -> CameraStatus:
         """See Camera."""
-        refused = self.desk.refused if self.desk else 0
-        return replace(self._status, dropped=self._shelf.dropped, triggers_refused=refused)
+        return replace(self._status, dropped=self._shelf.dropped)
 
     def close(self) -> None:
         """See Camera. The reader lets the device go by itself; it is waited for unless its read blocks."""
@@ -177,7 +174,7 @@ class LiveCamera(Camera):
 
     def _is_wanted(self, now_s: float) -> bool:
         """Keep to `judge_every` and `max_fps`. Parts that are triggered choose among all frames."""
-        if self.desk is not None:
+        if self.triggered is not None:
             return True
         self._number += 1
         if (self._number - 1) % self._settings.judge_every or now_s < self._next_s:
@@ -193,7 +190,7 @@ class LiveCamera(Camera):
         if self._alike < frozen_after:
             self._arrived(frame)
             return
-        if self._alike == frozen_after or self.desk is not None:
+        if self._alike == frozen_after or self.triggered is not None:
             self._shelf.put(replace(frame, fault=Reason.FROZEN))
         self._change(CameraState.STALLED, f"frozen: {frozen_after} frames alike")
 

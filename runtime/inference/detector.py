@@ -1,5 +1,6 @@
 """A model in use: a bundle, the backend that runs it, and the thresholds in force for each camera."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from runtime.bundles.manifest import Manifest
 from runtime.bundles.site_thresholds import load_site
 from runtime.inference.backend import Backend, BackendFault
 from runtime.inference.selection import open_backend
-from runtime.settings import InspectionSettings
+from runtime.inference.settings import BackendSettings
 
 LEEWAY = 5
 """What the export allows is measured on one machine: an engine that computes something else is off by far more."""
@@ -27,29 +28,31 @@ class Detector:
     backend: Backend
 
 
-def open_detector(settings: InspectionSettings, path: Path) -> Detector:
-    """Open the bundle at `path` with the backend that `settings` ask for; it has judged once.
+def open_detector(path: Path, key: Path | None, backend: BackendSettings, max_batch: int) -> Detector:
+    """Open the bundle at `path`, signed with `key` where one is given, with the backend that is asked for.
+
+    It has judged one batch of up to `max_batch` parts.
 
     Raises ArtifactError or BackendError.
     """
-    bundle = load_bundle(path, settings.bundle_key)
+    bundle = load_bundle(path, key)
     load_site(path, bundle.manifest)
-    return Detector(bundle, _open(settings, bundle))
+    return Detector(bundle, _open(bundle, backend, max_batch))
 
 
-def reopen(settings: InspectionSettings, bundle: Bundle | None) -> Backend:
+def reopen(bundle: Bundle | None, key: Path | None, backend: BackendSettings, max_batch: int) -> Backend:
     """Open a backend for the very bundle that is in use. Raises ArtifactError or BackendError."""
     if bundle is None:
         raise BackendError("a simulation has no engine.")
-    if load_bundle(bundle.path, settings.bundle_key).manifest != bundle.manifest:
+    if load_bundle(bundle.path, key).manifest != bundle.manifest:
         raise ArtifactError(f"{bundle.path}: another bundle lies there now; send `reload`, or restart.")
-    return _open(settings, bundle)
+    return _open(bundle, backend, max_batch)
 
 
-def _open(settings: InspectionSettings, bundle: Bundle) -> Backend:
+def _open(bundle: Bundle, settings: BackendSettings, max_batch: int) -> Backend:
     """Open a backend that answers the bundle's known pictures as the trained model did."""
     known = load_known_pictures(bundle)
-    backend = open_backend(settings.backend, bundle, settings.batching.max_batch)
+    backend = open_backend(settings, bundle, max_batch)
     if known is None:
         return backend
     try:
@@ -79,14 +82,11 @@ def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPic
 
 
 def thresholds_in_force(
-    settings: InspectionSettings, manifest: Manifest, bundle: Bundle | None
+    factors: Mapping[str, float], manifest: Manifest, bundle: Bundle | None
 ) -> dict[str, Thresholds]:
-    """By camera: those that were set on site, else the bundle's, times the camera's factor.
+    """By camera: those that were set on site, else the bundle's, times the camera's factor of `factors`.
 
     Raises ArtifactError where those set on site cannot be read.
     """
     site = load_site(bundle.path, manifest) if bundle else {}
-    return {
-        name: site.get(name, manifest.thresholds).scaled(camera.threshold_factor)
-        for name, camera in settings.streams.items()
-    }
+    return {camera: site.get(camera, manifest.thresholds).scaled(factor) for camera, factor in factors.items()}

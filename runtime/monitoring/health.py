@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runtime.delivery.link import LinkState
+from runtime.events.origin import Origin
 from runtime.parts.verdict import Verdict
 
 HANGS_AFTER_S = 30.0
@@ -26,9 +27,22 @@ class CameraHealth:
 
 
 @dataclass(frozen=True)
+class EvidenceHealth:
+    """The evidence's writer."""
+
+    written: int
+    dropped: int
+    problem: str | None
+    """Why nothing is written; None where all is well."""
+
+
+@dataclass(frozen=True)
 class StationStatus:
     """The whole station."""
 
+    prefix: str
+    """Of its topics."""
+    origin: Origin
     cameras: Mapping[str, CameraHealth]
     dropped: Mapping[str, int]
     """Of each live camera: frames that gave way to a newer one."""
@@ -36,9 +50,8 @@ class StationStatus:
     broker_reason: str
     outbox_depth: int
     outbox_limit: int
-    evidence_written: int
-    evidence_dropped: int
-    evidence_problem: str | None
+    evidence: EvidenceHealth | None
+    """None: no pictures are kept."""
     dead: tuple[str, ...]
     """Threads that ended by a fault."""
     silent_s: float

@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from runtime.delivery.link import LinkState
-from runtime.monitoring.health import StationStatus, why_not_ready
+from runtime.monitoring.health import EvidenceHealth, StationStatus, why_not_ready
 from runtime.parts.verdict import Verdict
 
 
@@ -36,6 +36,7 @@ class StatusCollector(Collector):
         yield from (parts, discarded, dropped, streaming, drifts)
         yield GaugeMetricFamily("pwae_broker_connected", "1 while connected", found.broker == LinkState.CONNECTED)
         yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.outbox_depth)
-        yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", found.evidence_written)
-        yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", found.evidence_dropped)
+        kept = found.evidence or EvidenceHealth(0, 0, None)
+        yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", kept.written)
+        yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", kept.dropped)
         yield GaugeMetricFamily("pwae_ready", "1 while every part is judged and told", not why_not_ready(found))

@@ -7,8 +7,9 @@ import importlib.util
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,36 +18,30 @@ from prometheus_client import generate_latest
 from core.errors import ConfigError
 from core.timestamps import rfc3339
 from runtime.evidence.overlay import draw, jpeg
-from runtime.monitoring.health import why_not_ready, why_unhealthy
+from runtime.monitoring.access import require_token
+from runtime.monitoring.health import StationStatus, why_not_ready, why_unhealthy
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.prometheus import StatusCollector
 from runtime.monitoring.settings import LOCAL_HOSTS, ViewSettings
 from runtime.parts.verdict import Verdict
-from runtime.station.inspection import Inspection
-from runtime.station.status import station_status
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Response
-from runtime.monitoring.access import require_token
 
 PAGE = Path(__file__).with_name("view.html")
 
 
 @contextmanager
-def viewing(inspection: Inspection) -> Iterator[None]:
-    """Serve the page while the context lasts, if one is configured.
+def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> Iterator[None]:
+    """Serve the page while the context lasts; `look` looks at the station, and never waits.
 
     Raises ConfigError where the packages are missing, the port is taken or the token is not to be had.
     """
-    settings, display = inspection.settings.view, inspection.display
-    if settings is None or display is None:
-        yield
-        return
     require_packages()
     import uvicorn
 
     listener = listen(settings)
-    app = page(inspection, display, settings)
+    app = page(settings, display, look)
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="view", daemon=True)
@@ -65,7 +60,7 @@ def require_packages() -> None:
         raise ConfigError("view: its packages are missing; pip install '.[view]', or leave `view` out.")
 
 
-def page(inspection: Inspection, display: LiveView, settings: ViewSettings) -> "FastAPI":
+def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> "FastAPI":
     """Build the application. Raises ConfigError where the token is not to be had."""
     from fastapi import FastAPI, Response
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -76,7 +71,7 @@ def page(inspection: Inspection, display: LiveView, settings: ViewSettings) -> "
         # Another site's page must not read this one through a name that it points at 127.0.0.1.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])
     app.middleware("http")(require_token(token))
-    display.registry.register(StatusCollector(lambda: station_status(inspection)))
+    display.registry.register(StatusCollector(look))
 
     @app.get("/")
     def index() -> Response:
@@ -84,7 +79,7 @@ def page(inspection: Inspection, display: LiveView, settings: ViewSettings) -> "
 
     @app.get("/state.json")
     def state() -> dict[str, Any]:
-        return _state(inspection, display)
+        return _state(look(), display)
 
     @app.get("/camera/{camera}/{which}/{kind}.jpg")
     def picture(camera: str, which: Literal["last", "rejected"], kind: Literal["map", "plain"]) -> Response:
@@ -101,11 +96,11 @@ def page(inspection: Inspection, display: LiveView, settings: ViewSettings) -> "
 
     @app.get("/healthz")
     def healthz() -> Response:
-        return _health(why_unhealthy(station_status(inspection)))
+        return _health(why_unhealthy(look()))
 
     @app.get("/readyz")
     def readyz() -> Response:
-        return _health(why_not_ready(station_status(inspection)))
+        return _health(why_not_ready(look()))
 
     return app
 
@@ -131,25 +126,18 @@ def _health(problems: list[str]) -> "Response":
     return Response("\n".join(problems or ["ok"]) + "\n", 503 if problems else 200, media_type="text/plain")
 
 
-def _state(inspection: Inspection, display: LiveView) -> dict[str, Any]:
+def _state(found: StationStatus, display: LiveView) -> dict[str, Any]:
     """All that the page shows, but the pictures."""
-    found = station_status(inspection)
-    manifest = inspection.origin.manifest
+    origin = found.origin
     return {
-        "station": inspection.settings.prefix,
-        "simulated": inspection.origin.simulated,
+        "station": found.prefix,
+        "simulated": origin.simulated,
         "now": rfc3339(time.time()),
-        "boot_id": inspection.origin.boot_id,
-        "model": {"name": manifest.name, "created": manifest.created, "backend": inspection.origin.backend},
+        "boot_id": origin.boot_id,
+        "model": {"name": origin.manifest.name, "created": origin.manifest.created, "backend": origin.backend},
         "broker": {"state": str(found.broker), "reason": found.broker_reason},
         "outbox": found.outbox_depth,
-        "evidence": {
-            "written": found.evidence_written,
-            "dropped": found.evidence_dropped,
-            "problem": found.evidence_problem,
-        }
-        if inspection.evidence
-        else None,
+        "evidence": asdict(found.evidence) if found.evidence else None,
         "problems": why_not_ready(found),
         "cameras": {
             name: {

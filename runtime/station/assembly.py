@@ -32,7 +32,7 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
     """
     with ExitStack() as stack:
         cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
-        model = open_detector(settings, settings.bundle)
+        model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
         origin = Origin(
             *(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest),
             engine_sha256=model.backend.engine_sha256,

@@ -8,6 +8,7 @@ from runtime.batching.feed import Feed
 from runtime.cameras.camera import Camera, CameraStatus
 from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import CameraSettings
+from runtime.commands.trigger_messages import TriggerHandler
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
 from runtime.events.topics import Topics
@@ -34,7 +35,12 @@ class CameraSupervisor:
         self._by_stream = {stream: cameras[name] for name in cameras for stream in settings[name].streams(name)}
         self._publisher = publisher
         self._topics = topics
-        self._told: dict[str, CameraStatus] = {}
+        self._triggers = {
+            name: TriggerHandler(camera.triggered, time.monotonic, time.time)
+            for name, camera in cameras.items()
+            if isinstance(camera, LiveCamera) and camera.triggered is not None
+        }
+        self._told: dict[str, tuple[CameraStatus, int]] = {}
         self._told_s = 0.0
 
     @property
@@ -45,9 +51,8 @@ class CameraSupervisor:
 
     def listen(self) -> None:
         """Hear the triggers of the cameras that wait for them. Before the publisher starts."""
-        for name, camera in self._cameras.items():
-            if isinstance(camera, LiveCamera) and camera.desk is not None:
-                self._publisher.subscribe(self._topics.trigger(name), camera.desk.handle)
+        for name, handler in self._triggers.items():
+            self._publisher.subscribe(self._topics.trigger(name), handler.handle)
 
     def judged(self, parts: Sequence[Part]) -> None:
         """Tell the cameras which of their frames are done with: the parts' events are on disk."""
@@ -61,10 +66,14 @@ class CameraSupervisor:
         is_due = now_s - self._told_s >= TELL_EVERY_S
         self._told_s = now_s if is_due else self._told_s
         for name, camera in self._cameras.items():
-            status, told = camera.status(), self._told.get(name)
-            if status is not None and status != told and (is_due or told is None or status.state != told.state):
-                self._told[name] = status
-                self._publisher.retain(self._topics.camera_status(name), card(status))
+            status = camera.status()
+            if status is None:
+                continue
+            refused = self._triggers[name].refused if name in self._triggers else 0
+            told = self._told.get(name)
+            if (status, refused) != told and (is_due or told is None or status.state != told[0].state):
+                self._told[name] = status, refused
+                self._publisher.retain(self._topics.camera_status(name), card(status, refused))
 
     def leave(self, feeds: Sequence[Feed]) -> None:
         """Wait for stopped feeds as long as is decent, and tell where the cameras stand then."""
@@ -74,8 +83,8 @@ class CameraSupervisor:
         self.tell()
 
 
-def card(status: CameraStatus) -> bytes:
-    """What a camera's `status` topic tells."""
+def card(status: CameraStatus, triggers_refused: int) -> bytes:
+    """What a camera's `status` topic tells; `triggers_refused` counts the malformed messages on its trigger topic."""
     last_s = status.last_frame_at_s
     return dumps(
         {
@@ -85,6 +94,6 @@ def card(status: CameraStatus) -> bytes:
             "last_frame_time": None if last_s is None else rfc3339(last_s),
             "reconnects": status.reconnects,
             "dropped": status.dropped,
-            "triggers_refused": status.triggers_refused,
+            "triggers_refused": triggers_refused,
         }
     )

@@ -76,16 +76,17 @@ class Inspection:
 
     def __post_init__(self) -> None:
         """Derive what the run needs."""
-        self._thresholds = thresholds_in_force(self.settings, self.origin.manifest, self.bundle)
+        asked = (self.settings.bundle_key, self.settings.backend, self.settings.batching.max_batch)
+        self._thresholds = thresholds_in_force(self.settings.threshold_factors, self.origin.manifest, self.bundle)
         self._remote = CommandHandler(
             self.settings.commands,
             self.topics,
             self.publisher,
             cameras=self._thresholds,
             model=self.bundle,
-            open_detector=lambda path: open_detector(self.settings, path),
+            open_detector=lambda path: open_detector(path, *asked),
         )
-        self.recovery = Recovery(lambda: reopen(self.settings, self.bundle), self.publisher.tell)
+        self.recovery = Recovery(lambda: reopen(self.bundle, *asked), self.publisher.tell)
         self._witness = PictureCapture(self.origin, self._thresholds, self.evidence, self.display)
         self._pulse = Throughput(self.settings.streams, self.settings.metrics_every_s)
         self._roster = CameraSupervisor(self.cameras, self.settings.cameras, self.publisher, self.topics)
@@ -231,7 +232,9 @@ class Inspection:
         self._remote.serve()
         if self._remote.new_thresholds:
             self._remote.new_thresholds = False
-            self._thresholds.update(thresholds_in_force(self.settings, self.origin.manifest, self.bundle))
+            self._thresholds.update(
+                thresholds_in_force(self.settings.threshold_factors, self.origin.manifest, self.bundle)
+            )
 
     def _change_engine(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
@@ -250,9 +253,13 @@ class Inspection:
         self.backend.close()
         self.backend = backend
         self.origin = replace(self.origin, manifest=manifest, backend=backend.name, engine_sha256=backend.engine_sha256)
-        self._thresholds.update(thresholds_in_force(self.settings, manifest, self.bundle))
+        self._set_thresholds()
         self._witness = PictureCapture(self.origin, self._thresholds, self.evidence, self.display)
         self.publisher.retain(self.topics.model, self.origin.card())
+
+    def _set_thresholds(self) -> None:
+        factors = self.settings.threshold_factors
+        self._thresholds.update(thresholds_in_force(factors, self.origin.manifest, self.bundle))
 
     def _beat(self, frames_waiting: int) -> None:
         discarded = sum(tally.discarded for tally in self.tallies.values())

@@ -98,7 +98,7 @@ def open_simulation(settings: InspectionSettings, rate_per_s: float, parts: int 
     `rate_per_s` parts a second and `parts` in all (None: until stopped) for each camera. Raises PwaeError where the
     outbox or the broker's settings are at fault.
     """
-    manifest = _manifest()
+    manifest = invented_manifest()
     idle = FolderSettings(kind="folder", path=Path(), max_fps=rate_per_s)
     settings = settings.model_copy(update={"cameras": dict.fromkeys(settings.streams, idle)})
     seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1).tolist()
@@ -109,7 +109,7 @@ def open_simulation(settings: InspectionSettings, rate_per_s: float, parts: int 
         yield inspection
 
 
-def _manifest() -> Manifest:
+def invented_manifest() -> Manifest:
     """Of no bundle: what events tell of the model that would have judged."""
     thresholds = Thresholds(
         values=(0.31, 0.39, 0.35, 0.38, 0.36, 0.28, 0.35, 0.41, 0.36, 0.4),

@@ -2,7 +2,7 @@
 
 import time
 
-from runtime.monitoring.health import CameraHealth, StationStatus
+from runtime.monitoring.health import CameraHealth, EvidenceHealth, StationStatus
 from runtime.station.inspection import Inspection
 
 
@@ -19,15 +19,15 @@ def station_status(inspection: Inspection) -> StationStatus:
     faults = {feed.name: feed.fault for feed in inspection.feeds}
     faults |= {"publisher": inspection.publisher.fault, "evidence": evidence.fault if evidence else None}
     return StationStatus(
+        prefix=inspection.topics.prefix,
+        origin=inspection.origin,
         cameras=cameras,
         dropped={name: status.dropped for name, camera in inspection.cameras.items() if (status := camera.status())},
         broker=link.state,
         broker_reason=link.reason,
         outbox_depth=inspection.outbox.depth,
         outbox_limit=inspection.settings.outbox.max_events,
-        evidence_written=evidence.written if evidence else 0,
-        evidence_dropped=evidence.dropped if evidence else 0,
-        evidence_problem=evidence.problem if evidence else None,
+        evidence=EvidenceHealth(evidence.written, evidence.dropped, evidence.problem) if evidence else None,
         dead=tuple(name for name, fault in faults.items() if fault is not None),
         silent_s=time.monotonic() - inspection.turned_s,
         engine_problem=inspection.recovery.problem,

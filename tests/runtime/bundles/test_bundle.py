@@ -23,7 +23,7 @@ from runtime.bundles.manifest import MANIFEST, MODEL, Manifest
 from runtime.bundles.site_thresholds import load_site, site_file, store_site
 from runtime.inference.detector import open_detector, reopen
 from runtime.inference.onnx_backend import OnnxBackend
-from runtime.settings import InspectionSettings
+from runtime.inference.settings import BackendSettings
 from tests.runtime.pictures import GRID, SIZE, bad_picture, expected_errors, good_picture
 
 
@@ -147,9 +147,8 @@ def test_a_graph_of_another_grid_is_refused(own: Path) -> None:
         OnnxBackend(load_bundle(own), 2)
 
 
-def settings_for(bundle: Path) -> InspectionSettings:
-    camera = {"kind": "folder", "path": "pictures"}
-    return InspectionSettings.model_validate({"bundle": bundle, "station": "s", "cameras": {"top": camera}})
+ASKED = (None, BackendSettings(), 4)
+"""No key, whatever backend there is, so many parts at once."""
 
 
 def know(path: Path, errors: np.ndarray) -> None:
@@ -164,27 +163,27 @@ def known_answers() -> np.ndarray:
 
 def test_a_backend_that_answers_as_the_bundle_knows_takes_over(own: Path) -> None:
     know(own, known_answers())
-    detector = open_detector(settings_for(own), own)
+    detector = open_detector(own, *ASKED)
     detector.backend.close()
-    reopen(settings_for(own), detector.bundle).close()
+    reopen(detector.bundle, *ASKED).close()
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.2, 100.0, np.nan])
 def test_a_backend_that_computes_something_else_never_takes_over(own: Path, factor: float) -> None:
     know(own, known_answers() * (1.0, *(1.0,) * 4, factor, *(1.0,) * 4))
     with pytest.raises(BackendError, match="knows the answer otherwise"):
-        open_detector(settings_for(own), own)
+        open_detector(own, *ASKED)
 
 
 def test_known_pictures_of_another_model_are_refused(own: Path) -> None:
     save_known_pictures(own, np.zeros((2, SIZE, SIZE + 1, 3), np.uint8), np.ones((2, GRID**2 + 1), np.float32))
     seal(own)
     with pytest.raises(ArtifactError, match="not of this model"):
-        open_detector(settings_for(own), own)
+        open_detector(own, *ASKED)
     (own / KNOWN_PICTURES).write_bytes(b"PK\3\4")
     seal(own)
     with pytest.raises(ArtifactError, match="damaged"):
-        open_detector(settings_for(own), own)
+        open_detector(own, *ASKED)
 
 
 def changed(thresholds: Thresholds, values: list[float]) -> dict[str, Any]:

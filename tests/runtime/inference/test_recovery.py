@@ -17,6 +17,7 @@ from runtime.inference.backend import BackendFault, Pending
 from runtime.inference.detector import reopen
 from runtime.inference.onnx_backend import OnnxBackend
 from runtime.inference.recovery import Recovery
+from runtime.inference.settings import BackendSettings
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
 from runtime.station.inspection import Stop
@@ -188,11 +189,11 @@ def test_it_is_stopped_while_the_engine_is_away_and_another_bundle_may_take_over
 
 def test_a_bundle_that_was_replaced_on_disk_is_not_taken_for_the_one_in_use(tmp_path: Path, bundle_path: Path) -> None:
     copy = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
-    in_use, asked = load_bundle(copy), settings(tmp_path, copy, 1)
-    reopen(asked, in_use).close()
+    in_use, asked = load_bundle(copy), (None, BackendSettings(), BATCH)
+    reopen(in_use, *asked).close()
     save_manifest(copy, in_use.manifest.model_copy(update={"name": "another"}))
     with pytest.raises(ArtifactError, match="another bundle lies there now; send `reload`, or restart"):
-        reopen(asked, in_use)
+        reopen(in_use, *asked)
 
 
 def test_a_recovery_that_is_given_up_closes_what_it_opens_and_says_that_all_is_well() -> None:

@@ -5,18 +5,20 @@ from dataclasses import replace
 import pytest
 
 from runtime.delivery.link import LinkState
+from runtime.events.origin import Origin
 from runtime.monitoring.health import CameraHealth, StationStatus, why_not_ready, why_unhealthy
+from runtime.station.simulation import invented_manifest
 
 WELL = StationStatus(
+    prefix="pwae/site/area/line/test-1",
+    origin=Origin("test-1", "boot-1", "simulated", invented_manifest()),
     cameras={"top": CameraHealth("streaming", {}, 0, drifts=False)},
     dropped={},
     broker=LinkState.CONNECTED,
     broker_reason="",
     outbox_depth=0,
     outbox_limit=100,
-    evidence_written=0,
-    evidence_dropped=0,
-    evidence_problem=None,
+    evidence=None,
     dead=(),
     silent_s=0.1,
     engine_problem="",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.parts.verdict import Verdict, judge
-from runtime.station.simulation import NOT_OK_SHARE, SimulatedBackend, SimulatedCamera, _manifest
+from runtime.station.simulation import NOT_OK_SHARE, SimulatedBackend, SimulatedCamera, invented_manifest
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.mes import Subscriber
@@ -35,7 +35,7 @@ def test_it_publishes_marked_events_without_bundle_or_cameras(
 
 
 def test_its_verdicts_are_mixed_as_on_a_real_line() -> None:
-    thresholds = _manifest().thresholds
+    thresholds = invented_manifest().thresholds
     backend = SimulatedBackend(thresholds, 1000, seed=1)
     errors = backend.submit(backend.new_batch()).errors()
     verdicts = Counter(judge(row, thresholds).verdict for row in errors)

@@ -1,0 +1,88 @@
+"""What the forms of the detector cost on a CPU: ms a picture in ONNX Runtime, one thread, in turn, in one process.
+
+    python benchmarks/bench_forms.py > benchmarks/results/forms.json
+
+Random weights: the cost does not depend on them. The first form is the one before the whole picture was seen: tiles of
+144 x 144 pixels alone, one decoder. What the forms give stands in docs/results.md.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import yaml
+from machine import describe
+
+from core.config import parse_settings
+from core.thresholds import Thresholds
+from export.graph import export_onnx
+from runtime.bundles.manifest import INPUT
+from training.checkpoint import Calibration, Checkpoint
+from training.inspector import Inspector
+from training.network import Network
+from training.settings import TrainingSettings
+from training.tiles import permutation_set
+
+ROUNDS = 15
+FORMS: dict[str, dict[str, Any]] = {
+    "before: tiles alone, one decoder": {
+        "network": {"height": 144, "width": 144, "tile_scale": 1, "encoder": {"whole": False}},
+        "folds": 1,
+    },
+    "recipe": {},
+    "fast": yaml.safe_load(Path("configs/fast.yaml").read_text()),
+    "tiles alone, four decoders": {
+        "network": {"height": 144, "width": 144, "tile_scale": 1, "encoder": {"whole": False}},
+    },
+}
+
+
+def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.InferenceSession, np.ndarray]:
+    settings = parse_settings({"name": "form", "data": "", "output": "", **changes}, TrainingSettings, "form")
+    network = Network(settings.network, permutation_set(9, 2, 0), settings.folds)
+    thresholds = Thresholds(
+        values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
+    )
+    checkpoint = Checkpoint(
+        Inspector(network, settings.score), settings, thresholds, Calibration((), np.zeros((0, 10))), {}
+    )
+    export_onnx(checkpoint, folder / "model.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    size = (settings.network.height, settings.network.width)
+    return opened, np.random.default_rng(0).integers(0, 255, (1, *size, 3), np.uint8)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {}
+        for number, (name, changes) in enumerate(FORMS.items()):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            sides[name] = session(changes, place)
+        taken: dict[str, list[float]] = {name: [] for name in sides}
+        for number in range(ROUNDS + 1):
+            for name, (opened, frames) in sides.items():
+                started = time.perf_counter()
+                opened.run(None, {INPUT: frames})
+                if number:
+                    taken[name].append((time.perf_counter() - started) * 1e3)
+    before = taken[next(iter(FORMS))]
+    found = {
+        name: {
+            "ms": round(statistics.median(times), 2),
+            "times_before": round(statistics.median(t / b for t, b in zip(times, before, strict=True)), 2),
+        }
+        for name, times in taken.items()
+    }
+    print(json.dumps({"forms": found, **describe("onnxruntime", "torch")}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

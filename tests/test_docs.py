@@ -1,0 +1,55 @@
+"""What is generated is what stands there, and every configuration that we ship fits its schema."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_configuration_s_page_and_schemas_are_not_stale(generator: ModuleType) -> None:
+    stale = [path.name for path, text in generator.written().items() if path.read_text(encoding="utf-8") != text]
+    assert stale == [], "run `make docs`"
+
+
+def test_every_key_of_both_configurations_is_told(generator: ModuleType) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    for settings in generator.CONFIGURATIONS.values():
+        schema = settings.model_json_schema()
+        for section in (schema, *schema["$defs"].values()):
+            assert set(section["properties"]) <= told, section["title"]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_a_configuration_names_its_schema_and_fits_it(config: Path) -> None:
+    text = config.read_text(encoding="utf-8")
+    head = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+    assert head is not None
+    schema = json.loads((config.parent / head[1]).read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))
+
+
+def test_a_schema_refuses_what_the_command_would_refuse() -> None:
+    schema = json.loads((ROOT / "configs" / "inspection.schema.json").read_text(encoding="utf-8"))
+    config = yaml.safe_load((ROOT / "configs" / "inspection.yaml").read_text(encoding="utf-8"))
+    for wrong in ({"stations": "press-3"}, {"metrics_every_s": 0}, {"cameras": {}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.Draft202012Validator(schema).validate({**config, **wrong})
