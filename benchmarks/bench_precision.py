@@ -23,7 +23,7 @@ from core.thresholds import scores
 from export.graph import export_onnx
 from export.parity import PICTURES, ParitySet, backend_errors, compare
 from export.quantise import CALIBRATION_PICTURES, Quantiser
-from runtime.bundles.bundle import Bundle
+from runtime.bundles.bundle import Bundle, sha256_of
 from runtime.bundles.manifest import MODEL, Manifest
 from runtime.bundles.precision import Precision
 from runtime.inference.onnx_backend import OnnxBackend
@@ -108,7 +108,7 @@ def open_graph(path: Path, checkpoint: Checkpoint) -> OnnxBackend:
         score_unit="",
         thresholds=checkpoint.thresholds,
         provenance={},
-        files={},
+        files={MODEL: sha256_of(path)},
     )
     return OnnxBackend(Bundle(path=path.parent, manifest=manifest), BATCH)
 

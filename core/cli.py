@@ -30,7 +30,7 @@ def run(app: Callable[..., Any]) -> None:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        sys.stderr.write(f"error: this needs the package {package}; pip install 'p-wae[{EXTRAS[package]}]'.\n")
+        sys.stderr.write(f"error: this needs the package {package}; pip install '.[{EXTRAS[package]}]'.\n")
         sys.exit(ConfigError.exit_code)
     except OSError as error:  # a full disk, a path that cannot be written: nothing of ours to report
         if error.strerror is None or isinstance(error, BrokenPipeError):

@@ -4,19 +4,27 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
 
 from core.errors import ConfigError, one_line
+from core.yaml_file import parse_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A name that can be a level of an MQTT topic: letters, digits, `_` and `-`."""
 
 
 class Settings(BaseModel):
-    """Base of every configuration section: frozen, unknown keys refused, numbers finite."""
+    """Base of every configuration section: frozen, unknown keys refused, numbers finite, `~` in paths expanded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*")
+    @classmethod
+    def _expands_home(cls, value: Any) -> Any:
+        try:
+            return value.expanduser() if isinstance(value, Path) else value
+        except RuntimeError as error:
+            raise ValueError("there is no such home folder; write the whole path") from error
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
@@ -28,14 +36,11 @@ def load_settings(path: Path, schema: type[SettingsT]) -> SettingsT:
     Raises ConfigError where the file is missing, is no YAML, or does not fit; the message names the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ConfigError(f"{path}: cannot be read ({reason}); check the path.") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {one_line(error)}") from error
+    content = parse_yaml(text, str(path))
     return parse_settings({} if content is None else content, schema, str(path))
 
 
@@ -46,7 +51,7 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        problems = [_describe(problem, schema) for problem in error.errors()]
+        problems = [one_line(_describe(problem, schema)) for problem in error.errors()]
         raise ConfigError(f"{source}: " + "; ".join(problems)) from error
 
 
@@ -59,6 +64,8 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
         return f"unknown key `{location}`: {hint}"
     if problem["type"] == "missing":
         return f"`{location}` is missing."
+    if problem["type"] == "string_type" and problem["input"] is not None:
+        return f"`{location}`: YAML reads it as {type(problem['input']).__name__}, not as text; put it in quotes."
     return f"`{location}`: {problem['msg']}" if location else str(problem["msg"])
 
 

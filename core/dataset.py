@@ -53,7 +53,7 @@ def training_samples(data: str) -> list[Sample]:
     """List the good pictures meant for training. Raises DataError where there are none."""
     if data.startswith(ELPV):
         return _elpv(data)[0]
-    root = Path(data)
+    root = Path(data).expanduser()
     _require_lower_case(root, root / "train")
     good = root / "train" / GOOD
     if (root / "train").is_dir() and not good.is_dir():
@@ -70,7 +70,7 @@ def labelled_samples(data: str) -> list[Sample]:
     """
     if data.startswith(ELPV):
         return _elpv(data)[1]
-    root = Path(data)
+    root = Path(data).expanduser()
     test = root / "test" if (root / "test").is_dir() else root
     _require_lower_case(root, test)
     if not (test / GOOD).is_dir() and test == root:
@@ -162,7 +162,7 @@ def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:
     try:
         import elpv_dataset
     except ImportError as error:
-        raise DataError(f"`{data}` needs the package elpv-dataset; pip install 'p-wae[demo]'.") from error
+        raise DataError(f"`{data}` needs the package elpv-dataset; pip install '.[demo]'.") from error
     cell_type = data.removeprefix(ELPV)
     root = Path(str(elpv_dataset.__file__)).parent / "data"
     rows = [row.split() for row in (root / "labels.csv").read_text(encoding="utf-8").splitlines()]

@@ -1,9 +1,12 @@
 """Secrets: they stand in an environment variable or a file, never in a configuration."""
 
+import logging
 import os
 from pathlib import Path
 
 from core.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | None:
@@ -14,7 +17,13 @@ def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | N
         return os.environ[variable]
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8").split("\n")[0].strip("\r")
+            # Editors on Windows put a byte order mark before it.
+            secret = file.read_text(encoding="utf-8-sig").split("\n")[0].strip("\r")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{key}_file: {file} cannot be read; check it.") from error
+            raise ConfigError(f"{key}_file: {file} cannot be read as UTF-8 text; check it.") from error
+        if secret != secret.strip():
+            log.warning(
+                "%s_file: the first line of %s begins or ends with a blank, which is taken for a part of it", key, file
+            )
+        return secret
     return None

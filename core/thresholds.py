@@ -2,11 +2,11 @@
 
 import hashlib
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.errors import DataError
 
@@ -23,7 +23,13 @@ GROUPS = 20
 FENCE = 1.5
 """Tukey's fence: a part that stands this many interquartile ranges above the upper quartile is odd."""
 
+LARGEST_ERROR = 1e6
+"""Errors are means of squared differences of normalised numbers: a threshold beyond this rejects nothing."""
+LARGEST_LOOSENING = 10.0
+"""Thresholds set on site, and a camera's factor, may be so many times the bundle's: beyond, they would be for show."""
+
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0, le=1)]
 
 
 class Thresholds(BaseModel):
@@ -31,21 +37,27 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    values: tuple[Positive, ...]
+    values: Annotated[tuple[Annotated[float, Field(gt=0, le=LARGEST_ERROR)], ...], Field(min_length=2)]
     spreads: tuple[Positive, ...] = ()
     """How much the logarithm of each error spreads over good parts; empty: all alike."""
-    false_reject_rate: float
+    false_reject_rate: Annotated[float, Field(gt=0, lt=1)]
     """The share of good parts that may be rejected, as asked."""
-    false_reject_expected: float
+    false_reject_expected: Rate
     """The rate that the chosen order statistic gives on average over calibration sets of this size, of parts like
     those that were believed."""
-    false_reject_upper: float
+    false_reject_upper: Rate
     """With 95 % confidence the rate of this calibration is below this (Beta distribution of the order statistic)."""
-    parts: int
+    parts: Annotated[int, Field(ge=1)]
     """How many good parts were believed."""
-    odd: int = 0
+    odd: Annotated[int, Field(ge=0)] = 0
     """How many more stood so far apart from them that they were left out. Should they be good after all, they are
     rejected too."""
+
+    @model_validator(mode="after")
+    def _has_a_spread_for_each(self) -> Self:
+        if len(self.spreads) not in (0, len(self.values)):
+            raise ValueError("`spreads` has to be empty, or one for each of `values`")
+        return self
 
     @property
     def id(self) -> str:

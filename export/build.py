@@ -20,12 +20,13 @@ from core.progress import console, step
 from export.engines import Target, build_engine, parse_target
 from export.graph import export_onnx
 from export.layer_difference import worst_layer
-from export.parity import TOLERANCE, ParitySet, exam_frames, examine, faults
+from export.parity import ParitySet, exam_frames, examine, faults
 from export.quantise import CALIBRATION_PICTURES, Quantiser, quantise
 from export.reference import REFERENCE, save_reference
 from export.staging import put, require_replaceable, work_folder
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.calibration import save_calibration
+from runtime.bundles.known_pictures import TOLERANCE, save_known_pictures
 from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity
 from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
@@ -111,6 +112,7 @@ class _Export:
                 self._engines.append(build_engine(self._model, target, self._order.max_batch, self._work))
         self._full.unlink(missing_ok=True)
         save_reference(self._work / REFERENCE, self._exam)
+        save_known_pictures(self._work, self._exam.frames_bgr_u8[[0, -1]], self._exam.errors[[0, -1]])
         calibration = self._checkpoint.calibration
         save_calibration(self._work, calibration.names, calibration.errors)
         manifest = self._save()
@@ -205,7 +207,8 @@ class _Export:
             return examine(backend, self._exam, precision)
 
     def _open_onnx(self) -> Backend:
-        return OnnxBackend(Bundle(path=self._work, manifest=self._manifest()), max_batch=8)
+        manifest = self._manifest().model_copy(update={"files": {MODEL: sha256_of(self._model)}})
+        return OnnxBackend(Bundle(path=self._work, manifest=manifest), max_batch=8)
 
     def _save(self, refused: str | None = None) -> Manifest:
         paths = sorted(path for path in self._work.rglob("*") if path.is_file() and path.name != MANIFEST)

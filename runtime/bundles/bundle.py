@@ -6,14 +6,20 @@ sha256 of every other file; nothing is loaded whose hash differs. A site that ho
 """
 
 import hashlib
+import re
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.errors import ArtifactError
+from core.errors import ArtifactError, one_line
 from core.files import write_whole
 from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
 from runtime.bundles.signature import require_signature
+
+LARGEST_MANIFEST = 2**26
+"""Bytes; a bundle of ours has some 100 kB."""
+OUTSIDE = re.compile(rb"\n(\x08|\x88\x00)location[\x12\n]")
+"""In ONNX: a tensor whose numbers lie in another file."""
 
 
 class Bundle(Record):
@@ -26,6 +32,18 @@ class Bundle(Record):
     def model(self) -> Path:
         """The ONNX graph."""
         return self.path / MODEL
+
+    def read_model(self) -> bytes:
+        """Read the graph, as it was when it was hashed, and nothing beside it. Raises ArtifactError."""
+        try:
+            content = self.model.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{self.model}: cannot be read ({error.strerror}); copy the bundle again.") from error
+        if hashlib.sha256(content).hexdigest() != self.manifest.model_sha256:
+            raise ArtifactError(f"{self.model} was altered after it was checked; copy the bundle again.")
+        if OUTSIDE.search(content):
+            raise ArtifactError(f"{self.model} keeps numbers in another file, which nobody checks; export it again.")
+        return content
 
 
 def sha256_of(path: Path) -> str:
@@ -49,11 +67,11 @@ def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = 
         raise ArtifactError(f"{path}: its export was refused: {manifest.refused} Export it again.")
     for name, expected in manifest.files.items():
         file = path / name
-        if not file.resolve().is_relative_to(path.resolve()):
-            raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
-        if not file.is_file():
-            raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")
         try:
+            if not file.resolve().is_relative_to(path.resolve()):
+                raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
+            if not file.is_file():
+                raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")
             found = sha256_of(file)
         except OSError as error:
             raise ArtifactError(f"{path}: {name} cannot be read ({error.strerror}); mend its permissions.") from error
@@ -74,11 +92,17 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return (path / MANIFEST).read_bytes()
+        if (path / MANIFEST).exists() and not (path / MANIFEST).is_file():
+            raise ArtifactError(f"{path}: its {MANIFEST} is no file; give a folder that `export-engine` wrote.")
+        with (path / MANIFEST).open("rb") as file:
+            content = file.read(LARGEST_MANIFEST + 1)
     except OSError as error:
         raise ArtifactError(
             f"{path}: no readable {MANIFEST} in it ({error.strerror}); give a folder that `export-engine` wrote."
         ) from error
+    if len(content) > LARGEST_MANIFEST:
+        raise ArtifactError(f"{path}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes; do not use it.")
+    return content
 
 
 def _parse(content: bytes, path: Path) -> Manifest:
@@ -86,9 +110,9 @@ def _parse(content: bytes, path: Path) -> Manifest:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = one_line(f"`{'.'.join(map(str, first['loc']))[:100]}`: {first['msg']}")
         raise ArtifactError(
-            f"{path}: {MANIFEST} is damaged or of another version (`{where}`: {first['msg']}); export it again."
+            f"{path}: {MANIFEST} is damaged or of another version ({where}); export it again."
         ) from error
     if manifest != manifest.sealed():
         raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")

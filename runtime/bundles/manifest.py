@@ -3,9 +3,8 @@
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
-from core.geometry import PartSize
 from core.thresholds import Thresholds
 from runtime.bundles.precision import Precision
 
@@ -28,6 +27,9 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
+Side = Annotated[int, Field(ge=1, le=16_384)]
+"""Of a picture, in pixels."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
 """Of a file in a bundle, relative to it."""
 
@@ -77,7 +79,7 @@ class Engine(Record):
     """The GPU it was built on, by name; None: built ahead for every GPU of that capability."""
     platform: str
     """`linux-x86_64`, for one."""
-    batches: tuple[int, int, int]
+    batches: tuple[PositiveInt, PositiveInt, PositiveInt]
     """The smallest batch that it takes, the one it is fastest with, the largest."""
     model_sha256: str
     """Of the ONNX graph that it was built from."""
@@ -91,10 +93,10 @@ class Manifest(Record):
     name: str
     created: str
     """RFC 3339, UTC."""
-    height: int
-    width: int
-    grid: int
-    part_size: PartSize | None = None
+    height: Side
+    width: Side
+    grid: Annotated[int, Field(ge=1, le=256)]
+    part_size: tuple[Side, Side] | None = None
     """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
     precision: Precision
     score_unit: str
@@ -107,7 +109,7 @@ class Manifest(Record):
     """Training data fingerprint, seed, config, versions: for people, not for programs."""
     refused: str | None = None
     """Why the export refused it; it is kept for looking at, and no station takes it."""
-    files: dict[FileName, str]
+    files: dict[FileName, Sha256]
     """sha256 of every file beside `bundle.json`, by relative path."""
     digest: str = ""
     """sha256 of all of the above as written: a bundle is altered by exporting it again, never by hand."""

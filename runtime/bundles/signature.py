@@ -16,7 +16,7 @@ def require_signature(file: Path, content: bytes, public_key: Path) -> None:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError as error:
         raise ConfigError(
-            "checking a bundle's signature needs the package cryptography; pip install 'p-wae[sign]'."
+            "checking a bundle's signature needs the package cryptography; pip install '.[sign]'."
         ) from error
     try:
         key = load_pem_public_key(public_key.read_bytes())

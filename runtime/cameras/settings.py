@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from core.config import Name, Settings
 from core.errors import ConfigError
 from core.geometry import Roi
+from core.thresholds import LARGEST_LOOSENING
 
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
@@ -45,7 +46,7 @@ class _CameraSettings(Settings):
     pictures of a folder may differ."""
     max_fps: PositiveFloat | None = None
     """No more frames a second than this. None: as fast as they can be judged."""
-    threshold_factor: PositiveFloat = 1.0
+    threshold_factor: float = Field(default=1.0, gt=0, le=LARGEST_LOOSENING)
     """Multiplies the bundle's thresholds for this camera."""
     exposure: ExposureSettings = ExposureSettings()
 

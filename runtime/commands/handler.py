@@ -196,7 +196,7 @@ class CommandHandler:
         rate = bundle.manifest.thresholds.false_reject_rate
         try:
             thresholds = calibrate(np.stack(calibration.errors), rate)
-            store_site(bundle.path, bundle.manifest.model_sha256, camera, thresholds, calibration.by)
+            store_site(bundle.path, bundle.manifest, camera, thresholds, calibration.by)
         except PwaeError as error:
             self._answer(calibration.message, error=str(error))
             return

@@ -22,7 +22,7 @@ class EmbeddedBroker:
             import amqtt  # noqa: F401
         except ImportError as error:
             raise BrokerError(
-                "no broker is configured and amqtt is not installed: set `broker.host`, or pip install 'p-wae[trial]'."
+                "no broker is configured and amqtt is not installed: set `broker.host`, or pip install '.[trial]'."
             ) from error
         self.port = port
         self._loop = asyncio.new_event_loop()

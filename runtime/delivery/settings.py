@@ -22,9 +22,9 @@ class TlsSettings(Settings):
 
 
 class BrokerSettings(Settings):
-    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install 'p-wae[trial]')."""
+    """The MQTT broker. Without `host` one is started in this process, for a trial (pip install '.[trial]')."""
 
-    host: str | None = None
+    host: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)] | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     """None: 1883, with `tls` 8883."""
     protocol: Literal[5, "3.1.1"] = 5

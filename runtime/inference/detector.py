@@ -4,14 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from core.errors import ArtifactError, BackendError
-from core.thresholds import Thresholds
+from core.thresholds import Thresholds, ratios
 from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.known_pictures import TOLERANCE, KnownPictures, load_known_pictures
 from runtime.bundles.manifest import Manifest
 from runtime.bundles.site_thresholds import load_site
-from runtime.inference.backend import Backend
+from runtime.inference.backend import Backend, BackendFault
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings
+
+LEEWAY = 5
+"""What the export allows is measured on one machine: an engine that computes something else is off by far more."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ def open_detector(path: Path, key: Path | None, backend: BackendSettings, max_ba
     Raises ArtifactError or BackendError.
     """
     bundle = load_bundle(path, key)
-    load_site(path, bundle.manifest.model_sha256)
-    return Detector(bundle, open_backend(backend, bundle, max_batch))
+    load_site(path, bundle.manifest)
+    return Detector(bundle, _open(bundle, backend, max_batch))
 
 
 def reopen(bundle: Bundle | None, key: Path | None, backend: BackendSettings, max_batch: int) -> Backend:
@@ -40,7 +46,39 @@ def reopen(bundle: Bundle | None, key: Path | None, backend: BackendSettings, ma
         raise BackendError("a simulation has no engine.")
     if load_bundle(bundle.path, key).manifest != bundle.manifest:
         raise ArtifactError(f"{bundle.path}: another bundle lies there now; send `reload`, or restart.")
-    return open_backend(backend, bundle, max_batch)
+    return _open(bundle, backend, max_batch)
+
+
+def _open(bundle: Bundle, settings: BackendSettings, max_batch: int) -> Backend:
+    """Open a backend that answers the bundle's known pictures as the trained model did."""
+    known = load_known_pictures(bundle)
+    backend = open_backend(settings, bundle, max_batch)
+    if known is None:
+        return backend
+    try:
+        _require_known_answers(backend, bundle.manifest, known)
+    except BaseException:
+        backend.close()
+        raise
+    return backend
+
+
+def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPictures) -> None:
+    """Raise BackendError where a backend is not the detector that was trained: lower precision is never so far off."""
+    batch = backend.new_batch()
+    for frame, answer in zip(known.frames_bgr_u8, known.errors, strict=True):
+        batch[0] = frame
+        try:
+            errors = backend.submit(batch[:1]).errors()[0]
+        except BackendFault as fault:
+            raise BackendError(f"{backend.name} fails at once: {fault}") from fault
+        expected = ratios(answer, manifest.thresholds)
+        difference = (np.abs(ratios(errors, manifest.thresholds) - expected) / np.maximum(expected, 1)).max()
+        if not difference <= LEEWAY * TOLERANCE[manifest.precision]:
+            raise BackendError(
+                f"{backend.name} judges a picture of which the bundle knows the answer otherwise: an error is off by "
+                f"{difference:.2g} of its threshold; build its engine anew, or set another backend.kind."
+            )
 
 
 def thresholds_in_force(
@@ -50,5 +88,5 @@ def thresholds_in_force(
 
     Raises ArtifactError where those set on site cannot be read.
     """
-    site = load_site(bundle.path, manifest.model_sha256) if bundle else {}
+    site = load_site(bundle.path, manifest) if bundle else {}
     return {camera: site.get(camera, manifest.thresholds).scaled(factor) for camera, factor in factors.items()}

@@ -21,7 +21,7 @@ API_MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tens
 """Modules that serve an API; the plain name stands for a package that only brings the bindings along."""
 PLATFORM = f"{sys.platform}-{platform.machine()}"
 """Of this machine: `linux-x86_64`, for one."""
-EXTRAS = {"tensorrt": "'p-wae[gpu]'", "tensorrt_rtx": "'p-wae[rtx]'", "pycuda": "pycuda==2026.1"}
+EXTRAS = {"tensorrt": "'.[gpu]'", "tensorrt_rtx": "'.[rtx]'", "pycuda": "pycuda==2026.1"}
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BackendError, one_line
+from core.errors import ArtifactError, BackendError, one_line
 from runtime.bundles.bundle import Bundle
-from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
+from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference.backend import BackendFault, Pending, require_batch
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
@@ -41,7 +41,8 @@ class OnnxBackend:
     def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu") -> None:
         """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core.
 
-        Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for.
+        Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for;
+        ArtifactError where the graph is not the one that the manifest tells of.
         """
         import onnxruntime as ort
 
@@ -58,18 +59,24 @@ class OnnxBackend:
             )
         if provider != "cpu":
             ort.preload_dlls()  # CUDA and cuDNN from NVIDIA's pip packages lie where no loader looks
+        model = bundle.read_model()
+        errors: Any = None
         try:
-            self._session = ort.InferenceSession(str(bundle.model), options, providers=self._providers(provider))
+            self._session = ort.InferenceSession(model, options, providers=self._providers(provider))
             self._session.disable_fallback()
             used = self._session.get_providers()
             if used[0] == PROVIDERS[provider]:
-                self._session.run([ERRORS], {INPUT: self.new_batch()})
+                errors = self._session.run([ERRORS], {INPUT: self.new_batch()})[0]
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {one_line(error)}") from error
         if used[0] != PROVIDERS[provider]:  # it goes on without, silently, where a library is missing
             raise BackendError(
                 f"ONNX Runtime has {PROVIDERS[provider]} but cannot load it here (it would use {used[0]}): install the "
                 "CUDA, cuDNN and, for TensorRT, nvinfer libraries it was built with, or set another backend.kind."
+            )
+        if errors.shape != (expected := (max_batch, len(bundle.manifest.thresholds.values))):
+            raise ArtifactError(
+                f"{bundle.model} gives errors {errors.shape}, and {MANIFEST} tells of {expected}; export it again."
             )
         self._thread = ThreadPoolExecutor(1, "inference")
         self.name = f"onnxruntime-{ort.__version__}/{provider}"

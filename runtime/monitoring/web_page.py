@@ -57,7 +57,7 @@ def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], Statio
 def require_packages() -> None:
     """Raises ConfigError where the packages of the extra `view` are missing."""
     if not all(importlib.util.find_spec(package) for package in ("fastapi", "uvicorn")):
-        raise ConfigError("view: its packages are missing; pip install 'p-wae[view]', or leave `view` out.")
+        raise ConfigError("view: its packages are missing; pip install '.[view]', or leave `view` out.")
 
 
 def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> "FastAPI":

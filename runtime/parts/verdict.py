@@ -51,6 +51,8 @@ class Reason(StrEnum):
     """NotDecidable: parts were triggered faster than they can be judged."""
     ERROR_NOT_FINITE = "error_not_finite"
     """NotDecidable: the model gave a value that is no finite number."""
+    ERROR_NOT_POSITIVE = "error_not_positive"
+    """NotDecidable: the model gave an error of 0 or below, which no picture has."""
     ENGINE_FAULT = "engine_fault"
     """NotDecidable: the engine failed with the part under way."""
 
@@ -68,7 +70,7 @@ class Judgement:
     verdict: Verdict
     reasons: tuple[Reason, ...]
     errors: tuple[float, ...] | None
-    """e_0 of the image, e_1..e_K of its tiles, row-major. None where there were no pixels, or no finite numbers."""
+    """e_0 of the image, e_1..e_K of its tiles, row-major. None where there were none, finite and above 0."""
     tile_verdicts: tuple[Verdict, ...]
     """Of each tile by itself; empty where there are no errors."""
     margin: float | None
@@ -89,6 +91,8 @@ def judge(errors: NDArray[np.float32], thresholds: Thresholds, faults: Sequence[
         return Judgement(Verdict.NOT_DECIDABLE, tuple(faults), None, (), None)
     if not np.isfinite(errors).all():
         return Judgement(Verdict.NOT_DECIDABLE, (*faults, Reason.ERROR_NOT_FINITE), None, (), None)
+    if not (errors > 0).all():
+        return Judgement(Verdict.NOT_DECIDABLE, (*faults, Reason.ERROR_NOT_POSITIVE), None, (), None)
     share = ratios(errors, thresholds)
     failed = share > 1
     if faults:

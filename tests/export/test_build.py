@@ -75,6 +75,7 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     assert sorted(path.name for path in output.iterdir()) == [
         MANIFEST,
         "calibration.json",
+        "known_pictures.npz",
         "model.onnx",
         "reference.json",
     ]
@@ -111,7 +112,7 @@ def test_half_precision_is_proven_beside_full(checkpoint: Path, parts: Path, tmp
     full, half = manifest.parity
     assert full.largest_difference < half.largest_difference < 0.02
     assert half.auroc == pytest.approx(half.auroc_trained, abs=0.02)
-    assert sorted(manifest.files) == ["calibration.json", "model.onnx", "reference.json"]
+    assert sorted(manifest.files) == ["calibration.json", "known_pictures.npz", "model.onnx", "reference.json"]
 
 
 def test_a_precision_that_loses_verdicts_is_refused_and_the_layer_named(checkpoint: Path, tmp_path: Path) -> None:

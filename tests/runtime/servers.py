@@ -86,6 +86,8 @@ class MjpegServer:
         self.going = threading.Event()
         self.going.set()
         self.hang_up = threading.Event()
+        self.damaged = threading.Event()
+        """While it is set, the second half of each frame is lost, and its end mark is there."""
         self.held = threading.Event()
         """While it is set, frames pile up on their way, as in a network that stands still."""
         self._numbers = itertools.count()
@@ -102,6 +104,8 @@ class MjpegServer:
                     picture = server.picture
                     shown = good_picture(next(server._numbers), FRAME) if picture is None else picture
                     jpeg = cv2.imencode(".jpg", shown)[1].tobytes()
+                    if server.damaged.is_set():
+                        jpeg = jpeg[: len(jpeg) // 2] + b"\xff\xd9"
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                     waiting += head.encode() + jpeg + b"\r\n"
                     try:

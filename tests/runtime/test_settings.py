@@ -97,3 +97,13 @@ def test_the_commented_example_is_valid_and_shows_the_defaults() -> None:
     )
     assert settings.model_copy(update={"broker": defaults.broker}) == defaults
     assert settings.broker.model_copy(update={"host": None}) == defaults.broker
+
+
+@pytest.mark.parametrize(
+    "broker", ['{host: "", port: 1883}', '{host: "  "}', "{host: , port: 1883}", "\n  host:\n  port: 1883"]
+)
+def test_a_host_that_is_left_empty_starts_no_trial_broker(tmp_path: Path, broker: str) -> None:
+    text = f"bundle: b\nstation: s\ncameras: {{top: {{kind: folder, path: p}}}}\nbroker: {broker}\n"
+    (tmp_path / "inspection.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="host"):
+        load_settings(tmp_path / "inspection.yaml", InspectionSettings)

@@ -32,7 +32,7 @@ def make(origin: Origin, judgement: Judgement, seq: int = 7) -> dict[str, Any]:
 
 
 def ok(origin: Origin) -> Judgement:
-    return judge(np.zeros(10, np.float32), origin.manifest.thresholds)
+    return judge(np.full(10, 1e-9, np.float32), origin.manifest.thresholds)
 
 
 def test_an_event_tells_all_that_the_contract_names(origin: Origin) -> None:
@@ -61,7 +61,7 @@ def test_a_float_is_never_written_as_an_integer(origin: Origin) -> None:
 
 
 def test_worst_tile_is_the_one_nearest_to_its_threshold(origin: Origin) -> None:
-    values = np.zeros(10, np.float32)
+    values = np.full(10, 1e-9, np.float32)
     values[1 + 5] = 1e-6
     assert make(origin, judge(values, origin.manifest.thresholds))["worst_tile"] == {"row": 1, "col": 2}
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.errors import BackendError
-from runtime.bundles.bundle import Bundle, load_bundle
+from core.errors import ArtifactError, BackendError
+from runtime.bundles.bundle import Bundle, load_bundle, sha256_of
 from runtime.bundles.manifest import MODEL
 from runtime.inference.backend import Backend, BackendFault, Pending
 from runtime.inference.gpu import Gpu, find_gpu
@@ -239,6 +239,9 @@ def judges_as_pytorch_does(kind: str, checkpoint: Path, parts: Path, tmp_path: P
 def test_a_graph_that_is_none_is_refused(bundle_path: Path, tmp_path: Path) -> None:
     bundle = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
     bundle.model.write_bytes(b"no graph")
+    with pytest.raises(ArtifactError, match=f"{MODEL} was altered"):
+        OnnxBackend(bundle, BATCH)
+    bundle.manifest.files[MODEL] = sha256_of(bundle.model)
     with pytest.raises(BackendError, match=f"{MODEL}: ONNX Runtime refuses it"):
         OnnxBackend(bundle, BATCH)
 

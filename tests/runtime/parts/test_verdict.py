@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from core.thresholds import Thresholds
 from runtime.cameras.exposure import exposure_fault
@@ -96,3 +97,39 @@ def test_an_engine_that_failed_decides_nothing_whatever_its_numbers() -> None:
         assert (judgement.verdict, judgement.errors, judgement.margin) == (Verdict.NOT_DECIDABLE, None, None)
         assert judgement.reasons == (Reason.STALE, Reason.ENGINE_FAULT)
         assert judgement.has_pixels
+
+
+@given(
+    st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=10, max_size=10),
+    st.lists(st.floats(1e-12, 1e6), min_size=10, max_size=10),
+)
+def test_whatever_a_model_gives_ok_needs_errors_above_0_and_at_most_their_thresholds(
+    given_errors: list[float], values: list[float]
+) -> None:
+    thresholds = THRESHOLDS.model_copy(update={"values": tuple(values)})
+    judgement = judge(np.array(given_errors, np.float32), thresholds)
+    within = all(0 < float(np.float32(e)) <= value for e, value in zip(given_errors, values, strict=True))
+    assert (judgement.verdict == Verdict.OK) == within
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, -1e-9, -5.0])
+def test_an_error_of_0_or_below_is_not_decidable(value: float) -> None:
+    judgement = judge(errors(e4=value), THRESHOLDS)
+    assert (judgement.verdict, judgement.reasons) == (Verdict.NOT_DECIDABLE, (Reason.ERROR_NOT_POSITIVE,))
+    assert judgement.errors is None
+    assert judge(errors(e4=value), THRESHOLDS, [Reason.STALE]).verdict == Verdict.NOT_DECIDABLE
+
+
+@pytest.mark.parametrize("values", [(-1.0, 1.0), (0.0, 1.0), (1e300, 1.0), (float("nan"), 1.0), (1.0,), ()])
+def test_thresholds_that_reject_nothing_or_everything_are_none(values: tuple[float, ...]) -> None:
+    content = THRESHOLDS.model_dump() | {"values": values}
+    with pytest.raises(ValidationError):
+        Thresholds.model_validate(content)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"false_reject_rate": 0.0}, {"false_reject_upper": -1.0}, {"parts": 0}, {"odd": -1}, {"spreads": (1.0,)}]
+)
+def test_promises_that_are_none_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Thresholds.model_validate(THRESHOLDS.model_dump() | wrong)

@@ -1,0 +1,107 @@
+"""Configuration as people write it: what YAML would take for something else is refused, with its line."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.config import Settings, load_settings
+from core.errors import ConfigError
+from core.secrets import look_up_secret
+
+
+class Door(Settings):
+    name: str = "d"
+    folder: Path = Path("f")
+    doors: dict[str, Path] = {}
+    limit: int | None = 3
+
+
+def read(tmp_path: Path, text: str) -> Door:
+    (tmp_path / "door.yaml").write_text(text, encoding="utf-8")
+    return load_settings(tmp_path / "door.yaml", Door)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\nlimit: 4\nname: b\n", "`name` stands twice, in lines 1 and 3"),
+        ("doors:\n  left: a\n  right: b\n  left: c\n", "`left` stands twice, in lines 2 and 4"),
+        ("doors: {left: a, left: b}\n", "`left` stands twice, in lines 1 and 1"),
+        ("doors:\n  off: a\n", "line 2: `off` is read as something else than a name"),
+        ("doors:\n  007: a\n", "line 2: `007`"),
+        ("doors:\n  1_000: a\n", "line 2: `1_000`"),
+        ("doors:\n  1e3: a\n  2.5: b\n", "line 3: `2.5`"),
+        ("doors:\n  2026-11-25: a\n", "line 2: `2026-11-25`"),
+        ("doors:\n  ~: a\n", "line 2: `~`"),
+        ("doors:\n  [a, b]: c\n", "line 2: `this key`"),
+        ("name:\n", "line 1: `name` is empty"),
+        ("name: d\nlimit: # none\n", "line 2: `limit` is empty"),
+        ("name: yes\n", "`name`: YAML reads it as bool, not as text; put it in quotes"),
+        ("name: 0123\n", "`name`: YAML reads it as int"),
+        ("name: 2026-11-25\n", "`name`: YAML reads it as date"),
+        ("name: 2026-13-45\n", "not valid YAML"),
+        ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
+        ("name: !!python/object:os.system x\n", "not valid YAML"),
+    ],
+)
+def test_what_yaml_would_misread_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refused:
+        read(tmp_path, text)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_meant_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    door = read(tmp_path, '\ufeffname: "007"\nlimit: null\nfolder: ~/x\ndoors: {"on": ~/y, "8": a~b}\n')
+    assert door == Door(name="007", limit=None, folder=Path("/home/anna/x"), doors=door.doors)
+    assert door.doors["8"] == Path("a~b")
+
+
+def test_merged_keys_may_be_written_anew(tmp_path: Path) -> None:
+    text = "doors: &all {left: a, right: b}\n"
+    assert read(tmp_path, text).doors["left"] == Path("a")
+    with pytest.raises(ConfigError, match="unknown key `base`"):
+        read(tmp_path, "base: &all {left: a, right: b}\ndoors:\n  <<: *all\n  left: c\n")
+
+
+def test_a_home_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`folder`: .*no such home folder"):
+        read(tmp_path, "folder: ~nobody-of-this-name/x\n")
+
+
+@given(st.text(max_size=60) | st.text("ab:-[]{}&*!~ \n\t'\"#|>%@", max_size=40))
+def test_whatever_a_file_holds_it_is_settings_or_one_line(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    try:
+        load_settings(path, Door)
+        said = ""
+    except ConfigError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("content", ["\ufeffs3cret\r\n", "s3cret\nold\n", "s3cret"])
+def test_a_secret_is_the_first_line_without_what_an_editor_adds(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "password").write_bytes(content.encode())
+    assert look_up_secret("broker.password", None, tmp_path / "password") == "s3cret"
+    assert caplog.text == ""
+
+
+def test_a_blank_at_the_end_of_a_secret_is_kept_and_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "password").write_text("s3cret \n")
+    with caplog.at_level(logging.WARNING):
+        assert look_up_secret("broker.password", None, tmp_path / "password") == "s3cret "
+    assert "begins or ends with a blank" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes("s3cret".encode("utf-16"))
+    with pytest.raises(ConfigError, match="cannot be read as UTF-8"):
+        look_up_secret("broker.password", None, tmp_path / "password")

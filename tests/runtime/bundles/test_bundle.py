@@ -1,0 +1,223 @@
+"""The doors of a bundle: what its manifest says, the graph, the known pictures and the thresholds set on site."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import numpy_helper
+from onnx.external_data_helper import set_external_data
+
+from core.errors import ArtifactError, BackendError
+from core.thresholds import Thresholds
+from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
+from runtime.bundles.known_pictures import KNOWN_PICTURES, save_known_pictures
+from runtime.bundles.manifest import MANIFEST, MODEL, Manifest
+from runtime.bundles.site_thresholds import load_site, site_file, store_site
+from runtime.inference.detector import open_detector, reopen
+from runtime.inference.onnx_backend import OnnxBackend
+from runtime.inference.settings import BackendSettings
+from tests.runtime.pictures import GRID, SIZE, bad_picture, expected_errors, good_picture
+
+
+@pytest.fixture
+def own(bundle_path: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_path, tmp_path / "own"))
+
+
+def seal(path: Path, **changed: Any) -> None:
+    """Write the manifest anew, whatever it says now, as somebody who knows the format."""
+    old = Manifest.model_validate_json((path / MANIFEST).read_text())
+    files = {file.name: sha256_of(file) for file in path.iterdir() if file.name != MANIFEST}
+    save_manifest(path, old.model_copy(update={"files": files, **changed}))
+
+
+def in_thresholds(key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["thresholds"].update({key: value})
+
+
+def at_top(key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.update({key: value})
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        in_thresholds("values", [-0.5] * 10),
+        in_thresholds("values", [0] * 10),
+        in_thresholds("values", [1e40] * 10),
+        in_thresholds("values", [0.1] * 9),
+        in_thresholds("false_reject_rate", 7),
+        in_thresholds("parts", -2),
+        at_top("grid", 0),
+        at_top("grid", -3),
+        at_top("grid", 10**9),
+        at_top("height", 0),
+        at_top("width", 10**12),
+        at_top("part_size", [0, 5]),
+        at_top("files", {MODEL: "abc"}),
+        at_top("files", {"../" + MODEL: "0" * 64}),
+    ],
+)
+def test_an_absurd_manifest_is_refused_in_one_line(own: Path, alter: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads((own / MANIFEST).read_text())
+    alter(content)
+    (own / MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(ArtifactError) as refused:
+        load_bundle(own)
+    assert "digest" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_whatever_a_manifest_says_it_is_taken_whole_or_refused(bundle_path: Path, data: st.DataObject) -> None:
+    content = json.loads((bundle_path / MANIFEST).read_text())
+    key = data.draw(st.sampled_from(sorted(content)) | st.text(max_size=5))
+    content[key] = value = data.draw(JSON)
+    try:
+        Manifest.model_validate(content)
+        taken = True
+    except ValueError:
+        taken = False
+    folder = bundle_path.with_name("altered")
+    folder.mkdir(exist_ok=True)
+    shutil.copy(bundle_path / MODEL, folder / MODEL)
+    (folder / MANIFEST).write_text(json.dumps(content), encoding="utf-8", errors="surrogatepass")
+    if taken and json.loads((bundle_path / MANIFEST).read_text()).get(key) == value:
+        assert load_bundle(folder).manifest.name == "even-grey"
+        return
+    with pytest.raises(ArtifactError) as refused:
+        load_bundle(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_name_that_no_disk_takes_is_refused(own: Path) -> None:
+    seal(own, files={MODEL: sha256_of(own / MODEL), "\u00fc" * 200: "0" * 64})
+    with pytest.raises(ArtifactError, match="is missing|cannot be read"):
+        load_bundle(own)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b'{"name": ' + b"9" * 10_000 + b"}", b"null"])
+def test_what_is_no_manifest_is_refused(own: Path, content: bytes) -> None:
+    (own / MANIFEST).write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged or of another version"):
+        load_bundle(own)
+
+
+def test_a_pipe_in_the_place_of_a_manifest_is_not_waited_for(own: Path) -> None:
+    (own / MANIFEST).unlink()
+    os.mkfifo(own / MANIFEST)
+    with pytest.raises(ArtifactError, match="is no file"):
+        load_bundle(own)
+
+
+def test_numbers_that_lie_in_a_file_that_nobody_names_are_not_loaded(own: Path) -> None:
+    graph = onnx.load(own / MODEL)
+    (grey,) = (one for one in graph.graph.initializer if one.name == "grey")
+    (own / "weights.bin").write_bytes(numpy_helper.to_array(grey).tobytes())
+    set_external_data(grey, location="weights.bin")
+    grey.ClearField("raw_data")
+    (own / MODEL).write_bytes(graph.SerializeToString())
+    seal(own, files={MODEL: sha256_of(own / MODEL)})
+    with pytest.raises(ArtifactError, match="numbers in another file"):
+        OnnxBackend(load_bundle(own), 2)
+
+
+def test_a_graph_of_another_grid_is_refused(own: Path) -> None:
+    bundle = load_bundle(own)
+    thresholds = bundle.manifest.thresholds
+    fewer = thresholds.model_copy(update={"values": thresholds.values[:5], "spreads": ()})
+    seal(own, grid=2, thresholds=fewer)
+    with pytest.raises(ArtifactError, match=r"gives errors \(2, 10\)"):
+        OnnxBackend(load_bundle(own), 2)
+
+
+ASKED = (None, BackendSettings(), 4)
+"""No key, whatever backend there is, so many parts at once."""
+
+
+def know(path: Path, errors: np.ndarray) -> None:
+    frames = np.stack([good_picture(1), bad_picture(2)])
+    save_known_pictures(path, frames, errors.astype(np.float32))
+    seal(path)
+
+
+def known_answers() -> np.ndarray:
+    return np.stack([expected_errors(good_picture(1)), expected_errors(bad_picture(2))])
+
+
+def test_a_backend_that_answers_as_the_bundle_knows_takes_over(own: Path) -> None:
+    know(own, known_answers())
+    detector = open_detector(own, *ASKED)
+    detector.backend.close()
+    reopen(detector.bundle, *ASKED).close()
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.2, 100.0, np.nan])
+def test_a_backend_that_computes_something_else_never_takes_over(own: Path, factor: float) -> None:
+    know(own, known_answers() * (1.0, *(1.0,) * 4, factor, *(1.0,) * 4))
+    with pytest.raises(BackendError, match="knows the answer otherwise"):
+        open_detector(own, *ASKED)
+
+
+def test_known_pictures_of_another_model_are_refused(own: Path) -> None:
+    save_known_pictures(own, np.zeros((2, SIZE, SIZE + 1, 3), np.uint8), np.ones((2, GRID**2 + 1), np.float32))
+    seal(own)
+    with pytest.raises(ArtifactError, match="not of this model"):
+        open_detector(own, *ASKED)
+    (own / KNOWN_PICTURES).write_bytes(b"PK\3\4")
+    seal(own)
+    with pytest.raises(ArtifactError, match="damaged"):
+        open_detector(own, *ASKED)
+
+
+def changed(thresholds: Thresholds, values: list[float]) -> dict[str, Any]:
+    return thresholds.model_dump(mode="json") | {"values": values, "spreads": []}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[-1.0] * 10, [0.0] * 10, [1e9] * 10, [0.1], [], [1e-5] * 9, [1e-5] * 11, [1e-5] * 9 + [0.5]],
+)
+def test_a_site_file_that_would_reject_nothing_is_refused(own: Path, values: list[float]) -> None:
+    manifest = load_bundle(own).manifest
+    entry = {"by": "a", "at": "b", "thresholds": changed(manifest.thresholds, values)}
+    site = {"model_sha256": manifest.model_sha256, "cameras": {"top": entry}}
+    site_file(own).write_text(json.dumps(site))
+    with pytest.raises(ArtifactError) as refused:
+        load_site(own, manifest)
+    assert "\n" not in str(refused.value)
+
+
+def test_thresholds_beyond_the_bundles_are_not_stored(own: Path) -> None:
+    manifest = load_bundle(own).manifest
+    store_site(own, manifest, "top", manifest.thresholds.scaled(3), "anna")
+    assert load_site(own, manifest)["top"].values[0] == pytest.approx(3 * manifest.thresholds.values[0])
+    with pytest.raises(ArtifactError, match="11 times the bundle's"):
+        store_site(own, manifest, "top", manifest.thresholds.scaled(11), "anna")
+    assert load_site(own, manifest)["top"].values[0] == pytest.approx(3 * manifest.thresholds.values[0])
+
+
+@given(st.text() | JSON.map(json.dumps))
+def test_whatever_a_site_file_holds_it_is_refused_in_one_line(bundle_path: Path, content: str) -> None:
+    manifest = load_bundle(bundle_path).manifest
+    folder = bundle_path.with_name("sited")
+    site_file(folder).write_text(content, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(ArtifactError) as refused:
+        load_site(folder, manifest)
+    assert "\n" not in str(refused.value)
