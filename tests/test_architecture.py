@@ -27,7 +27,8 @@ def test_the_table_of_packages_is_the_tree() -> None:
 
 def test_the_line_of_who_may_import_whom_is_the_contract() -> None:
     (line,) = re.findall(r"^    (cli > .*)$", PAGE, re.MULTILINE)
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
     (rooms,) = [contract for contract in contracts if contract.get("containers") == ["runtime"]]
     assert [" | ".join(sorted(level.split(" | "))) for level in rooms["layers"]] == [
         " | ".join(sorted(level.split(" | "))) for level in line.split(" > ")

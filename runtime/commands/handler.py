@@ -7,7 +7,6 @@ which is checked, opened and warmed up aside while judging goes on.
 import hashlib
 import logging
 import queue
-import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
 from runtime.inference.detector import Detector
 from runtime.settings import Verb
+from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 LONGEST_QUEUE = 100
@@ -42,7 +42,7 @@ class _Calibration:
 
 
 class CommandHandler:
-    """See the module."""
+    """Queues commands on the publisher's thread; `serve` and all else run on the thread that judges, until `end`."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CommandHandler:
         self._topics, self._publisher, self._cameras, self._model = topics, publisher, cameras, model
         self._open_detector = open_detector
         self._waiting: queue.Queue[Message] = queue.Queue(LONGEST_QUEUE)
-        self._opening: tuple[Message, threading.Thread] | None = None
+        self._opening: tuple[Message, Worker] | None = None
         self._opened: Detector | PwaeError | None = None
         self._snapshots: list[tuple[str, Message]] = []
         self._calibrations: dict[str, _Calibration] = {}
@@ -174,7 +174,7 @@ class CommandHandler:
             except Exception as error:  # whatever a bundle does, the one in use goes on
                 self._opened = ArtifactError(f"{path}: cannot be used ({error}).")
 
-        self._opening = message, threading.Thread(target=prepare, name="reload", daemon=True)
+        self._opening = message, Worker("reload", prepare)
         self._opening[1].start()
 
     def _recalibrate(self, command: Command, message: Message) -> None:

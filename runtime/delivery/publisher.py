@@ -7,7 +7,6 @@ commands) goes to handlers on this thread, subscribed anew on every connect. Inf
 
 import contextlib
 import logging
-import random
 import socket
 import threading
 import time
@@ -25,7 +24,8 @@ from runtime.delivery.outbox import Outbox, StoredEvent
 from runtime.events.encoding import dumps, stamp
 from runtime.events.event import SCHEMA
 from runtime.events.gap import GAP_SCHEMA
-from runtime.threads.backoff import backoff_s
+from runtime.threads.backoff import BackOff
+from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 RETAINED_EVERY_S = 0.2
@@ -41,8 +41,8 @@ SUSPICIOUS_LOSSES = 3
 many brokers do not tell."""
 
 
-class Publisher(threading.Thread):
-    """See the module."""
+class Publisher(Worker):
+    """Connects, sends, and hears on its own thread, for ever, until `stop`."""
 
     def __init__(
         self,
@@ -52,12 +52,10 @@ class Publisher(threading.Thread):
         status: Mapping[str, Any],
     ) -> None:
         """`status` is what every status message tells beside the state."""
-        super().__init__(name="publisher", daemon=True)
+        super().__init__("publisher", self._serve_until_stopped)
         self.link = Link(LinkState.CONNECTING, time.monotonic())
         self.acknowledged = 0
         """Events that the broker has taken since the start."""
-        self.fault: BaseException | None = None
-        """What killed the thread, if anything did."""
         self.delivered_ms: deque[float] = deque(maxlen=10_000)
         """How long the events acknowledged last took from the disk to the acknowledgement; whoever reads them may clear
         them."""
@@ -124,18 +122,15 @@ class Publisher(threading.Thread):
         self._ring()
         self.join(grace_s + GOODBYE_S + 0.2)
 
-    def run(self) -> None:
-        """See threading.Thread."""
+    def _serve_until_stopped(self) -> None:
         try:
             self._keep_connected()
-        except BaseException as error:  # carried to the thread that asks, which raises it
-            self.fault = error
         finally:
             self._awake.close()
             self._wake.close()
 
     def _keep_connected(self) -> None:
-        attempt = losses = 0
+        backoff, losses = BackOff(), 0
         while not self._stopping.is_set():
             connected_s = time.monotonic()
             try:
@@ -149,10 +144,9 @@ class Publisher(threading.Thread):
             except Refused as error:
                 self._set_link(LinkState.REFUSED, str(error))
             if time.monotonic() - connected_s > STABLE_AFTER_S:
-                attempt = losses = 0
-            else:
-                attempt += 1
-            self._stopping.wait(backoff_s(attempt, random.random()))
+                losses = 0
+                backoff.succeeded()
+            self._stopping.wait(backoff.failed())
 
     @property
     def _advice(self) -> str:
