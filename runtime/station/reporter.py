@@ -62,7 +62,8 @@ class Reporter:
         """Tell the station's speed where it is due."""
         if not self._throughput.is_due:
             return
-        body = self._throughput.beat(frames_waiting, self._outbox, self.discarded, self._publisher.delivered_ms)
+        delivered_ms = self._publisher.take_latencies_ms()
+        body = self._throughput.beat(frames_waiting, self._outbox, self.discarded, delivered_ms)
         self._publisher.send(Outgoing(self._topics.metrics, body, qos=0, expiry_s=self._expiry_s))
 
     @property
