@@ -76,8 +76,9 @@ class Inspection:
             CommandHandler(
                 *(settings.commands, topics, publisher),
                 cameras=settings.streams,
-                model=bundle,
+                in_use=lambda: self.model.bundle,
                 open_detector=self.model.open,
+                on_thresholds=self.model.read_thresholds,
             ),
             PictureCapture(evidence, display),
             self._tell_model,

@@ -52,12 +52,12 @@ class JudgingLoop:
 
         Where it is stopped, only what is under way is judged.
         """
-        self._obey()
+        self._commands.serve()
         if not self._under_way:
             self._change_engine(batcher)
         # The rows of the next batch are closed as late as can be, so that its frames are new.
         done = self._wait() if len(self._under_way) == self._model.backend.depth else None
-        is_held = self._commands.paused or self._commands.has_model or bool(self.recovery.problem)
+        is_held = self._commands.paused or self._commands.reload.is_ready or bool(self.recovery.problem)
         if is_held and done is None and not self._under_way and not is_stopped:
             time.sleep(TURN_S)
         batch = None if is_stopped or is_held else batcher.take(0.0 if self._under_way or done else TURN_S)
@@ -101,19 +101,12 @@ class JudgingLoop:
         release(run.batch)
         return judged
 
-    def _obey(self) -> None:
-        """Do what was asked over MQTT."""
-        self._commands.serve()
-        if self._commands.new_thresholds:
-            self._commands.new_thresholds = False
-            self._model.read_thresholds()
-
     def _change_engine(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
-        if not (self._commands.has_model or self.recovery.opened) or not batcher.settle():
+        if not (self._commands.reload.is_ready or self.recovery.opened) or not batcher.settle():
             return
-        if self._commands.has_model:
-            model = self._commands.take_model()
+        if self._commands.reload.is_ready:
+            model = self._commands.reload.take()
             self.recovery.cancel()
             self._use(model.backend, model.bundle, batcher)
         else:
