@@ -38,7 +38,7 @@ PAGE = Path(__file__).with_name("view.html")
 def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> Iterator[None]:
     """Serve the page while the context lasts; `look` looks at the station, and never waits.
 
-    Raises ConfigError where the packages are missing, the port is taken or the token is not to be had.
+    Raises ConfigError where the packages are missing, the port is taken or the token cannot be read.
     """
     require_packages()
     import uvicorn
@@ -66,7 +66,7 @@ def require_packages() -> None:
 
 
 def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> "FastAPI":
-    """Build the application. Raises ConfigError where the token is not to be had."""
+    """Build the application. Raises ConfigError where the token cannot be read."""
     from fastapi import FastAPI, Response
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -111,7 +111,7 @@ def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationSt
 
 
 def listen(settings: ViewSettings) -> socket.socket:
-    """Take the address. Raises ConfigError where it is not to be had."""
+    """Take the address. Raises ConfigError where it is taken, or not this machine's."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
