@@ -5,13 +5,21 @@ BIN := $(VENV)/bin
 # Full TensorRT's bindings, against which the tests hold what we ask of it.
 TENSORRT := 10.16.1.11 11.4.0.106
 
-.PHONY: demo test lint setup bench results clean
+.PHONY: demo test check lint docs setup bench results clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
 
 test: $(VENV)/.dev mosquitto chromium
 	$(BIN)/python -m pytest
+
+# What needs only Python: no broker, camera's server, browser or root, no network trained and no engine built.
+check: lint
+	$(BIN)/python -m pytest -m "not machine and not long"
+
+# What is generated from the settings: docs/configuration.md and configs/*.schema.json.
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -83,7 +83,7 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         ending.start()
         summary = inspection.run(stop)
     model.backend.close()
-    shares = sorted(tally.verdicts.total() for tally in inspection.tallies.values())
+    shares = sorted(counters.verdicts.total() for counters in inspection.reporter.counters.values())
     return {
         **describe("p-wae", "onnxruntime", "paho-mqtt"),
         "slowest_over_fastest": round(shares[0] / shares[-1], 4),

@@ -67,6 +67,6 @@ def one_line(error: object) -> str:
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 unexpected fault (please report it); 2 command line or configuration;
 3 pictures missing, unreadable or too few; 4 checkpoint or bundle missing, damaged or wrong;
-5 the exported model judges differently; 6 backend not to be had here;
+5 the exported model judges differently; 6 this machine cannot run the backend;
 7 camera cannot be opened; 8 broker unreachable or login refused;
 9 outbox cannot be opened or written; 130 interrupted."""

@@ -158,12 +158,15 @@ def _heed_signals(stop: "Stop") -> None:
 
 
 def _opening(inspection: "Inspection") -> str:
+    from runtime.events.topics import Topics
+
+    topics = Topics(inspection.settings.prefix)
     host, port = inspection.settings.broker.address
     kind = "broker started here," if inspection.settings.broker.host is None else "broker"
     view = inspection.settings.view
     return (
-        f"{kind} {host}:{port}, topics {inspection.topics.prefix}/#\n"
-        f"see the events: mosquitto_sub -h {host} -p {port} -q 1 -t '{inspection.topics.result('+')}'\n"
+        f"{kind} {host}:{port}, topics {topics.prefix}/#\n"
+        f"see the events: mosquitto_sub -h {host} -p {port} -q 1 -t '{topics.result('+')}'\n"
         + (f"see the cameras: http://{view.host}:{view.port}/\n" if view else "")
     )
 

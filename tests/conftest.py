@@ -68,3 +68,17 @@ def checkpoint(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run")
     config = training_config(parts, output, epochs=12, optimiser={"name": "adamw", "learning_rate": 0.005})
     return train(TrainingSettings.model_validate(config))
+
+
+LEFT_OUT = {
+    "machine": {"mosquitto", "mes", "mjpeg", "rtsp", "station"},
+    "long": {"checkpoint", "make_training_config", "built"},
+}
+"""What `make check` leaves out: tests with these fixtures, by the marker that they get."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, fixtures in LEFT_OUT.items():
+            if fixtures & set(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)

@@ -19,14 +19,15 @@ from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSe
 from runtime.parts.frame import Frame
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
+from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 FILE_NICENESS = 10
 """Of threads that read files, on the scale of nice(1)."""
 
 
-class Feed(threading.Thread):
-    """Runs until the camera ends or the batcher is closed. `fault` holds what killed it, if anything did."""
+class Feed(Worker):
+    """Runs until the camera ends, or until it is stopped and the batcher is closed."""
 
     def __init__(
         self,
@@ -37,10 +38,9 @@ class Feed(threading.Thread):
         part_size: PartSize | None = None,
     ) -> None:
         """Feed `camera`, known as `name`, into `batcher`; `part_size` is the bundle's."""
-        super().__init__(name=f"camera {name}", daemon=True)
+        super().__init__(f"camera {name}", self._feed_and_close)
         self.streams = settings.streams(name)
         """What is judged of the camera: regions by the name that their events carry."""
-        self.fault: BaseException | None = None
         self._source = camera
         self._settings = settings
         self._batcher = batcher
@@ -57,16 +57,13 @@ class Feed(threading.Thread):
             return "ended"
         return CameraState.STREAMING if status is None else status.state
 
-    def run(self) -> None:
-        """See threading.Thread."""
+    def _feed_and_close(self) -> None:
         try:
             if not isinstance(self._settings, LiveCameraSettings):
                 # Files can wait: what is computed has the right of way, and they are read in its pauses.
                 own = os.getpriority(os.PRIO_PROCESS, 0)
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(FILE_NICENESS, own))
             self._feed()
-        except BaseException as error:  # carried to the thread that asks, which raises it
-            self.fault = error
         finally:
             self._source.close()
             self._batcher.end()

@@ -5,7 +5,6 @@ All limits are kept on the monotonic clock; the wall clock is only told.
 """
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,8 @@ from runtime.cameras.settings import LiveCameraSettings
 from runtime.cameras.triggering import TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
-from runtime.threads.backoff import backoff_s
+from runtime.threads.backoff import BackOff
+from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.1
@@ -49,7 +49,7 @@ class Capture(Protocol):
 
 
 class LiveCamera(Camera):
-    """See the module."""
+    """Reads on a thread of its own from the first `frames` until `close`, and keeps what is to be judged next."""
 
     frames_total = None
 
@@ -75,9 +75,8 @@ class LiveCamera(Camera):
         self._shelf: FrameBuffer = LatestFrame()
         if settings.trigger is not None:
             self._shelf = self.triggered = TriggeredFrames(settings.trigger.tolerance_ms / 1000, time.monotonic)
-        self._reader = threading.Thread(target=self._read, name=f"reader {name}", daemon=True)
+        self._reader = Worker(f"reader {name}", self._keep_connected)
         self._closing = threading.Event()
-        self._fault: BaseException | None = None
         self._heard_s = time.monotonic()
         self._changing = threading.Lock()
         self._status = CameraStatus(CameraState.RECONNECTING, time.time(), "not connected yet")
@@ -91,8 +90,8 @@ class LiveCamera(Camera):
         self._reader.start()
         is_told = False
         while not stopping.is_set():
-            if self._fault is not None:
-                raise self._fault
+            if self._reader.fault is not None:
+                raise self._reader.fault
             frame = self._shelf.take(LOOK_EVERY_S)
             is_silent = time.monotonic() - self._heard_s >= self._settings.stale_after_s
             if is_silent and self._status.state == CameraState.STREAMING:
@@ -118,14 +117,8 @@ class LiveCamera(Camera):
             self._reader.join(READ_ENDS_S)
         self._change(CameraState.STOPPED, "")
 
-    def _read(self) -> None:
-        try:
-            self._keep_connected()
-        except BaseException as error:  # carried to the thread that asks, which raises it
-            self._fault = error
-
     def _keep_connected(self) -> None:
-        attempt = 0
+        backoff = BackOff()
         while not self._closing.is_set():
             started_s = time.monotonic()
             capture, reason = None, "cannot be opened"
@@ -140,9 +133,10 @@ class LiveCamera(Camera):
                     capture.release()
             if self._closing.is_set():
                 return
-            attempt = 0 if time.monotonic() - started_s > STABLE_AFTER_S and capture else attempt + 1
+            if time.monotonic() - started_s > STABLE_AFTER_S and capture:
+                backoff.succeeded()
             self._change(CameraState.RECONNECTING, reason, reconnects=1)
-            self._closing.wait(backoff_s(attempt, random.random()))
+            self._closing.wait(backoff.failed())
 
     def _drain(self, capture: Capture) -> str:
         """Read until the stream ends, or has stood still where nothing tells old frames from new. Returns why."""

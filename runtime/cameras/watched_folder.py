@@ -30,7 +30,7 @@ class _Seen:
 
 
 class WatchedFolder(Camera):
-    """See the module. A picture counts again when it is written anew."""
+    """Gives each picture once, on its feed's thread, until `stopping`; one that is written anew counts again."""
 
     frames_total = None
 

@@ -40,7 +40,7 @@ class Connector:
     """Makes connections to one broker: what is configured is looked up once, at the start."""
 
     def __init__(self, broker: BrokerSettings, client_id: str) -> None:
-        """Raises ConfigError where a password or certificate is not to be had."""
+        """Raises ConfigError where a password or certificate cannot be read."""
         self.broker = broker
         self.client_id = client_id
         self.password = broker.password()
@@ -58,7 +58,7 @@ class Connector:
 
 
 class Connection:
-    """See the module. Made by a Connector."""
+    """Sends, hears and counts acknowledgements on the publisher's thread, until `close`. Made by a Connector."""
 
     def __init__(self, connector: Connector, will_topic: str, will: bytes) -> None:
         """Prepare a connection."""

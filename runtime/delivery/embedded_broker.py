@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from core.errors import BrokerError
+from runtime.threads.worker import Worker
 
 DELIVERY_S = 2.0
 """How long subscribers are given at the end to take what was published."""
@@ -29,7 +30,7 @@ class EmbeddedBroker:
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._problem: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="embedded broker", daemon=True)
+        self._thread = Worker("embedded broker", self._run)
 
     def __enter__(self) -> Self:
         """Start. Raises BrokerError where the port is taken."""

@@ -62,7 +62,7 @@ class StoredEvent:
 
 
 class Outbox:
-    """See the module."""
+    """Stores events on the thread that judges, gives and removes them on the publisher's, until `close`."""
 
     def __init__(self, bounds: OutboxSettings, clock: Callable[[], float] = time.time) -> None:
         """Open or make the file. Raises OutboxError where it cannot be, or another process uses it."""

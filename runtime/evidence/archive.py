@@ -10,7 +10,6 @@ import hashlib
 import logging
 import queue
 import shutil
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from runtime.evidence.overlay import draw, jpeg
 from runtime.evidence.part_picture import PartPicture
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Judgement, Verdict
+from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 WAITING = 64
@@ -44,20 +44,18 @@ class _File:
     size: int
 
 
-class Evidence(threading.Thread):
-    """See the module. `offer` belongs to the thread that judges."""
+class Evidence(Worker):
+    """Writes and clears on its own thread until `stop`; `wants` and `offer` belong to the thread that judges."""
 
     def __init__(self, settings: EvidenceSettings, clock: Callable[[], float] = time.time) -> None:
         """Prepare; nothing is touched on disk before the thread starts."""
-        super().__init__(name="evidence", daemon=True)
+        super().__init__("evidence", self._keep)
         self.written = 0
         """Exhibits on disk since the start."""
         self.dropped = 0
         """Exhibits given up because the disk was too slow, or failing."""
         self.problem: str | None = None
         """Why nothing can be written at the moment."""
-        self.fault: BaseException | None = None
-        """What killed the thread, if anything did."""
         self._settings = settings
         self._clock = clock
         self._ok_seen: Counter[str] = Counter()
@@ -95,13 +93,6 @@ class Evidence(threading.Thread):
         except queue.Full:
             return
         self.join(grace_s)
-
-    def run(self) -> None:
-        """See threading.Thread."""
-        try:
-            self._keep()
-        except BaseException as error:  # carried to the thread that asks, which raises it
-            self.fault = error
 
     def _keep(self) -> None:
         self._guarded(self._take_stock)

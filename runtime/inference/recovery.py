@@ -4,13 +4,14 @@ Meanwhile nothing is judged: cameras fill the batches that are free and then wai
 """
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from runtime.inference.backend import Backend
-from runtime.threads.backoff import backoff_s
+from runtime.threads.backoff import BackOff
+from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Recovery:
         self._open = open_backend
         self._tell = tell
         self._since_s = 0.0
-        self._attempt = 0
+        self._backoff = BackOff()
         self._opened: Backend | None = None
         self._cancelled = threading.Event()
         self._changing = threading.Lock()
@@ -45,7 +46,7 @@ class Recovery:
         self._since_s = time.monotonic()
         self._say(f"the engine failed: {fault}")
         self._cancelled = threading.Event()
-        threading.Thread(target=self._mend, args=(broken, self._cancelled), name="recovery", daemon=True).start()
+        Worker("recovery", partial(self._mend, broken, self._cancelled)).start()
 
     def take(self) -> Backend:
         """Hand the opened backend over: the engine is there again."""
@@ -68,15 +69,14 @@ class Recovery:
 
     def went_well(self) -> None:
         """A batch was judged: the next fault begins with short waits again."""
-        self._attempt = 0
+        self._backoff.succeeded()
 
     def _mend(self, broken: Backend, cancelled: threading.Event) -> None:
         try:
             broken.close()
         except Exception as error:  # it is broken
             log.warning("the failed engine does not close reason=%r", str(error))
-        while not cancelled.wait(backoff_s(self._attempt, random.random())):
-            self._attempt += 1
+        while not cancelled.wait(self._backoff.failed()):
             try:
                 backend = self._open()
             except Exception as error:  # whatever it is, the next try may do

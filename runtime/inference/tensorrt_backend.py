@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class TensorRtBackend:
-    """See the module."""
+    """Computes an engine with two batches under way, on the thread that made it, until `close`."""
 
     depth = 2
 

@@ -54,5 +54,5 @@ class Trend:
 
     @property
     def drifts(self) -> bool:
-        """See the module."""
+        """Whether the recent good parts are nearer to the threshold than those of the reference."""
         return drifts(self._reference, list(self._recent))

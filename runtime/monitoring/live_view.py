@@ -38,7 +38,7 @@ class CameraView:
 
 
 class LiveView:
-    """See the module."""
+    """Holds pictures and trends: the thread that judges fills it, the page's threads read under `lock`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Show every camera of which parts come."""

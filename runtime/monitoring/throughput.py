@@ -1,8 +1,8 @@
 """The pulse: how fast a station is, told every few seconds on the `metrics` topic."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,12 +33,11 @@ class Throughput:
         """Whether it is time for a beat."""
         return self._clock() - self._last_s >= self._every_s
 
-    def beat(self, frames_waiting: int, outbox: Outbox, discarded: int, delivered_ms: deque[float]) -> bytes:
+    def beat(self, frames_waiting: int, outbox: Outbox, discarded: int, delivered_ms: Sequence[float]) -> bytes:
         """Build what the `metrics` topic tells of the time since the last beat, and begin anew.
 
-        `delivered_ms` is emptied; another thread may go on filling it.
+        `delivered_ms` is how long the events acknowledged since then took from the disk to the acknowledgement.
         """
-        delivered = [delivered_ms.popleft() for _ in range(len(delivered_ms))]
         now_s = self._clock()
         interval_s = max(now_s - self._last_s, 1e-3)
         body = {
@@ -47,7 +46,7 @@ class Throughput:
             "fps": {camera: round(parts / interval_s, 3) for camera, parts in self._parts.items()},
             "frames_waiting": frames_waiting,
             "capture_to_event_ms": percentiles(self._judged_ms),
-            "event_to_acknowledgement_ms": percentiles(delivered),
+            "event_to_acknowledgement_ms": percentiles(delivered_ms),
             "outbox": {"waiting": outbox.depth, "bytes": outbox.bytes, "discarded": discarded},
         }
         self._last_s = now_s
@@ -56,7 +55,7 @@ class Throughput:
         return dumps(body)
 
 
-def percentiles(values: list[float]) -> dict[str, Any] | None:
+def percentiles(values: Sequence[float]) -> dict[str, Any] | None:
     """Give p50, p95 and p99; None where nothing happened."""
     if not values:
         return None

@@ -4,12 +4,13 @@ It only looks: nothing can be changed through it. Pictures are drawn when somebo
 """
 
 import importlib.util
+import logging
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,10 +25,12 @@ from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.prometheus import StatusCollector
 from runtime.monitoring.settings import LOCAL_HOSTS, ViewSettings
 from runtime.parts.verdict import Verdict
+from runtime.threads.worker import Worker
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Response
 
+log = logging.getLogger(__name__)
 PAGE = Path(__file__).with_name("view.html")
 
 
@@ -35,7 +38,7 @@ PAGE = Path(__file__).with_name("view.html")
 def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> Iterator[None]:
     """Serve the page while the context lasts; `look` looks at the station, and never waits.
 
-    Raises ConfigError where the packages are missing, the port is taken or the token is not to be had.
+    Raises ConfigError where the packages are missing, the port is taken or the token cannot be read.
     """
     require_packages()
     import uvicorn
@@ -44,7 +47,7 @@ def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], Statio
     app = page(settings, display, look)
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="view", daemon=True)
+    thread = Worker("view", partial(server.run, sockets=[listener]))
     thread.start()
     try:
         yield
@@ -52,6 +55,8 @@ def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], Statio
         server.should_exit = True
         thread.join(0.5)
         listener.close()
+        if thread.fault is not None:
+            log.error("the page ended reason=%r remedy=%r", str(thread.fault), "restart; judging went on without it")
 
 
 def require_packages() -> None:
@@ -61,7 +66,7 @@ def require_packages() -> None:
 
 
 def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> "FastAPI":
-    """Build the application. Raises ConfigError where the token is not to be had."""
+    """Build the application. Raises ConfigError where the token cannot be read."""
     from fastapi import FastAPI, Response
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -106,7 +111,7 @@ def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationSt
 
 
 def listen(settings: ViewSettings) -> socket.socket:
-    """Take the address. Raises ConfigError where it is not to be had."""
+    """Take the address. Raises ConfigError where it is taken, or not this machine's."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]

@@ -42,7 +42,7 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
         try:
             yield inspection
         finally:
-            inspection.backend.close()  # which may be another by then
+            inspection.model.backend.close()  # which may be another by then
 
 
 @contextmanager

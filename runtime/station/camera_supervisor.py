@@ -1,9 +1,11 @@
-"""The roster: the cameras of a station; what the world is told of them, and what they are told."""
+"""The camera supervisor: the cameras of a station, their threads, and what the world is told of them."""
 
 import time
 from collections.abc import Mapping, Sequence
 
+from core.geometry import PartSize
 from core.timestamps import rfc3339
+from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.cameras.camera import Camera, CameraStatus
 from runtime.cameras.live import LiveCamera
@@ -21,7 +23,7 @@ LEAVE_S = 0.3
 
 
 class CameraSupervisor:
-    """See the module. Belongs to the conductor's thread."""
+    """Starts a feed for each camera, stops them, and tells their state. Belongs to the thread that judges."""
 
     def __init__(
         self,
@@ -31,7 +33,9 @@ class CameraSupervisor:
         topics: Topics,
     ) -> None:
         """Both mappings are by the cameras' names."""
+        self.feeds: list[Feed] = []
         self._cameras = cameras
+        self._settings = settings
         self._by_stream = {stream: cameras[name] for name in cameras for stream in settings[name].streams(name)}
         self._publisher = publisher
         self._topics = topics
@@ -49,10 +53,33 @@ class CameraSupervisor:
         totals = [camera.frames_total for camera in self._by_stream.values()]
         return None if None in totals else sum(total for total in totals if total is not None)
 
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Of each live camera: frames that gave way to a newer one."""
+        return {name: status.dropped for name, camera in self._cameras.items() if (status := camera.status())}
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Of each stream of parts whose camera was started."""
+        return {stream: feed.state for feed in self.feeds for stream in feed.streams}
+
+    @property
+    def faults(self) -> dict[str, BaseException]:
+        """What killed the feeds that ended by a fault, by their threads' names."""
+        return {feed.name: feed.fault for feed in self.feeds if feed.fault is not None}
+
     def listen(self) -> None:
         """Hear the triggers of the cameras that wait for them. Before the publisher starts."""
         for name, handler in self._triggers.items():
             self._publisher.subscribe(self._topics.trigger(name), handler.handle)
+
+    def start(self, batcher: Batcher, part_size: PartSize | None) -> None:
+        """Let the cameras fill the batches of `batcher`; `part_size` is the bundle's."""
+        self.feeds = [
+            Feed(name, camera, self._settings[name], batcher, part_size) for name, camera in self._cameras.items()
+        ]
+        for feed in self.feeds:
+            feed.start()
 
     def judged(self, parts: Sequence[Part]) -> None:
         """Tell the cameras which of their frames are done with: the parts' events are on disk."""
@@ -75,10 +102,12 @@ class CameraSupervisor:
                 self._told[name] = status, refused
                 self._publisher.retain(self._topics.camera_status(name), card(status, refused))
 
-    def leave(self, feeds: Sequence[Feed]) -> None:
-        """Wait for stopped feeds as long as is decent, and tell where the cameras stand then."""
+    def stop(self) -> None:
+        """End the feeds, wait for them as long as is decent, and tell where the cameras stand then."""
         until_s = time.monotonic() + LEAVE_S
-        for feed in feeds:
+        for feed in self.feeds:
+            feed.stop()
+        for feed in self.feeds:
             feed.join(max(0.0, until_s - time.monotonic()))
         self.tell()
 

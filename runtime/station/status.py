@@ -1,4 +1,4 @@
-"""The status of a running inspection: reads the state of every piece, and never waits for one."""
+"""The status of a running inspection: reads the state of every piece, and never waits for one. For any thread."""
 
 import time
 
@@ -8,21 +8,23 @@ from runtime.station.inspection import Inspection
 
 def station_status(inspection: Inspection) -> StationStatus:
     """Look at every piece; never waits for one."""
-    feeds = {stream: feed for feed in inspection.feeds for stream in feed.streams}
     evidence, display, link = inspection.evidence, inspection.display, inspection.publisher.link
-    cameras = {}
-    for name, tally in dict(inspection.tallies).items():
-        feed = feeds.get(name)
-        state = "starting" if feed is None else feed.state
-        drifts = display is not None and display.drifts(name)
-        cameras[name] = CameraHealth(state, dict(tally.verdicts), tally.discarded, drifts)
-    faults = {feed.name: feed.fault for feed in inspection.feeds}
+    states, recovery = inspection.supervisor.states, inspection.loop.recovery
+    faults: dict[str, BaseException | None] = {**inspection.supervisor.faults}
     faults |= {"publisher": inspection.publisher.fault, "evidence": evidence.fault if evidence else None}
     return StationStatus(
-        prefix=inspection.topics.prefix,
-        origin=inspection.origin,
-        cameras=cameras,
-        dropped={name: status.dropped for name, camera in inspection.cameras.items() if (status := camera.status())},
+        prefix=inspection.settings.prefix,
+        origin=inspection.model.origin,
+        cameras={
+            name: CameraHealth(
+                states.get(name, "starting"),
+                dict(counters.verdicts),
+                counters.discarded,
+                drifts=display is not None and display.drifts(name),
+            )
+            for name, counters in dict(inspection.reporter.counters).items()
+        },
+        dropped=inspection.supervisor.dropped,
         broker=link.state,
         broker_reason=link.reason,
         outbox_depth=inspection.outbox.depth,
@@ -30,6 +32,6 @@ def station_status(inspection: Inspection) -> StationStatus:
         evidence=EvidenceHealth(evidence.written, evidence.dropped, evidence.problem) if evidence else None,
         dead=tuple(name for name, fault in faults.items() if fault is not None),
         silent_s=time.monotonic() - inspection.turned_s,
-        engine_problem=inspection.recovery.problem,
-        engine_away_s=inspection.recovery.away_s,
+        engine_problem=recovery.problem,
+        engine_away_s=recovery.away_s,
     )

@@ -1,4 +1,22 @@
-"""Back-off: how long to wait before a broker or a camera is tried again, for ever. Pure."""
+"""Back-off: how long to wait before a broker, a camera or an engine is tried again, for ever."""
+
+import random
+
+
+class BackOff:
+    """Counts tries in a row that failed. It belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._failed = 0
+
+    def failed(self) -> float:
+        """Count a try that failed; returns the seconds to wait before the next."""
+        self._failed += 1
+        return backoff_s(self._failed, random.random())
+
+    def succeeded(self) -> None:
+        """Forget what failed before: the next fault begins with short waits again."""
+        self._failed = 0
 
 
 def backoff_s(attempt: int, chance: float, first_s: float = 0.25, longest_s: float = 30.0) -> float:

@@ -1,6 +1,6 @@
 """What is asked of full TensorRT is there, in 10 and in 11: held against the bindings that NVIDIA publishes.
 
-The wheels carry the Python API; NVIDIA's libraries, which they need to be imported, are not to be had everywhere, so
+The wheels carry the Python API; NVIDIA's libraries, which they need to be imported, cannot be installed everywhere, so
 empty ones stand in for them. Nothing is built or run. `make test` fetches the wheels.
 """
 

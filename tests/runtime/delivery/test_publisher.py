@@ -69,6 +69,8 @@ def test_events_arrive_in_order_and_leave_the_outbox(
     mes.wait_for(lambda: len(seqs(mes)) >= 100)
     assert seqs(mes) == list(range(100))
     assert (outbox.depth, publisher.acknowledged) == (0, 100)
+    assert len(publisher.take_latencies_ms()) == 100
+    assert publisher.take_latencies_ms() == []
     assert {event["replayed"] for event in mes.events()} == {False}
 
 

@@ -92,7 +92,7 @@ class Openings:
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.inference.recovery.backoff_s", lambda attempt, chance: 0.02)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.02)
 
 
 def settings(tmp_path: Path, bundle: Path, port: int, **changed: Any) -> InspectionSettings:
@@ -112,7 +112,7 @@ def test_what_was_under_way_is_not_decidable_and_the_rest_is_judged_by_the_engin
     tmp_path: Path, bundle_path: Path, mes: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Longer than the fifth of a second within which a retained topic tells only its newest value.
-    monkeypatch.setattr("runtime.inference.recovery.backoff_s", lambda attempt, chance: 0.2)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.2)
     openings = Openings(3, "lost", "lost", None)
     monkeypatch.setattr("runtime.inference.detector.open_backend", openings)
     with open_inspection(settings(tmp_path, bundle_path, mes.port)) as inspection:
@@ -141,7 +141,7 @@ def test_an_engine_that_fails_again_and_again_costs_the_batches_under_way_and_no
     monkeypatch.setattr("runtime.inference.detector.open_backend", openings)
     with open_inspection(settings(tmp_path, bundle_path, mes.port)) as inspection:
         summary = inspection.run(Stop())
-        assert inspection.recovery.problem == ""
+        assert inspection.loop.recovery.problem == ""
     assert (summary.judged, summary.acknowledged, summary.discarded) == (48, 48, 0)
     assert 4 * BATCH <= summary.verdicts["NotDecidable"] <= 8 * BATCH
     assert all(backend.is_closed for backend in openings.opened)
@@ -175,8 +175,8 @@ def test_it_is_stopped_while_the_engine_is_away_and_another_bundle_may_take_over
                 mes.wait_for(lambda: any("the GPU is lost" in status["reason"] for status in mes.events("/status")))
                 mes.send(command, json.dumps({"request_id": "1", "bundle": other.name}).encode())
                 mes.wait_for(lambda: len(mes.events()) >= 20)
-                wait_until(lambda: inspection.recovery.problem == "")
-                inspection.recovery.begin(inspection.backend, "a test")
+                wait_until(lambda: inspection.loop.recovery.problem == "")
+                inspection.loop.recovery.begin(inspection.model.backend, "a test")
             finally:
                 stop.reason = "a test"
 

@@ -148,7 +148,7 @@ def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_
     gpu: StandIn, bundle: Bundle, tmp_path: Path, mes: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.inference.engine_fit.version", lambda package: "2026.1")
-    monkeypatch.setattr("runtime.inference.recovery.backoff_s", lambda attempt, chance: 0.02)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.02)
     warming = TensorRtBackend.depth + 2
     gpu.fails_at = {warming + 3, 2 * warming + 7}
     settings = InspectionSettings.model_validate(
@@ -163,7 +163,7 @@ def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_
         }
     )
     with open_inspection(settings) as inspection:
-        assert inspection.backend.name == "tensorrt-11.4.0.106/sm89"
+        assert inspection.model.backend.name == "tensorrt-11.4.0.106/sm89"
         summary = inspection.run(Stop())
     assert (summary.judged, summary.acknowledged) == (60, 60)
     mes.wait_for(lambda: len(mes.events()) >= 60)

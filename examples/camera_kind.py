@@ -1,0 +1,55 @@
+"""A camera kind of your own: one that asks a program for each picture. `python camera_kind.py CONFIG COMMAND...`.
+
+CONFIG is a configuration of run-inspection, in which it stands in for every camera. COMMAND writes a PNG to its output.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.config import load_settings
+from runtime.cameras.camera import Camera
+from runtime.events.origin import Origin
+from runtime.inference.detector import open_detector
+from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
+from runtime.settings import InspectionSettings
+from runtime.station.assembly import connect
+from runtime.station.inspection import Stop
+
+
+class ProgramCamera(Camera):
+    """Gives what a program writes, `frames_total` times. A picture that cannot be had is a frame with a fault."""
+
+    def __init__(self, command: list[str], frames_total: int) -> None:
+        self.frames_total = frames_total
+        self._command = command
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        for _number in range(self.frames_total or 0):
+            if stopping.is_set():
+                return
+            png = subprocess.run(self._command, capture_output=True, check=False).stdout
+            pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
+            now_at_s, now_s = time.time(), time.monotonic()
+            if pixels is None:
+                yield Frame(None, now_at_s, now_s, fault=Reason.UNREADABLE)
+            else:
+                yield Frame(np.asarray(pixels, np.uint8), now_at_s, now_s)
+
+
+if __name__ == "__main__":
+    settings = load_settings(Path(sys.argv[1]), InspectionSettings)
+    model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
+    origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
+    cameras = {name: ProgramCamera(sys.argv[2:], frames_total=3) for name in settings.cameras}
+    with connect(settings, cameras, model.backend, origin, model.bundle) as inspection:
+        print(dict(inspection.run(Stop()).verdicts))
+    model.backend.close()

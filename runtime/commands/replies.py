@@ -1,0 +1,29 @@
+"""Replies: what becomes of a command is told to whoever sent it. For any thread."""
+
+import logging
+from typing import Any
+
+from runtime.commands.command import reply, verb_of
+from runtime.delivery.message import Message
+from runtime.delivery.publisher import Publisher
+from runtime.events.topics import Topics
+
+log = logging.getLogger(__name__)
+
+
+class Replies:
+    """Answers each command on the topic that it names, else on the station's."""
+
+    def __init__(self, publisher: Publisher, topics: Topics) -> None:
+        """Send through `publisher`; where the broker is away nobody waits for a reply."""
+        self._publisher = publisher
+        self._topic = topics.command_reply
+
+    def done(self, message: Message, detail: dict[str, Any]) -> None:
+        """Say that it was done, and what came of it."""
+        self._publisher.send(reply(message, self._topic, detail=detail))
+
+    def refuse(self, message: Message, error: str) -> None:
+        """Say why it was not done."""
+        log.warning("command %s refused: %s", verb_of(message), error)
+        self._publisher.send(reply(message, self._topic, error=error))

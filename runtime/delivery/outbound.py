@@ -1,0 +1,92 @@
+"""Outbound: what waits in memory for the broker, beside the outbox. Any thread puts, the publisher takes."""
+
+import contextlib
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from runtime.delivery.message import Outgoing
+
+
+class Outbound:
+    """The newest values of retained topics, messages that are of use now or never, and whether all is acknowledged."""
+
+    def __init__(self) -> None:
+        self._retained: dict[str, bytes] = {}
+        self._unsent: dict[str, None] = {}
+        self._passing: deque[Outgoing] = deque()
+        self._changed = threading.Lock()
+        self._idle = threading.Event()
+        self._ringing, self.bell = socket.socketpair()
+        """`bell` can be read when something new waits."""
+        self._ringing.setblocking(False)
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """Set the newest value of a retained topic."""
+        with self._changed:
+            self._retained[topic] = payload
+            self._unsent[topic] = None
+            self._idle.clear()
+        self.ring()
+
+    def send(self, message: Outgoing) -> None:
+        """Send something that is of use now or never."""
+        with self._changed:
+            self._passing.append(message)
+            self._idle.clear()
+        self.ring()
+
+    def notify(self) -> None:
+        """There are new events in the outbox."""
+        with self._changed:
+            self._idle.clear()
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake the publisher."""
+        # The pipe is full when the earlier rings were not yet heard, and closed when the thread has ended.
+        with contextlib.suppress(OSError):
+            self._ringing.send(b"\0")
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until everything is acknowledged; False where that takes longer than `timeout_s`."""
+        return self._idle.wait(timeout_s)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether a retained topic has a value that was not sent."""
+        return bool(self._unsent)
+
+    def begin_again(self, topic: str, payload: bytes) -> None:
+        """Of a new connection: every retained topic is to be sent, `topic` first; what was for the old one is gone."""
+        with self._changed:
+            self._retained[topic] = payload
+            self._unsent = dict.fromkeys([topic, *self._retained])
+            self._passing.clear()
+
+    def take_retained(self) -> Outgoing | None:
+        """Give a retained topic's newest value that was not sent."""
+        with self._changed:
+            topic = next(iter(self._unsent), None)
+            if topic is None:
+                return None
+            del self._unsent[topic]
+            return Outgoing(topic, self._retained[topic], retain=True)
+
+    def take_passing(self) -> Outgoing | None:
+        """Give the next message that is of use now or never."""
+        return self._passing.popleft() if self._passing else None
+
+    def settle(self, is_busy: Callable[[], bool]) -> bool:
+        """Say whether nothing waits here, nor elsewhere by `is_busy`; whoever waits for that is told."""
+        with self._changed:
+            is_idle = not (self._unsent or self._passing or is_busy())
+            if is_idle:
+                self._idle.set()
+        return is_idle
+
+    def close(self) -> None:
+        """Nobody takes any more."""
+        self.bell.close()
+        self._ringing.close()

@@ -1,0 +1,23 @@
+"""A judged part: one record that follows a part from its verdict to its event."""
+
+from dataclasses import dataclass
+
+from core.thresholds import Thresholds
+from runtime.events.event import EvidenceRef, Timing
+from runtime.parts.part import Part
+from runtime.parts.verdict import Judgement
+
+
+@dataclass(frozen=True)
+class JudgedPart:
+    """What is known of a part when its batch is done."""
+
+    part: Part
+    judgement: Judgement
+    seq: int
+    """Of its camera in this run, from 1."""
+    thresholds: Thresholds
+    """Those that it was judged by."""
+    timing: Timing
+    evidence: EvidenceRef | None
+    """None: no picture of it is kept."""

@@ -1,0 +1,118 @@
+"""The judging loop: batches in, judged parts out. It belongs to the thread that judges, which owns the backend."""
+
+import itertools
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+
+from runtime.batching.batch import Batch
+from runtime.batching.batcher import Batcher
+from runtime.bundles.bundle import Bundle
+from runtime.commands.handler import CommandHandler
+from runtime.events.event import Timing
+from runtime.inference.backend import Backend
+from runtime.inference.recovery import Recovery
+from runtime.inference.run import InferenceRun
+from runtime.parts.verdict import Reason, judge
+from runtime.station.judged_part import JudgedPart
+from runtime.station.model_in_use import ModelInUse
+from runtime.station.picture_capture import PictureCapture
+
+TURN_S = 0.1
+"""How often the waiting loop looks up: a stop is heeded within this time and one batch."""
+
+
+class JudgingLoop:
+    """Keeps batches under way in the backend, and changes model or engine between two of them."""
+
+    def __init__(
+        self,
+        model: ModelInUse,
+        recovery: Recovery,
+        commands: CommandHandler,
+        pictures: PictureCapture,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`on_change` is told that another model or engine judges."""
+        self._model = model
+        self.recovery = recovery
+        self._commands = commands
+        self._pictures = pictures
+        self._on_change = on_change
+        self._under_way: deque[InferenceRun] = deque()
+        self._seq = defaultdict[str, Iterator[int]](lambda: itertools.count(1))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no batch is under way."""
+        return not self._under_way
+
+    def turn(self, batcher: Batcher, is_stopped: bool) -> Sequence[JudgedPart]:
+        """Do what is to be done next, waiting up to TURN_S and for one batch; give the parts that were judged.
+
+        Where it is stopped, only what is under way is judged.
+        """
+        self._commands.serve()
+        if not self._under_way:
+            self._change_engine(batcher)
+        # The rows of the next batch are closed as late as can be, so that its frames are new.
+        done = self._wait() if len(self._under_way) == self._model.backend.depth else None
+        is_held = self._commands.paused or self._commands.reload.is_ready or bool(self.recovery.problem)
+        if is_held and done is None and not self._under_way and not is_stopped:
+            time.sleep(TURN_S)
+        batch = None if is_stopped or is_held else batcher.take(0.0 if self._under_way or done else TURN_S)
+        if batch is not None:
+            self._under_way.append(InferenceRun(self._model.backend, batch))
+        elif done is None and self._under_way:
+            done = self._wait()
+        return [] if done is None else self._judge(done, batcher.release)
+
+    def end(self) -> None:
+        """Nothing is judged any more: neither an engine nor an answer to a command is to be waited for."""
+        self.recovery.cancel()
+        self._commands.end()
+
+    def _wait(self) -> InferenceRun:
+        """Wait for the oldest batch; where the engine fails, nothing counts that was under way in it."""
+        run = self._under_way.popleft().wait()
+        if self.recovery.problem:
+            run.fault = run.fault or self.recovery.problem
+        elif run.fault:
+            self.recovery.begin(self._model.backend, run.fault)
+        else:
+            self.recovery.went_well()
+        return run
+
+    def _judge(self, run: InferenceRun, release: Callable[[Batch], None]) -> list[JudgedPart]:
+        faults = (Reason.ENGINE_FAULT,) if run.fault else ()
+        judged = []
+        for row, part in enumerate(run.batch.written):
+            thresholds, seq = self._model.thresholds[part.camera], next(self._seq[part.camera])
+            judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
+            evidence = self._pictures.capture(run, row, seq, judgement, thresholds, self._model.origin)
+            timing = Timing(
+                capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
+                infer=(run.inferred_s - run.submitted_s) * 1000,
+                total=(time.monotonic() - part.captured_s) * 1000,
+            )
+            judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
+        if not faults:
+            self._commands.watch(run.batch, run.errors)
+        release(run.batch)
+        return judged
+
+    def _change_engine(self, batcher: Batcher) -> None:
+        """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
+        if not (self._commands.reload.is_ready or self.recovery.opened) or not batcher.settle():
+            return
+        if self._commands.reload.is_ready:
+            model = self._commands.reload.take()
+            self.recovery.cancel()
+            self._use(model.backend, model.bundle, batcher)
+        else:
+            self._use(self.recovery.take(), self._model.bundle, batcher)
+
+    def _use(self, backend: Backend, bundle: Bundle | None, batcher: Batcher) -> None:
+        batcher.exchange(backend.new_batch, backend.depth + 2)
+        self._model.use(backend, bundle)
+        self._on_change()
