@@ -1,11 +1,15 @@
 """`run-inspection` as a process of its own, and its configuration."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.runtime.waiting import WAIT_S
 
 
 def write_config(path: Path, bundle: Path, cameras: dict[str, Any], **sections: Any) -> Path:
@@ -31,3 +35,37 @@ def run_command(*arguments: str | Path, folder: Path | None = None) -> subproces
         text=True,
         cwd=folder or Path(arguments[0]).parent,
     )
+
+
+def folder(path: Path, **changed: Any) -> dict[str, Any]:
+    """A camera that is a folder."""
+    return {"kind": "folder", "path": str(path), **changed}
+
+
+def at(port: int, **changed: Any) -> dict[str, Any]:
+    """A broker on this machine."""
+    return {"host": "127.0.0.1", "port": port, **changed}
+
+
+def finish(config: Path, *options: str) -> tuple[int, str, str]:
+    """Run it to its end; returns exit code, stdout and stderr."""
+    process = run_command(config, *options)
+    out, err = process.communicate(timeout=WAIT_S)
+    return process.returncode, out, err
+
+
+def stored(path: Path) -> int:
+    """How many events wait in an outbox that another process may be writing."""
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as database:
+        try:
+            (count,) = database.execute("SELECT COUNT(*) FROM events").fetchone()
+        except sqlite3.OperationalError:
+            return 0
+    return int(count)
+
+
+def seqs(events: list[dict[str, Any]]) -> list[int]:
+    """The numbers of events, in order."""
+    return sorted(event["seq"] for event in events)

@@ -1,0 +1,67 @@
+"""What others send to us, heard by the publisher from a real mosquitto."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.delivery.connection import Connector
+from runtime.delivery.link import LinkState
+from runtime.delivery.message import Message
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.publisher import Publisher
+from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from tests.runtime.broker import Mosquitto
+from tests.runtime.mes import Subscriber
+from tests.runtime.waiting import wait_until
+
+STATUS = "plant/status"
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    box = Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
+    yield box
+    box.close()
+
+
+@pytest.mark.parametrize("protocol", [5, "3.1.1"])
+def test_messages_reach_their_handler_also_after_a_broker_restart(
+    mosquitto: Mosquitto, outbox: Outbox, protocol: object
+) -> None:
+    heard: list[Message] = []
+    broker = BrokerSettings.model_validate({"host": "127.0.0.1", "port": mosquitto.port, "protocol": protocol})
+    publisher = Publisher(Connector(broker, "station"), outbox, STATUS, {"boot_id": "b"})
+    publisher.subscribe("plant/trigger/+", heard.append)
+    publisher.subscribe("plant/cmd/pause", lambda _message: pytest.fail("not asked for"))
+    publisher.start()
+    wait_until(lambda: publisher.link.state == LinkState.CONNECTED)
+    sender = Subscriber(mosquitto.port, "none")
+    sender.send_until("plant/trigger/top", b"1", lambda: bool(heard))
+    mosquitto.stop(signal.SIGKILL)
+    wait_until(lambda: publisher.link.state == LinkState.UNREACHABLE)
+    heard.clear()
+    mosquitto.start()
+    wait_until(lambda: publisher.link.state == LinkState.CONNECTED)
+    sender.send_until("plant/trigger/left", b"2", lambda: bool(heard))
+    sender.close()
+    publisher.stop("test", 0.0)
+    assert publisher.fault is None
+    assert (heard[0].topic, heard[0].payload, heard[0].retained) == ("plant/trigger/left", b"2", False)
+
+
+def test_a_message_of_version_5_says_where_the_answer_goes(mosquitto: Mosquitto, outbox: Outbox) -> None:
+    heard: list[Message] = []
+    broker = BrokerSettings(host="127.0.0.1", port=mosquitto.port)
+    publisher = Publisher(Connector(broker, "station"), outbox, STATUS, {"boot_id": "b"})
+    publisher.subscribe("plant/cmd/#", heard.append)
+    command = ["mosquitto_pub", "-p", str(mosquitto.port), "-V", "5", "-q", "1", "-r"]
+    command += ["-t", "plant/cmd/pause", "-m", "{}"]
+    answer = ["-D", "publish", "response-topic", "mes/answer", "-D", "publish", "correlation-data", "17"]
+    subprocess.run([*command, *answer], check=True)
+    publisher.start()
+    wait_until(lambda: bool(heard))
+    publisher.stop("test", 0.0)
+    assert heard == [Message("plant/cmd/pause", b"{}", True, "mes/answer", b"17")]
