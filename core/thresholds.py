@@ -22,8 +22,6 @@ GROUPS = 20
 """Each part is held against the parts of the other groups; up to this many parts, against all others."""
 FENCE = 1.5
 """Tukey's fence: a part that stands this many interquartile ranges above the upper quartile is odd."""
-FAR = 3.0
-"""Tukey's outer fence: such a part is far out."""
 
 LARGEST_ERROR = 1e6
 """Errors are means of squared differences of normalised numbers: a threshold beyond this rejects nothing."""
@@ -127,7 +125,7 @@ def standing(errors: NDArray[np.floating]) -> NDArray[np.float64]:
     return stands
 
 
-def odd_parts(errors: NDArray[np.floating], fence: float = FENCE) -> NDArray[np.bool_]:
+def odd_parts(errors: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Which of the good parts (M, K + 1) stand beyond Tukey's fence above the others, (M,).
 
     Again without those, until none does: the worst of several odd parts hides the others.
@@ -136,7 +134,7 @@ def odd_parts(errors: NDArray[np.floating], fence: float = FENCE) -> NDArray[np.
     while len(believed) > LEAST_PARTS:
         stands = standing(errors[believed])
         lower, upper = np.percentile(stands, [25, 75])
-        within = stands <= upper + fence * (upper - lower)
+        within = stands <= upper + FENCE * (upper - lower)
         if within.all() or within.sum() < LEAST_PARTS:
             break
         believed = believed[within]

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, DistributedSampler, Subset
 from core.dataset import Frames, hold_out, read_frames, training_samples
 from core.errors import ArtifactError, ConfigError, DataError
 from core.progress import console
-from core.thresholds import FAR, calibrate, odd_parts, parts_needed
+from core.thresholds import calibrate, odd_parts, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Calibration, Checkpoint, save_checkpoint
 from training.encoder import load_weights
@@ -114,14 +114,14 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
 def _first_look(
     network: Network, dataset: TrainingSet, held_out: list[NDArray[np.int64]], settings: TrainingSettings
 ) -> list[int]:
-    """Say which pictures stand far apart once the decoders have learned a little: these are not trained on.
+    """Say which pictures stand apart once the decoders have learned a little: these are not trained on.
 
     A decoder that trains on a defect learns to rebuild it, in the parts that it judges too.
     """
     console.print("first look: which of the good pictures stand apart")
     _train_members(network, dataset, held_out, _look(settings), [], None)
     inspector = Inspector(network.to(_device()), settings.score).to(_device())
-    odd = odd_parts(_held_out_errors(inspector, dataset, held_out), FAR)
+    odd = odd_parts(_held_out_errors(inspector, dataset, held_out))
     network.cpu()
     left_out = np.concatenate(held_out)[odd]
     least = min(len(np.setdiff1d(np.concatenate(held_out), [*held, *left_out])) for held in held_out)
