@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -112,6 +114,30 @@ def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
     suspects = (tmp_path / "suspects.csv").read_text().splitlines()
     assert len(suspects) == 41
     assert (tmp_path / "suspects.png").stat().st_size > 1000
+
+
+def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
+    tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pictures import write_parts
+
+    good = write_parts(tmp_path / "parts") / "train" / "good"
+    planted = sorted(good.iterdir())[3:5]
+    for number, path in enumerate(planted):
+        cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 255, (48, 48, 3), np.uint8))
+    config = make_training_config(tmp_path / "parts", tmp_path / "run", loss={"cosine": 1.0}, folds=3, epochs=60)
+    config["network"]["encoder"] |= {"stages": [1, 2], "frozen": True}
+    config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
+    config["optimiser"] = {"name": "adamw", "learning_rate": 0.005}
+    trained = load_checkpoint(train(TrainingSettings.model_validate(config)))
+    names = trained.calibration.names
+    point = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert {3, 4} <= set(point["left_out"])
+    assert trained.thresholds.odd >= 2
+    assert "stand apart from the others" in capsys.readouterr().err
+    lines = (tmp_path / "run" / "suspects.csv").read_text().splitlines()
+    assert {line.partition(",")[0] for line in lines[1:3]} == {str(path) for path in planted} <= set(names)
+    assert all(line.endswith("yes") for line in lines[1:3])
 
 
 def test_a_resume_with_another_configuration_is_refused(
