@@ -38,7 +38,7 @@ def main() -> None:
     OUTPUT.mkdir(exist_ok=True)
     checkpoint = Path(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["output"]) / "checkpoint"
     bundle = OUTPUT / "elpv-mono.bundle"
-    _command("train-model", str(CONFIG))
+    _command("train-model", str(CONFIG), "--replace")
     _command("evaluate-model", str(checkpoint), DATA, "--output", str(OUTPUT))
     _command("export-engine", str(checkpoint), "--output", str(bundle))
     cells = _lay_out_cells(OUTPUT / "cells")

@@ -126,6 +126,20 @@ def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path,
     assert "Traceback" not in error
 
 
+def test_a_checkpoint_that_stands_is_not_overwritten_silently(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "run" / "checkpoint"
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.write_text("of last week")
+    monkeypatch.setattr(sys, "argv", ["train-model", str(config)])
+    with pytest.raises(SystemExit) as end:
+        train_model()
+    assert end.value.code == 2
+    assert "stands already and is kept; set another `output`, or give --replace" in capsys.readouterr().err
+    assert checkpoint.read_text() == "of last week"
+
+
 def test_from_pictures_to_a_bundle_by_the_commands_alone(
     config: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,12 +34,19 @@ def _train_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last finished epoch of this output.")
     ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Train anew where a checkpoint stands already.")] = False,
 ) -> None:
     from core.config import load_settings
+    from core.errors import ConfigError
     from training.settings import TrainingSettings
 
     settings = load_settings(config, TrainingSettings)
-    from training.session import train
+    from training.session import CHECKPOINT, train
+
+    standing = Path(settings.output) / CHECKPOINT
+    # Of several processes that train together, those that help start when the first has begun.
+    if standing.exists() and not (resume or replace) and "LOCAL_RANK" not in os.environ:
+        raise ConfigError(f"{standing}: stands already and is kept; set another `output`, or give --replace.")
 
     path = train(settings, resume)
     if not path.exists():  # a process that helped the first one, which alone writes
