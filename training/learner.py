@@ -64,7 +64,7 @@ class Learner(L.LightningModule):
         *cached, images = batch
         maps = self.network.standardised(cached[0]) if cached else self.network.maps(images)
         permutation = self._draw_permutations(len(images))
-        shows = self.member == 0 or self.settings.score.space == "pixels"
+        shows = self.settings.loss.pixels > 0 and (self.member == 0 or self.settings.score.space == "pixels")
         pixel_images = math.ceil(self.settings.loss.pixels_share * len(images)) if shows else 0
         rebuilt = self.network(maps, permutation, pixel_images, self.member)
         terms = self._reconstruction(rebuilt, maps, images[:pixel_images])

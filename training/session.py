@@ -129,7 +129,10 @@ def _first_look(
 
 
 def _look(settings: TrainingSettings) -> TrainingSettings:
-    return settings.model_copy(update={"epochs": -(-settings.epochs // LOOK)})
+    """The settings of the first look: fewer epochs, and no more than it takes to see what is not rebuilt."""
+    rest = {"pixels": 0.0, "jigsaw": 0.0, "swd": 0.0, "hsic": 0.0}
+    loss = settings.loss if settings.score.space == "pixels" else settings.loss.model_copy(update=rest)
+    return settings.model_copy(update={"epochs": -(-settings.epochs // LOOK), "loss": loss})
 
 
 def _train_members(
