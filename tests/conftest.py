@@ -1,6 +1,6 @@
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,15 @@ import pytest
 # Tests are small: one thread each is faster than two that wait for one another.
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    """What a test started with `run_command` has ended, and its pipes are closed, before the next one."""
+    yield
+    from tests.runtime.command import end_all
+
+    end_all()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import yaml
 
 from tests.runtime.waiting import WAIT_S
 
+STARTED: list["subprocess.Popen[str]"] = []
+
 
 def write_config(path: Path, bundle: Path, cameras: dict[str, Any], **sections: Any) -> Path:
     """Write a `run-inspection` configuration into the folder `path`."""
@@ -28,13 +30,22 @@ def write_config(path: Path, bundle: Path, cameras: dict[str, Any], **sections: 
 
 def run_command(*arguments: str | Path, folder: Path | None = None) -> subprocess.Popen[str]:
     """Start `run-inspection` as its own process; without `folder`, in the one of the configuration named first."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", "from runtime.cli import run_inspection; run_inspection()", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder or Path(arguments[0]).parent,
     )
+    STARTED.append(process)
+    return process
+
+
+def end_all() -> None:
+    """End what a test started and left, and close its pipes; one that has ended and been read is left as it is."""
+    while STARTED:
+        with STARTED.pop() as process:
+            process.kill()
 
 
 def folder(path: Path, **changed: Any) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 import json
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,8 @@ def own_bundle(tmp_path: Path, bundle_path: Path) -> Path:
 @pytest.fixture
 def start(
     tmp_path: Path, own_bundle: Path, mosquitto: Mosquitto, mes: Subscriber
-) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Start an inspection of a few seconds; what it leaves running is stopped."""
-    started: list[subprocess.Popen[str]] = []
+) -> Callable[..., "subprocess.Popen[str]"]:
+    """Start an inspection of a few seconds."""
     pictures = write_pictures(tmp_path / "pictures", good=PARTS)
 
     def run(commands: list[str], fps: float = 60) -> "subprocess.Popen[str]":
@@ -48,15 +46,11 @@ def start(
             broker={"host": "127.0.0.1", "port": mosquitto.port},
             commands=commands,
         )
-        started.append(run_command(config))
+        process = run_command(config)
         mes.wait_for(lambda: len(mes.events()) > 0)
-        return started[-1]
+        return process
 
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=WAIT_S)
+    return run
 
 
 def ask(mes: Subscriber, verb: str, **keys: Any) -> dict[str, Any]:
