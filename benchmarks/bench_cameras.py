@@ -12,7 +12,6 @@ import json
 import tempfile
 import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ from broker import running
 from machine import describe
 
 from runtime.cameras.live import LiveCamera
-from runtime.events.origin import Origin
-from runtime.inference.detector import open_detector
+from runtime.inference.model_in_use import open_model
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Stop
@@ -75,14 +73,12 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         name: LiveCamera(name, camera, lambda seed=seed: Device(arguments.fps, seed))  # type: ignore[arg-type,misc]
         for seed, (name, camera) in enumerate(settings.cameras.items())
     }
-    model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
-    origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
+    model = open_model(settings.station, settings.bundle, settings.threshold_factors, settings.asked)
     stop = Stop()
     ending = threading.Timer(arguments.seconds, lambda: setattr(stop, "reason", "time is up"))
-    with connect(settings, cameras, model.backend, origin, model.bundle) as inspection:
+    with connect(settings, cameras, model) as inspection:
         ending.start()
         summary = inspection.run(stop)
-    model.backend.close()
     shares = sorted(counters.verdicts.total() for counters in inspection.reporter.counters.values())
     return {
         **describe("p-wae", "onnxruntime", "paho-mqtt"),
@@ -93,7 +89,7 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         "cameras": arguments.cameras,
         "fps": arguments.fps,
         "seconds": arguments.seconds,
-        "model": model.bundle.manifest.name,
+        "model": model.origin.manifest.name,
     }
 
 

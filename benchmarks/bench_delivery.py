@@ -69,7 +69,7 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
     ids: dict[int, str] = {}
     took_ms: list[float] = []
     with open_simulation(station(folder, port, "latency.sqlite"), rate_per_s, events) as inspection:
-        box = inspection.outbox
+        box = inspection.publisher.outbox
         add, read, remove = box.add, box.read, box.remove
 
         def timed_add(letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
@@ -101,13 +101,13 @@ def sample(folder: Path, port: int) -> bytes:
     """An event as it lies in the outbox."""
     bodies: list[bytes] = []
     with open_simulation(station(folder, port, "sample.sqlite"), 100.0, 1) as inspection:
-        add = inspection.outbox.add
+        add = inspection.publisher.outbox.add
 
         def kept_add(letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
             bodies.extend(letter.body for letter in letters)
             return add(letters)
 
-        inspection.outbox.add = kept_add  # type: ignore[method-assign]
+        inspection.publisher.outbox.add = kept_add  # type: ignore[method-assign]
         inspection.run(Stop())
     return bodies[0]
 

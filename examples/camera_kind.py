@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import numpy as np
 
 from core.config import load_settings
 from runtime.cameras.camera import Camera
-from runtime.events.origin import Origin
-from runtime.inference.detector import open_detector
+from runtime.inference.model_in_use import open_model
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
@@ -47,9 +45,7 @@ class ProgramCamera(Camera):
 
 if __name__ == "__main__":
     settings = load_settings(Path(sys.argv[1]), InspectionSettings)
-    model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
-    origin = Origin(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest)
+    model = open_model(settings.station, settings.bundle, settings.threshold_factors, settings.asked)
     cameras = {name: ProgramCamera(sys.argv[2:], frames_total=3) for name in settings.cameras}
-    with connect(settings, cameras, model.backend, origin, model.bundle) as inspection:
+    with connect(settings, cameras, model) as inspection:
         print(dict(inspection.run(Stop()).verdicts))
-    model.backend.close()

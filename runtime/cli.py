@@ -122,12 +122,10 @@ def _leave_threads_behind(code: int) -> None:
 def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
     from contextlib import ExitStack
     from dataclasses import asdict
-    from functools import partial
 
     from runtime.monitoring.logfmt import log_to_stderr
     from runtime.monitoring.web_page import viewing
     from runtime.station.inspection import Stop
-    from runtime.station.status import station_status
 
     stop = Stop()
     _heed_signals(stop)
@@ -136,7 +134,7 @@ def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | Non
         inspection = stack.enter_context(opening)
         view, display = inspection.settings.view, inspection.display
         if view is not None and display is not None:
-            stack.enter_context(viewing(view, display, partial(station_status, inspection)))
+            stack.enter_context(viewing(view, display, inspection.status))
         sys.stderr.write(_opening(inspection))
         summary = _watch(inspection, stop)
     if summary_json is not None:
@@ -158,9 +156,7 @@ def _heed_signals(stop: "Stop") -> None:
 
 
 def _opening(inspection: "Inspection") -> str:
-    from runtime.events.topics import Topics
-
-    topics = Topics(inspection.settings.prefix)
+    topics = inspection.settings.topics
     host, port = inspection.settings.broker.address
     kind = "broker started here," if inspection.settings.broker.host is None else "broker"
     view = inspection.settings.view

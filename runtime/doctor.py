@@ -113,7 +113,7 @@ def _broker(settings: InspectionSettings) -> str:
     # A client id of its own: the station's would throw a running inspection out.
     connector = Connector(settings.broker, f"{settings.client_id}-doctor")
     try:
-        connector.open(f"{settings.prefix}/doctor", b"").close()
+        connector.open(f"{settings.topics.prefix}/doctor", b"").close()
     except Unreachable as error:
         raise BrokerError(
             f"{host}:{port} does not answer ({error}); start it, or check broker.host, broker.port and the firewall."

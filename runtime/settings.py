@@ -9,7 +9,7 @@ from core.config import Name, Settings
 from runtime.batching.settings import BatchingSettings
 from runtime.cameras.settings import CameraSettings
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
-from runtime.events.topics import expand
+from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
 from runtime.monitoring.settings import ViewSettings
@@ -73,9 +73,14 @@ class InspectionSettings(Settings):
         return {stream: camera.threshold_factor for stream, camera in self.streams.items()}
 
     @property
-    def prefix(self) -> str:
-        """The topic prefix, filled in."""
-        return expand(self.topic_prefix, self._names)
+    def topics(self) -> Topics:
+        """Every topic of the station."""
+        return Topics(expand(self.topic_prefix, self._names))
+
+    @property
+    def asked(self) -> tuple[Path | None, BackendSettings, int]:
+        """How the bundle is opened: the key that it is signed with, who is to compute it, the largest batch."""
+        return self.bundle_key, self.backend, self.batching.max_batch
 
     @property
     def client_id(self) -> str:

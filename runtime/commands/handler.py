@@ -2,15 +2,12 @@
 
 import logging
 import queue
-from collections.abc import Callable, Collection
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, PwaeError
 from runtime.batching.batch import Batch
-from runtime.bundles.bundle import Bundle
 from runtime.commands.command import Command, parse, verb_of
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.reload import Reload
@@ -18,9 +15,8 @@ from runtime.commands.replies import Replies
 from runtime.commands.snapshot import Snapshots
 from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
-from runtime.events.topics import Topics
-from runtime.inference.detector import Detector
-from runtime.settings import Verb
+from runtime.inference.model_in_use import ModelInUse
+from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
 LONGEST_QUEUE = 100
@@ -29,31 +25,18 @@ LONGEST_QUEUE = 100
 class CommandHandler:
     """Queues commands on the publisher's thread; `serve` and all else run on the thread that judges, until `end`."""
 
-    def __init__(
-        self,
-        enabled: Collection[Verb],
-        topics: Topics,
-        publisher: Publisher,
-        *,
-        cameras: Collection[str],
-        in_use: Callable[[], Bundle | None],
-        open_detector: Callable[[Path], Detector],
-        on_thresholds: Callable[[], None],
-    ) -> None:
-        """Subscribe to the `enabled` verbs.
-
-        `in_use` gives the bundle that judges; None in a simulation, which has none to alter. `on_thresholds` is told
-        that thresholds were stored beside it.
-        """
+    def __init__(self, settings: InspectionSettings, publisher: Publisher, model: ModelInUse) -> None:
+        """Subscribe to the verbs that `settings` allow."""
+        topics = settings.topics
         self.paused = False
-        self._cameras = cameras
-        self._in_use = in_use
+        self._cameras = settings.streams
+        self._model = model
         self._replies = Replies(publisher, topics)
         self._waiting: queue.Queue[Message] = queue.Queue(LONGEST_QUEUE)
         self._snapshots = Snapshots(publisher, topics, self._replies)
-        self._recalibrations = Recalibrations(self._replies, on_thresholds)
-        self.reload = Reload(open_detector, self._replies)
-        for verb in enabled:
+        self._recalibrations = Recalibrations(self._replies, model.read_thresholds)
+        self.reload = Reload(model.open, self._replies)
+        for verb in settings.commands:
             publisher.subscribe(topics.command(verb), self._take)
 
     def serve(self) -> None:
@@ -70,7 +53,7 @@ class CommandHandler:
         """Look at a judged batch, for snapshots and recalibrations; `errors` (n, K + 1)."""
         for row, part in enumerate(batch.written):
             self._snapshots.watch(part.camera, batch.buffer[row])
-            self._recalibrations.watch(part, errors[row], self._in_use())
+            self._recalibrations.watch(part, errors[row], self._model.bundle)
 
     def end(self) -> None:
         """Tell those who still wait that nothing comes any more."""
@@ -97,9 +80,9 @@ class CommandHandler:
                     raise ConfigError("snapshot: the inspection is paused; resume it first.")
                 self._snapshots.ask(self._camera(command), message)
             case "reload":
-                self.reload.begin(self._bundle(), command, message)
+                self.reload.begin(self._model.require_bundle(), command, message)
             case _:
-                bundle = self._bundle()
+                bundle = self._model.require_bundle()
                 self._recalibrations.begin(self._camera(command), command, message, bundle)
 
     def _camera(self, command: Command) -> str:
@@ -107,9 +90,3 @@ class CommandHandler:
         if camera is None or camera not in self._cameras:
             raise ConfigError(f"`camera`: one of {', '.join(self._cameras)}.")
         return camera
-
-    def _bundle(self) -> Bundle:
-        bundle = self._in_use()
-        if bundle is None:
-            raise ConfigError("a simulation has no bundle.")
-        return bundle

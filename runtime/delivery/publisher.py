@@ -48,7 +48,8 @@ class Publisher(Worker):
         """Events that the broker has taken since the start."""
         self._latencies_ms: deque[float] = deque(maxlen=10_000)
         self._connector = connector
-        self._outbox = outbox
+        self.outbox = outbox
+        """Where the events come from."""
         self._outbound = Outbound()
         self._status_topic = status_topic
         self._status = status
@@ -132,7 +133,7 @@ class Publisher(Worker):
         will = {**self._status, "state": "offline", "reason": "connection lost", "since": None}
         connection = self._connector.open(self._status_topic, dumps(will))
         try:
-            session = Session(connection, self._outbox, self._outbound, self._handlers, self._count)
+            session = Session(connection, self.outbox, self._outbound, self._handlers, self._count)
             self._set_link(LinkState.CONNECTED, "")
             self._outbound.begin_again(self._status_topic, self._status_now("online", self._trouble))
             self._serve(session)
@@ -167,6 +168,6 @@ class Publisher(Worker):
             return
         self.link = self.link.changed(state, reason, time.monotonic())
         if state == LinkState.CONNECTED:
-            log.info("broker connected waiting=%d", self._outbox.depth)
+            log.info("broker connected waiting=%d", self.outbox.depth)
         else:
-            log.warning("broker %s reason=%r waiting=%d", state, reason, self._outbox.depth)
+            log.warning("broker %s reason=%r waiting=%d", state, reason, self.outbox.depth)

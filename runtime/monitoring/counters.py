@@ -1,10 +1,12 @@
 """Counters: what was judged so far of each camera, for the `counters` topic."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from runtime.events.encoding import dumps
-from runtime.parts.verdict import Verdict
+from runtime.parts.part import Part
+from runtime.parts.verdict import Judgement, Reason, Verdict
 
 
 @dataclass
@@ -14,7 +16,19 @@ class Counters:
     since: str
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     unreadable: int = 0
+    """Pictures that could not be read."""
     discarded: int = 0
+    """Events given up because the outbox was full."""
+
+    def count(self, part: Part, judgement: Judgement) -> None:
+        """Count a judged part."""
+        self.verdicts[judgement.verdict] += 1
+        self.unreadable += Reason.UNREADABLE in part.faults
+
+    @property
+    def by_word(self) -> dict[str, int]:
+        """The verdicts by their names in OPC 40001-101."""
+        return {verdict.word: self.verdicts[verdict] for verdict in Verdict if verdict != Verdict.UNDEFINED}
 
     def payload(self) -> bytes:
         """What the `counters` topic tells."""
@@ -27,3 +41,13 @@ class Counters:
                 "since": self.since,
             }
         )
+
+
+def total(cameras: Collection[Counters]) -> Counters:
+    """Add up the totals of one or more cameras."""
+    return Counters(
+        since=min(each.since for each in cameras),
+        verdicts=sum((each.verdicts for each in cameras), Counter[Verdict]()),
+        unreadable=sum(each.unreadable for each in cameras),
+        discarded=sum(each.discarded for each in cameras),
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.delivery.link import LinkState
+from runtime.delivery.link import Link, LinkState
 from runtime.events.origin import Origin
 from runtime.parts.verdict import Verdict
 
@@ -37,6 +37,26 @@ class EvidenceHealth:
 
 
 @dataclass(frozen=True)
+class DeliveryHealth:
+    """The way to the MES."""
+
+    link: Link
+    waiting: int
+    """Events in the outbox."""
+    limit: int
+    """So many it may hold."""
+
+
+@dataclass(frozen=True)
+class EngineHealth:
+    """Who computes."""
+
+    problem: str = ""
+    """Why it is away; empty where it is there."""
+    away_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class StationStatus:
     """The whole station."""
 
@@ -46,19 +66,14 @@ class StationStatus:
     cameras: Mapping[str, CameraHealth]
     dropped: Mapping[str, int]
     """Of each live camera: frames that gave way to a newer one."""
-    broker: LinkState
-    broker_reason: str
-    outbox_depth: int
-    outbox_limit: int
+    delivery: DeliveryHealth
+    engine: EngineHealth
     evidence: EvidenceHealth | None
     """None: no pictures are kept."""
     dead: tuple[str, ...]
     """Threads that ended by a fault."""
     silent_s: float
     """For how long the judging thread has not gone round."""
-    engine_problem: str
-    """Why the engine is away; empty where it is there."""
-    engine_away_s: float
 
 
 def why_unhealthy(found: StationStatus) -> list[str]:
@@ -66,19 +81,20 @@ def why_unhealthy(found: StationStatus) -> list[str]:
     problems = [f"thread {name} died" for name in found.dead]
     if found.silent_s > HANGS_AFTER_S:
         problems.append(f"judging has stood still for {found.silent_s:.0f} s")
-    if found.engine_away_s > HANGS_AFTER_S:
+    if found.engine.away_s > HANGS_AFTER_S:
         # Some CUDA errors stay with the process: only a new one is rid of them.
-        problems.append(f"{found.engine_problem} ({found.engine_away_s:.0f} s)")
+        problems.append(f"{found.engine.problem} ({found.engine.away_s:.0f} s)")
     return problems
 
 
 def why_not_ready(found: StationStatus) -> list[str]:
     """Say what keeps parts from being judged and told: nothing, where all is well."""
     problems = why_unhealthy(found)
-    problems += [found.engine_problem] if 0 < found.engine_away_s <= HANGS_AFTER_S else []
+    problems += [found.engine.problem] if 0 < found.engine.away_s <= HANGS_AFTER_S else []
     problems += [
         f"camera {name} is {camera.state}" for name, camera in found.cameras.items() if camera.state not in AT_WORK
     ]
-    if found.broker != LinkState.CONNECTED and found.outbox_depth > FULL_SHARE * found.outbox_limit:
-        problems.append(f"broker {found.broker} and outbox nearly full ({found.outbox_depth} events)")
+    link, waiting = found.delivery.link, found.delivery.waiting
+    if link.state != LinkState.CONNECTED and waiting > FULL_SHARE * found.delivery.limit:
+        problems.append(f"broker {link.state} and outbox nearly full ({waiting} events)")
     return problems

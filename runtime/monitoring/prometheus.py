@@ -34,8 +34,10 @@ class StatusCollector(Collector):
         for name, frames in found.dropped.items():
             dropped.add_metric((name,), frames)
         yield from (parts, discarded, dropped, streaming, drifts)
-        yield GaugeMetricFamily("pwae_broker_connected", "1 while connected", found.broker == LinkState.CONNECTED)
-        yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.outbox_depth)
+        yield GaugeMetricFamily(
+            "pwae_broker_connected", "1 while connected", found.delivery.link.state == LinkState.CONNECTED
+        )
+        yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.delivery.waiting)
         kept = found.evidence or EvidenceHealth(0, 0, None)
         yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", kept.written)
         yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", kept.dropped)

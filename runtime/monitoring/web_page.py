@@ -133,15 +133,15 @@ def _health(problems: list[str]) -> "Response":
 
 def _state(found: StationStatus, display: LiveView) -> dict[str, Any]:
     """All that the page shows, but the pictures."""
-    origin = found.origin
+    origin, link = found.origin, found.delivery.link
     return {
         "station": found.prefix,
         "simulated": origin.simulated,
         "now": rfc3339(time.time()),
         "boot_id": origin.boot_id,
         "model": {"name": origin.manifest.name, "created": origin.manifest.created, "backend": origin.backend},
-        "broker": {"state": str(found.broker), "reason": found.broker_reason},
-        "outbox": found.outbox_depth,
+        "broker": {"state": str(link.state), "reason": link.reason},
+        "outbox": found.delivery.waiting,
         "evidence": asdict(found.evidence) if found.evidence else None,
         "problems": why_not_ready(found),
         "cameras": {

@@ -1,27 +1,22 @@
-"""The opening: everything an inspection stands on, opened whole or not at all, and closed in order."""
+"""The assembly: everything an inspection stands on, opened whole or not at all, and closed in order."""
 
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 
 import cv2
 
-from runtime.bundles.bundle import Bundle
 from runtime.cameras.camera import Camera
 from runtime.cameras.opening import open_camera
-from runtime.delivery.connection import Connector
-from runtime.delivery.embedded_broker import EmbeddedBroker
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.publisher import Publisher
-from runtime.events.origin import Origin
-from runtime.events.topics import Topics
-from runtime.evidence.archive import Evidence
-from runtime.inference.backend import Backend
-from runtime.inference.detector import open_detector
-from runtime.monitoring.live_view import LiveView
+from runtime.commands.handler import CommandHandler
+from runtime.delivery.opening import open_publisher
+from runtime.inference.model_in_use import ModelInUse, open_model
 from runtime.settings import InspectionSettings
+from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.inspection import Inspection
+from runtime.station.judging_loop import JudgingLoop
+from runtime.station.picture_capture import PictureCapture
+from runtime.station.reporter import Reporter
 
 
 @contextmanager
@@ -30,40 +25,24 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
 
     Raises PwaeError where the bundle, a camera, the backend, the outbox, or the broker's settings are at fault.
     """
-    with ExitStack() as stack:
-        cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
-        model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
-        origin = Origin(
-            *(settings.station, str(uuid.uuid4()), model.backend.name, model.bundle.manifest),
-            engine_sha256=model.backend.engine_sha256,
-        )
-        stack.callback(model.backend.close)
-        inspection = stack.enter_context(connect(settings, cameras, model.backend, origin, model.bundle))
-        try:
-            yield inspection
-        finally:
-            inspection.model.backend.close()  # which may be another by then
+    cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
+    model = open_model(settings.station, settings.bundle, settings.threshold_factors, settings.asked)
+    with connect(settings, cameras, model) as inspection:
+        yield inspection
 
 
 @contextmanager
-def connect(
-    settings: InspectionSettings,
-    cameras: Mapping[str, Camera],
-    backend: Backend,
-    origin: Origin,
-    bundle: Bundle | None = None,
-) -> Iterator[Inspection]:
-    """Join `cameras` and `backend` to the outbox and the broker, and part with them in order."""
+def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], model: ModelInUse) -> Iterator[Inspection]:
+    """Join `cameras` and `model` to the outbox and the broker, and part with them in order; closes `model`."""
     cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
+    origin, topics = model.origin, settings.topics
+    status = {"version": version("p-wae"), "boot_id": origin.boot_id, "simulated": origin.simulated}
     with ExitStack() as stack:
-        outbox = Outbox(settings.outbox)
-        stack.callback(outbox.close)
-        if settings.broker.host is None:
-            stack.enter_context(EmbeddedBroker(settings.broker.address[1]))
-        topics = Topics(settings.prefix)
-        connector = Connector(settings.broker, settings.client_id)
-        status = {"version": version("p-wae"), "boot_id": origin.boot_id, "simulated": origin.simulated}
-        publisher = Publisher(connector, outbox, topics.status, status)
-        evidence = Evidence(settings.evidence) if settings.evidence else None
-        display = LiveView() if settings.view else None
-        yield Inspection(settings, cameras, backend, outbox, publisher, topics, origin, bundle, evidence, display)
+        stack.callback(model.close)
+        publisher = stack.enter_context(
+            open_publisher(settings.broker, settings.outbox, settings.client_id, topics.status, status)
+        )
+        pictures = PictureCapture(settings)
+        loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures, publisher.tell)
+        supervisor = CameraSupervisor(cameras, settings, publisher)
+        yield Inspection(settings, supervisor, loop, Reporter(settings, publisher, pictures.display), publisher)

@@ -9,12 +9,11 @@ from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.cameras.camera import Camera, CameraStatus
 from runtime.cameras.live import LiveCamera
-from runtime.cameras.settings import CameraSettings
 from runtime.commands.trigger_messages import TriggerHandler
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
-from runtime.events.topics import Topics
 from runtime.parts.part import Part
+from runtime.settings import InspectionSettings
 
 TELL_EVERY_S = 1.0
 """How often a camera's figures are told while its state stays the same."""
@@ -25,20 +24,14 @@ LEAVE_S = 0.3
 class CameraSupervisor:
     """Starts a feed for each camera, stops them, and tells their state. Belongs to the thread that judges."""
 
-    def __init__(
-        self,
-        cameras: Mapping[str, Camera],
-        settings: Mapping[str, CameraSettings],
-        publisher: Publisher,
-        topics: Topics,
-    ) -> None:
-        """Both mappings are by the cameras' names."""
+    def __init__(self, cameras: Mapping[str, Camera], settings: InspectionSettings, publisher: Publisher) -> None:
+        """`cameras` are those that `settings` name."""
         self.feeds: list[Feed] = []
         self._cameras = cameras
-        self._settings = settings
-        self._by_stream = {stream: cameras[name] for name in cameras for stream in settings[name].streams(name)}
+        self._settings = settings.cameras
+        self._by_stream = {stream: cameras[name] for name in cameras for stream in settings.cameras[name].streams(name)}
         self._publisher = publisher
-        self._topics = topics
+        self._topics = settings.topics
         self._triggers = {
             name: TriggerHandler(camera.triggered, time.monotonic, time.time)
             for name, camera in cameras.items()

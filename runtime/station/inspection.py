@@ -9,24 +9,12 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from runtime.batching.batcher import Batcher
-from runtime.bundles.bundle import Bundle
-from runtime.cameras.camera import Camera
-from runtime.commands.handler import CommandHandler
-from runtime.delivery.outbox import Outbox
 from runtime.delivery.publisher import Publisher
-from runtime.events.origin import Origin
-from runtime.events.topics import Topics
-from runtime.evidence.archive import Evidence
-from runtime.inference.backend import Backend
-from runtime.inference.recovery import Recovery
-from runtime.monitoring.live_view import LiveView
-from runtime.parts.verdict import Verdict
+from runtime.monitoring.health import CameraHealth, DeliveryHealth, EngineHealth, EvidenceHealth, StationStatus
 from runtime.settings import InspectionSettings
 from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.deadlines import require_broker, require_engine
 from runtime.station.judging_loop import TURN_S, JudgingLoop
-from runtime.station.model_in_use import ModelInUse
-from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
 from runtime.station.summary import Summary
 from runtime.threads.wall_clock import WallClock
@@ -51,38 +39,20 @@ class Inspection:
     def __init__(
         self,
         settings: InspectionSettings,
-        cameras: Mapping[str, Camera],
-        backend: Backend,
-        outbox: Outbox,
+        supervisor: CameraSupervisor,
+        loop: JudgingLoop,
+        reporter: Reporter,
         publisher: Publisher,
-        topics: Topics,
-        origin: Origin,
-        bundle: Bundle | None = None,
-        evidence: Evidence | None = None,
-        display: LiveView | None = None,
     ) -> None:
-        """Derive what the run needs; `bundle` is None in a simulation."""
+        """Conduct these; none of them is started."""
         self.settings = settings
-        self.outbox = outbox
+        self.supervisor = supervisor
+        self.loop = loop
+        self.model = loop.model
+        self.reporter = reporter
         self.publisher = publisher
-        self.evidence = evidence
-        self.display = display
-        self.model = ModelInUse(settings, backend, origin, bundle)
-        self.supervisor = CameraSupervisor(cameras, settings.cameras, publisher, topics)
-        self.reporter = Reporter(settings, outbox, publisher, display)
-        self.loop = JudgingLoop(
-            self.model,
-            Recovery(self.model.reopen, publisher.tell),
-            CommandHandler(
-                *(settings.commands, topics, publisher),
-                cameras=settings.streams,
-                in_use=lambda: self.model.bundle,
-                open_detector=self.model.open,
-                on_thresholds=self.model.read_thresholds,
-            ),
-            PictureCapture(evidence, display),
-            self._tell_model,
-        )
+        self.evidence = loop.pictures.evidence
+        self.display = loop.pictures.display
         self.turned_s = time.monotonic()
         """When the judging thread last went round; it hangs where this stands still."""
         self.on_progress: Callable[[int], None] = lambda _parts: None
@@ -93,17 +63,44 @@ class Inspection:
         """How many parts there will be; None where a camera never ends."""
         return self.supervisor.frames_total
 
+    def status(self) -> StationStatus:
+        """Look at every piece, and never wait for one. For any thread."""
+        outbox, evidence, recovery = self.publisher.outbox, self.evidence, self.loop.recovery
+        return StationStatus(
+            prefix=self.settings.topics.prefix,
+            origin=self.model.origin,
+            cameras=self._cameras(),
+            dropped=self.supervisor.dropped,
+            delivery=DeliveryHealth(self.publisher.link, outbox.depth, self.settings.outbox.max_events),
+            engine=EngineHealth(recovery.problem, recovery.away_s),
+            evidence=EvidenceHealth(evidence.written, evidence.dropped, evidence.problem) if evidence else None,
+            dead=tuple(self._faults),
+            silent_s=time.monotonic() - self.turned_s,
+        )
+
+    def _cameras(self) -> dict[str, CameraHealth]:
+        states, display = self.supervisor.states, self.display
+        return {
+            name: CameraHealth(
+                states.get(name, "starting"),
+                dict(counters.verdicts),
+                counters.discarded,
+                drifts=display is not None and display.drifts(name),
+            )
+            for name, counters in dict(self.reporter.counters).items()
+        }
+
     def run(self, stop: Stop) -> Summary:
         """Judge until every camera has ended and all is acknowledged, or until `stop` has a reason.
 
         Raises BrokerError where all cameras are finite and the broker cannot be reached, OutboxError where the disk
         takes no more events; what was judged is in the outbox then.
         """
-        waiting_before, depth = self.outbox.depth, self.model.backend.depth
-        buffers = [self.model.backend.new_batch() for _ in range(depth + 2)]
+        waiting_before = self.publisher.outbox.depth
+        buffers = [self.model.backend.new_batch() for _ in range(self.model.buffers)]
         max_wait_s = self.settings.batching.max_wait_ms / 1000
         batcher = Batcher(buffers, max_wait_s, len(self.settings.cameras))
-        self._tell_model()
+        self.reporter.tell_model(self.model.origin)
         self.supervisor.listen()
         # What is started is stopped in the opposite order, each piece whatever becomes of the others.
         with ExitStack() as stack:
@@ -126,11 +123,12 @@ class Inspection:
         clock = WallClock(time.time(), time.monotonic())
         while not (self.loop.is_idle and (stop.reason or batcher.is_finished)):
             judged = self.loop.turn(batcher, is_stopped=bool(stop.reason))
+            self.reporter.tell_model(self.model.origin)
             if judged:
                 self.reporter.report(judged, self.model.origin)
                 self.supervisor.judged([each.part for each in judged])
                 self.on_progress(len(judged))
-            self._check_threads(self.supervisor.faults)
+            self._check_threads()
             self._check_patience(at_start=True)
             self.supervisor.tell()
             clock.look(time.time(), time.monotonic())
@@ -139,24 +137,25 @@ class Inspection:
     def _deliver(self, stop: Stop) -> None:
         """Wait for the acknowledgement of all that was judged."""
         while not stop.reason and not self.publisher.wait_idle(TURN_S):
-            self._check_threads({})
+            self._check_threads()
             self._check_patience(at_start=False)
 
-    def _check_threads(self, faults: Mapping[str, BaseException]) -> None:
+    @property
+    def _faults(self) -> Mapping[str, BaseException]:
+        """What killed the threads that died, by their names."""
+        faults = {"publisher": self.publisher.fault, "evidence": self.evidence.fault if self.evidence else None}
+        return {**self.supervisor.faults, **{name: fault for name, fault in faults.items() if fault is not None}}
+
+    def _check_threads(self) -> None:
         self.turned_s = time.monotonic()
-        evidence_fault = self.evidence.fault if self.evidence else None
-        for fault in (*faults.values(), self.publisher.fault, evidence_fault):
-            if fault is not None:
-                raise fault
+        for fault in self._faults.values():
+            raise fault
 
     def _check_patience(self, at_start: bool) -> None:
         if self.frames_total is not None:
             require_engine(self.loop.recovery)
             if not (at_start and self.publisher.link.was_connected):
-                require_broker(self.publisher.link, self.settings.broker, self.outbox)
-
-    def _tell_model(self) -> None:
-        self.publisher.retain(Topics(self.settings.prefix).model, self.model.origin.card())
+                require_broker(self.publisher.link, self.settings.broker, self.publisher.outbox)
 
     def _stop_publisher(
         self, stop: Stop
@@ -172,15 +171,16 @@ class Inspection:
             self.evidence.stop(EVIDENCE_GRACE_S if stop.reason else EVIDENCE_FINISH_S)
 
     def _summary(self, judging_s: float, waiting_before: int, stop: Stop) -> Summary:
-        verdicts = self.reporter.verdicts
+        totals = self.reporter.totals
+        judged = totals.verdicts.total()
         return Summary(
-            verdicts={verdict.word: verdicts[verdict] for verdict in Verdict if verdict != Verdict.UNDEFINED},
-            judged=verdicts.total(),
-            unreadable=self.reporter.unreadable,
-            images_per_s=verdicts.total() / judging_s,
+            verdicts=totals.by_word,
+            judged=judged,
+            unreadable=totals.unreadable,
+            images_per_s=judged / judging_s,
             waiting_before=waiting_before,
             acknowledged=self.publisher.acknowledged,
-            discarded=self.reporter.discarded,
-            waiting=self.outbox.depth,
+            discarded=totals.discarded,
+            waiting=self.publisher.outbox.depth,
             stopped=stop.reason,
         )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from core.thresholds import Thresholds
-from runtime.events.event import EvidenceRef, Timing
+from runtime.events.event import EvidenceRef, Timing, build
+from runtime.events.origin import Origin
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 
@@ -21,3 +22,13 @@ class JudgedPart:
     timing: Timing
     evidence: EvidenceRef | None
     """None: no picture of it is kept."""
+
+    def event(self, origin: Origin) -> bytes:
+        """What the MES is told of it."""
+        return build(
+            *(origin, self.part, self.seq),
+            judgement=self.judgement,
+            thresholds=self.thresholds,
+            timing=self.timing,
+            evidence=self.evidence,
+        )

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher
-from runtime.bundles.bundle import Bundle
 from runtime.commands.handler import CommandHandler
 from runtime.events.event import Timing
-from runtime.inference.backend import Backend
+from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.recovery import Recovery
 from runtime.inference.run import InferenceRun
 from runtime.parts.verdict import Reason, judge
 from runtime.station.judged_part import JudgedPart
-from runtime.station.model_in_use import ModelInUse
 from runtime.station.picture_capture import PictureCapture
 
 TURN_S = 0.1
@@ -28,17 +26,15 @@ class JudgingLoop:
     def __init__(
         self,
         model: ModelInUse,
-        recovery: Recovery,
         commands: CommandHandler,
         pictures: PictureCapture,
-        on_change: Callable[[], None],
+        tell: Callable[[str], None],
     ) -> None:
-        """`on_change` is told that another model or engine judges."""
-        self._model = model
-        self.recovery = recovery
+        """`tell` is told why nothing is judged, and an empty text when it is again."""
+        self.model = model
+        self.pictures = pictures
+        self.recovery = Recovery(model.reopen, tell)
         self._commands = commands
-        self._pictures = pictures
-        self._on_change = on_change
         self._under_way: deque[InferenceRun] = deque()
         self._seq = defaultdict[str, Iterator[int]](lambda: itertools.count(1))
 
@@ -56,13 +52,13 @@ class JudgingLoop:
         if not self._under_way:
             self._change_engine(batcher)
         # The rows of the next batch are closed as late as can be, so that its frames are new.
-        done = self._wait() if len(self._under_way) == self._model.backend.depth else None
+        done = self._wait() if len(self._under_way) == self.model.backend.depth else None
         is_held = self._commands.paused or self._commands.reload.is_ready or bool(self.recovery.problem)
         if is_held and done is None and not self._under_way and not is_stopped:
             time.sleep(TURN_S)
         batch = None if is_stopped or is_held else batcher.take(0.0 if self._under_way or done else TURN_S)
         if batch is not None:
-            self._under_way.append(InferenceRun(self._model.backend, batch))
+            self._under_way.append(InferenceRun(self.model.backend, batch))
         elif done is None and self._under_way:
             done = self._wait()
         return [] if done is None else self._judge(done, batcher.release)
@@ -78,7 +74,7 @@ class JudgingLoop:
         if self.recovery.problem:
             run.fault = run.fault or self.recovery.problem
         elif run.fault:
-            self.recovery.begin(self._model.backend, run.fault)
+            self.recovery.begin(self.model.backend, run.fault)
         else:
             self.recovery.went_well()
         return run
@@ -87,9 +83,9 @@ class JudgingLoop:
         faults = (Reason.ENGINE_FAULT,) if run.fault else ()
         judged = []
         for row, part in enumerate(run.batch.written):
-            thresholds, seq = self._model.thresholds[part.camera], next(self._seq[part.camera])
+            thresholds, seq = self.model.thresholds[part.camera], next(self._seq[part.camera])
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
-            evidence = self._pictures.capture(run, row, seq, judgement, thresholds, self._model.origin)
+            evidence = self.pictures.capture(run, row, seq, judgement, thresholds, self.model.origin)
             timing = Timing(
                 capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
                 infer=(run.inferred_s - run.submitted_s) * 1000,
@@ -106,13 +102,9 @@ class JudgingLoop:
         if not (self._commands.reload.is_ready or self.recovery.opened) or not batcher.settle():
             return
         if self._commands.reload.is_ready:
-            model = self._commands.reload.take()
+            detector = self._commands.reload.take()
             self.recovery.cancel()
-            self._use(model.backend, model.bundle, batcher)
+            self.model.use(detector)
         else:
-            self._use(self.recovery.take(), self._model.bundle, batcher)
-
-    def _use(self, backend: Backend, bundle: Bundle | None, batcher: Batcher) -> None:
-        batcher.exchange(backend.new_batch, backend.depth + 2)
-        self._model.use(backend, bundle)
-        self._on_change()
+            self.model.use_backend(self.recovery.take())
+        batcher.exchange(self.model.backend.new_batch, self.model.buffers)

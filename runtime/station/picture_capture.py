@@ -11,25 +11,28 @@ from runtime.evidence.part_picture import PartPicture
 from runtime.inference.run import InferenceRun
 from runtime.monitoring.live_view import LiveView
 from runtime.parts.verdict import Judgement
+from runtime.settings import InspectionSettings
 
 
 class PictureCapture:
     """Copies frame and error map of a part for the evidence and the page, where one of them wants it."""
 
-    def __init__(self, evidence: Evidence | None, display: LiveView | None) -> None:
-        """`evidence` and `display` are who wants to see."""
-        self._evidence = evidence
-        self._display = display
+    def __init__(self, settings: InspectionSettings) -> None:
+        """Keep and show what `settings` ask for."""
+        self.evidence = Evidence(settings.evidence) if settings.evidence else None
+        """Not started; None where no pictures are kept."""
+        self.display = LiveView() if settings.view else None
+        """None where there is no page."""
 
     def capture(
         self, run: InferenceRun, row: int, seq: int, judgement: Judgement, thresholds: Thresholds, origin: Origin
     ) -> EvidenceRef | None:
         """Look at one part of a batch that was judged; returns what its event says of its evidence."""
         part = run.batch.written[row]
-        if self._display is not None:
-            self._display.note(part, judgement, thresholds.id)
-        is_kept = self._evidence is not None and self._evidence.wants(part.camera, judgement)
-        is_shown = self._display is not None and self._display.wants(part.camera, judgement)
+        if self.display is not None:
+            self.display.note(part, judgement, thresholds.id)
+        is_kept = self.evidence is not None and self.evidence.wants(part.camera, judgement)
+        is_shown = self.display is not None and self.display.wants(part.camera, judgement)
         if not (is_kept or is_shown):
             return None
         maps = run.error_maps()
@@ -43,6 +46,6 @@ class PictureCapture:
             thresholds=thresholds,
             grid=origin.manifest.grid,
         )
-        if self._display is not None and is_shown:
-            self._display.show(exhibit)
-        return self._evidence.offer(exhibit) if self._evidence is not None and is_kept else None
+        if self.display is not None and is_shown:
+            self.display.show(exhibit)
+        return self.evidence.offer(exhibit) if self.evidence is not None and is_kept else None

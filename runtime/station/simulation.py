@@ -20,6 +20,7 @@ from runtime.cameras.camera import Camera
 from runtime.cameras.settings import FolderSettings
 from runtime.events.origin import Origin
 from runtime.inference.backend import Pending
+from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.frame import Frame
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
@@ -105,7 +106,8 @@ def open_simulation(settings: InspectionSettings, rate_per_s: float, parts: int 
     cameras = {name: SimulatedCamera(parts, seed.pop()) for name in settings.cameras}
     backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed.pop())
     origin = Origin(settings.station, str(uuid.uuid4()), backend.name, manifest, simulated=True)
-    with connect(settings, cameras, backend, origin) as inspection:
+    model = ModelInUse(backend, origin, None, settings.threshold_factors, settings.asked)
+    with connect(settings, cameras, model) as inspection:
         yield inspection
 
 

@@ -23,7 +23,7 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
     settings = load(tmp_path, SMALLEST)
     assert settings.broker.host is None
     assert settings.broker.address == ("127.0.0.1", 1883)
-    assert settings.prefix == "pwae/site/area/line/s1"
+    assert settings.topics.prefix == "pwae/site/area/line/s1"
     assert settings.client_id == "pwae-site-area-line-s1"
 
 
@@ -57,7 +57,7 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
 
 def test_prefix_follows_the_plants_own_tree(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST + "site: ulm\nline: l2\ntopic_prefix: uns/acme/{site}/{line}/pwae/{station}\n")
-    assert settings.prefix == "uns/acme/ulm/l2/pwae/s1"
+    assert settings.topics.prefix == "uns/acme/ulm/l2/pwae/s1"
 
 
 def test_tls_changes_the_default_port() -> None:

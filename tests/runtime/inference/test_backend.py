@@ -303,7 +303,7 @@ class Waiting:
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
         pending, before = self._backend.submit(frames_bgr_u8), self._batches * BATCH
         self._batches += 1
-        outbox = self._inspection.outbox
+        outbox = self._inspection.publisher.outbox
 
         class Late:
             def errors(self) -> NDArray[np.float32]:

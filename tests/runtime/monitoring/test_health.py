@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.delivery.link import LinkState
+from runtime.delivery.link import Link, LinkState
 from runtime.events.origin import Origin
-from runtime.monitoring.health import CameraHealth, StationStatus, why_not_ready, why_unhealthy
+from runtime.monitoring.health import (
+    CameraHealth,
+    DeliveryHealth,
+    EngineHealth,
+    StationStatus,
+    why_not_ready,
+    why_unhealthy,
+)
 from runtime.station.simulation import invented_manifest
 
 WELL = StationStatus(
@@ -14,15 +21,11 @@ WELL = StationStatus(
     origin=Origin("test-1", "boot-1", "simulated", invented_manifest()),
     cameras={"top": CameraHealth("streaming", {}, 0, drifts=False)},
     dropped={},
-    broker=LinkState.CONNECTED,
-    broker_reason="",
-    outbox_depth=0,
-    outbox_limit=100,
+    delivery=DeliveryHealth(Link(LinkState.CONNECTED, 0.0), 0, 100),
+    engine=EngineHealth(),
     evidence=None,
     dead=(),
     silent_s=0.1,
-    engine_problem="",
-    engine_away_s=0.0,
 )
 
 
@@ -36,7 +39,7 @@ def test_a_station_at_work_is_healthy_and_ready() -> None:
     [
         ({"dead": ("camera top",)}, "thread camera top died"),
         ({"silent_s": 99.0}, "stood still for 99 s"),
-        ({"engine_problem": "the engine failed: out of memory", "engine_away_s": 40.0}, "out of memory (40 s)"),
+        ({"engine": EngineHealth("the engine failed: out of memory", 40.0)}, "out of memory (40 s)"),
     ],
 )
 def test_a_dead_thread_or_one_that_hangs_is_unhealthy(change: dict[str, object], words: str) -> None:
@@ -46,7 +49,7 @@ def test_a_dead_thread_or_one_that_hangs_is_unhealthy(change: dict[str, object],
 
 
 def test_an_engine_that_is_opened_again_is_not_ready_but_healthy_for_a_while() -> None:
-    found = replace(WELL, engine_problem="the engine failed: a test", engine_away_s=3.0)
+    found = replace(WELL, engine=EngineHealth("the engine failed: a test", 3.0))
     assert why_unhealthy(found) == []
     assert why_not_ready(found) == ["the engine failed: a test"]
 
@@ -58,6 +61,7 @@ def test_a_camera_that_gives_nothing_is_not_ready_but_healthy() -> None:
 
 
 def test_a_broker_that_is_away_matters_only_when_the_outbox_fills() -> None:
-    away = replace(WELL, broker=LinkState.UNREACHABLE, outbox_depth=50)
-    assert why_not_ready(away) == []
-    assert "outbox nearly full (95 events)" in why_not_ready(replace(away, outbox_depth=95))[0]
+    away = Link(LinkState.UNREACHABLE, 0.0)
+    assert why_not_ready(replace(WELL, delivery=DeliveryHealth(away, 50, 100))) == []
+    (problem,) = why_not_ready(replace(WELL, delivery=DeliveryHealth(away, 95, 100)))
+    assert "outbox nearly full (95 events)" in problem

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from runtime.delivery.link import LinkState
-from runtime.monitoring.health import CameraHealth
+from runtime.delivery.link import Link, LinkState
+from runtime.monitoring.health import CameraHealth, DeliveryHealth
 from runtime.monitoring.prometheus import StatusCollector
 from runtime.parts.verdict import Verdict
 from tests.runtime.monitoring.test_health import WELL
@@ -16,8 +16,7 @@ def test_a_survey_is_told_in_full() -> None:
         WELL,
         cameras={"belt": CameraHealth("stalled", {Verdict.OK: 5}, 2, drifts=True)},
         dropped={"belt": 3},
-        broker=LinkState.REFUSED,
-        outbox_depth=4,
+        delivery=DeliveryHealth(Link(LinkState.REFUSED, 0.0), 4, 100),
     )
     registry = CollectorRegistry()
     registry.register(StatusCollector(lambda: found))

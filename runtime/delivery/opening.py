@@ -1,0 +1,28 @@
+"""Opening what delivers: the outbox, the broker where none is configured, and the publisher between them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from runtime.delivery.connection import Connector
+from runtime.delivery.embedded_broker import EmbeddedBroker
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.publisher import Publisher
+from runtime.delivery.settings import BrokerSettings, OutboxSettings
+
+
+@contextmanager
+def open_publisher(
+    broker: BrokerSettings, outbox: OutboxSettings, client_id: str, status_topic: str, status: Mapping[str, Any]
+) -> Iterator[Publisher]:
+    """Open the outbox and make the publisher that empties it, which is not started; close the outbox at the end.
+
+    `status` is what every status message tells beside the state. Raises OutboxError, BrokerError where the broker for
+    a trial cannot be started, ConfigError where a password or certificate cannot be read.
+    """
+    with ExitStack() as stack:
+        events = Outbox(outbox)
+        stack.callback(events.close)
+        if broker.host is None:
+            stack.enter_context(EmbeddedBroker(broker.address[1]))
+        yield Publisher(Connector(broker, client_id), events, status_topic, status)

@@ -1,0 +1,91 @@
+"""The model in use: the bundle, the backend that computes it, and the thresholds in force. The one owner of all three.
+
+It belongs to the thread that judges.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from core.errors import ConfigError
+from runtime.bundles.bundle import Bundle
+from runtime.events.origin import Origin
+from runtime.inference.backend import Backend
+from runtime.inference.detector import Detector, open_detector, reopen, thresholds_in_force
+from runtime.inference.settings import BackendSettings
+
+Asked = tuple[Path | None, BackendSettings, int]
+"""How a bundle is opened: the key that it is signed with, who is to compute it, the largest batch."""
+
+
+class ModelInUse:
+    """Changes only between two batches, by `use`."""
+
+    def __init__(
+        self, backend: Backend, origin: Origin, bundle: Bundle | None, factors: Mapping[str, float], asked: Asked
+    ) -> None:
+        """`factors` are the cameras', by which their thresholds are multiplied; `bundle` is None in a simulation.
+
+        Raises ArtifactError where thresholds set on site cannot be read.
+        """
+        self.backend = backend
+        self.origin = origin
+        """Who judges: what events tell of the station, the run and the model."""
+        self.bundle = bundle
+        self._factors = factors
+        self._asked = asked
+        self.thresholds = thresholds_in_force(factors, origin.manifest, bundle)
+        """By camera."""
+
+    @property
+    def buffers(self) -> int:
+        """How many buffers keep the backend busy: those under way, one that is filled, one that is read."""
+        return self.backend.depth + 2
+
+    def require_bundle(self) -> Bundle:
+        """Give the bundle. Raises ConfigError where there is none."""
+        if self.bundle is None:
+            raise ConfigError("a simulation has no bundle.")
+        return self.bundle
+
+    def open(self, path: Path) -> Detector:
+        """Open the bundle at `path` as the one in use was; takes its time. Raises ArtifactError or BackendError."""
+        return open_detector(path, *self._asked)
+
+    def reopen(self) -> Backend:
+        """Open another backend for the bundle in use; takes its time. Raises ArtifactError or BackendError."""
+        return reopen(self.bundle, *self._asked)
+
+    def use(self, detector: Detector) -> None:
+        """Close what is in use and go on with another bundle, in its backend."""
+        self.bundle = detector.bundle
+        self.use_backend(detector.backend)
+
+    def use_backend(self, backend: Backend) -> None:
+        """Close the backend in use and go on with another, which computes the bundle in use."""
+        self.backend.close()
+        self.backend = backend
+        manifest = self.origin.manifest if self.bundle is None else self.bundle.manifest
+        self.origin = replace(self.origin, manifest=manifest, backend=backend.name, engine_sha256=backend.engine_sha256)
+        self.read_thresholds()
+
+    def read_thresholds(self) -> None:
+        """Put in force what was set on site. Raises ArtifactError where it cannot be read."""
+        self.thresholds = thresholds_in_force(self._factors, self.origin.manifest, self.bundle)
+
+    def close(self) -> None:
+        """Close the backend in use."""
+        self.backend.close()
+
+
+def open_model(station: str, path: Path, factors: Mapping[str, float], asked: Asked) -> ModelInUse:
+    """Open the bundle at `path` for a new run of `station`. Raises ArtifactError or BackendError."""
+    detector = open_detector(path, *asked)
+    backend, manifest = detector.backend, detector.bundle.manifest
+    origin = Origin(station, str(uuid.uuid4()), backend.name, manifest, engine_sha256=backend.engine_sha256)
+    try:
+        return ModelInUse(backend, origin, detector.bundle, factors, asked)
+    except BaseException:
+        backend.close()
+        raise
