@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the room that is left for them."""
 
+import shutil
 from pathlib import Path
 
 
@@ -12,3 +13,8 @@ def write_whole(file: Path, content: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def free_space(folder: Path) -> str:
+    """Say in words how much is free on the disk of `folder`."""
+    return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"

@@ -3,22 +3,15 @@
 Every check opens the very thing that the inspection would open, and lets it go again. Nothing is published.
 """
 
-import contextlib
-import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from core.errors import BrokerError, CameraError, ConfigError, PwaeError
+from core.errors import PwaeError
 from runtime.bundles.bundle import load_bundle
-from runtime.cameras.opening import open_camera
-from runtime.cameras.settings import CameraSettings, LiveCameraSettings
-from runtime.delivery.connection import Connector, Refused, Unreachable
-from runtime.delivery.embedded_broker import EmbeddedBroker
-from runtime.delivery.outbox import Outbox
-from runtime.evidence.settings import EvidenceSettings
+from runtime.cameras.check import check_camera
+from runtime.delivery.check import check_broker, check_outbox
+from runtime.evidence.check import check_folder
 from runtime.inference.detector import open_detector
 from runtime.inference.gpu import find_gpu
 from runtime.inference.selection import choose_here
@@ -55,10 +48,10 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         ("backend", partial(_backend, settings)),
         ("gpu", _gpu),
         ("codecs", _codecs),
-        *((f"camera {name}", partial(_camera, name, camera)) for name, camera in settings.cameras.items()),
-        ("broker", partial(_broker, settings)),
-        ("outbox", partial(_outbox, settings)),
-        *([("evidence", partial(_evidence, settings.evidence))] if settings.evidence else []),
+        *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
+        ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.prefix)),
+        ("outbox", partial(check_outbox, settings.outbox)),
+        *([("evidence", partial(check_folder, settings.evidence))] if settings.evidence else []),
         *([("view", partial(_view, settings.view))] if settings.view else []),
     ]
 
@@ -69,7 +62,7 @@ def _bundle(settings: InspectionSettings) -> str:
 
 
 def _backend(settings: InspectionSettings) -> str:
-    model = open_detector(settings.bundle, settings.bundle_key, settings.backend, settings.batching.max_batch)
+    model = open_detector(settings.bundle, *settings.asked)
     model.backend.close()
     why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
     return f"{model.backend.name} judges a batch of {model.backend.max_batch} ({settings.backend.kind}: {why})"
@@ -88,73 +81,8 @@ def _codecs() -> str:
     return f"FFMPEG of PyAV {av.__version__}, OpenCV {cv2.__version__}"
 
 
-def _camera(name: str, settings: CameraSettings) -> str:
-    if isinstance(settings, LiveCameraSettings):
-        settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
-    camera = open_camera(name, settings)
-    if camera.status() is None:
-        camera.close()
-        return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
-    first = next(camera.frames(threading.Event()))
-    status = camera.status()
-    camera.close()
-    if first.pixels_bgr_u8 is None:
-        why = status.reason if status else ""
-        raise CameraError(f"camera {name}: no frame ({why}); check its power, cable, address and login.")
-    height, width = first.pixels_bgr_u8.shape[:2]
-    return f"gives frames of {width} x {height} pixels"
-
-
-def _broker(settings: InspectionSettings) -> str:
-    host, port = settings.broker.address
-    if settings.broker.host is None:
-        with EmbeddedBroker(port):
-            return f"none configured: one will be started on {host}:{port}, for a trial"
-    # A client id of its own: the station's would throw a running inspection out.
-    connector = Connector(settings.broker, f"{settings.client_id}-doctor")
-    try:
-        connector.open(f"{settings.topics.prefix}/doctor", b"").close()
-    except Unreachable as error:
-        raise BrokerError(
-            f"{host}:{port} does not answer ({error}); start it, or check broker.host, broker.port and the firewall."
-        ) from error
-    except Refused as error:
-        raise BrokerError(f"{host}:{port} answers and refuses us: {error}.") from error
-    return f"{host}:{port} takes us in"
-
-
-def _outbox(settings: InspectionSettings) -> str:
-    outbox = Outbox(settings.outbox)
-    depth = outbox.depth
-    outbox.close()
-    return f"{settings.outbox.path} can be written, {depth} events wait in it, {_free(settings.outbox.path.parent)}"
-
-
-def _evidence(settings: EvidenceSettings) -> str:
-    probe = settings.folder / ".doctor"
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x")
-    except OSError as error:
-        raise ConfigError(
-            f"{settings.folder} cannot be written ({error.strerror}); mend its permissions or set `evidence.folder`."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink()
-    if shutil.disk_usage(settings.folder).free < settings.min_free_bytes:
-        raise ConfigError(
-            f"{settings.folder}: {_free(settings.folder)}, less than evidence.min_free_bytes; free the disk."
-        )
-    return f"{settings.folder} can be written, {_free(settings.folder)}"
-
-
 def _view(settings: ViewSettings) -> str:
     require_packages()
     settings.token()
     listen(settings).close()
     return f"http://{settings.host}:{settings.port}/ is free"
-
-
-def _free(folder: Path) -> str:
-    return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"

@@ -1,0 +1,28 @@
+"""The doctor's check of the evidence's folder."""
+
+import contextlib
+import shutil
+
+from core.errors import ConfigError
+from core.files import free_space
+from runtime.evidence.settings import EvidenceSettings
+
+
+def check_folder(settings: EvidenceSettings) -> str:
+    """Write into it. Raises ConfigError where that fails, or the disk is too full."""
+    probe = settings.folder / ".doctor"
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+    except OSError as error:
+        raise ConfigError(
+            f"{settings.folder} cannot be written ({error.strerror}); mend its permissions or set `evidence.folder`."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    if shutil.disk_usage(settings.folder).free < settings.min_free_bytes:
+        raise ConfigError(
+            f"{settings.folder}: {free_space(settings.folder)}, less than evidence.min_free_bytes; free the disk."
+        )
+    return f"{settings.folder} can be written, {free_space(settings.folder)}"
