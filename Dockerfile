@@ -5,7 +5,8 @@
 
 # ---- GPU --------------------------------------------------------------------------------------------------------------
 # 26.08: Ubuntu 24.04, Python 3.12, CUDA 13.3, TensorRT 11.2.1. TensorRT and its Python module are the image's own, so
-# the extra `gpu` of pyproject.toml is not installed as a whole; an engine runs only with the TensorRT that built it.
+# the extra `tensorrt` of pyproject.toml is not installed, and of onnxruntime-gpu not its CUDA; an engine runs only with the
+# TensorRT that built it.
 FROM nvcr.io/nvidia/tensorrt:26.08-py3 AS gpu-build
 # pycuda comes as source.
 # hadolint ignore=DL3008
@@ -13,7 +14,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends build-essential python3-dev python3-pip \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY core core
 COPY training training
 COPY assessment assessment
@@ -21,13 +22,10 @@ COPY export export
 COPY runtime runtime
 # pycuda's random numbers are not used, and would need one library more.
 RUN echo 'CUDA_ENABLE_CURAND = False' > "$HOME/.aksetup-defaults.py" \
- && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
-# onnxruntime and onnxruntime-gpu are one module: the first has to go before the second comes.
+ && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
 RUN python3 -m venv --without-pip --system-site-packages /opt/p-wae \
- && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[view,sign]' \
- && python3 -m pip --python /opt/p-wae/bin/python uninstall --yes onnxruntime \
  && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels \
-    onnxruntime-gpu==1.31.1 pycuda==2026.1
+    'p-wae[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
 
 # NVIDIA's image has a compiler and the CUDA toolkit of its own; we add none.
 FROM nvcr.io/nvidia/tensorrt:26.08-py3 AS gpu
@@ -46,15 +44,15 @@ CMD ["/station/inspection.yaml"]
 # ---- CPU --------------------------------------------------------------------------------------------------------------
 FROM python:3.11-slim-bookworm AS cpu-build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY core core
 COPY training training
 COPY assessment assessment
 COPY export export
 COPY runtime runtime
-RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels '.[view,sign]'
+RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[cpu,view,sign]'
 RUN python3 -m venv --without-pip /opt/p-wae \
- && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[view,sign]'
+ && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[cpu,view,sign]'
 
 FROM python:3.11-slim-bookworm AS cpu
 RUN groupadd --gid 10001 pwae \

@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Full TensorRT's bindings, against which the tests hold what we ask of it.
-TENSORRT := 10.16.1.11 11.4.0.106
+TENSORRT := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106 \
+  tensorrt-rtx-cu13-bindings==1.6.1.120
+INSTALL := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check lint docs setup bench results clean
 
@@ -49,14 +51,17 @@ paper: $(VENV)/.dev
 	$(BIN)/python benchmarks/paper.py --mvtec $(MVTEC) $(if $(ENCODER),--encoder '$(ENCODER)') $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # On a machine with an NVIDIA GPU and the CUDA toolkit, from which pycuda is built. TensorRT for RTX is there already; a GPU
-# that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA.
+# that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA. Each is
+# installed by itself: what one machine cannot have does not take the rest along.
 GPU := $(BIN)/python -c 'import sys; from runtime.inference.gpu import find_gpu; gpu = find_gpu(); \
   sys.exit(gpu) if isinstance(gpu, str) else print(gpu.target)'
 .PHONY: gpu test-gpu bench-gpu
 gpu: $(VENV)/.dev
 	@$(GPU)
-	$(BIN)/pip install -q --disable-pip-version-check pycuda==2026.1
-	-$(BIN)/pip install -q --disable-pip-version-check tensorrt==11.4.0.106
+	$(INSTALL) pycuda
+	-$(INSTALL) tensorrt
+	$(BIN)/pip uninstall -q -y onnxruntime onnxruntime-gpu
+	$(INSTALL) -e '.[cuda]'
 
 # Every backend through one suite, and a real network on the GPU against PyTorch; without a GPU this fails.
 test-gpu: gpu
@@ -78,14 +83,14 @@ setup: $(VENV)/.dev
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[demo]'
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(INSTALL) -e '.[demo]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
-	$(foreach version,$(TENSORRT),$(BIN)/pip download -q --disable-pip-version-check --no-deps \
-	  -d $(VENV)/tensorrt-bindings tensorrt-cu13-bindings==$(version) &&) true
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(INSTALL) -e '.[dev]'
+	$(foreach package,$(TENSORRT),$(BIN)/pip download -q --disable-pip-version-check --no-deps \
+	  -d $(VENV)/tensorrt-bindings $(package) &&) true
 	touch $@
 
 # The tests talk to a real broker and look at pages with a real browser. What is missing is installed with root's or

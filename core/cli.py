@@ -12,6 +12,7 @@ from core.errors import ConfigError, PwaeError
 EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
     "cryptography": "sign",
+    "onnxruntime": "cpu",
 }
 """Which part of the installation brings a package that not every machine needs."""
 

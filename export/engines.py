@@ -35,6 +35,8 @@ class Target:
     compute_capability: tuple[int, int]
     gpu: str | None
     """Name of the one GPU; None: every GPU of that capability."""
+    multiprocessors: int | None = None
+    """Of the one GPU."""
 
     @property
     def name(self) -> str:
@@ -53,7 +55,7 @@ def parse_target(text: str) -> Target:
         if isinstance(gpu, str):
             raise BackendError(f"--target {HERE}: {gpu}; build on the machine that will run it, or name one: sm89.")
         _api("tensorrt")
-        return Target("tensorrt", gpu.compute_capability, gpu.name)
+        return Target("tensorrt", gpu.compute_capability, gpu.name, gpu.multiprocessors)
     trt = _api("tensorrt_rtx")
     known = {name.lower(): name[2:] for name in trt.ComputeCapability.__members__ if name.startswith("SM")}
     if text not in known:
@@ -102,6 +104,7 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
         version=str(trt.__version__),
         compute_capability=target.compute_capability,
         gpu=target.gpu,
+        multiprocessors=target.multiprocessors,
         platform=PLATFORM,
         batches=batches,
         model_sha256=sha256_of(model),
@@ -207,8 +210,8 @@ def add_engines(bundle: Bundle, targets: Sequence[Target], max_batch: int) -> Bu
     return load_bundle(bundle.path)
 
 
-def _target_of(engine: Engine) -> tuple[str, tuple[int, int], str | None]:
-    return engine.api, engine.compute_capability, engine.gpu
+def _target_of(engine: Engine) -> tuple[str, tuple[int, int], str | None, int | None]:
+    return engine.api, engine.compute_capability, engine.gpu, engine.multiprocessors
 
 
 def _files_of(engine: Engine) -> tuple[str, str]:

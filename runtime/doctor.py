@@ -14,6 +14,7 @@ from runtime.delivery.check import check_broker, check_outbox
 from runtime.evidence.check import check_folder
 from runtime.inference.detector import open_detector
 from runtime.inference.gpu import find_gpu
+from runtime.inference.onnx_runtime import require_one_build
 from runtime.inference.selection import choose_here
 from runtime.monitoring.settings import ViewSettings
 from runtime.monitoring.web_page import listen, require_packages
@@ -45,6 +46,7 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
     return [
         ("bundle", partial(_bundle, settings)),
+        ("onnxruntime", require_one_build),
         ("backend", partial(_backend, settings)),
         ("gpu", _gpu),
         ("codecs", _codecs),

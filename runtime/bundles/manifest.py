@@ -77,6 +77,8 @@ class Engine(Record):
     """Of the GPU: (8, 9)."""
     gpu: str | None
     """The GPU it was built on, by name; None: built ahead for every GPU of that capability."""
+    multiprocessors: PositiveInt | None = None
+    """Of that GPU: a Jetson's name tells nothing of its size. None: built ahead, or by an older version."""
     platform: str
     """`linux-x86_64`, for one."""
     batches: tuple[PositiveInt, PositiveInt, PositiveInt]

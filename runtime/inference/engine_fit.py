@@ -21,7 +21,7 @@ API_MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tens
 """Modules that serve an API; the plain name stands for a package that only brings the bindings along."""
 PLATFORM = f"{sys.platform}-{platform.machine()}"
 """Of this machine: `linux-x86_64`, for one."""
-EXTRAS = {"tensorrt": "'.[gpu]'", "tensorrt_rtx": "'.[rtx]'", "pycuda": "pycuda==2026.1"}
+EXTRAS = {"tensorrt": "'.[tensorrt]'", "tensorrt_rtx": "'.[rtx]'", "pycuda": "pycuda==2026.1"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ def _obstacles(engine: Engine, model_sha256: str, machine: Machine, gpu: Gpu, ma
     # Full TensorRT tunes an engine to the GPU it was built on: another of the same capability may refuse it, or crash.
     if engine.gpu not in (None, gpu.name):
         yield f"built on {engine.gpu} and for it alone"
+    if engine.multiprocessors not in (None, gpu.multiprocessors):
+        yield f"built on {engine.gpu} with {engine.multiprocessors} multiprocessors, this one has {gpu.multiprocessors}"
     if engine.model_sha256 != model_sha256:
         yield "built from another model.onnx"
     least, _best, most = engine.batches

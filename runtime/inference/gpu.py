@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 DRIVER = "libcuda.so.1"
-COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
+MULTIPROCESSOR_COUNT, COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 16, 75, 76
 """CUdevice_attribute."""
 
 
@@ -30,6 +30,8 @@ class Gpu:
     """As the driver calls it: `NVIDIA RTX 4000 Ada Generation`, for one."""
     compute_capability: tuple[int, int]
     """(8, 9), for one."""
+    multiprocessors: int
+    """Tells apart what has one name: the Jetsons, and the parts of a GPU that was divided."""
 
     @property
     def target(self) -> str:
@@ -56,16 +58,17 @@ def find_gpu() -> Gpu | str:
         device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
         _check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0))
         _check(cuda, cuda.cuDeviceGetName(name, len(name), device))
-        capability = []
-        for attribute in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR):
+        values = []
+        for attribute in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR, MULTIPROCESSOR_COUNT):
             value = ctypes.c_int()
             _check(cuda, cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
-            capability.append(value.value)
+            values.append(value.value)
     except OSError:
         return f"no NVIDIA driver on this machine ({DRIVER})"
     except CudaError as error:
         return f"the NVIDIA driver refuses ({error})"
-    return Gpu(name.value.decode(errors="replace"), (capability[0], capability[1]))
+    major, minor, multiprocessors = values
+    return Gpu(name.value.decode(errors="replace"), (major, minor), multiprocessors)
 
 
 def page_lock(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The backend on ONNX Runtime: on the CPU, or on a GPU by its CUDA and TensorRT providers."""
+"""The backend on ONNX Runtime: on the CPU, or on a GPU by its CUDA provider."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
@@ -10,9 +10,10 @@ from core.errors import ArtifactError, BackendError, one_line
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference.backend import BackendFault, Pending, require_batch
+from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 
-Provider = Literal["cpu", "cuda", "tensorrt"]
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+Provider = Literal["cpu", "cuda"]
+PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class _Running:
@@ -44,8 +45,7 @@ class OnnxBackend:
         Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for;
         ArtifactError where the graph is not the one that the manifest tells of.
         """
-        import onnxruntime as ort
-
+        ort = import_onnx_runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
@@ -54,8 +54,7 @@ class OnnxBackend:
         self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
         if PROVIDERS[provider] not in ort.get_available_providers():
             raise BackendError(
-                f"this ONNX Runtime {ort.__version__} has no {PROVIDERS[provider]}; "
-                "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they are the same module)."
+                f"this ONNX Runtime {ort.__version__} has no {PROVIDERS[provider]}; {REMEDY.format(extra=provider)}."
             )
         if provider != "cpu":
             ort.preload_dlls()  # CUDA and cuDNN from NVIDIA's pip packages lie where no loader looks
@@ -71,8 +70,8 @@ class OnnxBackend:
             raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {one_line(error)}") from error
         if used[0] != PROVIDERS[provider]:  # it goes on without, silently, where a library is missing
             raise BackendError(
-                f"ONNX Runtime has {PROVIDERS[provider]} but cannot load it here (it would use {used[0]}): install the "
-                "CUDA, cuDNN and, for TensorRT, nvinfer libraries it was built with, or set another backend.kind."
+                f"ONNX Runtime has {PROVIDERS[provider]} but cannot load it here (it would use {used[0]}): pip install "
+                "'.[cuda]' brings the CUDA and cuDNN that it was built with; or set another backend.kind."
             )
         if errors.shape != (expected := (max_batch, len(bundle.manifest.thresholds.values))):
             raise ArtifactError(
@@ -98,13 +97,8 @@ class OnnxBackend:
         self._session = None
 
     def _providers(self, provider: Provider) -> list[str | tuple[str, dict[str, str]]]:
-        """With those that compute what the first leaves over; TensorRT builds one engine for every batch size."""
+        """With the one that computes what the first leaves over."""
         if provider == "cpu":
             return [PROVIDERS["cpu"]]
-        if provider == "cuda":
-            # With TF32 a float32 product keeps 10 bits, and the bundle is not the same detector.
-            return [(PROVIDERS["cuda"], {"use_tf32": "0"}), PROVIDERS["cpu"]]
-        most, height, width, channels = self._shape
-        least, best = (f"{INPUT}:{count}x{height}x{width}x{channels}" for count in (1, most))
-        profile = {"trt_profile_min_shapes": least, "trt_profile_max_shapes": best, "trt_profile_opt_shapes": best}
-        return [(PROVIDERS["tensorrt"], profile), PROVIDERS["cuda"], PROVIDERS["cpu"]]
+        # With TF32 a float32 product keeps 10 bits, and the bundle is not the same detector.
+        return [(PROVIDERS["cuda"], {"use_tf32": "0"}), PROVIDERS["cpu"]]

@@ -14,11 +14,11 @@ from runtime.bundles.manifest import Engine
 from runtime.inference.backend import Backend
 from runtime.inference.engine_fit import Machine, choose_engine, look
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend, Provider
+from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 from runtime.inference.settings import BackendSettings, Kind
 
 log = logging.getLogger(__name__)
 PROVIDER_OF: dict[Kind, Provider] = {
-    "onnxruntime-tensorrt": "tensorrt",
     "onnxruntime-cuda": "cuda",
     "onnxruntime-cpu": "cpu",
 }
@@ -57,15 +57,14 @@ def choose(kind: Kind, bundle: Bundle, max_batch: int, machine: Machine, provide
         return Selection("onnxruntime-cpu", machine.gpu, is_second_best=bool(bundle.manifest.engines))
     if PROVIDERS["cuda"] in providers:
         return Selection("onnxruntime-cuda", why, is_second_best=True)
-    why += f" This ONNX Runtime has no {PROVIDERS['cuda']} (pip uninstall onnxruntime; pip install onnxruntime-gpu)."
+    why += f" This ONNX Runtime has no {PROVIDERS['cuda']} ({REMEDY.format(extra='cuda')})."
     return Selection("onnxruntime-cpu", why, is_second_best=True)
 
 
 def choose_here(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Selection:
     """Look at this machine and choose. Raises BackendError."""
-    import onnxruntime as ort
-
-    return choose(settings.kind, bundle, max_batch, look(bundle), ort.get_available_providers())
+    providers = import_onnx_runtime().get_available_providers()
+    return choose(settings.kind, bundle, max_batch, look(bundle), providers)
 
 
 def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Backend:

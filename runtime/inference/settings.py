@@ -6,7 +6,7 @@ from pydantic import Field
 
 from core.config import Settings
 
-Kind = Literal["auto", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
+Kind = Literal["auto", "tensorrt", "onnxruntime-cuda", "onnxruntime-cpu"]
 """A backend."""
 
 

@@ -32,6 +32,7 @@ NOT_TENSORRT = {
         "engine.api",
         "engine.gpu",
         "engine.compute_capability",
+        "engine.multiprocessors",
         "error.split",
         "context.push",
         "_context.push",

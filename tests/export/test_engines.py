@@ -58,7 +58,7 @@ def test_engines_are_added_to_a_bundle_and_fit_their_gpu_alone(bundle_path: Path
     assert added.manifest.model_sha256 == bundle.manifest.model_sha256
     assert not (bundle.path / SIGNATURE).exists()
     versions = {"tensorrt_rtx": VERSION, "pycuda": "2026.1"}
-    machine = Machine(Gpu("NVIDIA L4", (8, 9)), "linux-x86_64", versions, {})
+    machine = Machine(Gpu("NVIDIA L4", (8, 9), 58), "linux-x86_64", versions, {})
     reasons = [why_not(engine, added.manifest.model_sha256, machine, 8) for engine in added.manifest.engines]
     assert reasons == ["built for sm75, this GPU is sm89", None]
     present = {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""What is asked of full TensorRT is there, in 10 and in 11: held against the bindings that NVIDIA publishes.
+"""What is asked of TensorRT is there, from 10.3 to 11, and for RTX in 1.6 and 1.7: held against the bindings of NVIDIA.
 
 The wheels carry the Python API; NVIDIA's libraries, which they need to be imported, cannot be installed everywhere, so
 empty ones stand in for them. Nothing is built or run. `make test` fetches the wheels.
@@ -28,32 +28,47 @@ SYMBOLS = (
 CHECK = Path(__file__).with_name("tensorrt_api_check.py")
 
 
-def empty_libraries(folder: Path, major: str) -> None:
+LIBRARIES = {
+    "tensorrt_bindings": ("libnvinfer", "libnvinfer_plugin", "libnvonnxparser"),
+    "tensorrt_rtx_bindings": ("libtensorrt_rtx", "libtensorrt_onnxparser_rtx"),
+}
+
+
+def empty_libraries(folder: Path, module: str, major: str) -> None:
     source = folder / "empty.c"
     source.write_text("".join(f"void *{symbol}() {{ return 0; }}\n" for symbol in SYMBOLS))
-    for name in ("libnvinfer", "libnvinfer_plugin", "libnvonnxparser"):
+    for name in LIBRARIES[module]:
         library = f"{name}.so.{major}"
         subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / library, source, f"-Wl,-soname,{library}"], check=True)
 
 
 def problems(bindings: Path, module: str, libraries: Path | None) -> list[str]:
     environment = {"PYTHONPATH": str(bindings), "LD_LIBRARY_PATH": str(libraries or "")}
-    command = [sys.executable, CHECK, module, ",".join(sorted(RTX_ONLY)), *SOURCES]
+    skipped = RTX_ONLY if module == "tensorrt_bindings" else {"nothing"}
+    command = [sys.executable, CHECK, module, ",".join(sorted(skipped)), *SOURCES]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found: list[str] = json.loads(done.stdout)
     return found
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler for the empty libraries")
-@pytest.mark.parametrize("version", ["10.16.1.11", "11.4.0.106"])
-def test_tensorrt_has_all_that_is_asked_of_it(version: str, tmp_path: Path) -> None:
-    wheels = list(WHEELS.glob(f"tensorrt_cu13_bindings-{version}-*.whl"))
+@pytest.mark.parametrize(
+    ("package", "module", "version"),
+    [
+        ("tensorrt_cu12_bindings", "tensorrt_bindings", "10.3.0"),
+        ("tensorrt_cu13_bindings", "tensorrt_bindings", "10.16.1.11"),
+        ("tensorrt_cu13_bindings", "tensorrt_bindings", "11.4.0.106"),
+        ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx_bindings", "1.6.1.120"),
+    ],
+)
+def test_tensorrt_has_all_that_is_asked_of_it(package: str, module: str, version: str, tmp_path: Path) -> None:
+    wheels = list(WHEELS.glob(f"{package}-{version}-*.whl"))
     if not wheels:
         pytest.skip("the bindings are not here; `make test` fetches them")
     with zipfile.ZipFile(wheels[0]) as wheel:
         wheel.extractall(tmp_path / "bindings")
-    empty_libraries(tmp_path, version.partition(".")[0])
-    assert problems(tmp_path / "bindings", "tensorrt_bindings", tmp_path) == []
+    empty_libraries(tmp_path, module, version.partition(".")[0])
+    assert problems(tmp_path / "bindings", module, tmp_path) == []
 
 
 def test_tensorrt_for_rtx_has_all_that_is_asked_of_it() -> None:

@@ -24,7 +24,7 @@ from runtime.inference import gpu
 from tests.runtime.pictures import GRID, SIZE
 
 PLAN = b"the plan"
-NAME, CAPABILITY = "NVIDIA Stand-In", (8, 9)
+NAME, CAPABILITY, MULTIPROCESSORS = "NVIDIA Stand-In", (8, 9), 58
 VERSION = "11.4.0.106"
 
 
@@ -36,6 +36,7 @@ def engine(bundle: Bundle, api: str = "tensorrt", **changed: Any) -> Engine:
         "version": VERSION,
         "compute_capability": CAPABILITY,
         "gpu": NAME if api == "tensorrt" else None,
+        "multiprocessors": MULTIPROCESSORS if api == "tensorrt" else None,
         "platform": "linux-x86_64",
         "batches": (1, 4, 8),
         "model_sha256": bundle.manifest.model_sha256,
@@ -75,7 +76,8 @@ class Driver:
         return 0
 
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: Any) -> int:  # noqa: N802
-        value._obj.value = CAPABILITY[attribute - gpu.COMPUTE_CAPABILITY_MAJOR]
+        attributes = (gpu.COMPUTE_CAPABILITY_MAJOR, gpu.COMPUTE_CAPABILITY_MINOR, gpu.MULTIPROCESSOR_COUNT)
+        value._obj.value = dict(zip(attributes, (*CAPABILITY, MULTIPROCESSORS), strict=True))[attribute]
         return 0
 
     def cuGetErrorString(self, status: int, text: Any) -> int:  # noqa: N802

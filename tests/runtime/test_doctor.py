@@ -56,7 +56,19 @@ def test_a_station_that_is_whole_is_ready_and_nothing_is_published(
     assert found["verdict"] == "ready"
     assert all(line.startswith("ok ") for subject, line in found.items() if subject != "verdict")
     assert list(found) == [
-        *("bundle", "backend", "gpu", "codecs", "camera top", "broker", "outbox", "evidence", "view", "verdict")
+        *(
+            "bundle",
+            "onnxruntime",
+            "backend",
+            "gpu",
+            "codecs",
+            "camera top",
+            "broker",
+            "outbox",
+            "evidence",
+            "view",
+            "verdict",
+        )
     ]
     assert "judges a batch of 8 (auto: " in found["backend"]
     assert mes.messages == []

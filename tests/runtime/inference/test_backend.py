@@ -40,7 +40,7 @@ Open = Callable[[Bundle], Backend]
 
 KINDS = [
     "onnxruntime-cpu",
-    *(pytest.param(kind, marks=pytest.mark.gpu) for kind in ("onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt")),
+    *(pytest.param(kind, marks=pytest.mark.gpu) for kind in ("onnxruntime-cuda", "tensorrt")),
     "stand-in tensorrt",
     "stand-in tensorrt_rtx",
 ]
@@ -247,7 +247,9 @@ def test_a_graph_that_is_none_is_refused(bundle_path: Path, tmp_path: Path) -> N
 
 
 def test_a_provider_that_this_onnx_runtime_has_not_is_refused_with_the_remedy(bundle: Bundle) -> None:
-    with pytest.raises(BackendError, match="has no CUDAExecutionProvider.*pip install onnxruntime-gpu"):
+    with pytest.raises(
+        BackendError, match=r"has no CUDAExecutionProvider.*onnxruntime-gpu, then pip install '\.\[cuda\]'"
+    ):
         OnnxBackend(bundle, BATCH, provider="cuda")
 
 

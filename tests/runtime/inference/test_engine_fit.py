@@ -12,10 +12,10 @@ from runtime.inference.engine_fit import Machine, choose_engine, look, why_not
 from runtime.inference.gpu import Gpu
 from runtime.inference.selection import PROVIDER_OF, choose
 from runtime.inference.settings import BackendSettings
-from tests.runtime.cuda_stand_in import CAPABILITY, NAME, VERSION, engine
+from tests.runtime.cuda_stand_in import CAPABILITY, MULTIPROCESSORS, NAME, VERSION, engine
 
 HERE = Machine(
-    gpu=Gpu(NAME, CAPABILITY),
+    gpu=Gpu(NAME, CAPABILITY, MULTIPROCESSORS),
     platform="linux-x86_64",
     versions={"tensorrt": VERSION, "tensorrt_rtx": VERSION, "pycuda": "2026.1"},
     missing={},
@@ -45,6 +45,7 @@ def test_an_engine_built_for_this_machine_fits(bundle: Bundle, api: str) -> None
         ({"platform": "linux-aarch64"}, "built for linux-aarch64, this is linux-x86_64"),
         ({"compute_capability": (12, 0)}, "built for sm120, this GPU is sm89"),
         ({"gpu": "NVIDIA L4"}, "built on NVIDIA L4 and for it alone"),
+        ({"multiprocessors": 8}, f"built on {NAME} with 8 multiprocessors, this one has {MULTIPROCESSORS}"),
         ({"model_sha256": "0" * 64}, "built from another model.onnx"),
         ({"batches": (1, 4, 7)}, "batches of 1 to 7, not 1 to 8; set batching.max_batch to 7"),
         ({"batches": (2, 4, 8)}, "batches of 2 to 8, not 1 to 8"),
@@ -98,7 +99,7 @@ def test_auto_takes_the_fastest_that_is_there_and_says_why(bundle: Bundle) -> No
     assert "built on NVIDIA L4 and for it alone" in chosen.why
     chosen = choose("auto", wrong, 8, HERE, [CPU])
     assert (chosen.kind, chosen.is_second_best) == ("onnxruntime-cpu", True)
-    assert "pip install onnxruntime-gpu" in chosen.why
+    assert "then pip install '.[cuda]'" in chosen.why
     chosen = choose("auto", bundle, 8, BARE, [CPU])
     assert (chosen.kind, chosen.is_second_best) == ("onnxruntime-cpu", False)
     assert "no NVIDIA driver" in chosen.why

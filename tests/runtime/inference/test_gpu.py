@@ -10,8 +10,8 @@ from tests.runtime.cuda_stand_in import Driver
 
 def test_a_gpu_is_found_by_name_and_capability(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_driver", lambda: Driver([]))
-    assert find_gpu() == Gpu("NVIDIA Stand-In", (8, 9))
-    assert Gpu("", (12, 0)).target == "sm120"
+    assert find_gpu() == Gpu("NVIDIA Stand-In", (8, 9), 58)
+    assert Gpu("", (12, 0), 1).target == "sm120"
 
 
 def test_what_keeps_one_from_being_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
