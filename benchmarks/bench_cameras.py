@@ -73,7 +73,7 @@ def measure(arguments: argparse.Namespace, port: int, outbox: Path) -> dict[str,
         name: LiveCamera(name, camera, lambda seed=seed: Device(arguments.fps, seed))  # type: ignore[arg-type,misc]
         for seed, (name, camera) in enumerate(settings.cameras.items())
     }
-    model = open_model(settings.station, settings.bundle, settings.threshold_factors, settings.asked)
+    model = open_model(settings.station, settings.bundle, settings.asked, settings.site_thresholds())
     stop = Stop()
     ending = threading.Timer(arguments.seconds, lambda: setattr(stop, "reason", "time is up"))
     with connect(settings, cameras, model) as inspection:

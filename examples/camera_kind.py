@@ -45,7 +45,7 @@ class ProgramCamera(Camera):
 
 if __name__ == "__main__":
     settings = load_settings(Path(sys.argv[1]), InspectionSettings)
-    model = open_model(settings.station, settings.bundle, settings.threshold_factors, settings.asked)
+    model = open_model(settings.station, settings.bundle, settings.asked, settings.site_thresholds())
     cameras = {name: ProgramCamera(sys.argv[2:], frames_total=3) for name in settings.cameras}
     with connect(settings, cameras, model) as inspection:
         print(dict(inspection.run(Stop()).verdicts))

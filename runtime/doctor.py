@@ -64,7 +64,7 @@ def _bundle(settings: InspectionSettings) -> str:
 
 
 def _backend(settings: InspectionSettings) -> str:
-    model = open_detector(settings.bundle, *settings.asked)
+    model = open_detector(settings.bundle, *settings.asked, settings.site_thresholds())
     model.backend.close()
     why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
     return f"{model.backend.name} judges a batch of {model.backend.max_batch} ({settings.backend.kind}: {why})"

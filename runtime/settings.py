@@ -6,7 +6,10 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, model_validator
 
 from core.config import Name, Settings
+from core.errors import ConfigError
+from core.secrets import look_up_secret
 from runtime.batching.settings import BatchingSettings
+from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.cameras.settings import CameraSettings
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.events.topics import Topics, expand
@@ -14,6 +17,8 @@ from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
 from runtime.monitoring.settings import ViewSettings
 
+LEAST_SECRET = 32
+"""Characters: of hexadecimal digits, 128 bits."""
 Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate"]
 """A command over MQTT."""
 
@@ -25,6 +30,9 @@ class InspectionSettings(Settings):
     """The folder that `export-engine` wrote."""
     bundle_key: Path | None = None
     """The site's public key in PEM: a bundle that is not signed with it is refused. None: no signature is asked for."""
+    thresholds_key_file: Path | None = None
+    """The file whose first line is the station's own secret (`openssl rand -hex 32`, readable by it alone), with which
+    thresholds set on site are sealed. With `bundle_key` and without this none are taken, nor set."""
     station: Name
     site: Name = "site"
     area: Name = "area"
@@ -71,6 +79,16 @@ class InspectionSettings(Settings):
     def threshold_factors(self) -> dict[str, float]:
         """Of every stream, by its name."""
         return {stream: camera.threshold_factor for stream, camera in self.streams.items()}
+
+    def site_thresholds(self) -> SiteThresholds:
+        """Give what reads and writes thresholds set on site. Raises ConfigError where their secret cannot be read."""
+        secret = look_up_secret("thresholds_key", None, self.thresholds_key_file)
+        if secret is not None and len(secret) < LEAST_SECRET:
+            raise ConfigError(
+                f"thresholds_key_file: fewer than {LEAST_SECRET} characters in {self.thresholds_key_file}; "
+                "write a long random one into it (openssl rand -hex 32)."
+            )
+        return SiteThresholds(self.threshold_factors, secret, is_sealed=self.bundle_key is not None)
 
     @property
     def topics(self) -> Topics:

@@ -1,5 +1,7 @@
 """Site thresholds: set from a camera's own good parts, kept beside the bundle with who set them and when."""
 
+import hashlib
+import hmac
 import logging
 import time
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from core.errors import ArtifactError
 from core.files import write_whole
 from core.thresholds import LARGEST_LOOSENING, Thresholds
 from core.timestamps import rfc3339
-from runtime.bundles.manifest import Manifest
+from runtime.bundles.bundle import Bundle
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,12 @@ class _Site(BaseModel):
     model_sha256: str
     """Thresholds belong to the model whose errors they are about."""
     cameras: dict[str, _Entry]
+    hmac_sha256: str | None = None
+    """Of all of the above, by the station's own secret; None: it has none."""
+
+    def sealed(self, secret: str) -> "_Site":
+        content = self.model_dump_json(exclude={"hmac_sha256"}).encode()
+        return self.model_copy(update={"hmac_sha256": hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()})
 
 
 def site_file(bundle: Path) -> Path:
@@ -38,66 +46,103 @@ def site_file(bundle: Path) -> Path:
     return bundle.resolve().with_name(bundle.resolve().name + ".thresholds.json")
 
 
-def load_site(bundle: Path, manifest: Manifest) -> dict[str, Thresholds]:
-    """Read the thresholds by camera; none where there is no file, or it is about another model (told in the log).
+class SiteThresholds:
+    """Reads and writes the file beside a bundle. For any thread, one at a time.
 
-    Raises ArtifactError where the file cannot be used, or holds thresholds that the bundle's do not bear.
+    What a station sets may loosen what a signed bundle says, so it is held to a seal of its own: an HMAC by a secret
+    that the station keeps.
     """
-    file = site_file(bundle)
-    site = _read(file)
-    if site is None:
-        return {}
-    if site.model_sha256 != manifest.model_sha256:
-        log.warning("%s is about another model and not used; recalibrate, or remove it", file)
-        return {}
-    for camera, entry in site.cameras.items():
-        _require_kinship(entry.thresholds, manifest.thresholds, f"{file}: camera {camera}")
-        log.info(
-            "thresholds of camera %s were set on site by=%r at=%s parts=%d",
-            camera,
-            entry.by,
-            entry.at,
-            entry.thresholds.parts,
-        )
-    return {camera: entry.thresholds for camera, entry in site.cameras.items()}
 
+    def __init__(self, factors: Mapping[str, float], secret: str | None = None, is_sealed: bool = False) -> None:
+        """`factors` by camera multiply what is set. It is sealed with `secret`; `is_sealed`: not without one."""
+        self.factors = factors
+        self._secret = secret
+        self._is_sealed = is_sealed or secret is not None
 
-def store_site(bundle: Path, manifest: Manifest, camera: str, thresholds: Thresholds, by: str) -> Path:
-    """Keep one camera's thresholds beside the others'.
+    def load(self, bundle: Bundle) -> dict[str, Thresholds]:
+        """Read the thresholds by camera; none where there is no file, or it is about another model (told in the log).
 
-    Raises ArtifactError where the bundle's do not bear them, or the folder takes no file.
-    """
-    file, model_sha256 = site_file(bundle), manifest.model_sha256
-    _require_kinship(thresholds, manifest.thresholds, f"camera {camera}")
-    before = _read(file)
-    known: Mapping[str, _Entry] = before.cameras if before and before.model_sha256 == model_sha256 else {}
-    entry = _Entry(thresholds=thresholds, by=by, at=rfc3339(time.time()))
-    site = _Site(model_sha256=model_sha256, cameras={**known, camera: entry})
-    try:
-        write_whole(file, (site.model_dump_json(indent=2) + "\n").encode())
-    except OSError as error:
-        raise ArtifactError(f"{file}: cannot be written ({error.strerror}); check the folder's permissions.") from error
-    return file
+        Raises ArtifactError where the file cannot be used, is not sealed, or holds what the bundle's do not bear.
+        """
+        file, manifest = site_file(bundle.path), bundle.manifest
+        site = self._read(file)
+        if site is None:
+            return {}
+        if site.model_sha256 != manifest.model_sha256:
+            log.warning("%s is about another model and not used; recalibrate, or remove it", file)
+            return {}
+        for camera, entry in site.cameras.items():
+            self.require_kinship(entry.thresholds, bundle, camera, f"{file}: ")
+            log.info(
+                "thresholds of camera %s were set on site by=%r at=%s parts=%d",
+                camera,
+                entry.by,
+                entry.at,
+                entry.thresholds.parts,
+            )
+        return {camera: entry.thresholds for camera, entry in site.cameras.items()}
 
+    def store(self, bundle: Bundle, camera: str, thresholds: Thresholds | None, by: str) -> None:
+        """Keep one camera's thresholds beside the others'; None: the bundle's hold again.
 
-def _require_kinship(thresholds: Thresholds, bundles: Thresholds, where: str) -> None:
-    """Refuse thresholds that belong to another grid, or are so loose that they would reject nothing."""
-    if len(thresholds.values) != len(bundles.values):
-        raise ArtifactError(
-            f"{where}: {len(thresholds.values)} thresholds for {len(bundles.values)} errors; recalibrate anew."
-        )
-    loosest = max(value / least for value, least in zip(thresholds.values, bundles.values, strict=True))
-    if loosest > LARGEST_LOOSENING:
-        raise ArtifactError(
-            f"{where}: a threshold is {loosest:.3g} times the bundle's, which may be {LARGEST_LOOSENING:g}: these "
-            "parts look unlike those of the training; train with pictures of theirs."
-        )
+        Raises ArtifactError where the bundle's do not bear them, or the folder takes no file.
+        """
+        file, model_sha256 = site_file(bundle.path), bundle.manifest.model_sha256
+        self._require_secret(file)
+        before = self._read(file)
+        known: Mapping[str, _Entry] = before.cameras if before and before.model_sha256 == model_sha256 else {}
+        cameras = {name: entry for name, entry in known.items() if name != camera}
+        if thresholds is not None:
+            self.require_kinship(thresholds, bundle, camera)
+            cameras[camera] = _Entry(thresholds=thresholds, by=by, at=rfc3339(time.time()))
+        site = _Site(model_sha256=model_sha256, cameras=cameras)
+        if self._secret is not None:
+            site = site.sealed(self._secret)
+        try:
+            write_whole(file, (site.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+        except OSError as error:
+            raise ArtifactError(
+                f"{file}: cannot be written ({error.strerror}); check the folder's permissions."
+            ) from error
 
+    def require_kinship(self, thresholds: Thresholds, bundle: Bundle, camera: str, where: str = "") -> None:
+        """Refuse thresholds of another grid than the bundle's, or so loose beside them that they would reject nothing.
 
-def _read(file: Path) -> _Site | None:
-    try:
-        return _Site.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ArtifactError(f"{file}: damaged or not readable; recalibrate anew after removing it.") from error
+        Raises ArtifactError, which begins with `where`.
+        """
+        found, bundles, factor = thresholds.values, bundle.manifest.thresholds.values, self.factors.get(camera, 1.0)
+        if len(found) != len(bundles):
+            raise ArtifactError(
+                f"{where}camera {camera}: {len(found)} thresholds for {len(bundles)} errors; recalibrate anew."
+            )
+        loosest = factor * max(value / least for value, least in zip(found, bundles, strict=True))
+        if loosest > LARGEST_LOOSENING * (1 + 1e-9):
+            raise ArtifactError(
+                f"{where}camera {camera}: with its threshold_factor of {factor:g} a threshold is {loosest:.3g} times "
+                f"the bundle's, which may be {LARGEST_LOOSENING:g}: these parts look unlike those of the training; "
+                "train with pictures of theirs."
+            )
+
+    def _read(self, file: Path) -> _Site | None:
+        try:
+            site = _Site.model_validate_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError, ValidationError) as error:
+            raise ArtifactError(f"{file}: damaged or not readable; recalibrate anew after removing it.") from error
+        self._require_secret(file)
+        if self._secret is not None:
+            expected = site.sealed(self._secret).hmac_sha256 or ""
+            if not hmac.compare_digest((site.hmac_sha256 or "").encode(), expected.encode()):
+                raise ArtifactError(
+                    f"{file}: not sealed with this station's `thresholds_key_file`, or altered since; "
+                    "remove it and recalibrate anew."
+                )
+        return site
+
+    def _require_secret(self, file: Path) -> None:
+        if self._is_sealed and self._secret is None:
+            raise ArtifactError(
+                f"{file}: bundles have to be signed here, and without a secret of the station's nothing tells its own "
+                "thresholds from a stranger's; set `thresholds_key_file`, or do without thresholds of the site."
+            )

@@ -30,6 +30,12 @@ class Command(Settings):
     """reload: the name of a folder beside the configured bundle; left out: the configured one, as it is now."""
     parts: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """recalibrate: how many of the next frames are declared good."""
+    force: bool = False
+    """recalibrate: those of them that are NotOK now are good, too."""
+    dry_run: bool = False
+    """recalibrate: tell what would be set, and set nothing."""
+    reset: bool = False
+    """recalibrate: the bundle's thresholds hold again, and a recalibration of the camera that is under way ends."""
 
 
 def parse(message: Message) -> Command:

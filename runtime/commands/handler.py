@@ -2,9 +2,7 @@
 
 import logging
 import queue
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from core.errors import ConfigError, PwaeError
 from runtime.batching.batch import Batch
@@ -15,6 +13,8 @@ from runtime.commands.replies import Replies
 from runtime.commands.snapshot import Snapshots
 from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
+from runtime.events.judged_part import JudgedPart
+from runtime.inference.detector import Detector
 from runtime.inference.model_in_use import ModelInUse
 from runtime.settings import InspectionSettings
 
@@ -34,14 +34,26 @@ class CommandHandler:
         self._replies = Replies(publisher, topics)
         self._waiting: queue.Queue[Message] = queue.Queue(LONGEST_QUEUE)
         self._snapshots = Snapshots(publisher, topics, self._replies)
-        self._recalibrations = Recalibrations(self._replies, model.read_thresholds)
-        self.reload = Reload(model.open, self._replies)
+        self._recalibrations = Recalibrations(self._replies)
+        self._reload = Reload(model.open, self._replies)
         for verb in settings.commands:
             publisher.subscribe(topics.command(verb), self._take)
 
+    @property
+    def has_new_model(self) -> bool:
+        """Whether a new model waits for the batches under way to end."""
+        return self._reload.is_ready
+
+    def take_model(self) -> Detector:
+        """Hand the new model over, between two batches: what the old one said of parts counts no more."""
+        self._recalibrations.cancel("another model took over; ask again.")
+        return self._reload.take()
+
     def serve(self) -> None:
         """Carry out what was asked."""
-        self.reload.look()
+        self._reload.look()
+        if not self._reload.is_under_way:
+            self._recalibrations.look(self._model)
         while not self._waiting.empty():
             message = self._waiting.get()
             try:
@@ -49,15 +61,16 @@ class CommandHandler:
             except PwaeError as error:
                 self._replies.refuse(message, str(error))
 
-    def watch(self, batch: Batch, errors: NDArray[np.float32]) -> None:
-        """Look at a judged batch, for snapshots and recalibrations; `errors` (n, K + 1)."""
-        for row, part in enumerate(batch.written):
-            self._snapshots.watch(part.camera, batch.buffer[row])
-            self._recalibrations.watch(part, errors[row], self._model.bundle)
+    def watch(self, batch: Batch, judged: Sequence[JudgedPart]) -> None:
+        """Look at the parts of a batch that was `judged`, for snapshots and recalibrations."""
+        for row, part in enumerate(judged):
+            self._snapshots.watch(part.part.camera, batch.buffer[row])
+            self._recalibrations.watch(part)
 
     def end(self) -> None:
         """Tell those who still wait that nothing comes any more."""
-        for message in (*self._snapshots.end(), *self._recalibrations.end(), *self.reload.end()):
+        waiting = (*self._snapshots.end(), *self._recalibrations.end(self._model), *self._reload.end())
+        for message in waiting:
             self._replies.refuse(message, "the inspection ended first.")
 
     def _take(self, message: Message) -> None:
@@ -80,7 +93,9 @@ class CommandHandler:
                     raise ConfigError("snapshot: the inspection is paused; resume it first.")
                 self._snapshots.ask(self._camera(command), message)
             case "reload":
-                self.reload.begin(self._model.require_bundle(), command, message)
+                if self._recalibrations.is_storing:
+                    raise ConfigError("reload: thresholds of the model in use are being stored; ask again.")
+                self._reload.begin(self._model.require_bundle(), command, message)
             case _:
                 bundle = self._model.require_bundle()
                 self._recalibrations.begin(self._camera(command), command, message, bundle)

@@ -47,6 +47,11 @@ class Reload:
         Worker("reload", prepare).start()
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a bundle is being opened, or waits to take over."""
+        return self._opening is not None
+
+    @property
     def is_ready(self) -> bool:
         """Whether a new model waits for the batches under way to end."""
         return self._opening is not None and isinstance(self._opening.outcome, Detector)

@@ -23,7 +23,7 @@ class Replies:
         """Say that it was done, and what came of it."""
         self._publisher.send(reply(message, self._topic, detail=detail))
 
-    def refuse(self, message: Message, error: str) -> None:
-        """Say why it was not done."""
+    def refuse(self, message: Message, error: str, detail: dict[str, Any] | None = None) -> None:
+        """Say why it was not done, and what is known of it."""
         log.warning("command %s refused: %s", verb_of(message), error)
-        self._publisher.send(reply(message, self._topic, error=error))
+        self._publisher.send(reply(message, self._topic, error=error, detail=detail))

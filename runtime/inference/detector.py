@@ -1,7 +1,7 @@
 """A model in use: a bundle, the backend that runs it, and the thresholds in force for each camera."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from core.thresholds import Thresholds, ratios
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.known_pictures import TOLERANCE, KnownPictures, load_known_pictures
 from runtime.bundles.manifest import Manifest
-from runtime.bundles.site_thresholds import load_site
+from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.inference.backend import Backend, BackendFault
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings
@@ -26,18 +26,26 @@ class Detector:
 
     bundle: Bundle
     backend: Backend
+    site: Mapping[str, Thresholds] = field(default_factory=dict)
+    """Thresholds that were set on site, by camera."""
 
 
-def open_detector(path: Path, key: Path | None, backend: BackendSettings, max_batch: int) -> Detector:
+def open_detector(
+    path: Path,
+    key: Path | None,
+    backend: BackendSettings,
+    max_batch: int,
+    site: SiteThresholds | None = None,
+) -> Detector:
     """Open the bundle at `path`, signed with `key` where one is given, with the backend that is asked for.
 
-    It has judged one batch of up to `max_batch` parts.
+    It has judged one batch of up to `max_batch` parts. `site` reads what was set on site; None: the bundle's alone.
 
     Raises ArtifactError or BackendError.
     """
     bundle = load_bundle(path, key)
-    load_site(path, bundle.manifest)
-    return Detector(bundle, _open(bundle, backend, max_batch))
+    on_site = site.load(bundle) if site is not None else {}
+    return Detector(bundle, _open(bundle, backend, max_batch), on_site)
 
 
 def reopen(bundle: Bundle | None, key: Path | None, backend: BackendSettings, max_batch: int) -> Backend:
@@ -79,14 +87,3 @@ def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPic
                 f"{backend.name} judges a picture of which the bundle knows the answer otherwise: an error is off by "
                 f"{difference:.2g} of its threshold; build its engine anew, or set another backend.kind."
             )
-
-
-def thresholds_in_force(
-    factors: Mapping[str, float], manifest: Manifest, bundle: Bundle | None
-) -> dict[str, Thresholds]:
-    """By camera: those that were set on site, else the bundle's, times the camera's factor of `factors`.
-
-    Raises ArtifactError where those set on site cannot be read.
-    """
-    site = load_site(bundle.path, manifest) if bundle else {}
-    return {camera: site.get(camera, manifest.thresholds).scaled(factor) for camera, factor in factors.items()}

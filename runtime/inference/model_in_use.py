@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import ConfigError
+from core.thresholds import Thresholds
 from runtime.bundles.bundle import Bundle
+from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.events.origin import Origin
 from runtime.inference.backend import Backend
-from runtime.inference.detector import Detector, open_detector, reopen, thresholds_in_force
+from runtime.inference.detector import Detector, open_detector, reopen
 from runtime.inference.settings import BackendSettings
+from runtime.inference.thresholds_in_force import ThresholdsInForce
 
 Asked = tuple[Path | None, BackendSettings, int]
 """How a bundle is opened: the key that it is signed with, who is to compute it, the largest batch."""
@@ -23,20 +26,22 @@ class ModelInUse:
     """Changes only between two batches, by `use`."""
 
     def __init__(
-        self, backend: Backend, origin: Origin, bundle: Bundle | None, factors: Mapping[str, float], asked: Asked
+        self,
+        backend: Backend,
+        origin: Origin,
+        bundle: Bundle | None,
+        asked: Asked,
+        site: SiteThresholds,
+        on_site: Mapping[str, Thresholds] | None = None,
     ) -> None:
-        """`factors` are the cameras', by which their thresholds are multiplied; `bundle` is None in a simulation.
-
-        Raises ArtifactError where thresholds set on site cannot be read.
-        """
+        """`bundle` is None in a simulation; `site` keeps thresholds that are set on site, `on_site` are those now."""
         self.backend = backend
         self.origin = origin
         """Who judges: what events tell of the station, the run and the model."""
         self.bundle = bundle
-        self._factors = factors
+        self.site = site
         self._asked = asked
-        self.thresholds = thresholds_in_force(factors, origin.manifest, bundle)
-        """By camera."""
+        self.thresholds = ThresholdsInForce(origin.manifest, on_site or {}, site.factors)
 
     @property
     def buffers(self) -> int:
@@ -51,7 +56,7 @@ class ModelInUse:
 
     def open(self, path: Path) -> Detector:
         """Open the bundle at `path` as the one in use was; takes its time. Raises ArtifactError or BackendError."""
-        return open_detector(path, *self._asked)
+        return open_detector(path, *self._asked, self.site)
 
     def reopen(self) -> Backend:
         """Open another backend for the bundle in use; takes its time. Raises ArtifactError or BackendError."""
@@ -61,31 +66,23 @@ class ModelInUse:
         """Close what is in use and go on with another bundle, in its backend."""
         self.bundle = detector.bundle
         self.use_backend(detector.backend)
+        self.origin = replace(self.origin, manifest=detector.bundle.manifest)
+        self.thresholds = ThresholdsInForce(detector.bundle.manifest, detector.site, self.site.factors)
 
     def use_backend(self, backend: Backend) -> None:
         """Close the backend in use and go on with another, which computes the bundle in use."""
         self.backend.close()
         self.backend = backend
-        manifest = self.origin.manifest if self.bundle is None else self.bundle.manifest
-        self.origin = replace(self.origin, manifest=manifest, backend=backend.name, engine_sha256=backend.engine_sha256)
-        self.read_thresholds()
-
-    def read_thresholds(self) -> None:
-        """Put in force what was set on site. Raises ArtifactError where it cannot be read."""
-        self.thresholds = thresholds_in_force(self._factors, self.origin.manifest, self.bundle)
+        self.origin = replace(self.origin, backend=backend.name, engine_sha256=backend.engine_sha256)
 
     def close(self) -> None:
         """Close the backend in use."""
         self.backend.close()
 
 
-def open_model(station: str, path: Path, factors: Mapping[str, float], asked: Asked) -> ModelInUse:
+def open_model(station: str, path: Path, asked: Asked, site: SiteThresholds) -> ModelInUse:
     """Open the bundle at `path` for a new run of `station`. Raises ArtifactError or BackendError."""
-    detector = open_detector(path, *asked)
+    detector = open_detector(path, *asked, site)
     backend, manifest = detector.backend, detector.bundle.manifest
     origin = Origin(station, str(uuid.uuid4()), backend.name, manifest, engine_sha256=backend.engine_sha256)
-    try:
-        return ModelInUse(backend, origin, detector.bundle, factors, asked)
-    except BaseException:
-        backend.close()
-        raise
+    return ModelInUse(backend, origin, detector.bundle, asked, site, detector.site)

@@ -26,7 +26,7 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
     Raises PwaeError where the bundle, a camera, the backend, the outbox, or the broker's settings are at fault.
     """
     cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
-    model = open_model(settings.station, settings.bundle, settings.threshold_factors, settings.asked)
+    model = open_model(settings.station, settings.bundle, settings.asked, settings.site_thresholds())
     with connect(settings, cameras, model) as inspection:
         yield inspection
 

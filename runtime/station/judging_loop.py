@@ -9,11 +9,11 @@ from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher
 from runtime.commands.handler import CommandHandler
 from runtime.events.event import Timing
+from runtime.events.judged_part import JudgedPart
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.recovery import Recovery
 from runtime.inference.run import InferenceRun
 from runtime.parts.verdict import Reason, judge
-from runtime.station.judged_part import JudgedPart
 from runtime.station.picture_capture import PictureCapture
 
 TURN_S = 0.1
@@ -53,7 +53,7 @@ class JudgingLoop:
             self._change_engine(batcher)
         # The rows of the next batch are closed as late as can be, so that its frames are new.
         done = self._wait() if len(self._under_way) == self.model.backend.depth else None
-        is_held = self._commands.paused or self._commands.reload.is_ready or bool(self.recovery.problem)
+        is_held = self._commands.paused or self._commands.has_new_model or bool(self.recovery.problem)
         if is_held and done is None and not self._under_way and not is_stopped:
             time.sleep(TURN_S)
         batch = None if is_stopped or is_held else batcher.take(0.0 if self._under_way or done else TURN_S)
@@ -93,16 +93,16 @@ class JudgingLoop:
             )
             judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
         if not faults:
-            self._commands.watch(run.batch, run.errors)
+            self._commands.watch(run.batch, judged)
         release(run.batch)
         return judged
 
     def _change_engine(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
-        if not (self._commands.reload.is_ready or self.recovery.opened) or not batcher.settle():
+        if not (self._commands.has_new_model or self.recovery.opened) or not batcher.settle():
             return
-        if self._commands.reload.is_ready:
-            detector = self._commands.reload.take()
+        if self._commands.has_new_model:
+            detector = self._commands.take_model()
             self.recovery.cancel()
             self.model.use(detector)
         else:

@@ -11,12 +11,12 @@ from runtime.delivery.message import Outgoing
 from runtime.delivery.outbox import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import stamp
+from runtime.events.judged_part import JudgedPart
 from runtime.events.origin import Origin
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
 from runtime.settings import InspectionSettings
-from runtime.station.judged_part import JudgedPart
 
 
 class Reporter:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.thresholds import Thresholds
 from core.timestamps import rfc3339
 from runtime.bundles.manifest import MODEL, Manifest
+from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.cameras.camera import Camera
 from runtime.cameras.settings import FolderSettings
 from runtime.events.origin import Origin
@@ -106,7 +107,7 @@ def open_simulation(settings: InspectionSettings, rate_per_s: float, parts: int 
     cameras = {name: SimulatedCamera(parts, seed.pop()) for name in settings.cameras}
     backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed.pop())
     origin = Origin(settings.station, str(uuid.uuid4()), backend.name, manifest, simulated=True)
-    model = ModelInUse(backend, origin, None, settings.threshold_factors, settings.asked)
+    model = ModelInUse(backend, origin, None, settings.asked, SiteThresholds(settings.threshold_factors))
     with connect(settings, cameras, model) as inspection:
         yield inspection
 

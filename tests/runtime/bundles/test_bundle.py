@@ -16,11 +16,9 @@ from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from core.errors import ArtifactError, BackendError
-from core.thresholds import Thresholds
 from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
 from runtime.bundles.known_pictures import KNOWN_PICTURES, save_known_pictures
 from runtime.bundles.manifest import MANIFEST, MODEL, Manifest
-from runtime.bundles.site_thresholds import load_site, site_file, store_site
 from runtime.inference.detector import open_detector, reopen
 from runtime.inference.onnx_backend import OnnxBackend
 from runtime.inference.settings import BackendSettings
@@ -184,40 +182,3 @@ def test_known_pictures_of_another_model_are_refused(own: Path) -> None:
     seal(own)
     with pytest.raises(ArtifactError, match="damaged"):
         open_detector(own, *ASKED)
-
-
-def changed(thresholds: Thresholds, values: list[float]) -> dict[str, Any]:
-    return thresholds.model_dump(mode="json") | {"values": values, "spreads": []}
-
-
-@pytest.mark.parametrize(
-    "values",
-    [[-1.0] * 10, [0.0] * 10, [1e9] * 10, [0.1], [], [1e-5] * 9, [1e-5] * 11, [1e-5] * 9 + [0.5]],
-)
-def test_a_site_file_that_would_reject_nothing_is_refused(own: Path, values: list[float]) -> None:
-    manifest = load_bundle(own).manifest
-    entry = {"by": "a", "at": "b", "thresholds": changed(manifest.thresholds, values)}
-    site = {"model_sha256": manifest.model_sha256, "cameras": {"top": entry}}
-    site_file(own).write_text(json.dumps(site))
-    with pytest.raises(ArtifactError) as refused:
-        load_site(own, manifest)
-    assert "\n" not in str(refused.value)
-
-
-def test_thresholds_beyond_the_bundles_are_not_stored(own: Path) -> None:
-    manifest = load_bundle(own).manifest
-    store_site(own, manifest, "top", manifest.thresholds.scaled(3), "anna")
-    assert load_site(own, manifest)["top"].values[0] == pytest.approx(3 * manifest.thresholds.values[0])
-    with pytest.raises(ArtifactError, match="11 times the bundle's"):
-        store_site(own, manifest, "top", manifest.thresholds.scaled(11), "anna")
-    assert load_site(own, manifest)["top"].values[0] == pytest.approx(3 * manifest.thresholds.values[0])
-
-
-@given(st.text() | JSON.map(json.dumps))
-def test_whatever_a_site_file_holds_it_is_refused_in_one_line(bundle_path: Path, content: str) -> None:
-    manifest = load_bundle(bundle_path).manifest
-    folder = bundle_path.with_name("sited")
-    site_file(folder).write_text(content, encoding="utf-8", errors="surrogatepass")
-    with pytest.raises(ArtifactError) as refused:
-        load_site(folder, manifest)
-    assert "\n" not in str(refused.value)

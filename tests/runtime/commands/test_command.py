@@ -59,6 +59,7 @@ def test_the_schema_takes_what_we_take() -> None:
     from jsonschema import Draft202012Validator
 
     whole = {"request_id": "7", "by": "Ada", "camera": "top", "bundle": "cell-2.bundle", "parts": 100}
+    whole |= {"force": True, "dry_run": True, "reset": False}
     Draft202012Validator(closed(schema("command"))).validate(whole)
     assert parse(command(json.dumps(whole).encode())).model_dump() == whole
 

@@ -141,6 +141,21 @@ def test_recalibration_sets_a_cameras_thresholds_and_they_last(
     again.kill()
 
 
+def test_a_recalibration_does_not_outlive_the_model(
+    start: Callable[..., Any], mes: Subscriber, own_bundle: Path
+) -> None:
+    process = start(VERBS)
+    asked = json.dumps({"request_id": "r", "by": "Ada", "parts": PARTS})
+    mes.send(f"{PREFIX}/cmd/recalibrate", asked.encode())
+    mes.send(f"{PREFIX}/cmd/reload", b'{"request_id": "l"}')
+    mes.wait_for(lambda: len(mes.events("/cmd_reply")) == 2)
+    answers = {answer["verb"]: answer for answer in mes.events("/cmd_reply")}
+    assert answers["reload"]["ok"]
+    assert "another model took over" in answers["recalibrate"]["error"]
+    finish(process, mes)
+    assert not site_file(own_bundle).exists()
+
+
 def test_version_5_is_answered_where_it_waits(start: Callable[..., Any], mes: Subscriber, mosquitto: Mosquitto) -> None:
     process = start(VERBS)
     asking = ["mosquitto_rr", "-p", str(mosquitto.port), "-V", "5", "-q", "1", "-W", "10", "-D", "publish"]
