@@ -1,96 +1,63 @@
 """The outbox: events on disk (SQLite, WAL) from the moment a part is judged until the broker has acknowledged it.
 
-One thread adds, one thread reads and removes. Added events survive a power cut (fsync at every commit); a removal may
-be forgotten by one, and the event is then sent again with the same id. An event that has to go, to keep within the
-bounds, leaves a gap event in its place: neighbouring gaps become one, and `seq` stays without holes for a reader.
+Added events survive a power cut (fsync at every commit); a removal may be forgotten by one, and the event is then sent
+again with the same id. An event that has to go, to keep within the bounds, leaves a gap event in its place:
+neighbouring gaps become one, and `seq` stays without holes for a reader. So does one that the disk gives back with
+another byte in it: it is set aside in a table of its own, told, and never sent. Age is the machine's time (Lifetime).
 """
 
-import fcntl
+import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from core.errors import OutboxError
+from runtime.delivery.outbox_file import OutboxFile
+from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_row, new_row, read_row
+from runtime.delivery.outbox_schema import SCHEMA, bring_up_to_date, insert, read_lifetime, replace, write_lifetime
 from runtime.delivery.settings import OutboxSettings
-from runtime.events.gap import gap_of, joined_gap
-from runtime.events.topics import gap_beside
+from runtime.events.gap import joined_gap
 from runtime.parts.verdict import Verdict
+from runtime.threads.lifetime import Lifetime, MachineTime, machine_time
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT NOT NULL,
-    camera TEXT NOT NULL,
-    verdict INTEGER NOT NULL,
-    stored_at_s REAL NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS events_by_verdict ON events (verdict, position);
-"""
-GAP = -1
-"""Stands where an event has its verdict."""
+log = logging.getLogger(__name__)
 COUNTS = """
 SELECT COUNT(*), COALESCE(SUM(verdict <> -1), 0), COALESCE(SUM(LENGTH(body)) FILTER (WHERE verdict <> -1), 0),
     COALESCE(MAX(position), 0)
 FROM events
 """
 DISCARD_ORDER = (Verdict.OK, Verdict.UNDEFINED, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
-
-
-@dataclass(frozen=True)
-class NewEvent:
-    """An event to be added."""
-
-    topic: str
-    camera: str
-    verdict: Verdict
-    body: bytes
-
-
-@dataclass(frozen=True)
-class StoredEvent:
-    """An event that waits."""
-
-    position: int
-    """Rises from event to event, over all runs."""
-    topic: str
-    stored_at_s: float
-    body: bytes
+CAUSES_KEPT = 200_000
+"""What was judged is remembered for so many files and triggers."""
 
 
 class Outbox:
-    """Stores events on the thread that judges, gives and removes them on the publisher's, until `close`."""
+    """Stores, gives and removes events, for any thread, until `close`."""
 
-    def __init__(self, bounds: OutboxSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        bounds: OutboxSettings,
+        clock: Callable[[], float] = time.time,
+        machine: MachineTime = machine_time,
+    ) -> None:
         """Open or make the file. Raises OutboxError where it cannot be, or another process uses it."""
-        self.path = path = bounds.path
         self._bounds = bounds
         self._clock = clock
         self._writing = threading.Lock()
+        self._file = OutboxFile(bounds.path)
+        self.path = self._file.path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = path.with_name(path.name + ".lock").open("w")
-        except OSError as error:
-            raise OutboxError(f"outbox {path}: cannot be opened ({error.strerror}); check `outbox.path`.") from error
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock_file.close()
-            raise OutboxError(
-                f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
-            ) from error
-        try:
-            with self._guarded():
-                self._adding = self._connect("FULL")
-                self._adding.executescript(SCHEMA)
-                self._removing = self._connect("NORMAL")
-                counts: tuple[int, int, int, int] = self._adding.execute(COUNTS).fetchone()
-                self.depth, self._events, self._bytes, self.newest = counts
-        except OutboxError:
-            self._lock_file.close()
+            self._adding, self._removing = self._file.patiently(
+                lambda: (self._file.connect("FULL"), self._file.connect("NORMAL"))
+            )
+            self._file.patiently(lambda: self._adding.executescript(SCHEMA))
+            self._lifetime = Lifetime(self._file.patiently(lambda: read_lifetime(self._adding)), machine)
+            self._file.patiently(lambda: bring_up_to_date(self._adding, self._lifetime.now_s()))
+            counts: tuple[int, int, int, int] = self._file.patiently(lambda: self._adding.execute(COUNTS).fetchone())
+            self.depth, self._events, self._bytes, self.newest = counts
+            self._file.patiently(self._keep_lifetime)
+        except BaseException:
+            self._file.close()
             raise
 
     def add(self, letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
@@ -101,46 +68,45 @@ class Outbox:
         """
         if not letters:
             return []
-        now_s = self._clock()
-        rows = [(letter.topic, letter.camera, letter.verdict, now_s, letter.body) for letter in letters]
-        with self._writing, self._guarded(), self._adding as database:
-            for row in rows:
-                cursor = database.execute(
-                    "INSERT INTO events (topic, camera, verdict, stored_at_s, body) VALUES (?, ?, ?, ?, ?)", row
-                )
-            newest = cursor.lastrowid
-            depth, events = self.depth + len(rows), self._events + len(rows)
-            size = self._bytes + sum(len(letter.body) for letter in letters)
-            discarded: list[tuple[str, Verdict]] = []
-            for position, camera, verdict, length in self._surplus(events, size, now_s - self._bounds.max_age_s):
-                depth -= self._give_up(position, camera)
-                discarded.append((camera, Verdict(verdict)))
-                events, size = events - 1, size - length
-        self.depth, self._events, self._bytes, self.newest = depth, events, size, newest or self.newest
-        return discarded
+        with self._writing:
+            return self._file.patiently(lambda: self._add(letters))
 
     def read(self, after: int, limit: int) -> list[StoredEvent]:
-        """Return up to `limit` events behind position `after`, in order."""
-        with self._guarded():
-            rows = self._removing.execute(
-                "SELECT position, topic, stored_at_s, body FROM events WHERE position > ? ORDER BY position LIMIT ?",
-                (after, limit),
-            )
-            return [StoredEvent(*row) for row in rows]
+        """Return up to `limit` events behind position `after`, in order; what is damaged is set aside instead."""
+        query = f"SELECT position, {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
+        rows = self._file.patiently(lambda: self._removing.execute(query, (after, limit)).fetchall())
+        events = []
+        for position, *columns in rows:
+            row = read_row(tuple(columns)) or self._set_aside(position)
+            if row is not None:
+                events.append(StoredEvent(position, row.topic, row.stored_s, row.body))
+        # Where all that was read was damaged beyond telling, what comes behind it is not held up.
+        return events if events or not rows else self.read(rows[-1][0], limit)
 
     def remove(self, positions: Sequence[int]) -> None:
         """Forget events that the broker has acknowledged."""
         with self._writing:
-            depth, events, size = self.depth, self._events, self._bytes
-            with self._guarded(), self._removing as database:
-                for position in positions:
-                    removed = database.execute(
-                        "DELETE FROM events WHERE position = ? RETURNING LENGTH(body), verdict", (position,)
-                    ).fetchone()
-                    depth -= removed is not None
-                    if removed and removed[1] != GAP:
-                        events, size = events - 1, size - removed[0]
-            self.depth, self._events, self._bytes = depth, events, size
+            self._file.patiently(lambda: self._remove(positions))
+
+    def knows(self, cause: bytes) -> bool:
+        """Say whether an event of this `cause` was stored already."""
+        query = "SELECT 1 FROM causes WHERE cause = ?"
+        with self._writing:
+            return self._file.patiently(lambda: self._adding.execute(query, (cause,)).fetchone()) is not None
+
+    def forget(self, cause: bytes) -> None:
+        """Nothing will come again of this `cause`; what looks like it is new."""
+
+        def remove() -> None:
+            with self._adding as database:
+                database.execute("DELETE FROM causes WHERE cause = ?", (cause,))
+
+        with self._writing:
+            self._file.patiently(remove)
+
+    def age_s(self, event: StoredEvent) -> float:
+        """How long an event has waited."""
+        return max(0.0, self._lifetime.now_s() - event.stored_s)
 
     @property
     def bytes(self) -> int:
@@ -155,59 +121,131 @@ class Outbox:
     def close(self) -> None:
         """Close the file; what waits stays."""
         with self._writing:
-            self._adding.close()
-            self._removing.close()
-            self._lock_file.close()
+            try:
+                self._keep_lifetime()
+            except sqlite3.Error as error:  # it only makes what waits look younger
+                log.warning("outbox: the age of what waits could not be kept: %s", error)
+            self._file.close()
+
+    def _add(self, letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
+        stored_s, stored_at_s = self._lifetime.now_s(), self._clock()
+        with self._adding as database:
+            newest = 0
+            for letter in letters:
+                newest = insert(database, new_row(letter, stored_s), stored_at_s)
+                if letter.cause is not None:
+                    database.execute("INSERT OR IGNORE INTO causes (cause) VALUES (?)", (letter.cause,))
+            depth, events = self.depth + len(letters), self._events + len(letters)
+            size = self._bytes + sum(len(letter.body) for letter in letters)
+            discarded: list[tuple[str, Verdict]] = []
+            for position, camera, verdict, length in self._surplus(events, size, stored_s - self._bounds.max_age_s):
+                depth -= self._give_up(position)
+                discarded.append((camera, Verdict(verdict)))
+                events, size = events - 1, size - length
+            if self._lifetime.is_due:
+                write_lifetime(database, self._lifetime.keep())
+                oldest = "DELETE FROM causes WHERE number <= (SELECT MAX(number) FROM causes) - ?"
+                database.execute(oldest, (CAUSES_KEPT,))
+        self.depth, self._events, self._bytes, self.newest = depth, events, size, newest
+        return discarded
+
+    def _remove(self, positions: Sequence[int]) -> None:
+        depth, events, size = self.depth, self._events, self._bytes
+        with self._removing as database:
+            for position in positions:
+                removed = database.execute(
+                    "DELETE FROM events WHERE position = ? RETURNING COALESCE(LENGTH(body), 0), verdict", (position,)
+                ).fetchone()
+                depth -= removed is not None
+                if removed and removed[1] != GAP:
+                    events, size = events - 1, size - removed[0]
+        self.depth, self._events, self._bytes = depth, events, size
 
     def _surplus(self, events: int, size: int, oldest_s: float) -> list[tuple[int, str, int, int]]:
         """List events that must go (position, camera, verdict, bytes): the too old, then by DISCARD_ORDER."""
-        by_age = """SELECT position, camera, verdict, LENGTH(body), stored_at_s FROM events
+        by_age = """SELECT position, CAST(camera AS BLOB), verdict, COALESCE(LENGTH(body), 0), stored_s FROM events
             WHERE verdict = ? ORDER BY position"""
         going = []
         for verdict in DISCARD_ORDER:
-            for row in self._adding.execute(by_age, (verdict,)):
+            for position, camera, _verdict, length, stored_s in self._adding.execute(by_age, (verdict,)):
                 is_too_many = events > self._bounds.max_events or size > self._bounds.max_bytes
-                if row[4] >= oldest_s and not is_too_many:
+                if not (is_too_many or (isinstance(stored_s, float) and stored_s < oldest_s)):
                     break
-                going.append(row[:4])
-                events, size = events - 1, size - row[3]
+                going.append((position, bytes(camera or b"").decode(errors="replace"), int(verdict), length))
+                events, size = events - 1, size - length
         return going
 
-    def _give_up(self, position: int, camera: str) -> int:
+    def _give_up(self, position: int) -> int:
         """Put a gap in the place of an event, joined with the gaps beside it. Returns how many rows that leaves less.
 
         A joined gap takes the last of the places, so that what removes an event or a gap that is on its way to the
         broker never removes a gap that was not sent.
         """
-        database = self._adding
-        topic, body = database.execute("SELECT topic, body FROM events WHERE position = ?", (position,)).fetchone()
-        gap, places = gap_of(body), [position]
+        row = self._row(position) or self._replacement(position)
+        told = row if row is None or row.is_gap else gap_row(row, row.gap)
+        if told is None:
+            self._adding.execute("DELETE FROM events WHERE position = ?", (position,))
+            return 1
+        gap, places = told.body, [position]
         for way in ("position < ? ORDER BY position DESC", "position > ? ORDER BY position"):
-            beside = f"SELECT position, body FROM events WHERE verdict = ? AND camera = ? AND {way} LIMIT 1"  # noqa: S608
-            neighbour = database.execute(beside, (GAP, camera, position)).fetchone()
-            if neighbour and (joined := joined_gap(neighbour[1], gap)):
+            beside = f"SELECT position FROM events WHERE verdict = ? AND camera = ? AND {way} LIMIT 1"  # noqa: S608
+            found = self._adding.execute(beside, (GAP, told.camera, position)).fetchone()
+            neighbour = self._row(found[0]) if found else None
+            if neighbour is not None and (joined := joined_gap(neighbour.body, gap)):
                 gap = joined
-                places.append(neighbour[0])
-        database.execute(
-            "UPDATE events SET topic = ?, verdict = ?, body = ? WHERE position = ?",
-            (gap_beside(topic), GAP, gap, max(places)),
-        )
+                places.append(found[0])
+        joint = Row(told.topic, told.camera, GAP, told.stored_s, b"", gap)
+        replace(self._adding, joint, self._clock(), max(places))
         for place in places:
             if place != max(places):
-                database.execute("DELETE FROM events WHERE position = ?", (place,))
+                self._adding.execute("DELETE FROM events WHERE position = ?", (place,))
         return len(places) - 1
 
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, check_same_thread=False, timeout=10)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {synchronous}")
-        return database
+    def _row(self, position: int) -> Row | None:
+        """Read one row; None where it is damaged."""
+        query = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
+        found = self._adding.execute(query, (position,)).fetchone()
+        return read_row(found) if found else None
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise OutboxError(
-                f"outbox {self.path}: {error}; check the disk's free space and permissions, or move the file away."
-            ) from error
+    def _set_aside(self, position: int) -> Row | None:
+        """Put a gap in the place of a damaged row; None, and nothing, where not even its number is known any more."""
+
+        def change() -> Row | None:
+            with self._adding as database:
+                if self._row(position) is not None:  # mended, or given up meanwhile
+                    return self._row(position)
+                gap = self._replacement(position)
+                if gap is None:
+                    database.execute("DELETE FROM events WHERE position = ?", (position,))
+                else:
+                    replace(database, gap, self._clock(), position)
+            return gap
+
+        with self._writing:
+            gap = self._file.patiently(change)
+            self.depth, self._events, self._bytes = self._adding.execute(COUNTS).fetchone()[:3]
+        return gap
+
+    def _replacement(self, position: int) -> Row | None:
+        """Keep a damaged row where nobody sends it, say so, and give the gap row that is told in its place."""
+        columns = "topic, camera, verdict, stored_at_s, body"
+        self._adding.execute(
+            f"INSERT INTO damaged SELECT position, {columns} FROM events WHERE position = ?",  # noqa: S608
+            (position,),
+        )
+        (sealed,) = self._adding.execute("SELECT gap FROM events WHERE position = ?", (position,)).fetchone() or (b"",)
+        bare = Row("", "", GAP, self._lifetime.now_s(), b"", b"")
+        gap = gap_row(bare, sealed)
+        log.error(
+            "outbox: an event came back damaged from the disk and is not sent position=%d told_as_gap=%s "
+            "kept_in='table damaged of %s' remedy='look at the disk'",
+            *(position, gap is not None, self.path),
+        )
+        return gap
+
+    def _keep_lifetime(self) -> None:
+        with self._adding as database:
+            write_lifetime(database, self._lifetime.keep())
+
+
+__all__ = ["DISCARD_ORDER", "NewEvent", "Outbox", "StoredEvent"]

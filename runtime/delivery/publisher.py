@@ -156,8 +156,7 @@ class Publisher(Worker):
         session.say_goodbye(self._status_topic, self._status_now("offline", reason))
 
     def _count(self, events: Sequence[StoredEvent]) -> None:
-        now_s = time.time()
-        self._latencies_ms.extend(max(0.0, now_s - event.stored_at_s) * 1000 for event in events)
+        self._latencies_ms.extend(self._outbox.age_s(event) * 1000 for event in events)
         self.acknowledged += len(events)
 
     def _status_now(self, state: str, reason: str) -> bytes:

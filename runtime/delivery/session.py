@@ -56,7 +56,7 @@ class Session:
         room = self._connection.room
         if room > 0 and self._outbox.newest > self._position:
             for event in self._outbox.read(self._position, room):
-                number = self._connection.publish(_stamped(event, time.time(), self._outbox.max_age_s))
+                number = self._connection.publish(_stamped(event, self._outbox.age_s(event), self._outbox.max_age_s))
                 self._sent[number] = event
                 self._position = event.position
         return self._outbound.settle(lambda: bool(self._sent or self._outbox.depth))
@@ -91,10 +91,9 @@ class Session:
             self._sent[self._connection.publish(message)] = None
 
 
-def _stamped(event: StoredEvent, now_s: float, max_age_s: float) -> Outgoing:
-    """An event as it goes out at `now_s`; the broker need not keep it for longer than the outbox would."""
-    waited_s = now_s - event.stored_at_s
+def _stamped(event: StoredEvent, waited_s: float, max_age_s: float) -> Outgoing:
+    """An event as it goes out now; the broker need not keep it for longer than the outbox would."""
     replayed = waited_s > REPLAYED_AFTER_S
     schema = GAP_SCHEMA if event.topic.endswith("/gap") else SCHEMA
     user = (("schema", schema), ("replayed", str(replayed).lower()))
-    return Outgoing(event.topic, stamp(event.body, now_s, replayed), expiry_s=max_age_s - waited_s, user=user)
+    return Outgoing(event.topic, stamp(event.body, time.time(), replayed), expiry_s=max_age_s - waited_s, user=user)

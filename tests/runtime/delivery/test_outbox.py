@@ -170,7 +170,7 @@ def test_a_gap_says_whose_and_which(tmp_path: Path) -> None:
 
 def test_events_grow_too_old(tmp_path: Path) -> None:
     now_s = [1000.0]
-    outbox = Outbox(OutboxSettings(path=tmp_path / "box.sqlite", max_age_s=60.0), lambda: now_s[0])
+    outbox = Outbox(OutboxSettings(path=tmp_path / "box.sqlite", max_age_s=60.0), machine=lambda: ("boot", now_s[0]))
     outbox.add([letter(1, Verdict.NOT_OK), letter(2)])
     now_s[0] += 61
     assert sorted(outbox.add([letter(3)])) == [("a", Verdict.OK), ("a", Verdict.NOT_OK)]

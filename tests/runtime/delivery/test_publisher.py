@@ -197,8 +197,10 @@ def test_an_event_that_the_access_list_forbids_stays(
 
 
 def test_what_waited_long_is_marked_as_replayed(mosquitto: Mosquitto, mes: Subscriber, tmp_path: Path) -> None:
-    old = Outbox(OutboxSettings(path=tmp_path / "old.sqlite"), clock=lambda: 1_000_000_000.0)
+    now_s = [100.0]
+    old = Outbox(OutboxSettings(path=tmp_path / "old.sqlite"), machine=lambda: ("boot", now_s[0]))
     add(old, 0, 1)
+    now_s[0] += 6.0
     broker = BrokerSettings(host="127.0.0.1", port=mosquitto.port)
     publisher = Publisher(Connector(broker, "station"), old, STATUS, {})
     publisher.start()

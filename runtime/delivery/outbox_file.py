@@ -1,0 +1,116 @@
+"""The outbox's file: opened by one station only, under whatever name, and waited for while another program locks it."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TypeVar
+
+from core.errors import OutboxError
+
+log = logging.getLogger(__name__)
+BUSY_S = 1.0
+"""How long SQLite itself waits for a lock before it asks again here."""
+PAUSE_S = 0.02
+TELL_EVERY_S = 10.0
+LOCKED_PATIENCE_S = 300.0
+"""How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
+T = TypeVar("T")
+
+REMEDIES = {
+    sqlite3.SQLITE_FULL: "make free space on the disk; what is stored stays, and goes out with the next run",
+    sqlite3.SQLITE_IOERR: "look at the disk and its free space; what is stored stays",
+    sqlite3.SQLITE_READONLY: "mend the permissions of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "mend the permissions of the file and its folder",
+    sqlite3.SQLITE_PERM: "mend the permissions of the file and its folder",
+    sqlite3.SQLITE_NOTADB: "it is no outbox: set another `outbox.path`",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: keep it, `sqlite3 FILE .recover` reads what can be read of its "
+    "events; set another `outbox.path` meanwhile, and look at the disk",
+}
+
+
+class OutboxFile:
+    """Holds the file against other stations, and gives connections to it, until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises OutboxError where it cannot be, or another process uses it."""
+        try:
+            self.path = path = path.resolve()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._held: IO[bytes] = path.open("ab")
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutboxError(f"outbox {path}: cannot be opened ({reason}); check `outbox.path`.") from error
+        try:
+            # The file itself and not one beside it: it may have several names.
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._held.close()
+            raise OutboxError(
+                f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
+            ) from error
+        self._connections: list[sqlite3.Connection] = []
+
+    def connect(self, synchronous: str) -> sqlite3.Connection:
+        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error."""
+        database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S)
+        self._connections.append(database)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA synchronous = {synchronous}")
+        return database
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do `work`, one transaction, again while another program holds the file. Raises OutboxError."""
+        started_s = told_s = time.monotonic()
+        while True:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                waited_s = time.monotonic() - started_s
+                if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    remedy = REMEDIES.get(code, "check the disk's free space and permissions")
+                    raise OutboxError(f"outbox {self.path}: {error}; {remedy}.") from error
+                if waited_s > LOCKED_PATIENCE_S:
+                    raise OutboxError(
+                        f"outbox {self.path}: locked for {waited_s:.0f} s by {holders(self.path)}; end that program. "
+                        "What is stored stays, and goes out with the next run."
+                    ) from error
+                if waited_s >= BUSY_S and (told_s == started_s or time.monotonic() - told_s >= TELL_EVERY_S):
+                    told_s = time.monotonic()
+                    log.warning(
+                        "outbox is locked by another program, waiting for_s=%.0f who=%r file=%s remedy=%r",
+                        *(waited_s, holders(self.path), self.path),
+                        "end that program, or let it finish; leave the file where it is",
+                    )
+                time.sleep(PAUSE_S)
+
+    def close(self) -> None:
+        """Let the file go."""
+        for database in self._connections:
+            database.close()
+        self._held.close()
+
+
+def holders(path: Path) -> str:
+    """Say who holds locks on a database, as far as the kernel tells: names and numbers of processes."""
+    inodes = set()
+    for name in (path.name, f"{path.name}-shm", f"{path.name}-wal"):
+        try:
+            inodes.add(str(path.with_name(name).stat().st_ino))
+        except OSError:
+            continue
+    found = {}
+    try:
+        for line in Path("/proc/locks").read_text().splitlines():
+            _number, *fields = line.split()
+            process, inode = fields[-4], fields[-3].rsplit(":", 1)[-1]
+            if inode in inodes and process != str(os.getpid()):
+                found[process] = Path(f"/proc/{process}/comm").read_text().strip()
+    except (OSError, ValueError, IndexError):
+        pass
+    named = ", ".join(f"{name} (process {process})" for process, name in found.items())
+    return named or f"another program (`fuser -v {path}` names it)"

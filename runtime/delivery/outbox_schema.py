@@ -1,0 +1,79 @@
+"""The outbox's tables, and how a file of an older version gets them: nothing is lost with an update."""
+
+import sqlite3
+
+from runtime.delivery.outbox_row import GAP, Row, sealed_gap
+from runtime.threads.lifetime import Kept
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    camera TEXT NOT NULL,
+    verdict INTEGER NOT NULL,
+    stored_at_s REAL NOT NULL,
+    body BLOB NOT NULL,
+    stored_s REAL NOT NULL DEFAULT 0,
+    gap BLOB NOT NULL DEFAULT x'',
+    digest BLOB NOT NULL DEFAULT x''
+);
+CREATE INDEX IF NOT EXISTS events_by_verdict ON events (verdict, position);
+CREATE TABLE IF NOT EXISTS damaged (position INTEGER, topic, camera, verdict, stored_at_s, body);
+CREATE TABLE IF NOT EXISTS causes (number INTEGER PRIMARY KEY, cause BLOB NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS lifetime (one INTEGER PRIMARY KEY, boot TEXT, since_boot_s REAL, lived_s REAL);
+"""
+ADDED = {
+    "stored_s": "REAL NOT NULL DEFAULT 0",
+    "gap": "BLOB NOT NULL DEFAULT x''",
+    "digest": "BLOB NOT NULL DEFAULT x''",
+}
+VALUES = "topic, camera, verdict, stored_at_s, body, stored_s, gap, digest"
+
+
+def insert(database: sqlite3.Connection, row: Row, stored_at_s: float) -> int:
+    """Write a row behind all others; returns where it stands."""
+    new = f"INSERT INTO events ({VALUES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    return database.execute(new, _values(row, stored_at_s)).lastrowid or 0
+
+
+def replace(database: sqlite3.Connection, row: Row, stored_at_s: float, position: int) -> None:
+    """Write a row in the place of another."""
+    change = f"UPDATE events SET ({VALUES}) = (?, ?, ?, ?, ?, ?, ?, ?) WHERE position = ?"  # noqa: S608
+    database.execute(change, (*_values(row, stored_at_s), position))
+
+
+def bring_up_to_date(database: sqlite3.Connection, stored_s: float) -> None:
+    """Give the rows of an older version what they lack; they count as stored at `stored_s`."""
+    has = {column[1] for column in database.execute("PRAGMA table_info(events)")}
+    if has.issuperset(ADDED):
+        return
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        for column, kind in ADDED.items():
+            database.execute(f"ALTER TABLE events ADD COLUMN {column} {kind}")
+        columns = "position, CAST(topic AS BLOB), CAST(camera AS BLOB), verdict, stored_at_s, body"
+        for position, topic, camera, verdict, stored_at_s, body in database.execute(
+            f"SELECT {columns} FROM events"  # noqa: S608
+        ).fetchall():
+            try:
+                name = topic.decode()
+                gap = b"" if verdict == GAP else sealed_gap(name, body)
+                replace(database, Row(name, camera.decode(), verdict, stored_s, gap, body), stored_at_s, position)
+            except (ValueError, TypeError, AttributeError):
+                continue  # damaged before: it is set aside when it is read
+
+
+def read_lifetime(database: sqlite3.Connection) -> Kept | None:
+    """Give the age of what waits as it was kept last."""
+    found = database.execute("SELECT boot, since_boot_s, lived_s FROM lifetime").fetchone()
+    return Kept(*found) if found else None
+
+
+def write_lifetime(database: sqlite3.Connection, kept: Kept) -> None:
+    """Keep the age of what waits."""
+    row = (kept.boot, kept.since_boot_s, kept.lived_s)
+    database.execute("INSERT OR REPLACE INTO lifetime VALUES (0, ?, ?, ?)", row)
+
+
+def _values(row: Row, stored_at_s: float) -> tuple[object, ...]:
+    return row.topic, row.camera, row.verdict, stored_at_s, row.body, row.stored_s, row.gap, row.digest
