@@ -156,7 +156,7 @@ class Publisher(Worker):
         session.say_goodbye(self._status_topic, self._status_now("offline", reason))
 
     def _count(self, events: Sequence[StoredEvent]) -> None:
-        self._latencies_ms.extend(self._outbox.age_s(event) * 1000 for event in events)
+        self._latencies_ms.extend(self.outbox.age_s(event) * 1000 for event in events)
         self.acknowledged += len(events)
 
     def _status_now(self, state: str, reason: str) -> bytes:
