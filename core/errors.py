@@ -59,6 +59,12 @@ class OutboxError(PwaeError):
     exit_code = 9
 
 
+class RestartError(PwaeError):
+    """A CUDA error that stays with the process: only a new one is rid of it."""
+
+    exit_code = 10
+
+
 def one_line(error: object) -> str:
     """Give what an error of somebody else's says as one line; its kind, where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -69,4 +75,5 @@ Exit codes: 0 done; 1 unexpected fault (please report it); 2 command line or con
 3 pictures missing, unreadable or too few; 4 checkpoint or bundle missing, damaged or wrong;
 5 the exported model judges differently; 6 this machine cannot run the backend;
 7 camera cannot be opened; 8 broker unreachable or login refused;
-9 outbox cannot be opened or written; 130 interrupted."""
+9 outbox cannot be opened or written; 10 the GPU is lost to this process, start it again;
+130 interrupted."""

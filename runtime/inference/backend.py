@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 class BackendFault(Exception):  # noqa: N818
     """The engine failed with a batch under way: no part of it was judged, and the backend has to be opened again."""
 
+    def __init__(self, text: str, is_sticky: bool = False) -> None:
+        """`text` says what failed."""
+        super().__init__(text)
+        self.is_sticky = is_sticky
+        """Whether it may stay with the process, so that opening again does not help."""
+
 
 class Pending(Protocol):
     """A batch under way."""

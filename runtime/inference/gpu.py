@@ -14,6 +14,9 @@ from numpy.typing import DTypeLike, NDArray
 DRIVER = "libcuda.so.1"
 MULTIPROCESSOR_COUNT, COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 16, 75, 76
 """CUdevice_attribute."""
+STICKY = frozenset({226, 700, 702, 710, *range(714, 720), 721, 911})
+"""CUresult, where cuda.h says that the process is left in an inconsistent state: 700 is an illegal address, 719 a
+launch that failed. 710, an assertion, spoils the context alone, which is as bad."""
 
 
 def sm(compute_capability: tuple[int, int]) -> str:
@@ -69,6 +72,11 @@ def find_gpu() -> Gpu | str:
         return f"the NVIDIA driver refuses ({error})"
     major, minor, multiprocessors = values
     return Gpu(name.value.decode(errors="replace"), (major, minor), multiprocessors)
+
+
+def has_sticky_error() -> bool:
+    """Whether the current CUDA context has failed for good: every call gives the error again. Waits for its work."""
+    return int(_driver().cuCtxSynchronize()) in STICKY
 
 
 def page_lock(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

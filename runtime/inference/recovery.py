@@ -14,6 +14,10 @@ from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
+HOPELESS_AFTER = 3
+"""Reopenings that failed after a sticky error."""
+HOPELESS_AFTER_S = 30.0
+"""The same, where a reopening hangs."""
 
 
 class Recovery:
@@ -26,6 +30,8 @@ class Recovery:
         self._open = open_backend
         self._tell = tell
         self._since_s = 0.0
+        self._is_sticky = False
+        self._failed = 0
         self._backoff = BackOff()
         self._opened: Backend | None = None
         self._cancelled = threading.Event()
@@ -37,12 +43,18 @@ class Recovery:
         return time.monotonic() - self._since_s if self.problem else 0.0
 
     @property
+    def is_hopeless(self) -> bool:
+        """Whether the fault stays with this process, as far as can be told: only a new one may open the engine."""
+        return self._is_sticky and (self._failed >= HOPELESS_AFTER or self.away_s > HOPELESS_AFTER_S)
+
+    @property
     def opened(self) -> Backend | None:
         """The backend, once it is open again."""
         return self._opened
 
-    def begin(self, broken: Backend, fault: str) -> None:
-        """Close `broken` and open it again; no batch may be handed to it any more."""
+    def begin(self, broken: Backend, fault: str, is_sticky: bool = False) -> None:
+        """Close `broken` and open it again; no batch may be handed to it any more. See BackendFault.is_sticky."""
+        self._is_sticky, self._failed = is_sticky, 0
         self._since_s = time.monotonic()
         self._say(f"the engine failed: {fault}")
         self._cancelled = threading.Event()
@@ -82,6 +94,7 @@ class Recovery:
             except Exception as error:  # whatever it is, the next try may do
                 with self._changing:
                     if not cancelled.is_set():
+                        self._failed += 1
                         self._say(f"the engine cannot be opened: {error}")
                 continue
             with self._changing:
@@ -97,5 +110,5 @@ class Recovery:
             self._tell(problem)
 
     def _end(self) -> None:
-        self.problem = ""
+        self.problem, self._is_sticky = "", False
         self._tell("")

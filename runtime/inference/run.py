@@ -18,6 +18,8 @@ class InferenceRun:
         self.batch = batch
         self.fault: str | None = None
         """Why its parts cannot be judged, where the engine failed."""
+        self.is_sticky = False
+        """Whether that fault may stay with the process."""
         self.errors: NDArray[np.float32] = np.full((len(batch.parts), 1), np.nan, np.float32)
         """(N, K + 1) once it is done; without meaning where there is a fault."""
         self.submitted_s = self.inferred_s = time.monotonic()
@@ -29,7 +31,7 @@ class InferenceRun:
         try:
             self.errors = self._pending.errors()
         except BackendFault as fault:
-            self.fault = str(fault)
+            self.fault, self.is_sticky = str(fault), fault.is_sticky
         self.inferred_s = time.monotonic()
         return self
 

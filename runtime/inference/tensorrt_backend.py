@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from core.errors import BackendError, one_line
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
+from runtime.inference import gpu
 from runtime.inference.backend import BackendFault, Pending, require_batch
-from runtime.inference.gpu import sm
 from runtime.inference.tensorrt_device import Device, Slot
 
 T = TypeVar("T")
@@ -36,11 +36,12 @@ class TensorRtBackend:
         Raises BackendError.
         """
         manifest = bundle.manifest
-        self.name = f"{engine.api}-{engine.version}/{sm(engine.compute_capability)}"
+        self.name = f"{engine.api}-{engine.version}/{gpu.sm(engine.compute_capability)}"
         self.engine_sha256: str | None = manifest.files[engine.file]
         self.max_batch = max_batch
         self._shape = (max_batch, manifest.height, manifest.width, 3)
         self._fault: str | None = None
+        self._is_sticky = False
         self._thread = ThreadPoolExecutor(1, "gpu")
         plan = bundle.path / engine.file
         try:
@@ -98,7 +99,9 @@ class TensorRtBackend:
                     return step(*arguments)
             except Exception as error:  # pycuda's and TensorRT's own, whatever they are
                 self._fault = one_line(error)
-        raise BackendFault(self._fault)
+                with contextlib.suppress(Exception), self._device.current():
+                    self._is_sticky = gpu.has_sticky_error()
+        raise BackendFault(self._fault, self._is_sticky)
 
 
 class _Submitted:

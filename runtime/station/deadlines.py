@@ -1,8 +1,11 @@
-"""Patience: how long a run that will end by itself waits for what it needs. One on live cameras never gives up."""
+"""Patience: how long a run that will end by itself waits for what it needs. One on live cameras never gives up.
+
+What a new process alone can mend is waited for by neither.
+"""
 
 import time
 
-from core.errors import BackendError, BrokerError
+from core.errors import BackendError, BrokerError, RestartError
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import BrokerSettings
@@ -15,6 +18,15 @@ def require_engine(recovery: Recovery) -> None:
     """Raise BackendError where the engine has been away for too long."""
     if recovery.away_s > ENGINE_PATIENCE_S:
         raise BackendError(f"{recovery.problem}. What was not judged is judged by the next run.")
+
+
+def require_hope(recovery: Recovery) -> None:
+    """Raise RestartError where only a new process can open the engine."""
+    if recovery.is_hopeless:
+        raise RestartError(
+            f"{recovery.problem}. This CUDA error stays with the process: start it again, as systemd and Docker do. "
+            "What was not judged is judged by the next run."
+        )
 
 
 def require_broker(link: Link, settings: BrokerSettings, outbox: Outbox) -> None:

@@ -13,9 +13,10 @@ from runtime.delivery.publisher import Publisher
 from runtime.monitoring.health import CameraHealth, DeliveryHealth, EngineHealth, EvidenceHealth, StationStatus
 from runtime.settings import InspectionSettings
 from runtime.station.camera_supervisor import CameraSupervisor
-from runtime.station.deadlines import require_broker, require_engine
+from runtime.station.deadlines import require_broker, require_engine, require_hope
 from runtime.station.judging_loop import TURN_S, JudgingLoop
 from runtime.station.reporter import Reporter
+from runtime.station.service_manager import ServiceManager
 from runtime.station.summary import Summary
 from runtime.threads.wall_clock import WallClock
 
@@ -53,6 +54,7 @@ class Inspection:
         self.publisher = publisher
         self.evidence = loop.pictures.evidence
         self.display = loop.pictures.display
+        self._service = ServiceManager()
         self.turned_s = time.monotonic()
         """When the judging thread last went round; it hangs where this stands still."""
         self.on_progress: Callable[[int], None] = lambda _parts: None
@@ -94,7 +96,7 @@ class Inspection:
         """Judge until every camera has ended and all is acknowledged, or until `stop` has a reason.
 
         Raises BrokerError where all cameras are finite and the broker cannot be reached, OutboxError where the disk
-        takes no more events; what was judged is in the outbox then.
+        takes no more events, RestartError where the GPU is lost to this process; what was judged is in the outbox then.
         """
         waiting_before = self.publisher.outbox.depth
         buffers = [self.model.backend.new_batch() for _ in range(self.model.buffers)]
@@ -114,6 +116,7 @@ class Inspection:
             stack.callback(self.supervisor.stop)
             stack.callback(batcher.close)
             self.supervisor.start(batcher, self.model.origin.manifest.part_size)
+            self._service.ready()
             self._conduct(batcher, stop)
             judging_s = time.monotonic() - started_s
             self._deliver(stop)
@@ -148,10 +151,12 @@ class Inspection:
 
     def _check_threads(self) -> None:
         self.turned_s = time.monotonic()
+        self._service.alive()
         for fault in self._faults.values():
             raise fault
 
     def _check_patience(self, at_start: bool) -> None:
+        require_hope(self.loop.recovery)
         if self.frames_total is not None:
             require_engine(self.loop.recovery)
             if not (at_start and self.publisher.link.was_connected):

@@ -74,7 +74,7 @@ class JudgingLoop:
         if self.recovery.problem:
             run.fault = run.fault or self.recovery.problem
         elif run.fault:
-            self.recovery.begin(self.model.backend, run.fault)
+            self.recovery.begin(self.model.backend, run.fault, run.is_sticky)
         else:
             self.recovery.went_well()
         return run

@@ -59,6 +59,8 @@ class Driver:
 
     def __init__(self, held: list[str], count: int = 1, refusal: int = 0) -> None:
         self.held, self.count, self.refusal = held, count, refusal
+        self.broken = 0
+        """What every call of the context answers: 700, for one."""
 
     def cuInit(self, flags: int) -> int:  # noqa: N802
         return self.refusal
@@ -83,6 +85,9 @@ class Driver:
     def cuGetErrorString(self, status: int, text: Any) -> int:  # noqa: N802
         text._obj.value = b"no such luck"
         return 0
+
+    def cuCtxSynchronize(self) -> int:  # noqa: N802
+        return self.broken
 
     def cuMemHostRegister_v2(self, address: ctypes.c_void_p, size: Any, flags: Any) -> int:  # noqa: N802
         self.held.append(f"locked {address.value}")
@@ -109,6 +114,8 @@ class StandIn:
         """The TensorRT call that answers False or None."""
         self.fails_at: set[int] = set()
         """Batches, counted from the first warming up, with which a fault begins that goes with the context."""
+        self.stays = False
+        """Whether it stays with the process instead."""
         self.batches = 0
         self.driver = Driver(self.held)
         self._model = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
@@ -170,8 +177,8 @@ class StandIn:
 
             def retain_primary_context(self) -> Context:
                 stand_in.threads.add(threading.get_ident())
-                if stand_in.fails_at:
-                    stand_in.fault = None
+                if stand_in.fails_at and not stand_in.stays:
+                    stand_in.fault, stand_in.driver.broken = None, 0
                 return Context()
 
         class Stream:
@@ -267,7 +274,7 @@ class StandIn:
                 stand_in.calls.append("execute")
                 stand_in.batches += 1
                 if stand_in.batches in stand_in.fails_at:
-                    stand_in.fault = "an illegal memory access was encountered"
+                    stand_in.fault, stand_in.driver.broken = "an illegal memory access was encountered", 700
                 if stand_in.refuses == "execute_async_v3":
                     return False
                 rows, where = self.rows, {name: stand_in._memory[at] for name, at in self.addresses.items()}

@@ -92,10 +92,11 @@ def test_a_cuda_error_is_a_fault_of_everything_from_then_on(gpu: StandIn, bundle
     backend = opened(bundle)
     before, under_way = submitted(backend), submitted(backend)
     assert before.errors()[0] == pytest.approx(expected_errors(good_picture(1)), rel=1e-4)
-    gpu.fault = "an illegal memory access was encountered"
+    gpu.fault, gpu.driver.broken = "an illegal memory access was encountered", 700
     for ask in (under_way.errors, before.error_maps, submitted(backend).errors, under_way.errors):
-        with pytest.raises(BackendFault, match="an illegal memory access"):
+        with pytest.raises(BackendFault, match="an illegal memory access") as told:
             ask()
+        assert told.value.is_sticky
     gpu.fault = None
     with pytest.raises(BackendFault, match="an illegal memory access"):
         submitted(backend).errors()
@@ -107,8 +108,9 @@ def test_a_cuda_error_is_a_fault_of_everything_from_then_on(gpu: StandIn, bundle
 def test_an_engine_that_does_not_compute_is_a_fault_in_tensorrts_words(gpu: StandIn, bundle: Bundle) -> None:
     backend = opened(bundle)
     gpu.refuses = "execute_async_v3"
-    with pytest.raises(BackendFault, match="it does not compute"):
+    with pytest.raises(BackendFault, match="it does not compute") as told:
         submitted(backend).errors()
+    assert not told.value.is_sticky
     backend.close()
 
 
