@@ -12,7 +12,7 @@ INSTALL := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
 
-test: $(VENV)/.dev mosquitto chromium
+test: $(VENV)/.dev mosquitto chromium aravis
 	$(BIN)/python -m pytest
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained and no engine built.
@@ -94,10 +94,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	touch $@
 
 # The tests talk to a real broker and look at pages with a real browser. What is missing is installed with root's or
-# sudo's rights; without a browser its tests are skipped, and say so.
+# sudo's rights; without a browser or a camera its tests are skipped, and say so.
 APT_INSTALL := SUDO=; [ "$$(id -u)" = 0 ] || SUDO=sudo; $$SUDO apt-get update -qq && \
   $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
-.PHONY: mosquitto chromium
+.PHONY: mosquitto chromium aravis
 mosquitto:
 	@{ PATH="$$PATH:/usr/sbin" command -v mosquitto && command -v mosquitto_rr; } >/dev/null || { \
 	  echo "installing mosquitto and mosquitto-clients (apt-get), which the tests use"; \
@@ -108,6 +108,12 @@ chromium:
 	  echo "installing chromium (apt-get), with which the tests look at pages"; \
 	  $(APT_INSTALL) chromium fonts-dejavu-core; } || \
 	  echo "no chromium: the browser's tests are skipped"
+
+aravis:
+	@command -v arv-fake-gv-camera-0.8 >/dev/null || { \
+	  echo "installing aravis-tools (apt-get), a GigE Vision camera for the tests"; \
+	  $(APT_INSTALL) aravis-tools; } || \
+	  echo "no aravis-tools: the tests with a second maker's GigE Vision camera are skipped"
 
 clean:
 	rm -rf $(VENV) runs demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -51,6 +51,12 @@ again; nothing is published. Exit code 0 when ready, else that of the first thin
 a running inspection holds the outbox and the port.
 """
 
+CAMERAS_HELP = """List the factory cameras (GigE Vision, USB3 Vision) that answer, as lines for the configuration.
+
+Needs pip install '.[genicam]'. Nothing is set, and no camera is taken from whoever uses it. Exit code 7
+where none answers.
+"""
+
 app = cli.app(HELP)
 
 
@@ -100,6 +106,28 @@ def doctor(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YA
     typer.echo("ready" if not missing else f"not ready: {len(missing)} to mend")
     if missing:
         raise typer.Exit(missing[0].exit_code)
+
+
+@app.command(help=CAMERAS_HELP)
+def cameras(
+    interface: Annotated[
+        str | None, typer.Option(help="A network interface's name or IPv4 address; left out: all, and USB.")
+    ] = None,
+) -> None:
+    """Print what answers as YAML."""
+    from core.errors import CameraError
+    from runtime.cameras.genicam import as_yaml, find_cameras, require_package
+
+    require_package()
+    try:
+        found = find_cameras(interface)
+    except OSError as error:
+        raise CameraError(f"cameras cannot be looked for: {error}") from error
+    if not found:
+        raise CameraError(
+            "no camera answers; check power and cable, and that it is in this machine's network (subnet)."
+        )
+    typer.echo(as_yaml(found, interface))
 
 
 def run_inspection() -> None:

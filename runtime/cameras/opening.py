@@ -1,4 +1,5 @@
-"""Sources: how the camera that is configured is opened. Streams by FFMPEG, devices by OpenCV with Video4Linux."""
+"""Sources: how the camera that is configured is opened. Streams by FFMPEG, devices by OpenCV with Video4Linux, factory
+cameras by GenICam."""
 
 import errno
 import math
@@ -12,7 +13,14 @@ from urllib.parse import urlsplit
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera, VideoCamera
 from runtime.cameras.live import Capture, LiveCamera
-from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings, WatchSettings
+from runtime.cameras.settings import (
+    CameraSettings,
+    FolderSettings,
+    GenicamSettings,
+    V4l2Settings,
+    VideoSettings,
+    WatchSettings,
+)
 from runtime.cameras.watched_folder import WatchedFolder
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -22,7 +30,8 @@ V4L2_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 def open_camera(name: str, settings: CameraSettings) -> Camera:
     """Open the camera that `settings` describe; a live one is connected to later, and for ever.
 
-    Raises CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set.
+    Raises CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set or a
+    package is missing.
     """
     match settings:
         case FolderSettings():
@@ -33,6 +42,10 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
             return VideoCamera(settings.path, settings.judge_every)
         case V4l2Settings():
             return LiveCamera(name, settings, _v4l2(settings), _stream_s)
+        case GenicamSettings():
+            from runtime.cameras import genicam
+
+            return LiveCamera(name, settings, genicam.connection(settings), _time_s)
         case _:
             connect = partial(_open_url, settings.address(), settings.timeout_s)
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.

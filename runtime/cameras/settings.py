@@ -3,11 +3,21 @@
 import os
 import re
 import string
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
 
 from core.config import Name, Settings
 from core.errors import ConfigError
@@ -15,6 +25,8 @@ from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
 
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
+Feature = StrictBool | StrictInt | StrictFloat | str
+"""A value of a GenICam feature, as YAML reads it."""
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 REMEDY = "put a password into an environment variable, and ${ITS_NAME} here"
 
@@ -164,7 +176,28 @@ class V4l2Settings(LiveCameraSettings):
     """Width and height to ask the driver for. None: its own choice."""
 
 
+class GenicamSettings(LiveCameraSettings):
+    """A factory camera: GigE Vision or USB3 Vision."""
+
+    kind: Literal["genicam"]
+    address: IPv4Address | None = None
+    """Of a camera of GigE Vision, on this machine's own network. `run-inspection cameras` lists what answers."""
+    serial: str | None = Field(default=None, min_length=1)
+    """Instead of `address`: the serial number, of GigE Vision or USB3 Vision."""
+    interface: str | None = Field(default=None, min_length=1)
+    """The network interface that leads to the camera: its name or its own IPv4 address. None: all are asked."""
+    features: dict[str, Feature] = Field(default={})
+    """Features of the camera by their names in its data sheet, set in this order at each connection, such as
+    `PixelFormat: BayerRG8` or `ExposureTime: 5000`. What the camera does not have or take is refused."""
+
+    @model_validator(mode="after")
+    def _names_one_camera(self) -> Self:
+        if (self.address is None) == (self.serial is None):
+            raise ValueError("give the camera's `address` or its `serial`; `run-inspection cameras` lists both")
+        return self
+
+
 CameraSettings = Annotated[
-    FolderSettings | WatchSettings | VideoSettings | RtspSettings | HttpSettings | V4l2Settings,
+    FolderSettings | WatchSettings | VideoSettings | RtspSettings | HttpSettings | V4l2Settings | GenicamSettings,
     Field(discriminator="kind"),
 ]

@@ -1,14 +1,17 @@
 """Fixtures: real parts for the runtime's tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.runtime.broker import Mosquitto
+from tests.runtime.gige import KINDS, FactoryCamera, sole_use
 from tests.runtime.mes import Subscriber
 from tests.runtime.servers import MjpegServer, RtspServer, write_h264
 from tests.runtime.small_bundle import write_bundle
+from tests.runtime.watcher import Watcher
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +56,23 @@ def mjpeg() -> Iterator[MjpegServer]:
     server = MjpegServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watcher]]:
+    watchers: list[Watcher] = []
+
+    def start(settings: Any) -> Watcher:
+        watchers.append(Watcher(settings))
+        return watchers[-1]
+
+    yield start
+    for watcher in watchers:
+        watcher.stop()
+
+
+@pytest.fixture(params=KINDS)
+def factory_camera(request: pytest.FixtureRequest) -> Iterator[FactoryCamera]:
+    """Each of two makers' GigE Vision cameras, on and free-running."""
+    with sole_use(), FactoryCamera(request.param) as camera:
+        yield camera

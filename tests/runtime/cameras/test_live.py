@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,60 +21,13 @@ from core.config import Settings
 from runtime.cameras.camera import CameraState
 from runtime.cameras.delay import Backlog
 from runtime.cameras.live import SETTLE_S, LiveCamera
-from runtime.cameras.opening import V4L2_TIMEOUT, open_camera
+from runtime.cameras.opening import V4L2_TIMEOUT
 from runtime.cameras.settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
-from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture
 from tests.runtime.servers import FRAME, MjpegServer, RtspServer
 from tests.runtime.waiting import WAIT_S, wait_until
-
-
-class Watcher:
-    """Takes a camera's frames in a thread, as a feed does."""
-
-    def __init__(self, settings: Any) -> None:
-        camera = open_camera("top", settings)
-        assert isinstance(camera, LiveCamera)
-        self.camera = camera
-        self.frames: list[Frame] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        for frame in self.camera.frames(self._stopping):
-            self.frames.append(frame)
-        self.camera.close()
-
-    @property
-    def state(self) -> CameraState:
-        return self.camera.status().state
-
-    def faults(self) -> list[Reason]:
-        """Since it first gave a picture: opening takes its time."""
-        since = itertools.dropwhile(lambda frame: frame.pixels_bgr_u8 is None, list(self.frames))
-        return [frame.fault for frame in since if frame.fault is not None]
-
-    def stop(self) -> float:
-        """Returns how long it took, in s."""
-        started_s = time.monotonic()
-        self._stopping.set()
-        self._thread.join(WAIT_S)
-        return time.monotonic() - started_s
-
-
-@pytest.fixture
-def watch() -> Iterator[Callable[..., Watcher]]:
-    watchers: list[Watcher] = []
-
-    def start(settings: Any) -> Watcher:
-        watchers.append(Watcher(settings))
-        return watchers[-1]
-
-    yield start
-    for watcher in watchers:
-        watcher.stop()
+from tests.runtime.watcher import Watcher
 
 
 def of_rtsp(server: RtspServer, **changed: Any) -> RtspSettings:
