@@ -1,14 +1,29 @@
 """The doctor's check of a camera: opened as the inspection would, and let go again."""
 
 import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import CameraError
 from runtime.cameras.opening import open_camera
-from runtime.cameras.settings import CameraSettings, LiveCameraSettings
+from runtime.cameras.settings import CameraSettings, GenicamSettings, LiveCameraSettings
+
+TRIAL_S = 1.0
+"""How long a factory camera's packets are counted."""
+RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
 
 
 def check_camera(name: str, settings: CameraSettings) -> str:
-    """Say what it gives. Raises CameraError where it gives no frame, ConfigError where a URL's variable is not set."""
+    """Say what it gives.
+
+    Raises CameraError where it gives no frame, loses packets, or a region lies outside its frames; ConfigError where a
+    URL's variable is not set or a package is missing.
+    """
+    if isinstance(settings, GenicamSettings):
+        return _check_factory_camera(name, settings)
     if isinstance(settings, LiveCameraSettings):
         settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
     camera = open_camera(name, settings)
@@ -21,5 +36,44 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     if first.pixels_bgr_u8 is None:
         why = status.reason if status else ""
         raise CameraError(f"camera {name}: no frame ({why}); check its power, cable, address and login.")
-    height, width = first.pixels_bgr_u8.shape[:2]
-    return f"gives frames of {width} x {height} pixels"
+    return f"gives frames of {_size(name, settings, first.pixels_bgr_u8)} pixels"
+
+
+def _check_factory_camera(name: str, settings: GenicamSettings) -> str:
+    """Count what is lost while it runs freely, whatever triggers it on the line."""
+    from runtime.cameras.genicam import connection
+
+    features = {key: "Off" if key == "TriggerMode" else value for key, value in settings.features.items()}
+    connect = connection(settings.model_copy(update={"features": features, "trigger": None}))
+    try:
+        stream = connect()
+    except OSError as error:
+        raise CameraError(f"camera {name}: {error}.") from error
+    decoded, pixels = False, None
+    try:
+        until_s = time.monotonic() + TRIAL_S
+        while stream.grab() and time.monotonic() < until_s:
+            decoded, pixels = stream.retrieve()
+        lost, total = stream.frames_lost
+        packets = f", packets of {stream.packet_bytes} bytes" if stream.packet_bytes else ""
+    finally:
+        stream.release()
+    if lost or not decoded or pixels is None:
+        raise CameraError(
+            f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; raise "
+            f"net.core.rmem_max ({RECEIVE_BUFFER.read_text().strip()} now), set the network card's MTU to 9000, or let "
+            "the camera wait between packets (GevSCPD)."
+        )
+    return f"{stream.name}, gives frames of {_size(name, settings, pixels)} pixels{packets}, none of {total} lost"
+
+
+def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) -> str:
+    """Give the frame's size in words. Raises CameraError where a region does not lie within it."""
+    height, width = frame_bgr_u8.shape[:2]
+    for stream, roi in settings.streams(name).items():
+        if roi is not None and (min(roi[:2]) < 0 or roi[0] + roi[2] > width or roi[1] + roi[3] > height):
+            raise CameraError(
+                f"camera {name}: its frames have {width} x {height} pixels, and {stream}'s region {list(roi)} does not "
+                "lie within; mend `roi` or `regions`."
+            )
+    return f"{width} x {height}"

@@ -101,8 +101,10 @@ def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
         with _told():
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
+            with _told():
+                _run_freely(camera)
             set_features(camera, settings.features)
-            return GenicamStream(camera, settings)
+            return GenicamStream(camera, settings, str(found))
         except BaseException:
             _let_go(camera)
             raise
@@ -134,8 +136,9 @@ def set_features(camera: viva_genicam.Camera, features: dict[str, Feature]) -> N
 class GenicamStream:
     """Reads one camera's blocks in turn, as a Capture. It belongs to one thread."""
 
-    def __init__(self, camera: viva_genicam.Camera, settings: GenicamSettings) -> None:
-        """Start the acquisition. Raises OSError where the camera's pictures cannot be had."""
+    def __init__(self, camera: viva_genicam.Camera, settings: GenicamSettings, name: str) -> None:
+        """Start the acquisition; `name` is for people. Raises OSError where the camera's pictures cannot be had."""
+        self.name = name
         self._camera = camera
         self._timeout_ms = int(settings.timeout_s * 1000)
         self._frame: viva_genicam.Frame | None = None
@@ -178,6 +181,21 @@ class GenicamStream:
         except ValueError:
             return False, None
 
+    @property
+    def packet_bytes(self) -> int | None:
+        """How long its packets are; None where it does not tell, and on USB."""
+        import viva_genicam as vg
+
+        with contextlib.suppress(vg.GenicamError):
+            return self._camera.get_integer(PACKET_SIZE)
+        return None
+
+    @property
+    def frames_lost(self) -> tuple[int, int]:
+        """How many frames were not received whole so far, and how many came or should have."""
+        stats = self._stream.stats()
+        return stats.frames_lost, stats.frames_complete + stats.frames_lost
+
     def release(self) -> None:
         """Let the camera go; one that is dead is left as it is."""
         import viva_genicam as vg
@@ -203,6 +221,14 @@ def _let_go(camera: viva_genicam.Camera) -> None:
 
     with contextlib.suppress(vg.GenicamError):
         camera.close()
+
+
+def _run_freely(camera: viva_genicam.Camera) -> None:
+    """Undo the triggers that whoever had the camera before has left switched on."""
+    if "TriggerMode" not in camera.nodes():
+        return
+    for selector in camera.available_enum_entries("TriggerSelector"):
+        camera.disable_trigger(selector)
 
 
 def _look_at(device: viva_genicam.GigeDeviceInfo, interface: str | None) -> FoundCamera:

@@ -138,7 +138,7 @@ def test_a_camera_on_usb_is_read_by_the_same_stream() -> None:
     testing = pytest.importorskip("viva_genicam.testing")
     camera = testing.FakeU3vCamera(SIZE[1], SIZE[0], "Mono8").connect()
     settings = GenicamSettings(kind="genicam", serial="U3V")
-    stream = GenicamStream(camera, settings)
+    stream = GenicamStream(camera, settings, "U3V")
     times_s = []
     for _ in range(3):
         assert stream.grab()

@@ -1,0 +1,51 @@
+"""The doctor's check of a camera: what it gives, and what it loses."""
+
+from typing import Any
+
+import pytest
+
+from core.errors import CameraError
+from runtime.cameras.check import check_camera
+from runtime.cameras.settings import HttpSettings
+from tests.runtime.gige import HOST, SERIALS, FactoryCamera, sole_use
+from tests.runtime.servers import MjpegServer
+
+
+def test_a_factory_camera_is_named_with_its_frames_and_packets(factory_camera: FactoryCamera) -> None:
+    text = check_camera("top", factory_camera.settings(features={"TriggerMode": "On", "TriggerSource": "Software"}))
+    assert f"serial {SERIALS[factory_camera.kind]}, at {HOST}, gives frames of 96 x 64 pixels" in text
+    assert "none of" in text
+
+
+def test_lost_packets_are_counted_with_the_remedies() -> None:
+    losing = FactoryCamera("viva", drop_packets=[(3, 1), (5, 1)], packet_resend=False)
+    with (
+        sole_use(),
+        losing as camera,
+        pytest.raises(CameraError, match=r"2 of \d+ frames did not come whole .* net\.core\.rmem_max \(\d+ now\)"),
+    ):
+        check_camera("top", camera.settings())
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"features": {"ExposureTme": 1}}, "did you mean `ExposureTime"),
+        ({"address": "127.0.0.2"}, "127.0.0.2 does not answer; found: "),
+        ({"interface": "none0"}, "none0"),
+        ({"roi": [90, 0, 10, 10]}, r"frames have 96 x 64 pixels, and top's region \[90, 0, 10, 10\]"),
+    ],
+)
+def test_what_keeps_a_factory_camera_from_running_is_named(
+    factory_camera: FactoryCamera, changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(CameraError, match=words) as refused:
+        check_camera("top", factory_camera.settings(**changed))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_region_outside_the_frame_is_named(mjpeg: MjpegServer) -> None:
+    regions = {"left": [0, 0, 48, 96], "right": [48, 0, 49, 96]}
+    settings = HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, "regions": regions})
+    with pytest.raises(CameraError, match=r"top-right's region \[48, 0, 49, 96\] does not lie within"):
+        check_camera("top", settings)
