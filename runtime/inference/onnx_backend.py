@@ -1,7 +1,9 @@
 """The backend on ONNX Runtime: on the CPU, or on a GPU by its CUDA provider."""
 
+import contextlib
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,35 +11,26 @@ from numpy.typing import NDArray
 from core.errors import ArtifactError, BackendError, one_line
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
+from runtime.inference import gpu
 from runtime.inference.backend import BackendFault, Pending, require_batch
 from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 
+T = TypeVar("T")
 Provider = Literal["cpu", "cuda"]
 PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-
-class _Running:
-    def __init__(self, outputs: "Future[Any]") -> None:
-        self._outputs = outputs
-
-    def _output(self, index: int) -> NDArray[np.float32]:
-        try:
-            output: NDArray[np.float32] = self._outputs.result()[index]
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise BackendFault(f"ONNX Runtime: {one_line(error)}") from error
-        return output
-
-    def errors(self) -> NDArray[np.float32]:
-        return self._output(0)
-
-    def error_maps(self) -> NDArray[np.float32]:
-        return self._output(1)
+CUDA_OPTIONS = {
+    # With TF32 a float32 product keeps 10 bits, and the bundle is not the same detector.
+    "use_tf32": "0",
+    # The exhaustive search, ONNX Runtime's own choice, tries every algorithm anew for every batch size it meets.
+    "cudnn_conv_algo_search": "HEURISTIC",
+}
 
 
 class OnnxBackend:
     """ONNX Runtime, in a thread of its own: the caller judges one batch while the next is computed."""
 
     engine_sha256: str | None = None
+    depth = 1
 
     def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu") -> None:
         """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core.
@@ -45,13 +38,11 @@ class OnnxBackend:
         Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for;
         ArtifactError where the graph is not the one that the manifest tells of.
         """
-        ort = import_onnx_runtime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
-        options.add_session_config_entry("session.dynamic_block_base", "4")
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._ort = ort = import_onnx_runtime()
         self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
+        self._provider, self._threads = provider, threads
+        self._session: Any = None
+        self._locked: list[NDArray[np.uint8]] = []
         if PROVIDERS[provider] not in ort.get_available_providers():
             raise BackendError(
                 f"this ONNX Runtime {ort.__version__} has no {PROVIDERS[provider]}; {REMEDY.format(extra=provider)}."
@@ -59,46 +50,114 @@ class OnnxBackend:
         if provider != "cpu":
             ort.preload_dlls()  # CUDA and cuDNN from NVIDIA's pip packages lie where no loader looks
         model = bundle.read_model()
-        errors: Any = None
-        try:
-            self._session = ort.InferenceSession(model, options, providers=self._providers(provider))
-            self._session.disable_fallback()
-            used = self._session.get_providers()
-            if used[0] == PROVIDERS[provider]:
-                errors = self._session.run([ERRORS], {INPUT: self.new_batch()})[0]
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {one_line(error)}") from error
-        if used[0] != PROVIDERS[provider]:  # it goes on without, silently, where a library is missing
-            raise BackendError(
-                f"ONNX Runtime has {PROVIDERS[provider]} but cannot load it here (it would use {used[0]}): pip install "
-                "'.[cuda]' brings the CUDA and cuDNN that it was built with; or set another backend.kind."
-            )
-        if errors.shape != (expected := (max_batch, len(bundle.manifest.thresholds.values))):
-            raise ArtifactError(
-                f"{bundle.model} gives errors {errors.shape}, and {MANIFEST} tells of {expected}; export it again."
-            )
+        # CUDA belongs to the thread that uses it first: everything is done on this one.
         self._thread = ThreadPoolExecutor(1, "inference")
         self.name = f"onnxruntime-{ort.__version__}/{provider}"
         self.max_batch = max_batch
-        self.depth = 1
+        try:
+            errors = self._thread.submit(self._open, model).result()
+            if errors.shape != (expected := (max_batch, len(bundle.manifest.thresholds.values))):
+                raise ArtifactError(
+                    f"{bundle.model} gives errors {errors.shape}, and {MANIFEST} tells of {expected}; export it again."
+                )
+        except (ArtifactError, BackendError):
+            self.close()
+            raise
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            self.close()
+            raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {one_line(error)}") from error
+
+    def _open(self, model: bytes) -> NDArray[np.float32]:
+        """Open the graph, judge batches of every size that will come, and give the errors of the largest."""
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
+        options.add_session_config_entry("session.dynamic_block_base", "4")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = self._ort.InferenceSession(model, options, providers=self._providers())
+        self._session.disable_fallback()
+        used, wanted = self._session.get_providers()[0], PROVIDERS[self._provider]
+        if used != wanted:  # it goes on without, silently, where a library is missing
+            raise BackendError(
+                f"ONNX Runtime has {wanted} but cannot load it here (it would use {used}): pip install "
+                "'.[cuda]' brings the CUDA and cuDNN that it was built with; or set another backend.kind."
+            )
+        frames = np.zeros(self._shape, np.uint8)
+        if self._provider != "cpu":  # cuDNN chooses, and memory grows, at the first batch of a size
+            for rows in range(1, self.max_batch):
+                self._run(frames[:rows])
+        return self._run(frames)[0]
 
     def new_batch(self) -> NDArray[np.uint8]:
-        """See Backend."""
-        return np.zeros(self._shape, np.uint8)
+        """See Backend. Raises BackendError where no memory can be page-locked."""
+        if self._provider == "cpu":
+            return np.zeros(self._shape, np.uint8)
+        try:
+            return self._thread.submit(self._lock).result()
+        except (gpu.CudaError, OSError) as error:
+            raise BackendError(f"{self.name}: no page-locked memory to be had ({one_line(error)}).") from error
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
         """See Backend."""
         require_batch(frames_bgr_u8, self._shape)
-        return _Running(self._thread.submit(self._session.run, [ERRORS, ERROR_MAP], {INPUT: frames_bgr_u8}))
+        return _Running(self, self.do(self._run, frames_bgr_u8))
 
     def close(self) -> None:
         """See Backend."""
+        with contextlib.suppress(RuntimeError):  # it was closed before
+            self._thread.submit(self._end)
         self._thread.shutdown()
-        self._session = None
 
-    def _providers(self, provider: Provider) -> list[str | tuple[str, dict[str, str]]]:
+    def do(self, step: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Let the thread do `step`, after all that it was given before. A failure is a BackendFault."""
+        try:
+            return self._thread.submit(self._guarded, step, *arguments)
+        except RuntimeError:
+            raise BackendFault("the backend was closed") from None
+
+    def _guarded(self, step: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return step(*arguments)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            is_sticky = self._provider != "cpu" and gpu.has_sticky_error()
+            raise BackendFault(f"ONNX Runtime: {one_line(error)}", is_sticky) from error
+
+    def _run(self, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Any]:
+        """Judge; give the errors, and the error maps where they are computed: few are ever asked for."""
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(INPUT, frames_bgr_u8)
+        binding.bind_output(ERRORS, "cpu")
+        binding.bind_output(ERROR_MAP, self._provider)
+        self._session.run_with_iobinding(binding)
+        errors, maps = binding.get_outputs()
+        return errors.numpy(), maps
+
+    def _lock(self) -> NDArray[np.uint8]:
+        self._locked.append(gpu.page_lock(self._shape, np.uint8))
+        return self._locked[-1]
+
+    def _end(self) -> None:
+        for locked in self._locked:
+            with contextlib.suppress(Exception):  # where the GPU is lost there is nothing to unlock
+                gpu.page_unlock(locked)
+        self._locked, self._session = [], None
+
+    def _providers(self) -> list[str | tuple[str, dict[str, str]]]:
         """With the one that computes what the first leaves over."""
-        if provider == "cpu":
-            return [PROVIDERS["cpu"]]
-        # With TF32 a float32 product keeps 10 bits, and the bundle is not the same detector.
-        return [(PROVIDERS["cuda"], {"use_tf32": "0"}), PROVIDERS["cpu"]]
+        cpu = PROVIDERS["cpu"]
+        return [cpu] if self._provider == "cpu" else [(PROVIDERS[self._provider], CUDA_OPTIONS), cpu]
+
+
+class _Running:
+    """A batch under way."""
+
+    def __init__(self, backend: OnnxBackend, outputs: "Future[tuple[NDArray[np.float32], Any]]") -> None:
+        self._backend, self._outputs = backend, outputs
+
+    def errors(self) -> NDArray[np.float32]:
+        return self._outputs.result()[0]
+
+    def error_maps(self) -> NDArray[np.float32]:
+        _errors, maps = self._outputs.result()
+        copied: NDArray[np.float32] = self._backend.do(maps.numpy).result()
+        return copied
