@@ -22,7 +22,8 @@ from core.dataset import labelled_samples, read_frames, training_samples
 from core.thresholds import scores
 from export.graph import export_onnx
 from export.parity import PICTURES, ParitySet, backend_errors, compare
-from export.quantise import CALIBRATION_PICTURES, Quantiser
+from export.pictures import RANGE_PICTURES
+from export.quantise import Quantiser
 from runtime.bundles.bundle import Bundle, sha256_of
 from runtime.bundles.manifest import MODEL, Manifest
 from runtime.bundles.precision import Precision
@@ -44,7 +45,7 @@ def measure(checkpoint: Checkpoint) -> dict[str, Any]:
     size = (network.height, network.width, network.part_size)
     samples = labelled_samples(data)
     frames = read_frames(samples[:: max(1, len(samples) // PICTURES)], *size)
-    good = read_frames(training_samples(data)[:CALIBRATION_PICTURES], *size).bgr_u8
+    good = read_frames(training_samples(data)[:RANGE_PICTURES], *size).bgr_u8
     exam = ParitySet(
         frames.bgr_u8, frames.samples, judge(checkpoint.inspector, frames.bgr_u8)[0], checkpoint.thresholds
     )

@@ -20,7 +20,6 @@ from core.thresholds import Thresholds, ratios
 from export.graph import network_layers
 from runtime.bundles.manifest import ERRORS, INPUT
 
-CALIBRATION_PICTURES = 64
 _BATCH = 8
 _TRIAL_PICTURES = 16
 
