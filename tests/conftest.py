@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Tests are small: one thread each is faster than two that wait for one another.
 os.environ["OMP_NUM_THREADS"] = "1"
+# A machine that pauses makes any example slow, which says nothing of ours.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 sys.path.insert(0, str(Path(__file__).parent))
 
 

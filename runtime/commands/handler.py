@@ -4,8 +4,10 @@ import logging
 import queue
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import ConfigError, PwaeError
-from runtime.batching.batch import Batch
 from runtime.commands.command import Command, parse, verb_of
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.reload import Reload
@@ -14,7 +16,6 @@ from runtime.commands.snapshot import Snapshots
 from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
 from runtime.events.judged_part import JudgedPart
-from runtime.inference.detector import Detector
 from runtime.inference.model_in_use import ModelInUse
 from runtime.settings import InspectionSettings
 
@@ -44,10 +45,10 @@ class CommandHandler:
         """Whether a new model waits for the batches under way to end."""
         return self._reload.is_ready
 
-    def take_model(self) -> Detector:
-        """Hand the new model over, between two batches: what the old one said of parts counts no more."""
+    def use_new_model(self) -> None:
+        """Let the new model take over, between two batches: what the old one said of parts counts no more."""
         self._recalibrations.cancel("another model took over; ask again.")
-        return self._reload.take()
+        self._model.use(self._reload.take())
 
     def serve(self) -> None:
         """Carry out what was asked."""
@@ -61,10 +62,10 @@ class CommandHandler:
             except PwaeError as error:
                 self._replies.refuse(message, str(error))
 
-    def watch(self, batch: Batch, judged: Sequence[JudgedPart]) -> None:
-        """Look at the parts of a batch that was `judged`, for snapshots and recalibrations."""
-        for row, part in enumerate(judged):
-            self._snapshots.watch(part.part.camera, batch.buffer[row])
+    def watch(self, judged: Sequence[JudgedPart], frames_bgr_u8: NDArray[np.uint8]) -> None:
+        """Look at the parts of a batch that was judged and at their rows (n, H, W, 3), for snapshots and thresholds."""
+        for part, row in zip(judged, frames_bgr_u8, strict=True):
+            self._snapshots.watch(part.part.camera, row)
             self._recalibrations.watch(part)
 
     def end(self) -> None:

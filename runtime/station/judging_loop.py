@@ -93,7 +93,7 @@ class JudgingLoop:
             )
             judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
         if not faults:
-            self._commands.watch(run.batch, judged)
+            self._commands.watch(judged, run.batch.frames_bgr_u8)
         release(run.batch)
         return judged
 
@@ -102,9 +102,8 @@ class JudgingLoop:
         if not (self._commands.has_new_model or self.recovery.opened) or not batcher.settle():
             return
         if self._commands.has_new_model:
-            detector = self._commands.take_model()
             self.recovery.cancel()
-            self.model.use(detector)
+            self._commands.use_new_model()
         else:
             self.model.use_backend(self.recovery.take())
         batcher.exchange(self.model.backend.new_batch, self.model.buffers)
