@@ -34,29 +34,48 @@ def list_pictures(folder: Path) -> list[Path]:
 def find_pictures(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
     """Give the picture files below `folder` in name order; what vanishes meanwhile is passed over.
 
-    Linked folders are looked through, but for those that are `above`, by device and inode. Hidden names, copies under
-    way and what other systems keep are passed over.
+    Linked folders are looked through, but for those that are `above`, by device and inode.
     """
     try:
         stat = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = list_folder(folder)
     except OSError:
         return
     here = (stat.st_dev, stat.st_ino)
     if here in above:
         return
-    for entry in entries:
-        if entry.name.startswith((".", "~")) or entry.name.lower() in FOREIGN:
-            continue
-        path = folder / entry.name
-        try:
-            is_folder, is_file = entry.is_dir(), entry.is_file()
-        except OSError:
-            continue
+    for path, is_folder in entries:
         if is_folder:
             yield from find_pictures(path, above | {here})
-        elif is_file and path.suffix.lower() in SUFFIXES and UNDER_WAY.isdisjoint(map(str.lower, path.suffixes)):
+        else:
             yield path
+
+
+def list_folder(folder: Path) -> list[tuple[Path, bool]]:
+    """List what may be a picture in `folder` itself, and the folders in it (True), in name order. Raises OSError.
+
+    Hidden names, copies under way and what other systems keep are passed over. Other files cost next to nothing.
+    """
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith((".", "~")):
+                continue
+            try:
+                if entry.is_dir():
+                    if name.lower() not in FOREIGN:
+                        found.append((name, True))
+                elif _is_picture(name) and entry.is_file():
+                    found.append((name, False))
+            except OSError:
+                continue
+    return [(folder / name, is_folder) for name, is_folder in sorted(found)]
+
+
+def _is_picture(name: str) -> bool:
+    stem, dot, suffix = name.lower().rpartition(".")
+    return dot + suffix in SUFFIXES and UNDER_WAY.isdisjoint(f".{part}" for part in stem.split(".")[1:])
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -70,6 +89,11 @@ def read_as_stored(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     Upright, where the file's EXIF says how it lies. Raises DataError where the file cannot be decoded whole, is larger
     than what `core.picture_file` takes, or has other pixels.
     """
+    return decode_as_stored(read_whole(path), path)
+
+
+def read_whole(path: Path) -> bytes:
+    """Read a file that may be a picture. Raises DataError where it is none, or larger than what is taken."""
     try:
         if not path.is_file():  # a pipe would be waited for
             raise DataError(f"{path}: no such file.")
@@ -79,6 +103,11 @@ def read_as_stored(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     if len(data) > LARGEST_BYTES:
         raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are taken.")
+    return data
+
+
+def decode_as_stored(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Decode what was read of `path`; as `read_as_stored`."""
     try:
         stored = decode(data)
     except PictureFault as fault:

@@ -10,7 +10,7 @@ from core.errors import ConfigError
 from core.secrets import look_up_secret
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds
-from runtime.cameras.settings import CameraSettings
+from runtime.cameras.settings import CameraSettings, FolderSettings, WatchSettings
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
@@ -59,6 +59,21 @@ class InspectionSettings(Settings):
         doubles = sorted({stream for stream in named if named.count(stream) > 1})
         if doubles:
             raise ValueError(f"two regions or cameras would both be told of as `{doubles[0]}`; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _judges_nothing_of_its_own(self) -> Self:
+        """What the station itself puts somewhere must not come back to it as parts."""
+        own = {"evidence.folder": self.evidence.folder} if self.evidence else {}
+        for name, camera in self.cameras.items():
+            if isinstance(camera, WatchSettings) and camera.move_to is not None:
+                own[f"cameras.{name}.move_to"] = camera.move_to
+        for name, camera in self.cameras.items():
+            if not isinstance(camera, WatchSettings | FolderSettings):
+                continue
+            for key, folder in own.items():
+                if folder.resolve().is_relative_to(camera.path.resolve()):
+                    raise ValueError(f"`{key}` lies in the folder that camera `{name}` judges; set another folder")
         return self
 
     @model_validator(mode="after")

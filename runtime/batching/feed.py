@@ -143,4 +143,6 @@ def fill(
         faults=tuple(faults),
         trigger=frame.trigger,
         stale_s=stale_s,
+        cause=frame.cause,
+        identity=frame.identity,
     )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from runtime.parts.frame import Frame
 
@@ -31,6 +32,16 @@ class CameraStatus:
     """Frames that were wanted and gave way to a newer one."""
 
 
+class Memory(Protocol):
+    """Knows what events were stored of, over all runs."""
+
+    def knows(self, cause: bytes) -> bool:
+        """Say whether all that was judged of `cause` is on disk."""
+
+    def forget(self, cause: bytes) -> None:
+        """Nothing will come again of this `cause`."""
+
+
 class Camera:
     """A source of frames. What a live camera does beside giving them does nothing for a file."""
 
@@ -45,11 +56,14 @@ class Camera:
         """Say what to judge in place of `frame`, which has waited for its turn."""
         return frame
 
-    def judged(self, source: str) -> None:
-        """All that was judged of the frame from the file `source` is on disk."""
+    def remember_by(self, memory: Memory) -> None:
+        """Hear before the first frame who knows what was judged before."""
+
+    def judged(self, cause: bytes) -> None:
+        """All that was judged of the frame of this `cause` is on disk."""
 
     def status(self) -> CameraStatus | None:
-        """How it stands with a live camera; None for a file."""
+        """How it stands with a camera that may fail while it runs; None for a file."""
         return None
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ class VideoCamera(Camera):
 
         if not path.is_file():
             raise CameraError(f"{path}: no such video file.")
-        self._name = _printable(Path(path.name))
+        self._name = printable(Path(path.name))
         self._judge_every = judge_every
         try:
             self._stream = VideoStream(f"file:{path}")  # a name with a colon would be a protocol's
@@ -84,7 +84,7 @@ class VideoCamera(Camera):
 def read_frame(picture: Path, folder: Path) -> Frame:
     """Read a picture below `folder`. One that cannot be decoded whole gives a frame without pixels."""
     captured_at_s, captured_s = time.time(), time.monotonic()
-    source = _printable(picture.relative_to(folder))
+    source = printable(picture.relative_to(folder))
     try:
         pixels, fault = read_picture(picture), None
     except DataError:
@@ -92,6 +92,6 @@ def read_frame(picture: Path, folder: Path) -> Frame:
     return Frame(pixels, captured_at_s, captured_s, source, fault)
 
 
-def _printable(path: Path) -> str:
+def printable(path: Path) -> str:
     """Give a name that an event can carry: of one that is not UTF-8, the odd bytes are written out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -88,7 +88,10 @@ class WatchSettings(_CameraSettings):
     kind: Literal["watch"]
     path: Path
     move_to: Path | None = None
-    """Pictures are moved here when their event is on disk, so that a restart does not judge them again."""
+    """Pictures are moved here when their event is on disk; one whose name is taken there gets its time to its name."""
+    unreadable_after_s: PositiveFloat = 10.0
+    """A picture that cannot be read, and has not changed for this long, will not become whole: it is NotDecidable. More
+    than an upload may pause."""
 
 
 class VideoSettings(_CameraSettings):

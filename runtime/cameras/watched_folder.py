@@ -1,24 +1,31 @@
 """A watched folder: every picture that is put into it, once, as soon as it is whole."""
 
 import logging
+import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
-from core.errors import CameraError
-from core.picture import find_pictures
-from runtime.cameras.camera import Camera
-from runtime.cameras.files import read_frame
+from core.errors import CameraError, DataError
+from core.picture import as_bgr_u8, decode_as_stored, read_whole
+from runtime.cameras.camera import Camera, CameraState, CameraStatus, Memory
+from runtime.cameras.files import printable
+from runtime.cameras.folder_bell import FolderBell
+from runtime.cameras.folder_look import FolderLook
 from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.1
 """The folder is looked at this often: notifications do not come from a network's folders."""
-SETTLED_S = 1.0
-"""A picture that cannot be read and has not changed for this long will not become whole any more."""
+LOOK_AT_ALL_S = 1.0
+"""Pictures that were given are looked at this often, for one that is written anew in its place."""
+LOOK_SHARE = 0.05
+"""Of the time may be spent on that."""
 
 
 @dataclass
@@ -26,7 +33,9 @@ class _Seen:
     size: int
     changed_ns: int
     since_s: float
-    given: bool = False
+    is_given: bool = False
+    was_read: bool = False
+    """In vain: nothing has changed since."""
 
 
 class WatchedFolder(Camera):
@@ -34,8 +43,8 @@ class WatchedFolder(Camera):
 
     frames_total = None
 
-    def __init__(self, path: Path, move_to: Path | None) -> None:
-        """Watch `path`. Raises CameraError where it is no folder, or `move_to` cannot be made or lies in it."""
+    def __init__(self, path: Path, move_to: Path | None, name: str = "", unreadable_after_s: float = 10.0) -> None:
+        """Watch `path` for the camera `name`. Raises CameraError where it, or `move_to`, cannot be used."""
         if not path.is_dir():
             raise CameraError(f"{path}: no such folder; make it, or mount it.")
         if move_to is not None:
@@ -47,52 +56,163 @@ class WatchedFolder(Camera):
                 raise CameraError(f"{move_to}: cannot be made ({error.strerror}); check `move_to`.") from error
         self._path = path
         self._move_to = move_to
+        self._name = name
+        self._unreadable_after_s = unreadable_after_s
+        self._memory: Memory | None = None
+        self._look = FolderLook(path)
         self._seen: dict[Path, _Seen] = {}
-        self._to_move: dict[str, Path] = {}
-        """By the name that events carry, which is not the file's own where that is not UTF-8."""
+        self._pending: dict[Path, None] = {}
+        """What was seen and not given, in the order in which it is to be given."""
+        self._all_s = self._looked_s = 0.0
+        self._under_way: dict[bytes, tuple[Path, _Seen]] = {}
+        self._status = CameraStatus(CameraState.STREAMING, time.time())
+
+    def remember_by(self, memory: Memory) -> None:
+        """See Camera."""
+        self._memory = memory
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. Pictures that appear together come in name order."""
-        while not stopping.is_set():
-            for picture in self._settled(time.monotonic()):
-                if stopping.is_set():
-                    return
-                frame = read_frame(picture, self._path)
-                seen = self._seen[picture]
-                if frame.fault is None or time.monotonic() - seen.since_s >= SETTLED_S:
-                    seen.given = True
-                    if self._move_to is not None and frame.source is not None:
-                        self._to_move[frame.source] = picture
-                    yield frame
-            stopping.wait(LOOK_EVERY_S)
+        bell = self._look.bell = FolderBell()
+        whole: set[Path] = set()
+        try:
+            while not stopping.is_set():
+                started_s = time.monotonic()
+                settled = self._settled(started_s, whole)
+                self._looked_s = time.monotonic()
+                for picture in settled:
+                    if stopping.is_set():
+                        return
+                    frame = self._read(picture, self._seen[picture])
+                    if frame is not None:
+                        yield frame
+                # A folder where much goes on rings all the time, and each look costs something.
+                stopping.wait(min(LOOK_EVERY_S, (self._looked_s - started_s) / LOOK_SHARE))
+                whole = bell.wait(LOOK_EVERY_S)
+        finally:
+            bell.close()
 
-    def judged(self, source: str) -> None:
+    def judged(self, cause: bytes) -> None:
         """See Camera."""
-        picture = self._to_move.pop(source, None)
-        if self._move_to is not None and picture is not None:
-            goal = self._move_to / picture.relative_to(self._path)
-            try:
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(picture, goal)
-            except FileNotFoundError:
-                log.info("judged picture was taken away before it was moved file=%s", picture)
-            except OSError as error:
-                log.error("judged picture cannot be moved file=%s to=%s: %s", picture, goal, error)
+        picture, seen = self._under_way.pop(cause, (None, None))
+        if picture is not None and seen is not None:
+            self._move(picture, seen, cause)
 
-    def _settled(self, now_s: float) -> list[Path]:
-        """List the pictures not yet given that have not changed between two looks."""
-        found: dict[Path, _Seen] = {}
-        settled = []
-        for picture in find_pictures(self._path):
+    def status(self) -> CameraStatus:
+        """See Camera."""
+        return self._status
+
+    def close(self) -> None:
+        """See Camera."""
+        self._status = CameraStatus(CameraState.STOPPED, time.time())
+
+    def _settled(self, now_s: float, whole: Iterable[Path] = ()) -> list[Path]:
+        """List the pictures not yet given that have not changed between two looks, or are `whole` as was told."""
+        has_changed = self._look.again(now_s)
+        self._tell_state()
+        if self._look.problem:
+            return []  # what was seen there is known when it comes back
+        if has_changed or now_s >= self._all_s:
+            pictures: Iterable[Path] = self._look.pictures
+            self._seen = {picture: self._seen[picture] for picture in pictures if picture in self._seen}
+        else:
+            pictures = dict.fromkeys([*self._pending, *(picture for picture in whole if picture in self._seen)])
+        settled, told = [], set(whole)
+        for picture in pictures:
+            seen = self._seen.get(picture)
             try:
                 stat = picture.stat()
             except OSError:
                 continue
-            seen = self._seen.get(picture)
             if seen is None or (seen.size, seen.changed_ns) != (stat.st_size, stat.st_mtime_ns):
-                seen = _Seen(stat.st_size, stat.st_mtime_ns, now_s)
-            elif not seen.given:
-                settled.append(picture)
-            found[picture] = seen
-        self._seen = found
+                seen = self._seen[picture] = _Seen(stat.st_size, stat.st_mtime_ns, now_s)
+                is_still = picture in told
+            else:
+                is_still = True
+            if not seen.is_given:
+                self._pending[picture] = None
+                is_last_try = now_s - seen.since_s >= self._unreadable_after_s
+                if is_still and (not seen.was_read or is_last_try):
+                    settled.append(picture)
+        if now_s >= self._all_s:
+            self._pending = {picture: None for picture in self._pending if picture in self._seen}
+            self._all_s = now_s + max(LOOK_AT_ALL_S, (time.monotonic() - now_s) / LOOK_SHARE)
         return settled
+
+    def _read(self, picture: Path, seen: _Seen) -> Frame | None:
+        """Read a picture; None while it may become whole or changes, and where it was judged before."""
+        captured_at_s, captured_s = time.time(), time.monotonic()
+        relative = picture.relative_to(self._path)
+        where = b"%s\0%s\0%d %d" % (self._name.encode(), os.fsencode(relative), seen.size, seen.changed_ns)
+        cause = blake2b(where, digest_size=16).digest()
+        if self._memory is not None and self._memory.knows(cause):
+            self._give(picture, seen)
+            self._move(picture, seen, cause)
+            return None
+        data, pixels, fault = b"", None, None
+        try:
+            data = read_whole(picture)
+            pixels = as_bgr_u8(decode_as_stored(data, picture))
+        except DataError:
+            fault = Reason.UNREADABLE
+        if not _is_as_seen(picture, seen):
+            return None
+        seen.was_read = True
+        if fault is not None and time.monotonic() - seen.since_s < self._unreadable_after_s:
+            return None
+        self._give(picture, seen)
+        self._under_way[cause] = picture, seen
+        identity = blake2b(cause + data, digest_size=16).hexdigest()
+        return Frame(pixels, captured_at_s, captured_s, printable(relative), fault, cause, identity)
+
+    def _give(self, picture: Path, seen: _Seen) -> None:
+        seen.is_given = True
+        self._pending.pop(picture, None)
+
+    def _move(self, picture: Path, seen: _Seen, cause: bytes) -> None:
+        """Move a judged picture away, unless another one has its place by now; none takes the place of another."""
+        if self._move_to is None:
+            return
+        goal = self._move_to / picture.relative_to(self._path)
+        try:
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            if not _is_as_seen(picture, seen):
+                log.info("judged picture was taken away before it was moved file=%s", printable(picture))
+            else:
+                shutil.move(picture, _reserve(goal, seen.changed_ns))
+        except FileNotFoundError:
+            log.info("judged picture was taken away before it was moved file=%s", printable(picture))
+        except OSError as error:
+            log.error("judged picture cannot be moved file=%s to=%s: %s", printable(picture), printable(goal), error)
+            return
+        if self._memory is not None:
+            self._memory.forget(cause)
+
+    def _tell_state(self) -> None:
+        state = CameraState.STALLED if self._look.problem else CameraState.STREAMING
+        if state != self._status.state:
+            self._status = CameraStatus(state, time.time(), self._look.problem)
+            level = logging.WARNING if self._look.problem else logging.INFO
+            log.log(level, "camera %s camera=%s reason=%r", state, self._name, self._look.problem)
+
+
+def _is_as_seen(picture: Path, seen: _Seen) -> bool:
+    try:
+        stat = picture.stat()
+    except OSError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (seen.size, seen.changed_ns)
+
+
+def _reserve(goal: Path, changed_ns: int) -> Path:
+    """Make an empty file under a name that is free: `goal`, or one with the picture's time."""
+    time_of_it = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(changed_ns // 10**9))
+    tried, number = goal, 1
+    while True:
+        try:
+            tried.touch(exist_ok=False)
+            return tried
+        except FileExistsError:
+            again = f"-{number}" if number > 1 else ""
+            tried = goal.with_name(f"{goal.stem}-{time_of_it}{again}{goal.suffix}")
+            number += 1

@@ -52,7 +52,7 @@ def build(
     body = {
         "schema": SCHEMA,
         "type": TYPE,
-        "id": event_id(origin, part.camera, seq),
+        "id": event_id(origin, part, seq),
         "source": f"{origin.station}/{part.camera}",
         "capture_time": rfc3339(part.captured_at_s),
         "seq": seq,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from runtime.bundles.manifest import Manifest
 from runtime.events.encoding import dumps
+from runtime.parts.part import Part
 
 NAMESPACE = uuid.UUID("5d0c2d4e-6c0b-5f0e-9a63-6f2d1f6b7a10")
 """Of the event ids (UUIDv5)."""
@@ -42,6 +43,8 @@ class Origin:
         )
 
 
-def event_id(origin: Origin, camera: str, seq: int) -> str:
-    """Deterministic: an event that is sent again has the same id."""
-    return str(uuid.uuid5(NAMESPACE, f"{origin.station}/{origin.boot_id}/{camera}/{seq}"))
+def event_id(origin: Origin, part: Part, seq: int) -> str:
+    """Deterministic: an event that is sent again has the same id, and so has one of a file that is judged again."""
+    what = part.identity or f"{origin.boot_id}/{part.camera}/{seq}"
+    name = f"{origin.station}/{part.camera}/{what}" if part.identity else f"{origin.station}/{what}"
+    return str(uuid.uuid5(NAMESPACE, name))

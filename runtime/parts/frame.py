@@ -35,4 +35,8 @@ class Frame:
     source: str | None = None
     """File name, where the frame came from a file."""
     fault: Reason | None = None
+    cause: bytes | None = None
+    """What makes a picture that was put into a watched folder this one: by it the station knows what it has judged."""
+    identity: str | None = None
+    """The same with its content: by it events of the same picture have the same id, in every run."""
     trigger: Trigger | None = None

@@ -24,6 +24,10 @@ class Part:
     trigger: Trigger | None = None
     stale_s: float | None = None
     """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
+    cause: bytes | None = None
+    """See Frame."""
+    identity: str | None = None
+    """See Frame."""
     is_last: bool = True
     """Whether nothing more of its frame is judged after it."""
 

@@ -77,8 +77,8 @@ class CameraSupervisor:
     def judged(self, parts: Sequence[Part]) -> None:
         """Tell the cameras which of their frames are done with: the parts' events are on disk."""
         for part in parts:
-            if part.source is not None and part.is_last:
-                self._by_stream[part.camera].judged(part.source)
+            if part.cause is not None and part.is_last:
+                self._by_stream[part.camera].judged(part.cause)
 
     def tell(self) -> None:
         """Tell the state of each live camera when it changes, and its figures now and then."""

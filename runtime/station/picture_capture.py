@@ -37,7 +37,7 @@ class PictureCapture:
             return None
         maps = run.error_maps()
         exhibit = PartPicture(
-            event_id=event_id(origin, part.camera, seq),
+            event_id=event_id(origin, part, seq),
             camera=part.camera,
             captured_at_s=part.captured_at_s,
             frame_bgr_u8=run.batch.buffer[row].copy(),

@@ -59,7 +59,8 @@ def test_a_name_that_is_not_utf8_can_be_told_of_and_moved(tmp_path: Path) -> Non
     camera = WatchedFolder(tmp_path / "inbox", tmp_path / "done")
     frame = next(camera.frames(RUN))
     assert frame.source == "caf\\xe9-7.png"
-    camera.judged(frame.source)
+    assert frame.cause is not None
+    camera.judged(frame.cause)
     assert (tmp_path / "done" / named.name).is_file()
     assert not named.exists()
 

@@ -1,6 +1,7 @@
 """Events: the contract with the MES."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,21 @@ def test_an_event_stays_within_two_kilobytes(origin: Origin) -> None:
 
 @given(st.text(min_size=1), st.integers(1, 2**40), st.integers(1, 2**40))
 def test_ids_repeat_for_the_same_part_and_differ_for_others(origin: Origin, camera: str, one: int, two: int) -> None:
-    assert event_id(origin, camera, one) == event_id(origin, camera, one)
-    assert (event_id(origin, camera, one) == event_id(origin, camera, two)) == (one == two)
+    part = Part(camera, 0.0, 0.0, None, None, ())
+    assert event_id(origin, part, one) == event_id(origin, part, one)
+    assert (event_id(origin, part, one) == event_id(origin, part, two)) == (one == two)
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.integers(1, 2**40), st.integers(1, 2**40))
+def test_a_file_has_one_id_in_every_run(origin: Origin, one: str, two: str, seq: int, other_seq: int) -> None:
+    def of(identity: str, boot: str, number: int, camera: str = "top") -> str:
+        return event_id(
+            replace(origin, boot_id=boot), Part(camera, 0.0, 0.0, None, None, (), identity=identity), number
+        )
+
+    assert of(one, "boot", seq) == of(one, "another boot", other_seq)
+    assert (of(one, "boot", seq) == of(two, "boot", seq)) == (one == two)
+    assert of(one, "boot", seq) != of(one, "boot", seq, "side")
 
 
 @given(st.floats(0, 4e9))
