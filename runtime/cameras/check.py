@@ -24,12 +24,12 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     """
     if isinstance(settings, GenicamSettings):
         return _check_factory_camera(name, settings)
-    if isinstance(settings, LiveCameraSettings):
-        settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
-    camera = open_camera(name, settings)
-    if camera.status() is None:
+    if not isinstance(settings, LiveCameraSettings):
+        camera = open_camera(name, settings)
         camera.close()
         return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
+    settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
+    camera = open_camera(name, settings)
     first = next(camera.frames(threading.Event()))
     status = camera.status()
     camera.close()

@@ -62,7 +62,9 @@ class CameraSupervisor:
         return {feed.name: feed.fault for feed in self.feeds if feed.fault is not None}
 
     def listen(self) -> None:
-        """Hear the triggers of the cameras that wait for them. Before the publisher starts."""
+        """Let the cameras know what was judged before, and hear their triggers. Before the publisher starts."""
+        for camera in self._cameras.values():
+            camera.remember_by(self._publisher.outbox)
         for name, handler in self._triggers.items():
             self._publisher.subscribe(self._topics.trigger(name), handler.handle)
 

@@ -71,8 +71,10 @@ class Reporter:
         return total(self.counters.values())
 
     def _event(self, judged: JudgedPart, origin: Origin) -> NewEvent:
-        camera = judged.part.camera
-        return NewEvent(self._topics.result(camera), camera, judged.judgement.verdict, judged.event(origin))
+        part = judged.part
+        cause = part.cause if part.is_last else None
+        topic = self._topics.result(part.camera)
+        return NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(origin), cause)
 
     def _of(self, camera: str) -> Counters:
         """Of a camera, which may be one of an earlier run whose events are in the outbox."""
