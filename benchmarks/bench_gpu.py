@@ -104,12 +104,12 @@ def by_backend(backend: Backend, frames: Frames) -> Iterator[Way]:
 def on_the_gpu(backend: Backend, buffer: Frames) -> Callable[[int], None] | None:
     """Computing alone, with frames and errors where they are: it takes what the backends keep to themselves."""
     if isinstance(backend, TensorRtBackend):
-        slot, rows = backend._slots[buffer.ctypes.data], len(buffer)
+        lane, rows = backend._device.lanes[0], len(buffer)
 
         def enqueue(count: int) -> None:
             for _ in range(count):
-                slot.compute(rows)
-            slot.finish(rows)
+                lane.compute(rows)
+            lane.stream.synchronize()
 
         return lambda count: backend.on_gpu(enqueue, count).result()
     if backend.name.endswith("/cpu"):

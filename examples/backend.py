@@ -36,7 +36,7 @@ class Compared:
 class GoldenBackend:
     """Errors are squared differences from one good picture (H, W, 3)."""
 
-    name, engine_sha256, depth = "golden-picture", None, 1
+    name, engine_sha256, gpu_memory, depth = "golden-picture", None, "", 1
 
     def __init__(self, golden_bgr_u8: NDArray[np.uint8], grid: int, max_batch: int) -> None:
         self.max_batch = max_batch

@@ -19,8 +19,9 @@ from core.errors import BackendError, ConfigError, one_line
 from core.progress import step
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import INPUT, SIGNATURE, Engine
-from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api
+from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api, made
 from runtime.inference.gpu import find_gpu, sm
+from runtime.inference.kernel_cache import read_cache, write_cache
 
 FOLDER = "engines"
 USUAL_BATCH = 8
@@ -75,7 +76,7 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     started_s = time.perf_counter()
     log = folder / f"{target.name}.log"
     logger = _logger(trt, log)
-    builder = trt.Builder(logger)
+    builder = made(trt, trt.Builder, logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model.read_bytes()):
@@ -122,21 +123,19 @@ def _config(trt: Any, builder: Any, shape: tuple[int, ...], batches: tuple[int, 
     return config
 
 
-def _build_timed(builder: Any, network: Any, config: Any, cache_file: Path) -> Any:
+def _build_timed(builder: Any, network: Any, config: Any, cache_name: str) -> Any:
     """Build, and keep the kernels' timings for the next build on this GPU."""
-    cache = config.create_timing_cache(cache_file.read_bytes() if cache_file.is_file() else b"")
+    cache = config.create_timing_cache(read_cache(cache_name))
     config.set_timing_cache(cache, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is not None:
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        cache_file.write_bytes(config.get_timing_cache().serialize())
+        write_cache(cache_name, bytes(config.get_timing_cache().serialize()))
     return plan
 
 
-def _timing_cache(trt: Any, target: Target) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def _timing_cache(trt: Any, target: Target) -> str:
     gpu = re.sub(r"\W+", "-", target.gpu or "")
-    return root / "p-wae" / f"{target.name}-{trt.__version__}-{gpu}.timing"
+    return f"{target.name}-{trt.__version__}-{gpu}.timing"
 
 
 def _api(name: str) -> Any:

@@ -67,7 +67,8 @@ def _backend(settings: InspectionSettings) -> str:
     model = open_detector(settings.bundle, *settings.asked, settings.site_thresholds())
     model.backend.close()
     why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
-    return f"{model.backend.name} judges a batch of {model.backend.max_batch} ({settings.backend.kind}: {why})"
+    memory = f", {model.backend.gpu_memory}" if model.backend.gpu_memory else ""
+    return f"{model.backend.name} judges a batch of {model.backend.max_batch}{memory} ({settings.backend.kind}: {why})"
 
 
 def _gpu() -> str:

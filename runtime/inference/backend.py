@@ -35,6 +35,8 @@ class Backend(Protocol):
     name: str
     engine_sha256: str | None
     """Of the engine's file; None where `model.onnx` itself is computed."""
+    gpu_memory: str
+    """What it needs of a GPU's memory and what was free, in words; empty where there is none, or it is not known."""
     max_batch: int
     depth: int
     """How many batches may be under way at once. The last one is judged while the next are computed."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
+from typing import Any
 
 from core.errors import BackendError, one_line
 from runtime.bundles.bundle import Bundle
@@ -63,6 +64,17 @@ def import_api(api: str) -> ModuleType:
         except ModuleNotFoundError:
             continue
     return importlib.import_module(last)
+
+
+def made(trt: Any, factory: Any, logger: Any) -> Any:
+    """Make TensorRT's `Runtime` or `Builder`. Raises BackendError where it makes none."""
+    try:
+        return factory(logger)
+    except TypeError as error:  # pybind11: the factory function returned nullptr
+        raise BackendError(
+            f"TensorRT {trt.__version__} does not start: the NVIDIA driver is too old for it; `nvidia-smi` shows the "
+            "CUDA that it serves. Update the driver, or build with an older TensorRT."
+        ) from error
 
 
 def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:

@@ -52,19 +52,19 @@ def find_gpu() -> Gpu | str:
     No CUDA context is made, and no memory of the GPU is taken.
     """
     try:
-        cuda = _driver()
-        _check(cuda, cuda.cuInit(0))
+        cuda = driver()
+        check(cuda, cuda.cuInit(0))
         count = ctypes.c_int()
-        _check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
+        check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
         if not count.value:
             return "the NVIDIA driver shows no GPU"
         device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
-        _check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0))
-        _check(cuda, cuda.cuDeviceGetName(name, len(name), device))
+        check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0))
+        check(cuda, cuda.cuDeviceGetName(name, len(name), device))
         values = []
         for attribute in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR, MULTIPROCESSOR_COUNT):
             value = ctypes.c_int()
-            _check(cuda, cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
+            check(cuda, cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
             values.append(value.value)
     except OSError:
         return f"no NVIDIA driver on this machine ({DRIVER})"
@@ -76,7 +76,7 @@ def find_gpu() -> Gpu | str:
 
 def has_sticky_error() -> bool:
     """Whether the current CUDA context has failed for good: every call gives the error again. Waits for its work."""
-    return int(_driver().cuCtxSynchronize()) in STICKY
+    return int(driver().cuCtxSynchronize()) in STICKY
 
 
 def page_lock(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -87,23 +87,25 @@ def page_lock(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     `register_host_memory` fails since NumPy 2: inducer/pycuda#459.) Raises CudaError.
     """
     array = np.frombuffer(mmap.mmap(-1, int(np.prod(shape)) * np.dtype(dtype).itemsize), dtype).reshape(shape)
-    cuda = _driver()
+    cuda = driver()
     size = ctypes.c_size_t(array.nbytes)
-    _check(cuda, cuda.cuMemHostRegister_v2(ctypes.c_void_p(array.ctypes.data), size, ctypes.c_uint(0)))
+    check(cuda, cuda.cuMemHostRegister_v2(ctypes.c_void_p(array.ctypes.data), size, ctypes.c_uint(0)))
     return array
 
 
 def page_unlock(array: NDArray[Any]) -> None:
     """Make what `page_lock` gave ordinary memory again, in the context that locked it. Raises CudaError."""
-    cuda = _driver()
-    _check(cuda, cuda.cuMemHostUnregister(ctypes.c_void_p(array.ctypes.data)))
+    cuda = driver()
+    check(cuda, cuda.cuMemHostUnregister(ctypes.c_void_p(array.ctypes.data)))
 
 
-def _driver() -> Any:
+def driver() -> Any:
+    """Load the driver's library. Raises OSError where there is none."""
     return ctypes.CDLL(DRIVER)
 
 
-def _check(cuda: Any, status: int) -> None:
+def check(cuda: Any, status: int) -> None:
+    """Raise CudaError, in the driver's words, where a call's `status` is not 0."""
     if status:
         text = ctypes.c_char_p()
         cuda.cuGetErrorString(status, ctypes.byref(text))

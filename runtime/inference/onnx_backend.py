@@ -30,6 +30,7 @@ class OnnxBackend:
     """ONNX Runtime, in a thread of its own: the caller judges one batch while the next is computed."""
 
     engine_sha256: str | None = None
+    gpu_memory = ""
     depth = 1
 
     def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu") -> None:

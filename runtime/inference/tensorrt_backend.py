@@ -1,15 +1,16 @@
 """TensorRT, and TensorRT for RTX, through pycuda: one code path for both.
 
 One thread, the backend's own, holds the CUDA context and all that lives in it, from first to last: cameras and the
-judging thread hand it work and wait. Each input buffer has a slot of its own (stream, memory, execution context), so
-that the copy of one batch, the computing of the next and the read-back of a third overlap. Only the errors come back,
-(N, K + 1) floats; error maps stay on the GPU until they are asked for.
+judging thread hand it work and wait. Each batch under way has a lane (stream, memory, execution context), so that the
+copy of one, the computing of the next and the read-back of a third overlap; buffers share the lanes. Only the errors
+come back, (N, K + 1) floats; error maps stay on the GPU until they are asked for.
 """
 
 import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +21,8 @@ from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
 from runtime.inference import gpu
 from runtime.inference.backend import BackendFault, Pending, require_batch
-from runtime.inference.tensorrt_device import Device, Slot
+from runtime.inference.tensorrt_device import Device
+from runtime.inference.tensorrt_lane import Slot
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ class TensorRtBackend:
     depth = 2
 
     def __init__(self, bundle: Bundle, engine: Engine, max_batch: int) -> None:
-        """Load an engine that fits this machine (see `runtime.engine`), make its slots and let each judge once.
+        """Load an engine that fits this machine (see `engine_fit`), make lanes and slots, and judge each size of batch.
 
         Raises BackendError.
         """
@@ -45,7 +47,7 @@ class TensorRtBackend:
         self._thread = ThreadPoolExecutor(1, "gpu")
         plan = bundle.path / engine.file
         try:
-            self._device = self._thread.submit(Device, plan, engine.api, self._shape, self.depth + 2).result()
+            self._device = self._thread.submit(self._open, plan, engine.api).result()
         except Exception as error:  # pycuda's and TensorRT's own, whatever they are
             self._thread.shutdown()
             if isinstance(error, BackendError):
@@ -53,14 +55,18 @@ class TensorRtBackend:
             raise BackendError(
                 f"{plan}: {engine.api} cannot run it here ({one_line(error)}); see `nvidia-smi` for the GPU's state."
             ) from error
+        self.gpu_memory = self._device.memory
         self._slots = {slot.frames.ctypes.data: slot for slot in self._device.slots}
         self._ready = deque(slot.frames for slot in self._device.slots)
+
+    def _open(self, plan: Path, api: str) -> Device:
+        return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + 2)
 
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""
         if self._ready:
             return self._ready.popleft()
-        slot = self.on_gpu(self._device.new_slot).result()
+        slot = self.on_gpu(Slot, self._device).result()
         self._slots[slot.frames.ctypes.data] = slot
         return slot.frames
 

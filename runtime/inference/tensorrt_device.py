@@ -1,56 +1,68 @@
-"""The GPU with an engine in it, through pycuda and either TensorRT: slots, and what is done in them.
+"""The GPU with an engine in it, through pycuda and either TensorRT.
 
 All of this runs on one thread, the one that made it: CUDA's context belongs to it.
 """
 
 import contextlib
+import itertools
 import logging
+import math
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.errors import BackendError
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from runtime.inference import gpu
-from runtime.inference.engine_fit import import_api
+from runtime.inference.engine_fit import import_api, made
+from runtime.inference.kernel_cache import read_cache, write_cache
+from runtime.inference.tensorrt_lane import NON_BLOCKING, Lane, Slot
 
 log = logging.getLogger(__name__)
-NON_BLOCKING = 1
-"""CU_STREAM_NON_BLOCKING: nobody else's work on the default stream is waited for."""
+FLOAT_BYTES = 4
 
 
 class Device:
     """The GPU with an engine in it. Everything here runs on the one thread that made it."""
 
-    def __init__(self, plan: Path, api: str, buffer: tuple[int, ...], slots: int) -> None:
-        """Load the engine file `plan`, with so many `slots` for input buffers of the shape `buffer`."""
+    def __init__(self, plan: Path, api: str, buffer: tuple[int, ...], lanes: int, slots: int, ordinal: int = 0) -> None:
+        """Load the engine file `plan` onto a GPU, by CUDA's count, with so many `lanes`, and `slots` of shape `buffer`.
+
+        Raises BackendError where the engine is refused, or the GPU has not the memory for it.
+        """
         import pycuda.driver as cuda
 
-        self.cuda, self.buffer, self.slots = cuda, buffer, list[Slot]()
+        self.cuda, self.buffer = cuda, buffer
+        self.lanes, self.slots = list[Lane](), list[Slot]()
         self._trt = trt = import_api(api)
-        self._is_rtx = api == "tensorrt_rtx"
+        self.is_rtx = api == "tensorrt_rtx"
         self.complaints: deque[str] = deque(maxlen=3)
         """What TensorRT said last that was an error."""
         self.engine: Any = None
+        self.aside: Any = None
+        """A stream for what nobody waits for."""
         self._runtime: Any = None
         self._logger: Any = None
+        self._config: Any = None
+        self._cache: Any = None
+        self._cache_name = f"{plan.stem}-{trt.__version__}.kernels"
         cuda.init()
         # The primary context is shared with whoever else in the process uses CUDA.
-        self._context = cuda.Device(0).retain_primary_context()
+        self._context = cuda.Device(ordinal).retain_primary_context()
         try:
             with self.current():
-                self._logger = _logger(trt, self.complaints)
-                self._runtime = trt.Runtime(self._logger)
-                content = plan.read_bytes()
-                self.engine = self._runtime.deserialize_cuda_engine(content)
-                if self.engine is None:
-                    raise BackendError(f"{plan}: {api} {trt.__version__} refuses it ({self._why_refused(content)}).")
+                self._load(plan, api)
+                self.aside = cuda.Stream(NON_BLOCKING)
+                self.memory = self._require_memory(lanes, slots)
+                for _ in range(lanes):
+                    Lane(self)
+                self._rotation = itertools.cycle(self.lanes)
                 for _ in range(slots):
-                    self.new_slot()
+                    Slot(self)
+                for lane in self.lanes:
+                    lane.warm_up()
+                if self._cache is not None:
+                    write_cache(self._cache_name, bytes(self._cache.serialize()))
         except BaseException:
             self.close()
             raise
@@ -67,109 +79,84 @@ class Device:
         finally:
             self._context.pop()
 
-    def new_slot(self) -> "Slot":
-        """Make a slot and let it judge once, so that the first real batch is not the one that waits for compilers."""
-        slot = Slot(self)
-        slot.start(self.buffer[0])
-        slot.finish(self.buffer[0])
-        return slot
+    def next_lane(self) -> Lane:
+        """Give the lanes in turn: with no more batches under way than lanes, that one is free."""
+        return next(self._rotation)
 
-    def new_execution_context(self) -> Any:
-        """Make an execution context, with CUDA graphs where the API captures them by itself."""
-        if self._is_rtx:
-            config = self.engine.create_runtime_config()
-            config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-            return self.engine.create_execution_context(config)
-        # Full TensorRT leaves the capture of a stream to its caller, and pycuda 2026.1 has no calls for that.
-        return self.engine.create_execution_context()
+    def new_context(self, scratch: Any = None) -> Any:
+        """Make an execution context; `scratch` is memory of `scratch_bytes` that it may use, else it has its own."""
+        if self._config is not None:
+            context = self.engine.create_execution_context(self._config)
+        else:
+            context = self.engine.create_execution_context(self._trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        if context is None:
+            raise RuntimeError("; ".join(["no execution context", *self.complaints]))
+        if scratch is not None:
+            context.set_device_memory(int(scratch), self.scratch_bytes)
+        return context
 
     def close(self) -> None:
         """Free everything, last made first freed; after a CUDA error much of it fails, which changes nothing."""
         with contextlib.suppress(Exception), self.current():
+            for lane in reversed(self.lanes):
+                lane.free()
             for slot in reversed(self.slots):
                 slot.free()
+            self.aside = self._cache = self._config = None
             self.engine = None
             self._runtime = None
             self._logger = None
         with contextlib.suppress(Exception):
             self._context.detach()
 
+    def _load(self, plan: Path, api: str) -> None:
+        trt = self._trt
+        self._logger = _logger(trt, self.complaints)
+        self._runtime = made(trt, trt.Runtime, self._logger)
+        content = plan.read_bytes()
+        self.engine = engine = self._runtime.deserialize_cuda_engine(content)
+        if engine is None:
+            raise BackendError(f"{plan}: {api} {trt.__version__} refuses it ({self._why_refused(content)}).")
+        self.shapes = {name: tuple(engine.get_tensor_shape(name))[1:] for name in (ERRORS, ERROR_MAP)}
+        floats = {name: math.prod(shape) * FLOAT_BYTES for name, shape in self.shapes.items()}
+        self.row_bytes = {INPUT: math.prod(self.buffer[1:]), **floats}
+        """Of one row of each tensor."""
+        self.scratch_bytes = int(engine.device_memory_size_v2)
+        """What an execution context computes in."""
+        if self.is_rtx:
+            self._config = self._rtx_config()
+
+    def _rtx_config(self) -> Any:
+        """CUDA graphs of every size, kernels compiled for each size before it is used, and kept for the next start."""
+        config = self.engine.create_runtime_config()
+        config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        config.dynamic_shapes_kernel_specialization_strategy = self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        self._cache = config.create_runtime_cache()
+        kept = read_cache(self._cache_name)
+        if kept and not self._cache.deserialize(kept):
+            log.info("kernels kept for another GPU or driver are compiled anew file=%s", self._cache_name)
+        config.set_runtime_cache(self._cache)
+        return config
+
+    def _require_memory(self, lanes: int, slots: int) -> str:
+        """Say what is needed and what is free. Raises BackendError where it is not enough."""
+        rows = self.buffer[0]
+        needed = lanes * (self.scratch_bytes + rows * sum(self.row_bytes.values()))
+        needed += slots * rows * self.row_bytes[ERROR_MAP]
+        free, total = self.cuda.mem_get_info()
+        told = f"needs {needed / 1e9:.2f} GB of the GPU's memory, {free / 1e9:.2f} of {total / 1e9:.2f} GB were free"
+        if needed > free:
+            raise BackendError(
+                f"a batch of {rows} {told}: lower batching.max_batch, or end what else uses the GPU (nvidia-smi)."
+            )
+        return told
+
     def _why_refused(self, content: bytes) -> str:
         reasons = list(self.complaints)
-        if self._is_rtx:
+        if self.is_rtx:
             validity, diagnostics = self._runtime.get_engine_validity(content)
             reasons.insert(0, f"{validity}, diagnostics {diagnostics}")
         return "; ".join(reasons) or "it does not say why"
-
-
-class Slot:
-    """An input buffer with all that its batches need."""
-
-    def __init__(self, device: Device) -> None:
-        """Reserve it. Frames (max_batch, H, W, 3) and errors (max_batch, K + 1) are page-locked."""
-        self._device, cuda = device, device.cuda
-        self._context: Any = None
-        self._memory: dict[str, Any] = {}
-        self._locked: list[NDArray[Any]] = []
-        self._stream: Any = cuda.Stream(NON_BLOCKING)
-        device.slots.append(self)  # from here on it is freed with the others, however far it came
-        rows = device.buffer[0]
-        outputs, self._map_size = (tuple(device.engine.get_tensor_shape(name))[1:] for name in (ERRORS, ERROR_MAP))
-        self.frames: NDArray[np.uint8] = self._lock(device.buffer, np.uint8)
-        self._errors: NDArray[np.float32] = self._lock((rows, *outputs), np.float32)
-        self._memory[INPUT] = cuda.mem_alloc(self.frames.nbytes)
-        self._memory[ERRORS] = cuda.mem_alloc(self._errors.nbytes)
-        self._memory[ERROR_MAP] = cuda.mem_alloc(rows * int(np.prod(self._map_size)) * self._errors.itemsize)
-        self._context = device.new_execution_context()
-        self._require(self._context is not None, "no execution context")
-        self._require(self._context.set_optimization_profile_async(0, self._stream.handle), "the profile is refused")
-        for name, memory in self._memory.items():
-            self._require(self._context.set_tensor_address(name, int(memory)), f"`{name}` is refused")
-
-    def start(self, rows: int) -> None:
-        """Enqueue the first `rows` rows: copy them over, compute, copy the errors back. Returns at once."""
-        self._device.cuda.memcpy_htod_async(self._memory[INPUT], self.frames[:rows], self._stream)
-        self.compute(rows)
-        self._device.cuda.memcpy_dtoh_async(self._errors[:rows], self._memory[ERRORS], self._stream)
-
-    def compute(self, rows: int) -> None:
-        """Enqueue the computing alone, of `rows` rows that are on the GPU."""
-        shape = (rows, *self.frames.shape[1:])
-        self._require(self._context.set_input_shape(INPUT, shape), "the batch size is refused")
-        self._require(self._context.execute_async_v3(self._stream.handle), "it does not compute")
-
-    def finish(self, rows: int) -> NDArray[np.float32]:
-        """Wait for what was started, and give the errors (rows, K + 1)."""
-        self._stream.synchronize()
-        return np.array(self._errors[:rows])
-
-    def read_maps(self, rows: int) -> NDArray[np.float32]:
-        """Copy the error maps (rows, h, w) of what was finished."""
-        maps = np.empty((rows, *self._map_size), np.float32)
-        self._device.cuda.memcpy_dtoh_async(maps, self._memory[ERROR_MAP], self._stream)
-        self._stream.synchronize()
-        return maps
-
-    def free(self) -> None:
-        """Wait for what is under way, then let go of the context, the memory and the stream, in this order."""
-        with contextlib.suppress(Exception):
-            self._stream.synchronize()
-        self._context = None
-        for memory in self._memory.values():
-            with contextlib.suppress(Exception):
-                memory.free()
-        for locked in self._locked:
-            with contextlib.suppress(Exception):
-                gpu.page_unlock(locked)
-        self._memory, self._stream = {}, None
-
-    def _lock(self, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
-        self._locked.append(gpu.page_lock(shape, dtype))
-        return self._locked[-1]
-
-    def _require(self, is_done: bool, problem: str) -> None:
-        if not is_done:
-            raise RuntimeError("; ".join([problem, *self._device.complaints]))
 
 
 def _logger(trt: Any, complaints: deque[str]) -> Any:

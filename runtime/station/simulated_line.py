@@ -42,6 +42,7 @@ class SimulatedBackend:
 
     name = "simulated"
     engine_sha256: str | None = None
+    gpu_memory = ""
     depth = 1
 
     def __init__(self, thresholds: Thresholds, max_batch: int, seed: int) -> None:

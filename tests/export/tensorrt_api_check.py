@@ -23,9 +23,15 @@ CLASSES = {
     "engine": "ICudaEngine",
     "context": "IExecutionContext",
     "_context": "IExecutionContext",
+    "_cache": "IRuntimeCache",
     "_runtime": "Runtime",
 }
-CONFIGS = {"engines.py": "IBuilderConfig", "tensorrt_device.py": "IRuntimeConfig", "wrong.py": "IBuilderConfig"}
+CONFIGS = {
+    "engines.py": "IBuilderConfig",
+    "tensorrt_device.py": "IRuntimeConfig",
+    "tensorrt_lane.py": "IRuntimeConfig",
+    "wrong.py": "IBuilderConfig",
+}
 NOT_TENSORRT = {
     *(
         "engine.file",

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 WHEELS = Path(sys.prefix) / "tensorrt-bindings"
-SOURCES = ("export/engines.py", "runtime/inference/tensorrt_device.py")
+SOURCES = ("export/engines.py", "runtime/inference/tensorrt_device.py", "runtime/inference/tensorrt_lane.py")
 RTX_ONLY = {
     *("num_compute_capabilities", "set_compute_capability", "ComputeCapability"),
     *("create_runtime_config", "CudaGraphStrategy", "cuda_graph_strategy", "get_engine_validity"),
+    *("DynamicShapesKernelSpecializationStrategy", "dynamic_shapes_kernel_specialization_strategy"),
+    *("create_runtime_cache", "set_runtime_cache", "serialize", "deserialize"),
 }
 """What the code asks of TensorRT for RTX alone."""
 SYMBOLS = (

@@ -1,8 +1,9 @@
-"""A stand-in for pycuda, TensorRT and the CUDA driver, so that the logic around them can be run without a GPU.
+"""A stand-in for pycuda and the CUDA driver, so that the logic around them can be run without a GPU.
 
-It is no GPU: "device memory" is bytes, and an "engine" computes with ONNX Runtime. But what is enqueued on a stream
-happens only when the stream is waited for, so that a buffer touched too early shows; every call notes its thread; all
-that is allocated has to be freed, the context last. That the real packages have these names is checked elsewhere.
+It is no GPU: "device memory" is bytes, and an "engine" (tensorrt_stand_in.py) computes with ONNX Runtime. But what is
+enqueued on a stream happens only when the stream is waited for, so that a buffer touched too early shows; every call
+notes its thread; all that is allocated has to be freed, the context last. That the real packages have these names is
+checked elsewhere.
 """
 
 import ctypes
@@ -11,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,9 @@ import pytest
 from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, Engine
 from runtime.inference import gpu
-from tests.runtime.pictures import GRID, SIZE
+from tests.runtime.tensorrt_stand_in import PLAN, VERSION, tensorrt_stand_in
 
-PLAN = b"the plan"
 NAME, CAPABILITY, MULTIPROCESSORS = "NVIDIA Stand-In", (8, 9), 58
-VERSION = "11.4.0.106"
 
 
 def engine(bundle: Bundle, api: str = "tensorrt", **changed: Any) -> Engine:
@@ -54,11 +53,23 @@ def add_engine(bundle: Bundle, built: Engine) -> None:
     save_manifest(bundle.path, bundle.manifest.model_copy(update={"engines": (built,), "files": files}))
 
 
+def drain(waiting: list[Callable[[], None]]) -> None:
+    """Do what was enqueued."""
+    while waiting:
+        waiting.pop(0)()
+
+
 class Driver:
     """`libcuda.so.1` as ctypes gives it."""
 
     def __init__(self, held: list[str], count: int = 1, refusal: int = 0) -> None:
         self.held, self.count, self.refusal = held, count, refusal
+        self.streams: dict[int, list[Callable[[], None]]] = {}
+        self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.calls: list[str] = []
+        self.uncapturable = False
+        """Whether what is put into a stream cannot be recorded."""
+        self._begun = 0
         self.broken = 0
         """What every call of the context answers: 700, for one."""
 
@@ -89,6 +100,37 @@ class Driver:
     def cuCtxSynchronize(self) -> int:  # noqa: N802
         return self.broken
 
+    def cuStreamBeginCapture_v2(self, stream: ctypes.c_void_p, mode: int) -> int:  # noqa: N802
+        self._begun = len(self.streams[stream.value or 0])
+        return self.broken
+
+    def cuStreamEndCapture(self, stream: ctypes.c_void_p, graph: Any) -> int:  # noqa: N802
+        waiting = self.streams[stream.value or 0]
+        recorded = waiting[self._begun :]
+        del waiting[self._begun :]
+        if self.uncapturable:
+            return 901
+        graph._obj.value = len(self.graphs) + 1
+        self.graphs[len(self.graphs) + 1] = recorded
+        return self.broken
+
+    def cuGraphInstantiateWithFlags(self, executable: Any, graph: ctypes.c_void_p, flags: Any) -> int:  # noqa: N802
+        executable._obj.value = graph.value
+        self.held.append(f"graph {graph.value}")
+        return self.broken
+
+    def cuGraphDestroy(self, graph: ctypes.c_void_p) -> int:  # noqa: N802
+        return self.broken
+
+    def cuGraphLaunch(self, executable: ctypes.c_void_p, stream: ctypes.c_void_p) -> int:  # noqa: N802
+        self.calls.append("cuGraphLaunch")
+        self.streams[stream.value or 0].extend(self.graphs[executable.value or 0])
+        return self.broken
+
+    def cuGraphExecDestroy(self, executable: ctypes.c_void_p) -> int:  # noqa: N802
+        self.held.remove(f"graph {executable.value}")
+        return self.broken
+
     def cuMemHostRegister_v2(self, address: ctypes.c_void_p, size: Any, flags: Any) -> int:  # noqa: N802
         self.held.append(f"locked {address.value}")
         return 0
@@ -107,39 +149,44 @@ class StandIn:
         self.freed: list[str] = []
         self.threads: set[int] = set()
         self.is_current = False
-        self.calls: list[str] = []
         self.fault: str | None = None
         """From here on every CUDA call fails so."""
         self.refuses: str | None = None
         """The TensorRT call that answers False or None."""
         self.fails_at: set[int] = set()
-        """Batches, counted from the first warming up, with which a fault begins that goes with the context."""
+        """Batches of frames, counted over all openings, with which a fault begins that goes with the context."""
         self.stays = False
         """Whether it stays with the process instead."""
         self.batches = 0
+        self.cache = model.parent.parent / "cache"
+        """Where kernels are kept."""
         self.driver = Driver(self.held)
         self._model = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
         self._numbers = itertools.count(1)
-        self._memory: dict[int, np.ndarray[Any, Any]] = {}
-        self._streams: dict[int, Any] = {}
+        self.memory: dict[int, np.ndarray[Any, Any]] = {}
+        self.streams, self.calls = self.driver.streams, self.driver.calls
+        self.free_bytes = 8 * 10**9
+        self.kept_kernels = b""
+        """What the last runtime cache was made from."""
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> "StandIn":
         cuda = self._pycuda()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(self.cache))
         package = ModuleType("pycuda")
         package.driver = cuda  # type: ignore[attr-defined]
         for name, module in {"pycuda": package, "pycuda.driver": cuda}.items():
             monkeypatch.setitem(sys.modules, name, module)
         for api in ("tensorrt", "tensorrt_rtx"):
-            monkeypatch.setitem(sys.modules, api, self._tensorrt(api))
-        monkeypatch.setattr(gpu, "_driver", lambda: self.driver)
+            monkeypatch.setitem(sys.modules, api, tensorrt_stand_in(self, api))
+        monkeypatch.setattr(gpu, "driver", lambda: self.driver)
         return self
 
-    def _make(self, kind: str) -> str:
+    def make(self, kind: str) -> str:
         name = f"{kind} {next(self._numbers)}"
         self.held.append(name)
         return name
 
-    def _free(self, name: str) -> None:
+    def free(self, name: str) -> None:
         if name in self.held:
             self.held.remove(name)
             self.freed.append(name.split(maxsplit=1)[0])
@@ -156,7 +203,7 @@ class StandIn:
 
         class Context:
             def __init__(self) -> None:
-                self.name = stand_in._make("context")
+                self.name = stand_in.make("context")
                 self.pushed = 0
 
             def push(self) -> None:
@@ -169,7 +216,7 @@ class StandIn:
 
             def detach(self) -> None:
                 assert self.pushed == 0
-                stand_in._free(self.name)
+                stand_in.free(self.name)
 
         class Device:
             def __init__(self, ordinal: int) -> None:
@@ -186,36 +233,59 @@ class StandIn:
 
             def __init__(self, flags: int) -> None:
                 stand_in._cuda_call("cuStreamCreate")
-                self.name = stand_in._make("stream")
+                self.name = stand_in.make("stream")
                 self.handle = next(stand_in._numbers)
                 self.waiting: list[Callable[[], None]] = []
-                stand_in._streams[self.handle] = self.waiting
+                stand_in.streams[self.handle] = self.waiting
 
             def synchronize(self) -> None:
                 stand_in._cuda_call("cuStreamSynchronize")
-                while self.waiting:
-                    self.waiting.pop(0)()
+                drain(self.waiting)
 
             def __del__(self) -> None:
-                stand_in._free(self.name)
+                stand_in.free(self.name)
+
+        class Event:
+            """Waits for its stream as far as that was filled when it was recorded; here, for all of it."""
+
+            waiting: list[Callable[[], None]]
+
+            def __init__(self, flags: int) -> None:
+                stand_in._cuda_call("cuEventCreate")
+                assert flags & cuda.event_flags.BLOCKING_SYNC, "the thread would spin"
+                self.name = stand_in.make("event")
+
+            def record(self, stream: Stream) -> None:
+                stand_in._cuda_call("cuEventRecord")
+                self.waiting = stream.waiting
+
+            def synchronize(self) -> None:
+                stand_in._cuda_call("cuEventSynchronize")
+                drain(self.waiting)
+
+            def __del__(self) -> None:
+                stand_in.free(self.name)
 
         class Allocation:
             def __init__(self, size: int) -> None:
                 stand_in._cuda_call("cuMemAlloc")
-                self.name = stand_in._make("memory")
+                self.name = stand_in.make("memory")
                 self.address = next(stand_in._numbers)
-                stand_in._memory[self.address] = np.zeros(size, np.uint8)
+                stand_in.memory[self.address] = np.zeros(size, np.uint8)
 
             def __int__(self) -> int:
                 return self.address
 
             def free(self) -> None:
-                del stand_in._memory[self.address]
-                stand_in._free(self.name)
+                del stand_in.memory[self.address]
+                stand_in.free(self.name)
 
         def memcpy_htod_async(dest: Allocation, src: Any, stream: Stream) -> None:
+            stand_in.batches += 1
+            if stand_in.batches in stand_in.fails_at:
+                stand_in.fault, stand_in.driver.broken = "an illegal memory access was encountered", 700
             stand_in._cuda_call("cuMemcpyHtoDAsync")
-            memory = stand_in._memory[int(dest)]
+            memory = stand_in.memory[int(dest)]
 
             def copy() -> None:
                 memory[: src.nbytes] = src.reshape(-1)
@@ -224,108 +294,29 @@ class StandIn:
 
         def memcpy_dtoh_async(dest: Any, src: Allocation, stream: Stream) -> None:
             stand_in._cuda_call("cuMemcpyDtoHAsync")
-            memory = stand_in._memory[int(src)]
+            memory = stand_in.memory[int(src)]
 
             def copy() -> None:
                 dest[...] = memory[: dest.nbytes].view(np.float32).reshape(dest.shape)
 
             stream.waiting.append(copy)
 
+        def memcpy_dtod_async(dest: Allocation, src: Allocation, size: int, stream: Stream) -> None:
+            stand_in._cuda_call("cuMemcpyDtoDAsync")
+            to, origin = stand_in.memory[int(dest)], stand_in.memory[int(src)]
+
+            def copy() -> None:
+                to[:size] = origin[:size]
+
+            stream.waiting.append(copy)
+
+        cuda.memcpy_dtod_async, cuda.Event = memcpy_dtod_async, Event  # type: ignore[attr-defined]
+        cuda.event_flags = SimpleNamespace(BLOCKING_SYNC=1, DISABLE_TIMING=2)  # type: ignore[attr-defined]
+        cuda.mem_get_info = lambda: (stand_in.free_bytes, 8 * 10**9)  # type: ignore[attr-defined]
         cuda.init = lambda: None  # type: ignore[attr-defined]
         cuda.Device, cuda.Stream, cuda.mem_alloc = Device, Stream, Allocation  # type: ignore[attr-defined]
         cuda.memcpy_htod_async, cuda.memcpy_dtoh_async = memcpy_htod_async, memcpy_dtoh_async  # type: ignore[attr-defined]
         return cuda
-
-    def _tensorrt(self, api: str) -> ModuleType:
-        stand_in, trt = self, ModuleType(api)
-
-        class ILogger:
-            INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
-
-            def log(self, severity: int, message: str) -> None: ...
-
-        class CudaGraphStrategy:
-            DISABLED, WHOLE_GRAPH_CAPTURE = range(2)
-
-        class RuntimeConfig:
-            cuda_graph_strategy = CudaGraphStrategy.DISABLED
-
-        class ExecutionContext:
-            def __init__(self, config: RuntimeConfig | None) -> None:
-                self.name = stand_in._make("execution")
-                self.addresses: dict[str, int] = {}
-                self.rows = 0
-                graphs = config is not None and config.cuda_graph_strategy == CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-                assert graphs == (api == "tensorrt_rtx")
-
-            def set_optimization_profile_async(self, index: int, stream: int) -> bool:
-                return index == 0 and stream in stand_in._streams
-
-            def set_tensor_address(self, name: str, address: int) -> bool:
-                self.addresses[name] = address
-                return True
-
-            def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-                self.rows = shape[0]
-                return name == INPUT and shape[1:] == (SIZE, SIZE, 3)
-
-            def execute_async_v3(self, stream: int) -> bool:
-                stand_in.threads.add(threading.get_ident())
-                stand_in.calls.append("execute")
-                stand_in.batches += 1
-                if stand_in.batches in stand_in.fails_at:
-                    stand_in.fault, stand_in.driver.broken = "an illegal memory access was encountered", 700
-                if stand_in.refuses == "execute_async_v3":
-                    return False
-                rows, where = self.rows, {name: stand_in._memory[at] for name, at in self.addresses.items()}
-
-                def compute() -> None:
-                    frames = where[INPUT][: rows * SIZE * SIZE * 3].reshape(rows, SIZE, SIZE, 3)
-                    for name, output in zip((ERRORS, ERROR_MAP), stand_in.compute(frames), strict=True):
-                        where[name][: output.nbytes] = output.reshape(-1).view(np.uint8)
-
-                stand_in._streams[stream].append(compute)
-                return True
-
-            def __del__(self) -> None:
-                stand_in._free(self.name)
-
-        class CudaEngine:
-            def __init__(self) -> None:
-                self.name = stand_in._make("engine")
-
-            def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-                return {ERRORS: (-1, GRID**2 + 1), ERROR_MAP: (-1, SIZE, SIZE)}[name]
-
-            def create_runtime_config(self) -> RuntimeConfig:
-                return RuntimeConfig()
-
-            def create_execution_context(self, config: RuntimeConfig | None = None) -> ExecutionContext | None:
-                return None if stand_in.refuses == "create_execution_context" else ExecutionContext(config)
-
-            def __del__(self) -> None:
-                stand_in._free(self.name)
-
-        class Runtime:
-            def __init__(self, logger: Any) -> None:
-                self.name, self.logger = stand_in._make("runtime"), logger
-
-            def deserialize_cuda_engine(self, content: bytes) -> CudaEngine | None:
-                if content != PLAN:
-                    self.logger.log(ILogger.ERROR, "magic tag does not match")
-                    return None
-                return CudaEngine()
-
-            def get_engine_validity(self, content: bytes) -> tuple[str, int]:
-                assert api == "tensorrt_rtx"
-                return "EngineValidity.INVALID", 32
-
-            def __del__(self) -> None:
-                stand_in._free(self.name)
-
-        trt.ILogger, trt.Runtime, trt.CudaGraphStrategy = ILogger, Runtime, CudaGraphStrategy  # type: ignore[attr-defined]
-        trt.__version__ = VERSION  # type: ignore[attr-defined]
-        return trt
 
     def compute(self, frames: Any) -> Any:
         """What the engine computes: errors and error maps."""

@@ -9,15 +9,15 @@ from tests.runtime.cuda_stand_in import Driver
 
 
 def test_a_gpu_is_found_by_name_and_capability(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_driver", lambda: Driver([]))
+    monkeypatch.setattr(gpu, "driver", lambda: Driver([]))
     assert find_gpu() == Gpu("NVIDIA Stand-In", (8, 9), 58)
     assert Gpu("", (12, 0), 1).target == "sm120"
 
 
 def test_what_keeps_one_from_being_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_driver", lambda: Driver([], count=0))
+    monkeypatch.setattr(gpu, "driver", lambda: Driver([], count=0))
     assert find_gpu() == "the NVIDIA driver shows no GPU"
-    monkeypatch.setattr(gpu, "_driver", lambda: Driver([], refusal=803))
+    monkeypatch.setattr(gpu, "driver", lambda: Driver([], refusal=803))
     assert find_gpu() == "the NVIDIA driver refuses (CUDA error 803: no such luck)"
     monkeypatch.undo()
     monkeypatch.setattr(gpu, "DRIVER", "libno-such-driver.so.1")
@@ -28,7 +28,7 @@ def test_page_locked_memory_is_whole_pages_of_zeros_and_stays_when_it_is_unlocke
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held: list[str] = []
-    monkeypatch.setattr(gpu, "_driver", lambda: Driver(held))
+    monkeypatch.setattr(gpu, "driver", lambda: Driver(held))
     array = page_lock((2, 3, 5), np.float32)
     assert (array.shape, array.dtype, array.ctypes.data % 4096) == ((2, 3, 5), np.float32, 0)
     assert not array.any()

@@ -78,7 +78,7 @@ def bundle(bundle_path: Path) -> Bundle:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     standing_in = Driver([])
-    monkeypatch.setattr(gpu, "_driver", lambda: standing_in)
+    monkeypatch.setattr(gpu, "driver", lambda: standing_in)
     return standing_in
 
 

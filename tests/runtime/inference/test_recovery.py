@@ -35,7 +35,7 @@ class Flaky:
     """A real backend, two batches deep, that fails with the batches it is told to."""
 
     depth = 2
-    engine_sha256 = None
+    engine_sha256, gpu_memory = None, ""
 
     def __init__(self, bundle: Bundle, max_batch: int, fails_at: int | None) -> None:
         self._backend = OnnxBackend(bundle, max_batch, threads=1)

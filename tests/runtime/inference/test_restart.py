@@ -12,7 +12,6 @@ from runtime.inference import recovery as module
 from runtime.inference.backend import Backend
 from runtime.inference.gpu import STICKY
 from runtime.inference.recovery import Recovery
-from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
 from runtime.station.inspection import Stop
@@ -89,7 +88,7 @@ def test_an_inspection_leaves_so_that_it_is_started_again_and_keeps_what_was_jud
     kind: str, bundle: Bundle, tmp_path: Path, mes: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = StandIn(bundle.model).install(monkeypatch)
-    gpu.fails_at, gpu.stays = {TensorRtBackend.depth + 2 + 3}, True
+    gpu.fails_at, gpu.stays = {3}, True
     settings = InspectionSettings.model_validate(
         {
             "bundle": bundle.path,

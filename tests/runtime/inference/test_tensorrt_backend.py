@@ -58,15 +58,17 @@ def test_one_thread_of_its_own_makes_every_call(gpu: StandIn, bundle: Bundle) ->
     assert threading.get_ident() not in gpu.threads
 
 
-def test_all_is_freed_each_slot_before_the_engine_and_the_context_last(gpu: StandIn, bundle: Bundle) -> None:
+def test_all_is_freed_lanes_and_slots_before_the_engine_and_the_context_last(gpu: StandIn, bundle: Bundle) -> None:
     backend = opened(bundle)
     slots = backend.depth + 2
     buffers = [backend.new_batch() for _ in range(slots + 1)]  # one more than were made ready
-    assert sum(name.startswith("stream") for name in gpu.held) == slots + 1
+    assert sum(name.startswith("event") for name in gpu.held) == slots + 1
     pending = backend.submit(buffers[0])
     backend.close()
     assert gpu.held == []
-    assert gpu.freed == ["execution", *["memory"] * 3, "stream"] * (slots + 1) + ["engine", "runtime", "context"]
+    lane = [*["execution"] * 3, *["memory"] * 4, "stream"]  # batches of 1, 2 and 4; three tensors and the scratch
+    slot = ["memory", "event"]
+    assert gpu.freed == lane * backend.depth + slot * (slots + 1) + ["stream", "engine", "runtime", "context"]
     with pytest.raises(BackendFault, match="the backend was closed"):
         pending.errors()
     buffers[0][:] = 7  # a camera that is late
@@ -79,12 +81,12 @@ def test_a_batch_is_copied_computed_and_read_back_while_the_one_before_is_waited
     gpu.calls.clear()
     first, second = submitted(backend), submitted(backend)
     first.errors()
-    enqueued = ["cuMemcpyHtoDAsync", "execute", "cuMemcpyDtoHAsync"]
-    assert gpu.calls == [*enqueued, *enqueued, "cuStreamSynchronize"]
+    enqueued = ["cuMemcpyHtoDAsync", "cuGraphLaunch", "cuMemcpyDtoHAsync", "cuMemcpyDtoDAsync", "cuEventRecord"]
+    assert gpu.calls == [*enqueued, *enqueued, "cuEventSynchronize"]
     second.errors()
-    assert gpu.calls[-1:] == ["cuStreamSynchronize"]
+    assert gpu.calls[-1:] == ["cuEventSynchronize"]
     first.error_maps()
-    assert gpu.calls[-2:] == ["cuMemcpyDtoHAsync", "cuStreamSynchronize"]  # the map is copied only now
+    assert gpu.calls[-3:] == ["cuMemcpyDtoHAsync", "cuEventRecord", "cuEventSynchronize"]  # the map comes only now
     backend.close()
 
 
@@ -106,7 +108,7 @@ def test_a_cuda_error_is_a_fault_of_everything_from_then_on(gpu: StandIn, bundle
 
 
 def test_an_engine_that_does_not_compute_is_a_fault_in_tensorrts_words(gpu: StandIn, bundle: Bundle) -> None:
-    backend = opened(bundle)
+    backend = opened(bundle, api="tensorrt_rtx")
     gpu.refuses = "execute_async_v3"
     with pytest.raises(BackendFault, match="it does not compute") as told:
         submitted(backend).errors()
@@ -151,8 +153,7 @@ def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_
 ) -> None:
     monkeypatch.setattr("runtime.inference.engine_fit.version", lambda package: "2026.1")
     monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.02)
-    warming = TensorRtBackend.depth + 2
-    gpu.fails_at = {warming + 3, 2 * warming + 7}
+    gpu.fails_at = {3, 7}
     settings = InspectionSettings.model_validate(
         {
             "bundle": bundle.path,
