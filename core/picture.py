@@ -51,10 +51,11 @@ def find_pictures(folder: Path, above: frozenset[tuple[int, int]] = frozenset())
             yield path
 
 
-def list_folder(folder: Path) -> list[tuple[Path, bool]]:
+def list_folder(folder: Path, odd: list[Path] | None = None) -> list[tuple[Path, bool]]:
     """List what may be a picture in `folder` itself, and the folders in it (True), in name order. Raises OSError.
 
-    Hidden names, copies under way and what other systems keep are passed over. Other files cost next to nothing.
+    Hidden names, copies under way and what other systems keep are passed over. Other files cost next to nothing. What
+    is called like a picture and is neither file nor folder, such as a pipe, is added to `odd`.
     """
     found = []
     with os.scandir(folder) as entries:
@@ -66,8 +67,11 @@ def list_folder(folder: Path) -> list[tuple[Path, bool]]:
                 if entry.is_dir():
                     if name.lower() not in FOREIGN:
                         found.append((name, True))
-                elif _is_picture(name) and entry.is_file():
-                    found.append((name, False))
+                elif _is_picture(name):
+                    if entry.is_file():
+                        found.append((name, False))
+                    elif odd is not None:
+                        odd.append(folder / name)
             except OSError:
                 continue
     return [(folder / name, is_folder) for name, is_folder in sorted(found)]
@@ -98,10 +102,11 @@ def read_whole(path: Path) -> bytes:
         if not path.is_file():  # a pipe would be waited for
             raise DataError(f"{path}: no such file.")
         with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(LARGEST_BYTES + 1) if size <= LARGEST_BYTES else b""
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    if len(data) > LARGEST_BYTES:
+    if max(size, len(data)) > LARGEST_BYTES:
         raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are taken.")
     return data
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES
+from core.errors import EXIT_CODES, ConfigError, PwaeError, one_line
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -164,12 +164,22 @@ def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | Non
         if view is not None and display is not None:
             stack.enter_context(viewing(view, display, inspection.status))
         sys.stderr.write(_opening(inspection))
-        summary = _watch(inspection, stop)
+        try:
+            summary = _watch(inspection, stop)
+        except (ConfigError, OSError, ModuleNotFoundError) as error:
+            raise PwaeError(f"the inspection was ended by a fault: {one_line(error)}") from error
     if summary_json is not None:
-        summary_json.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+        _write_summary(summary_json, asdict(summary))
     _print(summary)
     if stop.reason == signal.SIGINT.name:
         raise KeyboardInterrupt
+
+
+def _write_summary(file: Path, figures: dict[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise PwaeError(f"{file} cannot be written ({error.strerror}); all was judged and told.") from error
 
 
 def _heed_signals(stop: "Stop") -> None:

@@ -42,6 +42,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._closed = False
         self._settling = False
+        self._is_held = False
 
     @property
     def is_finished(self) -> bool:
@@ -55,12 +56,12 @@ class Batcher:
         with self._changed:
             return sum(len(batch.parts) for batch in self._open)
 
-    def claim(self) -> BatchRow | None:
-        """Wait for a row. None once closed."""
+    def claim(self, goes_on: bool = False) -> BatchRow | None:
+        """Wait for a row. It `goes_on` where other rows hold the same frame already. None once closed."""
         claim = object()
         with self._changed:
             self._claims.append(claim)
-            self._changed.wait_for(lambda: self._closed or (self._claims[0] is claim and self._has_room()))
+            self._changed.wait_for(lambda: self._closed or (self._is_next(claim, goes_on) and self._has_room()))
             self._claims.remove(claim)
             if self._closed:
                 return None
@@ -103,6 +104,12 @@ class Batcher:
             self._free.append(batch.buffer)
             self._changed.notify_all()
 
+    def hold(self, is_held: bool) -> None:
+        """Let no camera begin another frame while `is_held`; what is written, and frames that go on, can be taken."""
+        with self._changed:
+            self._is_held = is_held
+            self._changed.notify_all()
+
     def settle(self) -> bool:
         """Let no camera begin another row before an exchange; whether none is being written any more."""
         with self._changed:
@@ -128,6 +135,9 @@ class Batcher:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _is_next(self, claim: object, goes_on: bool) -> bool:
+        return goes_on if self._is_held else self._claims[0] is claim
 
     def _has_room(self) -> bool:
         has_row = bool(self._free) or bool(self._open and not self._open[-1].is_full)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import DataError, PartNotFoundError
+from core.errors import DataError, PartNotFoundError, one_line
 from core.geometry import PartSize, Roi
 from core.picture import fit
 from runtime.batching.batcher import Batcher
@@ -50,12 +50,14 @@ class Feed(Worker):
         self._wrong: tuple[int, int] | None = None
 
     @property
-    def state(self) -> str:
-        """`ended`, or how it stands with the camera; a file is always `streaming`."""
+    def state(self) -> tuple[str, str]:
+        """`died`, `ended`, or how it stands with the camera (a file is always `streaming`); and why."""
         status = self._source.status()
+        if self.fault is not None:
+            return "died", one_line(self.fault)
         if not self.is_alive():
-            return "ended"
-        return CameraState.STREAMING if status is None else status.state
+            return "ended", ""
+        return (CameraState.STREAMING, "") if status is None else (status.state, status.reason)
 
     def _feed_and_close(self) -> None:
         try:
@@ -84,7 +86,7 @@ class Feed(Worker):
     def _carry(self, frame: Frame) -> bool:
         """Put what is to be judged of `frame` into rows. False once stopped."""
         for number, (stream, roi) in enumerate(self.streams.items(), start=1):
-            slot = None if self._stopping.is_set() else self._batcher.claim()
+            slot = None if self._stopping.is_set() else self._batcher.claim(goes_on=number > 1)
             if slot is None:
                 return False
             if number == 1:

@@ -17,6 +17,7 @@ class _Listing:
     """Device, inode, and when something came or went last."""
     listed_s: float
     entries: list[tuple[Path, bool]]
+    odd: list[Path]
     is_final: bool = False
 
 
@@ -29,6 +30,8 @@ class FolderLook:
         """In name order."""
         self.problem = ""
         """Why nothing can be seen there; empty where all is well."""
+        self.begun_s: float | None = None
+        """When the look that is under way was begun; None between two looks. For any thread."""
         self.bell: FolderBell | None = None
         """Is to ring for every folder that is found."""
         self._path = path
@@ -39,6 +42,7 @@ class FolderLook:
         """Look again; whether there may be other pictures than before. Where nothing can be seen, all stays."""
         found: dict[Path, _Listing] = {}
         pictures: list[Path] = []
+        self.begun_s = now_s
         try:
             if self._mount is not None and not os.path.ismount(self._mount):
                 raise OSError(0, f"{self._mount} is not mounted any more")
@@ -46,12 +50,19 @@ class FolderLook:
         except OSError as error:
             self.problem = f"{self._path}: {error.strerror or error}"
             return False
+        finally:
+            self.begun_s = None
         self.problem = ""
         has_changed |= len(found) != len(self._listings)
         self._listings = found
         if has_changed:
             self.pictures = pictures
         return has_changed
+
+    @property
+    def odd(self) -> Path | None:
+        """One that is called like a picture, and is neither file nor folder."""
+        return next((path for listing in self._listings.values() for path in listing.odd), None)
 
     def _walk(
         self,
@@ -71,9 +82,10 @@ class FolderLook:
         if known is None or is_new or (not known.is_final and now_s - known.listed_s >= COARSE_S):
             if self.bell is not None:
                 self.bell.hear(folder)
-            entries = list_folder(folder)
+            odd: list[Path] = []
+            entries = list_folder(folder, odd)
             has_changed = known is None or known.entries != entries
-            known = _Listing(stamp, now_s, entries, is_final=not is_new)
+            known = _Listing(stamp, now_s, entries, odd, is_final=not is_new)
         else:
             has_changed = False
         found[folder] = known

@@ -5,8 +5,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -26,6 +26,10 @@ LOOK_AT_ALL_S = 1.0
 """Pictures that were given are looked at this often, for one that is written anew in its place."""
 LOOK_SHARE = 0.05
 """Of the time may be spent on that."""
+ENDLESS_S = 60.0
+"""A picture that is not whole for so long is told of: its part waits, or nobody ends it."""
+HANGS_S = 10.0
+"""A look that takes longer is told of: a share that is away lets whoever asks wait."""
 
 
 @dataclass
@@ -33,6 +37,9 @@ class _Seen:
     size: int
     changed_ns: int
     since_s: float
+    """When it changed last."""
+    first_s: float
+    """When it was seen first."""
     is_given: bool = False
     was_read: bool = False
     """In vain: nothing has changed since."""
@@ -100,7 +107,11 @@ class WatchedFolder(Camera):
 
     def status(self) -> CameraStatus:
         """See Camera."""
-        return self._status
+        begun_s = self._look.begun_s
+        if begun_s is None or time.monotonic() - begun_s < HANGS_S:
+            return self._status
+        reason = f"{self._path} has not answered for {HANGS_S:.0f} s; is its share away?"
+        return replace(self._status, state=CameraState.STALLED, reason=reason)
 
     def close(self) -> None:
         """See Camera."""
@@ -109,8 +120,8 @@ class WatchedFolder(Camera):
     def _settled(self, now_s: float, whole: Iterable[Path] = ()) -> list[Path]:
         """List the pictures not yet given that have not changed between two looks, or are `whole` as was told."""
         has_changed = self._look.again(now_s)
-        self._tell_state()
         if self._look.problem:
+            self._tell_state(self._look.problem)
             return []  # what was seen there is known when it comes back
         if has_changed or now_s >= self._all_s:
             pictures: Iterable[Path] = self._look.pictures
@@ -125,7 +136,8 @@ class WatchedFolder(Camera):
             except OSError:
                 continue
             if seen is None or (seen.size, seen.changed_ns) != (stat.st_size, stat.st_mtime_ns):
-                seen = self._seen[picture] = _Seen(stat.st_size, stat.st_mtime_ns, now_s)
+                first_s = now_s if seen is None or seen.is_given else seen.first_s
+                seen = self._seen[picture] = _Seen(stat.st_size, stat.st_mtime_ns, now_s, first_s)
                 is_still = picture in told
             else:
                 is_still = True
@@ -137,7 +149,16 @@ class WatchedFolder(Camera):
         if now_s >= self._all_s:
             self._pending = {picture: None for picture in self._pending if picture in self._seen}
             self._all_s = now_s + max(LOOK_AT_ALL_S, (time.monotonic() - now_s) / LOOK_SHARE)
+        self._tell_state(self._why_stuck(settled, now_s))
         return settled
+
+    def _why_stuck(self, settled: Collection[Path], now_s: float) -> str:
+        if self._look.odd is not None:
+            return f"{printable(self._look.odd)} is no file, and never judged; take it away"
+        for picture in self._pending:
+            if now_s - self._seen[picture].first_s > ENDLESS_S and picture not in settled:
+                return f"{printable(picture)} has not become whole for {ENDLESS_S:.0f} s"
+        return ""
 
     def _read(self, picture: Path, seen: _Seen) -> Frame | None:
         """Read a picture; None while it may become whole or changes, and where it was judged before."""
@@ -188,12 +209,14 @@ class WatchedFolder(Camera):
         if self._memory is not None:
             self._memory.forget(cause)
 
-    def _tell_state(self) -> None:
-        state = CameraState.STALLED if self._look.problem else CameraState.STREAMING
-        if state != self._status.state:
-            self._status = CameraStatus(state, time.time(), self._look.problem)
-            level = logging.WARNING if self._look.problem else logging.INFO
-            log.log(level, "camera %s camera=%s reason=%r", state, self._name, self._look.problem)
+    def _tell_state(self, problem: str) -> None:
+        was = self._status
+        state = CameraState.STALLED if problem else CameraState.STREAMING
+        if (state, problem) != (was.state, was.reason):
+            since_at_s = was.since_at_s if state == was.state else time.time()
+            self._status = replace(was, state=state, since_at_s=since_at_s, reason=problem)
+            level = logging.WARNING if problem else logging.INFO
+            log.log(level, "camera %s camera=%s reason=%r", state, self._name, problem)
 
 
 def _is_as_seen(picture: Path, seen: _Seen) -> bool:

@@ -29,7 +29,8 @@ class CommandHandler:
     def __init__(self, settings: InspectionSettings, publisher: Publisher, model: ModelInUse) -> None:
         """Subscribe to the verbs that `settings` allow."""
         topics = settings.topics
-        self.paused = False
+        self.pause = ""
+        """Who holds the judging, in words; empty while nobody does."""
         self._cameras = settings.streams
         self._model = model
         self._replies = Replies(publisher, topics)
@@ -87,10 +88,11 @@ class CommandHandler:
         log.info("command %s by=%r request_id=%r", verb, command.by, command.request_id)
         match verb:
             case "pause" | "resume":
-                self.paused = verb == "pause"
-                self._replies.done(message, {"paused": self.paused})
+                self.pause = f"paused by {command.by or 'a command'}" if verb == "pause" else ""
+                log.warning("judging %s", self.pause or "goes on")
+                self._replies.done(message, {"paused": bool(self.pause)})
             case "snapshot":
-                if self.paused:
+                if self.pause:
                     raise ConfigError("snapshot: the inspection is paused; resume it first.")
                 self._snapshots.ask(self._camera(command), message)
             case "reload":

@@ -64,6 +64,8 @@ class Publisher(Worker):
 
     def tell(self, trouble: str) -> None:
         """Say in the station's status what keeps it from judging; empty: nothing does. Returns at once."""
+        if trouble == self._trouble:
+            return
         self._trouble = trouble
         if self.link.state == LinkState.CONNECTED:
             self.retain(self._status_topic, self._status_now("online", trouble))

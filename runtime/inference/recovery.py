@@ -23,12 +23,11 @@ HOPELESS_AFTER_S = 30.0
 class Recovery:
     """Begun and ended by the thread that judges; closing and opening, which take their time, happen on another."""
 
-    def __init__(self, open_backend: Callable[[], Backend], tell: Callable[[str], None]) -> None:
-        """`open_backend` raises what it likes; `tell` is told the problem, and an empty text when there is none."""
+    def __init__(self, open_backend: Callable[[], Backend]) -> None:
+        """`open_backend` raises what it likes."""
         self.problem = ""
         """Why nothing is judged; empty where all is well."""
         self._open = open_backend
-        self._tell = tell
         self._since_s = 0.0
         self._is_sticky = False
         self._failed = 0
@@ -107,8 +106,6 @@ class Recovery:
         if problem != self.problem:
             log.error("engine away, tried again for ever reason=%r", problem)
             self.problem = problem
-            self._tell(problem)
 
     def _end(self) -> None:
         self.problem, self._is_sticky = "", False
-        self._tell("")

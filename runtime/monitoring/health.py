@@ -20,10 +20,12 @@ class CameraHealth:
     """One camera."""
 
     state: str
-    """A live camera's own (see CameraState), `ended` (a file or folder that came to its end) or `starting`."""
+    """A camera's own (see CameraState), `ended` (a file or folder that came to its end), `died` or `starting`."""
     verdicts: Mapping[Verdict, int]
     discarded: int
     drifts: bool
+    reason: str = ""
+    """Why it gives nothing, in words."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class StationStatus:
     """Threads that ended by a fault."""
     silent_s: float
     """For how long the judging thread has not gone round."""
+    pause: str = ""
+    """Who holds the judging, in words; empty while nobody does."""
 
 
 def why_unhealthy(found: StationStatus) -> list[str]:
@@ -87,13 +91,23 @@ def why_unhealthy(found: StationStatus) -> list[str]:
     return problems
 
 
+def why_not_judging(pause: str, problem: str, states: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Say what keeps parts from being judged, in words that stay while it lasts: nothing, where all is well.
+
+    `pause` says who holds the judging, `problem` why the engine is away; `states` are the cameras' with their reasons.
+    """
+    problems = [held for held in (pause, problem) if held]
+    for name, (state, reason) in states.items():
+        if state not in AT_WORK:
+            problems.append(f"camera {name} is {state}" + (f": {reason}" if reason else ""))
+    return problems
+
+
 def why_not_ready(found: StationStatus) -> list[str]:
     """Say what keeps parts from being judged and told: nothing, where all is well."""
-    problems = why_unhealthy(found)
-    problems += [found.engine.problem] if 0 < found.engine.away_s <= HANGS_AFTER_S else []
-    problems += [
-        f"camera {name} is {camera.state}" for name, camera in found.cameras.items() if camera.state not in AT_WORK
-    ]
+    problem = found.engine.problem if found.engine.away_s <= HANGS_AFTER_S else ""
+    states = {name: (camera.state, camera.reason) for name, camera in found.cameras.items()}
+    problems = why_unhealthy(found) + why_not_judging(found.pause, problem, states)
     link, waiting = found.delivery.link, found.delivery.waiting
     if link.state != LinkState.CONNECTED and waiting > FULL_SHARE * found.delivery.limit:
         problems.append(f"broker {link.state} and outbox nearly full ({waiting} events)")

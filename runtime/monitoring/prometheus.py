@@ -38,6 +38,8 @@ class StatusCollector(Collector):
             "pwae_broker_connected", "1 while connected", found.delivery.link.state == LinkState.CONNECTED
         )
         yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.delivery.waiting)
+        yield GaugeMetricFamily("pwae_paused", "1 while a command holds the judging", bool(found.pause))
+        yield GaugeMetricFamily("pwae_engine_away", "1 while the engine is opened again", bool(found.engine.problem))
         kept = found.evidence or EvidenceHealth(0, 0, None)
         yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", kept.written)
         yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", kept.dropped)

@@ -43,6 +43,6 @@ def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], model: 
             open_publisher(settings.broker, settings.outbox, settings.client_id, topics.status, status)
         )
         pictures = PictureCapture(settings)
-        loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures, publisher.tell)
+        loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures)
         supervisor = CameraSupervisor(cameras, settings, publisher)
         yield Inspection(settings, supervisor, loop, Reporter(settings, publisher, pictures.display), publisher)

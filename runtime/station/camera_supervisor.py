@@ -1,8 +1,10 @@
 """The camera supervisor: the cameras of a station, their threads, and what the world is told of them."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
+from core.errors import one_line
 from core.geometry import PartSize
 from core.timestamps import rfc3339
 from runtime.batching.batcher import Batcher
@@ -15,6 +17,7 @@ from runtime.events.encoding import dumps
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 
+log = logging.getLogger(__name__)
 TELL_EVERY_S = 1.0
 """How often a camera's figures are told while its state stays the same."""
 LEAVE_S = 0.3
@@ -38,6 +41,7 @@ class CameraSupervisor:
             if isinstance(camera, LiveCamera) and camera.triggered is not None
         }
         self._told: dict[str, tuple[CameraStatus, int]] = {}
+        self._mourned: set[str] = set()
         self._told_s = 0.0
 
     @property
@@ -52,13 +56,13 @@ class CameraSupervisor:
         return {name: status.dropped for name, camera in self._cameras.items() if (status := camera.status())}
 
     @property
-    def states(self) -> dict[str, str]:
-        """Of each stream of parts whose camera was started."""
+    def states(self) -> dict[str, tuple[str, str]]:
+        """Of each stream of parts whose camera was started, and why it gives nothing."""
         return {stream: feed.state for feed in self.feeds for stream in feed.streams}
 
     @property
     def faults(self) -> dict[str, BaseException]:
-        """What killed the feeds that ended by a fault, by their threads' names."""
+        """What killed the cameras that ended by a fault, by their threads' names. The others go on."""
         return {feed.name: feed.fault for feed in self.feeds if feed.fault is not None}
 
     def listen(self) -> None:
@@ -96,6 +100,12 @@ class CameraSupervisor:
             if (status, refused) != told and (is_due or told is None or status.state != told[0].state):
                 self._told[name] = status, refused
                 self._publisher.retain(self._topics.camera_status(name), card(status, refused))
+        for thread, fault in self.faults.items():
+            if thread not in self._mourned:
+                self._mourned.add(thread)
+                log.error(
+                    "%s died, the others go on reason=%r remedy=%r", thread, one_line(fault), "restart; report it"
+                )
 
     def stop(self) -> None:
         """End the feeds, wait for them as long as is decent, and tell where the cameras stand then."""

@@ -10,7 +10,14 @@ from types import TracebackType
 
 from runtime.batching.batcher import Batcher
 from runtime.delivery.publisher import Publisher
-from runtime.monitoring.health import CameraHealth, DeliveryHealth, EngineHealth, EvidenceHealth, StationStatus
+from runtime.monitoring.health import (
+    CameraHealth,
+    DeliveryHealth,
+    EngineHealth,
+    EvidenceHealth,
+    StationStatus,
+    why_not_judging,
+)
 from runtime.settings import InspectionSettings
 from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.deadlines import require_broker, require_engine, require_hope
@@ -76,18 +83,20 @@ class Inspection:
             delivery=DeliveryHealth(self.publisher.link, outbox.depth, self.settings.outbox.max_events),
             engine=EngineHealth(recovery.problem, recovery.away_s),
             evidence=EvidenceHealth(evidence.written, evidence.dropped, evidence.problem) if evidence else None,
-            dead=tuple(self._faults),
+            dead=tuple({**self.supervisor.faults, **self._faults}),
             silent_s=time.monotonic() - self.turned_s,
+            pause=self.loop.pause,
         )
 
     def _cameras(self) -> dict[str, CameraHealth]:
         states, display = self.supervisor.states, self.display
         return {
             name: CameraHealth(
-                states.get(name, "starting"),
+                states.get(name, ("starting", ""))[0],
                 dict(counters.verdicts),
                 counters.discarded,
                 drifts=display is not None and display.drifts(name),
+                reason=states.get(name, ("starting", ""))[1],
             )
             for name, counters in dict(self.reporter.counters).items()
         }
@@ -120,6 +129,8 @@ class Inspection:
             self._conduct(batcher, stop)
             judging_s = time.monotonic() - started_s
             self._deliver(stop)
+            for fault in () if stop.reason else self.supervisor.faults.values():
+                raise fault
         return self._summary(judging_s, waiting_before, stop)
 
     def _conduct(self, batcher: Batcher, stop: Stop) -> None:
@@ -134,6 +145,8 @@ class Inspection:
             self._check_threads()
             self._check_patience(at_start=True)
             self.supervisor.tell()
+            trouble = why_not_judging(self.loop.pause, self.loop.recovery.problem, self.supervisor.states)
+            self.publisher.tell("; ".join(trouble))
             clock.look(time.time(), time.monotonic())
             self.reporter.beat(batcher.waiting)
 
@@ -145,9 +158,9 @@ class Inspection:
 
     @property
     def _faults(self) -> Mapping[str, BaseException]:
-        """What killed the threads that died, by their names."""
+        """What killed the threads without which nothing goes on, by their names."""
         faults = {"publisher": self.publisher.fault, "evidence": self.evidence.fault if self.evidence else None}
-        return {**self.supervisor.faults, **{name: fault for name, fault in faults.items() if fault is not None}}
+        return {name: fault for name, fault in faults.items() if fault is not None}
 
     def _check_threads(self) -> None:
         self.turned_s = time.monotonic()

@@ -28,15 +28,19 @@ class JudgingLoop:
         model: ModelInUse,
         commands: CommandHandler,
         pictures: PictureCapture,
-        tell: Callable[[str], None],
     ) -> None:
-        """`tell` is told why nothing is judged, and an empty text when it is again."""
+        """Judge with `model`; `commands` may hold that up, or change the model."""
         self.model = model
         self.pictures = pictures
-        self.recovery = Recovery(model.reopen, tell)
+        self.recovery = Recovery(model.reopen)
         self._commands = commands
         self._under_way: deque[InferenceRun] = deque()
         self._seq = defaultdict[str, Iterator[int]](lambda: itertools.count(1))
+
+    @property
+    def pause(self) -> str:
+        """Who holds the judging, in words; empty while nobody does."""
+        return self._commands.pause
 
     @property
     def is_idle(self) -> bool:
@@ -53,7 +57,9 @@ class JudgingLoop:
             self._change_engine(batcher)
         # The rows of the next batch are closed as late as can be, so that its frames are new.
         done = self._wait() if len(self._under_way) == self.model.backend.depth else None
-        is_held = self._commands.paused or self._commands.has_new_model or bool(self.recovery.problem)
+        # In a pause the frames that are written are judged still: when it ends they would be old.
+        batcher.hold(bool(self.pause))
+        is_held = self._commands.has_new_model or bool(self.recovery.problem)
         if is_held and done is None and not self._under_way and not is_stopped:
             time.sleep(TURN_S)
         batch = None if is_stopped or is_held else batcher.take(0.0 if self._under_way or done else TURN_S)

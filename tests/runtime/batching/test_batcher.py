@@ -178,3 +178,24 @@ def test_an_exchange_for_fewer_buffers_keeps_what_was_written() -> None:
     batcher.exchange(lambda: buffers(1, 1)[0], 2)
     batcher.end()
     assert [values for _batch, values in drain(batcher)] == [[0], [1], [2], [3]]
+
+
+def test_while_it_is_held_frames_that_were_begun_are_ended_and_none_is_begun() -> None:
+    batcher = Batcher(buffers(2, 4), max_wait_s=0, cameras=2)
+    first = batcher.claim()
+    assert first is not None
+    batcher.commit(first, part("top-left", 0))
+    batcher.hold(True)
+    side = feed(batcher, "side", 1)
+    second = batcher.claim(goes_on=True)
+    assert second is not None
+    batcher.commit(second, part("top-right", 0))
+    taken = batcher.take(WAIT_S)
+    assert taken is not None
+    assert [each.camera for each in taken.written] == ["top-left", "top-right"]
+    assert batcher.take(0.05) is None
+    batcher.hold(False)
+    side.join(WAIT_S)
+    after = batcher.take(WAIT_S)
+    assert after is not None
+    assert [each.camera for each in after.written] == ["side"]

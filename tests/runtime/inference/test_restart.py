@@ -53,7 +53,7 @@ def test_a_sticky_error_is_hopeless_after_three_reopenings_and_any_other_is_neve
         return never()
 
     for is_sticky in (True, False):
-        recovery = Recovery(fail, lambda _problem: None)
+        recovery = Recovery(fail)
         recovery.begin(Closed(), FAULT, is_sticky)  # type: ignore[arg-type]
         assert not recovery.is_hopeless
         for _ in range(4):  # when the fourth begins, three have failed
@@ -71,7 +71,7 @@ def test_one_whose_reopening_hangs_is_hopeless_after_a_time(monkeypatch: pytest.
         go_on.wait(60)
         return never()
 
-    recovery = Recovery(hang, lambda _problem: None)
+    recovery = Recovery(hang)
     recovery.begin(Closed(), FAULT, is_sticky=True)  # type: ignore[arg-type]
     wait_until(lambda: recovery.is_hopeless)
     recovery.cancel()

@@ -1,12 +1,9 @@
 """The live view: asked over HTTP, and looked at with a real browser."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,32 +17,11 @@ from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command, write_config
 from tests.runtime.pictures import bad_picture, good_picture, write_pictures
 from tests.runtime.waiting import WAIT_S, wait_until
+from tests.runtime.web import ask, is_up, state
 
 CHROMIUM = shutil.which("chromium")
 DRIFT = re.compile(r'class="drift" style="display: block;?"')
 TOKEN = "a-long-random-token"  # noqa: S105
-
-
-def ask(address: str, **headers: str) -> tuple[int, bytes]:
-    request = urllib.request.Request(address, headers=headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def state(address: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(ask(f"{address}/state.json")[1])
-    return content
-
-
-def is_up(address: str) -> bool:
-    try:
-        return ask(f"{address}/healthz")[0] == 200
-    except (urllib.error.URLError, ConnectionError):
-        return False
 
 
 def start(tmp_path: Path, bundle: Path, broker: int, **view: Any) -> tuple[subprocess.Popen[str], str]:

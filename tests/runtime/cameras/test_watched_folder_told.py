@@ -1,0 +1,113 @@
+"""A watched folder tells what keeps its pictures from being judged, and judges what lies beside it."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.cameras import folder_look, watched_folder
+from runtime.cameras.camera import CameraState
+from runtime.cameras.watched_folder import WatchedFolder
+from runtime.parts.frame import Frame
+from tests.runtime.pictures import write_pictures
+from tests.runtime.waiting import WAIT_S, wait_until
+
+
+class Watching:
+    """A folder that is watched on a thread, and the frames that it gave."""
+
+    def __init__(self, path: Path) -> None:
+        self.camera = WatchedFolder(path, None)
+        self.frames: list[Frame] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        for frame in self.camera.frames(self._stopping):
+            self.frames.append(frame)
+
+    def is_told(self, state: CameraState, words: str = "") -> None:
+        wait_until(lambda: self.camera.status().state == state and words in self.camera.status().reason)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(WAIT_S)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "inbox", 2)
+
+
+@pytest.fixture
+def watching(inbox: Path) -> Iterator[Watching]:
+    watching = Watching(inbox)
+    wait_until(lambda: len(watching.frames) == 2)
+    yield watching
+    watching.stop()
+
+
+def test_a_share_that_is_not_mounted_any_more_is_told(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted = {str(inbox), "/"}
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) in mounted)
+    watching = Watching(inbox)
+    try:
+        wait_until(lambda: len(watching.frames) == 2)
+        mounted.discard(str(inbox))  # the folder is there, and empty
+        watching.is_told(CameraState.STALLED, f"{inbox} is not mounted any more")
+        mounted.add(str(inbox))
+        watching.is_told(CameraState.STREAMING)
+    finally:
+        watching.stop()
+    assert len(watching.frames) == 2
+
+
+def test_what_is_no_file_is_told_and_the_pictures_beside_it_are_judged(inbox: Path, watching: Watching) -> None:
+    os.mkfifo(inbox / "pipe.png")
+    watching.is_told(CameraState.STALLED, "pipe.png is no file")
+    shutil.copy(inbox / "00000.png", inbox / "new.png")
+    wait_until(lambda: len(watching.frames) == 3)
+    (inbox / "pipe.png").unlink()
+    watching.is_told(CameraState.STREAMING)
+
+
+def test_a_file_that_never_ends_is_told(inbox: Path, watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched_folder, "ENDLESS_S", 0.3)
+    with (inbox / "endless.png").open("wb") as file:
+
+        def is_told() -> bool:
+            file.write(b"more")
+            file.flush()
+            return "endless.png has not become whole" in watching.camera.status().reason
+
+        wait_until(is_told)
+    assert watching.camera.status().state == CameraState.STALLED
+
+
+def test_a_share_that_does_not_answer_is_told(inbox: Path, watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    listing = folder_look.list_folder
+
+    def hang(*arguments: object) -> list[tuple[Path, bool]]:
+        answered.wait(WAIT_S)
+        return listing(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(watched_folder, "HANGS_S", 0.1)
+    monkeypatch.setattr(folder_look, "list_folder", hang)
+    shutil.copy(inbox / "00000.png", inbox / "new.png")
+    watching.is_told(CameraState.STALLED, "has not answered")
+    answered.set()
+    watching.is_told(CameraState.STREAMING)
+    wait_until(lambda: len(watching.frames) == 3)
+
+
+def test_folders_that_come_and_go_while_they_are_listed_are_no_fault(inbox: Path, watching: Watching) -> None:
+    for number in range(300):
+        (inbox / f"s{number % 7}" / "t").mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(inbox / f"s{(number * 3) % 7}", ignore_errors=True)
+    shutil.copy(inbox / "00000.png", inbox / "new.png")
+    wait_until(lambda: len(watching.frames) == 3)
