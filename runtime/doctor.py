@@ -48,7 +48,7 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         ("bundle", partial(_bundle, settings)),
         ("onnxruntime", require_one_build),
         ("backend", partial(_backend, settings)),
-        ("gpu", _gpu),
+        ("gpu", partial(_gpu, settings.backend.device)),
         ("codecs", _codecs),
         *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
         ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.prefix)),
@@ -71,9 +71,9 @@ def _backend(settings: InspectionSettings) -> str:
     return f"{model.backend.name} judges a batch of {model.backend.max_batch}{memory} ({settings.backend.kind}: {why})"
 
 
-def _gpu() -> str:
+def _gpu(device: int) -> str:
     """Never a fault by itself: a backend that needs what is missing says so."""
-    gpu = find_gpu()
+    gpu = find_gpu(device)
     return gpu if isinstance(gpu, str) else f"{gpu.name} ({gpu.target})"
 
 

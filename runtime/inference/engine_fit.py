@@ -39,8 +39,8 @@ class Machine:
     """Why the others cannot."""
 
 
-def look(bundle: Bundle) -> Machine:
-    """Look at this machine, for what the engines of `bundle` need."""
+def look(bundle: Bundle, device: int = 0) -> Machine:
+    """Look at this machine, for what the engines of `bundle` need; `device` is the GPU's number."""
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for api in sorted({engine.api for engine in bundle.manifest.engines}):
@@ -52,7 +52,7 @@ def look(bundle: Bundle) -> Machine:
         versions["pycuda"] = version("pycuda")  # it cannot be imported without a driver, which the GPU's check tells
     except PackageNotFoundError:
         missing["pycuda"] = "not installed"
-    return Machine(find_gpu(), PLATFORM, versions, missing)
+    return Machine(find_gpu(device), PLATFORM, versions, missing)
 
 
 def import_api(api: str) -> ModuleType:

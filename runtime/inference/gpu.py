@@ -46,8 +46,8 @@ class CudaError(Exception):
     """A call of the driver that failed."""
 
 
-def find_gpu() -> Gpu | str:
-    """Give the first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses it), or say why there is none.
+def find_gpu(number: int = 0) -> Gpu | str:
+    """Give a GPU by CUDA's count (CUDA_VISIBLE_DEVICES says which are counted), or say why there is none.
 
     No CUDA context is made, and no memory of the GPU is taken.
     """
@@ -58,8 +58,10 @@ def find_gpu() -> Gpu | str:
         check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
         if not count.value:
             return "the NVIDIA driver shows no GPU"
+        if number >= count.value:
+            return f"the NVIDIA driver shows {count.value} GPU, and none with the number {number} (backend.device)"
         device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
-        check(cuda, cuda.cuDeviceGet(ctypes.byref(device), 0))
+        check(cuda, cuda.cuDeviceGet(ctypes.byref(device), number))
         check(cuda, cuda.cuDeviceGetName(name, len(name), device))
         values = []
         for attribute in (COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR, MULTIPROCESSOR_COUNT):

@@ -33,15 +33,17 @@ class OnnxBackend:
     gpu_memory = ""
     depth = 1
 
-    def __init__(self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu") -> None:
-        """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core.
+    def __init__(
+        self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu", device: int = 0
+    ) -> None:
+        """Open the bundle's graph. `threads` 0 lets ONNX Runtime use every core; `device` is the GPU's number.
 
         Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for;
         ArtifactError where the graph is not the one that the manifest tells of.
         """
         self._ort = ort = import_onnx_runtime()
         self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
-        self._provider, self._threads = provider, threads
+        self._provider, self._threads, self._device = provider, threads, device
         self._session: Any = None
         self._locked: list[NDArray[np.uint8]] = []
         if PROVIDERS[provider] not in ort.get_available_providers():
@@ -128,7 +130,7 @@ class OnnxBackend:
         binding = self._session.io_binding()
         binding.bind_cpu_input(INPUT, frames_bgr_u8)
         binding.bind_output(ERRORS, "cpu")
-        binding.bind_output(ERROR_MAP, self._provider)
+        binding.bind_output(ERROR_MAP, self._provider, self._device if self._provider != "cpu" else 0)
         self._session.run_with_iobinding(binding)
         errors, maps = binding.get_outputs()
         return errors.numpy(), maps
@@ -146,7 +148,14 @@ class OnnxBackend:
     def _providers(self) -> list[str | tuple[str, dict[str, str]]]:
         """With the one that computes what the first leaves over."""
         cpu = PROVIDERS["cpu"]
-        return [cpu] if self._provider == "cpu" else [(PROVIDERS[self._provider], CUDA_OPTIONS), cpu]
+        return (
+            [cpu]
+            if self._provider == "cpu"
+            else [
+                (PROVIDERS[self._provider], {**CUDA_OPTIONS, "device_id": str(self._device)}),
+                cpu,
+            ]
+        )
 
 
 class _Running:

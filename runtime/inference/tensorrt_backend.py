@@ -32,10 +32,10 @@ class TensorRtBackend:
 
     depth = 2
 
-    def __init__(self, bundle: Bundle, engine: Engine, max_batch: int) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, max_batch: int, device: int = 0) -> None:
         """Load an engine that fits this machine (see `engine_fit`), make lanes and slots, and judge each size of batch.
 
-        Raises BackendError.
+        `device` is the GPU's number. Raises BackendError.
         """
         manifest = bundle.manifest
         self.name = f"{engine.api}-{engine.version}/{gpu.sm(engine.compute_capability)}"
@@ -47,7 +47,7 @@ class TensorRtBackend:
         self._thread = ThreadPoolExecutor(1, "gpu")
         plan = bundle.path / engine.file
         try:
-            self._device = self._thread.submit(self._open, plan, engine.api).result()
+            self._device = self._thread.submit(self._open, plan, engine.api, device).result()
         except Exception as error:  # pycuda's and TensorRT's own, whatever they are
             self._thread.shutdown()
             if isinstance(error, BackendError):
@@ -59,8 +59,8 @@ class TensorRtBackend:
         self._slots = {slot.frames.ctypes.data: slot for slot in self._device.slots}
         self._ready = deque(slot.frames for slot in self._device.slots)
 
-    def _open(self, plan: Path, api: str) -> Device:
-        return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + 2)
+    def _open(self, plan: Path, api: str, device: int) -> Device:
+        return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + 2, ordinal=device)
 
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""

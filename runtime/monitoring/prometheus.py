@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from runtime.delivery.link import LinkState
+from runtime.monitoring.gpu_reading import GpuReader
 from runtime.monitoring.health import EvidenceHealth, StationStatus, why_not_ready
 from runtime.parts.verdict import Verdict
 
@@ -16,6 +17,7 @@ class StatusCollector(Collector):
     def __init__(self, look: Callable[[], StationStatus]) -> None:
         """Look with `look`."""
         self._look = look
+        self._gpus = GpuReader()
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client.registry.Collector."""
@@ -43,4 +45,20 @@ class StatusCollector(Collector):
         kept = found.evidence or EvidenceHealth(0, 0, None)
         yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", kept.written)
         yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", kept.dropped)
+        yield from self._gpu_metrics()
         yield GaugeMetricFamily("pwae_ready", "1 while every part is judged and told", not why_not_ready(found))
+
+    def _gpu_metrics(self) -> Iterator[Metric]:
+        readings = self._gpus.read()
+        for name, text, values in (
+            ("memory_used_bytes", "Of every process", [each.memory_used_bytes for each in readings]),
+            ("memory_total_bytes", "Of the GPU", [each.memory_total_bytes for each in readings]),
+            ("load", "Share of the time in which it ran something", [each.load for each in readings]),
+            ("temperature_celsius", "Of the GPU", [each.temperature_c for each in readings]),
+        ):
+            family = GaugeMetricFamily(f"pwae_gpu_{name}", text, labels=("gpu", "name"))
+            for reading, value in zip(readings, values, strict=True):
+                if value is not None:
+                    family.add_metric((reading.number, reading.name), value)
+            if family.samples:
+                yield family

@@ -157,6 +157,8 @@ class StandIn:
         """Batches of frames, counted over all openings, with which a fault begins that goes with the context."""
         self.stays = False
         """Whether it stays with the process instead."""
+        self.ordinal = -1
+        """Of the GPU whose context was asked for last."""
         self.batches = 0
         self.cache = model.parent.parent / "cache"
         """Where kernels are kept."""
@@ -220,7 +222,7 @@ class StandIn:
 
         class Device:
             def __init__(self, ordinal: int) -> None:
-                assert ordinal == 0
+                stand_in.ordinal = ordinal
 
             def retain_primary_context(self) -> Context:
                 stand_in.threads.add(threading.get_ident())

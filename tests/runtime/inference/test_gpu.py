@@ -17,6 +17,8 @@ def test_a_gpu_is_found_by_name_and_capability(monkeypatch: pytest.MonkeyPatch) 
 def test_what_keeps_one_from_being_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "driver", lambda: Driver([], count=0))
     assert find_gpu() == "the NVIDIA driver shows no GPU"
+    monkeypatch.setattr(gpu, "driver", lambda: Driver([]))
+    assert find_gpu(1) == "the NVIDIA driver shows 1 GPU, and none with the number 1 (backend.device)"
     monkeypatch.setattr(gpu, "driver", lambda: Driver([], refusal=803))
     assert find_gpu() == "the NVIDIA driver refuses (CUDA error 803: no such luck)"
     monkeypatch.undo()

@@ -62,7 +62,8 @@ class OnTheCpu:
             asked.sizes.append(len(frames))
             bind_input(name, frames)
 
-        def note_output(name: str, device: str) -> None:
+        def note_output(name: str, device: str, number: int = 0) -> None:
+            assert number == (1 if device == "cuda" else 0)
             asked.outputs.add((name, device))
             bind_output(name, "cpu")
 
@@ -95,13 +96,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.fixture
 def backend(asked: Asked, driver: Driver, bundle: Bundle) -> Iterator[OnnxBackend]:
-    opened = OnnxBackend(bundle, BATCH, provider="cuda")
+    opened = OnnxBackend(bundle, BATCH, provider="cuda", device=1)
     yield opened
     opened.close()
 
 
 def test_float32_stays_float32_and_no_batch_searches_anew(backend: OnnxBackend, asked: Asked) -> None:
-    assert asked.options == {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    assert asked.options == {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "device_id": "1"}
 
 
 def test_every_batch_size_has_been_judged_before_the_first_part_comes(backend: OnnxBackend, asked: Asked) -> None:

@@ -140,6 +140,11 @@ def test_a_home_that_cannot_be_written_costs_time_and_nothing_else(
     assert read_cache("kernels") == b""
 
 
+def test_the_gpu_is_the_one_that_was_asked_for(gpu: StandIn, bundle: Bundle) -> None:
+    TensorRtBackend(bundle, bundle.manifest.engines[0], BATCH, device=1).close()
+    assert gpu.ordinal == 1
+
+
 def test_memory_that_is_not_there_is_told_before_it_is_asked_for(gpu: StandIn, bundle: Bundle) -> None:
     backend = opened(bundle)
     assert backend.gpu_memory == "needs 0.00 GB of the GPU's memory, 8.00 of 8.00 GB were free"
