@@ -41,7 +41,6 @@ def learner(kind: type[Network], encoder: dict[str, object], loss: dict[str, obj
     content = {"name": "bench", "data": "", "output": "", "network": network, "loss": loss, **form}
     settings = TrainingSettings.model_validate(content)
     built = Learner(kind(settings.network, permutation_set(9, 100, 0)), settings)
-    built.log = built.log_dict = lambda *_args, **_options: None
     built.network.train()
     return built
 
@@ -59,15 +58,15 @@ def images_per_s(module: Learner, batches: list[list[Tensor]]) -> float:
 
 
 def main() -> None:
-    images = torch.rand(IMAGES, 3, 300, 300)
+    frames = torch.randint(256, (IMAGES, 300, 300, 3), dtype=torch.uint8)
     trained = {"name": "resnet18", "stages": [3], "weights": None, "frozen": False, "whole": False}
     frozen = {**trained, "frozen": True}
     cached = learner(Network, frozen, {"features": 1.0, "pixels_share": 0.25})
-    maps = cached.network.raw_maps(images).detach()
+    maps = cached.network.raw_maps(cached.network.images(frames)).detach()
     sides = {
-        "straightforward: tile by tile": (learner(OneTileAtATime, trained, {}), [[pair] for pair in images.split(2)]),
-        "batched": (learner(Network, trained, {}), [[images]]),
-        "batched, frozen encoder's maps cached": (cached, [[maps, images]]),
+        "straightforward: tile by tile": (learner(OneTileAtATime, trained, {}), [[pair] for pair in frames.split(2)]),
+        "batched": (learner(Network, trained, {}), [[frames]]),
+        "batched, frozen encoder's maps cached": (cached, [[maps, frames]]),
     }
     rounds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(ROUNDS + 1):

@@ -29,7 +29,9 @@ def logits_of(network: Network, frames_bgr_u8: np.ndarray, order: torch.Tensor |
     maps = torch.cat([network.maps(network.images(batch)) for batch in torch.from_numpy(frames_bgr_u8).split(16)])
     grid = network.settings.grid
     seen = maps if order is None else merge(shuffle(split(maps, grid), order))
-    return torch.cat([network(batch, pixel_images=0).logits for batch in seen.split(16)])
+    return torch.cat(
+        [network(batch, torch.zeros(len(batch), dtype=torch.long), pixel_images=0).logits for batch in seen.split(16)]
+    )
 
 
 def main() -> None:

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 T = TypeVar("T")
 
@@ -25,3 +26,43 @@ def step(name: str) -> Iterator[None]:
     with console.status(name):
         yield
     console.print(f"{name}: {time.perf_counter() - started_s:.1f} s", soft_wrap=True, highlight=False)
+
+
+class Countdown:
+    """How far long work in equal steps is, and the time left: a bar where somebody watches, else ten lines in all."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        self._name = name
+        self._steps = steps
+        self._done = 0
+        self._tenths = 0
+        self._started_s = time.monotonic()
+        self._bar = Progress(transient=True, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task(name, total=steps)
+
+    def __enter__(self) -> "Countdown":
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+    def skip(self, steps: int) -> None:
+        """Take off steps that were done before."""
+        self._steps -= steps
+        self._bar.update(self._task, total=self._steps)
+
+    def advance(self) -> None:
+        """Count a step that is done."""
+        self._done += 1
+        self._bar.advance(self._task)
+        tenths = 10 * self._done // self._steps
+        if tenths > self._tenths and not console.is_terminal:
+            self._tenths = tenths
+            left_s = (time.monotonic() - self._started_s) / self._done * (self._steps - self._done)
+            told = f"about {left_s / 60:.0f} min left" if left_s >= 60 else f"about {left_s:.0f} s left"
+            console.print(f"{self._name}: {10 * tenths} %, {told}", soft_wrap=True, highlight=False)

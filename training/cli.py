@@ -31,9 +31,7 @@ _train = cli.app(_TRAIN_HELP)
 @_train.command("train", help=_TRAIN_HELP)
 def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last finished epoch of this output.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where this output was interrupted.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Train anew where a checkpoint stands already.")] = False,
 ) -> None:
     from core.config import load_settings

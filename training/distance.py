@@ -5,9 +5,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
 Distance = Literal["squared", "cosine"]
+LEAST_SQUARED = 1e-16
+"""Keeps the root's gradient finite where a map is nought."""
 
 
 def stage_distances(rebuilt: Tensor, target: Tensor, channels: Sequence[int], distance: Distance) -> Tensor:
@@ -18,4 +19,10 @@ def stage_distances(rebuilt: Tensor, target: Tensor, channels: Sequence[int], di
     pairs = zip(torch.split(rebuilt, list(channels), dim=1), torch.split(target, list(channels), dim=1), strict=True)
     if distance == "squared":
         return torch.stack([(y - x).square().mean(dim=1) for y, x in pairs], dim=1)
-    return torch.stack([1 - cosine_similarity(y, x, dim=1) for y, x in pairs], dim=1)
+    return torch.stack([1 - _cosine(y, x) for y, x in pairs], dim=1)
+
+
+def _cosine(y: Tensor, x: Tensor) -> Tensor:
+    """Cosine over the channels. PyTorch's own divides both maps by their norms first, three times as much work."""
+    squared = y.square().sum(dim=1) * x.square().sum(dim=1)
+    return (y * x).sum(dim=1) / squared.clamp_min(LEAST_SQUARED).sqrt()

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 without its classifier, with the parameter names of the weights on the package index."""
 
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 # A stage is (expansion, kernel, first stride, output channels, blocks).
 _STAGES = (
@@ -58,6 +58,8 @@ class _SameConv2d(nn.Conv2d):
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         spare = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
         (top, left) = (spare[0] // 2, spare[1] // 2)
+        if spare == [2 * top, 2 * left]:  # what a convolution pads itself, without a copy of the map
+            return conv2d(x, self.weight, None, stride, (top, left), 1, self.groups)
         return super().forward(pad(x, (left, spare[1] - left, top, spare[0] - top)))
 
 

@@ -78,7 +78,9 @@ def _without_autocast(x: Tensor) -> torch.autocast:
 
 def _centred_gaussian_kernel(x: Tensor, bandwidth: float | None) -> Tensor:
     """H K H with K_ij = exp(-|xi - xj|^2 / (2 sigma^2)); sigma^2 the median squared distance, held constant, or set."""
-    squared = (x.square().sum(1)[:, None] + x.square().sum(1)[None] - 2 * x @ x.T).clamp_min(0)
+    products = x @ x.T
+    lengths = products.diagonal()
+    squared = (lengths[:, None] + lengths[None] - 2 * products).clamp_min(0)
     m = len(x)
     off_diagonal = squared.detach()[~torch.eye(m, dtype=torch.bool, device=x.device)]
     sigma2 = off_diagonal.median().clamp_min(1e-12) if bandwidth is None else bandwidth**2

@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, interpolate
 
 from training.encoder import Encoder
 from training.settings import NetworkSettings
-from training.tiles import merge, shuffle, split, unshuffle
+from training.tiles import merge, shuffle, split
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Rebuilt:
     """(N, 3, H, W) RGB in [0, 1], of as many of the first images as were asked for."""
     features: Tensor
     """(N, C, n*h, n*w), in the units of `Network.maps`, the stages one after the other."""
-    logits: Tensor
-    """(N, S), one a permutation."""
+    logits: Tensor | None
+    """(N, S), one a permutation; None where no puzzle was set."""
     log_variances: Tensor | None
     """(N, K, C_z, h, w) of a variational network, whose `latents` are the means; None of any other."""
 
@@ -132,26 +132,23 @@ class Network(nn.Module):
     ) -> Rebuilt:
         """Rebuild maps (N, C, n*h, n*w) from the latents of their tiles; `permutation` (N,) picks the puzzle's order.
 
-        None leaves it whole. Pixels are rebuilt of the first `pixel_images`, None for all. The latents come from the
-        tiles' maps alone. A context-free encoder gives shuffled tiles the same maps as tiles in place, so the maps are
-        shuffled here.
+        None sets no puzzle. Pixels are rebuilt of the first `pixel_images`, None for all. The latents come from the
+        tiles' maps alone. A context-free encoder gives shuffled tiles the same latents as tiles in place, so the
+        latents are shuffled, for the jigsaw head.
         """
-        order = None if permutation is None else self.permutations[permutation]
-        features = split(maps[:, : maps.shape[1] // self.sources], self.settings.grid)
-        seen = features if order is None else shuffle(features, order)
         chosen = cast(Member, self.members[member])
-        encoded = chosen.to_latent(seen.flatten(0, 1).to(chosen.to_latent.weight.dtype))
-        encoded = encoded.reshape(*seen.shape[:2], *encoded.shape[1:])
-        latents, log_variances = encoded.chunk(2, dim=2) if self.settings.variational else (encoded, None)
-        logits = chosen.jigsaw_head(latents.flatten(1))
-        if order is not None:
-            latents = unshuffle(latents, order)
-            log_variances = None if log_variances is None else unshuffle(log_variances, order)
-        drawn = latents
+        encoded = chosen.to_latent(maps[:, : maps.shape[1] // self.sources].to(chosen.to_latent.weight.dtype))
+        means, log_variances = encoded.chunk(2, dim=1) if self.settings.variational else (encoded, None)
+        latents = split(means, self.settings.grid)
+        logits = None
+        if permutation is not None:
+            logits = chosen.jigsaw_head(shuffle(latents, self.permutations[permutation]).flatten(1))
+        drawn = means
         if log_variances is not None and self.training:
-            drawn = latents + torch.randn_like(latents) * (log_variances / 2).exp()
-        pixels, rebuilt = chosen.decoder(merge(drawn), pixel_images)
-        return Rebuilt(latents, pixels, rebuilt, logits, log_variances)
+            drawn = means + torch.randn_like(means) * (log_variances / 2).exp()
+        pixels, rebuilt = chosen.decoder(drawn, pixel_images)
+        spreads = None if log_variances is None else split(log_variances, self.settings.grid)
+        return Rebuilt(latents, pixels, rebuilt, logits, spreads)
 
 
 class Member(nn.Module):

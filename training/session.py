@@ -1,11 +1,8 @@
 """A training session: from a configuration to a calibrated checkpoint. Lightning runs the loop and resumes it."""
 
 import copy
-import logging
 import math
 import platform
-import time
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,18 +10,17 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, DistributedSampler, Subset
+from torch.utils.data import Subset
 
 from core.dataset import Frames, hold_out, read_frames, training_samples
 from core.errors import ArtifactError, ConfigError, DataError
-from core.progress import console
+from core.progress import Countdown
 from core.thresholds import calibrate, odd_parts, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Calibration, Checkpoint, save_checkpoint
 from training.encoder import load_weights
+from training.fitting import RESUME_POINT, fit
 from training.inspector import Inspector
 from training.learner import Learner
 from training.network import Network
@@ -34,27 +30,19 @@ from training.tiles import permutation_set
 from training.training_set import TrainingSet
 
 CHECKPOINT = "checkpoint"
-_RESUME_POINT = "last.ckpt"
 LOOK = 3
 """The first look takes this part of the epochs: a decoder learns what is usual first."""
 LEAST_FITTED = 2
-_EXPECTED_WARNINGS = (
-    "does not have many workers",  # the frames are in memory: worker processes would only copy them
-    r"module\(s\) in eval mode",  # a frozen encoder is so by intent
-    "Experiment logs directory",
-    "Checkpoint directory",
-    "LeafSpec",
-)
 
 
 def train(settings: TrainingSettings, resume: bool = False) -> Path:
-    """Train, calibrate and write `output/checkpoint`; return its path. `resume` goes on from the last finished epoch.
+    """Train, calibrate and write `output/checkpoint`; return its path. `resume` goes on from the resume point.
 
     Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from,
     ConfigError where it was another configuration that was interrupted.
     """
     output = Path(settings.output)
-    resume_point = _require_resumable(output / _RESUME_POINT, settings) if resume else None
+    resume_point = _require_resumable(output / RESUME_POINT, settings) if resume else None
     chosen = settings.network
     frames = read_frames(training_samples(settings.data), chosen.height, chosen.width, chosen.part_size)
     held_out = assign(len(frames.samples), settings)
@@ -68,10 +56,13 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     dataset = TrainingSet(network, with_copies(frames.bgr_u8, settings.augment, settings.seed))
     fresh = copy.deepcopy(network.members.state_dict())
     left_out = [] if resume_point is None else _left_out(resume_point)
-    if resume_point is None and settings.folds > 1 and not settings.believe_all:
-        left_out = _first_look(network, dataset, held_out, settings)
-        network.members.load_state_dict(fresh)
-    rank_zero, losses = _train_members(network, dataset, held_out, settings, left_out, resume_point)
+    looks = resume_point is None and settings.folds > 1 and not settings.believe_all
+    epochs = settings.epochs + (_look(settings).epochs if looks else 0)
+    with Countdown("training", epochs * len(held_out)) as countdown:
+        if looks:
+            left_out = _first_look(network, dataset, held_out, settings, countdown)
+            network.members.load_state_dict(fresh)
+        rank_zero, losses = _train_members(network, dataset, held_out, settings, left_out, resume_point, countdown)
     path = output / CHECKPOINT
     if not rank_zero:
         return path
@@ -112,14 +103,17 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
 
 
 def _first_look(
-    network: Network, dataset: TrainingSet, held_out: list[NDArray[np.int64]], settings: TrainingSettings
+    network: Network,
+    dataset: TrainingSet,
+    held_out: list[NDArray[np.int64]],
+    settings: TrainingSettings,
+    countdown: Countdown,
 ) -> list[int]:
     """Say which pictures stand apart once the decoders have learned a little: these are not trained on.
 
     A decoder that trains on a defect learns to rebuild it, in the parts that it judges too.
     """
-    console.print("first look: which of the good pictures stand apart")
-    _train_members(network, dataset, held_out, _look(settings), [], None)
+    _train_members(network, dataset, held_out, _look(settings), [], None, countdown)
     inspector = Inspector(network.to(_device()), settings.score).to(_device())
     odd = odd_parts(_held_out_errors(inspector, dataset, held_out))
     network.cpu()
@@ -142,6 +136,7 @@ def _train_members(
     settings: TrainingSettings,
     left_out: list[int],
     resume_point: Path | None,
+    countdown: Countdown,
 ) -> tuple[bool, dict[str, float]]:
     """Train one member after the other; say whether this process is the first, and the last member's losses."""
     pictures = sum(map(len, held_out)) if len(held_out) > 1 else len(dataset) // (1 + settings.augment.copies)
@@ -149,19 +144,15 @@ def _train_members(
     if resume_point is not None:
         # The point holds the whole network, so the members before it are restored with it.
         first = torch.load(resume_point, map_location="cpu", weights_only=True)["member"]
-    losses: dict[str, float] = {}
-    started, trainer = time.monotonic(), None
+    countdown.skip(first * settings.epochs)
+    rank_zero, losses = True, dict[str, float]()
     for member in range(first, len(held_out)):
-        if trainer is not None and console.is_terminal:
-            left_s = (time.monotonic() - started) / (member - first) * (len(held_out) - member)
-            console.print(f"decoder {member + 1} of {len(held_out)}, about {left_s / 60:.0f} min left")
         fitted = np.setdiff1d(np.arange(pictures), [*held_out[member], *left_out])
         copies = np.concatenate([fitted + pictures * copy for copy in range(1 + settings.augment.copies)])
         learner = Learner(network.train(), settings, member, left_out)
-        trainer = _trainer(settings, member)
-        losses = _fit(trainer, learner, Subset(dataset, copies.tolist()), resume_point if member == first else None)
-    assert trainer is not None  # noqa: S101 - there is at least one member
-    return trainer.is_global_zero, losses
+        point = resume_point if member == first else None
+        rank_zero, losses = fit(learner, Subset(dataset, copies.tolist()), point, countdown)
+    return rank_zero, losses
 
 
 @torch.inference_mode()
@@ -184,44 +175,6 @@ def _held_out_errors(
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _trainer(settings: TrainingSettings, member: int) -> L.Trainer:
-    """Lightning's loop: mixed precision on a GPU, several devices by DDP, a resume point after each epoch."""
-    output = Path(settings.output)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    alone = settings.devices == 1 or (settings.devices == "auto" and torch.cuda.device_count() < 2)
-    return L.Trainer(
-        devices=settings.devices,
-        # A head whose loss has weight 0 gets no gradient.
-        strategy="auto" if alone else "ddp_find_unused_parameters_true",
-        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
-        max_epochs=settings.epochs,
-        default_root_dir=output,
-        logger=CSVLogger(output, name="logs", version=f"decoder-{member + 1}"),
-        callbacks=[ModelCheckpoint(output, "last", enable_version_counter=False)],
-        log_every_n_steps=1,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-
-
-def _fit(
-    trainer: L.Trainer, learner: Learner, dataset: Subset[list[torch.Tensor]], resume_point: Path | None
-) -> dict[str, float]:
-    """Train; return the last epoch's mean of each loss term. A batch is one process's share of a step."""
-    settings = learner.settings
-    sampler: DistributedSampler[list[torch.Tensor]] = DistributedSampler(
-        dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
-    )
-    batch_size = min(settings.batch_size, len(sampler))
-    # A generator of its own: drawing from the global one would part a resumed run from an unbroken one.
-    loader = DataLoader(dataset, batch_size, sampler=sampler, drop_last=True, generator=torch.Generator())
-    with warnings.catch_warnings():
-        for expected in _EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", f".*{expected}.*")
-        trainer.fit(learner, loader, ckpt_path=resume_point, weights_only=True)
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
 def _left_out(resume_point: Path) -> list[int]:

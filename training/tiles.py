@@ -30,11 +30,6 @@ def shuffle(tiles: Tensor, order: Tensor) -> Tensor:
     return tiles[torch.arange(len(tiles), device=tiles.device)[:, None], order]
 
 
-def unshuffle(tiles: Tensor, order: Tensor) -> Tensor:
-    """Put shuffled tiles back in their places: the inverse of `shuffle` with the same `order`."""
-    return shuffle(tiles, order.argsort(dim=1))
-
-
 def permutation_set(tiles: int, count: int, seed: int) -> Tensor:
     """Choose min(count, tiles!) distinct permutations far apart in Hamming distance, (S, K) int64.
 

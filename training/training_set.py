@@ -15,7 +15,7 @@ _BATCH = 16
 
 
 class TrainingSet(Dataset[list[Tensor]]):
-    """Frames (N, H, W, 3) uint8; an item is [raw maps (C, n*h, n*w) float16, where cached] and an image (3, H, W)."""
+    """Frames (N, H, W, 3) uint8, given a batch at a time: a picture by itself costs many small operations."""
 
     def __init__(self, network: Network, frames_bgr_u8: NDArray[np.uint8]) -> None:
         self.network = network
@@ -26,10 +26,10 @@ class TrainingSet(Dataset[list[Tensor]]):
         """Count the pictures, copies included."""
         return len(self.frames)
 
-    def __getitem__(self, index: int) -> list[Tensor]:
-        """Give one picture."""
-        image = self.network.images(self.frames[index][None])[0]
-        return [image] if self.raw_maps is None else [self.raw_maps[index], image]
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        """Give a batch: [raw maps (B, C, n*h, n*w) float16, where cached] and frames (B, H, W, 3) uint8."""
+        frames = self.frames[indices]
+        return [frames] if self.raw_maps is None else [self.raw_maps[indices], frames]
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give images (B, 3, H, W) and standardised maps (B, C, n*h, n*w) of some pictures, on the network's device."""
@@ -51,7 +51,7 @@ def _cached_maps(network: Network, frames: Tensor) -> Tensor:
     for start in counted(range(0, len(frames), _BATCH), "encoding once"):
         raw = network.raw_maps(network.images(frames[start : start + _BATCH].to(device))).cpu()
         if cached is None:
-            cached = torch.empty(len(frames), *raw.shape[1:], dtype=torch.float16)
+            cached = torch.empty(len(frames), *raw.shape[1:], dtype=torch.float16, memory_format=torch.channels_last)
         cached[start : start + len(raw)] = raw.half()
         total = total + raw.double().sum(dim=(0, 2, 3))
         squares = squares + raw.double().square().sum(dim=(0, 2, 3))

@@ -17,29 +17,29 @@ from training.tiles import permutation_set
 def learner(make_training_config: Callable[..., dict[str, Any]]) -> Callable[..., Learner]:
     def make(**changes: Any) -> Learner:
         settings = TrainingSettings.model_validate(make_training_config(Path("p"), Path("o"), **changes))
-        made = Learner(Network(settings.network, permutation_set(9, settings.network.permutations, 0)), settings)
-        made.logged = {}
-        made.log_dict = lambda values, **_: made.logged.update(values)
-        made.log = lambda name, value, **_: made.logged.update({name: value})
-        return made
+        return Learner(Network(settings.network, permutation_set(9, settings.network.permutations, 0)), settings)
 
     return make
+
+
+def frames(count: int) -> torch.Tensor:
+    return torch.randint(256, (count, 48, 48, 3), dtype=torch.uint8)
 
 
 def test_the_total_is_the_weighted_sum_of_the_four_terms(learner: Callable[..., Learner]) -> None:
     weights = {"pixels": 3.0, "hsic": 0.5, "swd": 0.25, "jigsaw": 2.0}
     made = learner(loss=weights | {"cosine": 0.0})
     torch.manual_seed(0)
-    total = made.training_step([torch.rand(6, 3, 48, 48)], 0)
-    assert set(weights) < set(made.logged)
-    expected = sum(weight * float(made.logged[name]) for name, weight in weights.items())
+    total = made.training_step([frames(6)], 0)
+    assert set(weights) < set(made.steps[-1])
+    expected = sum(weight * float(made.steps[-1][name]) for name, weight in weights.items())
     assert total.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_term_of_weight_0_is_not_computed(learner: Callable[..., Learner]) -> None:
     made = learner(loss={"hsic": 0.0, "swd": 0.0, "jigsaw": 0.0, "cosine": 0.0})
-    made.training_step([torch.rand(4, 3, 48, 48)], 0)
-    assert not {"hsic", "swd", "jigsaw"} & set(made.logged)
+    made.training_step([frames(4)], 0)
+    assert not {"hsic", "swd", "jigsaw"} & set(made.steps[-1])
 
 
 def test_the_cosine_term_stresses_the_worst_places_where_asked(learner: Callable[..., Learner]) -> None:
@@ -49,8 +49,8 @@ def test_the_cosine_term_stresses_the_worst_places_where_asked(learner: Callable
         network = {"height": 48, "width": 48, "permutations": 20}
         encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True, "weights": None, "whole": False}
         made = learner(network={**network, "encoder": encoder}, loss={"cosine": 1.0, "worst_share": share})
-        made.training_step([torch.rand(6, 3, 48, 48)], 0)
-        terms.append(float(made.logged["cosine"]))
+        made.training_step([frames(6)], 0)
+        terms.append(float(made.steps[-1]["cosine"]))
     plain, stressed = terms
     assert plain < stressed < 2
 

@@ -71,11 +71,11 @@ def test_the_encoder_is_context_free() -> None:
         assert torch.equal(network.maps(image)[:, :, :2], network.maps(other)[:, :, :2])
 
 
-def test_a_puzzle_is_put_back_before_decoding_and_the_head_sees_it_shuffled() -> None:
+def test_the_decoder_sees_the_tiles_in_their_places_and_the_jigsaw_head_sees_them_shuffled() -> None:
     network = make_network().eval()
     features = network.maps(torch.rand(3, 3, 48, 48)).detach()
     with torch.inference_mode():
-        whole, shuffled = network(features), network(features, torch.tensor([0, 4, 7]))
+        whole, shuffled = (network(features, torch.tensor(puzzle)) for puzzle in ([0, 0, 0], [0, 4, 7]))
     assert torch.allclose(whole.latents, shuffled.latents, atol=1e-6)
     assert torch.allclose(whole.pixels, shuffled.pixels, atol=1e-5)
     assert torch.allclose(whole.logits[0], shuffled.logits[0], atol=1e-5)

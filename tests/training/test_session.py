@@ -39,9 +39,11 @@ def test_the_same_seed_gives_the_same_detector(parts: Path, tmp_path: Path, make
 def test_resuming_after_a_kill_gives_what_no_kill_gives(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
-    unbroken = train(TrainingSettings.model_validate(make_training_config(parts, tmp_path / "unbroken", epochs=40)))
+    unbroken = train(
+        TrainingSettings.model_validate(make_training_config(parts, tmp_path / "unbroken", epochs=20, batch_size=2))
+    )
     config = tmp_path / "killed.yaml"
-    config.write_text(yaml.safe_dump(make_training_config(parts, tmp_path / "killed", epochs=40)))
+    config.write_text(yaml.safe_dump(make_training_config(parts, tmp_path / "killed", epochs=20, batch_size=2)))
     command = [sys.executable, "-c", "from training.cli import train_model; train_model()", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -52,7 +54,7 @@ def test_resuming_after_a_kill_gives_what_no_kill_gives(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed" / "checkpoint").exists()
-    assert torch.load(tmp_path / "killed" / "last.ckpt", weights_only=True)["epoch"] < 30
+    assert torch.load(tmp_path / "killed" / "last.ckpt", weights_only=True)["epoch"] < 19
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
     assert same(weights(unbroken), weights(tmp_path / "killed" / "checkpoint"))
 

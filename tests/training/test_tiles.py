@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.tiles import merge, permutation_set, shuffle, split, unshuffle
+from training.tiles import merge, permutation_set, shuffle, split
 
 grids = st.integers(1, 5)
 
@@ -23,15 +23,6 @@ def test_tiles_are_row_major() -> None:
     tiles = split(image, 3)
     assert tiles.shape == (1, 9, 1, 2, 2)
     assert torch.equal(tiles[0, 5, 0], image[0, 0, 2:4, 4:6])
-
-
-@given(grids, st.integers(1, 4), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
-def test_unshuffle_undoes_shuffle(grid: int, n: int, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    tiles = torch.rand(n, grid * grid, 2, 3, 3)
-    order = torch.stack([torch.randperm(grid * grid, generator=generator) for _ in range(n)])
-    assert torch.equal(unshuffle(shuffle(tiles, order), order), tiles)
 
 
 def test_shuffle_shows_tile_order_i_at_place_i() -> None:
