@@ -117,6 +117,8 @@ def decode_as_stored(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.
         stored = decode(data)
     except PictureFault as fault:
         raise DataError(f"{path}: {fault}.") from fault
+    except MemoryError as error:
+        raise DataError(f"{path}: larger than the memory that is free.") from error
     if stored.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         raise DataError(f"{path}: {stored.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
     return cast("NDArray[np.uint8] | NDArray[np.uint16]", stored)

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -133,6 +134,8 @@ def fill(
             faults += [Reason.NO_PART] if exposure is None else [exposure, Reason.NO_PART]
         except DataError:
             faults.append(Reason.ROI_OUTSIDE)
+        except (cv2.error, MemoryError):  # sides that OpenCV does not take, more than there is memory for
+            faults.append(Reason.UNREADABLE)
     stale_s = None
     if isinstance(settings, LiveCameraSettings) and frame.trigger is None:
         stale_s = frame.captured_s + settings.stale_after_s

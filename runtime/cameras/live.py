@@ -128,6 +128,8 @@ class LiveCamera(Camera):
                     reason = self._drain(capture)
             except OSError as error:
                 reason = f"cannot be opened ({error.strerror or error})"
+            except Exception as error:  # whatever a camera sends; the words may hold its address, with a password
+                reason = f"what it sends cannot be read ({type(error).__name__})"
             finally:
                 if capture is not None:
                     capture.release()

@@ -14,6 +14,7 @@ from runtime.delivery.message import Message, Outgoing
 from runtime.events.encoding import dumps
 
 LONGEST_BYTES = 4096
+LONGEST_TOPIC_BYTES = 1024
 Words = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -43,11 +44,17 @@ def parse(message: Message) -> Command:
     verb = verb_of(message)
     if len(message.payload) > LONGEST_BYTES:
         raise ConfigError(f"{verb}: longer than {LONGEST_BYTES} bytes.")
-    try:
-        content = json.loads(message.payload)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{verb}: not valid JSON.") from error
-    return parse_settings(content, Command, verb)
+    if message.response_topic is not None and not is_response_topic(message.response_topic, message.topic):
+        raise ConfigError(f"{verb}: no answer can be sent on its response topic, so nothing was done.")
+    return parse_settings(_content_of(message), Command, verb)
+
+
+def is_response_topic(topic: str, command_topic: str) -> bool:
+    """Whether an answer may go to `topic`: one topic of the sender's own, not of the broker's nor of this station's."""
+    station = command_topic.rsplit("/cmd/", 1)[0] + "/"
+    is_one = 0 < len(topic.encode(errors="replace")) <= LONGEST_TOPIC_BYTES and topic.isprintable()
+    is_own = f"{topic}/".startswith(station) and topic != f"{station}cmd_reply"
+    return is_one and not is_own and not topic.startswith("$") and set("+#").isdisjoint(topic)
 
 
 def verb_of(message: Message) -> str:
@@ -58,8 +65,8 @@ def verb_of(message: Message) -> str:
 def request_id_of(message: Message) -> str | None:
     """What the reply to a malformed command can still name."""
     try:
-        request_id = json.loads(message.payload)["request_id"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+        request_id = _content_of(message)["request_id"]
+    except (ConfigError, KeyError, TypeError):
         return None
     return request_id if isinstance(request_id, str) and len(request_id) <= 64 else None
 
@@ -67,7 +74,7 @@ def request_id_of(message: Message) -> str | None:
 def reply(
     message: Message, topic: str, *, error: str | None = None, detail: Mapping[str, Any] | None = None
 ) -> Outgoing:
-    """Answer `message`: on its response topic (MQTT 5), else on `topic`."""
+    """Answer `message`: on its response topic (MQTT 5) where it has one that is fit for it, else on `topic`."""
     body = {
         "request_id": request_id_of(message),
         "verb": verb_of(message),
@@ -76,5 +83,16 @@ def reply(
         "time": rfc3339(time.time()),
         "detail": dict(detail or {}),
     }
-    where = message.response_topic or topic
+    asked = message.response_topic
+    where = asked if asked is not None and is_response_topic(asked, message.topic) else topic
     return Outgoing(where, dumps(body), correlation=message.correlation)
+
+
+def _content_of(message: Message) -> Any:
+    """Read JSON that can be told again: Python takes half characters (lone surrogates), which no text can hold."""
+    try:
+        content = json.loads(message.payload)
+        json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{verb_of(message)}: not valid JSON.") from error
+    return content

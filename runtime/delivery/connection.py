@@ -5,7 +5,6 @@ and whatever was not acknowledged is read from the outbox again, so there is one
 """
 
 import logging
-import select
 import socket
 import ssl
 import time
@@ -18,6 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.readiness import wait_ready
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.tls import tls_context
 
@@ -176,7 +176,7 @@ class Connection:
         self._option(socket.TCP_QUICKACK)
         readers = [mine] if wake is None else [mine, wake]
         writers = [mine] if self._client.want_write() else []
-        readable, writable, _ = select.select(readers, writers, [], max(0.0, timeout_s))
+        readable, writable = wait_ready(readers, writers, max(0.0, timeout_s))
         if wake in readable and wake is not None:
             wake.recv(4096)
         result = MQTTErrorCode.MQTT_ERR_SUCCESS

@@ -99,7 +99,8 @@ def why_not_judging(pause: str, problem: str, states: Mapping[str, tuple[str, st
     problems = [held for held in (pause, problem) if held]
     for name, (state, reason) in states.items():
         if state not in AT_WORK:
-            problems.append(f"camera {name} is {state}" + (f": {reason}" if reason else ""))
+            verb = "" if state == "died" else "is "
+            problems.append(f"camera {name} {verb}{state}" + (f": {reason}" if reason else ""))
     return problems
 
 

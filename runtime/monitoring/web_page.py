@@ -20,6 +20,7 @@ from core.errors import ConfigError
 from core.timestamps import rfc3339
 from runtime.evidence.overlay import draw, jpeg
 from runtime.monitoring.access import require_token
+from runtime.monitoring.connections import bounded_protocol
 from runtime.monitoring.health import StationStatus, why_not_ready, why_unhealthy
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.prometheus import StatusCollector
@@ -45,7 +46,14 @@ def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], Statio
 
     listener = listen(settings)
     app = page(settings, display, look)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        http=bounded_protocol(),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
     server = uvicorn.Server(config)
     thread = Worker("view", partial(server.run, sockets=[listener]))
     thread.start()

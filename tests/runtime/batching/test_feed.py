@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.geometry import Roi
 from runtime.batching.batcher import Batcher
@@ -60,6 +62,23 @@ def test_a_frame_without_a_part_to_turn_is_marked() -> None:
     assert part.faults == (Reason.NO_PART,)
     dark = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels * 0), "top", camera_settings(), None, (30, 10))
     assert dark.faults == (Reason.BLACK, Reason.NO_PART)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sides=st.tuples(st.integers(1, 400), st.integers(1, 400))
+    | st.sampled_from([(1, 40_000), (40_000, 3), (3, 70_000)]),
+    roi=st.none() | st.tuples(*[st.integers(-3, 500)] * 4),
+    part_size=st.none() | st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    seed=st.integers(0, 9),
+)
+def test_whatever_shape_a_frame_has_a_part_comes_of_it(
+    sides: tuple[int, int], roi: Roi | None, part_size: tuple[int, int] | None, seed: int
+) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*sides, 3)).astype(np.uint8)
+    row = np.zeros((8, 8, 3), np.uint8)
+    part = fill(row, frame(pixels), "top", camera_settings(), roi, part_size)
+    assert part.faults or row.any()
 
 
 def test_exposure_is_looked_at_within_the_region_only() -> None:

@@ -11,9 +11,11 @@ from runtime.commands.command import LONGEST_BYTES, parse, reply, request_id_of
 from runtime.delivery.message import Message
 from tests.runtime.contract import closed, schema
 
+TEXT = st.text(st.characters(codec=None, exclude_categories=[]))
+"""With lone surrogates, which JSON can write and no text can hold."""
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    st.none() | st.booleans() | st.floats() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXT, inner, max_size=5),
 )
 KEYS = st.fixed_dictionaries({}, optional=dict.fromkeys(("request_id", "by", "camera", "bundle", "parts"), JSON))
 
@@ -47,6 +49,9 @@ def test_whatever_comes_is_read_or_refused_and_can_be_answered(payload: bytes) -
         b'{"request_id": "1", "parts": 0}',
         b'{"request_id": "1", "camera": "a/b"}',
         b'{"request_id": "1", "unknown": 1}',
+        b'{"request_id": "\\ud800"}',
+        b'{"request_id": "1", "\\udfff": 1}',
+        b'{"request_id": "1", "by": "\\ud83d"}',
         b'{"request_id": "' + b"1" * LONGEST_BYTES + b'"}',
     ],
 )
@@ -70,3 +75,33 @@ def test_a_reply_goes_where_it_is_waited_for() -> None:
     assert (answer.topic, answer.correlation) == ("mes/answers", b"\x01\x02")
     assert request_id_of(asked) == "7"
     assert reply(command(b"{}"), "plant/cmd_reply").topic == "plant/cmd_reply"
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "#",
+        "mes/+/answers",
+        "$SYS/broker",
+        "mes/\0",
+        "m" * 2000,
+        "plant",
+        "plant/cmd/pause",
+        "plant/camera/top/result",
+    ],
+)
+def test_an_answer_goes_to_no_topic_that_is_none_or_ours(topic: str) -> None:
+    asked = Message("plant/cmd/pause", b'{"request_id": "7"}', False, topic, b"\x01")
+    with pytest.raises(ConfigError, match="nothing was done"):
+        parse(asked)
+    assert reply(asked, "plant/cmd_reply", error="x").topic == "plant/cmd_reply"
+
+
+@given(TEXT)
+def test_whatever_response_topic_comes_the_answer_can_be_published(topic: str) -> None:
+    import paho.mqtt.client as paho
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    answer = reply(Message("plant/cmd/pause", b"", False, topic), "plant/cmd_reply", error="x")
+    paho.Client(CallbackAPIVersion.VERSION2).publish(answer.topic, answer.payload, 1)

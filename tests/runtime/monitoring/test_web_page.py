@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.monitoring.connections import MOST
 from runtime.monitoring.drift import RECENT, REFERENCE
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command, write_config
@@ -49,6 +52,26 @@ def station(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto) -> Iterator
     _out, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, err
     assert "Traceback" not in err
+
+
+def is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_idle_connections_neither_close_the_page_nor_use_up_the_files(station: str) -> None:
+    host, port = station.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection((host, int(port)), WAIT_S)) for _ in range(1100)]
+        judged = state(station)["cameras"]["top"]["ok"]
+        wait_until(lambda: state(station)["cameras"]["top"]["ok"] > judged)
+        assert ask(f"{station}/readyz") == (200, b"ok\n")
+        wait_until(lambda: sum(is_open(each) for each in idle) <= MOST)
 
 
 def test_state_metrics_health_and_pictures_tell_the_same(station: str) -> None:
