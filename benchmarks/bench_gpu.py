@@ -29,7 +29,7 @@ from core.errors import BackendError
 from core.thresholds import ratios, scores
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from runtime.inference.backend import Backend
+from runtime.inference.backend import Backend, Pending
 from runtime.inference.gpu import find_gpu
 from runtime.inference.onnx_backend import OnnxBackend, Provider
 from runtime.inference.selection import open_backend
@@ -87,7 +87,7 @@ def by_backend(backend: Backend, frames: Frames) -> Iterator[Way]:
         buffer[:] = frames
 
     def stream(count: int) -> None:
-        under_way = []
+        under_way: list[Pending] = []
         for number in range(count):
             if len(under_way) == backend.depth:
                 under_way.pop(0).errors()
@@ -235,7 +235,8 @@ def main() -> None:
 
     gpu = find_gpu()
     on_gpu = not isinstance(gpu, str) and torch.cuda.is_available()
-    device, kind = ("cuda", "tensorrt") if on_gpu else ("cpu", "onnxruntime-cpu")
+    device = "cuda" if on_gpu else "cpu"
+    kind: Kind = "tensorrt" if on_gpu else "onnxruntime-cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as the engines are built
     bundle = load_bundle(arguments.bundle)
     inspector = load_checkpoint(arguments.checkpoint).inspector.to(device)

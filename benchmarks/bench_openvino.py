@@ -13,6 +13,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import onnxruntime as ort
 import openvino as ov
 from machine import describe
+from numpy.typing import NDArray
 
 THREADS = 2
 
@@ -31,6 +33,14 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [row for bundle in arguments.bundles for row in measure(bundle, arguments.rounds)]
     print(json.dumps({**describe("onnxruntime", "openvino"), "threads": THREADS, "rows": rows}, indent=2))
+
+
+def by_onnxruntime(session: ort.InferenceSession, frames: NDArray[np.uint8]) -> Any:
+    return session.run(["errors"], {"frames_bgr_u8": frames})[0]
+
+
+def by_openvino(compiled: Any, frames: NDArray[np.uint8]) -> Any:
+    return compiled({"frames_bgr_u8": frames})["errors"]
 
 
 def measure(bundle: Path, rounds: int) -> list[dict[str, Any]]:
@@ -46,8 +56,8 @@ def measure(bundle: Path, rounds: int) -> list[dict[str, Any]]:
     for batch in (1, 8):
         frames = np.random.default_rng(0).integers(0, 256, (batch, manifest["height"], manifest["width"], 3), np.uint8)
         sides: dict[str, Callable[[], Any]] = {
-            "onnxruntime": lambda frames=frames: session.run(["errors"], {"frames_bgr_u8": frames})[0],
-            "openvino": lambda frames=frames: compiled({"frames_bgr_u8": frames})["errors"],
+            "onnxruntime": partial(by_onnxruntime, session, frames),
+            "openvino": partial(by_openvino, compiled, frames),
         }
         expected, found = (side() for side in sides.values())
         per_s: dict[str, list[float]] = {name: [] for name in sides}

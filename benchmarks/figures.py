@@ -5,6 +5,7 @@ python benchmarks/quality.py --mvtec DIR --sets cookie --seeds 0 && python bench
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def tsne(evaluation: Evaluation, defective: np.ndarray, each: int = 60) -> Figur
 
 @torch.inference_mode()
 def interpolation(evaluation: Evaluation, defective: np.ndarray, steps: int = 7) -> Figure:
-    network = evaluation.checkpoint.inspector.network
+    member: Any = evaluation.checkpoint.inspector.network.members[0]
     pairs = np.flatnonzero(~defective)[[0, 1, 2, 3]].reshape(2, 2)
     figure = Figure(figsize=(1.5 * steps, 1.65 * 4), layout="constrained")
     axes = figure.subplots(4, steps)
@@ -91,7 +92,7 @@ def interpolation(evaluation: Evaluation, defective: np.ndarray, steps: int = 7)
             if alone:
                 centre = len(first) // 2
                 mixed = torch.cat([first[:centre], mixed[centre : centre + 1], first[centre + 1 :]])
-            pixels, _ = network.members[0].decoder(merge(mixed[None]))
+            pixels, _ = member.decoder(merge(mixed[None]))
             ax.imshow(pixels[0].permute(1, 2, 0).numpy())
             ax.set_axis_off()
             ax.set_title(f"{'centre tile' if alone else 'all tiles'} {share:.0%}", fontsize=7)

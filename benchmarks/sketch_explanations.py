@@ -13,6 +13,7 @@ import argparse
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import cv2
@@ -42,14 +43,15 @@ FOLDS, EPOCHS, BATCH, MEMORY = 4, 30, 8, 6000
 def posed(pictures: list[NDArray[np.uint8]], train: int, pose: str) -> list[NDArray[np.uint8]]:
     if pose == "outline":
         extents = np.array([outline(picture).extents for picture in pictures[:train]])
-        size = tuple(int(x) for x in np.ceil(np.percentile(extents, 95, axis=0) * 1.05))
+        length, breadth = np.ceil(np.percentile(extents, 95, axis=0) * 1.05)
+        size = int(length), int(breadth)
         return [cut_out(picture, locate(picture, size), size) for picture in pictures]
     return registered(pictures, train) if pose == "registered" else pictures
 
 
 def registered(pictures: list[NDArray[np.uint8]], train: int, width: int = 250) -> list[NDArray[np.uint8]]:
     scale = width / pictures[0].shape[1]
-    small = [cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures]
+    small: list[Any] = [cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures]
     median = np.median(np.stack(small[:train]), axis=0).astype(np.uint8)
     for _ in range(2):
         aligned = [warped(one, motion(one, median)) for one in small[:train]]
@@ -68,15 +70,17 @@ def motion(picture: NDArray[np.uint8], median: NDArray[np.uint8]) -> NDArray[np.
     (dx, dy), _ = cv2.phaseCorrelate(one, other, cv2.createHanningWindow(one.shape[::-1], cv2.CV_32F))
     shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
+    ecc: Any = cv2.findTransformECC  # whose stub asks for a mask
     try:
-        return cv2.findTransformECC(one, other, shift.copy(), cv2.MOTION_EUCLIDEAN, criteria, None, 5)[1]
+        return ecc(one, other, shift.copy(), cv2.MOTION_EUCLIDEAN, criteria, None, 5)[1]
     except cv2.error:
         return shift
 
 
 def warped(picture: NDArray[np.uint8], move: NDArray[np.floating]) -> NDArray[np.uint8]:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(picture, move, picture.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(picture, move, picture.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
 
 
 @torch.inference_mode()
@@ -90,7 +94,8 @@ def encoded(pictures: list[NDArray[np.uint8]], train: int) -> dict[str, Tensor]:
     found: dict[str, list[Tensor]] = {"T": [], "W": [], "B": []}
     for picture in pictures:
         small, big = (
-            images(cv2.resize(picture, (width * k, height * k), interpolation=cv2.INTER_AREA)) for k in (1, 2)
+            images(np.asarray(cv2.resize(picture, (width * k, height * k), interpolation=cv2.INTER_AREA), np.uint8))
+            for k in (1, 2)
         )
         tiles = split(small, 3)
         stacked_tiles = stacked(encoder(tiles.flatten(0, 1)), height // 48, width // 48)
@@ -150,7 +155,8 @@ def cross_fitted(maps: dict[str, Tensor], train: int, seed: int) -> dict[str, Te
 
 def fitted(maps: dict[str, Tensor], chosen: Tensor, seed: int) -> Decoder:
     torch.manual_seed(seed)
-    decoder = Decoder(len(maps)).to(memory_format=torch.channels_last)
+    decoder = Decoder(len(maps))
+    decoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # its stub knows no such argument
     batch = min(BATCH, len(chosen))
     optimiser = torch.optim.AdamW(decoder.parameters(), 2e-3, weight_decay=1e-4, fused=True)
     steps = EPOCHS * (len(chosen) // batch)

@@ -214,11 +214,11 @@ def watch(trial: Trial, minutes: float) -> dict[str, Any]:
     station.send_signal(signal.SIGTERM)
     station.wait(30)
     settled = samples[len(samples) // 5 :]
-    resident_mb, file_handles = zip(*settled, strict=True)
+    in_mb, file_handles = zip(*settled, strict=True)
     hours = np.linspace(0, minutes / 60 * len(settled) / len(samples), len(settled))
     return {
         "minutes": minutes,
-        "resident_mb": {**_course(resident_mb), "per_hour": round(float(np.polyfit(hours, resident_mb, 1)[0]), 2)},
+        "resident_mb": {**_course(in_mb), "per_hour": round(float(np.polyfit(hours, in_mb, 1)[0]), 2)},
         "file_handles": _course(file_handles),
     }
 

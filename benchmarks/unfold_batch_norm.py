@@ -63,7 +63,7 @@ def _take_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:
     assert norm.running_var is not None
     variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    norm.bias += scale * (mean - norm.running_mean)
+    norm.bias.add_(scale * (mean - norm.running_mean))
     norm.weight.copy_(scale * (variance + norm.eps).sqrt())
     norm.running_mean.copy_(mean)
     norm.running_var.copy_(variance)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset import labelled_samples, read_frames
+from core.picture import read_picture
 from runtime.bundles.bundle import load_bundle
 from runtime.inference.backend import Backend, Pending, require_batch
 from runtime.parts.verdict import judge
@@ -36,7 +37,10 @@ class Compared:
 class GoldenBackend:
     """Errors are squared differences from one good picture (H, W, 3)."""
 
-    name, engine_sha256, gpu_memory, depth = "golden-picture", None, "", 1
+    name = "golden-picture"
+    engine_sha256: str | None = None
+    gpu_memory = ""
+    depth = 1
 
     def __init__(self, golden_bgr_u8: NDArray[np.uint8], grid: int, max_batch: int) -> None:
         self.max_batch = max_batch
@@ -56,7 +60,8 @@ class GoldenBackend:
 
 if __name__ == "__main__":
     manifest = load_bundle(Path(sys.argv[1])).manifest
-    golden = cv2.resize(cv2.imread(sys.argv[2]), (manifest.width, manifest.height), interpolation=cv2.INTER_AREA)
+    picture = read_picture(Path(sys.argv[2]))
+    golden = cv2.resize(picture, (manifest.width, manifest.height), interpolation=cv2.INTER_AREA)
     read = read_frames(labelled_samples(sys.argv[3]), manifest.height, manifest.width, manifest.part_size)
     backend: Backend = GoldenBackend(np.asarray(golden, np.uint8), manifest.grid, max_batch=len(read.bgr_u8))
     errors = backend.submit(read.bgr_u8).errors()

@@ -1,5 +1,4 @@
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A machine that pauses makes any example slow, which says nothing of ours.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +25,7 @@ def _ended() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data set in MVTec layout."""
-    from pictures import write_parts
+    from tests.pictures import write_parts
 
     return write_parts(tmp_path_factory.mktemp("parts"))
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 
-def draw_part(seed: int, size: int = 48, defective: bool = False) -> np.ndarray:
+def draw_part(seed: int, size: int = 48, defective: bool = False) -> NDArray[np.uint8]:
     """A BGR picture (size, size, 3) uint8 of a part."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
@@ -39,3 +40,11 @@ def write_parts(root: Path, train: int = 40, good: int = 12, defective: int = 8)
         mask = (np.abs(clean.astype(int) - scratched).max(axis=2) > 30).astype(np.uint8) * 255
         cv2.imwrite(str(masks / f"{i:03}_mask.png"), mask)
     return root
+
+
+def read_picture(file: Path | bytes) -> NDArray[np.uint8]:
+    """Read a file, or its content, that has to be a picture (H, W, 3)."""
+    content = file if isinstance(file, bytes) else file.read_bytes()
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)

@@ -113,7 +113,7 @@ def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], 
 
 def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path, tmp_path: Path) -> None:
     program = "from training.cli import train_model; train_model()"
-    command = [sys.executable, "-c", program, change(config, epochs=100_000)]
+    command = [sys.executable, "-c", program, str(change(config, epochs=100_000))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until((tmp_path / "run" / "last.ckpt").exists)

@@ -247,11 +247,11 @@ def test_the_commands_of_the_cpu_build_give_a_runtime_without_torch_and_pip(tmp_
                 shutil.copy(ROOT / name, source / place)
     venv.create(tmp_path / "base", with_pip=True)
     path = f"{tmp_path}/base/bin:{os.environ['PATH']}"
-    for command in of("cpu-build", "RUN"):
-        here = command.replace("/wheels", str(wheels)).replace("/opt/p-wae", str(target))
+    for step in of("cpu-build", "RUN"):
+        here = step.replace("/wheels", str(wheels)).replace("/opt/p-wae", str(target))
         subprocess.run(["sh", "-ec", here], check=True, cwd=source, env={**os.environ, "PATH": path}, timeout=280)
-    names = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
-    installed = subprocess.run([target / "bin/python", "-c", names], capture_output=True, text=True, check=True)
+    listing = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
+    installed = subprocess.run([target / "bin/python", "-c", listing], capture_output=True, text=True, check=True)
     found = set(installed.stdout.split())
     assert {
         "p-wae",

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jsonschema
 import pytest
@@ -50,6 +51,7 @@ def test_a_configuration_names_its_schema_and_fits_it(config: Path) -> None:
 def test_a_schema_refuses_what_the_command_would_refuse() -> None:
     schema = json.loads((ROOT / "configs" / "inspection.schema.json").read_text(encoding="utf-8"))
     config = yaml.safe_load((ROOT / "configs" / "inspection.yaml").read_text(encoding="utf-8"))
-    for wrong in ({"stations": "press-3"}, {"metrics_every_s": 0}, {"cameras": {}}):
+    changes: list[dict[str, Any]] = [{"stations": "press-3"}, {"metrics_every_s": 0}, {"cameras": {}}]
+    for wrong in changes:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(schema).validate({**config, **wrong})

@@ -4,13 +4,13 @@ import re
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
 from core.errors import DataError
+from tests.pictures import read_picture
 from training.checkpoint import load_checkpoint
 
 
@@ -24,7 +24,7 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
     assert metrics["defective"] == 8
     assert metrics["auroc"] > 0.95
     assert metrics["pixel_auroc"] > 0.8
-    sheet = cv2.imread(str(tmp_path / "contact_sheet.png"))
+    sheet = read_picture(tmp_path / "contact_sheet.png")
     assert min(sheet.shape[:2]) > 600
     assert sheet.std() > 10
     report = (tmp_path / "report.html").read_text()

@@ -11,6 +11,7 @@ import pytest
 
 from assessment.prediction import predict
 from core.errors import ArtifactError, ConfigError, DataError
+from tests.pictures import read_picture
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,10 +40,10 @@ def test_overlays_have_the_pictures_own_shape_and_an_older_folder_is_left_alone(
     exported: Path, parts: Path, tmp_path: Path
 ) -> None:
     picture = tmp_path / "wide.png"
-    cv2.imwrite(str(picture), cv2.resize(cv2.imread(str(parts / "test" / "scratch" / "000.png")), (1800, 900)))
+    cv2.imwrite(str(picture), cv2.resize(read_picture(parts / "test" / "scratch" / "000.png"), (1800, 900)))
     (part,) = predict(exported, [picture], tmp_path / "overlays")
     assert part.overlay is not None
-    height, width = cv2.imread(str(part.overlay)).shape[:2]
+    height, width = read_picture(part.overlay).shape[:2]
     assert width == 2 * height
     with pytest.raises(ConfigError, match="not empty"):
         predict(exported, [picture], tmp_path / "overlays")

@@ -5,11 +5,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from assessment.evaluation import evaluate
+from tests.pictures import read_picture
 from training.checkpoint import load_checkpoint
 
 CHROMIUM = shutil.which("chromium")
@@ -21,7 +21,7 @@ def test_a_browser_shows_the_table_the_curves_and_the_pictures(checkpoint: Path,
     command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
     command += ["--window-size=1280,2400", f"--screenshot={tmp_path}/page.png", f"file://{tmp_path}/report.html"]
     subprocess.run(command, capture_output=True, timeout=120, check=True, env=os.environ)
-    page = cv2.imread(str(tmp_path / "page.png")).astype(int)
+    page = read_picture(tmp_path / "page.png").astype(int)
     blue, green, red = page[..., 0], page[..., 1], page[..., 2]
     ink = (page.max(axis=2) < 120).any(axis=1)
     assert ink[:400].sum() > 60, "the heading and the table are text"

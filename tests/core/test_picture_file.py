@@ -49,7 +49,9 @@ def encode(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_is_whole_is_read_as_opencv_reads_it(kind: str) -> None:
     data = encode(kind)
-    assert np.array_equal(decode(data), cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert expected is not None
+    assert np.array_equal(decode(data), expected)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -24,7 +24,7 @@ def nail(angle_degrees: float = 0, shift: tuple[float, float] = (0, 0), backgrou
     cv2.rectangle(picture, (95, 152), (240, 168), (90, 90, 90), -1)
     cv2.rectangle(picture, (215, 152), (225, 168), (20, 20, 20), -1)
     turn = cv2.getRotationMatrix2D((160, 160), angle_degrees, 1)
-    turn[:, 2] += shift
+    turn[:, 2] += np.array(shift)
     return cv2.warpAffine(picture, turn, (320, 320), borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -52,7 +52,7 @@ def test_the_heavy_end_comes_left_and_the_part_lies_in_the_middle() -> None:
 
 
 def test_a_camera_of_higher_resolution_gives_the_part_at_its_resolution() -> None:
-    large = cv2.resize(nail(30), None, fx=3, fy=3)
+    large = np.asarray(cv2.resize(nail(30), None, fx=3, fy=3), np.uint8)
     size = (3 * SIZE[0], 3 * SIZE[1])
     cut = cut_out(large, locate(large, size), size)
     assert np.abs(cv2.resize(cut, SIZE, interpolation=cv2.INTER_AREA).astype(int) - upright(nail(30))).mean() < 8
@@ -79,7 +79,7 @@ def test_a_picture_without_contrast_has_no_part(picture: np.ndarray) -> None:
 
 def test_a_blue_part_on_green_of_the_same_grey_is_found() -> None:
     grey = nail(40)[:, :, :1] < 150
-    coloured = np.where(grey, np.uint8([200, 80, 58]), np.uint8([40, 120, 40]))
+    coloured = np.where(grey, np.array([200, 80, 58], np.uint8), np.array([40, 120, 40], np.uint8))
     assert cv2.cvtColor(coloured, cv2.COLOR_BGR2GRAY).std() < 1
     cut = upright(coloured)
     np.testing.assert_allclose(locate(coloured, SIZE), locate(nail(40), SIZE), atol=1)

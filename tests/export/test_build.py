@@ -9,8 +9,9 @@ from core.errors import ArtifactError, ConfigError, DataError, ParityError
 from export import build
 from export.build import ExportRequest, build_bundle
 from export.graph import export_onnx
-from export.parity import TOLERANCE, backend_errors
+from export.parity import backend_errors
 from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.known_pictures import TOLERANCE
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference.onnx_backend import OnnxBackend
 from tests.export.test_layer_difference import overflow

@@ -76,7 +76,7 @@ def test_a_bundle_stays_whole_where_engines_cannot_be_added(
         shutil.copy(next(source.glob("*.log")), target)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(engines.shutil, "copytree", full)
+    monkeypatch.setattr("export.engines.shutil.copytree", full)
     with pytest.raises(ConfigError, match="No space left on device.*free space"):
         add_engines(load_bundle(bundle.path), [parse_target("sm89"), parse_target("sm75")], 16)
     assert load_bundle(bundle.path).manifest == before

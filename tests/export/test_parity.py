@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from core.dataset import Sample
 from core.thresholds import Thresholds
-from export.parity import TOLERANCE, ParitySet, compare, faults, output_names, parity_table
+from export.parity import ParitySet, compare, faults, output_names, parity_table
+from runtime.bundles.known_pictures import TOLERANCE
 
 THRESHOLDS = Thresholds(
     values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20

@@ -47,7 +47,7 @@ def empty_libraries(folder: Path, module: str, major: str) -> None:
 def problems(bindings: Path, module: str, libraries: Path | None) -> list[str]:
     environment = {"PYTHONPATH": str(bindings), "LD_LIBRARY_PATH": str(libraries or "")}
     skipped = RTX_ONLY if module == "tensorrt_bindings" else {"nothing"}
-    command = [sys.executable, CHECK, module, ",".join(sorted(skipped)), *SOURCES]
+    command = [sys.executable, str(CHECK), module, ",".join(sorted(skipped)), *SOURCES]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     found: list[str] = json.loads(done.stdout)
     return found
@@ -80,7 +80,7 @@ def test_tensorrt_for_rtx_has_all_that_is_asked_of_it() -> None:
 def test_a_name_or_an_argument_that_is_not_there_is_found(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text("builder.build_cuda_engine(network)\nconfig.set_timing_cache(cache, ignore=True)\ntrt.Bilder()\n")
-    command = [sys.executable, CHECK, "tensorrt_rtx_bindings", "", str(wrong)]
+    command = [sys.executable, str(CHECK), "tensorrt_rtx_bindings", "", str(wrong)]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert found == [
         "wrong.py:1: Builder has no build_cuda_engine",

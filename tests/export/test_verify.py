@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from export.build import ExportRequest, build_bundle
 from export.verify import verify_bundle
 from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import Backend
+from runtime.inference.selection import open_backend
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +45,10 @@ def test_pictures_never_seen_are_compared_with_the_cpu_which_is_not_compared_wit
         cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
     with pytest.raises(DataError, match="seen none of these 3 pictures"):
         verify_bundle(bundle.path, str(tmp_path), "auto", 8)
-    opened = verify.open_backend
+    opened = open_backend
 
-    def elsewhere(*arguments: object) -> Backend:
-        backend = opened(*arguments)  # type: ignore[arg-type]
+    def elsewhere(*arguments: Any) -> Backend:
+        backend = opened(*arguments)
         backend.name = "elsewhere"
         return backend
 

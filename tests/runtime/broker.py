@@ -72,7 +72,12 @@ class Mosquitto:
         given: list[paho.MQTTMessage] = []
         arrived = threading.Event()
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        client.on_message = lambda _client, _userdata, message: (given.append(message), arrived.set())
+
+        def arrive(_client: object, _userdata: object, message: paho.MQTTMessage) -> None:
+            given.append(message)
+            arrived.set()
+
+        client.on_message = arrive
         client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         client.connect("127.0.0.1", self.port)
         client.loop_start()

@@ -38,6 +38,9 @@ class Subscriber:
         with self._changed:
             assert self._changed.wait_for(reached, WAIT_S), f"{len(self.messages)} messages, still waiting"
 
+    def wait_for_events(self, least: int) -> None:
+        self.wait_for(lambda: len(self.events()) >= least)
+
     def send(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 1."""
         self._client.publish(topic, payload, qos=1)

@@ -1,9 +1,11 @@
 """A small ONNX bundle whose errors can be computed by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from core.thresholds import calibrate
@@ -16,7 +18,7 @@ def write_bundle(path: Path, grey: float = GOOD_GREY) -> Path:
     """Write a bundle whose model is the squared difference from even `grey`."""
     path.mkdir()
     tile = SIZE // GRID
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "grey": np.array([grey], np.float32),
         "scale": np.array([1 / 255], np.float32),
         "channel_axis": np.array([3], np.int64),

@@ -13,6 +13,7 @@ import yaml
 from core.config import load_settings
 from core.errors import DataError
 from core.thresholds import parts_needed
+from tests.pictures import read_picture
 from training.advice import Advice, advise
 from training.cli import train_model
 from training.settings import TrainingSettings
@@ -188,7 +189,7 @@ def test_the_command_writes_a_file_and_a_sheet_and_keeps_what_is_there(
     assert run() == 0
     written = config.read_text(encoding="utf-8")
     assert load_settings(config, TrainingSettings).name == "my-parts-1"
-    assert cv2.imread(str(config.with_suffix(".png"))).shape[0] > 300
+    assert read_picture(config.with_suffix(".png")).shape[0] > 300
     assert f"next: train-model {config}" in capsys.readouterr().out
     assert run() == 2
     assert f"{config}: exists already" in capsys.readouterr().err

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from pictures import draw_part
 
 from core.config import parse_settings
 from core.errors import ConfigError
+from tests.pictures import draw_part
 from training.augment import with_copies
 from training.settings import AugmentSettings
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def test_the_packaged_lite0_weights_load_whole_and_match_natural_statistics() ->
     load_weights(encoder, "package")
     encoder.eval()
     seen: dict[str, tuple[Tensor, Tensor]] = {}
-    norm = encoder.network._blocks[-1]._bn2
+    blocks: Any = encoder.network._blocks
+    norm = blocks[-1]._bn2
     norm.register_forward_pre_hook(lambda m, x: seen.update(norm=(x[0].mean((0, 2, 3)), m.running_mean)))
     photos = torch.from_numpy(np.stack(load_sample_images().images)).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
@@ -54,6 +56,8 @@ def test_weights_with_batch_norm_folded_away_give_the_same_maps(tmp_path: Path) 
     original = Encoder("resnet18", 2)
     for module in original.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
     original.eval()

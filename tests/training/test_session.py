@@ -76,7 +76,7 @@ def test_too_few_good_pictures_are_refused_before_training(
 def test_a_corrupt_picture_is_named_skipped_and_counted(
     tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pictures import write_parts
+    from tests.pictures import write_parts
 
     parts = write_parts(tmp_path / "parts")
     (parts / "train" / "good" / "007.png").write_bytes(b"\x89PNG broken")
@@ -121,7 +121,7 @@ def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
 def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
     tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pictures import write_parts
+    from tests.pictures import write_parts
 
     good = write_parts(tmp_path / "parts") / "train" / "good"
     planted = sorted(good.iterdir())[3:5]

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
@@ -48,7 +47,7 @@ def test_frames_of_every_pixel_format_are_bgr_in_8_bits(kind: str, watch: Watch,
         watcher.stop()
     pixels = watcher.frames[-1].pixels_bgr_u8
     assert pixels is not None
-    assert (pixels.shape, pixels.dtype) == ((*SIZE, 3), np.uint8)
+    assert (pixels.shape, pixels.dtype.name) == ((*SIZE, 3), "uint8")
     assert pixels.max() > pixels.min()
 
 
@@ -120,7 +119,10 @@ def test_a_camera_that_is_taken_away_while_it_streams_is_connected_to_again(watc
         watcher.stop()
 
 
-LOSING = {"viva": {"drop_packets": [(20, 1), (22, 1)], "packet_resend": False}, "aravis": {"arguments": ["-r", "30"]}}
+LOSING: dict[str, dict[str, Any]] = {
+    "viva": {"drop_packets": [(20, 1), (22, 1)], "packet_resend": False},
+    "aravis": {"arguments": ["-r", "30"]},
+}
 
 
 @pytest.mark.parametrize("kind", LOSING)

@@ -18,7 +18,7 @@ def test_a_subscriber_gets_all_that_was_taken_before_the_broker_ends() -> None:
     with EmbeddedBroker(port):
         mes = Subscriber(port, "p/result")
         connection = Connector(BrokerSettings(port=port), "station").open("will", b"")
-        waiting = set()
+        waiting = set[int]()
         for number in range(300):
             while connection.room == 0:
                 waiting -= set(connection.poll(5.0, None))

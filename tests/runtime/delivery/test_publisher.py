@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ def add(outbox: Outbox, first: int, count: int) -> None:
     outbox.add([NewEvent("plant/result", "a", Verdict.OK, b'{"seq":%d}' % seq) for seq in range(first, first + count)])
 
 
+def has_state(publisher: Publisher, state: LinkState) -> bool:
+    return publisher.link.state == state
+
+
 def seqs(mes: Subscriber) -> list[int]:
     return [event["seq"] for event in mes.events()]
 
@@ -78,10 +83,9 @@ def test_version_5_messages_are_marked_as_json(mosquitto: Mosquitto, publish: Ca
     publisher = publish(mosquitto.port)
     publisher.retain("plant/model", b"{}")
     assert publisher.wait_idle(WAIT_S)
-    message = mosquitto.retained("plant/model")
-    assert message.properties is not None
-    assert message.properties.ContentType == "application/json"
-    assert message.properties.PayloadFormatIndicator == 1
+    properties: Any = mosquitto.retained("plant/model").properties
+    assert properties.ContentType == "application/json"
+    assert properties.PayloadFormatIndicator == 1
 
 
 def test_a_broker_that_is_killed_and_restarted_loses_nothing(
@@ -171,7 +175,7 @@ def test_a_refused_login_is_told_apart_from_an_unreachable_broker(
     add(outbox, 0, 1)
     for protocol in (5, "3.1.1"):
         refused = publish(mosquitto.port, username="station", password_file=str(tmp_path / "wrong"), protocol=protocol)
-        wait_until(lambda link=refused: link.link.state == LinkState.REFUSED)
+        wait_until(partial(has_state, refused, LinkState.REFUSED))
         assert "check broker.username" in refused.link.reason
         assert not refused.link.was_connected
         refused.stop("test", 0.0)
@@ -222,6 +226,7 @@ def test_a_hanging_broker_does_not_hold_up_a_stop(
     done = threading.Event()
     threading.Thread(target=lambda: (publisher.stop("SIGTERM", 0.3), done.set()), daemon=True).start()
     assert done.wait(2.0)
+    publisher.join(WAIT_S)
     assert not publisher.is_alive()
     mosquitto.process.send_signal(signal.SIGCONT)
     assert outbox.depth == 200

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
 from runtime.evidence.archive import RETRY_AFTER_S, WAITING, Evidence
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Reason
+from tests.pictures import read_picture
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import check
@@ -45,7 +45,7 @@ def test_a_failed_part_leaves_its_picture_and_its_map_named_by_the_event(tmp_pat
     assert files(tmp_path) == ["NotOK/2027-01-15/00000007-map.jpg", ref.ref]
     content = (tmp_path / ref.ref).read_bytes()
     assert hashlib.sha256(content).hexdigest() == ref.sha256
-    assert cv2.imread(str(tmp_path / ref.ref)).shape == shown.frame_bgr_u8.shape
+    assert read_picture(content).shape == shown.frame_bgr_u8.shape
     assert (evidence.written, evidence.dropped) == (1, 0)
 
 

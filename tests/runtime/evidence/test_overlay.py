@@ -5,6 +5,7 @@ import numpy as np
 
 from runtime.evidence.overlay import FAILED_BGR, draw, jpeg
 from runtime.parts.verdict import Reason
+from tests.pictures import read_picture
 from tests.runtime.part_pictures import exhibit
 
 
@@ -42,5 +43,5 @@ def test_a_part_without_errors_is_drawn_without_heat() -> None:
 
 def test_jpeg_keeps_the_picture() -> None:
     picture = exhibit(4).frame_bgr_u8
-    again = cv2.imdecode(np.frombuffer(jpeg(picture), np.uint8), cv2.IMREAD_COLOR)
+    again = read_picture(jpeg(picture))
     assert np.abs(again.astype(int) - picture).mean() < 8

@@ -1,6 +1,7 @@
 """Health: what makes a station unhealthy, and what only unready."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_a_station_at_work_is_healthy_and_ready() -> None:
         ({"engine": EngineHealth("the engine failed: out of memory", 40.0)}, "out of memory (40 s)"),
     ],
 )
-def test_a_dead_thread_or_one_that_hangs_is_unhealthy(change: dict[str, object], words: str) -> None:
+def test_a_dead_thread_or_one_that_hangs_is_unhealthy(change: dict[str, Any], words: str) -> None:
     (problem,) = why_unhealthy(replace(WELL, **change))
     assert words in problem
     assert problem in why_not_ready(replace(WELL, **change))

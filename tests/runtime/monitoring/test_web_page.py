@@ -16,6 +16,7 @@ import pytest
 
 from runtime.monitoring.connections import MOST
 from runtime.monitoring.drift import RECENT, REFERENCE
+from tests.pictures import read_picture
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command, write_config
 from tests.runtime.pictures import bad_picture, good_picture, write_pictures
@@ -89,7 +90,7 @@ def test_state_metrics_health_and_pictures_tell_the_same(station: str) -> None:
     assert ask(f"{station}/healthz") == (200, b"ok\n")
     assert ask(f"{station}/readyz") == (200, b"ok\n")
     code, content = ask(f"{station}/camera/top/rejected/plain.jpg")
-    shown = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    shown = read_picture(content)
     assert code == 200
     assert np.abs(shown.astype(int) - bad_picture(5)).mean() < 10
     assert ask(f"{station}/camera/none/last/map.jpg")[0] == 404

@@ -116,8 +116,7 @@ def test_a_broker_killed_and_restarted_under_load_loses_nothing(
     config = write_config(tmp_path, bundle_path, {"top": folder(pictures, max_fps=200)}, broker=at(mosquitto.port))
     process = run_command(config, "--summary-json", str(tmp_path / "summary.json"))
     for _ in range(3):
-        seen = len(mes.events())
-        mes.wait_for(lambda least=seen + 20: len(mes.events()) >= least)
+        mes.wait_for_events(len(mes.events()) + 20)
         mosquitto.stop(signal.SIGTERM)  # which lets it store what it has acknowledged and not yet delivered
         mosquitto.start()
     _out, err = process.communicate(timeout=WAIT_S)

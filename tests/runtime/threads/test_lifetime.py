@@ -1,5 +1,7 @@
 """Lifetime: goes on over restarts, never backwards, and never faster than the machine's own time."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,8 @@ def test_of_another_start_of_the_machine_only_what_it_was_on_counts() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1e6), st.booleans()), max_size=30))
 def test_it_never_runs_backwards_nor_ahead_of_the_machine(steps: list[tuple[bool, float, bool]]) -> None:
-    machine, on_s, before_s = ["0", 0.0], 0.0, 0.0
+    machine: list[Any] = ["0", 0.0]
+    on_s = before_s = 0.0
 
     def started(last: Kept | None) -> Lifetime:
         return Lifetime(last, lambda: (str(machine[0]), float(machine[1])))
