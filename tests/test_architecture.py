@@ -29,6 +29,7 @@ LATER = {
     "training.session",
     "runtime.cameras.live.LiveCamera",
     "runtime.cameras.video_stream.VideoStream",
+    "runtime.inference.tensorrt_device.Device",
     ROOT / "tests" / "runtime" / "cameras" / "test_live.py",
     ROOT / "tests" / "runtime" / "cuda_stand_in.py",
     ROOT / "tests" / "runtime" / "inference" / "test_backend.py",

@@ -5,9 +5,11 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.picture import list_folder
 from runtime.cameras import folder_look, watched_folder
 from runtime.cameras.camera import CameraState
 from runtime.cameras.watched_folder import WatchedFolder
@@ -90,11 +92,10 @@ def test_a_file_that_never_ends_is_told(inbox: Path, watching: Watching, monkeyp
 
 def test_a_share_that_does_not_answer_is_told(inbox: Path, watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
-    listing = folder_look.list_folder
 
-    def hang(*arguments: object) -> list[tuple[Path, bool]]:
+    def hang(*arguments: Any) -> list[tuple[Path, bool]]:
         answered.wait(WAIT_S)
-        return listing(*arguments)  # type: ignore[arg-type]
+        return list_folder(*arguments)
 
     monkeypatch.setattr(watched_folder, "HANGS_S", 0.1)
     monkeypatch.setattr(folder_look, "list_folder", hang)
