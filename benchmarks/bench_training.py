@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Mapping
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
@@ -33,7 +34,7 @@ class OneTileAtATime(Network):
         return merge(torch.stack([self.encoder(tiles[:, k])[-1] for k in range(tiles.shape[1])], dim=1))
 
 
-def learner(kind: type[Network], encoder: dict[str, object], loss: dict[str, object]) -> Learner:
+def learner(kind: type[Network], encoder: Mapping[str, object], loss: Mapping[str, object]) -> Learner:
     size = {"height": 300, "width": 300, "tile_scale": 1, "equalise": False}
     network = {**size, "encoder": encoder, "permutations": 100}
     form = {"score": {"space": "pixels", "distance": "squared"}, "folds": 1}

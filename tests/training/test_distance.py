@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
@@ -18,7 +20,7 @@ def test_a_place_has_the_mean_squared_difference_of_each_stage() -> None:
 
 
 @pytest.mark.parametrize("distance", ["squared", "cosine"])
-def test_a_map_of_nought_has_a_finite_gradient(distance: str) -> None:
+def test_a_map_of_nought_has_a_finite_gradient(distance: Literal["squared", "cosine"]) -> None:
     rebuilt = torch.zeros(1, 2, 1, 1, requires_grad=True)
     stage_distances(rebuilt, torch.ones(1, 2, 1, 1), [2], distance).sum().backward()
     assert rebuilt.grad is not None

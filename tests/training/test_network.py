@@ -170,7 +170,7 @@ def test_the_members_together_are_the_detector() -> None:
     images = network.images(frames)
     maps = network.maps(images)
     alone = [inspector.errors(inspector.distances(images, maps, member, False)[0])[0] for member in (0, 1)]
-    assert not torch.allclose(*alone)
+    assert not torch.allclose(alone[0], alone[1])
     assert torch.allclose(inspector(frames)[0], (alone[0] + alone[1]) / 2, rtol=1e-4)
 
 
