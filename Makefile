@@ -63,9 +63,10 @@ gpu: $(VENV)/.dev
 	$(BIN)/pip uninstall -q -y onnxruntime onnxruntime-gpu
 	$(INSTALL) -e '.[cuda]'
 
-# Every backend through one suite, and a real network on the GPU against PyTorch; without a GPU this fails.
+# Every backend through one suite, a real network on the GPU against PyTorch, training, `verify`, and a real illegal access;
+# without a GPU this fails, and where a backend that the machine has would be skipped.
 test-gpu: gpu
-	PWAE_TEST_GPU=1 $(BIN)/python -m pytest -rs tests/runtime/inference/test_backend.py
+	PWAE_TEST_GPU=1 $(BIN)/python -m pytest -rs -m gpu tests/runtime/inference
 
 # Of a checkpoint and the bundle exported from it.
 CHECKPOINT ?= runs/elpv-mono/checkpoint
@@ -76,7 +77,7 @@ bench-gpu: gpu $(BUNDLE) mosquitto
 	$(BIN)/export-engine add demo-out/gpu.bundle --target $$($(GPU)) --max-batch 64 || \
 	  $(BIN)/export-engine add demo-out/gpu.bundle --target here --max-batch 64
 	$(BIN)/python benchmarks/bench_gpu.py --checkpoint $(CHECKPOINT) --bundle demo-out/gpu.bundle \
-	  --pictures $(PICTURES) > benchmarks/results/gpu.json
+	  --pictures $(PICTURES) | tee benchmarks/results/gpu.jsonl
 
 setup: $(VENV)/.dev
 

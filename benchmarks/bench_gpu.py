@@ -1,11 +1,13 @@
 """How fast a bundle judges on this machine's GPU, by every way that runs here, and whether it judges as PyTorch does.
 
-    python benchmarks/bench_gpu.py --checkpoint C --bundle B --pictures DIR > benchmarks/results/gpu.json
+    python benchmarks/bench_gpu.py --checkpoint C --bundle B --pictures DIR > benchmarks/results/gpu.jsonl
+
+Each row is a line of JSON, written as it comes: what fails is named with its reason, and the next is measured.
 
 Frames a second with copies are of batches that follow one another as in the runtime; latency is of one batch alone,
 from frames in host memory to errors in host memory; without copies, frames and errors stay on the GPU. The share of the
-roofline is of the peak that a large matrix product reaches here (or `--peak-tflops`), not of memory. What does not run
-is named with its reason. Without a GPU it measures the CPU's ways, and says that no GPU was measured.
+roofline is of the peak that a large matrix product reaches here (or `--peak-tflops`), not of memory. Without a GPU it
+measures the CPU's ways, and says that no GPU was measured.
 """
 
 import argparse
@@ -25,7 +27,6 @@ from machine import describe
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.errors import BackendError
 from core.thresholds import ratios, scores
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
@@ -246,33 +247,46 @@ def main() -> None:
     flops = counter.get_total_flops()
     dtype = torch.float16 if on_gpu and bundle.manifest.precision == "fp16" else torch.float32
     peak = arguments.peak_tflops * 1e12 if arguments.peak_tflops else peak_flops(device, dtype)
-    rows, missing = [], {}
+    tell(
+        "machine",
+        gpu=gpu if isinstance(gpu, str) else f"{gpu.name} ({gpu.target})",
+        note="" if on_gpu else "NO GPU WAS MEASURED: these rows are the CPU's and only show that this script runs.",
+        **describe("p-wae", "torch", "onnxruntime"),
+        engines=[engine.model_dump(mode="json") for engine in bundle.manifest.engines],
+        bundle={"name": bundle.manifest.name, "precision": bundle.manifest.precision},
+        size=[bundle.manifest.height, bundle.manifest.width],
+        gflop_per_frame=round(flops / 1e9, 2),
+        peak_tflops=round(peak / 1e12, 3),
+    )
+    attempt("parity", lambda: parity(inspector, bundle, batches, kind))
     for size in arguments.batches:
         frames = np.ascontiguousarray(np.resize(np.concatenate(batches), (size, *batches[0].shape[1:])))
         for name, open_way in ways(inspector, bundle, frames, on_gpu):
-            try:
-                for way in open_way():
-                    row = {"way": name, "batch": size, **measure(way, size, arguments.seconds)}
-            except BackendError as error:
-                missing[name] = str(error)
-                continue
-            fastest = row.get("frames_per_s_without_copies", row["frames_per_s_with_copies"])
-            rows.append({**row, "share_of_roofline": round(fastest * flops / peak, 3)})
-    result = {
-        "gpu": gpu if isinstance(gpu, str) else f"{gpu.name} ({gpu.target})",
-        "note": "" if on_gpu else "NO GPU WAS MEASURED: these rows are the CPU's and only show that this script runs.",
-        **describe("p-wae", "torch", "onnxruntime"),
-        "engines": [engine.model_dump(mode="json") for engine in bundle.manifest.engines],
-        "bundle": {"name": bundle.manifest.name, "precision": bundle.manifest.precision},
-        "size": [bundle.manifest.height, bundle.manifest.width],
-        "gflop_per_frame": round(flops / 1e9, 2),
-        "peak_tflops": round(peak / 1e12, 3),
-        "parity": parity(inspector, bundle, batches, kind),
-        "rows": rows,
-        "not_to_be_had": missing,
-        "pipeline": pipeline(bundle, arguments.pictures, max(arguments.batches), arguments.rounds, kind),
-    }
-    print(json.dumps(result, indent=2))
+            attempt("way", lambda: rate(open_way, size, arguments.seconds, flops / peak), way=name, batch=size)  # noqa: B023
+    rounds, largest = arguments.rounds, max(arguments.batches)
+    attempt("pipeline", lambda: pipeline(bundle, arguments.pictures, largest, rounds, kind))
+
+
+def rate(open_way: Callable[[], Any], size: int, seconds: float, s_per_frame: float) -> dict[str, Any]:
+    """Measure a way, and as a share of what would take `s_per_frame`."""
+    row: dict[str, Any] = {}
+    for way in open_way():
+        row = measure(way, size, seconds)
+    fastest = row.get("frames_per_s_without_copies", row["frames_per_s_with_copies"])
+    return {**row, "share_of_roofline": round(fastest * s_per_frame, 3)}
+
+
+def attempt(kind: str, work: Callable[[], dict[str, Any]], **named: Any) -> None:
+    """Tell what comes of `work`, or why nothing does."""
+    try:
+        tell(kind, **named, **work())
+    except Exception as error:  # whatever it is, the rows that follow are worth having
+        tell(kind, **named, fails=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+
+
+def tell(kind: str, **values: Any) -> None:
+    """Write one row."""
+    print(json.dumps({"row": kind, **values}), flush=True)
 
 
 if __name__ == "__main__":

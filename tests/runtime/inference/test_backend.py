@@ -5,7 +5,6 @@ TensorRT's backend also runs on a stand-in for pycuda and TensorRT, which shows 
 right and is no GPU.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -21,14 +20,12 @@ from core.errors import ArtifactError, BackendError
 from runtime.bundles.bundle import Bundle, load_bundle, sha256_of
 from runtime.bundles.manifest import MODEL
 from runtime.inference.backend import Backend, BackendFault, Pending
-from runtime.inference.gpu import Gpu, find_gpu
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend
-from runtime.inference.selection import open_backend
-from runtime.inference.settings import BackendSettings
 from runtime.parts.verdict import Reason, Verdict, judge
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection, Stop
 from runtime.station.simulation import open_simulation
+from tests.runtime.a_gpu import build_engine, open_on_gpu, require_gpu
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import SIZE, bad_picture, expected_errors, good_picture
@@ -70,7 +67,7 @@ def open_it(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         elif request.param == "tensorrt":
             build_engine(copy.path)
         kind = "tensorrt" if request.param.startswith("stand-in") else request.param
-        opened.append(open_on_gpu(kind, load_bundle(copy.path)))
+        opened.append(open_on_gpu(kind, load_bundle(copy.path), BATCH))
         return opened[0]
 
     if "gpu" in [mark.name for mark in request.node.iter_markers()]:
@@ -78,36 +75,6 @@ def open_it(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     yield open_it
     for backend in opened:
         backend.close()
-
-
-def require_gpu() -> Gpu:
-    found = find_gpu()
-    if isinstance(found, str):
-        (pytest.fail if os.environ.get("PWAE_TEST_GPU") else pytest.skip)(found)
-    return found
-
-
-def build_engine(bundle: Path) -> None:
-    """Add an engine for this machine's GPU: with TensorRT for RTX where it builds for it, else with TensorRT."""
-    tried = []
-    for target in (require_gpu().target, "here"):
-        arguments = ["add", str(bundle), "--target", target]
-        command = [sys.executable, "-c", "from export.cli import export_engine; export_engine()", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return
-        tried.append(done.stderr.strip().splitlines()[-1:])
-    pytest.fail(f"no engine can be built here: {tried}")
-
-
-def open_on_gpu(kind: Any, bundle: Bundle) -> Backend:
-    """Of ONNX Runtime's providers, those that this machine has not are no failure: TensorRT's own engine is the one."""
-    try:
-        return open_backend(BackendSettings(kind=kind), bundle, BATCH)
-    except BackendError as error:
-        if kind.startswith("onnxruntime") and kind != "onnxruntime-cpu":
-            pytest.skip(str(error))
-        raise
 
 
 def frames(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
@@ -228,7 +195,7 @@ def judges_as_pytorch_does(kind: str, checkpoint: Path, parts: Path, tmp_path: P
     bundle = load_bundle(exported)
     pictures = read_frames(labelled_samples(str(parts)), bundle.manifest.height, bundle.manifest.width).bgr_u8
     reference, _maps = judge_with_pytorch(load_checkpoint(checkpoint).inspector, pictures)
-    backend = open_on_gpu(kind, bundle)
+    backend = open_on_gpu(kind, bundle, BATCH)
     buffer = backend.new_batch()
     for start in range(0, len(pictures), BATCH):
         batch = fill(buffer, list(pictures[start : start + BATCH]))

@@ -1,0 +1,51 @@
+"""A real GPU, for the tests that want one.
+
+PWAE_TEST_GPU=1 says that there is one: then what the machine has and cannot be used is a failure, never skipped.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from core.errors import BackendError
+from runtime.bundles.bundle import Bundle
+from runtime.inference.backend import Backend
+from runtime.inference.gpu import Gpu, find_gpu
+from runtime.inference.onnx_backend import PROVIDERS
+from runtime.inference.selection import open_backend
+from runtime.inference.settings import BackendSettings
+
+
+def require_gpu() -> Gpu:
+    found = find_gpu()
+    if isinstance(found, str):
+        (pytest.fail if os.environ.get("PWAE_TEST_GPU") else pytest.skip)(found)
+    return found
+
+
+def build_engine(bundle: Path) -> None:
+    """Add an engine for this machine's GPU: with TensorRT for RTX where it builds for it, else with TensorRT."""
+    tried = []
+    for target in (require_gpu().target, "here"):
+        arguments = ["add", str(bundle), "--target", target]
+        command = [sys.executable, "-c", "from export.cli import export_engine; export_engine()", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        tried.append(done.stderr.strip().splitlines()[-1:])
+    pytest.fail(f"no engine can be built here: {tried}")
+
+
+def open_on_gpu(kind: Any, bundle: Bundle, max_batch: int) -> Backend:
+    """Open it; an ONNX Runtime that is built for a CPU is no failure, one built for a GPU that does not open is."""
+    try:
+        return open_backend(BackendSettings(kind=kind), bundle, max_batch)
+    except BackendError as error:
+        if kind == "onnxruntime-cuda" and PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
+            pytest.skip(str(error))
+        raise

@@ -1,0 +1,104 @@
+"""What only a real GPU shows: a real illegal access, `verify` of an engine, training in bf16. `make test-gpu`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.dataset import labelled_samples, read_frames
+from runtime.bundles.bundle import load_bundle
+from tests.runtime.a_gpu import build_engine, require_gpu
+
+pytestmark = pytest.mark.gpu
+ROOT = Path(__file__).resolve().parents[3]
+EXPORT = [sys.executable, "-c", "from export.cli import export_engine; export_engine()"]
+
+ILLEGAL = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, "tools")
+from illegal_access import access_illegally
+from runtime.bundles.bundle import load_bundle
+from runtime.inference import gpu
+from runtime.inference.backend import BackendFault
+from runtime.inference.selection import open_backend
+from runtime.inference.settings import BackendSettings
+
+bundle = load_bundle(Path(sys.argv[1]))
+open_it = lambda: open_backend(BackendSettings(kind=sys.argv[2]), bundle, 4)
+backend = open_it()
+buffer = backend.new_batch()
+def spoil():
+    try:
+        access_illegally()
+    except gpu.CudaError:
+        pass
+if sys.argv[2] == "tensorrt":
+    backend.on_gpu(spoil).result()
+else:
+    backend.do(spoil).result()
+try:
+    backend.submit(buffer[:2]).errors()
+    print("no fault")
+except BackendFault as fault:
+    print("sticky" if fault.is_sticky else "not sticky", fault)
+backend.close()
+buffer[:] = 1
+try:
+    again = open_it()
+    again.submit(again.new_batch()[:2]).errors()
+    print("opened again")
+    again.close()
+except Exception as error:
+    print("stays:", error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["tensorrt", "onnxruntime-cuda"])
+def test_a_real_illegal_access_is_a_sticky_fault_that_a_new_context_or_a_new_process_is_rid_of(
+    kind: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    require_gpu()
+    exported = tmp_path / "disc.bundle"
+    subprocess.run([*EXPORT, str(checkpoint), "--output", str(exported)], check=True, capture_output=True)
+    if kind == "tensorrt":
+        build_engine(exported)
+    command = [sys.executable, "-c", ILLEGAL, str(exported), kind]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr  # it is no crash
+    assert lines[0].startswith("sticky"), lines
+    assert lines[1].startswith(("opened again", "stays:")), lines
+    fresh = subprocess.run([*EXPORT, "verify", str(exported)], capture_output=True, text=True, check=False)
+    assert fresh.returncode == 0, fresh.stderr
+
+
+def test_an_engine_is_verified_on_the_gpu_that_runs_it(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    require_gpu()
+    exported = tmp_path / "disc.bundle"
+    subprocess.run([*EXPORT, str(checkpoint), "--output", str(exported)], check=True, capture_output=True)
+    build_engine(exported)
+    command = [*EXPORT, "verify", str(exported), "--data", str(parts)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_bundle(exported).manifest.engines[0].api in done.stdout.replace("\n", "")
+
+
+def test_training_in_bf16_gives_a_detector_that_the_cpu_judges_with_alike(checkpoint: Path, parts: Path) -> None:
+    import torch
+
+    from training.checkpoint import load_checkpoint
+    from training.inspector import judge
+
+    require_gpu()
+    assert torch.cuda.is_available(), "torch has no CUDA: the checkpoint was trained on the CPU"
+    trained = load_checkpoint(checkpoint)
+    assert all(np.isfinite(loss) for loss in trained.provenance["losses"].values())
+    chosen = trained.settings.network
+    frames = read_frames(labelled_samples(str(parts)), chosen.height, chosen.width).bgr_u8
+    errors = {kind: judge(trained.inspector.to(kind), frames)[0] for kind in ("cpu", "cuda")}
+    shares = np.abs(errors["cuda"] - errors["cpu"]) / np.array(trained.thresholds.values)
+    assert shares.max() < 1e-3

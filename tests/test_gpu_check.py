@@ -1,0 +1,53 @@
+"""The check for a machine with a GPU, as far as one without lets it: each section tells, and fails alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.inference.gpu import Gpu, find_gpu
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.skipif(isinstance(find_gpu(), Gpu), reason="there is a GPU")
+def test_without_a_gpu_every_section_says_why_and_the_next_is_run(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), "facts", "pages", "engine"]
+    for name in ("bundle", "checkpoint", "pictures", "out"):
+        command += [f"--{name}", str(tmp_path / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=290, check=False)
+    assert done.returncode == 1, done.stderr
+    told = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == told
+    assert told[0]["gpu"] == "no NVIDIA driver on this machine (libcuda.so.1)"
+    assert {"numpy", "onnxruntime", "torch", "pycuda"} <= {each.get("package") for each in told}
+    ends = {each["section"]: each for each in told if "done" in each}
+    assert set(ends) == {"facts", "pages", "engine"}
+    assert "libcuda.so.1" in ends["facts"]["fails"]
+    assert "no NVIDIA driver" in ends["engine"]["fails"]
+
+
+def test_a_section_that_is_not_there_is_named() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), "slots"]
+    for name in ("bundle", "checkpoint", "pictures", "out"):
+        command += [f"--{name}", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no such section: slots; there are facts, imports, pages" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["gpu-check.sh", "gpu-wheels.sh"])
+def test_a_script_that_is_given_nothing_says_what_it_wants(script: str) -> None:
+    done = subprocess.run(["bash", ROOT / "tools" / script], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "WHEELS" in done.stderr or "folder for the wheels" in done.stderr
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", ROOT / "tools" / script], check=True)
+
+
+def test_every_wheel_is_named_once() -> None:
+    names = [line for line in (ROOT / "tools" / "gpu-wheels.txt").read_text().splitlines() if line[:1] not in "#"]
+    assert len(names) == len({name.lower().replace("_", "-") for name in names})

@@ -1,0 +1,305 @@
+"""All that only a machine with a GPU can settle: a section a process, a line of JSON a result. Needs no network.
+
+    python tools/gpu_check.py --bundle B --checkpoint C --pictures DIR --out DIR [SECTION...]
+
+BUNDLE was exported from CHECKPOINT; PICTURES is a folder of pictures, or a data set in MVTec layout. Results are in
+OUT/results.jsonl as they come: what a section says before it fails or runs out of time is kept. Sections: facts,
+imports, pages, sticky, engine, onnxruntime, training, tests. tools/gpu-check.sh makes the environment, from wheels.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "lightning", "pycuda", "tensorrt", "pydantic")
+RTX = ("tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu13_libs")
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a section works on, and where it tells."""
+
+    bundle: Path
+    checkpoint: Path
+    pictures: Path
+    out: Path
+    section: str = ""
+
+    def tell(self, **values: Any) -> None:
+        """Write one result."""
+        line = json.dumps({"section": self.section, **values}, default=str)
+        print(line, flush=True)
+        with (self.out / "results.jsonl").open("a") as results:
+            results.write(line + "\n")
+
+
+def facts(given: Given) -> None:
+    """What is installed, and what GPU there is."""
+    from runtime.inference.gpu import check, driver, find_gpu
+
+    found = find_gpu()
+    given.tell(python=sys.version.split()[0], gpu=str(found))
+    for name in (*PACKAGES, *RTX):
+        try:
+            given.tell(package=name, version=importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            given.tell(package=name, version=None)
+    import ctypes
+
+    version = ctypes.c_int()
+    check(driver(), driver().cuDriverGetVersion(ctypes.byref(version)))
+    given.tell(driver_cuda=version.value)
+
+
+def imports(given: Given) -> None:
+    """What cannot be imported, and why."""
+    for module in ("runtime.station.inspection", "export.build", "training.session", "pycuda.driver"):
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever it is, it is told
+            given.tell(module=module, fails=f"{type(error).__name__}: {error}"[:300])
+
+
+def pages(given: Given) -> None:
+    """Copies from memory that is page-locked as the runtime locks it, beside ordinary memory."""
+    import numpy as np
+    import pycuda.driver as cuda
+
+    from runtime.inference.gpu import page_lock, page_unlock
+
+    cuda.init()
+    context = cuda.Device(0).retain_primary_context()
+    context.push()
+    try:
+        stream, locked = cuda.Stream(1), page_lock((64, 300, 300, 3), np.uint8)
+        memory = cuda.mem_alloc(locked.nbytes)
+        for kind, host in (("locked", locked), ("pageable", np.zeros_like(locked))):
+            for direction, copy, to, origin in (
+                ("to the GPU", cuda.memcpy_htod_async, memory, host),
+                ("from the GPU", cuda.memcpy_dtoh_async, host, memory),
+            ):
+                taken_s = []
+                for _ in range(20):
+                    started_s = time.perf_counter()
+                    copy(to, origin, stream)
+                    asked_s = time.perf_counter() - started_s
+                    stream.synchronize()
+                    taken_s.append(time.perf_counter() - started_s)
+                given.tell(
+                    memory=kind, direction=direction, gb_per_s=host.nbytes / min(taken_s) / 1e9, call_us=asked_s * 1e6
+                )
+        page_unlock(locked)
+        locked[:] = 7  # it stays memory
+        memory.free()
+        del stream
+    finally:
+        context.pop()
+        context.detach()
+
+
+def sticky(given: Given) -> None:
+    """Whether a process may go on after an illegal access: with the driver alone, and with CUDA's runtime in it."""
+    for extra in ("", "torch"):
+        command = [sys.executable, str(ROOT / "tools" / "illegal_access.py"), extra]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        given.tell(beside=extra or "nothing", says=done.stdout.splitlines(), rc=done.returncode, err=done.stderr[-300:])
+
+
+def engine(given: Given) -> None:
+    """TensorRT: for which target an engine is built and loads here, whether it judges as the CPU does, and how fast."""
+    from core.errors import PwaeError
+    from export.engines import Target, build_engine, parse_target
+    from runtime.bundles.bundle import load_bundle, sha256_of
+    from runtime.inference.gpu import find_gpu
+    from runtime.inference.tensorrt_backend import TensorRtBackend
+
+    found = find_gpu()
+    if isinstance(found, str):
+        raise SystemExit(found)
+    bundle = load_bundle(given.bundle)
+    # A GPU that TensorRT for RTX does not know may still run what was built for an older one.
+    tried = [Target("tensorrt_rtx", capability, None) for capability in (found.compute_capability, (8, 0), (8, 9))]
+    for target in (*tried, "here"):
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                wanted = parse_target(target) if isinstance(target, str) else target
+                built = build_engine(bundle.model, wanted, BATCH, Path(scratch))
+                file = Path(scratch) / built.file
+                here = replace_files(bundle, Path(scratch), built.file, sha256_of(file))
+                started_s = time.perf_counter()
+                backend = TensorRtBackend(here, built, BATCH)
+            except (PwaeError, KeyError, ValueError) as error:
+                given.tell(target=getattr(target, "name", target), fails=f"{type(error).__name__}: {error}"[:500])
+                continue
+            told = {"target": wanted.name, "build_s": built.build_s, "open_s": time.perf_counter() - started_s}
+            given.tell(**told, bytes=file.stat().st_size, memory=backend.gpu_memory)
+            try:
+                compare(given, backend, wanted.name)
+            finally:
+                backend.close()
+
+
+def replace_files(bundle: Any, folder: Path, name: str, digest: str) -> Any:
+    """The bundle as if it lay in `folder`, with one more file."""
+    manifest = bundle.manifest.model_copy(update={"files": {**bundle.manifest.files, name: digest}})
+    return bundle.model_copy(update={"path": folder, "manifest": manifest})
+
+
+def onnxruntime(given: Given) -> None:
+    """ONNX Runtime's CUDA provider as the runtime opens it, and with the search that it would choose itself."""
+    from runtime.bundles.bundle import load_bundle
+    from runtime.inference import onnx_backend
+
+    bundle = load_bundle(given.bundle)
+    for search in ("HEURISTIC", "EXHAUSTIVE", "DEFAULT"):
+        onnx_backend.CUDA_OPTIONS["cudnn_conv_algo_search"] = search
+        started_s = time.perf_counter()
+        backend = onnx_backend.OnnxBackend(bundle, BATCH, provider="cuda")
+        given.tell(search=search, name=backend.name, open_s=time.perf_counter() - started_s)
+        try:
+            compare(given, backend, search)
+        finally:
+            backend.close()
+
+
+def compare(given: Given, backend: Any, name: str) -> None:
+    """Errors beside those of the CPU, as shares of the thresholds, and the latency of each size of batch."""
+    import numpy as np
+
+    from core.dataset import labelled_samples, read_frames
+    from core.thresholds import ratios
+    from export.parity import backend_errors
+    from runtime.bundles.bundle import load_bundle
+    from runtime.inference.onnx_backend import OnnxBackend
+
+    bundle = load_bundle(given.bundle)
+    manifest = bundle.manifest
+    samples = labelled_samples(str(given.pictures))[:64]
+    frames = read_frames(samples, manifest.height, manifest.width, manifest.part_size).bgr_u8
+    cpu = OnnxBackend(bundle, 8)
+    expected, found = backend_errors(cpu, frames), backend_errors(backend, frames)
+    cpu.close()
+    difference = np.abs(ratios(found, manifest.thresholds) - ratios(expected, manifest.thresholds)).max()
+    given.tell(backend=name, pictures=len(frames), largest_difference=float(difference))
+    buffer = backend.new_batch()
+    buffer[:] = frames[0]
+    for rows in sorted({1, 2, 3, backend.max_batch // 2, backend.max_batch}):
+        taken_ms = []
+        for _ in range(100):
+            started_s = time.perf_counter()
+            backend.submit(buffer[:rows]).errors()
+            taken_ms.append((time.perf_counter() - started_s) * 1000)
+        p50, p99 = np.percentile(taken_ms, [50, 99])
+        given.tell(backend=name, batch=rows, first_ms=taken_ms[0], p50_ms=float(p50), p99_ms=float(p99))
+
+
+def training(given: Given) -> None:
+    """Training in bf16 on the GPU, and whether CPU and GPU judge alike with what came of it."""
+    import numpy as np
+    import torch
+
+    from core.dataset import labelled_samples, read_frames
+    from training.checkpoint import load_checkpoint
+    from training.inspector import judge
+    from training.session import train
+
+    before = load_checkpoint(given.checkpoint).settings
+    with tempfile.TemporaryDirectory() as scratch:
+        changed = {"data": str(given.pictures), "output": scratch, "epochs": 2, "false_reject_rate": 0.3}
+        started_s = time.perf_counter()
+        checkpoint = load_checkpoint(train(before.model_copy(update=changed)))
+        given.tell(train_s=time.perf_counter() - started_s, losses=checkpoint.provenance["losses"])
+    chosen = before.network
+    frames = read_frames(
+        labelled_samples(str(given.pictures))[:64], chosen.height, chosen.width, chosen.part_size
+    ).bgr_u8
+    thresholds = np.array(checkpoint.thresholds.values)
+    errors = {kind: judge(checkpoint.inspector.to(kind), frames)[0] for kind in ("cpu", "cuda")}
+    given.tell(
+        gpu=torch.cuda.get_device_name(),
+        largest_difference=float((np.abs(errors["cuda"] - errors["cpu"]) / thresholds).max()),
+    )
+
+
+def tests(given: Given) -> None:
+    """The tests that want a GPU; none may be skipped that the machine can run."""
+    environment = {**os.environ, "PWAE_TEST_GPU": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-rfEs", "-o", "filterwarnings=default"]
+    command += ["-p", "no:cacheprovider", "tests/runtime/inference"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    (given.out / "pytest.log").write_text(done.stdout + done.stderr)
+    given.tell(rc=done.returncode, tail=done.stdout.splitlines()[-20:])
+
+
+SECTIONS: dict[str, tuple[Callable[[Given], None], float]] = {
+    "facts": (facts, 60),
+    "imports": (imports, 120),
+    "pages": (pages, 60),
+    "sticky": (sticky, 130),
+    "engine": (engine, 300),
+    "onnxruntime": (onnxruntime, 300),
+    "training": (training, 300),
+    "tests": (tests, 600),
+}
+"""Each with the seconds it may take."""
+
+
+def _run(section: str, given: Given) -> None:
+    given = replace(given, section=section)
+    try:
+        SECTIONS[section][0](given)
+        given.tell(done=True)
+    except BaseException as error:
+        given.tell(done=False, fails=f"{type(error).__name__}: {error}"[:500], where=traceback.format_exc()[-600:])
+        sys.exit(1)
+
+
+def run_all(given: Given, sections: Sequence[str]) -> int:
+    """Run each in a process of its own, which a CUDA error or a driver that hangs takes along alone; count failures."""
+    failed = 0
+    spawning = multiprocessing.get_context("spawn")
+    for section in sections:
+        process = spawning.Process(target=_run, args=(section, given))
+        process.start()
+        process.join(SECTIONS[section][1])
+        if process.is_alive():
+            process.kill()
+            process.join()
+            replace(given, section=section).tell(done=False, fails=f"took longer than {SECTIONS[section][1]:.0f} s")
+        failed += process.exitcode != 0
+    return failed
+
+
+def main() -> None:
+    """Read the command line; exit code 1 where a section failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("bundle", "checkpoint", "pictures", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", default=list(SECTIONS))
+    asked = parser.parse_args()
+    unknown = set(asked.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    given = Given(*(path.resolve() for path in (asked.bundle, asked.checkpoint, asked.pictures, asked.out)))
+    sys.exit(1 if run_all(given, asked.sections) else 0)
+
+
+if __name__ == "__main__":
+    main()
