@@ -33,6 +33,8 @@ LIMITS = {
     "minItems": "{} or more",
     "pattern": "`{}`",
 }
+OWN, OWN_SECTIONS = "genicam", frozenset({"GenicamTriggerSettings"})
+"""The kind of camera that has sections of its own, and which."""
 Node = dict[str, Any]
 
 
@@ -55,15 +57,17 @@ def written() -> dict[Path, str]:
     return files
 
 
-def _sections(node: Node, definitions: Node, path: str) -> Iterator[tuple[str, Node]]:
+def _sections(node: Node, definitions: Node, path: str, of_kind: str = "") -> Iterator[tuple[str, Node]]:
     """Walk the sections below `node` in the order of their keys: the heading of each, and its schema."""
     for key, value in node["properties"].items():
         for part, found in _objects(value, definitions):
             here = f"{path}{key}{part}"
             kind = found["properties"].get("kind", {}).get("const")
-            yield f"`{here}`" + (f" of kind `{kind}`" if kind else ""), found
-            if kind in (None, "rtsp"):  # what all live cameras have is told once
-                yield from _sections(found, definitions, f"{here}.")
+            if of_kind == OWN and found["title"] not in OWN_SECTIONS:
+                continue
+            yield f"`{here}`" + (f" of kind `{kind or of_kind}`" if kind or of_kind == OWN else ""), found
+            if kind in (None, "rtsp", OWN):  # what all live cameras have is told once
+                yield from _sections(found, definitions, f"{here}.", kind or of_kind)
 
 
 def _objects(node: Node, definitions: Node) -> Iterator[tuple[str, Node]]:

@@ -116,9 +116,8 @@ def cameras(
 ) -> None:
     """Print what answers as YAML."""
     from core.errors import CameraError
-    from runtime.cameras.genicam import as_yaml, find_cameras, require_package
+    from runtime.cameras.discovery import as_yaml, find_cameras
 
-    require_package()
     try:
         found = find_cameras(interface)
     except OSError as error:

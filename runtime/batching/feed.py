@@ -137,7 +137,7 @@ def fill(
         except (cv2.error, MemoryError):  # sides that OpenCV does not take, more than there is memory for
             faults.append(Reason.UNREADABLE)
     stale_s = None
-    if isinstance(settings, LiveCameraSettings) and frame.trigger is None:
+    if isinstance(settings, LiveCameraSettings) and frame.trigger is None and not settings.every_frame_is_a_part:
         stale_s = frame.captured_s + settings.stale_after_s
     return Part(
         camera=stream,
@@ -147,6 +147,7 @@ def fill(
         source=frame.source,
         faults=tuple(faults),
         trigger=frame.trigger,
+        chunks=frame.chunks,
         stale_s=stale_s,
         cause=frame.cause,
         identity=frame.identity,

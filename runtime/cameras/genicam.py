@@ -1,89 +1,30 @@
-"""GenICam: cameras of GigE Vision and USB3 Vision, found on the network, set up by their features, read block by block.
+"""GenICam: a factory camera of GigE Vision or USB3 Vision, read block by block.
 
-The package viva-genicam is young: it is pinned exactly, and seen by this module alone.
+The package viva-genicam is young: it is pinned exactly, and seen by this module, `discovery` and `features` alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
-import importlib.util
-import json
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigError, one_line
+from runtime.cameras.discovery import choose, require_package
+from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, told
 from runtime.cameras.pixel_format import is_known, to_bgr_u8
-from runtime.cameras.settings import Feature, GenicamSettings
+from runtime.cameras.settings import GenicamSettings
 
 if TYPE_CHECKING:
     import viva_genicam
 
-DISCOVERY_MS = 300
-"""How long cameras may take to answer."""
-SERIALS = ("DeviceSerialNumber", "DeviceID")
-"""Features that hold the serial number; older cameras have the second alone."""
 TICK_FREQUENCY_ADDRESS = 0x093C
 """Bootstrap register of GigE Vision: how often a second the camera's clock ticks, 64 bits."""
+CONTROL_ADDRESS = 0x0A00
+"""Bootstrap register of GigE Vision: whether whoever asks controls the camera."""
 PACKET_SIZE = "GevSCPSPacketSize"
-
-
-@dataclass(frozen=True)
-class FoundCamera:
-    """A camera that answers."""
-
-    model: str
-    serial: str
-    """Empty where it does not tell."""
-    address: str | None
-    """Of GigE Vision, its IPv4 address; None on USB."""
-    device: Any
-    """What it is connected to by."""
-
-    def __str__(self) -> str:
-        """Name it for people."""
-        where = f"at {self.address}" if self.address else "on USB"
-        return f"{self.model}, serial {self.serial or 'not told'}, {where}"
-
-
-def require_package() -> None:
-    """Raises ConfigError where the package of the extra `genicam` is missing."""
-    if importlib.util.find_spec("viva_genicam") is None:
-        raise ConfigError("camera of kind genicam: its package is missing; pip install '.[genicam]'.")
-
-
-def find_cameras(interface: str | None) -> list[FoundCamera]:
-    """List the cameras that answer, on one network `interface` (its name or IPv4 address) or on all and on USB.
-
-    Raises OSError with the reason.
-    """
-    import viva_genicam as vg
-
-    with _told():
-        found = [_look_at(device, interface) for device in vg.discover(DISCOVERY_MS, iface=interface)]
-    if interface is None:
-        with contextlib.suppress(vg.GenicamError):  # a machine without USB
-            found += [
-                FoundCamera(device.model or "a camera", device.serial or "", None, device)
-                for device in vg.discover_u3v()
-            ]
-    return found
-
-
-def as_yaml(found: list[FoundCamera], interface: str | None) -> str:
-    """Write the lines that a configuration takes, each below a comment that names the camera."""
-    lines = ["cameras:"]
-    for number, each in enumerate(found, start=1):
-        settings = f"serial: {json.dumps(each.serial)}" if each.serial else f"address: {each.address}"
-        where = f", interface: {json.dumps(interface)}" if interface else ""
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", each.model)[:60]
-        lines += [f"  # {each}", f"  {name}-{number}: {{kind: genicam, {settings}{where}}}"]
-    return "\n".join(lines)
 
 
 def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
@@ -96,41 +37,24 @@ def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
     def connect() -> GenicamStream:
         import viva_genicam as vg
 
-        found = _choose(settings)
+        found = choose(settings)
         interface = settings.interface
-        with _told():
+        with told():
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
-            with _told():
-                _run_freely(camera)
+            with told():
+                run_freely(camera)
             set_features(camera, settings.features)
+            with told():
+                if settings.trigger is not None and settings.trigger.mode == "software":
+                    camera.enable_trigger("FrameStart", "Software")
+            ask_for_chunks(camera, settings.chunks)
             return GenicamStream(camera, settings, str(found))
         except BaseException:
             _let_go(camera)
             raise
 
     return connect
-
-
-def set_features(camera: viva_genicam.Camera, features: dict[str, Feature]) -> None:
-    """Set a camera's features in their order.
-
-    Raises OSError for one that it has not, naming the nearest that it has, and for a value that it refuses.
-    """
-    import viva_genicam as vg
-
-    for name, value in features.items():
-        if name not in camera.nodes():
-            known = [feature for names in camera.categories().values() for feature in names]
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else "see its data sheet"
-            raise OSError(f"it has no feature `{name}`: {hint}")
-        try:
-            state = camera.feature_state(name)
-            camera.set(name, _as_text(value, state.kind))
-        except vg.GenicamError as error:
-            entries = f"; it takes {', '.join(state.enum_entries)}" if state.enum_entries else ""
-            raise OSError(f"it refuses `{name}: {value}` ({one_line(error)}{entries})") from error
 
 
 class GenicamStream:
@@ -140,13 +64,14 @@ class GenicamStream:
         """Start the acquisition; `name` is for people. Raises OSError where the camera's pictures cannot be had."""
         self.name = name
         self._camera = camera
-        self._timeout_ms = int(settings.timeout_s * 1000)
+        self._timeout_s = settings.timeout_s
         self._frame: viva_genicam.Frame | None = None
-        with _told():
+        with told():
             pixel_format = camera.get("PixelFormat")
             if not is_known(pixel_format):
                 raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")
             self._ticks_per_s = _ticks_per_s(camera)
+            self._numbers = numbers_of_chunks(camera)
             self._stream = camera.stream(
                 # Blocks that lost packets come too, so that they are told of.
                 *(settings.interface, None, PACKET_SIZE not in settings.features),
@@ -160,16 +85,59 @@ class GenicamStream:
         ticks = self._frame.ts_dev if self._frame is not None else None
         return ticks / self._ticks_per_s if ticks and self._ticks_per_s else 0.0
 
+    @property
+    def block_id(self) -> int:
+        """The camera's number of what was grabbed."""
+        return self._frame.block_id if self._frame is not None else 0
+
+    @property
+    def chunks(self) -> dict[str, int | float | str] | None:
+        """What the camera says of what was grabbed, by the names of its features; None where it says nothing."""
+        if self._frame is None or not self._frame.chunks:
+            return None
+        told = self._camera.chunk_features(self._frame)
+        return {
+            name: self._numbers.get(name, str)(value) for name, value in sorted(told.items()) if isinstance(value, str)
+        }
+
     def grab(self) -> bool:
         """Wait for a block; False where none came in time, or another has taken the camera."""
         import viva_genicam as vg
 
+        if not self.wait(self._timeout_s):
+            return False
+        return self._camera.transport != "gige" or self._camera.control_state != vg.ControlState.LOST
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a block, which may say nothing of whether the camera is there: see `is_ours`."""
+        import viva_genicam as vg
+
         try:
-            self._frame = self._stream.next_frame(self._timeout_ms)
+            self._frame = self._stream.next_frame(max(0, int(timeout_s * 1000)))
         except vg.GenicamError:
             return False
-        is_lost = self._camera.transport == "gige" and self._camera.control_state == vg.ControlState.LOST
-        return self._frame is not None and not is_lost
+        return self._frame is not None
+
+    def fire(self) -> bool:
+        """Fire the software trigger; False where the camera does not say that it heard."""
+        import viva_genicam as vg
+
+        try:
+            self._camera.trigger_software()
+        except vg.GenicamError:
+            return False
+        return True
+
+    def is_ours(self) -> bool:
+        """Ask the camera itself, which takes a moment, whether it is there and obeys us."""
+        import viva_genicam as vg
+
+        try:
+            if self._camera.transport == "gige":
+                return any(self._camera.read_register(CONTROL_ADDRESS, 4))
+            return bool(self._camera.read_register(0, 4))
+        except vg.GenicamError:
+            return False
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
         """Give the pixels (H, W, 3) of what was grabbed; False and None where packets of it were lost."""
@@ -205,57 +173,11 @@ class GenicamStream:
         _let_go(self._camera)
 
 
-@contextlib.contextmanager
-def _told() -> Any:
-    """Carry the library's errors over to OSError, whose text the camera's status tells."""
-    import viva_genicam as vg
-
-    try:
-        yield
-    except vg.GenicamError as error:
-        raise OSError(one_line(error)) from error
-
-
 def _let_go(camera: viva_genicam.Camera) -> None:
     import viva_genicam as vg
 
     with contextlib.suppress(vg.GenicamError):
         camera.close()
-
-
-def _run_freely(camera: viva_genicam.Camera) -> None:
-    """Undo the triggers that whoever had the camera before has left switched on."""
-    if "TriggerMode" not in camera.nodes():
-        return
-    for selector in camera.available_enum_entries("TriggerSelector"):
-        camera.disable_trigger(selector)
-
-
-def _look_at(device: viva_genicam.GigeDeviceInfo, interface: str | None) -> FoundCamera:
-    """Ask a camera for its serial number, without taking it from whoever has it."""
-    import viva_genicam as vg
-
-    serial = ""
-    with contextlib.suppress(vg.GenicamError), vg.connect_gige(device, interface, monitor=True) as camera:
-        serial = next((camera.get(name) for name in SERIALS if name in camera.nodes()), "")
-    return FoundCamera(device.model or "a camera", serial, device.ip, device)
-
-
-def _choose(settings: GenicamSettings) -> FoundCamera:
-    found = find_cameras(settings.interface)
-    for each in found:
-        if settings.serial == each.serial if settings.serial else str(settings.address) == each.address:
-            return each
-    wanted = f"serial {settings.serial}" if settings.serial else settings.address
-    others = "; ".join(map(str, found)) or "nothing"
-    raise OSError(f"{wanted} does not answer; found: {others}")
-
-
-def _as_text(value: Feature, kind: str) -> str:
-    """Write a value as the camera's description wants it; YAML reads On and Off as booleans."""
-    if isinstance(value, bool):
-        return ("Off", "On")[value] if kind == "Enumeration" else str(value).lower()
-    return str(value)
 
 
 def _ticks_per_s(camera: viva_genicam.Camera) -> int:

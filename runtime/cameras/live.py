@@ -18,7 +18,7 @@ from runtime.cameras.camera import Camera, CameraState, CameraStatus
 from runtime.cameras.delay import Backlog
 from runtime.cameras.frame_buffer import FrameBuffer, LatestFrame
 from runtime.cameras.settings import LiveCameraSettings
-from runtime.cameras.triggering import TriggeredFrames
+from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from runtime.threads.backoff import BackOff
@@ -65,7 +65,7 @@ class LiveCamera(Camera):
         `stream_clock` reads the time of what was grabbed, in s; None where the stream tells no time of its own.
         """
         self.name = name
-        self.triggered: TriggeredFrames | None = None
+        self.triggered: TakesTriggers | None = None
         """Where triggers are handed in; None where the camera runs freely."""
         self.opened_s = 0.0
         """When it was connected to last (monotonic clock)."""
@@ -157,16 +157,21 @@ class LiveCamera(Camera):
             self._heard_s = now_s
             if not self._is_wanted(now_s):
                 continue
-            decoded, pixels = capture.retrieve()
-            if not decoded:
-                self._arrived(Frame(None, now_at_s, now_s, fault=Reason.UNREADABLE))
-                continue
-            frame = Frame(np.asarray(pixels, np.uint8), now_at_s, now_s)
-            if self._settings.frozen_after is not None:
-                self._look_for_change(frame, self._settings.frozen_after)
-            else:
-                self._arrived(frame)
+            self._pass_on(self._read(capture, now_at_s, now_s))
         return "the stream ended, or gave nothing in time"
+
+    def _read(self, capture: Capture, at_s: float, now_s: float) -> Frame:
+        """Give what was grabbed."""
+        decoded, pixels = capture.retrieve()
+        if not decoded:
+            return Frame(None, at_s, now_s, fault=Reason.UNREADABLE)
+        return Frame(np.asarray(pixels, np.uint8), at_s, now_s)
+
+    def _pass_on(self, frame: Frame) -> None:
+        if frame.fault is None and self._settings.frozen_after is not None:
+            self._look_for_change(frame, self._settings.frozen_after)
+        else:
+            self._arrived(frame)
 
     def _is_wanted(self, now_s: float) -> bool:
         """Keep to `judge_every` and `max_fps`. Parts that are triggered choose among all frames."""

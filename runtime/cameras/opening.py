@@ -43,9 +43,9 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case V4l2Settings():
             return LiveCamera(name, settings, _v4l2(settings), _stream_s)
         case GenicamSettings():
-            from runtime.cameras import genicam
+            from runtime.cameras.factory_camera import FactoryCamera
 
-            return LiveCamera(name, settings, genicam.connection(settings), _time_s)
+            return FactoryCamera(name, settings)
         case _:
             connect = partial(_open_url, settings.address(), settings.timeout_s)
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.

@@ -119,6 +119,11 @@ class LiveCameraSettings(_CameraSettings):
     trigger: TriggerSettings | None = None
     """None: free-running."""
 
+    @property
+    def every_frame_is_a_part(self) -> bool:
+        """Whether no frame may be left out, however long it waits."""
+        return False
+
 
 class _UrlSettings(LiveCameraSettings):
     url: str
@@ -179,6 +184,15 @@ class V4l2Settings(LiveCameraSettings):
     """Width and height to ask the driver for. None: its own choice."""
 
 
+class GenicamTriggerSettings(TriggerSettings):
+    """What a part is: the frame that a message on `<prefix>/trigger/<camera>` names, or every frame of the camera."""
+
+    mode: Literal["nearest", "software", "hardware"] = "nearest"
+    """nearest: a message names the frame nearest in time. software: it fires the camera's software trigger, and names
+    the frame that comes of it within `tolerance_ms`. hardware: every frame is a part (a light barrier at the camera,
+    set in `features`); a message gives the next part's id ahead. Of the last two no frame is ever left out."""
+
+
 class GenicamSettings(LiveCameraSettings):
     """A factory camera: GigE Vision or USB3 Vision."""
 
@@ -192,6 +206,22 @@ class GenicamSettings(LiveCameraSettings):
     features: dict[str, Feature] = Field(default={})
     """Features of the camera by their names in its data sheet, set in this order at each connection, such as
     `PixelFormat: BayerRG8` or `ExposureTime: 5000`. What the camera does not have or take is refused."""
+    chunks: tuple[str, ...] = ()
+    """What the camera is to say of each frame, by its names for ChunkSelector, such as ExposureTime, LineStatusAll or
+    EncoderValue. It stands in the event."""
+    trigger: GenicamTriggerSettings | None = None
+    """None: free-running."""
+
+    @property
+    def every_frame_is_a_part(self) -> bool:
+        """Whether no frame may be left out, however long it waits."""
+        return self.trigger is not None and self.trigger.mode != "nearest"
+
+    @model_validator(mode="after")
+    def _leaves_no_part_out(self) -> Self:
+        if self.every_frame_is_a_part and (self.judge_every > 1 or self.max_fps):
+            raise ValueError("where every frame is a part, `judge_every` and `max_fps` would leave parts out")
+        return self
 
     @model_validator(mode="after")
     def _names_one_camera(self) -> Self:

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.verdict import Reason
@@ -12,6 +13,13 @@ HISTORY_S = 0.5
 """Frames are kept for at least this long, for triggers that arrive late."""
 MAX_WAITING = 32
 """Joined frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
+
+
+class TakesTriggers(Protocol):
+    """Where the triggers of a camera are handed in."""
+
+    def ask(self, trigger: Trigger) -> None:
+        """A part stands before the camera, or comes next. Returns at once; raises ValueError where it takes no more."""
 
 
 class TriggeredFrames:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from runtime.cameras.triggering import TriggeredFrames
+from runtime.cameras.triggering import TakesTriggers
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
 
@@ -47,7 +47,7 @@ def parse_trigger(payload: bytes, now_at_s: float, now_s: float) -> Trigger:
 class TriggerHandler:
     """Takes the messages on a trigger topic to its camera; what is malformed is refused, logged and counted."""
 
-    def __init__(self, camera: TriggeredFrames, clock: Callable[[], float], wall_clock: Callable[[], float]) -> None:
+    def __init__(self, camera: TakesTriggers, clock: Callable[[], float], wall_clock: Callable[[], float]) -> None:
         """Take triggers for `camera`, on whose clock they are put."""
         self.refused = 0
         self._camera = camera
@@ -59,9 +59,7 @@ class TriggerHandler:
         try:
             if message.retained:
                 raise ValueError("it is retained, and so may be old; send triggers without retain")
-            trigger = parse_trigger(message.payload, self._wall_clock(), self._clock())
+            self._camera.ask(parse_trigger(message.payload, self._wall_clock(), self._clock()))
         except ValueError as error:
             self.refused += 1
             log.warning("trigger refused topic=%s reason=%r refused=%d", message.topic, str(error), self.refused)
-            return
-        self._camera.ask(trigger)

@@ -85,6 +85,7 @@ def build(
             "channels": 3 if part.size else None,
             "source": part.source,
         },
+        "chunks": dict(part.chunks) if part.chunks is not None else None,
         "timing_ms": {
             "capture_to_infer": round(float(timing.capture_to_infer), 3),
             "infer": round(float(timing.infer), 3),

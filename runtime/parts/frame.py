@@ -1,5 +1,6 @@
 """A frame as a camera gave it, and the trigger that asked for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,3 +41,5 @@ class Frame:
     identity: str | None = None
     """The same with its content: by it events of the same picture have the same id, in every run."""
     trigger: Trigger | None = None
+    chunks: Mapping[str, int | float | str] | None = None
+    """What a factory camera said of the frame, by the names of its features; None where it was not asked."""

@@ -1,5 +1,6 @@
 """A part: what is known of one region of a frame beside its pixels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runtime.parts.frame import Trigger
@@ -22,6 +23,8 @@ class Part:
     """File name, where the frame came from a file."""
     faults: tuple[Reason, ...]
     trigger: Trigger | None = None
+    chunks: Mapping[str, int | float | str] | None = None
+    """What a factory camera said of the frame."""
     stale_s: float | None = None
     """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
     cause: bytes | None = None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runtime.cameras.genicam import find_cameras
+from runtime.cameras.discovery import find_cameras
 from runtime.cameras.settings import GenicamSettings
 from tests.runtime.waiting import WAIT_S, wait_until
 

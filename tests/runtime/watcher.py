@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from runtime.cameras.camera import CameraState
@@ -16,11 +17,14 @@ from tests.runtime.waiting import WAIT_S
 class Watcher:
     """Keeps what a camera gives, from its start until `stop`."""
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, settings: Any, prepare: Callable[[LiveCamera], None] = lambda _camera: None) -> None:
         camera = open_camera("top", settings)
         assert isinstance(camera, LiveCamera)
+        prepare(camera)
         self.camera = camera
         self.frames: list[Frame] = []
+        self.hold = threading.Event()
+        """While it is set no frame is taken, as when judging is slow."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -28,6 +32,8 @@ class Watcher:
     def _run(self) -> None:
         for frame in self.camera.frames(self._stopping):
             self.frames.append(frame)
+            while self.hold.is_set() and not self._stopping.is_set():
+                time.sleep(0.01)
         self.camera.close()
 
     @property

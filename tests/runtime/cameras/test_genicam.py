@@ -11,7 +11,9 @@ import yaml
 from core.config import parse_settings
 from core.errors import CameraError, ConfigError
 from runtime.cameras.camera import CameraState
-from runtime.cameras.genicam import GenicamStream, find_cameras, set_features
+from runtime.cameras.discovery import find_cameras
+from runtime.cameras.features import set_features
+from runtime.cameras.genicam import GenicamStream
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.verdict import Reason

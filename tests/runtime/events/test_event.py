@@ -41,7 +41,7 @@ def test_an_event_tells_all_that_the_contract_names(origin: Origin) -> None:
     assert set(event) == {
         *("schema", "type", "id", "source", "time", "capture_time", "seq", "boot_id", "station", "camera"),
         *("part_id", "job_id", "recipe", "trigger", "simulated", "replayed", "verdict", "score", "tiles"),
-        *("worst_tile", "model", "thresholds_id", "frame", "timing_ms", "evidence"),
+        *("worst_tile", "model", "thresholds_id", "frame", "chunks", "timing_ms", "evidence"),
     }
     assert event["time"] == "2026-11-18T11:06:41.500Z"
     assert event["capture_time"] == "2026-11-18T11:06:40.000Z"

@@ -1,0 +1,97 @@
+"""Discovery: which factory cameras answer, on the network (GigE Vision) and on USB (USB3 Vision)."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.errors import ConfigError
+from runtime.cameras.features import told
+from runtime.cameras.settings import GenicamSettings
+
+if TYPE_CHECKING:
+    import viva_genicam
+
+DISCOVERY_MS = 300
+"""How long cameras may take to answer."""
+SERIALS = ("DeviceSerialNumber", "DeviceID")
+"""Features that hold the serial number; older cameras have the second alone."""
+
+
+@dataclass(frozen=True)
+class FoundCamera:
+    """A camera that answers."""
+
+    model: str
+    serial: str
+    """Empty where it does not tell."""
+    address: str | None
+    """Of GigE Vision, its IPv4 address; None on USB."""
+    device: Any
+    """What it is connected to by."""
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        where = f"at {self.address}" if self.address else "on USB"
+        return f"{self.model}, serial {self.serial or 'not told'}, {where}"
+
+
+def require_package() -> None:
+    """Raises ConfigError where the package of the extra `genicam` is missing."""
+    if importlib.util.find_spec("viva_genicam") is None:
+        raise ConfigError("camera of kind genicam: its package is missing; pip install '.[genicam]'.")
+
+
+def find_cameras(interface: str | None) -> list[FoundCamera]:
+    """List the cameras that answer, on one network `interface` (its name or IPv4 address) or on all and on USB.
+
+    Raises OSError with the reason, ConfigError where the package is missing.
+    """
+    require_package()
+    import viva_genicam as vg
+
+    with told():
+        found = [_look_at(device, interface) for device in vg.discover(DISCOVERY_MS, iface=interface)]
+    if interface is None:
+        with contextlib.suppress(vg.GenicamError):  # a machine without USB
+            found += [
+                FoundCamera(device.model or "a camera", device.serial or "", None, device)
+                for device in vg.discover_u3v()
+            ]
+    return found
+
+
+def choose(settings: GenicamSettings) -> FoundCamera:
+    """Find the camera that `settings` name. Raises OSError with what answers instead."""
+    found = find_cameras(settings.interface)
+    for each in found:
+        if settings.serial == each.serial if settings.serial else str(settings.address) == each.address:
+            return each
+    wanted = f"serial {settings.serial}" if settings.serial else settings.address
+    others = "; ".join(map(str, found)) or "nothing"
+    raise OSError(f"{wanted} does not answer; found: {others}")
+
+
+def as_yaml(found: list[FoundCamera], interface: str | None) -> str:
+    """Write the lines that a configuration takes, each below a comment that names the camera."""
+    lines = ["cameras:"]
+    for number, each in enumerate(found, start=1):
+        settings = f"serial: {json.dumps(each.serial)}" if each.serial else f"address: {each.address}"
+        where = f", interface: {json.dumps(interface)}" if interface else ""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", each.model)[:60]
+        lines += [f"  # {each}", f"  {name}-{number}: {{kind: genicam, {settings}{where}}}"]
+    return "\n".join(lines)
+
+
+def _look_at(device: viva_genicam.GigeDeviceInfo, interface: str | None) -> FoundCamera:
+    """Ask a camera for its serial number, without taking it from whoever has it."""
+    import viva_genicam as vg
+
+    serial = ""
+    with contextlib.suppress(vg.GenicamError), vg.connect_gige(device, interface, monitor=True) as camera:
+        serial = next((camera.get(name) for name in SERIALS if name in camera.nodes()), "")
+    return FoundCamera(device.model or "a camera", serial, device.ip, device)

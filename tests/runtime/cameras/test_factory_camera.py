@@ -1,0 +1,234 @@
+"""Triggered factory cameras of two makers: each part one frame or one reason, and never another part's frame."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from core.config import parse_settings
+from core.errors import ConfigError
+from runtime.cameras.camera import CameraState
+from runtime.cameras.live import LiveCamera
+from runtime.cameras.part_queue import MAX_WAITING
+from runtime.cameras.settings import GenicamSettings
+from runtime.parts.frame import Trigger
+from runtime.parts.verdict import Reason
+from tests.runtime.gige import HOST, FactoryCamera, sole_use
+from tests.runtime.waiting import wait_until
+from tests.runtime.watcher import Watcher
+
+BARRIER = {"TriggerMode": "On", "TriggerSource": "Software"}
+"""Stands for the camera's line, which a software camera has not: the test is the light barrier."""
+
+
+class Line:
+    """A conveyor before a camera: parts pass, and the camera sees them or not."""
+
+    def __init__(
+        self, camera: FactoryCamera, mode: str, features: dict[str, Any] | None = None, **changed: Any
+    ) -> None:
+        trigger = {"mode": mode, "tolerance_ms": changed.pop("tolerance_ms", 5000)}
+        self._streams: list[Any] = []
+        self._ids = itertools.count()
+        self.watcher = Watcher(camera.settings(trigger=trigger, features=features or {}, **changed), self._keep_streams)
+
+    def _keep_streams(self, camera: LiveCamera) -> None:
+        connect = camera._connect
+
+        def keep() -> Any:
+            self._streams.append(connect())
+            return self._streams[-1]
+
+        camera._connect = keep
+
+    def ready(self) -> None:
+        wait_until(lambda: self.watcher.state == CameraState.STREAMING and bool(self._streams))
+
+    def part_passes(self) -> None:
+        """The light barrier fires the camera."""
+        assert self._streams[-1].fire()
+
+    def name(self, late_s: float = 0.0) -> str:
+        """Tell the camera of a part; returns its id."""
+        part_id = str(next(self._ids))
+        now_s = time.monotonic()
+        assert self.watcher.camera.triggered is not None
+        self.watcher.camera.triggered.ask(Trigger(part_id, None, None, None, time.time(), now_s - late_s))
+        return part_id
+
+    def wait_for(self, parts: int) -> None:
+        wait_until(lambda: len(self.watcher.frames) >= parts)
+
+    @property
+    def told(self) -> list[tuple[str | None, Reason | None]]:
+        """Each part's id and fault."""
+        frames = list(self.watcher.frames)
+        return [(frame.trigger.part_id if frame.trigger else None, frame.fault) for frame in frames]
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Line]]:
+    started: list[Line] = []
+    yield started
+    for line in started:
+        line.watcher.stop()
+
+
+def test_every_frame_of_a_hardware_trigger_is_a_part_and_takes_the_next_id_ahead(
+    factory_camera: FactoryCamera, lines: list[Line]
+) -> None:
+    line = Line(factory_camera, "hardware", BARRIER, stale_after_s=0.3)
+    lines.append(line)
+    line.ready()
+    line.name()
+    line.name()
+    for number in range(4):
+        line.part_passes()
+        line.wait_for(number + 1)
+    assert line.told == [("0", None), ("1", None), (None, None), (None, None)]
+    time.sleep(1)  # silence is normal
+    assert len(line.told) == 4
+    assert line.watcher.state == CameraState.STREAMING
+
+
+def test_a_software_trigger_is_fired_by_the_part_that_it_names(
+    factory_camera: FactoryCamera, lines: list[Line]
+) -> None:
+    line = Line(factory_camera, "software", stale_after_s=0.3)
+    lines.append(line)
+    line.ready()
+    for number in range(5):
+        asked_s = time.monotonic()
+        line.name()
+        line.wait_for(number + 1)
+        assert line.watcher.frames[-1].captured_s > asked_s
+    assert line.told == [(str(number), None) for number in range(5)]
+    if factory_camera.kind == "viva":
+        assert factory_camera.fake.software_triggers() == 5
+
+
+def test_a_part_that_has_passed_is_not_photographed(factory_camera: FactoryCamera, lines: list[Line]) -> None:
+    line = Line(factory_camera, "software")
+    lines.append(line)
+    line.ready()
+    line.name(late_s=5.1)
+    line.name()
+    line.wait_for(2)
+    assert sorted(line.told) == [("0", Reason.NO_FRAME), ("1", None)]
+
+
+@pytest.mark.parametrize("mode", ["hardware", "software"])
+def test_a_camera_that_is_switched_off_leaves_no_part_untold(
+    factory_camera: FactoryCamera, lines: list[Line], mode: str
+) -> None:
+    line = Line(factory_camera, mode, BARRIER)
+    lines.append(line)
+    line.ready()
+    factory_camera.off()
+    line.name()
+    line.wait_for(1)
+    wait_until(lambda: line.watcher.state == CameraState.RECONNECTING)
+    line.name()
+    wait_until(lambda: ("1", Reason.NO_FRAME) in line.told)
+    factory_camera.on()
+    line.ready()
+    told = len(line.told)
+    line.name()
+    if mode == "hardware":
+        line.part_passes()
+    line.wait_for(told + 1)
+    assert line.told[-1] == ("2", None)
+    assert [part for part in line.told if part[0] is not None] == [
+        *(("0", Reason.NO_FRAME), ("1", Reason.NO_FRAME), ("2", None))
+    ]
+
+
+def test_a_hardware_triggered_camera_that_is_taken_away_tells_of_the_parts_it_may_not_have_seen(
+    lines: list[Line],
+) -> None:
+    with sole_use(), FactoryCamera("viva") as camera:
+        line = Line(camera, "hardware", BARRIER)
+        lines.append(line)
+        line.ready()
+        camera.fake.revoke_control()
+        wait_until(lambda: line.told == [(None, Reason.NO_FRAME)])
+        line.ready()
+        line.part_passes()
+        line.wait_for(2)
+        assert line.told[1:] == [(None, None)]
+        line.watcher.stop()
+
+
+def test_lost_packets_and_lost_frames_are_their_own_parts(lines: list[Line]) -> None:
+    """Of the third frame a packet is lost, of the fifth and sixth all."""
+    lost = [(3, 1), *itertools.product((5, 6), range(3))]
+    with sole_use(), FactoryCamera("viva", drop_packets=lost, packet_resend=False) as camera:
+        line = Line(camera, "hardware")
+        lines.append(line)
+        for _ in range(8):
+            line.name()
+        line.wait_for(8)
+        line.watcher.stop()
+    faults = {"2": Reason.UNREADABLE, "4": Reason.NO_FRAME, "5": Reason.NO_FRAME}
+    assert line.told[:8] == [(str(number), faults.get(str(number))) for number in range(8)]
+
+
+def test_a_software_trigger_whose_frame_is_lost_is_not_given_the_next_frame(lines: list[Line]) -> None:
+    with (
+        sole_use(),
+        FactoryCamera("viva", drop_packets=[(2, number) for number in range(3)], packet_resend=False) as camera,
+    ):
+        line = Line(camera, "software", tolerance_ms=1000)
+        lines.append(line)
+        for number in range(3):
+            line.ready()
+            line.name()
+            line.wait_for(number + 1)
+            if number == 1:
+                wait_until(lambda: line.watcher.camera.status().reconnects >= 1)
+        assert line.told == [("0", None), ("1", Reason.NO_FRAME), ("2", None)]
+        line.watcher.stop()
+
+
+def test_parts_that_come_faster_than_they_are_taken_are_counted_and_none_is_left_out(
+    factory_camera: FactoryCamera, lines: list[Line]
+) -> None:
+    line = Line(factory_camera, "hardware")
+    lines.append(line)
+    line.ready()
+    line.watcher.hold.set()
+    wait_until(lambda: line.watcher.camera.status().dropped >= 3)
+    line.watcher.hold.clear()
+    wait_until(lambda: any(fault == Reason.OVERRUN for _id, fault in line.told))
+    dropped = line.watcher.camera.status().dropped
+    wait_until(lambda: line.told.count((None, Reason.OVERRUN)) == dropped)
+    assert len(line.told) > MAX_WAITING
+    assert {fault for _id, fault in line.told} == {None, Reason.OVERRUN}
+
+
+def test_what_the_camera_says_of_each_frame_comes_with_it(lines: list[Line]) -> None:
+    with sole_use(), FactoryCamera("viva") as camera:
+        line = Line(camera, "hardware", {"ExposureTime": 4000.0}, chunks=["ExposureTime", "FrameID"])
+        lines.append(line)
+        line.wait_for(3)
+        line.watcher.stop()
+    told = [frame.chunks for frame in line.watcher.frames[:3]]
+    assert told == [{"ChunkExposureTime": 4000.0, "ChunkFrameID": number} for number in (1, 2, 3)]
+    assert isinstance(told[0] and told[0]["ChunkExposureTime"], float)
+
+
+def test_chunk_data_that_the_camera_has_not_is_refused(factory_camera: FactoryCamera, lines: list[Line]) -> None:
+    line = Line(factory_camera, "hardware", chunks=["Encoder"])
+    lines.append(line)
+    wait_until(lambda: line.watcher.camera.status().reconnects >= 1)
+    has = "Timestamp, ExposureTime" if factory_camera.kind == "viva" else "none"
+    assert f"it has no chunk data `Encoder`; it has {has}" in line.watcher.reason
+
+
+@pytest.mark.parametrize("changed", [{"judge_every": 2}, {"max_fps": 5}])
+def test_what_would_leave_parts_out_is_refused(changed: dict[str, Any]) -> None:
+    section = {"kind": "genicam", "address": HOST, "trigger": {"mode": "hardware"}, **changed}
+    with pytest.raises(ConfigError, match="would leave parts out"):
+        parse_settings(section, GenicamSettings, "inspection.yaml")
