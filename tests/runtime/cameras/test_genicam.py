@@ -84,9 +84,7 @@ def test_on_and_off_which_yaml_reads_as_booleans_are_set(factory_camera: Factory
             assert camera.get("TriggerMode") == word
 
 
-def test_a_camera_that_is_switched_off_is_told_of_and_found_again(
-    factory_camera: FactoryCamera, watch: Watch
-) -> None:
+def test_a_camera_that_is_switched_off_is_told_of_and_found_again(factory_camera: FactoryCamera, watch: Watch) -> None:
     watcher = watch(factory_camera.settings(stale_after_s=1, timeout_s=0.5))
     wait_until(lambda: watcher.seen() >= 5)
     factory_camera.off()
