@@ -24,7 +24,7 @@ def localisation_metrics(
     """
     height, width = network.height, network.width
     masks = {
-        i: read_mask(sample, height, width, network.part_size)
+        i: read_mask(sample, height, width, network.part_size, network.roi)
         for i, sample in enumerate(samples)
         if sample.kind == GOOD or sample.mask is not None
     }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError
-from core.geometry import PartSize
+from core.geometry import PartSize, Roi
 from core.thresholds import Thresholds
 
 MAX_BATCH = 8
@@ -25,6 +25,7 @@ class Model:
     """Of the frames that it judges."""
     grid: int
     part_size: PartSize | None
+    roi: Roi | None
     thresholds: Thresholds
     judge: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
     """Errors (N, K + 1) and error maps (N, h, w) of frames (N, height, width, 3) uint8 in BGR."""
@@ -59,6 +60,7 @@ def _checkpoint(path: Path) -> Model:
         width=network.width,
         grid=network.grid,
         part_size=network.part_size,
+        roi=network.roi,
         thresholds=checkpoint.thresholds,
         judge=lambda frames_bgr_u8: judge(checkpoint.inspector, frames_bgr_u8),
     )
@@ -92,6 +94,7 @@ def _bundle(path: Path) -> Iterator[Model]:
             width=manifest.width,
             grid=manifest.grid,
             part_size=manifest.part_size,
+            roi=manifest.roi,
             thresholds=manifest.thresholds,
             judge=judge,
         )

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import PartSize
-from core.picture import read_picture
+from core.geometry import PartSize, Roi
+from core.picture import crop, read_picture
 from core.pose import cut_out, locate
 from core.thresholds import Thresholds, ratios
 
@@ -16,12 +16,12 @@ HOTTEST = 2.0
 GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
-def read_view(path: Path, part_size: PartSize | None, longest_px: int) -> NDArray[np.uint8]:
+def read_view(path: Path, part_size: PartSize | None, roi: Roi | None, longest_px: int) -> NDArray[np.uint8]:
     """Read a picture (H, W, 3) at its own shape, its longest side at most `longest_px`.
 
-    With `part_size` it is the part cut out, lying straight. Raises DataError.
+    With `roi` it is that region, with `part_size` the part cut out, lying straight. Raises DataError.
     """
-    picture = read_picture(path)
+    picture = crop(read_picture(path), roi)
     if part_size is not None:
         picture = cut_out(picture, locate(picture, part_size), part_size)
     scale = longest_px / max(picture.shape[:2])

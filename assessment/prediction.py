@@ -75,7 +75,7 @@ def _judge(model: Model, files: Sequence[Path], start: int, overlays: Path | Non
     reasons: dict[int, str] = {}
     for row, file in enumerate(files):
         try:
-            fit(read_picture(file), frames[row], part_size=model.part_size)
+            fit(read_picture(file), frames[row], model.roi, model.part_size)
         except DataError as error:
             reasons[row] = str(error)
     readable = [row for row in range(len(files)) if row not in reasons]
@@ -101,7 +101,7 @@ def _judge(model: Model, files: Sequence[Path], start: int, overlays: Path | Non
 def _write_overlay(
     overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
 ) -> None:
-    view = read_view(file, model.part_size, _OVERLAY_PX)
+    view = read_view(file, model.part_size, model.roi, _OVERLAY_PX)
     shown = draw(PartPicture("", "", 0.0, view, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)
     overlay.write_bytes(encoded.tobytes())

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import DataError, PartNotFoundError
-from core.geometry import PartSize
-from core.picture import as_bgr_u8, fit, list_pictures, read_as_stored, read_picture
+from core.errors import DataError
+from core.geometry import PartSize, Roi
+from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture
 from core.pose import cut_out, locate
 from core.progress import counted
 
@@ -97,7 +97,9 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[index] for index in chosen]
 
 
-def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: PartSize | None = None) -> Frames:
+def read_frames(
+    samples: Sequence[Sample], height: int, width: int, part_size: PartSize | None = None, roi: Roi | None = None
+) -> Frames:
     """Read pictures and fit them to `height` x `width`; one that cannot be is named on stderr, skipped and counted.
 
     Raises DataError where none could be read.
@@ -109,9 +111,9 @@ def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: P
     for sample in counted(samples, "reading pictures"):
         try:
             stored = read_as_stored(sample.path)
-            fit(as_bgr_u8(stored), frames[len(kept)], part_size=part_size)
+            fit(as_bgr_u8(stored), frames[len(kept)], roi, part_size)
         except DataError as error:
-            where = f"{sample.path}: " if isinstance(error, PartNotFoundError) else ""
+            where = "" if str(sample.path) in str(error) else f"{sample.path}: "
             sys.stderr.write(f"skipped: {where}{error}\n")
             skipped.append(sample.path)
         else:
@@ -128,18 +130,20 @@ def read_frames(samples: Sequence[Sample], height: int, width: int, part_size: P
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
 
 
-def read_mask(sample: Sample, height: int, width: int, part_size: PartSize | None = None) -> NDArray[np.bool_]:
+def read_mask(
+    sample: Sample, height: int, width: int, part_size: PartSize | None = None, roi: Roi | None = None
+) -> NDArray[np.bool_]:
     """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
 
     A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
     """
     if sample.mask is None:
         return np.zeros((height, width), bool)
-    drawn = read_picture(sample.mask)
+    drawn = crop(read_picture(sample.mask), roi)
     least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
     mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
     if part_size is not None:
-        mask = cut_out(mask, locate(read_picture(sample.path), part_size), part_size)
+        mask = cut_out(mask, locate(crop(read_picture(sample.path), roi), part_size), part_size)
     smaller = height < mask.shape[0] or width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to nought.
     marked = cv2.resize(

@@ -135,6 +135,16 @@ def as_bgr_u8(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint
     return np.ascontiguousarray(frame[:, :, :3], np.uint8)
 
 
+def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:
+    """Give the region of a frame (H, W, ...), or all of it. Raises DataError where it does not lie within the frame."""
+    if roi is None:
+        return frame
+    left, top, width, height = roi
+    if min(left, top) < 0 or min(width, height) < 1 or left + width > frame.shape[1] or top + height > frame.shape[0]:
+        raise DataError(f"region {roi} does not lie within a frame of {frame.shape[1]} x {frame.shape[0]} pixels.")
+    return frame[top : top + height, left : left + width]
+
+
 def fit(
     frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None
 ) -> None:
@@ -143,16 +153,7 @@ def fit(
     With `part_size` the part is cut out lying straight first. The only preprocessing outside the model's graph.
     Raises DataError where `roi` does not lie within the frame, PartNotFoundError where there is no part.
     """
-    if roi is not None:
-        left, top, width, height = roi
-        if (
-            min(left, top) < 0
-            or min(width, height) < 1
-            or left + width > frame.shape[1]
-            or top + height > frame.shape[0]
-        ):
-            raise DataError(f"region {roi} does not lie within a frame of {frame.shape[1]} x {frame.shape[0]} pixels.")
-        frame = frame[top : top + height, left : left + width]
+    frame = crop(frame, roi)
     if part_size is not None:
         frame = cut_out(frame, locate(frame, part_size), part_size)
     if frame.shape == out.shape:

@@ -80,6 +80,7 @@ class Draft:
             height=settings.network.height,
             width=settings.network.width,
             grid=settings.network.grid,
+            roi=settings.network.roi,
             part_size=settings.network.part_size,
             precision=self.parities[-1].precision if self.parities else "fp32",
             score_unit=_UNITS[settings.score.space, settings.score.distance],

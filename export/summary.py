@@ -21,6 +21,8 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     training, thresholds = manifest.provenance.get("training", {}), manifest.thresholds
     facts = Table(title=f"{manifest.name}, exported {manifest.created}", show_header=False)
     facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
+    if manifest.roi:
+        facts.add_row("region of the picture", "{2} x {3} pixels from {0}, {1}".format(*manifest.roi))
     if manifest.part_size:
         facts.add_row("part turned straight", "{} x {} pixels of the picture".format(*manifest.part_size))
     if manifest.refused:
@@ -32,6 +34,8 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
         f"{thresholds.false_reject_rate:.1%} asked; of {thresholds.parts} calibrated below "
         f"{thresholds.false_reject_upper:.1%} with 95 % confidence",
     )
+    if thresholds.odd:
+        facts.add_row("good pictures left out", f"{thresholds.odd}, since they stand apart from the others")
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
     facts.add_row("trained on", str(manifest.provenance.get("settings", {}).get("data", "-")))
     facts.add_row("training data sha256", str(training.get("data_sha256", "-")))

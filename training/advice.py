@@ -79,13 +79,16 @@ def advise(survey: Survey) -> Advice:
     if len(good) < LEAST_PARTS:
         raise DataError(f"{survey.data}: {len(good)} good pictures are too few for any training; give 100 or more.")
     part_size, pose = _pose(good)
-    network = _input_size(good, part_size)
+    network = sized = _input_size(good, part_size)
     if part_size is not None:
         network = (Setting("part_size", list(part_size), pose), *network)
+    if survey.roi is not None:
+        reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
+        network = (Setting("roi", list(survey.roi), reason), *network)
     findings = [
         _summary(survey),
         *([] if part_size else [pose]),
-        *([] if network else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
+        *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
         *_depth(good),
         *_brightness(good),
         *_duplicates(survey),

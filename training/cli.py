@@ -59,6 +59,10 @@ def _init_command(
     output: Annotated[
         Path | None, typer.Option(metavar="CONFIG.yaml", help="File to write; left out: the folder's name, here.")
     ] = None,
+    roi: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(metavar="LEFT TOP WIDTH HEIGHT", help="Region of the pictures, in pixels, that shows the part."),
+    ] = None,
 ) -> None:
     from core.errors import ConfigError
     from training.advice import advise
@@ -70,7 +74,7 @@ def _init_command(
     for path in (config, sheet):
         if path.exists():
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
-    found = survey(data)
+    found = survey(data, roi)
     advice = advise(found)
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(advice.as_yaml(name, data), encoding="utf-8")
@@ -78,7 +82,7 @@ def _init_command(
     if advice.part_size is not None:
         from training.cut_outs import draw_cut_outs
 
-        draw_cut_outs(found.good, advice.part_size).savefig(sheet, dpi=110)
+        draw_cut_outs(found.good, advice.part_size, roi).savefig(sheet, dpi=110)
         typer.echo(f"look at: {sheet}, what is cut out of the pictures")
     typer.echo(f"next: train-model {config}")
 

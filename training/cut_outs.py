@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from core.errors import PartNotFoundError
-from core.geometry import PartSize
-from core.picture import read_picture
+from core.geometry import PartSize, Roi
+from core.picture import crop, read_picture
 from core.pose import cut_out, locate
 from training.survey import Picture
 
@@ -15,7 +15,7 @@ SHOWN = 24
 COLUMNS = 4
 
 
-def draw_cut_outs(pictures: Sequence[Picture], part_size: PartSize) -> Figure:
+def draw_cut_outs(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | None) -> Figure:
     """Draw the cut-outs whose outlines differ most from the usual, then an even choice of the others."""
     found = [(picture, picture.outline.extents) for picture in pictures if picture.outline]
     extents = np.array([size for _, size in found])
@@ -32,7 +32,7 @@ def draw_cut_outs(pictures: Sequence[Picture], part_size: PartSize) -> Figure:
     for ax, picture in zip(axes, chosen, strict=False):
         name = picture.path.name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
         try:
-            frame = read_picture(picture.path)
+            frame = crop(read_picture(picture.path), roi)
             ax.imshow(cut_out(frame, locate(frame, part_size), part_size)[:, :, ::-1])
         except PartNotFoundError as error:
             name += f": {error}"

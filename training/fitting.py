@@ -1,13 +1,16 @@
 """Fitting one member: Lightning's loop over the training set, its log, and the point to resume from."""
 
+import csv
 import logging
+import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
@@ -32,10 +35,12 @@ def fit(
 ) -> tuple[bool, dict[str, float]]:
     """Train a member; say whether this process is the first, and the last epoch's mean of each loss term.
 
-    A batch is one process's share of a step.
+    A batch is one process's share of a step. The log starts anew, or goes on with what it had at the resume point.
     """
     settings = learner.settings
     trainer = _trainer(settings, learner.member, countdown)
+    if trainer.is_global_zero:
+        _begin_log(trainer, resume_point)
     sampler: DistributedSampler[list[Tensor]] = DistributedSampler(
         dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
     )
@@ -62,13 +67,37 @@ def _trainer(settings: TrainingSettings, member: int, countdown: Countdown) -> L
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
         max_epochs=settings.epochs,
         default_root_dir=output,
-        logger=CSVLogger(output, name="logs", version=f"decoder-{member + 1}"),
+        logger=_loggers(settings, member),
         callbacks=[_ResumePoint(output / RESUME_POINT), _Counted(countdown)],
         log_every_n_steps=1,
         enable_model_summary=False,
         enable_progress_bar=False,
         use_distributed_sampler=False,
     )
+
+
+def _loggers(settings: TrainingSettings, member: int) -> list[Logger]:
+    place: dict[str, Any] = {"save_dir": settings.output, "name": "logs", "version": f"decoder-{member + 1}"}
+    loggers: list[Logger] = [CSVLogger(**place, flush_logs_every_n_steps=1)]
+    if settings.tensorboard:
+        loggers.append(TensorBoardLogger(**place))
+    return loggers
+
+
+def _begin_log(trainer: L.Trainer, resume_point: Path | None) -> None:
+    """Clear away another training's log; of this one's, keep the epochs up to the resume point."""
+    logger = trainer.loggers[0]
+    assert isinstance(logger, CSVLogger)  # noqa: S101 - the first of `_loggers`
+    folder, earlier = Path(logger.log_dir), list[dict[str, Any]]()
+    if resume_point is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif (folder / "metrics.csv").is_file():
+        done = torch.load(resume_point, map_location="cpu", weights_only=True)["epoch"]
+        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) <= done]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f".*{_EXPECTED_WARNINGS[2]}.*")
+        logger.experiment.metrics += earlier  # Lightning's logger deletes what was there when it begins
 
 
 class _ResumePoint(Checkpoint):

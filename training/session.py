@@ -4,6 +4,7 @@ import copy
 import math
 import platform
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,14 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     """Train, calibrate and write `output/checkpoint`; return its path. `resume` goes on from the resume point.
 
     Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from,
-    ConfigError where it was another configuration that was interrupted.
+    ConfigError where it was another configuration that was interrupted, or TensorBoard is asked for and missing.
     """
+    if settings.tensorboard and find_spec("tensorboard") is None:
+        raise ConfigError("`tensorboard: true` needs the package tensorboard; pip install '.[tensorboard]'.")
     output = Path(settings.output)
     resume_point = _require_resumable(output / RESUME_POINT, settings) if resume else None
     chosen = settings.network
-    frames = read_frames(training_samples(settings.data), chosen.height, chosen.width, chosen.part_size)
+    frames = read_frames(training_samples(settings.data), chosen.height, chosen.width, chosen.part_size, chosen.roi)
     held_out = assign(len(frames.samples), settings)
     output.mkdir(parents=True, exist_ok=True)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from core.config import Settings
-from core.geometry import PartSize
+from core.geometry import PartSize, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 
@@ -50,6 +50,9 @@ class NetworkSettings(Settings):
     grid: Count = 3
     tile_scale: Annotated[float, Field(gt=0, le=1)] = 2 / 3
     """The tiles are encoded at this share of the input's size, whose whole the encoder may see (`encoder.whole`)."""
+    roi: Roi | None = None
+    """Region of interest in pixels of the camera's picture: left, top, width, height; all else is cut away. On the line
+    it is that of a camera which has neither `roi` nor `regions`. None: the whole picture."""
     part_size: PartSize | None = None
     """Length and breadth of the part in pixels of the camera's picture, and a margin: it is cut out and turned straight
     first, so that it may lie at any angle. None: the whole picture."""
@@ -162,6 +165,8 @@ class TrainingSettings(Settings):
     epochs: Count = 30
     batch_size: Annotated[int, Field(ge=2)] = 8
     """At least 2: SWD and HSIC compare the images of a batch."""
+    tensorboard: bool = False
+    """Log the losses for TensorBoard too, beside `logs/decoder-<n>/metrics.csv`; needs the package tensorboard."""
     devices: Count | Literal["auto"] = "auto"
     """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
     folds: Annotated[int, Field(ge=1, le=20)] = 4

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from core.dataset import ELPV, Sample, labelled_samples, training_samples
 from core.errors import DataError, PartNotFoundError
-from core.picture import as_bgr_u8, read_as_stored
+from core.geometry import Roi
+from core.picture import as_bgr_u8, crop, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
 
@@ -44,14 +45,19 @@ class Survey:
     """Groups of the good pictures that are the same."""
     trained_and_tested: tuple[tuple[Path, Path], ...]
     """A good picture, and the test picture that is the same."""
+    roi: Roi | None = None
+    """The region that was looked at; None: all."""
 
 
-def survey(data: str) -> Survey:
-    """Read every picture of a data set, named as in `training_samples`. Raises DataError where none can be read."""
+def survey(data: str, roi: Roi | None = None) -> Survey:
+    """Read every picture of a data set, named as in `training_samples`, or that region of it.
+
+    Raises DataError where none can be read.
+    """
     good, unreadable = [], []
     for sample in counted(training_samples(data), "looking at pictures"):
         try:
-            good.append(_look(sample.path))
+            good.append(_look(sample.path, roi))
         except DataError as error:
             unreadable.append(str(error))
     if not good:
@@ -70,12 +76,15 @@ def survey(data: str) -> Survey:
         else:
             both += [(path, sample.path) for path in same.get(digest, [])]
     groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    return Survey(data, tuple(good), tuple(unreadable), test, groups, tuple(both))
+    return Survey(data, tuple(good), tuple(unreadable), test, groups, tuple(both), roi)
 
 
-def _look(path: Path) -> Picture:
+def _look(path: Path, roi: Roi | None) -> Picture:
     stored = read_as_stored(path)
-    frame = as_bgr_u8(stored)
+    try:
+        frame = crop(as_bgr_u8(stored), roi)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     try:
         found = outline(frame)
     except PartNotFoundError:

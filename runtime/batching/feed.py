@@ -37,11 +37,25 @@ class Feed(Worker):
         settings: CameraSettings,
         batcher: Batcher,
         part_size: PartSize | None = None,
+        roi: Roi | None = None,
     ) -> None:
-        """Feed `camera`, known as `name`, into `batcher`; `part_size` is the bundle's."""
+        """Feed `camera`, known as `name`, into `batcher`.
+
+        `part_size` and `roi` are the bundle's: the region is judged where the camera's settings give none.
+        """
         super().__init__(f"camera {name}", self._feed_and_close)
-        self.streams = settings.streams(name)
+        self.streams = {stream: own or roi for stream, own in settings.streams(name).items()}
         """What is judged of the camera: regions by the name that their events carry."""
+        for stream, own in self.streams.items():
+            if roi is not None and own is not None and own[2:] != roi[2:]:
+                log.warning(
+                    "camera %s: judges %d x %d pixels, and the model was trained on %d x %d: what it takes for a good "
+                    "part is of another size remedy=%r",
+                    stream,
+                    *own[2:],
+                    *roi[2:],
+                    "leave `roi` out to judge the region that the bundle names",
+                )
         self._source = camera
         self._settings = settings
         self._batcher = batcher

@@ -28,6 +28,7 @@ class Record(BaseModel):
 
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
+Offset = Annotated[int, Field(ge=0, le=16_384)]
 """Of a picture, in pixels."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
@@ -98,6 +99,8 @@ class Manifest(Record):
     height: Side
     width: Side
     grid: Annotated[int, Field(ge=1, le=256)]
+    roi: tuple[Offset, Offset, Side, Side] | None = None
+    """Of a frame, before all else, for cameras that set none: left, top, width, height; None: the whole frame."""
     part_size: tuple[Side, Side] | None = None
     """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
     precision: Precision

@@ -50,7 +50,8 @@ class TriggerSettings(Settings):
 
 class _CameraSettings(Settings):
     roi: Roi | None = None
-    """Region of interest in pixels of the camera's frame: left, top, width, height. None: the whole frame."""
+    """Region of interest in pixels of the camera's frame: left, top, width, height. None: that which the bundle was
+    trained on (`network.roi`), or the whole frame."""
     regions: dict[Name, Roi] = Field(default={})
     """Instead of `roi`: several regions by name. Each is told of as a camera of its own, `<camera>-<region>`."""
     frame_size: tuple[PositiveInt, PositiveInt] | None = None

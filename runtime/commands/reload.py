@@ -82,10 +82,10 @@ class Reload:
     def _open_alike(self, path: Path, bundle: Bundle) -> Detector:
         model = self._open_detector(path)
         old, new = bundle.manifest, model.bundle.manifest
-        if (old.height, old.width, old.part_size) != (new.height, new.width, new.part_size):
+        if (old.height, old.width, old.part_size, old.roi) != (new.height, new.width, new.part_size, new.roi):
             model.backend.close()
             raise ArtifactError(
-                f"{path}: takes {new.width} x {new.height} pixels (part {new.part_size}), "
-                f"the one in use {old.width} x {old.height} (part {old.part_size}); restart with it."
+                f"{path}: takes {new.width} x {new.height} pixels (part {new.part_size}, region {new.roi}), "
+                f"the one in use {old.width} x {old.height} (part {old.part_size}, region {old.roi}); restart with it."
             )
         return model

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from core.errors import one_line
-from core.geometry import PartSize
+from core.geometry import PartSize, Roi
 from core.timestamps import rfc3339
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
@@ -72,10 +72,10 @@ class CameraSupervisor:
         for name, handler in self._triggers.items():
             self._publisher.subscribe(self._topics.trigger(name), handler.handle)
 
-    def start(self, batcher: Batcher, part_size: PartSize | None) -> None:
-        """Let the cameras fill the batches of `batcher`; `part_size` is the bundle's."""
+    def start(self, batcher: Batcher, part_size: PartSize | None, roi: Roi | None) -> None:
+        """Let the cameras fill the batches of `batcher`; `part_size` and `roi` are the bundle's."""
         self.feeds = [
-            Feed(name, camera, self._settings[name], batcher, part_size) for name, camera in self._cameras.items()
+            Feed(name, camera, self._settings[name], batcher, part_size, roi) for name, camera in self._cameras.items()
         ]
         for feed in self.feeds:
             feed.start()

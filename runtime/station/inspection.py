@@ -124,7 +124,8 @@ class Inspection:
             stack.callback(self.loop.end)
             stack.callback(self.supervisor.stop)
             stack.callback(batcher.close)
-            self.supervisor.start(batcher, self.model.origin.manifest.part_size)
+            manifest = self.model.origin.manifest
+            self.supervisor.start(batcher, manifest.part_size, manifest.roi)
             self._service.ready()
             self._conduct(batcher, stop)
             judging_s = time.monotonic() - started_s
