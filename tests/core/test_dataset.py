@@ -94,6 +94,23 @@ def test_a_mask_marks_whatever_number_its_defect_has(tmp_path: Path, drawn: int)
     assert np.array_equal(marked, mask > 0)
 
 
+def test_a_region_is_cut_out_of_pictures_and_masks_and_one_outside_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_half = np.zeros((20, 40, 3), np.uint8)
+    left_half[:, :20] = 200
+    for name, picture in (("a.png", left_half), ("mask.png", left_half), ("small.png", left_half[:, :10])):
+        write_picture(tmp_path / name, picture)
+    samples = [Sample(tmp_path / "a.png", mask=tmp_path / "mask.png"), Sample(tmp_path / "small.png")]
+    frames = read_frames(samples, 10, 10, roi=(0, 0, 20, 20))
+    assert (frames.bgr_u8 == 200).all()
+    assert frames.skipped == (tmp_path / "small.png",)
+    told = capsys.readouterr().err
+    assert f"skipped: {tmp_path / 'small.png'}: region (0, 0, 20, 20) does not lie within a frame of 10 x 20" in told
+    assert read_mask(samples[0], 10, 10, roi=(0, 0, 20, 20)).all()
+    assert not read_mask(samples[0], 10, 10, roi=(20, 0, 20, 20)).any()
+
+
 def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grey = np.random.default_rng(1).integers(300, 4096, (20, 20)).astype(np.uint16)
     for name in "ab":

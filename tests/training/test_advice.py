@@ -64,6 +64,17 @@ def test_parts_that_turn_are_cut_out_with_a_margin_and_give_the_input_their_shap
     assert "A part was found in 30 of 30 pictures" in words
 
 
+def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configuration(tmp_path: Path) -> None:
+    def beside_a_bright_rail(seed: int) -> np.ndarray:
+        return np.hstack([part(seed), np.full((part(seed).shape[0], 60, 3), 255, np.uint8)])
+
+    height, width = part(0).shape[:2]
+    advice = advise(survey(str(write(tmp_path / "parts", beside_a_bright_rail)), (0, 0, width, height)))
+    network = settings(advice, tmp_path).network
+    assert network.roi == (0, 0, width, height)
+    assert network.part_size == pytest.approx((128, 44), abs=8)
+
+
 @pytest.mark.parametrize(
     ("draw", "reason"),
     [

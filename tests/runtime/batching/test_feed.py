@@ -56,6 +56,21 @@ def test_a_frame_that_shows_nothing_is_marked(
     assert part.faults == (fault,)
 
 
+def test_the_bundles_region_is_judged_where_the_camera_has_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera, batcher = FolderCamera(write_pictures(tmp_path, 1)), Batcher([np.zeros((1, 8, 8, 3), np.uint8)], 60.0, 1)
+
+    def streams(**given: object) -> dict[str, Roi | None]:
+        return Feed("top", camera, camera_settings(**given), batcher, None, (1, 2, 20, 10)).streams
+
+    assert streams() == {"top": (1, 2, 20, 10)}
+    assert streams(regions={"l": (0, 0, 20, 10)}) == {"top-l": (0, 0, 20, 10)}
+    assert not caplog.records
+    assert streams(roi=(5, 5, 10, 10)) == {"top": (5, 5, 10, 10)}
+    assert "judges 10 x 10 pixels, and the model was trained on 20 x 10" in caplog.text
+
+
 def test_a_frame_without_a_part_to_turn_is_marked() -> None:
     pixels = np.full((40, 40, 3), 120, np.uint8)
     part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), None, (30, 10))
