@@ -19,6 +19,14 @@ test: $(VENV)/.dev mosquitto chromium aravis
 check: lint
 	$(BIN)/python -m pytest -m "not machine and not long"
 
+# How much of the code the tests run, branches too; by hand, since it takes the tests longer. WHAT: which tests.
+.PHONY: coverage
+coverage: $(VENV)/.dev mosquitto
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest $(WHAT)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --sort=cover
+
 # What is generated from the settings: docs/configuration.md and configs/*.schema.json.
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py

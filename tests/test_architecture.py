@@ -27,8 +27,6 @@ MIRRORS = {
 }
 LATER = {
     "training.session",
-    "runtime.cameras.live.LiveCamera",
-    "runtime.cameras.video_stream.VideoStream",
     "runtime.inference.tensorrt_device.Device",
     ROOT / "tests" / "runtime" / "cameras" / "test_live.py",
     ROOT / "tests" / "runtime" / "cuda_stand_in.py",

@@ -35,7 +35,7 @@ class FactoryCamera(LiveCamera):
         if settings.trigger is not None and settings.every_frame_is_a_part:
             is_fired = settings.trigger.mode == "software"
             queue = FiredParts(self._tolerance_s, time.monotonic) if is_fired else PartQueue(time.monotonic)
-            self._shelf = self.triggered = self._parts = queue
+            self._buffer = self.triggered = self._parts = queue
 
     def _read(self, capture: Any, at_s: float, now_s: float) -> Frame:
         return replace(super()._read(capture, at_s, now_s), chunks=capture.chunks)

@@ -4,7 +4,6 @@ A read that blocks in a driver cannot be ended from outside: the reader is a dae
 All limits are kept on the monotonic clock; the wall clock is only told.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,19 +11,19 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.cameras.camera import Camera, CameraState, CameraStatus
 from runtime.cameras.delay import Backlog
 from runtime.cameras.frame_buffer import FrameBuffer, LatestFrame
 from runtime.cameras.settings import LiveCameraSettings
+from runtime.cameras.standing import Standing
+from runtime.cameras.thinning import Thinning
 from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
 
-log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.1
 """How often a waiting camera looks up: a stop is heeded, and silence noticed, within this time."""
 READ_ENDS_S = 0.2
@@ -72,18 +71,14 @@ class LiveCamera(Camera):
         self._settings = settings
         self._connect = connect
         self._stream_clock = stream_clock
-        self._shelf: FrameBuffer = LatestFrame()
+        self._buffer: FrameBuffer = LatestFrame()
         if settings.trigger is not None:
-            self._shelf = self.triggered = TriggeredFrames(settings.trigger.tolerance_ms / 1000, time.monotonic)
+            self._buffer = self.triggered = TriggeredFrames(settings.trigger.tolerance_ms / 1000, time.monotonic)
         self._reader = Worker(f"reader {name}", self._keep_connected)
         self._closing = threading.Event()
         self._heard_s = time.monotonic()
-        self._changing = threading.Lock()
-        self._status = CameraStatus(CameraState.RECONNECTING, time.time(), "not connected yet")
-        self._last: NDArray[np.uint8] | None = None
-        self._alike = 1
-        self._number = 0
-        self._next_s = 0.0
+        self._standing = Standing(name)
+        self._thinning = Thinning(settings.judge_every, settings.max_fps)
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. Silence gives one frame without pixels, until it has ended."""
@@ -92,9 +87,9 @@ class LiveCamera(Camera):
         while not stopping.is_set():
             if self._reader.fault is not None:
                 raise self._reader.fault
-            frame = self._shelf.take(LOOK_EVERY_S)
+            frame = self._buffer.take(LOOK_EVERY_S)
             is_silent = time.monotonic() - self._heard_s >= self._settings.stale_after_s
-            if is_silent and self._status.state == CameraState.STREAMING:
+            if is_silent and self._standing.status.state == CameraState.STREAMING:
                 self._change(CameraState.STALLED, f"no frame for {self._settings.stale_after_s:g} s")
             if frame is not None:
                 yield frame
@@ -104,11 +99,11 @@ class LiveCamera(Camera):
 
     def newer(self, frame: Frame) -> Frame:
         """See Camera."""
-        return self._shelf.newer(frame)
+        return self._buffer.newer(frame)
 
     def status(self) -> CameraStatus:
         """See Camera."""
-        return replace(self._status, dropped=self._shelf.dropped)
+        return replace(self._standing.status, dropped=self._buffer.dropped)
 
     def close(self) -> None:
         """See Camera. The reader lets the device go by itself; it is waited for unless its read blocks."""
@@ -155,7 +150,8 @@ class LiveCamera(Camera):
             if is_old or now_s - self.opened_s < SETTLE_S:
                 continue
             self._heard_s = now_s
-            if not self._is_wanted(now_s):
+            # Parts that are triggered choose among all frames.
+            if self.triggered is None and not self._thinning.wants(now_s):
                 continue
             self._pass_on(self._read(capture, now_at_s, now_s))
         return "the stream ended, or gave nothing in time"
@@ -168,51 +164,24 @@ class LiveCamera(Camera):
         return Frame(np.asarray(pixels, np.uint8), at_s, now_s)
 
     def _pass_on(self, frame: Frame) -> None:
-        if frame.fault is None and self._settings.frozen_after is not None:
-            self._look_for_change(frame, self._settings.frozen_after)
-        else:
-            self._arrived(frame)
-
-    def _is_wanted(self, now_s: float) -> bool:
-        """Keep to `judge_every` and `max_fps`. Parts that are triggered choose among all frames."""
-        if self.triggered is not None:
-            return True
-        self._number += 1
-        if (self._number - 1) % self._settings.judge_every or now_s < self._next_s:
-            return False
-        self._next_s = now_s + 1 / self._settings.max_fps if self._settings.max_fps else 0.0
-        return True
-
-    def _look_for_change(self, frame: Frame, frozen_after: int) -> None:
-        """Pass a frame on, unless the camera is frozen: that is told once, and to every part that is triggered."""
-        same = self._last is not None and np.array_equal(self._last, frame.pixels_bgr_u8)  # type: ignore[arg-type]
-        self._alike = self._alike + 1 if same else 1
-        self._last = frame.pixels_bgr_u8
-        if self._alike < frozen_after:
+        """Keep a frame, unless the camera is frozen: that is told once, and to every part that is triggered."""
+        frozen_after = self._settings.frozen_after
+        if frame.pixels_bgr_u8 is None or frame.fault is not None or frozen_after is None:
             self._arrived(frame)
             return
-        if self._alike == frozen_after or self.triggered is not None:
-            self._shelf.put(replace(frame, fault=Reason.FROZEN))
+        alike = self._thinning.alike(frame.pixels_bgr_u8)
+        if alike < frozen_after:
+            self._arrived(frame)
+            return
+        if alike == frozen_after or self.triggered is not None:
+            self._buffer.put(replace(frame, fault=Reason.FROZEN))
         self._change(CameraState.STALLED, f"frozen: {frozen_after} frames alike")
 
     def _arrived(self, frame: Frame) -> None:
-        self._shelf.put(frame)
+        self._buffer.put(frame)
         self._change(CameraState.STREAMING, "", last_frame_at_s=frame.captured_at_s)
 
     def _change(
         self, state: CameraState, reason: str, reconnects: int = 0, last_frame_at_s: float | None = None
     ) -> None:
-        with self._changing:
-            was = self._status
-            if was.state == CameraState.STOPPED:
-                return
-            self._status = CameraStatus(
-                state,
-                was.since_at_s if was.state == state else time.time(),
-                reason,
-                last_frame_at_s or was.last_frame_at_s,
-                was.reconnects + reconnects,
-            )
-        if was.state != state:
-            level = logging.INFO if state in (CameraState.STREAMING, CameraState.STOPPED) else logging.WARNING
-            log.log(level, "camera %s camera=%s reason=%r", state, self.name, reason)
+        self._standing.change(state, reason, reconnects, last_frame_at_s)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.picture import as_bgr_u8
 from core.picture_file import LARGEST_PIXELS, PictureFault, decode
+from runtime.cameras.damage import Damage
 
 
 class VideoStream:
@@ -34,22 +35,12 @@ class VideoStream:
             raise av.InvalidDataError(0, "there is no video in it")
         self._stream = self._container.streams.video[0]
         self._is_live = timeout_s is not None
-        self._is_counted = self._container.format.name != "avi"
-        """Whether the times of its packets are those of its frames; AVI guesses them."""
+        # AVI guesses the times of its packets.
+        self._damage = Damage(is_counted=self._container.format.name != "avi")
         self._is_jpeg = self._stream.codec_context.name == "mjpeg"
         self._frames = self._read()
         self._frame: VideoFrame | Packet[Any] | None = None
         self._reformatter = VideoReformatter()
-        self._has_begun = False
-        """Whether there was a key frame: what stands before it builds on what was not seen."""
-        self._awaited: set[int] = set()
-        """When the frames are to be shown that were handed to the decoder (in the stream's time)."""
-        self._lost: set[int] = set()
-        self._shown: int | float = float("-inf")
-        self._is_broken = False
-        """Whether frames build on a damaged one."""
-        self._keys: set[int] = set()
-        """When the key frames are to be shown that were handed over, and are not damaged."""
 
     @property
     def frames_total(self) -> tuple[int, int]:
@@ -101,53 +92,21 @@ class VideoStream:
                 yield packet
             else:
                 yield from self._decode(packet)
-        yield from [None] * len(self._awaited)
+        yield from [None] * self._damage.awaited
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         if packet.size and packet.pts is not None and not packet.is_discard:
-            self._expect(packet.pts, packet.is_keyframe)
+            self._damage.expect(packet.pts, packet.is_keyframe)
         frames: list[Any] = []
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            self._break(packet.pts)
-            if self._has_begun and packet.pts not in self._awaited:
+            if self._damage.refused(packet.pts):
                 yield None
         if packet.is_corrupt:
-            self._break(packet.pts)
+            self._damage.begin(packet.pts)
         for frame in frames:
-            if frame.pts in self._lost:  # it comes after all, and was told of
-                continue
-            yield from self._lost_before(frame)
-            if frame.is_corrupt:
-                self._break(frame.pts)
-            elif frame.key_frame:
-                self._has_begun = True
-                self._is_broken &= frame.pts is not None and frame.pts not in self._keys
-            if self._has_begun:
-                yield None if self._is_broken else frame
-
-    def _expect(self, pts: int, is_key: bool) -> None:
-        if self._is_counted and pts > self._shown:
-            self._awaited.add(pts)
-        if is_key:
-            self._keys = {key for key in self._keys if key > self._shown} | {pts}
-
-    def _lost_before(self, frame: VideoFrame) -> list[None]:
-        """Give None for each frame that should have been shown before this one; those behind may build on it."""
-        if frame.pts is None or not self._is_counted:
-            return []
-        lost = [pts for pts in self._awaited if pts < frame.pts] if self._has_begun else []
-        self._shown, self._awaited = frame.pts, {pts for pts in self._awaited if pts > frame.pts}
-        self._lost = set(lost) | (set() if frame.key_frame else self._lost)
-        if lost:
-            self._break(max(lost))
-        return [None] * len(lost)
-
-    def _break(self, pts: int | None) -> None:
-        """Take nothing more until a key frame that is shown later than the damaged one at `pts`."""
-        self._is_broken = True
-        self._keys = {key for key in self._keys if pts is not None and key > pts}
+            yield from self._damage.sifted(frame)
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()

@@ -1,0 +1,71 @@
+"""Damage: which frames of a compressed stream are whole, by what was handed to the decoder and what came out of it.
+
+A frame that is damaged or lost spoils those that build on it, up to the next key frame.
+"""
+
+from av import VideoFrame
+
+
+class Damage:
+    """Follows one stream, in its own time (pts). It belongs to the thread that reads."""
+
+    def __init__(self, is_counted: bool) -> None:
+        """`is_counted` says whether the times of packets are those of frames: only then is a lost one missed."""
+        self._is_counted = is_counted
+        self._has_begun = False
+        """Whether there was a key frame: what stands before it builds on what was not seen."""
+        self._awaited: set[int] = set()
+        """When the frames are to be shown that were handed to the decoder."""
+        self._lost: set[int] = set()
+        self._shown: int | float = float("-inf")
+        self._is_broken = False
+        """Whether frames build on a damaged one."""
+        self._keys: set[int] = set()
+        """When the key frames are to be shown that were handed over, and are not damaged."""
+
+    @property
+    def awaited(self) -> int:
+        """How many frames were handed to the decoder and did not come out."""
+        return len(self._awaited)
+
+    def expect(self, pts: int, is_key: bool) -> None:
+        """Note a frame that is handed to the decoder."""
+        if self._is_counted and pts > self._shown:
+            self._awaited.add(pts)
+        if is_key:
+            self._keys = {key for key in self._keys if key > self._shown} | {pts}
+
+    def refused(self, pts: int | None) -> bool:
+        """Note what the decoder refuses; returns whether it is to be told now, for nothing will be missed later."""
+        self.begin(pts)
+        return self._has_begun and pts not in self._awaited
+
+    def begin(self, pts: int | None) -> None:
+        """Take nothing more until a key frame that is shown later than the damaged one at `pts`."""
+        self._is_broken = True
+        self._keys = {key for key in self._keys if pts is not None and key > pts}
+
+    def sifted(self, frame: VideoFrame) -> list[VideoFrame | None]:
+        """Give a decoded frame where it is whole, and None for it, and for each one lost before it, where not."""
+        if frame.pts in self._lost:  # it comes after all, and was told of
+            return []
+        found: list[VideoFrame | None] = [None] * self._lost_before(frame)
+        if frame.is_corrupt:
+            self.begin(frame.pts)
+        elif frame.key_frame:
+            self._has_begun = True
+            self._is_broken &= frame.pts is not None and frame.pts not in self._keys
+        if self._has_begun:
+            found.append(None if self._is_broken else frame)
+        return found
+
+    def _lost_before(self, frame: VideoFrame) -> int:
+        """Count the frames that should have been shown before this one; those behind may build on them."""
+        if frame.pts is None or not self._is_counted:
+            return 0
+        lost = [pts for pts in self._awaited if pts < frame.pts] if self._has_begun else []
+        self._shown, self._awaited = frame.pts, {pts for pts in self._awaited if pts > frame.pts}
+        self._lost = set(lost) | (set() if frame.key_frame else self._lost)
+        if lost:
+            self.begin(max(lost))
+        return len(lost)

@@ -1,0 +1,38 @@
+"""The standing of a live camera: its status, which its reader and its feed change, and anybody reads."""
+
+import logging
+import threading
+import time
+
+from runtime.cameras.camera import CameraState, CameraStatus
+
+log = logging.getLogger(__name__)
+
+
+class Standing:
+    """Keeps a camera's status, and says in the log when its state changes."""
+
+    def __init__(self, name: str) -> None:
+        """Begin not connected."""
+        self.status = CameraStatus(CameraState.RECONNECTING, time.time(), "not connected yet")
+        self._name = name
+        self._changing = threading.Lock()
+
+    def change(
+        self, state: CameraState, reason: str, reconnects: int = 0, last_frame_at_s: float | None = None
+    ) -> None:
+        """Set the state; add to `reconnects`, and note when the last frame came (Unix time). What has stopped stays."""
+        with self._changing:
+            was = self.status
+            if was.state == CameraState.STOPPED:
+                return
+            self.status = CameraStatus(
+                state,
+                was.since_at_s if was.state == state else time.time(),
+                reason,
+                last_frame_at_s or was.last_frame_at_s,
+                was.reconnects + reconnects,
+            )
+        if was.state != state:
+            level = logging.INFO if state in (CameraState.STREAMING, CameraState.STOPPED) else logging.WARNING
+            log.log(level, "camera %s camera=%s reason=%r", state, self._name, reason)

@@ -1,0 +1,32 @@
+"""Thinning: which of a live camera's frames are judged, and whether it gives the same one again and again."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Thinning:
+    """Keeps to `judge_every` and `max_fps`, and counts frames that are alike. It belongs to the reader."""
+
+    def __init__(self, judge_every: int, max_fps: float | None) -> None:
+        """Want every `judge_every`-th frame, and no more than `max_fps` a second."""
+        self._judge_every = judge_every
+        self._max_fps = max_fps
+        self._number = 0
+        self._next_s = 0.0
+        self._last: NDArray[np.uint8] | None = None
+        self._alike = 1
+
+    def wants(self, now_s: float) -> bool:
+        """Count a frame that was grabbed at `now_s` (monotonic clock), and say whether it is wanted."""
+        self._number += 1
+        if (self._number - 1) % self._judge_every or now_s < self._next_s:
+            return False
+        self._next_s = now_s + 1 / self._max_fps if self._max_fps else 0.0
+        return True
+
+    def alike(self, pixels_bgr_u8: NDArray[np.uint8]) -> int:
+        """Give how many frames in a row were like this one to the last bit, itself included."""
+        same = self._last is not None and np.array_equal(self._last, pixels_bgr_u8)
+        self._alike = self._alike + 1 if same else 1
+        self._last = pixels_bgr_u8
+        return self._alike
