@@ -14,7 +14,7 @@ from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
 from core.dataset import GOOD, Frames, labelled_samples, read_frames
-from core.thresholds import scores
+from core.thresholds import odd_parts, scores
 from training.checkpoint import Calibration, Checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
 from training.inspector import judge
@@ -69,6 +69,7 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
     errors, known = _by_unseen_decoders(judged, frames, checkpoint.calibration)
+    apart = odd_parts(checkpoint.calibration.errors) if checkpoint.thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
@@ -77,7 +78,8 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
         "good": int((~defective).sum()),
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),
-        "calibrating": known,
+        "calibrating": len(known),
+        "suspects": int(apart[known].sum()) if len(apart) else 0,
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": checkpoint.thresholds.false_reject_rate,
@@ -91,8 +93,8 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
 
 def _by_unseen_decoders(
     errors: NDArray[np.float32], frames: Frames, calibration: Calibration
-) -> tuple[NDArray[np.float64], int]:
-    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows, and count them.
+) -> tuple[NDArray[np.float64], list[int]]:
+    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say which it knows.
 
     The whole detector has trained on these pictures and would flatter itself.
     """
@@ -102,4 +104,4 @@ def _by_unseen_decoders(
     for i, row in found:
         if row is not None:
             honest[i] = calibration.errors[row]
-    return honest, sum(row is not None for _i, row in found)
+    return honest, [row for _i, row in found if row is not None]

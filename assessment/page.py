@@ -41,6 +41,8 @@ _WORDS = {
     "Tile": "One of the equal rectangles that the picture is cut into. Each is judged by itself.",
     "False reject": "A good part that was rejected.",
     "Miss": "A defective part that was not rejected.",
+    "Suspect": "A good picture of the training that stands apart from the others. It is left out of the thresholds, and"
+    " is mostly rejected: rightly if it is bad. suspects.csv and suspects.png beside the checkpoint name them.",
     "Error map": "Where the picture is not as good parts are. Black is no error, orange the tile's threshold, pale "
     "yellow twice that. Failed tiles have a red frame.",
     "AUROC": "The chance that a defective part scores above a good one: 1 is perfect, 0.5 a guess.",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from assessment.page import chart, folded, glossary, page, pair, table
@@ -18,6 +18,7 @@ from training.checkpoint import Checkpoint
 _LONGEST_PX = 420
 _FOUND = 12
 """Defects that were found are shown up to so many, nearest to the threshold first."""
+_WHERE_ANY = {"skipped", "suspects", "masks_vanished"}
 _ELSEWHERE = {"calibrating", "data", "good", "defective", "intervals", "kinds", "what_if"}
 
 
@@ -63,7 +64,7 @@ def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Give the figures that there are by name, with their limits; what cannot be had is left out."""
     rows = []
     for name, value in metrics.items():
-        if name in _ELSEWHERE or value is None or (name in {"skipped", "masks_vanished"} and not value):
+        if name in _ELSEWHERE or value is None or (name in _WHERE_ANY and not value):
             continue
         text = f"{value:.1%}" if name.startswith(("false_", "miss_")) else f"{value:.4g}"
         limits = metrics["intervals"].get(name)
@@ -76,19 +77,19 @@ def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 def kind_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and rows of the table by kind of part."""
-    head = ("kind", "pictures", "rejected", "95 % confidence", "AUROC", "median score")
+    head: tuple[str, ...] = ("kind", "pictures", "rejected", "95 % confidence", "median score", "AUROC")
     rows: list[tuple[str, ...]] = [
         (
             row["kind"],
             str(row["pictures"]),
             f"{row['rejected']} ({row['rejected'] / row['pictures']:.0%})",
             "{:.0%} to {:.0%}".format(*row["rejected_interval"]),
-            "" if row["auroc"] is None else f"{row['auroc']:.3f}",
             f"{row['median_score']:.2f}",
+            "" if row["auroc"] is None else f"{row['auroc']:.3f}",
         )
         for row in metrics["kinds"]
     ]
-    return head, rows
+    return (head, rows) if metrics["defective"] else (head[:-1], [row[:-1] for row in rows])
 
 
 def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -100,7 +101,8 @@ def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[
             continue
         shares = (_share(row["false_rejects"], row["good"]), _share(row["misses"], row["defective"]))
         rows.append((f"{row['false_reject_rate_asked']:.0%}", *shares))
-    return ("false rejects asked", "good rejected here", "defective missed here"), rows
+    head: tuple[str, ...] = ("false rejects asked", "good rejected here", "defective missed here")
+    return (head, rows) if metrics["defective"] else (head[:-1], [row[:-1] for row in rows])
 
 
 def _share(count: int, of: int) -> str:
@@ -127,8 +129,13 @@ def _subject(metrics: dict[str, Any]) -> str:
         )
     if known:
         text += (
-            f" {known} of them set the thresholds: their scores are by a decoder that has not seen them, their "
+            f" {known} of them are of the training: their scores are by a decoder that has not seen them, their "
             "error maps by the whole model, which has."
+        )
+    if metrics["suspects"]:
+        text += (
+            f" {metrics['suspects']} of these stand apart from the others and set no threshold: look at the training's "
+            "suspects.png, and take away what is bad."
         )
     if 0 < known < good:
         text += " If it trained on some of the others too, those scores are flattered."
@@ -186,8 +193,9 @@ def _draw_scores(
     axes.hist(calibrating, bins=bins, histtype="step", color="#1f4e79", label=f"good, training ({len(calibrating)})")
     axes.axvline(1, color="black", linestyle="--", label="threshold")
     axes.set(xscale="log", xlabel="score", ylabel="parts")
-    for formats in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        formats(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda score, _: f"{score:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.legend(fontsize=9)
     return figure
 

@@ -59,7 +59,7 @@ class _SameConv2d(nn.Conv2d):
         spare = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
         (top, left) = (spare[0] // 2, spare[1] // 2)
         if spare == [2 * top, 2 * left]:  # what a convolution pads itself, without a copy of the map
-            return conv2d(x, self.weight, None, stride, (top, left), 1, self.groups)
+            return conv2d(x, self.weight, self.bias, stride, (top, left), 1, self.groups)
         return super().forward(pad(x, (left, spare[1] - left, top, spare[0] - top)))
 
 

@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
 from core.errors import DataError
+from core.thresholds import calibrate
 from tests.pictures import read_picture
 from training.checkpoint import load_checkpoint
 
@@ -89,7 +91,22 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
     evaluation.save(tmp_path)
     report = (tmp_path / "report.html").read_text()
     assert "Without defective ones nobody can say how many would be missed" in report
-    assert "<td>AUROC" not in report
+    assert "AUROC</t" not in report
+    assert "defective missed" not in report
+
+
+def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejects(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    errors = trained.calibration.errors.copy()
+    errors[2] *= 50
+    calibration = replace(trained.calibration, errors=errors)
+    altered = replace(trained, calibration=calibration, thresholds=calibrate(errors, 0.2))
+    evaluation = evaluate(altered, str(parts / "train" / "good"))
+    assert evaluation.metrics["suspects"] == altered.thresholds.odd >= 1
+    evaluation.save(tmp_path)
+    assert "stand apart from the others and set no threshold" in (tmp_path / "report.html").read_text()
 
 
 def test_an_empty_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The graph: what it is in each precision, and that TensorRT takes it for every GPU, network and input."""
 
+import copy
 import multiprocessing
 import tempfile
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import torch
 
 from core.thresholds import Thresholds
 from export.engines import build_engine, parse_target
-from export.graph import export_onnx
+from export.graph import _fold_batch_norms, export_onnx
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from training.checkpoint import Calibration, Checkpoint
+from training.encoder import Encoder
 from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
@@ -96,3 +98,16 @@ def test_tensorrt_builds_it_ahead_for_every_gpu(
     sizes = built[case].result()
     assert len(sizes) == 6
     assert min(sizes) > 100_000
+
+
+def test_a_batch_norm_that_is_folded_away_keeps_its_shift_in_every_convolution() -> None:
+    encoder = Encoder("efficientnet-lite0", 7).eval()
+    for norm in (module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        assert norm.running_mean is not None
+        torch.nn.init.uniform_(norm.running_mean, -1, 1)
+    folded = copy.deepcopy(encoder)
+    _fold_batch_norms(folded)
+    tiles = torch.rand(2, 3, 72, 49)
+    with torch.inference_mode():
+        for one, other in zip(encoder(tiles), folded(tiles), strict=True):
+            assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(one.abs().max()))
