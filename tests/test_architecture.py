@@ -23,14 +23,12 @@ MIRRORS = {
     "runtime.settings.InspectionSettings": "inspection.yaml",
     "training.settings.TrainingSettings": "training.yaml",
     "training.settings.LossSettings": "training.yaml, `loss`",
+    "training.settings.NetworkSettings": "training.yaml, `network`",
     "runtime.bundles.manifest.Manifest": "bundle.json",
 }
 LATER = {
     "training.session",
     "runtime.inference.tensorrt_device.Device",
-    ROOT / "tests" / "runtime" / "cameras" / "test_live.py",
-    ROOT / "tests" / "runtime" / "cuda_stand_in.py",
-    ROOT / "tests" / "runtime" / "inference" / "test_backend.py",
 }
 
 
@@ -84,7 +82,7 @@ def test_a_walk_goes_through_each_package() -> None:
 def test_no_file_of_ours_is_longer_than_300_lines() -> None:
     for room in (*ROOMS, "tests"):
         for path in (ROOT / room).rglob("*.py"):
-            assert path in LATER or len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
 
 
 def test_no_module_imports_more_than_12_of_ours() -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import signal
 import socket
 import threading
@@ -11,19 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.config import Settings
 from runtime.cameras.camera import CameraState
-from runtime.cameras.delay import Backlog
 from runtime.cameras.live import SETTLE_S, LiveCamera
-from runtime.cameras.opening import V4L2_TIMEOUT
 from runtime.cameras.settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
 from runtime.parts.verdict import Reason
+from tests.runtime.flapping import Flapping
 from tests.runtime.pictures import good_picture
 from tests.runtime.servers import FRAME, MjpegServer, RtspServer
 from tests.runtime.waiting import WAIT_S, wait_until
@@ -198,60 +193,6 @@ def test_a_camera_that_is_not_there_is_told_of_and_waited_for(tmp_path: Path, wa
     assert watcher.stop() < 2
 
 
-class Flapping:
-    """A capture that dies after a few frames, or blocks in a read like a bad driver."""
-
-    def __init__(self, frames: int, forever: threading.Event | None = None) -> None:
-        self._left, self._forever = frames, forever
-
-    def grab(self) -> bool:
-        time.sleep(0.001)
-        if self._left == 0 and self._forever is not None:
-            self._forever.wait()
-        self._left -= 1
-        return self._left >= 0
-
-    def retrieve(self) -> tuple[bool, Any]:
-        return True, np.random.default_rng().integers(0, 255, (8, 8, 3), np.uint8)
-
-    def release(self) -> None:
-        pass
-
-
-def test_a_device_is_opened_at_the_resolution_that_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """There is no device here: this holds what OpenCV is asked for, and nothing that it refuses for Video4Linux."""
-    asked: list[Any] = []
-
-    class Device(Flapping):
-        def __init__(self, *options: Any) -> None:
-            super().__init__(1000)
-            asked.extend(options)
-
-        def isOpened(self) -> bool:  # noqa: N802
-            return True
-
-        def set(self, key: int, value: float) -> None:
-            asked.append((key, value))
-
-        def get(self, key: int) -> float:
-            assert key == cv2.CAP_PROP_POS_MSEC
-            return time.monotonic() * 1000
-
-    monkeypatch.setattr(cv2, "VideoCapture", Device)
-    monkeypatch.delenv(V4L2_TIMEOUT, raising=False)
-    (tmp_path / "video0").touch()
-    settings = {"kind": "v4l2", "device": tmp_path / "video0", "resolution": (1280, 720)}
-    watchers = [Watcher(V4l2Settings.model_validate({**settings, "timeout_s": timeout_s})) for timeout_s in (6.5, 2.0)]
-    wait_until(lambda: all(watcher.frames for watcher in watchers))
-    for watcher in watchers:
-        watcher.stop()
-    assert os.environ[V4L2_TIMEOUT] == "7"
-    size = [cv2.CAP_PROP_FRAME_WIDTH, 1280, cv2.CAP_PROP_FRAME_HEIGHT, 720]
-    assert asked[:4] == [str(tmp_path / "video0"), cv2.CAP_V4L2, size, (cv2.CAP_PROP_BUFFERSIZE, 1)]
-
-
 def live(**changed: Any) -> LiveCameraSettings:
     return V4l2Settings.model_validate({"kind": "v4l2", "device": "/dev/null", **changed})
 
@@ -304,36 +245,3 @@ def test_the_newest_frame_wins_and_drops_are_counted() -> None:
     stopping.set()
     assert list(frames) == []
     camera.close()
-
-
-@given(
-    st.lists(st.floats(0.01, 0.1), min_size=5, max_size=40),
-    st.floats(2.0, 20.0),
-    st.floats(-5e-4, 5e-4),
-    st.floats(-1e6, 1e6),
-)
-def test_a_backlog_is_told_from_new_frames(steps_s: list[float], pause_s: float, drift: float, offset_s: float) -> None:
-    """Whatever the stream's clock says and however it drifts: frames on time are new, frames held up are old."""
-    backlog = Backlog(1.0)
-    now_s = 100.0
-    for step_s in steps_s:
-        now_s += step_s
-        assert not backlog.is_old(offset_s + now_s * (1 + drift), now_s)
-    behind_s = now_s + pause_s
-    for number in range(1, 6):
-        assert backlog.is_old(offset_s + (now_s + 0.04 * number) * (1 + drift), behind_s + 0.001 * number)
-    assert not backlog.is_old(offset_s + (behind_s + 0.1) * (1 + drift), behind_s + 0.1)
-
-
-def test_a_clock_that_stands_still_makes_no_frame_old() -> None:
-    backlog = Backlog(1.0)
-    assert not any(backlog.is_old(0.0, 10.0 + number) for number in range(20))
-
-
-def test_a_stream_whose_clock_jumps_is_not_refused_for_ever() -> None:
-    backlog = Backlog(1.0)
-    assert not backlog.is_old(0.0, 10.0)
-    old = [backlog.is_old(number * 0.04, 20.0 + number * 0.04) for number in range(1, 200)]
-    assert old[0]
-    assert not old[-1]
-    assert not backlog.is_old(0.0, 30.0)

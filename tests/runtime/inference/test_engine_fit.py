@@ -12,7 +12,8 @@ from runtime.inference.engine_fit import Machine, choose_engine, look, why_not
 from runtime.inference.gpu import Gpu
 from runtime.inference.selection import PROVIDER_OF, choose
 from runtime.inference.settings import BackendSettings
-from tests.runtime.cuda_stand_in import CAPABILITY, MULTIPROCESSORS, NAME, engine
+from tests.runtime.cuda_driver_stand_in import CAPABILITY, MULTIPROCESSORS, NAME
+from tests.runtime.cuda_stand_in import engine
 from tests.runtime.tensorrt_stand_in import VERSION
 
 HERE = Machine(

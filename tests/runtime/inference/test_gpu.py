@@ -5,7 +5,7 @@ import pytest
 
 from runtime.inference import gpu
 from runtime.inference.gpu import Gpu, find_gpu, page_lock, page_unlock
-from tests.runtime.cuda_stand_in import Driver
+from tests.runtime.cuda_driver_stand_in import Driver
 
 
 def test_a_gpu_is_found_by_name_and_capability(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from runtime.bundles.manifest import ERROR_MAP, ERRORS
 from runtime.inference import gpu
 from runtime.inference.backend import BackendFault
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend
-from tests.runtime.cuda_stand_in import Driver
+from tests.runtime.cuda_driver_stand_in import Driver
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture
 
 BATCH = 4

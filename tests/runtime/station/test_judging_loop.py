@@ -1,0 +1,58 @@
+"""The judging loop: a batch is stored while the next one is computed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.inference.backend import Pending
+from runtime.settings import InspectionSettings
+from runtime.station.inspection import Inspection, Stop
+from runtime.station.simulation import open_simulation
+from tests.runtime.mes import Subscriber
+from tests.runtime.waiting import wait_until
+
+BATCH = 4
+
+
+def test_a_batch_is_judged_and_stored_while_the_next_is_computed(tmp_path: Path, mes: Subscriber) -> None:
+    settings = InspectionSettings.model_validate(
+        {
+            "bundle": tmp_path,
+            "station": "test-1",
+            "cameras": {"top": {"kind": "folder", "path": tmp_path}},
+            "batching": {"max_batch": BATCH, "max_wait_ms": 10_000},
+            "broker": {"host": "127.0.0.1", "port": mes.port},
+            "outbox": {"path": tmp_path / "box.sqlite"},
+        }
+    )
+    with open_simulation(settings, rate_per_s=1000, parts=3 * BATCH) as inspection:
+        inspection.model.backend = Waiting(inspection)
+        assert inspection.run(Stop()).acknowledged == 3 * BATCH
+
+
+class Waiting:
+    """Is done with a batch only when all that came before is in the outbox."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        self._inspection, self._backend = inspection, inspection.model.backend
+        self._batches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
+        pending, before = self._backend.submit(frames_bgr_u8), self._batches * BATCH
+        self._batches += 1
+        outbox = self._inspection.publisher.outbox
+
+        class Late:
+            def errors(self) -> NDArray[np.float32]:
+                wait_until(lambda: outbox.newest >= before)
+                return pending.errors()
+
+            def error_maps(self) -> NDArray[np.float32]:
+                return pending.error_maps()
+
+        return Late()
