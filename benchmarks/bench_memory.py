@@ -28,13 +28,13 @@ from training.settings import TrainingSettings
 import training.session as session
 started = time.perf_counter()
 fits = []
-inner = session._fit
+inner = session.fit
 def timed(*arguments):
     begun = time.perf_counter()
     result = inner(*arguments)
     fits.append(time.perf_counter() - begun)
     return result
-session._fit = timed
+session.fit = timed
 train(TrainingSettings(name="memory", data=sys.argv[1], output=sys.argv[2], epochs=1))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print("measured", time.perf_counter() - started, sum(fits), peak)

@@ -22,6 +22,7 @@ MIRRORS = {
     # One field a key of a file that users and boxes have: other fields would be another file. They have no state.
     "runtime.settings.InspectionSettings": "inspection.yaml",
     "training.settings.TrainingSettings": "training.yaml",
+    "training.settings.NetworkSettings": "training.yaml, `network`",
     "training.settings.LossSettings": "training.yaml, `loss`",
     "training.settings.NetworkSettings": "training.yaml, `network`",
     "runtime.bundles.manifest.Manifest": "bundle.json",

@@ -73,7 +73,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     inspector = Inspector(network.to(_device()), settings.score).to(_device())
     judged = np.concatenate(held_out)
     errors = _held_out_errors(inspector, dataset, held_out)
-    calibration = Calibration(tuple(str(frames.samples[index].path) for index in judged), errors)
+    calibration = Calibration(tuple(str(frames.samples[index].path.resolve()) for index in judged), errors)
     thresholds = calibrate(errors, settings.false_reject_rate, settings.believe_all)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)

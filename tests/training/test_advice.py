@@ -64,6 +64,12 @@ def test_parts_that_turn_are_cut_out_with_a_margin_and_give_the_input_their_shap
     assert "A part was found in 30 of 30 pictures" in words
 
 
+@pytest.mark.parametrize(("count", "told"), [(30, True), (100, False)])
+def test_what_few_pictures_cost_is_told(tmp_path: Path, count: int, told: bool) -> None:
+    words = advice_for(write(tmp_path / "parts", texture, count))[1]
+    assert (f"{count} good pictures are few" in words) == told
+
+
 def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configuration(tmp_path: Path) -> None:
     def beside_a_bright_rail(seed: int) -> np.ndarray:
         return np.hstack([part(seed), np.full((part(seed).shape[0], 60, 3), 255, np.uint8)])
