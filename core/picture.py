@@ -148,15 +148,19 @@ def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:
 def fit(
     frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None
 ) -> None:
-    """Crop `frame` (H, W, 3) to `roi` and resize it into `out` (h, w, 3) in place, by area averaging.
+    """Crop `frame` (H, W, 3), or grey (H, W), to `roi` and resize it into `out` (h, w, 3) in place, by area averaging.
 
     With `part_size` the part is cut out lying straight first. The only preprocessing outside the model's graph.
     Raises DataError where `roi` does not lie within the frame, PartNotFoundError where there is no part.
     """
     frame = crop(frame, roi)
     if part_size is not None:
+        frame = as_bgr_u8(frame)
         frame = cut_out(frame, locate(frame, part_size), part_size)
-    if frame.shape == out.shape:
+    if frame.ndim == 2:
+        small = cv2.resize(frame, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_AREA)
+        cv2.cvtColor(small, cv2.COLOR_GRAY2BGR, dst=out)
+    elif frame.shape == out.shape:
         np.copyto(out, frame)
     else:
         cv2.resize(frame, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_AREA)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.cameras.discovery import choose, require_package
 from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, told
-from runtime.cameras.pixel_format import is_known, to_bgr_u8
+from runtime.cameras.pixel_format import Raw, is_known, to_u8
 from runtime.cameras.settings import GenicamSettings
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ TICK_FREQUENCY_ADDRESS = 0x093C
 """Bootstrap register of GigE Vision: how often a second the camera's clock ticks, 64 bits."""
 CONTROL_ADDRESS = 0x0A00
 """Bootstrap register of GigE Vision: whether whoever asks controls the camera."""
+ONE_BYTE = frozenset({"Mono8", "BayerRG8", "BayerGB8", "BayerGR8", "BayerBG8"})
+"""Formats that are laid out as an array is."""
 PACKET_SIZE = "GevSCPSPacketSize"
 
 
@@ -140,12 +142,15 @@ class GenicamStream:
             return False
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        """Give the pixels (H, W, 3) of what was grabbed; False and None where packets of it were lost."""
+        """Give the pixels of what was grabbed, (H, W) of a mono camera or (H, W, 3) in BGR.
+
+        False and None where packets of it were lost.
+        """
         frame = self._frame
         if frame is None or not frame.is_complete:
             return False, None
         try:
-            return True, to_bgr_u8(frame.to_numpy(), frame.pixel_format)
+            return True, to_u8(raw_of(frame), frame.pixel_format)
         except ValueError:
             return False, None
 
@@ -171,6 +176,13 @@ class GenicamStream:
         with contextlib.suppress(vg.GenicamError):
             self._stream.__exit__(None, None, None)
         _let_go(self._camera)
+
+
+def raw_of(frame: viva_genicam.Frame) -> Raw:
+    """Give what the camera sent, by one copy where it can be."""
+    if frame.pixel_format in ONE_BYTE and not frame.padding_x and not frame.chunks:
+        return np.frombuffer(frame.payload(), np.uint8).reshape(frame.height, frame.width)
+    return frame.to_numpy()
 
 
 def _let_go(camera: viva_genicam.Camera) -> None:

@@ -1,14 +1,12 @@
-"""Pixel formats of GenICam cameras, by EMVA's PFNC names: what a camera sends becomes BGR in 8 bits. Pure."""
+"""Pixel formats of GenICam cameras, by EMVA's PFNC names: what a camera sends becomes 8 bits. Pure."""
 
-import functools
+import math
 import re
 from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from core.picture import as_bgr_u8
 
 Raw = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) of a mono camera or a colour mosaic, or (H, W, 3) in RGB; deeper than 8 bits in the camera's own values."""
@@ -26,25 +24,23 @@ def is_known(name: str) -> bool:
     return KNOWN.match(name) is not None
 
 
-def to_bgr_u8(raw: Raw, name: str) -> NDArray[np.uint8]:
-    """Bring what a camera sent in the format `name` to (H, W, 3) uint8 in OpenCV's order.
+def to_u8(raw: Raw, name: str) -> NDArray[np.uint8]:
+    """Bring what a camera sent in the format `name` to 8 bits: (H, W) of a mono camera, else (H, W, 3) in BGR.
 
     Deeper pixels are scaled by their own depth, as 16-bit picture files are. Raises ValueError for another format.
     """
     found = KNOWN.match(name)
     if found is None or raw.ndim == 1:
         raise ValueError(f"pixel format {name} is not known")
-    if raw.dtype == np.uint16:
-        raw = _by_depth(int(found["depth"] or 16))[raw]
+    pixels = _scaled(raw, int(found["depth"] or 16)) if raw.dtype == np.uint16 else cast("NDArray[np.uint8]", raw)
     if found["mosaic"]:
-        return np.asarray(cv2.cvtColor(raw, MOSAICS[found["mosaic"]]), np.uint8)
-    if raw.ndim == 3:
-        return np.asarray(cv2.cvtColor(raw, cv2.COLOR_RGB2BGR), np.uint8)
-    return as_bgr_u8(raw)
+        return np.asarray(cv2.cvtColor(pixels, MOSAICS[found["mosaic"]]), np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8) if raw.ndim == 3 else pixels
 
 
-@functools.cache
-def _by_depth(bits: int) -> NDArray[np.uint8]:
-    """Give the 8-bit value of each value of `bits` bits, (65536,); one above the depth's largest is the brightest."""
+def _scaled(raw: Raw, bits: int) -> NDArray[np.uint8]:
+    """Give v * 255 // largest of values v of `bits` bits; what is above the depth's largest is the brightest."""
     largest = 2**bits - 1
-    return cast("NDArray[np.uint8]", (np.arange(2**16).clip(max=largest) * 255 // largest).astype(np.uint8))
+    # OpenCV rounds: half a level less is the floor, but for the smallest step that there can be.
+    smallest_step = math.gcd(255, largest) / largest
+    return np.asarray(cv2.convertScaleAbs(raw, alpha=255 / largest, beta=(smallest_step - 1) / 2), np.uint8)

@@ -28,7 +28,7 @@ class Frame:
     """One frame as the camera gave it."""
 
     pixels_bgr_u8: NDArray[np.uint8] | None
-    """(H, W, 3) at the camera's resolution; None where `fault` says why there are no pixels."""
+    """(H, W, 3), or (H, W) of a mono camera, at its resolution; None where `fault` says why there are no pixels."""
     captured_at_s: float
     """Unix time: of a live camera, when the frame arrived; of a file, when it was read."""
     captured_s: float

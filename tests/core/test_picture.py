@@ -73,6 +73,18 @@ def test_fit_averages_areas(photo: np.ndarray) -> None:
     assert np.abs(out - expected).max() <= 0.5
 
 
+@pytest.mark.parametrize("size", [(30, 40), (23, 31), (60, 80), (70, 90)])
+@pytest.mark.parametrize("roi", [None, (5, 7, 70, 50)])
+def test_fit_gives_of_one_channel_what_it_gives_of_three_alike(
+    photo: np.ndarray, size: tuple[int, int], roi: tuple[int, int, int, int] | None
+) -> None:
+    grey = np.ascontiguousarray(photo[:, :, 2])
+    out, repeated = np.empty((*size, 3), np.uint8), np.empty((*size, 3), np.uint8)
+    fit(grey, out, roi)
+    fit(np.dstack([grey] * 3), repeated, roi)
+    assert np.array_equal(out, repeated)
+
+
 def test_fit_crops_the_region_first(photo: np.ndarray) -> None:
     out = np.empty((20, 10, 3), np.uint8)
     fit(photo, out, roi=(5, 7, 10, 20))

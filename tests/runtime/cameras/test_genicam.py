@@ -35,12 +35,12 @@ def test_a_factory_camera_s_frames_are_given_by_address_and_by_serial(
         assert watcher.stop() < 2
         assert watcher.faults() == []
         shapes = {frame.pixels_bgr_u8.shape for frame in watcher.frames if frame.pixels_bgr_u8 is not None}
-        assert shapes == {(*SIZE, 3)}
+        assert shapes == {SIZE}
 
 
 @pytest.mark.parametrize("pixel_format", ["Mono16", "BayerRG8", "RGB8"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_of_every_pixel_format_are_bgr_in_8_bits(kind: str, watch: Watch, pixel_format: str) -> None:
+def test_frames_of_every_pixel_format_are_grey_or_bgr_in_8_bits(kind: str, watch: Watch, pixel_format: str) -> None:
     options = {"pixel_format": pixel_format} if kind == "viva" else {}
     features = {"PixelFormat": pixel_format} if kind == "aravis" else {}
     with sole_use(), FactoryCamera(kind, **options) as camera:
@@ -49,7 +49,7 @@ def test_frames_of_every_pixel_format_are_bgr_in_8_bits(kind: str, watch: Watch,
         watcher.stop()
     pixels = watcher.frames[-1].pixels_bgr_u8
     assert pixels is not None
-    assert (pixels.shape, pixels.dtype.name) == ((*SIZE, 3), "uint8")
+    assert (pixels.shape, pixels.dtype.name) == (SIZE if "Mono" in pixel_format else (*SIZE, 3), "uint8")
     assert pixels.max() > pixels.min()
 
 
@@ -120,7 +120,7 @@ def test_a_camera_that_is_taken_away_while_it_streams_is_connected_to_again(watc
 
 
 LOSING: dict[str, dict[str, Any]] = {
-    "viva": {"drop_packets": [(20, 1), (22, 1)], "packet_resend": False},
+    "viva": {"drop_packets": [(block, 1) for block in range(20, 5000, 5)], "packet_resend": False},
     "aravis": {"arguments": ["-r", "30"]},
 }
 
@@ -147,7 +147,7 @@ def test_a_camera_on_usb_is_read_by_the_same_stream() -> None:
         decoded, pixels = stream.retrieve()
         assert decoded
         assert pixels is not None
-        assert pixels.shape == (*SIZE, 3)
+        assert pixels.shape == SIZE
         times_s.append(stream.time_s)
     stream.release()
     assert 0 < times_s[0] < times_s[1] < times_s[2]
