@@ -42,7 +42,8 @@ class Reason(StrEnum):
     NO_PART = "no_part"
     """NotDecidable: there is no part in the frame that could be turned straight."""
     NO_FRAME = "no_frame"
-    """NotDecidable: the camera gave nothing for longer than `stale_after_s`, or nothing near enough to the trigger."""
+    """NotDecidable: the camera gave nothing for longer than `stale_after_s`, nothing near enough to the trigger, or a
+    frame of a triggered factory camera was lost."""
     FROZEN = "frozen"
     """NotDecidable: the camera gives the same frame again and again."""
     STALE = "stale"
