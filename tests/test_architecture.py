@@ -24,7 +24,6 @@ MIRRORS = {
     "training.settings.TrainingSettings": "training.yaml",
     "training.settings.NetworkSettings": "training.yaml, `network`",
     "training.settings.LossSettings": "training.yaml, `loss`",
-    "training.settings.NetworkSettings": "training.yaml, `network`",
     "runtime.bundles.manifest.Manifest": "bundle.json",
 }
 LATER = {
