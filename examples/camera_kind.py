@@ -24,7 +24,7 @@ from runtime.station.inspection import Stop
 
 
 class ProgramCamera(Camera):
-    """Gives what a program writes, `frames_total` times. A picture that cannot be had is a frame with a fault."""
+    """Gives what a program writes, `frames_total` times. A picture that does not come is a frame with a fault."""
 
     def __init__(self, command: list[str], frames_total: int) -> None:
         self.frames_total = frames_total

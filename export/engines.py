@@ -49,7 +49,7 @@ def parse_target(text: str) -> Target:
     """Read `sm89`, an RTX GPU's compute capability, or `here`, the GPU of this machine.
 
     Raises ConfigError where it is neither or TensorRT for RTX knows no such GPU, BackendError where the API or, for
-    `here`, the GPU cannot be had.
+    `here`, there is no GPU.
     """
     if text == HERE:
         gpu = find_gpu()
@@ -142,7 +142,7 @@ def _api(name: str) -> Any:
     try:
         return import_api(name)
     except ImportError as error:
-        raise BackendError(f"{name} cannot be had here ({one_line(error)}); pip install {EXTRAS[name]}.") from error
+        raise BackendError(f"{name} is missing here ({one_line(error)}); pip install {EXTRAS[name]}.") from error
 
 
 def _logger(trt: Any, file: Path) -> Any:

@@ -63,7 +63,7 @@ class GenicamStream:
     """Reads one camera's blocks in turn, as a Capture. It belongs to one thread."""
 
     def __init__(self, camera: viva_genicam.Camera, settings: GenicamSettings, name: str) -> None:
-        """Start the acquisition; `name` is for people. Raises OSError where the camera's pictures cannot be had."""
+        """Start the acquisition; `name` is for people. Raises OSError where the camera gives no pictures."""
         self.name = name
         self._camera = camera
         self._timeout_s = settings.timeout_s

@@ -130,5 +130,5 @@ class FiredParts(PartQueue):
 
 
 def without_frame(trigger: Trigger) -> Frame:
-    """Give the part of a trigger that no frame could be had for."""
+    """Give the part of a trigger for which there is no frame."""
     return Frame(None, trigger.at_s, trigger.target_s, fault=Reason.NO_FRAME, trigger=trigger)

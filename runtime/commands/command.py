@@ -1,4 +1,4 @@
-"""Commands: what may be asked of a running inspection over MQTT, and the replies. Pure; `remote` carries them out."""
+"""Commands: what may be asked of a running inspection over MQTT, and the replies. Pure; `handler` carries them out."""
 
 import json
 import time

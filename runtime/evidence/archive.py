@@ -28,7 +28,7 @@ from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 WAITING = 64
-"""Exhibits that may wait for the disk."""
+"""Pictures that may wait for the disk."""
 RETRY_AFTER_S = 10.0
 """How long a folder that failed is left alone."""
 CLEAR_EVERY_S = 60.0
@@ -51,9 +51,9 @@ class Evidence(Worker):
         """Prepare; nothing is touched on disk before the thread starts."""
         super().__init__("evidence", self._keep)
         self.written = 0
-        """Exhibits on disk since the start."""
+        """Pictures on disk since the start."""
         self.dropped = 0
-        """Exhibits given up because the disk was too slow, or failing."""
+        """Pictures given up because the disk was too slow, or failing."""
         self.problem: str | None = None
         """Why nothing can be written at the moment."""
         self._settings = settings
@@ -72,18 +72,18 @@ class Evidence(Worker):
         every = self._settings.every_nth_ok
         return every > 0 and self._ok_seen[camera] % every == 0
 
-    def offer(self, exhibit: PartPicture) -> EvidenceRef | None:
-        """Hand an exhibit over. None where it is dropped: the event then says that it has no evidence.
+    def offer(self, shown: PartPicture) -> EvidenceRef | None:
+        """Hand a picture over. None where it is dropped: the event then says that it has no evidence.
 
         Only the encoding happens here, because the event carries the picture's digest.
         """
         if self._waiting.full() or (self.problem and time.monotonic() < self._retry_s):
             self.dropped += 1
             return None
-        picture = jpeg(exhibit.frame_bgr_u8)
-        day = rfc3339(exhibit.captured_at_s)[:10]
-        ref = f"{exhibit.judgement.verdict.word}/{day}/{exhibit.event_id}.jpg"
-        self._waiting.put_nowait((exhibit, ref, picture))
+        picture = jpeg(shown.frame_bgr_u8)
+        day = rfc3339(shown.captured_at_s)[:10]
+        ref = f"{shown.judgement.verdict.word}/{day}/{shown.event_id}.jpg"
+        self._waiting.put_nowait((shown, ref, picture))
         return EvidenceRef(ref, hashlib.sha256(picture).hexdigest(), "image/jpeg")
 
     def stop(self, grace_s: float) -> None:
@@ -141,13 +141,13 @@ class Evidence(Worker):
         self._bytes = sum(file.size for files in self._files.values() for file in files)
         self._clear()
 
-    def _write(self, exhibit: PartPicture, ref: str, picture: bytes) -> None:
+    def _write(self, shown: PartPicture, ref: str, picture: bytes) -> None:
         self._prepare()
         path = self._settings.folder / ref
         path.parent.mkdir(parents=True, exist_ok=True)
-        for file, content in ((path, picture), (path.with_stem(f"{path.stem}-map"), jpeg(draw(exhibit)))):
+        for file, content in ((path, picture), (path.with_stem(f"{path.stem}-map"), jpeg(draw(shown)))):
             write_whole(file, content)
-            self._files[exhibit.judgement.verdict].append(_File(file, self._clock(), len(content)))
+            self._files[shown.judgement.verdict].append(_File(file, self._clock(), len(content)))
             self._bytes += len(content)
         self._clear()
 

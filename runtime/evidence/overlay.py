@@ -15,25 +15,25 @@ HOT = 5.0
 GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
-def draw(exhibit: PartPicture) -> NDArray[np.uint8]:
+def draw(shown: PartPicture) -> NDArray[np.uint8]:
     """Lay the error map over the picture, with the tile grid, the failed tiles framed and their e / eps written in.
 
     Returns (H', W', 3) uint8 in BGR. Heat is the error over its tile's threshold: what is below 1 stays clear, so that
     a good part looks like itself and pictures can be compared.
     """
-    frame = exhibit.frame_bgr_u8
+    frame = shown.frame_bgr_u8
     enlarged = max(1, -(-SMALLEST_SIDE // min(frame.shape[:2])))
     height, width = frame.shape[0] * enlarged, frame.shape[1] * enlarged
-    tiles = [divmod(index, exhibit.grid) for index in range(exhibit.grid**2)]
-    if exhibit.judgement.errors is not None and exhibit.error_map is not None:
-        frame = _heated(frame, exhibit, tiles)
+    tiles = [divmod(index, shown.grid) for index in range(shown.grid**2)]
+    if shown.judgement.errors is not None and shown.error_map is not None:
+        frame = _heated(frame, shown, tiles)
     picture = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     for row, col in tiles:
-        (top, left), (bottom, right) = _corners(row, col, exhibit.grid, height, width)
+        (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, 1)
-    for (row, col), ratio, verdict in zip(tiles, _tile_ratios(exhibit), exhibit.judgement.tile_verdicts, strict=False):
+    for (row, col), ratio, verdict in zip(tiles, _tile_ratios(shown), shown.judgement.tile_verdicts, strict=False):
         if verdict == Verdict.NOT_OK:
-            (top, left), (bottom, right) = _corners(row, col, exhibit.grid, height, width)
+            (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
             cv2.rectangle(picture, (left + 2, top + 2), (right - 3, bottom - 3), FAILED_BGR, 3)
             _write(picture, f"{ratio:.1f}x", (left + 9, top + 24))
     return picture
@@ -45,17 +45,17 @@ def jpeg(picture_bgr_u8: NDArray[np.uint8], quality: int = 92) -> bytes:
     return encoded.tobytes()
 
 
-def _tile_ratios(exhibit: PartPicture) -> NDArray[np.float64]:
+def _tile_ratios(shown: PartPicture) -> NDArray[np.float64]:
     """Give e_k / eps_k of every tile (K,); none where there are no errors."""
-    if exhibit.judgement.errors is None:
+    if shown.judgement.errors is None:
         return np.zeros(0)
-    return ratios(np.asarray(exhibit.judgement.errors, np.float32), exhibit.thresholds)[1:]
+    return ratios(np.asarray(shown.judgement.errors, np.float32), shown.thresholds)[1:]
 
 
-def _heated(frame: NDArray[np.uint8], exhibit: PartPicture, tiles: list[tuple[int, int]]) -> NDArray[np.uint8]:
-    share = np.array(exhibit.error_map, np.float32)
-    for (row, col), threshold in zip(tiles, exhibit.thresholds.values[1:], strict=True):
-        (top, left), (bottom, right) = _corners(row, col, exhibit.grid, *share.shape)
+def _heated(frame: NDArray[np.uint8], shown: PartPicture, tiles: list[tuple[int, int]]) -> NDArray[np.uint8]:
+    share = np.array(shown.error_map, np.float32)
+    for (row, col), threshold in zip(tiles, shown.thresholds.values[1:], strict=True):
+        (top, left), (bottom, right) = _corners(row, col, shown.grid, *share.shape)
         share[top:bottom, left:right] /= threshold
     heat = np.clip((share - 1) / (max(HOT, float(share.max())) - 1), 0, 1)
     heat = cv2.resize(heat, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -11,7 +11,7 @@ from runtime.parts.verdict import Judgement
 
 @dataclass(frozen=True)
 class PartPicture:
-    """One judged part with its pixels, which are the exhibit's own."""
+    """One judged part with its pixels, which are its own."""
 
     event_id: str
     camera: str

@@ -34,7 +34,7 @@ class Machine:
     platform: str
     """`linux-x86_64`, for one."""
     versions: Mapping[str, str]
-    """Of the APIs and of pycuda, where they can be had."""
+    """Of the APIs and of pycuda, where they load."""
     missing: Mapping[str, str]
     """Why the others cannot."""
 
@@ -112,7 +112,7 @@ def _obstacles(engine: Engine, model_sha256: str, machine: Machine, gpu: Gpu, ma
     package = engine.api.replace("_", "-")
     for name in (engine.api, "pycuda"):
         if name in machine.missing:
-            yield f"{name} cannot be had ({machine.missing[name]}); pip install {EXTRAS[name]}"
+            yield f"{name} is missing ({machine.missing[name]}); pip install {EXTRAS[name]}"
     here = machine.versions.get(engine.api)
     if here != engine.version:
         yield f"built with {engine.api} {engine.version}, here is {here}; pip install {package}=={engine.version}"

@@ -98,7 +98,7 @@ class OnnxBackend:
         try:
             return self._thread.submit(self._lock).result()
         except (gpu.CudaError, OSError) as error:
-            raise BackendError(f"{self.name}: no page-locked memory to be had ({one_line(error)}).") from error
+            raise BackendError(f"{self.name}: it gets no page-locked memory ({one_line(error)}).") from error
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
         """See Backend."""

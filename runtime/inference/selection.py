@@ -1,6 +1,6 @@
 """The choice of a backend: what `backend.kind` asks for, or, by `auto`, the fastest that this machine has.
 
-What was asked for and cannot be had is an error with the remedy. `auto` chooses by what it sees and says why; what it
+What was asked for and is missing is an error with the remedy. `auto` chooses by what it sees and says why; what it
 has chosen is then held to like what was asked for. Nothing is ever replaced by something slower in silence.
 """
 

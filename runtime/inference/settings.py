@@ -15,7 +15,7 @@ class BackendSettings(Settings):
 
     kind: Kind = "auto"
     """`auto`: an engine of the bundle that fits this machine, else ONNX Runtime on the GPU, else on the CPU; the log
-    says which and why. Any other that cannot be had here is an error."""
+    says which and why. Any other that is missing here is an error."""
     device: int = Field(default=0, ge=0)
     """Which GPU, by CUDA's count; 0 is the first."""
     threads: int = Field(default=0, ge=0)

@@ -1,4 +1,4 @@
-"""The display: the newest of each camera, for people and monitors. Filled by the judging thread, read by others.
+"""The live view: the newest of each camera, for people and monitors. Filled by the judging thread, read by others.
 
 Of each camera it keeps the last picture, at most one every SHOW_EVERY_S, and the last that was not passed.
 """
@@ -42,9 +42,9 @@ class LiveView:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Show every camera of which parts come."""
-        self.sights: defaultdict[str, CameraView] = defaultdict(CameraView)
+        self.views: defaultdict[str, CameraView] = defaultdict(CameraView)
         self.lock = threading.Lock()
-        """Held while `sights` change, and by whoever reads more than one thing of them."""
+        """Held while `views` change, and by whoever reads more than one thing of them."""
         self.registry = CollectorRegistry()
         self._clock = clock
         self._inference = self._histogram("pwae_inference_seconds", "Of a batch", LATENCY_BUCKETS_S)
@@ -57,22 +57,22 @@ class LiveView:
         """Say whether a picture of this part is to be shown."""
         if not judgement.has_pixels:
             return False
-        return judgement.verdict != Verdict.OK or self._clock() - self.sights[camera].shown_s >= SHOW_EVERY_S
+        return judgement.verdict != Verdict.OK or self._clock() - self.views[camera].shown_s >= SHOW_EVERY_S
 
-    def show(self, exhibit: PartPicture) -> None:
+    def show(self, shown: PartPicture) -> None:
         """Put a picture up."""
         with self.lock:
-            sight = self.sights[exhibit.camera]
-            sight.last, sight.shown_s = exhibit, self._clock()
-            if exhibit.judgement.verdict != Verdict.OK:
-                sight.rejected = exhibit
+            seen = self.views[shown.camera]
+            seen.last, seen.shown_s = shown, self._clock()
+            if shown.judgement.verdict != Verdict.OK:
+                seen.rejected = shown
 
     def note(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:
         """Take a judged part in."""
         with self.lock:
-            sight = self.sights[part.camera]
-            sight.judgement, sight.judged_at_s = judgement, part.captured_at_s
-            sight.trend.add(judgement, thresholds_id)
+            seen = self.views[part.camera]
+            seen.judgement, seen.judged_at_s = judgement, part.captured_at_s
+            seen.trend.add(judgement, thresholds_id)
 
     def note_batch(self, parts: Sequence[Part], inference_s: float) -> None:
         """Take a batch in whose events were just stored."""
@@ -85,7 +85,7 @@ class LiveView:
     def drifts(self, camera: str) -> bool:
         """Whether the camera's good parts come closer to the threshold than they used to."""
         with self.lock:
-            return self.sights[camera].trend.drifts
+            return self.views[camera].trend.drifts
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)

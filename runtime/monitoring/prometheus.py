@@ -1,4 +1,4 @@
-"""Metrics: a survey in Prometheus' words, read when somebody asks."""
+"""Metrics: the station's status in Prometheus' words, read when somebody asks."""
 
 from collections.abc import Callable, Iterator
 

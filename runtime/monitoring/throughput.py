@@ -1,4 +1,4 @@
-"""The pulse: how fast a station is, told every few seconds on the `metrics` topic."""
+"""Throughput: how fast a station is, told every few seconds on the `metrics` topic."""
 
 import time
 from collections import Counter

@@ -96,11 +96,11 @@ def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationSt
 
     @app.get("/camera/{camera}/{which}/{kind}.jpg")
     def picture(camera: str, which: Literal["last", "rejected"], kind: Literal["map", "plain"]) -> Response:
-        sight = display.sights.get(camera)
-        exhibit = getattr(sight, which, None)
-        if exhibit is None:
+        seen = display.views.get(camera)
+        shown = getattr(seen, which, None)
+        if shown is None:
             return Response("no picture yet\n", 404, media_type="text/plain")
-        drawn = draw(exhibit) if kind == "map" else exhibit.frame_bgr_u8
+        drawn = draw(shown) if kind == "map" else shown.frame_bgr_u8
         return Response(jpeg(drawn), media_type="image/jpeg")
 
     @app.get("/metrics")
@@ -158,37 +158,37 @@ def _state(found: StationStatus, display: LiveView) -> dict[str, Any]:
                 "ok": camera.verdicts.get(Verdict.OK, 0),
                 "not_ok": camera.verdicts.get(Verdict.NOT_OK, 0),
                 "not_decidable": camera.verdicts.get(Verdict.NOT_DECIDABLE, 0),
-                **_sight(display, name),
+                **_camera_view(display, name),
             }
             for name, camera in found.cameras.items()
         },
     }
 
 
-def _sight(display: LiveView, camera: str) -> dict[str, Any]:
+def _camera_view(display: LiveView, camera: str) -> dict[str, Any]:
     with display.lock:
-        sight = display.sights[camera]
-        judgement, trend = sight.judgement, sight.trend
+        seen = display.views[camera]
+        judgement, trend = seen.judgement, seen.trend
         return {
             "verdict": judgement.verdict.word if judgement else None,
             "reasons": [str(reason) for reason in judgement.reasons] if judgement else [],
             "margin": judgement.margin if judgement else None,
-            "captured_at": rfc3339(sight.judged_at_s) if sight.judged_at_s is not None else None,
-            "last": _caption(sight.last),
-            "rejected": _caption(sight.rejected),
+            "captured_at": rfc3339(seen.judged_at_s) if seen.judged_at_s is not None else None,
+            "last": _caption(seen.last),
+            "rejected": _caption(seen.rejected),
             "trend": [[int(verdict), None if m is None else round(m, 4)] for verdict, m in trend.shown],
             "usual": trend.usual,
             "drifts": trend.drifts,
         }
 
 
-def _caption(exhibit: Any) -> dict[str, Any] | None:
-    if exhibit is None:
+def _caption(shown: Any) -> dict[str, Any] | None:
+    if shown is None:
         return None
     return {
-        "id": exhibit.event_id,
-        "captured_at": rfc3339(exhibit.captured_at_s),
-        "verdict": exhibit.judgement.verdict.word,
-        "margin": exhibit.judgement.margin,
-        "reasons": [str(reason) for reason in exhibit.judgement.reasons],
+        "id": shown.event_id,
+        "captured_at": rfc3339(shown.captured_at_s),
+        "verdict": shown.judgement.verdict.word,
+        "margin": shown.judgement.margin,
+        "reasons": [str(reason) for reason in shown.judgement.reasons],
     }

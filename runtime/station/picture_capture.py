@@ -36,7 +36,7 @@ class PictureCapture:
         if not (is_kept or is_shown):
             return None
         maps = run.error_maps()
-        exhibit = PartPicture(
+        shown = PartPicture(
             event_id=event_id(origin, part, seq),
             camera=part.camera,
             captured_at_s=part.captured_at_s,
@@ -47,5 +47,5 @@ class PictureCapture:
             grid=origin.manifest.grid,
         )
         if self.display is not None and is_shown:
-            self.display.show(exhibit)
-        return self.evidence.offer(exhibit) if self.evidence is not None and is_kept else None
+            self.display.show(shown)
+        return self.evidence.offer(shown) if self.evidence is not None and is_kept else None

@@ -36,7 +36,7 @@ def test_an_api_that_is_not_installed_is_told_with_the_remedy(monkeypatch: pytes
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(engines, "import_api", absent)
-    with pytest.raises(BackendError, match=r"tensorrt_rtx cannot be had here .* pip install '\.\[rtx\]'"):
+    with pytest.raises(BackendError, match=r"tensorrt_rtx is missing here .* pip install '\.\[rtx\]'"):
         parse_target("sm89")
 
 

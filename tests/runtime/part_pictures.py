@@ -15,7 +15,7 @@ def thresholds() -> Thresholds:
     return calibrate(errors * 1.5, 0.01)
 
 
-def exhibit(number: int, bad: bool = True, faults: tuple[Reason, ...] = (), at_s: float = 1.8e9) -> PartPicture:
+def part_picture(number: int, bad: bool = True, faults: tuple[Reason, ...] = (), at_s: float = 1.8e9) -> PartPicture:
     frame = bad_picture(number) if bad else good_picture(number)
     return PartPicture(
         event_id=f"{number:08}",

@@ -20,7 +20,7 @@ from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import check
 from tests.runtime.mes import Subscriber
-from tests.runtime.part_pictures import exhibit, files
+from tests.runtime.part_pictures import files, part_picture
 from tests.runtime.pictures import write_pictures
 from tests.runtime.waiting import WAIT_S, wait_until
 
@@ -37,7 +37,7 @@ def keeping(folder: Path, **changes: Any) -> Iterator[Evidence]:
 
 
 def test_a_failed_part_leaves_its_picture_and_its_map_named_by_the_event(tmp_path: Path) -> None:
-    shown = exhibit(7)
+    shown = part_picture(7)
     with keeping(tmp_path) as evidence:
         ref = evidence.offer(shown)
     assert ref is not None
@@ -51,7 +51,7 @@ def test_a_failed_part_leaves_its_picture_and_its_map_named_by_the_event(tmp_pat
 
 def test_every_nth_ok_of_each_camera_is_wanted_and_all_else_that_is_not_ok(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceSettings(folder=tmp_path, every_nth_ok=3))
-    good, bad, black = exhibit(1, bad=False), exhibit(2), exhibit(3, faults=(Reason.BLACK,))
+    good, bad, black = part_picture(1, bad=False), part_picture(2), part_picture(3, faults=(Reason.BLACK,))
     assert [evidence.wants("top", good.judgement) for _ in range(6)] == [False, False, True] * 2
     assert not evidence.wants("side", good.judgement)
     assert evidence.wants("top", bad.judgement)
@@ -62,24 +62,24 @@ def test_every_nth_ok_of_each_camera_is_wanted_and_all_else_that_is_not_ok(tmp_p
 
 def test_there_is_no_picture_of_a_part_without_pixels(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceSettings(folder=tmp_path))
-    assert not evidence.wants("top", exhibit(1, faults=(Reason.UNREADABLE,)).judgement)
-    assert not evidence.wants("top", exhibit(1, faults=(Reason.ROI_OUTSIDE,)).judgement)
+    assert not evidence.wants("top", part_picture(1, faults=(Reason.UNREADABLE,)).judgement)
+    assert not evidence.wants("top", part_picture(1, faults=(Reason.ROI_OUTSIDE,)).judgement)
 
 
 def test_with_too_many_bytes_ok_goes_first_and_not_ok_last(tmp_path: Path) -> None:
     with keeping(tmp_path) as evidence:
-        evidence.offer(exhibit(1))
+        evidence.offer(part_picture(1))
     one = sum(path.stat().st_size for path in tmp_path.rglob("*.jpg"))
     with keeping(tmp_path, max_bytes=int(one * 3.5)) as evidence:
         for number in (2, 3, 4):
-            evidence.offer(exhibit(number, bad=False))
-        evidence.offer(exhibit(5))
-        evidence.offer(exhibit(6))
+            evidence.offer(part_picture(number, bad=False))
+        evidence.offer(part_picture(5))
+        evidence.offer(part_picture(6))
     kept = {name.rsplit("/", 1)[1] for name in files(tmp_path) if "-map" not in name}
     assert kept >= {"00000001.jpg", "00000005.jpg", "00000006.jpg"}
     assert "00000002.jpg" not in kept
     with keeping(tmp_path, max_bytes=int(one * 2.2)) as evidence:
-        evidence.offer(exhibit(7))
+        evidence.offer(part_picture(7))
     assert {name.rsplit("/", 1)[1] for name in files(tmp_path) if "-map" not in name} == {
         "00000006.jpg",
         "00000007.jpg",
@@ -88,11 +88,11 @@ def test_with_too_many_bytes_ok_goes_first_and_not_ok_last(tmp_path: Path) -> No
 
 def test_what_is_too_old_goes_at_the_start_and_its_folder_with_it(tmp_path: Path) -> None:
     with keeping(tmp_path) as evidence:
-        evidence.offer(exhibit(1, at_s=1.7e9))
+        evidence.offer(part_picture(1, at_s=1.7e9))
     for path in tmp_path.rglob("*.jpg"):
         os.utime(path, (time.time() - 100, time.time() - 100))
     with keeping(tmp_path, max_age_s=50) as evidence:
-        evidence.offer(exhibit(2))
+        evidence.offer(part_picture(2))
     assert files(tmp_path) == ["NotOK/2027-01-15/00000002-map.jpg", "NotOK/2027-01-15/00000002.jpg"]
     assert [path.name for path in (tmp_path / "NotOK").iterdir()] == ["2027-01-15"]
 
@@ -104,8 +104,8 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
     folder.write_text("a file where the folder should be")
     with caplog.at_level(logging.INFO), keeping(folder) as evidence:
         wait_until(lambda: evidence.problem is not None)
-        assert evidence.offer(exhibit(1)) is None
-        assert evidence.offer(exhibit(2)) is None
+        assert evidence.offer(part_picture(1)) is None
+        assert evidence.offer(part_picture(2)) is None
         assert evidence.dropped == 2
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         assert str(folder) in caplog.text
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
         folder.unlink()
         now_s = time.monotonic()
         monkeypatch.setattr("runtime.evidence.archive.time.monotonic", lambda: now_s + RETRY_AFTER_S + 1)
-        assert evidence.offer(exhibit(3)) is not None
+        assert evidence.offer(part_picture(3)) is not None
         wait_until(lambda: evidence.problem is None)
     assert evidence.written == 1
     assert "written again" in caplog.text
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
 
 def test_the_last_bytes_of_a_disk_are_left_to_the_outbox(tmp_path: Path) -> None:
     with keeping(tmp_path, min_free_bytes=2**62) as evidence:
-        evidence.offer(exhibit(1))
+        evidence.offer(part_picture(1))
         wait_until(lambda: evidence.problem is not None)
         assert "min_free_bytes" in str(evidence.problem)
     assert files(tmp_path) == []
@@ -133,7 +133,7 @@ def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monk
     write = Path.write_bytes
     monkeypatch.setattr(Path, "write_bytes", lambda path, data: (disk.wait(WAIT_S), write(path, data))[1])
     with keeping(tmp_path) as evidence:
-        refs = [evidence.offer(exhibit(number)) for number in range(WAITING + 10)]
+        refs = [evidence.offer(part_picture(number)) for number in range(WAITING + 10)]
         assert refs[-1] is None
         assert evidence.dropped == refs.count(None) >= 8
         disk.set()

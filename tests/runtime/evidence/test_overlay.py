@@ -6,7 +6,7 @@ import numpy as np
 from runtime.evidence.overlay import FAILED_BGR, draw, jpeg
 from runtime.parts.verdict import Reason
 from tests.pictures import read_picture
-from tests.runtime.part_pictures import exhibit
+from tests.runtime.part_pictures import part_picture
 
 
 def redness(picture: np.ndarray) -> np.ndarray:
@@ -14,7 +14,7 @@ def redness(picture: np.ndarray) -> np.ndarray:
 
 
 def test_only_the_failed_tile_is_framed_and_heated() -> None:
-    shown = exhibit(1)
+    shown = part_picture(1)
     picture = draw(shown)
     third = len(picture) // 3
     framed = redness(picture)
@@ -28,7 +28,7 @@ def test_only_the_failed_tile_is_framed_and_heated() -> None:
 
 
 def test_a_good_part_looks_like_itself_with_a_grid_over_it() -> None:
-    shown = exhibit(2, bad=False)
+    shown = part_picture(2, bad=False)
     picture = draw(shown)
     plain = cv2.resize(shown.frame_bgr_u8, (len(picture), len(picture)), interpolation=cv2.INTER_LINEAR)
     assert not redness(picture).any()
@@ -36,12 +36,12 @@ def test_a_good_part_looks_like_itself_with_a_grid_over_it() -> None:
 
 
 def test_a_part_without_errors_is_drawn_without_heat() -> None:
-    shown = exhibit(3, faults=(Reason.UNREADABLE,))
+    shown = part_picture(3, faults=(Reason.UNREADABLE,))
     assert shown.judgement.errors is None
     assert not redness(draw(shown)).any()
 
 
 def test_jpeg_keeps_the_picture() -> None:
-    picture = exhibit(4).frame_bgr_u8
+    picture = part_picture(4).frame_bgr_u8
     again = read_picture(jpeg(picture))
     assert np.abs(again.astype(int) - picture).mean() < 8

@@ -67,7 +67,7 @@ def test_one_built_for_anything_else_is_refused_with_the_reason(
 def test_a_package_that_is_missing_is_named(bundle: Bundle, missing: str) -> None:
     versions = {name: version for name, version in HERE.versions.items() if name != missing}
     machine = replace(HERE, versions=versions, missing={missing: "libnvinfer.so.11: cannot open"})
-    with pytest.raises(BackendError, match=f"{missing} cannot be had .libnvinfer.so.11: cannot open"):
+    with pytest.raises(BackendError, match=f"{missing} is missing .libnvinfer.so.11: cannot open"):
         choose_engine(having(bundle, engine(bundle)), machine, 8)
 
 

@@ -3,7 +3,7 @@
 from runtime.monitoring.live_view import SHOW_EVERY_S, LiveView
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
-from tests.runtime.part_pictures import exhibit
+from tests.runtime.part_pictures import part_picture
 
 PART = Part("top", 1.8e9, 0.0, (48, 48), None, ())
 
@@ -11,7 +11,7 @@ PART = Part("top", 1.8e9, 0.0, (48, 48), None, ())
 def test_good_parts_are_shown_at_a_low_rate_and_failed_ones_always() -> None:
     now_s = 100.0
     display = LiveView(lambda: now_s)
-    good, bad = exhibit(1, bad=False), exhibit(2)
+    good, bad = part_picture(1, bad=False), part_picture(2)
     assert display.wants("top", good.judgement)
     display.show(good)
     assert not display.wants("top", good.judgement)
@@ -20,14 +20,14 @@ def test_good_parts_are_shown_at_a_low_rate_and_failed_ones_always() -> None:
     now_s += SHOW_EVERY_S
     assert display.wants("top", good.judgement)
     display.show(good)
-    sight = display.sights["top"]
+    sight = display.views["top"]
     assert (sight.last, sight.rejected) == (good, bad)
 
 
 def test_a_part_without_pixels_is_noted_and_not_shown() -> None:
     display = LiveView()
-    broken = exhibit(1, faults=(Reason.UNREADABLE,)).judgement
+    broken = part_picture(1, faults=(Reason.UNREADABLE,)).judgement
     assert not display.wants("top", broken)
     display.note(PART, broken, "t1")
-    assert display.sights["top"].judgement == broken
-    assert display.sights["top"].last is None
+    assert display.views["top"].judgement == broken
+    assert display.views["top"].last is None
