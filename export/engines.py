@@ -48,8 +48,8 @@ class Target:
 def parse_target(text: str) -> Target:
     """Read `sm89`, an RTX GPU's compute capability, or `here`, the GPU of this machine.
 
-    Raises ConfigError where it is neither or TensorRT for RTX knows no such GPU, BackendError where the API or, for
-    `here`, there is no GPU.
+    Raises ConfigError where it is neither or TensorRT for RTX knows no such GPU, BackendError where the API is
+    missing or, for `here`, the GPU.
     """
     if text == HERE:
         gpu = find_gpu()

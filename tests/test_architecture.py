@@ -75,8 +75,7 @@ def test_every_thread_is_in_the_table_with_who_starts_it() -> None:
 
 def test_a_walk_goes_through_each_package() -> None:
     walks = PAGE.split("## Four walks")[1].split("\n## ")[0]
-    passed = {name for name in PACKAGES if f"{name}/" in walks}
-    assert set(PACKAGES) - passed <= {"evidence", "monitoring", "threads"}
+    assert [name for name in PACKAGES if f"{name}/" not in walks] == []
 
 
 def test_no_file_of_ours_is_longer_than_300_lines() -> None:
