@@ -230,7 +230,7 @@ def training(given: Given) -> None:
         labelled_samples(str(given.pictures))[:64], chosen.height, chosen.width, chosen.part_size
     ).bgr_u8
     thresholds = np.array(checkpoint.thresholds.values)
-    errors = {kind: judge(checkpoint.inspector.to(kind), frames)[0] for kind in ("cpu", "cuda")}
+    errors = {kind: judge(checkpoint.inspector, frames, kind)[0] for kind in ("cpu", "cuda")}
     given.tell(
         gpu=torch.cuda.get_device_name(),
         largest_difference=float((np.abs(errors["cuda"] - errors["cpu"]) / thresholds).max()),

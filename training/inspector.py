@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.progress import counted
+from training.device import choose_device
 from training.distance import stage_distances
 from training.network import Network
 from training.settings import ScoreSettings
@@ -83,12 +84,27 @@ class Inspector(nn.Module):
         return torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1), error_map
 
 
+def judge(
+    inspector: Inspector, frames_bgr_u8: NDArray[np.uint8], device: torch.device | str | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Errors (N, K + 1) and error maps (N, h, w) of N frames, batch by batch with a progress bar.
+
+    Computed on `device`, left out on the GPU where there is one; afterwards the inspector is where it was.
+    """
+    was = inspector.stage_scale.device
+    inspector.to(device or choose_device())
+    try:
+        return _judge(inspector, frames_bgr_u8)
+    finally:
+        inspector.to(was)
+
+
 @torch.inference_mode()
-def judge(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Errors (N, K + 1) and error maps (N, h, w) of N frames, batch by batch with a progress bar."""
-    batches = [
-        inspector(torch.from_numpy(frames_bgr_u8[start : start + _BATCH]).to(inspector.stage_scale.device))
-        for start in counted(range(0, len(frames_bgr_u8), _BATCH), "judging")
-    ]
+def _judge(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    batches = []
+    for start in counted(range(0, len(frames_bgr_u8), _BATCH), "judging"):
+        frames = torch.from_numpy(frames_bgr_u8[start : start + _BATCH]).to(inspector.stage_scale.device)
+        # Maps of many pictures are more than a GPU holds.
+        batches.append([output.cpu() for output in inspector(frames)])
     errors, maps = zip(*batches, strict=True)
-    return torch.cat(errors).cpu().numpy(), torch.cat(maps).cpu().numpy()
+    return torch.cat(errors).numpy(), torch.cat(maps).numpy()

@@ -20,6 +20,7 @@ from core.progress import Countdown
 from core.thresholds import calibrate, odd_parts, parts_needed
 from training.augment import with_copies
 from training.checkpoint import Calibration, Checkpoint, save_checkpoint
+from training.device import choose_device
 from training.encoder import load_weights
 from training.fitting import RESUME_POINT, fit
 from training.inspector import Inspector
@@ -70,7 +71,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if not rank_zero:
         return path
 
-    inspector = Inspector(network.to(_device()), settings.score).to(_device())
+    inspector = Inspector(network, settings.score).to(choose_device())
     judged = np.concatenate(held_out)
     errors = _held_out_errors(inspector, dataset, held_out)
     calibration = Calibration(tuple(str(frames.samples[index].path.resolve()) for index in judged), errors)
@@ -117,7 +118,7 @@ def _first_look(
     A decoder that trains on a defect learns to rebuild it, in the parts that it judges too.
     """
     _train_members(network, dataset, held_out, _look(settings), [], None, countdown)
-    inspector = Inspector(network.to(_device()), settings.score).to(_device())
+    inspector = Inspector(network, settings.score).to(choose_device())
     odd = odd_parts(_held_out_errors(inspector, dataset, held_out))
     network.cpu()
     left_out = np.concatenate(held_out)[odd]
@@ -174,10 +175,6 @@ def _held_out_errors(
     if not pixels:
         inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
     return inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _left_out(resume_point: Path) -> list[int]:

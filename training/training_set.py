@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from core.progress import counted
+from training.device import choose_device
 from training.network import Network
 
 _BATCH = 16
@@ -19,7 +20,8 @@ class TrainingSet(Dataset[list[Tensor]]):
 
     def __init__(self, network: Network, frames_bgr_u8: NDArray[np.uint8]) -> None:
         self.network = network
-        self.frames = torch.from_numpy(frames_bgr_u8)
+        # On a GPU they stay there: a step would copy them over again and again.
+        self.frames = torch.from_numpy(frames_bgr_u8).to(choose_device())
         self.raw_maps = _cached_maps(network, self.frames) if network.settings.encoder.frozen else None
 
     def __len__(self) -> int:
@@ -44,7 +46,7 @@ class TrainingSet(Dataset[list[Tensor]]):
 @torch.inference_mode()
 def _cached_maps(network: Network, frames: Tensor) -> Tensor:
     """Raw maps (N, C, n*h, n*w) float16 of all frames; sets the network's standardisation from them."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device()
     network.eval().to(device)
     cached: Tensor | None = None
     total = squares = torch.zeros(1, dtype=torch.float64)
