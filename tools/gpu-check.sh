@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with a GPU and without network: makes an environment from its own packages and the wheels that it lacks,
 # and settles all that only such a machine can. Needs Python 3.11 or newer; pycuda is built, with the CUDA toolkit.
-#   elsewhere:  sh tools/gpu-wheels.sh WHEELS        # with network: fetches the wheels, about 150 MB
+#   elsewhere:  sh tools/gpu-wheels.sh WHEELS        # with network: fetches the wheels, some hundred MB
 #   there:      bash tools/gpu-check.sh WHEELS BUNDLE CHECKPOINT PICTURES OUT [SECTION...]
 set -euo pipefail
 if [ $# -lt 5 ]; then sed -n '2,5s/^# *//p' "$0" >&2; exit 2; fi
