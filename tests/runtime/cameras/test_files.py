@@ -1,5 +1,6 @@
 """Cameras: what a folder and a video give, and what is said of what cannot be read."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import CameraError
-from runtime.cameras.files import FolderCamera, VideoCamera
+from runtime.cameras.files import FolderCamera, VideoCamera, printable
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import FolderSettings
 from runtime.cameras.watched_folder import WatchedFolder
+from runtime.events.encoding import dumps
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture, write_pictures, write_video
 
@@ -104,3 +108,9 @@ def test_of_a_video_every_third_frame_can_be_judged(tmp_path: Path) -> None:
     assert camera.frames_total == 4
     assert [frame.source for frame in camera.frames(RUN)] == ["v.avi#0", "v.avi#3", "v.avi#6", "v.avi#9"]
     camera.close()
+
+
+@given(st.binary(min_size=1, max_size=255).filter(lambda name: not {0, ord("/")} & set(name)))
+def test_whatever_a_file_is_called_an_event_can_tell_it(name: bytes) -> None:
+    told = dumps({"source": printable(Path(os.fsdecode(name)))})
+    assert json.loads(told)["source"]
