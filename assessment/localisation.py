@@ -1,5 +1,6 @@
 """How well an error map finds the defect: pixel AUROC, and AUPRO, which counts every defect region alike."""
 
+import sys
 from collections.abc import Sequence
 
 import cv2
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from core.dataset import GOOD, Sample, read_mask
+from core.errors import DataError
 from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3
@@ -20,14 +22,17 @@ def localisation_metrics(
     """Pixel AUROC and AUPRO over good pictures and those with a mask, as the network sees them; None without masks.
 
     `error_maps` (N, h, w) are enlarged linearly to the input's size. `masks_vanished` counts the pictures whose mask
-    marks nothing that the network sees; they are left out.
+    marks nothing that the network sees, or cannot be read, which is told on stderr; they are left out.
     """
     height, width = network.height, network.width
-    masks = {
-        i: read_mask(sample, height, width, network.part_size, network.roi)
-        for i, sample in enumerate(samples)
-        if sample.kind == GOOD or sample.mask is not None
-    }
+    masks = {}
+    for i, sample in enumerate(samples):
+        if sample.kind == GOOD or sample.mask is not None:
+            try:
+                masks[i] = read_mask(sample, height, width, network.part_size, network.roi)
+            except DataError as error:
+                sys.stderr.write(f"skipped in localisation: {error}\n")
+                masks[i] = np.zeros((height, width), bool)
     vanished = [i for i, mask in masks.items() if samples[i].mask is not None and not mask.any()]
     chosen = [i for i in masks if i not in vanished]
     if not any(samples[i].mask for i in chosen):

@@ -82,3 +82,17 @@ def test_figures_of_thin_defects_and_a_count_of_masks_that_mark_nothing(tmp_path
     }
     samples = labelled_samples(str(write_line(tmp_path / "empty", marked=False)))
     assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None, "masks_vanished": 1}
+
+
+def test_a_damaged_mask_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_line(tmp_path)
+    for name in ("1.png", "1_mask.png"):
+        folder = root / ("ground_truth" if "mask" in name else "test") / "scratch"
+        (folder / name).write_bytes((folder / name.replace("1", "0")).read_bytes())
+    damaged = root / "ground_truth" / "scratch" / "1_mask.png"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    samples = labelled_samples(str(root))
+    whole = read_mask(samples[1], 48, 48).astype(np.float32)
+    metrics = localisation_metrics(samples, np.stack([whole * 0, whole, whole]), NETWORK)
+    assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 1}
+    assert str(damaged) in capsys.readouterr().err
