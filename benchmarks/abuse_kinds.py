@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import paho.mqtt.client as paho
 import yaml
-from abuse_station import SCRIPT, Outcome, Station, png, wait
+from abuse_station import ENVIRONMENT, SCRIPT, Outcome, Station, png, wait
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -52,6 +52,22 @@ def damaged_pictures(station: Station, chance: random.Random, inputs: int) -> Ou
         kept = int(len(data) * chance.uniform(0.3, 0.9))
         names.append(station.put(station.name(suffix), data[:kept] + bytes(len(data) - kept - len(end)) + end))
     return judged(station, names, "NotDecidable")
+
+
+def damaged_live_frames(station: Station, _chance: random.Random, inputs: int) -> Outcome:
+    """A: frames of a live camera of which the second half is lost on the way, when a part is triggered."""
+    station.camera.damaged.set()
+    time.sleep(1)  # whole ones are on their way still
+    parts = [f"damaged-{number}" for number in range(inputs)]
+
+    def said() -> list[str]:
+        return [each["verdict"]["name"] for each in station.mes.events() if each["part_id"] in parts]
+
+    for part in parts:
+        station.mes.send(f"{PREFIX}/trigger/belt", json.dumps({"part_id": part}).encode())
+    wait(lambda: len(said()) >= inputs)
+    station.camera.damaged.clear()
+    return Outcome(inputs, said().count("NotDecidable"), abs(inputs - len(said())), said().count("OK"))
 
 
 def absurd_headers(station: Station, chance: random.Random, inputs: int) -> Outcome:
@@ -269,7 +285,7 @@ def misread_configurations(station: Station, _chance: random.Random, _inputs: in
         config = station.folder / f"misread-{number}.yaml"
         config.write_text(text)
         command = [sys.executable, "-c", SCRIPT, "doctor", str(config)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
         told += done.returncode == 2 and done.stderr.count("\n") == 1 and "second" not in done.stderr
     return Outcome(len(texts), told)
 
@@ -309,6 +325,7 @@ KINDS = (
     absurd_bundles,
     broken_parts_in_a_recalibration,
     no_files,
+    damaged_live_frames,
     absurd_headers,
     odd_names,
     folders_that_vanish,

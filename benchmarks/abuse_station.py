@@ -27,6 +27,7 @@ from tests.runtime.small_bundle import write_bundle
 from tests.runtime.web import ask
 
 PATIENCE_S = 60.0
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 SCRIPT = "from runtime.cli import run_inspection; run_inspection()"
 VERBS = ["pause", "resume", "snapshot", "reload", "recalibrate"]
 
@@ -90,8 +91,9 @@ class Station:
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-c", SCRIPT, str(self.config)]
         with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=ENVIRONMENT)
         wait(lambda: process.poll() is not None or self.problems() == [])
+        assert self.problems() == [], (self.folder / "log").read_text()
         return process
 
     def kill(self) -> None:
