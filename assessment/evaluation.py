@@ -13,9 +13,10 @@ from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
+from core.calibration import Calibration
 from core.dataset import GOOD, Frames, labelled_samples, read_frames
-from core.thresholds import odd_parts, scores
-from training.checkpoint import Calibration, Checkpoint
+from core.thresholds import scores
+from training.checkpoint import Checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
 from training.inspector import judge
 
@@ -69,7 +70,7 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
     errors, known = _by_unseen_decoders(judged, frames, checkpoint.calibration)
-    apart = odd_parts(checkpoint.calibration.errors) if checkpoint.thresholds.odd else np.zeros(0, bool)
+    apart = checkpoint.calibration.odd if checkpoint.thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
@@ -86,7 +87,7 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
         "images_per_second": len(frames.samples) / seconds,
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),
-        "what_if": what_if(checkpoint.calibration.errors, errors, defective, checkpoint.settings.believe_all),
+        "what_if": what_if(checkpoint.calibration, errors, defective, checkpoint.settings.believe_all),
     }
     return Evaluation(checkpoint, frames, errors, maps, ranking, metrics)
 

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.confidence import auroc_interval, placements, wilson
+from core.calibration import Calibration
 from core.dataset import GOOD
 from core.errors import DataError
-from core.thresholds import calibrate, scores
+from core.thresholds import scores
 
 WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1)
 
@@ -75,19 +76,19 @@ def by_kind(ranking: NDArray[np.floating], kinds: Sequence[str]) -> list[dict[st
 
 
 def what_if(
-    calibration_errors: NDArray[np.floating],
+    calibration: Calibration,
     errors: NDArray[np.floating],
     defective: NDArray[np.bool_],
     believe_all: bool = False,
 ) -> list[dict[str, Any]]:
     """For each of WHAT_IF_RATES: what `set-threshold` with that rate would give on these pictures.
 
-    calibration_errors (M, K + 1) of good parts, errors (N, K + 1). Where M is too small for a rate, `why_not` says so.
+    errors (N, K + 1). Where the calibration has too few parts for a rate, `why_not` says so.
     """
     rows: list[dict[str, Any]] = []
     for rate in WHAT_IF_RATES:
         try:
-            rejected = scores(errors, calibrate(calibration_errors, rate, believe_all)) > 1
+            rejected = scores(errors, calibration.thresholds(rate, believe_all)) > 1
         except DataError as error:
             rows.append({"false_reject_rate_asked": rate, "why_not": str(error)})
             continue

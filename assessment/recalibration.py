@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from assessment.model import is_bundle
-from core.thresholds import Thresholds, calibrate
+from core.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> R
     from training.checkpoint import load_checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(path)
-    after = calibrate(checkpoint.calibration.errors, false_reject_rate, believe_all)
+    after = checkpoint.calibration.thresholds(false_reject_rate, believe_all)
     asked = {"false_reject_rate": false_reject_rate, "believe_all": believe_all}
     settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
@@ -68,7 +68,7 @@ def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool) -> Recal
     from runtime.bundles.site_thresholds import site_file
 
     bundle = load_bundle(path)
-    after = calibrate(load_calibration(bundle), false_reject_rate, believe_all)
+    after = load_calibration(bundle).thresholds(false_reject_rate, believe_all)
     save_manifest(path, bundle.manifest.model_copy(update={"thresholds": after}))
     signed = (path / SIGNATURE).is_file()
     (path / SIGNATURE).unlink(missing_ok=True)

@@ -9,14 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from machine import describe
 
+from core.calibration import NO_CALIBRATION
 from core.thresholds import Thresholds
 from export.graph import export_onnx
-from training.checkpoint import Calibration, Checkpoint
+from training.checkpoint import Checkpoint
 from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
@@ -43,7 +42,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             started = time.perf_counter()
-            export_onnx(Checkpoint(inspector, settings, thresholds, Calibration((), np.zeros((0, 10))), {}), path)
+            export_onnx(Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {}), path)
             exports[name] = {"seconds": round(time.perf_counter() - started, 1), "mb": round(path.stat().st_size / 1e6)}
     print(json.dumps({"exports": exports, **describe("torch", "onnx", "onnxscript")}, indent=2))
 

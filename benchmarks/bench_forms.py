@@ -18,11 +18,12 @@ import onnxruntime
 import yaml
 from machine import describe
 
+from core.calibration import NO_CALIBRATION
 from core.config import parse_settings
 from core.thresholds import Thresholds
 from export.graph import export_onnx
 from runtime.bundles.manifest import INPUT
-from training.checkpoint import Calibration, Checkpoint
+from training.checkpoint import Checkpoint
 from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
@@ -48,9 +49,7 @@ def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.Inferenc
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
-    checkpoint = Checkpoint(
-        Inspector(network, settings.score), settings, thresholds, Calibration((), np.zeros((0, 10))), {}
-    )
+    checkpoint = Checkpoint(Inspector(network, settings.score), settings, thresholds, NO_CALIBRATION, {})
     export_onnx(checkpoint, folder / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

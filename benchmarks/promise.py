@@ -35,7 +35,7 @@ def main() -> None:
         for parts, asked in CASES:
             for believe_all in (True, False):
                 sets = (good_parts(parts, seed, noise, 1) for seed in range(CALIBRATIONS))
-                calibrated = [calibrate(errors, asked, believe_all) for errors in sets]
+                calibrated = [calibrate(errors, asked, believe_all=believe_all) for errors in sets]
                 told = [(t, scores(fresh, t)) for t in calibrated]
                 rates = np.array([(score > 1).mean() for _, score in told])
                 bounds = np.array([t.false_reject_upper for t, _ in told])

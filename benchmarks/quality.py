@@ -29,7 +29,6 @@ from sklearn.metrics import roc_auc_score
 from assessment.evaluation import evaluate
 from core.config import parse_settings
 from core.dataset import read_frames, training_samples
-from core.thresholds import calibrate
 from training.advice import advise
 from training.checkpoint import load_checkpoint
 from training.session import CHECKPOINT, train
@@ -107,7 +106,7 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
         (output / "last.ckpt").unlink()
     checkpoint = load_checkpoint(output / CHECKPOINT)
     # A checkpoint that stands there may be older than today's rule.
-    thresholds = calibrate(checkpoint.calibration.errors, settings.false_reject_rate)
+    thresholds = checkpoint.calibration.thresholds(settings.false_reject_rate)
     checkpoint = replace(checkpoint, thresholds=thresholds)
     evaluation = evaluate(checkpoint, data)
     figures = {key: value for key, value in evaluation.metrics.items() if not isinstance(value, dict | list)}

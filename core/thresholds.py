@@ -74,7 +74,12 @@ def parts_needed(false_reject_rate: float) -> int:
     return max(LEAST_PARTS, math.ceil(1 / false_reject_rate - 1 - 1e-9))
 
 
-def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_all: bool = False) -> Thresholds:
+def calibrate(
+    errors: NDArray[np.floating],
+    false_reject_rate: float,
+    doubted: NDArray[np.bool_] | None = None,
+    believe_all: bool = False,
+) -> Thresholds:
     """Set thresholds from the errors (M, K + 1) of M good parts, each judged by a model that has not trained on it.
 
     A part is rejected when any of its K + 1 errors is above its threshold, so the rate is promised for the maximum:
@@ -89,7 +94,7 @@ def calibrate(errors: NDArray[np.floating], false_reject_rate: float, believe_al
     _require_enough(len(errors), false_reject_rate)
     if not np.isfinite(errors).all() or (errors < 0).any():
         raise DataError("the model gives errors that are not finite numbers on good parts; train it again.")
-    odd = np.zeros(len(errors), bool) if believe_all else odd_parts(errors)
+    odd = np.zeros(len(errors), bool) if believe_all else odd_parts(errors, doubted)
     believed = errors[~odd]
     parts = len(believed)
     # Where the fence leaves fewer than the rate needs, the largest of them is the threshold, and the rate says so.
@@ -125,12 +130,12 @@ def standing(errors: NDArray[np.floating]) -> NDArray[np.float64]:
     return stands
 
 
-def odd_parts(errors: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which of the good parts (M, K + 1) stand beyond Tukey's fence above the others, (M,).
+def odd_parts(errors: NDArray[np.floating], doubted: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Which of the good parts (M, K + 1) stand beyond Tukey's fence above the others, (M,); those `doubted` (M,) do.
 
     Again without those, until none does: the worst of several odd parts hides the others.
     """
-    believed = np.arange(len(errors))
+    believed = np.arange(len(errors)) if doubted is None else np.flatnonzero(~doubted)
     while len(believed) > LEAST_PARTS:
         stands = standing(errors[believed])
         lower, upper = np.percentile(stands, [25, 75])

@@ -51,8 +51,7 @@ class Draft:
         """Write what a box asks again: the trained model's answers, two pictures with theirs, the calibration."""
         save_reference(self.folder / REFERENCE, exam)
         save_known_pictures(self.folder, exam.frames_bgr_u8[[0, -1]], exam.errors[[0, -1]])
-        calibration = self.checkpoint.calibration
-        save_calibration(self.folder, calibration.names, calibration.errors)
+        save_calibration(self.folder, self.checkpoint.calibration)
 
     def save(self, refused: str | None = None) -> Bundle:
         """Write the manifest, with the hashes of all files that are there."""

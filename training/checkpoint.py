@@ -5,28 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from core.calibration import Calibration
 from core.errors import ArtifactError
 from core.thresholds import Thresholds
 from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
 
-FORMAT = "p-wae-checkpoint/2"
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What the thresholds were set from: the errors of good pictures, each judged by a decoder that has not seen it."""
-
-    names: tuple[str, ...]
-    """(M,) their files."""
-    errors: NDArray[np.float64]
-    """(M, K + 1)."""
+FORMAT = "p-wae-checkpoint/3"
 
 
 @dataclass(frozen=True)
@@ -49,6 +38,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "thresholds": checkpoint.thresholds.model_dump_json(),
         "calibrated_on": list(checkpoint.calibration.names),
         "calibration_errors": torch.from_numpy(checkpoint.calibration.errors),
+        "doubted": torch.from_numpy(checkpoint.calibration.doubted),
         "provenance": json.dumps(checkpoint.provenance),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
     }
@@ -71,7 +61,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         settings = TrainingSettings.model_validate_json(content["settings"])
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
-        calibration = Calibration(tuple(content["calibrated_on"]), content["calibration_errors"].numpy())
+        names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
+        calibration = Calibration(names, errors, content["doubted"].numpy())
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)

@@ -77,11 +77,15 @@ class Inspector(nn.Module):
         sources = self.network.sources if self.score.space == "features" else 1
         by_source = [part.mean(dim=1) for part in scaled.chunk(sources, dim=1)]
         error_map = by_source[0] if sources == 1 else (by_source[0] * by_source[1]).clamp_min(0).sqrt()
+        return self.errors_of(error_map), error_map
+
+    def errors_of(self, error_map: Tensor) -> Tensor:
+        """Errors (N, K + 1) of error maps (N, h, w): a tile's is the mean over the worst of its places."""
         places = split(error_map[:, None], self.network.settings.grid).flatten(2)
         if self.score.worst_share < 1:
             places = places.topk(max(1, round(self.score.worst_share * places.shape[2])), dim=2).values
         tiles = places.mean(dim=2)
-        return torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1), error_map
+        return torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1)
 
 
 def judge(

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -39,11 +38,8 @@ class Learner(L.LightningModule):
     Where features are judged, only the first member rebuilds pixels: they are for people to look at.
     """
 
-    def __init__(
-        self, network: Network, settings: TrainingSettings, member: int = 0, left_out: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, network: Network, settings: TrainingSettings, member: int = 0) -> None:
         super().__init__()
-        self.left_out = list(left_out)
         self.network = network
         self.settings = settings
         self.member = member
@@ -51,9 +47,8 @@ class Learner(L.LightningModule):
         """What each step of this epoch gave. Lightning's own means, taken step by step, cost a fifth of a step."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say whose resume point it is, what it does not train on, and of which configuration."""
-        told = {"member": self.member, "left_out": self.left_out, "settings": self.settings.model_dump_json()}
-        checkpoint |= told
+        """Say whose resume point it is, and of which configuration."""
+        checkpoint |= {"member": self.member, "settings": self.settings.model_dump_json()}
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a run resumed at an epoch draws what the unbroken run would have drawn."""

@@ -1,6 +1,5 @@
 """A training session: from a configuration to a calibrated checkpoint. Lightning runs the loop and resumes it."""
 
-import copy
 import math
 import platform
 from datetime import UTC, datetime
@@ -14,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
+from core.calibration import Calibration
 from core.dataset import Frames, hold_out, read_frames, training_samples
 from core.errors import ArtifactError, ConfigError, DataError
 from core.progress import Countdown
-from core.thresholds import calibrate, odd_parts, parts_needed
+from core.thresholds import parts_needed
 from training.augment import with_copies
-from training.checkpoint import Calibration, Checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, save_checkpoint
 from training.device import choose_device
 from training.encoder import load_weights
+from training.first_look import doubted
 from training.fitting import RESUME_POINT, fit
 from training.inspector import Inspector
 from training.learner import Learner
@@ -32,8 +33,6 @@ from training.tiles import permutation_set
 from training.training_set import TrainingSet
 
 CHECKPOINT = "checkpoint"
-LOOK = 3
-"""The first look takes this part of the epochs: a decoder learns what is usual first."""
 LEAST_FITTED = 2
 
 
@@ -58,14 +57,10 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if chosen.encoder.weights:
         load_weights(network.encoder, chosen.encoder.weights)
     dataset = TrainingSet(network, with_copies(frames.bgr_u8, settings.augment, settings.seed))
-    fresh = copy.deepcopy(network.members.state_dict())
-    left_out = [] if resume_point is None else _left_out(resume_point)
-    looks = resume_point is None and settings.folds > 1 and not settings.believe_all
-    epochs = settings.epochs + (_look(settings).epochs if looks else 0)
-    with Countdown("training", epochs * len(held_out)) as countdown:
-        if looks:
-            left_out = _first_look(network, dataset, held_out, settings, countdown)
-            network.members.load_state_dict(fresh)
+    left_out = np.zeros(len(frames.samples), bool)
+    if settings.folds > 1 and not settings.believe_all:
+        left_out = _standing_apart(network, dataset, held_out, settings)
+    with Countdown("training", settings.epochs * len(held_out)) as countdown:
         rank_zero, losses = _train_members(network, dataset, held_out, settings, left_out, resume_point, countdown)
     path = output / CHECKPOINT
     if not rank_zero:
@@ -74,8 +69,9 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     inspector = Inspector(network, settings.score).to(choose_device())
     judged = np.concatenate(held_out)
     errors = _held_out_errors(inspector, dataset, held_out)
-    calibration = Calibration(tuple(str(frames.samples[index].path.resolve()) for index in judged), errors)
-    thresholds = calibrate(errors, settings.false_reject_rate, settings.believe_all)
+    names = tuple(str(frames.samples[index].path.resolve()) for index in judged)
+    calibration = Calibration(names, errors, left_out[judged])
+    thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
@@ -106,31 +102,19 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
     return held_out
 
 
-def _first_look(
-    network: Network,
-    dataset: TrainingSet,
-    held_out: list[NDArray[np.int64]],
-    settings: TrainingSettings,
-    countdown: Countdown,
-) -> list[int]:
-    """Say which pictures stand apart once the decoders have learned a little: these are not trained on.
+def _standing_apart(
+    network: Network, dataset: TrainingSet, held_out: list[NDArray[np.int64]], settings: TrainingSettings
+) -> NDArray[np.bool_]:
+    """Say which pictures (N,) stand apart at first look: neither trained on nor believed.
 
     A decoder that trains on a defect learns to rebuild it, in the parts that it judges too.
     """
-    _train_members(network, dataset, held_out, _look(settings), [], None, countdown)
+    pictures = sum(map(len, held_out))
     inspector = Inspector(network, settings.score).to(choose_device())
-    odd = odd_parts(_held_out_errors(inspector, dataset, held_out))
+    odd = doubted(inspector, dataset, pictures, settings.seed)
     network.cpu()
-    left_out = np.concatenate(held_out)[odd]
-    least = min(len(np.setdiff1d(np.concatenate(held_out), [*held, *left_out])) for held in held_out)
-    return left_out.tolist() if least >= LEAST_FITTED else []
-
-
-def _look(settings: TrainingSettings) -> TrainingSettings:
-    """The settings of the first look: fewer epochs, and no more than it takes to see what is not rebuilt."""
-    rest = {"pixels": 0.0, "jigsaw": 0.0, "swd": 0.0, "hsic": 0.0}
-    loss = settings.loss if settings.score.space == "pixels" else settings.loss.model_copy(update=rest)
-    return settings.model_copy(update={"epochs": -(-settings.epochs // LOOK), "loss": loss})
+    fitted = min(pictures - odd.sum() - (~odd[held]).sum() for held in held_out)
+    return odd if fitted >= LEAST_FITTED else np.zeros(pictures, bool)
 
 
 def _train_members(
@@ -138,12 +122,11 @@ def _train_members(
     dataset: TrainingSet,
     held_out: list[NDArray[np.int64]],
     settings: TrainingSettings,
-    left_out: list[int],
+    left_out: NDArray[np.bool_],
     resume_point: Path | None,
     countdown: Countdown,
 ) -> tuple[bool, dict[str, float]]:
     """Train one member after the other; say whether this process is the first, and the last member's losses."""
-    pictures = sum(map(len, held_out)) if len(held_out) > 1 else len(dataset) // (1 + settings.augment.copies)
     first = 0
     if resume_point is not None:
         # The point holds the whole network, so the members before it are restored with it.
@@ -151,9 +134,9 @@ def _train_members(
     countdown.skip(first * settings.epochs)
     rank_zero, losses = True, dict[str, float]()
     for member in range(first, len(held_out)):
-        fitted = np.setdiff1d(np.arange(pictures), [*held_out[member], *left_out])
-        copies = np.concatenate([fitted + pictures * copy for copy in range(1 + settings.augment.copies)])
-        learner = Learner(network.train(), settings, member, left_out)
+        fitted = np.setdiff1d(np.flatnonzero(~left_out), held_out[member])
+        copies = np.concatenate([fitted + len(left_out) * copy for copy in range(1 + settings.augment.copies)])
+        learner = Learner(network.train(), settings, member)
         point = resume_point if member == first else None
         rank_zero, losses = fit(learner, Subset(dataset, copies.tolist()), point, countdown)
     return rank_zero, losses
@@ -177,17 +160,11 @@ def _held_out_errors(
     return inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
 
 
-def _left_out(resume_point: Path) -> list[int]:
-    return [int(index) for index in torch.load(resume_point, map_location="cpu", weights_only=True)["left_out"]]
-
-
-def _require_resumable(resume_point: Path, settings: TrainingSettings) -> Path | None:
-    """Check that it belongs to this configuration; a first look that was interrupted is looked again."""
+def _require_resumable(resume_point: Path, settings: TrainingSettings) -> Path:
+    """Check that it is there, and of this configuration."""
     if not resume_point.is_file():
         raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
     before = torch.load(resume_point, map_location="cpu", weights_only=True).get("settings", "")
-    if settings.folds > 1 and before == _look(settings).model_dump_json():
-        return None
     if before != settings.model_dump_json():
         raise ConfigError(
             f"{resume_point}: was written with another configuration; put it back as it was, or run without --resume."

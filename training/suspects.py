@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from core.calibration import Calibration
 from core.dataset import Frames
-from core.thresholds import odd_parts, standing
-from training.checkpoint import Calibration
+from core.thresholds import standing
 
 _SHOWN = 24
 _COLUMNS = 6
@@ -21,7 +21,7 @@ def report_suspects(calibration: Calibration, frames: Frames, judged: NDArray[np
 
     `judged` (M,) says which of `frames` each line of the calibration is. Warns on stderr where some stand apart.
     """
-    stands, odd = standing(calibration.errors), odd_parts(calibration.errors)
+    stands, odd = standing(calibration.errors), calibration.odd
     order = np.argsort(-stands)
     with (output / "suspects.csv").open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)

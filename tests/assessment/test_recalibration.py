@@ -6,7 +6,6 @@ import pytest
 from assessment.prediction import predict
 from assessment.recalibration import set_threshold
 from core.errors import ArtifactError, DataError
-from core.thresholds import calibrate
 from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.calibration import CALIBRATION, load_calibration
 from runtime.bundles.manifest import SIGNATURE
@@ -19,7 +18,7 @@ def test_a_checkpoint_gets_the_thresholds_that_training_would_have_given(checkpo
     done = set_threshold(copy, 0.3)
     after = load_checkpoint(copy)
     assert done.before == before.thresholds
-    assert done.after == after.thresholds == calibrate(before.calibration.errors, 0.3)
+    assert done.after == after.thresholds == before.calibration.thresholds(0.3)
     assert after.settings.false_reject_rate == 0.3
     assert max(after.thresholds.values) < max(before.thresholds.values)
 
@@ -28,7 +27,7 @@ def test_a_bundle_is_sealed_again_and_loses_its_signature(
     checkpoint: Path, exported: Path, parts: Path, tmp_path: Path
 ) -> None:
     bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
-    assert load_calibration(load_bundle(bundle)) == pytest.approx(load_checkpoint(checkpoint).calibration.errors)
+    assert load_calibration(load_bundle(bundle)).errors == pytest.approx(load_checkpoint(checkpoint).calibration.errors)
     (bundle / SIGNATURE).write_bytes(b"of what it was")
     scores = [one.score for one in predict(bundle, [parts / "test" / "good"])]
     done = set_threshold(bundle, 0.3)

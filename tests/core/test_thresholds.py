@@ -141,6 +141,16 @@ def test_odd_parts_are_fenced_off_named_and_do_not_move_the_thresholds(parts: in
     assert believed.parts == parts
 
 
+def test_parts_that_are_doubted_set_no_threshold() -> None:
+    errors = errors_of_good_parts(60, 3)
+    doubted = np.arange(60) < 3
+    thresholds = calibrate(errors, 0.1, doubted)
+    assert odd_parts(errors, doubted)[:3].all()
+    assert thresholds.values == calibrate(errors[3:], 0.1).values
+    assert (thresholds.odd, thresholds.parts) == (3 + calibrate(errors[3:], 0.1).odd, 60 - thresholds.odd)
+    assert calibrate(errors, 0.1, doubted, believe_all=True).odd == 0
+
+
 def test_where_the_fence_leaves_too_few_the_rate_says_so() -> None:
     errors = errors_of_good_parts(19, 0)
     errors[0] *= 100

@@ -8,16 +8,16 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 import torch
 
+from core.calibration import NO_CALIBRATION
 from core.thresholds import Thresholds
 from export.engines import build_engine, parse_target
 from export.graph import _fold_batch_norms, export_onnx
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from training.checkpoint import Calibration, Checkpoint
+from training.checkpoint import Checkpoint
 from training.encoder import Encoder
 from training.inspector import Inspector
 from training.network import Network
@@ -49,7 +49,7 @@ def untrained(encoder: str, stages: tuple[int, ...], height: int, width: int) ->
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
-    calibration = Calibration((), np.zeros((0, 10)))
+    calibration = NO_CALIBRATION
     return Checkpoint(Inspector(network, settings.score), settings, thresholds, calibration, {})
 
 

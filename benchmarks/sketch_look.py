@@ -1,0 +1,109 @@
+"""Sketch: how many planted defective pictures a first look finds, and how many good ones it names.
+
+    python benchmarks/sketch_look.py --mvtec DIR --sets cookie metal_plate --seeds 0 1 2
+
+The recipe's maps. A place is as far as the place most alike in another picture: `at` the share-th nearest picture, or
+the `mean` over those up to it. A picture's statistic is its standing by the verdict's rule (`stand`), the log error of
+the image (`image`) or of the largest tile (`tile`). Clean: pictures beyond the fence, of none planted. Then 5 % are
+replaced by defective ones, seeded: good ones beyond the fence, planted ones beyond it, planted ones among the first 2k.
+"""
+
+import argparse
+import itertools
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from quality import SETS
+from sketch_odd_pictures import feature_channels, maps_of, standardised
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from core.thresholds import FENCE, standing
+from training.tiles import split
+
+SHARES = (0.05, 0.1, 0.15, 0.2)
+PLANTED = 0.05
+
+
+@torch.inference_mode()
+def far(maps: Tensor, channels: list[int], seed: int, references: int = 60) -> Tensor:
+    """Log distances (N, P, k) of places to the most alike one of each other picture, nearest pictures first."""
+    half = len(channels) // 2
+    parts = [normalize(part, dim=1) / half**0.5 for part in torch.split(maps, channels, dim=1)]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(maps))[:references])
+    kept = max(3, int(max(SHARES) * len(chosen)) + 1)
+    logs = torch.zeros(len(maps), maps.shape[2] * maps.shape[3], kept)
+    for source in (torch.cat(parts[:half], 1), torch.cat(parts[half:], 1)):
+        vectors = source.flatten(2).transpose(1, 2).contiguous()
+        memory = vectors[torch.from_numpy(chosen)]
+        for number, picture in enumerate(vectors):
+            nearest = 1 - (picture @ memory.flatten(0, 1).T).reshape(len(picture), len(memory), -1).amax(2)
+            nearest[:, torch.from_numpy(chosen == number)] = 9
+            logs[number] += nearest.clamp_min(1e-6).log().sort(1).values[:, :kept] / 2
+    return logs
+
+
+def rarity(logs: Tensor, size: tuple[int, int], kind: str, share: float, references: int) -> NDArray[np.float64]:
+    """Errors (N, K + 1) by the verdict's rule of log distances (N, P, k)."""
+    rank = max(1, -(-int(share * references * 100) // 100))
+    log = logs[..., rank - 1] if kind == "at" else logs[..., :rank].mean(-1)
+    places = split(log.exp().reshape(len(log), 1, *size), 3).flatten(2)
+    tiles = places.topk(max(1, round(0.05 * places.shape[2])), 2).values.mean(2)
+    return torch.cat([tiles.mean(1, keepdim=True), tiles], 1).numpy().astype(np.float64)
+
+
+def beyond_fence(statistic: NDArray[np.float64]) -> NDArray[np.bool_]:
+    believed = np.arange(len(statistic))
+    while True:
+        low, high = np.percentile(statistic[believed], [25, 75])
+        within = statistic[believed] <= high + FENCE * (high - low)
+        if within.all():
+            break
+        believed = believed[within]
+    return ~np.isin(np.arange(len(statistic)), believed)
+
+
+def plant(good: NDArray[np.int64], defective: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], list[int]]:
+    """Replace 5 % of the good pictures by defective ones; gives the pictures, and the planted ones."""
+    rng = random.Random(seed)
+    count = max(1, round(PLANTED * len(good)))
+    bad = rng.sample(np.flatnonzero(defective).tolist(), count)
+    removed = rng.sample(good.tolist(), count)
+    return np.concatenate([np.setdiff1d(good, removed), bad]), bad
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mvtec", type=Path)
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.sets:
+        raw, trains, defective, settings = maps_of(name, arguments.mvtec)
+        counts: dict[tuple[str, float, str], NDArray[np.int64]] = defaultdict(lambda: np.zeros(5, np.int64))
+        for seed in arguments.seeds:
+            clean = np.flatnonzero(trains)
+            for good, bad in ((clean, []), plant(clean, defective, seed)):
+                maps = standardised(raw, good)[torch.from_numpy(good)]
+                logs = far(maps, feature_channels(settings), seed)
+                is_bad = np.isin(good, bad)
+                for kind, share in itertools.product(("at", "mean"), SHARES):
+                    errors = rarity(logs, (maps.shape[2], maps.shape[3]), kind, share, min(59, len(good) - 1))
+                    statistics = {"stand": standing(errors), "image": errors[:, 0], "tile": errors[:, 1:].max(1)}
+                    for rule, statistic in statistics.items():
+                        odd = beyond_fence(statistic if rule == "stand" else np.log(statistic))
+                        first = is_bad[np.argsort(-statistic)[: 2 * len(bad)]].sum()
+                        told = [0, (odd & ~is_bad).sum(), (odd & is_bad).sum(), first, len(bad)]
+                        counts[kind, share, rule] += np.array(told if bad else [odd.sum(), 0, 0, 0, 0])
+        for key, (of_clean, of_good, found, first, planted) in counts.items():
+            of_planted = f"planted {found}, among the first 2k {first} of {planted}"
+            print(f"{name:14s} {key!s:22s} clean {of_clean}, then good {of_good}, {of_planted}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

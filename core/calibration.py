@@ -1,0 +1,32 @@
+"""What thresholds are set from: the errors of good parts, kept beside the model, so that they can be set anew."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.thresholds import Thresholds, calibrate, odd_parts
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Good parts, each judged by a decoder that has not seen it."""
+
+    names: tuple[str, ...]
+    """(M,) their files."""
+    errors: NDArray[np.float64]
+    """(M, K + 1)."""
+    doubted: NDArray[np.bool_]
+    """(M,) which stood apart at first look, so that no decoder trained on them."""
+
+    @property
+    def odd(self) -> NDArray[np.bool_]:
+        """(M,) which stand apart from the others, and so set no threshold."""
+        return odd_parts(self.errors, self.doubted)
+
+    def thresholds(self, false_reject_rate: float, believe_all: bool = False) -> Thresholds:
+        """Set thresholds. Raises DataError where the parts are too few to promise the rate."""
+        return calibrate(self.errors, false_reject_rate, self.doubted, believe_all)
+
+
+NO_CALIBRATION = Calibration((), np.zeros((0, 0)), np.zeros(0, bool))
