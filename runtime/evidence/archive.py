@@ -20,10 +20,12 @@ from pathlib import Path
 from core.files import write_whole
 from core.timestamps import rfc3339
 from runtime.events.event import EvidenceRef
+from runtime.evidence.ages import Ages
 from runtime.evidence.overlay import draw, jpeg
 from runtime.evidence.part_picture import PartPicture
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Judgement, Verdict
+from runtime.threads.lifetime import MachineTime, machine_time
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -40,14 +42,20 @@ CLEAR_ORDER = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
 @dataclass(frozen=True)
 class _File:
     path: Path
-    written_at_s: float
+    written_s: float
+    """By the folder's Ages."""
     size: int
+
+    @property
+    def day(self) -> str:
+        """Its folder, of a verdict and a day."""
+        return f"{self.path.parent.parent.name}/{self.path.parent.name}"
 
 
 class Evidence(Worker):
     """Writes and clears on its own thread until `stop`; `wants` and `offer` belong to the thread that judges."""
 
-    def __init__(self, settings: EvidenceSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: EvidenceSettings, machine: MachineTime = machine_time) -> None:
         """Prepare; nothing is touched on disk before the thread starts."""
         super().__init__("evidence", self._keep)
         self.written = 0
@@ -57,7 +65,8 @@ class Evidence(Worker):
         self.problem: str | None = None
         """Why nothing can be written at the moment."""
         self._settings = settings
-        self._clock = clock
+        self._machine = machine
+        self._ages: Ages | None = None
         self._ok_seen: Counter[str] = Counter()
         self._waiting: queue.Queue[tuple[PartPicture, str, bytes] | None] = queue.Queue(WAITING)
         self._retry_s = 0.0
@@ -95,7 +104,15 @@ class Evidence(Worker):
         self.join(grace_s)
 
     def _keep(self) -> None:
-        self._guarded(self._take_stock)
+        try:
+            self._guarded(self._take_stock)
+            self._write_and_clear()
+        finally:
+            if self._ages is not None:
+                with contextlib.suppress(OSError):  # it only makes what is kept look younger
+                    self._ages.keep()
+
+    def _write_and_clear(self) -> None:
         while True:
             try:
                 item = self._waiting.get(timeout=CLEAR_EVERY_S)
@@ -132,22 +149,26 @@ class Evidence(Worker):
     def _take_stock(self) -> None:
         """Find what earlier runs left, oldest first."""
         self._prepare()
+        ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
         for verdict in CLEAR_ORDER:
             found = []
             for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
                 facts = path.stat()
-                found.append(_File(path, facts.st_mtime, facts.st_size))
-            self._files[verdict] = deque(sorted(found, key=lambda file: file.written_at_s))
+                day = f"{verdict.word}/{path.parent.name}"
+                found.append((ages.of(day), facts.st_mtime, _File(path, ages.of(day), facts.st_size)))
+            self._files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
         self._bytes = sum(file.size for files in self._files.values() for file in files)
         self._clear()
 
     def _write(self, shown: PartPicture, ref: str, picture: bytes) -> None:
         self._prepare()
+        ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
+        written_s = ages.wrote(ref.rpartition("/")[0])
         path = self._settings.folder / ref
         path.parent.mkdir(parents=True, exist_ok=True)
         for file, content in ((path, picture), (path.with_stem(f"{path.stem}-map"), jpeg(draw(shown)))):
             write_whole(file, content)
-            self._files[shown.judgement.verdict].append(_File(file, self._clock(), len(content)))
+            self._files[shown.judgement.verdict].append(_File(file, written_s, len(content)))
             self._bytes += len(content)
         self._clear()
 
@@ -160,9 +181,9 @@ class Evidence(Worker):
 
     def _clear(self) -> None:
         """Delete what is too old, then what is too much by CLEAR_ORDER."""
-        oldest_s = self._clock() - self._settings.max_age_s
+        oldest_s = self._ages.now_s() - self._settings.max_age_s if self._ages else float("-inf")
         for files in self._files.values():
-            while files and files[0].written_at_s < oldest_s:
+            while files and files[0].written_s < oldest_s:
                 self._remove_first(files)
         for verdict in CLEAR_ORDER:
             while self._files[verdict] and self._bytes > self._settings.max_bytes:
@@ -176,3 +197,5 @@ class Evidence(Worker):
         if not files or files[0].path.parent != file.path.parent:
             with contextlib.suppress(OSError):  # not empty after all, or already gone
                 file.path.parent.rmdir()
+                if self._ages is not None:
+                    self._ages.forget(file.day)

@@ -30,4 +30,5 @@ def part_picture(number: int, bad: bool = True, faults: tuple[Reason, ...] = (),
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The pictures in `folder`."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))

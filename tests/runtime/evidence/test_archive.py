@@ -26,9 +26,10 @@ from tests.runtime.waiting import WAIT_S, wait_until
 
 
 @contextmanager
-def keeping(folder: Path, **changes: Any) -> Iterator[Evidence]:
+def keeping(folder: Path, now_s: list[float] | None = None, **changes: Any) -> Iterator[Evidence]:
+    """Keep evidence in `folder`; `now_s` is the machine's time, where it is not the real one."""
     settings = EvidenceSettings.model_validate({"folder": folder, "min_free_bytes": 0, **changes})
-    evidence = Evidence(settings)
+    evidence = Evidence(settings) if now_s is None else Evidence(settings, lambda: ("boot", now_s[0]))
     evidence.start()
     yield evidence
     evidence.stop(WAIT_S)
@@ -87,14 +88,36 @@ def test_with_too_many_bytes_ok_goes_first_and_not_ok_last(tmp_path: Path) -> No
 
 
 def test_what_is_too_old_goes_at_the_start_and_its_folder_with_it(tmp_path: Path) -> None:
-    with keeping(tmp_path) as evidence:
+    now_s = [1000.0]
+    with keeping(tmp_path, now_s) as evidence:
         evidence.offer(part_picture(1, at_s=1.7e9))
-    for path in tmp_path.rglob("*.jpg"):
-        os.utime(path, (time.time() - 100, time.time() - 100))
-    with keeping(tmp_path, max_age_s=50) as evidence:
+    now_s[0] += 100
+    with keeping(tmp_path, now_s, max_age_s=50) as evidence:
         evidence.offer(part_picture(2))
     assert files(tmp_path) == ["NotOK/2027-01-15/00000002-map.jpg", "NotOK/2027-01-15/00000002.jpg"]
     assert [path.name for path in (tmp_path / "NotOK").iterdir()] == ["2027-01-15"]
+
+
+def test_a_clock_that_is_put_right_deletes_nothing(tmp_path: Path) -> None:
+    now_s = [1000.0]
+    with keeping(tmp_path, now_s, max_age_s=50) as evidence:
+        evidence.offer(part_picture(1, at_s=1.5e9))  # the clock said 2017
+        evidence.offer(part_picture(2))
+    for path in tmp_path.rglob("*-map.jpg"):
+        os.utime(path, (1.5e9, 1.5e9))
+    now_s[0] += 40
+    with keeping(tmp_path, now_s, max_age_s=50):
+        pass
+    assert len(files(tmp_path)) == 4
+    (tmp_path / ".ages.json").write_text("damaged")
+    now_s[0] += 40
+    with keeping(tmp_path, now_s, max_age_s=50):
+        pass
+    assert len(files(tmp_path)) == 4  # unknown ages count from now
+    now_s[0] += 60
+    with keeping(tmp_path, now_s, max_age_s=50):
+        pass
+    assert files(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
