@@ -1,15 +1,19 @@
-"""The control: PatchCore (Roth et al. 2022) on the recipe's own encoder and maps of the whole picture, no training.
+"""The controls: PatchCore (Roth et al. 2022) on the whole picture's maps, of the recipe's encoder or of a ResNet-18.
 
 A memory of a tenth of the good pictures' places, chosen by greedy k-center on a random projection, as PatchCore does; a
-picture's score is the distance of its worst place to the nearest place in memory.
+picture's score is the distance of its worst place to the nearest place in memory. Nothing is trained.
 """
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
 
 from core.dataset import Frames
+from training.encoder import Encoder, load_weights
 from training.network import Network
 
 SHARE = 0.1
@@ -21,11 +25,24 @@ _BATCH = 16
 def patchcore_scores(network: Network, good: Frames, tested: Frames, seed: int) -> NDArray[np.float64]:
     """Scores (N,) of the tested pictures. `network` has maps of the whole picture, standardised by the good ones."""
     network.eval()
-    places = _places(network, good.bgr_u8).flatten(0, 1)
+    return _scores(_places(network, good.bgr_u8), _places(network, tested.bgr_u8), seed)
+
+
+@torch.inference_mode()
+def resnet18_scores(weights: Path, good: Frames, tested: Frames, seed: int) -> NDArray[np.float64]:
+    """Scores (N,) of the tested pictures, on stages 2 and 3 at stride 8, each place the mean of 3 x 3."""
+    encoder = Encoder("resnet18", 3).eval()
+    load_weights(encoder, str(weights))
+    return _scores(_resnet18_places(encoder, good.bgr_u8), _resnet18_places(encoder, tested.bgr_u8), seed)
+
+
+def _scores(good: Tensor, tested: Tensor, seed: int) -> NDArray[np.float64]:
+    """Scores (N,) of tested vectors (N, places, C) against a memory of the good ones'."""
+    places = good.flatten(0, 1)
     generator = torch.Generator().manual_seed(seed)
     projection = torch.randn(places.shape[1], PROJECTED, generator=generator) / PROJECTED**0.5
     memory = places[k_center(places @ projection, round(SHARE * len(places)), generator)]
-    nearest = [torch.cdist(part, memory).amin(dim=1).max() for part in _places(network, tested.bgr_u8)]
+    nearest = [torch.cdist(part, memory).amin(dim=1).max() for part in tested]
     return torch.stack(nearest).double().numpy()
 
 
@@ -39,6 +56,19 @@ def k_center(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
         nearest = torch.minimum(nearest, norms - 2 * points @ centre + centre.square().sum())
         chosen.append(int(nearest.argmax()))
     return torch.tensor(chosen)
+
+
+def _resnet18_places(encoder: Encoder, frames_bgr_u8: NDArray[np.uint8]) -> Tensor:
+    """Vectors (N, places, 384) of frames."""
+    found = []
+    for batch in torch.split(torch.from_numpy(frames_bgr_u8), _BATCH):
+        fine, coarse = (
+            avg_pool2d(maps, 3, 1, 1, count_include_pad=False)
+            for maps in encoder(batch.permute(0, 3, 1, 2).flip(1) / 255)[1:]
+        )
+        coarse = interpolate(coarse, fine.shape[2:], mode="bilinear")
+        found.append(torch.cat([fine, coarse], dim=1).flatten(2).transpose(1, 2))
+    return torch.cat(found)
 
 
 def _places(network: Network, frames_bgr_u8: NDArray[np.uint8]) -> Tensor:

@@ -27,7 +27,6 @@ MIRRORS = {
     "runtime.bundles.manifest.Manifest": "bundle.json",
 }
 LATER = {
-    "training.session",
     "runtime.inference.tensorrt_device.Device",
 }
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from core.thresholds import odd_parts, standing
+from training.device import choose_device
 from training.inspector import Inspector
 from training.training_set import TrainingSet
 
@@ -24,7 +25,8 @@ _LEAST = 1e-6
 
 def doubted(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: int) -> NDArray[np.bool_]:
     """Say which of the first `pictures` pictures (N,) show what hardly another one shows, beyond Tukey's fence."""
-    found = rarities(inspector, dataset, pictures, seed)
+    found = rarities(inspector.to(choose_device()), dataset, pictures, seed)
+    inspector.cpu()
     odd = odd_parts(found)
     rarest_first = np.argsort(-np.where(odd, standing(found), -np.inf), kind="stable")
     odd[rarest_first[int(MOST * pictures) :]] = False

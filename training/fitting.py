@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
+from core.errors import ArtifactError, ConfigError
 from core.progress import Countdown
 from training.learner import Learner
 from training.settings import TrainingSettings
@@ -28,6 +29,18 @@ _EXPECTED_WARNINGS = (
     "Checkpoint directory",
     "LeafSpec",
 )
+
+
+def require_resumable(resume_point: Path, settings: TrainingSettings) -> Path:
+    """Check that it is there, and of this configuration."""
+    if not resume_point.is_file():
+        raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
+    before = torch.load(resume_point, map_location="cpu", weights_only=True).get("settings", "")
+    if before != settings.model_dump_json():
+        raise ConfigError(
+            f"{resume_point}: was written with another configuration; put it back as it was, or run without --resume."
+        )
+    return resume_point
 
 
 def fit(
@@ -92,9 +105,11 @@ def _begin_log(trainer: L.Trainer, resume_point: Path | None) -> None:
     if resume_point is None:
         shutil.rmtree(folder, ignore_errors=True)
     elif (folder / "metrics.csv").is_file():
-        done = torch.load(resume_point, map_location="cpu", weights_only=True)["epoch"]
+        point = torch.load(resume_point, map_location="cpu", weights_only=True)
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) <= done]
+            earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < point["epoch"]]
+        # Lightning logs an epoch after its point was written: a kill may have come between.
+        earlier.append({**point["metrics"], "epoch": point["epoch"], "step": point["global_step"] - 1})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", f".*{_EXPECTED_WARNINGS[2]}.*")
         logger.experiment.metrics += earlier  # Lightning's logger deletes what was there when it begins

@@ -47,8 +47,9 @@ class Learner(L.LightningModule):
         """What each step of this epoch gave. Lightning's own means, taken step by step, cost a fifth of a step."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say whose resume point it is, and of which configuration."""
-        checkpoint |= {"member": self.member, "settings": self.settings.model_dump_json()}
+        """Say whose resume point it is, of which configuration, and the epoch's losses."""
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        checkpoint |= {"member": self.member, "settings": self.settings.model_dump_json(), "metrics": metrics}
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a run resumed at an epoch draws what the unbroken run would have drawn."""

@@ -8,9 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
-from training.encoder import Encoder
+from training.encoder import Encoder, load_weights
 from training.settings import NetworkSettings
-from training.tiles import merge, shuffle, split
+from training.tiles import merge, permutation_set, shuffle, split
+
+
+def new_network(settings: NetworkSettings, members: int, seed: int) -> "Network":
+    """Give a network with its pretrained encoder and untrained members; raises what `load_weights` raises."""
+    network = Network(settings, permutation_set(settings.grid**2, settings.permutations, seed), members)
+    if settings.encoder.weights:
+        load_weights(network.encoder, settings.encoder.weights)
+    return network
 
 
 @dataclass(frozen=True)

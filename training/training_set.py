@@ -9,17 +9,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from core.progress import counted
+from training.augment import with_copies
 from training.device import choose_device
 from training.network import Network
+from training.settings import AugmentSettings
 
 _BATCH = 16
 
 
 class TrainingSet(Dataset[list[Tensor]]):
-    """Frames (N, H, W, 3) uint8, given a batch at a time: a picture by itself costs many small operations."""
+    """Frames (N, H, W, 3) uint8 and then their copies, given a batch at a time: one by itself costs many operations."""
 
-    def __init__(self, network: Network, frames_bgr_u8: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, network: Network, frames_bgr_u8: NDArray[np.uint8], augment: AugmentSettings | None = None, seed: int = 0
+    ) -> None:
         self.network = network
+        if augment is not None:
+            frames_bgr_u8 = with_copies(frames_bgr_u8, augment, seed)
         # On a GPU they stay there: a step would copy them over again and again.
         self.frames = torch.from_numpy(frames_bgr_u8).to(choose_device())
         self.raw_maps = _cached_maps(network, self.frames) if network.settings.encoder.frozen else None

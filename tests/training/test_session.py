@@ -13,7 +13,8 @@ import yaml
 
 from core.errors import ArtifactError, ConfigError, DataError
 from training.checkpoint import load_checkpoint
-from training.session import assign, train
+from training.folds import assign
+from training.session import train
 from training.settings import TrainingSettings
 
 MakeConfig = Callable[..., dict[str, Any]]
