@@ -43,17 +43,17 @@ class Lane:
         self.stream: Any = cuda.Stream(NON_BLOCKING)
         device.lanes.append(self)  # from here on it is freed with the others, however far it came
         rows = device.buffer[0]
-        for name, row_bytes in device.row_bytes.items():
+        for name, row_bytes in device.loaded.row_bytes.items():
             self.memory[name] = cuda.mem_alloc(rows * row_bytes)
         self._make_contexts(batch_sizes(rows))
 
     def _make_contexts(self, sizes: Sequence[int]) -> None:
         """TensorRT for RTX captures graphs of any size in one context; a graph of ours wants a context of its own."""
-        if self._device.is_rtx:
-            self._contexts = dict.fromkeys(sizes, self._device.new_context())
+        if self._device.loaded.is_rtx:
+            self._contexts = dict.fromkeys(sizes, self._device.loaded.new_context())
         else:
-            self._scratch = self._device.cuda.mem_alloc(max(1, self._device.scratch_bytes))
-            self._contexts = {size: self._device.new_context(self._scratch) for size in sizes}
+            self._scratch = self._device.cuda.mem_alloc(max(1, self._device.loaded.scratch_bytes))
+            self._contexts = {size: self._device.loaded.new_context(self._scratch) for size in sizes}
         for context in {id(context): context for context in self._contexts.values()}.values():
             self._require(context.set_optimization_profile_async(0, self.stream.handle), "the profile is refused")
             for name, memory in self.memory.items():
@@ -64,7 +64,7 @@ class Lane:
         for size, context in self._contexts.items():
             self.compute(size)
             self.stream.synchronize()
-            if not self._device.is_rtx:
+            if not self._device.loaded.is_rtx:
                 try:
                     self._graphs[size] = CudaGraph(self.stream.handle, lambda: self._execute(context))  # noqa: B023
                 except (gpu.CudaError, RuntimeError) as error:
@@ -102,7 +102,7 @@ class Lane:
 
     def _require(self, is_done: bool, problem: str) -> None:
         if not is_done:
-            raise RuntimeError("; ".join([problem, *self._device.complaints]))
+            raise RuntimeError("; ".join([problem, *self._device.loaded.complaints]))
 
 
 class Slot:
@@ -117,8 +117,8 @@ class Slot:
         device.slots.append(self)  # from here on it is freed with the others, however far it came
         rows = device.buffer[0]
         self.frames: NDArray[np.uint8] = self._lock(device.buffer, np.uint8)
-        self._errors: NDArray[np.float32] = self._lock((rows, *device.shapes[ERRORS]), np.float32)
-        self._maps = cuda.mem_alloc(rows * device.row_bytes[ERROR_MAP])
+        self._errors: NDArray[np.float32] = self._lock((rows, *device.loaded.shapes[ERRORS]), np.float32)
+        self._maps = cuda.mem_alloc(rows * device.loaded.row_bytes[ERROR_MAP])
         # The thread sleeps while it waits: cores are for the cameras' decoders.
         self._done = cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)
 
@@ -129,7 +129,7 @@ class Slot:
         lane.compute(rows)
         cuda.memcpy_dtoh_async(self._errors[:rows], lane.memory[ERRORS], lane.stream)
         # The lane's next batch overwrites its maps; on the GPU a copy costs next to nothing.
-        maps_bytes = rows * self._device.row_bytes[ERROR_MAP]
+        maps_bytes = rows * self._device.loaded.row_bytes[ERROR_MAP]
         cuda.memcpy_dtod_async(self._maps, lane.memory[ERROR_MAP], maps_bytes, lane.stream)
         self._done.record(lane.stream)
 
@@ -140,7 +140,7 @@ class Slot:
 
     def read_maps(self, rows: int) -> NDArray[np.float32]:
         """Copy the error maps (rows, h, w) of what was finished, beside what is under way."""
-        maps = np.empty((rows, *self._device.shapes[ERROR_MAP]), np.float32)
+        maps = np.empty((rows, *self._device.loaded.shapes[ERROR_MAP]), np.float32)
         self._device.cuda.memcpy_dtoh_async(maps, self._maps, self._device.aside)
         self._done.record(self._device.aside)
         self._done.synchronize()

@@ -28,7 +28,7 @@ CLASSES = {
 }
 CONFIGS = {
     "engines.py": "IBuilderConfig",
-    "tensorrt_device.py": "IRuntimeConfig",
+    "tensorrt_engine.py": "IRuntimeConfig",
     "tensorrt_lane.py": "IRuntimeConfig",
     "wrong.py": "IBuilderConfig",
 }
