@@ -90,7 +90,7 @@ def main() -> None:
             if arguments.resnet18 and (name, RESNET18, seed) not in done:
                 runs.append(control_run(data, name, seed, arguments.resnet18))
                 append_run(log, runs[-1])
-    table = render(runs)
+    table = summary(runs) + render(runs)
     (RESULTS / "quality.md").write_text(table)
     print(table)
 
@@ -168,6 +168,28 @@ def overlay(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = overlay(merged[key], value) if both else value
     return merged
+
+
+def summary(runs: list[dict[str, Any]]) -> str:
+    """One line a set: the recipe beside its controls, as docs/results.md shows it."""
+    heads = ["AUROC", "PatchCore, same encoder", "PatchCore, ResNet-18", "brightness alone", "pixel AUROC", "AUPRO"]
+    heads += ["good rejected", "misses", "misses at the test's own share", "set thresholds, left out"]
+    lines = ["| set | seeds | " + " | ".join(heads) + " |", "|---" * (len(heads) + 2) + "|"]
+    for name in SETS:
+        by_method: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for run in runs:
+            if run["set"] == name:
+                by_method[run["method"]].append(run)
+        recipe = by_method["recipe"]
+        controls = ("PatchCore, the same encoder", RESNET18, "brightness alone")
+        cells = [cell([run["auroc"] for run in recipe])]
+        cells += [cell([run["auroc"] for run in by_method[control]]) for control in controls]
+        cells += [cell([run.get(key) for run in recipe]) for key in ("pixel_auroc", "aupro")]
+        shares = ("false_reject_rate", "miss_rate", "miss_rate_at_the_tests_own_share")
+        cells += [", ".join(f"{run[key]:.1%}" for run in recipe) or "-" for key in shares]
+        cells.append(", ".join(f"{run['calibrated_with']} + {run['odd']}" for run in recipe) or "-")
+        lines.append(f"| {name} | {len(recipe)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def render(runs: list[dict[str, Any]]) -> str:
