@@ -17,7 +17,7 @@ test: $(VENV)/.dev mosquitto chromium aravis
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained and no engine built.
 check: lint
-	$(BIN)/python -m pytest -m "not machine and not long"
+	$(BIN)/python -m pytest -n 2 -m "not machine and not long"
 
 # How much of the code the tests run, branches too; by hand, since it takes the tests longer. WHAT: which tests.
 .PHONY: coverage

@@ -20,6 +20,8 @@ SHARE = 0.2
 """What this share of the others shows is usual: bad pictures among the good ones, all bad in one way, are not."""
 MOST = 0.1
 """Not more than this share of the pictures is doubted: what a tenth of them shows is variety."""
+KIND = 20
+"""More than a tenth, and more than so many: these are a kind of good parts, which the decoders have to learn."""
 _LEAST = 1e-6
 
 
@@ -27,9 +29,11 @@ def doubted(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: int
     """Say which of the first `pictures` pictures (N,) show what hardly another one shows, beyond Tukey's fence."""
     found = rarities(inspector.to(choose_device()), dataset, pictures, seed)
     inspector.cpu()
-    odd = odd_parts(found)
+    odd, most = odd_parts(found), int(MOST * pictures)
+    if odd.sum() > max(most, KIND):
+        return np.zeros(pictures, bool)
     rarest_first = np.argsort(-np.where(odd, standing(found), -np.inf), kind="stable")
-    odd[rarest_first[int(MOST * pictures) :]] = False
+    odd[rarest_first[most:]] = False
     return odd
 
 

@@ -58,6 +58,12 @@ def test_not_more_than_a_tenth_is_doubted(inspector: Inspector) -> None:
     assert look(inspector, frames).sum() <= MOST * PICTURES
 
 
+def test_many_alike_are_a_kind_of_good_parts(inspector: Inspector) -> None:
+    frames = np.stack([draw_part(number) for number in range(200)])
+    frames[:22, 4:20, 4:20] = 0
+    assert not look(inspector, frames)[:22].any()
+
+
 def test_a_picture_is_as_rare_whatever_the_order(inspector: Inspector) -> None:
     frames = frames_with(2)
     order = np.random.default_rng(1).permutation(PICTURES)
