@@ -27,7 +27,7 @@ _LEAST = 1e-6
 
 def doubted(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: int) -> NDArray[np.bool_]:
     """Say which of the first `pictures` pictures (N,) show what hardly another one shows, beyond Tukey's fence."""
-    found = rarities(inspector.to(choose_device()), dataset, pictures, seed)
+    found = rarities(inspector.eval().to(choose_device()), dataset, pictures, seed)
     inspector.cpu()
     odd, most = odd_parts(found), int(MOST * pictures)
     if odd.sum() > max(most, KIND):

@@ -79,7 +79,7 @@ def held_out_errors(
     inspector: Inspector, dataset: TrainingSet, held_out: list[NDArray[np.int64]]
 ) -> NDArray[np.float64]:
     """Errors (M, K + 1) of all pictures held out, each by the member that has not seen it; sets the stages' scale."""
-    inspector.to(choose_device())
+    inspector.eval().to(choose_device())
     pixels = inspector.score.space == "pixels"
     distances = torch.cat(
         [
