@@ -21,7 +21,8 @@ from broker import running
 from machine import describe
 
 from runtime.delivery.connection import Connector
-from runtime.delivery.outbox import NewEvent, Outbox, StoredEvent
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.outbox_row import NewEvent, StoredEvent
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.parts.verdict import Verdict

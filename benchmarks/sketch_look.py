@@ -10,7 +10,6 @@ replaced by defective ones, seeded: good ones beyond the fence, planted ones bey
 
 import argparse
 import itertools
-import random
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from quality import SETS
-from sketch_odd_pictures import feature_channels, maps_of, standardised
+from sketch_odd_pictures import feature_channels, maps_of, plant, standardised
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -26,7 +25,6 @@ from core.thresholds import FENCE, standing
 from training.tiles import split
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
-PLANTED = 0.05
 
 
 @torch.inference_mode()
@@ -65,15 +63,6 @@ def beyond_fence(statistic: NDArray[np.float64]) -> NDArray[np.bool_]:
             break
         believed = believed[within]
     return ~np.isin(np.arange(len(statistic)), believed)
-
-
-def plant(good: NDArray[np.int64], defective: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], list[int]]:
-    """Replace 5 % of the good pictures by defective ones; gives the pictures, and the planted ones."""
-    rng = random.Random(seed)
-    count = max(1, round(PLANTED * len(good)))
-    bad = rng.sample(np.flatnonzero(defective).tolist(), count)
-    removed = rng.sample(good.tolist(), count)
-    return np.concatenate([np.setdiff1d(good, removed), bad]), bad
 
 
 def main() -> None:

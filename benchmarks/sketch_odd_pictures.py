@@ -61,7 +61,7 @@ def maps_of(name: str, mvtec: Path) -> tuple[Tensor, NDArray[np.bool_], NDArray[
         raw = []
         with torch.inference_mode():
             for samples in (good, tested):
-                frames = read_frames(samples, chosen.height, chosen.width, chosen.part_size).bgr_u8
+                frames = read_frames(samples, chosen.input).bgr_u8
                 raw += [network.raw_maps(network.images(f)).half() for f in torch.split(torch.from_numpy(frames), 16)]
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(torch.cat(raw), path)
@@ -144,6 +144,15 @@ class Run:
         return told[0], told[1]
 
 
+def plant(good: NDArray[np.int64], defective: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], list[int]]:
+    """Replace 5 % of the good pictures by defective ones; gives the pictures, and the planted ones."""
+    rng = random.Random(seed)
+    count = max(1, round(PLANTED * len(good)))
+    bad = rng.sample(np.flatnonzero(defective).tolist(), count)
+    removed = rng.sample(good.tolist(), count)
+    return np.concatenate([np.setdiff1d(good, removed), bad]), bad
+
+
 def stands_apart(run: Run, good: NDArray[np.int64], look: str, seed: int) -> NDArray[np.bool_]:
     from sketch_look import far, rarity
 
@@ -167,13 +176,9 @@ def main() -> None:
     for name in arguments.sets:
         raw, trains, defective, settings = maps_of(name, arguments.mvtec)
         for seed in arguments.seeds:
-            for share in (0.0, PLANTED):
-                good, tested, bad = np.flatnonzero(trains), np.flatnonzero(~trains), list[int]()
-                if share:
-                    rng = random.Random(seed)
-                    bad = rng.sample(np.flatnonzero(defective).tolist(), max(1, round(share * len(good))))
-                    good = np.concatenate([np.setdiff1d(good, rng.sample(good.tolist(), len(bad))), bad])
-                    tested = np.setdiff1d(tested, bad)
+            clean, all_tested = np.flatnonzero(trains), np.flatnonzero(~trains)
+            for good, bad in ((clean, list[int]()), plant(clean, defective, seed)):
+                tested = np.setdiff1d(all_tested, bad)
                 run = Run(standardised(raw, good), settings)
                 for look in arguments.looks:
                     odd = stands_apart(run, good, look, seed)

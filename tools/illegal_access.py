@@ -39,7 +39,7 @@ def access_illegally() -> None:
 
 
 def main() -> None:
-    """See the module."""
+    """Do it on GPU 0, and open that again."""
     import pycuda.driver as cuda
 
     cuda.init()

@@ -246,6 +246,3 @@ class Outbox:
     def _keep_lifetime(self) -> None:
         with self._adding as database:
             write_lifetime(database, self._lifetime.keep())
-
-
-__all__ = ["DISCARD_ORDER", "NewEvent", "Outbox", "StoredEvent"]

@@ -17,7 +17,8 @@ from runtime.delivery.connection import Connector, Refused, TakenOver, Unreachab
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.outbox import Outbox, StoredEvent
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.session import GOODBYE_S, Session
 from runtime.events.encoding import dumps
 from runtime.threads.backoff import BackOff

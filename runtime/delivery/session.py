@@ -8,7 +8,8 @@ from paho.mqtt.client import topic_matches_sub
 from runtime.delivery.connection import Connection
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.outbox import Outbox, StoredEvent
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.outbox_row import StoredEvent
 from runtime.events.encoding import stamp
 from runtime.events.event import SCHEMA
 from runtime.events.gap import GAP_SCHEMA

@@ -90,16 +90,12 @@ class Inspection:
 
     def _cameras(self) -> dict[str, CameraHealth]:
         states, display = self.supervisor.states, self.display
-        return {
-            name: CameraHealth(
-                states.get(name, ("starting", ""))[0],
-                dict(counters.verdicts),
-                counters.discarded,
-                drifts=display is not None and display.drifts(name),
-                reason=states.get(name, ("starting", ""))[1],
-            )
-            for name, counters in dict(self.reporter.counters).items()
-        }
+        found = {}
+        for name, counters in dict(self.reporter.counters).items():
+            state, reason = states.get(name, ("starting", ""))
+            drifts = display is not None and display.drifts(name)
+            found[name] = CameraHealth(state, dict(counters.verdicts), counters.discarded, drifts=drifts, reason=reason)
+        return found
 
     def run(self, stop: Stop) -> Summary:
         """Judge until every camera has ended and all is acknowledged, or until `stop` has a reason.

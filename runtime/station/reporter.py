@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from core.timestamps import rfc3339
 from runtime.delivery.message import Outgoing
-from runtime.delivery.outbox import NewEvent
+from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import stamp
 from runtime.events.judged_part import JudgedPart

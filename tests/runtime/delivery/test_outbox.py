@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import OutboxError
-from runtime.delivery.outbox import DISCARD_ORDER, NewEvent, Outbox
+from runtime.delivery.outbox import DISCARD_ORDER, Outbox
+from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 

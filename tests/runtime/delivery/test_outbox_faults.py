@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from core.errors import OutboxError
 from runtime.delivery import outbox_file
-from runtime.delivery.outbox import NewEvent, Outbox
+from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_file import holders
+from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.delivery.test_outbox import bodies, gaps, letter, told

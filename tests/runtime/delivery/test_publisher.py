@@ -15,7 +15,8 @@ import pytest
 from runtime.delivery.connection import Connector
 from runtime.delivery.link import LinkState
 from runtime.delivery.message import Message
-from runtime.delivery.outbox import NewEvent, Outbox
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.parts.verdict import Verdict

@@ -188,7 +188,7 @@ def judges_as_pytorch_does(kind: str, checkpoint: Path, parts: Path, tmp_path: P
     if kind == "tensorrt":
         build_engine(exported)
     bundle = load_bundle(exported)
-    pictures = read_frames(labelled_samples(str(parts)), bundle.manifest.height, bundle.manifest.width).bgr_u8
+    pictures = read_frames(labelled_samples(str(parts)), bundle.manifest.input).bgr_u8
     reference, _maps = judge_with_pytorch(load_checkpoint(checkpoint).inspector, pictures)
     backend = open_on_gpu(kind, bundle, BATCH)
     buffer = backend.new_batch()

@@ -98,7 +98,7 @@ def test_training_in_bf16_gives_a_detector_that_the_cpu_judges_with_alike(checkp
     trained = load_checkpoint(checkpoint)
     assert all(np.isfinite(loss) for loss in trained.provenance["losses"].values())
     chosen = trained.settings.network
-    frames = read_frames(labelled_samples(str(parts)), chosen.height, chosen.width).bgr_u8
+    frames = read_frames(labelled_samples(str(parts)), chosen.input).bgr_u8
     errors = {kind: judge(trained.inspector, frames, kind)[0] for kind in ("cpu", "cuda")}
     shares = np.abs(errors["cuda"] - errors["cpu"]) / np.array(trained.thresholds.values)
     assert shares.max() < 1e-3

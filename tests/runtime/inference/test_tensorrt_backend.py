@@ -3,7 +3,6 @@
 The stand-in is no GPU: what these tests show is the logic around the calls, not that CUDA does what they ask.
 """
 
-import shutil
 import threading
 from pathlib import Path
 
@@ -11,29 +10,17 @@ import numpy as np
 import pytest
 
 from core.errors import BackendError
-from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import BackendFault, Pending
 from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
 from runtime.station.inspection import Stop
-from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
+from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import expected_errors, good_picture, write_pictures
 
 BATCH = 4
-
-
-@pytest.fixture
-def bundle(bundle_path: Path, tmp_path: Path) -> Bundle:
-    copy = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
-    add_engine(copy, engine(copy))
-    return load_bundle(copy.path)
-
-
-@pytest.fixture
-def gpu(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    return StandIn(bundle.model).install(monkeypatch)
 
 
 def opened(bundle: Bundle, **changed: object) -> TensorRtBackend:

@@ -4,7 +4,6 @@ The stand-in is no GPU: what these tests show is the logic around the calls, not
 """
 
 import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BackendError
-from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.bundle import Bundle
 from runtime.inference.kernel_cache import read_cache, write_cache
 from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.inference.tensorrt_lane import batch_sizes
-from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
+from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture
 
 BATCH = 6
 SIZES = (1, 2, 4, 6)
 APIS = ("tensorrt", "tensorrt_rtx")
-
-
-@pytest.fixture
-def bundle(bundle_path: Path, tmp_path: Path) -> Bundle:
-    copy = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
-    add_engine(copy, engine(copy))
-    return load_bundle(copy.path)
-
-
-@pytest.fixture
-def gpu(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    return StandIn(bundle.model).install(monkeypatch)
 
 
 def opened(bundle: Bundle, api: str = "tensorrt") -> TensorRtBackend:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.delivery.outbox import NewEvent, Outbox
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.settings import OutboxSettings
 from runtime.monitoring.throughput import Throughput, percentiles
 from runtime.parts.verdict import Verdict
