@@ -41,7 +41,7 @@ def compare(models: Sequence[Path], data: str) -> Comparison:
     found = []
     for path in models:
         with opened(path) as model:
-            frames = read_frames(samples, model.height, model.width, model.part_size, model.roi)
+            frames = read_frames(samples, model.input)
             ranking = scores(model.judge(frames.bgr_u8)[0], model.thresholds)
             found.append(dict(zip(frames.samples, ranking, strict=True)))
     # One model may find no part where the other does.

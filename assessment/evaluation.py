@@ -65,7 +65,7 @@ class Evaluation:
 def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
     """Judge all test pictures of `data`. Raises DataError where there are none."""
     network = checkpoint.settings.network
-    frames = read_frames(labelled_samples(data), network.height, network.width, network.part_size, network.roi)
+    frames = read_frames(labelled_samples(data), network.input)
     started_s = time.perf_counter()
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s

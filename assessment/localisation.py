@@ -29,7 +29,7 @@ def localisation_metrics(
     for i, sample in enumerate(samples):
         if sample.kind == GOOD or sample.mask is not None:
             try:
-                masks[i] = read_mask(sample, height, width, network.part_size, network.roi)
+                masks[i] = read_mask(sample, network.input)
             except DataError as error:
                 sys.stderr.write(f"skipped in localisation: {error}\n")
                 masks[i] = np.zeros((height, width), bool)

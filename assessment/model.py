@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError
-from core.geometry import PartSize, Roi
+from core.geometry import ModelInput
 from core.thresholds import Thresholds
 
 MAX_BATCH = 8
@@ -20,15 +20,11 @@ class Model:
     """A trained model that judges frames."""
 
     name: str
-    height: int
-    width: int
-    """Of the frames that it judges."""
+    input: ModelInput
     grid: int
-    part_size: PartSize | None
-    roi: Roi | None
     thresholds: Thresholds
     judge: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-    """Errors (N, K + 1) and error maps (N, h, w) of frames (N, height, width, 3) uint8 in BGR."""
+    """Errors (N, K + 1) and error maps (N, h, w) of frames (N, H, W, 3) uint8 in BGR, at the input's size."""
 
 
 def is_bundle(path: Path) -> bool:
@@ -56,11 +52,8 @@ def _checkpoint(path: Path) -> Model:
     settings, network = checkpoint.settings, checkpoint.settings.network
     return Model(
         name=settings.name,
-        height=network.height,
-        width=network.width,
+        input=network.input,
         grid=network.grid,
-        part_size=network.part_size,
-        roi=network.roi,
         thresholds=checkpoint.thresholds,
         judge=lambda frames_bgr_u8: judge(checkpoint.inspector, frames_bgr_u8),
     )
@@ -90,11 +83,8 @@ def _bundle(path: Path) -> Iterator[Model]:
 
         yield Model(
             name=manifest.name,
-            height=manifest.height,
-            width=manifest.width,
+            input=manifest.input,
             grid=manifest.grid,
-            part_size=manifest.part_size,
-            roi=manifest.roi,
             thresholds=manifest.thresholds,
             judge=judge,
         )

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import PartSize, Roi
+from core.geometry import ModelInput
 from core.picture import crop, read_picture
 from core.pose import cut_out, locate
 from core.thresholds import Thresholds, ratios
@@ -16,14 +16,14 @@ HOTTEST = 2.0
 GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
-def read_view(path: Path, part_size: PartSize | None, roi: Roi | None, longest_px: int) -> NDArray[np.uint8]:
+def read_view(path: Path, seen: ModelInput, longest_px: int) -> NDArray[np.uint8]:
     """Read a picture (H, W, 3) at its own shape, its longest side at most `longest_px`.
 
-    With `roi` it is that region, with `part_size` the part cut out, lying straight. Raises DataError.
+    It is the region that the model sees, or the part cut out of it, lying straight. Raises DataError.
     """
-    picture = crop(read_picture(path), roi)
-    if part_size is not None:
-        picture = cut_out(picture, locate(picture, part_size), part_size)
+    picture = crop(read_picture(path), seen.roi)
+    if seen.part_size is not None:
+        picture = cut_out(picture, locate(picture, seen.part_size), seen.part_size)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:
         return picture

@@ -71,11 +71,11 @@ def _files(place: Path) -> list[Path]:
 
 
 def _judge(model: Model, files: Sequence[Path], start: int, overlays: Path | None) -> Iterator[Prediction]:
-    frames = np.empty((len(files), model.height, model.width, 3), np.uint8)
+    frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
     reasons: dict[int, str] = {}
     for row, file in enumerate(files):
         try:
-            fit(read_picture(file), frames[row], model.roi, model.part_size)
+            fit(read_picture(file), frames[row], model.input.roi, model.input.part_size)
         except DataError as error:
             reasons[row] = str(error)
     readable = [row for row in range(len(files)) if row not in reasons]
@@ -101,7 +101,7 @@ def _judge(model: Model, files: Sequence[Path], start: int, overlays: Path | Non
 def _write_overlay(
     overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
 ) -> None:
-    view = read_view(file, model.part_size, model.roi, _OVERLAY_PX)
+    view = read_view(file, model.input, _OVERLAY_PX)
     shown = draw(PartPicture("", "", 0.0, view, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)
     overlay.write_bytes(encoded.tobytes())

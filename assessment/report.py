@@ -165,7 +165,7 @@ class _Parts:
 
     def _card(self, i: int) -> str:
         sample, grid = self._frames.samples[i], self._network.grid
-        picture = read_view(sample.path, self._network.part_size, self._network.roi, _LONGEST_PX)
+        picture = read_view(sample.path, self._network.input, _LONGEST_PX)
         # A small picture is enlarged for its map, so that the frames of the tiles are fine.
         enlarged = _LONGEST_PX / max(picture.shape[:2])
         shape = round(picture.shape[0] * enlarged), round(picture.shape[1] * enlarged)

@@ -42,10 +42,9 @@ def main() -> None:
 
 def measure(checkpoint: Checkpoint) -> dict[str, Any]:
     network, data = checkpoint.settings.network, checkpoint.settings.data
-    size = (network.height, network.width, network.part_size)
     samples = labelled_samples(data)
-    frames = read_frames(samples[:: max(1, len(samples) // PICTURES)], *size)
-    good = read_frames(training_samples(data)[:RANGE_PICTURES], *size).bgr_u8
+    frames = read_frames(samples[:: max(1, len(samples) // PICTURES)], network.input)
+    good = read_frames(training_samples(data)[:RANGE_PICTURES], network.input).bgr_u8
     exam = ParitySet(
         frames.bgr_u8, frames.samples, judge(checkpoint.inspector, frames.bgr_u8)[0], checkpoint.thresholds
     )

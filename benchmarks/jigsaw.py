@@ -37,8 +37,7 @@ def logits_of(network: Network, frames_bgr_u8: np.ndarray, order: torch.Tensor |
 def main() -> None:
     checkpoint = load_checkpoint(Path(sys.argv[1]))
     network, settings = checkpoint.inspector.network, checkpoint.settings
-    size = (settings.network.height, settings.network.width)
-    frames = read_frames(labelled_samples(settings.data), *size, settings.network.part_size)
+    frames = read_frames(labelled_samples(settings.data), settings.network.input)
     defective = np.array([sample.kind != GOOD for sample in frames.samples])
     good = frames.bgr_u8[~defective]
     torch.manual_seed(0)

@@ -123,7 +123,7 @@ def measure(method: str, settings: TrainingSettings) -> dict[str, Run]:
     """Train and evaluate, or look at the pictures' mean grey only; figures by the name of their row."""
     if method == CONTROL:
         network = settings.network
-        frames = read_frames(labelled_samples(settings.data), network.height, network.width)
+        frames = read_frames(labelled_samples(settings.data), network.input)
         grey = frames.bgr_u8.mean(axis=(1, 2, 3))
         return {method: _ranking(grey, frames.samples)}
     evaluation = evaluate(trained(settings), settings.data)

@@ -29,6 +29,7 @@ from sklearn.metrics import roc_auc_score
 from assessment.evaluation import evaluate
 from core.config import parse_settings
 from core.dataset import GOOD, labelled_samples, read_frames, training_samples
+from core.geometry import ModelInput
 from training.advice import advise
 from training.checkpoint import load_checkpoint
 from training.session import CHECKPOINT, train
@@ -124,7 +125,7 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
     runs = [{**common, "method": method, **figures, "data": name, **trained}]
     if not METHODS[method]:
         network = settings.network
-        good_frames = read_frames(training_samples(data), network.height, network.width, network.part_size)
+        good_frames = read_frames(training_samples(data), network.input)
         controls = {
             "PatchCore, the same encoder": patchcore_scores(
                 checkpoint.inspector.network, good_frames, evaluation.frames, seed
@@ -139,7 +140,8 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
 
 def control_run(data: str, name: str, seed: int, weights: Path) -> dict[str, Any]:
     """PatchCore as people run it: ResNet-18, the whole picture squeezed to 256 x 256. Large sets take an hour."""
-    good, tested = (read_frames(samples, 256, 256) for samples in (training_samples(data), labelled_samples(data)))
+    squeezed = ModelInput(256, 256)
+    good, tested = (read_frames(samples, squeezed) for samples in (training_samples(data), labelled_samples(data)))
     is_defective = [sample.kind != GOOD for sample in tested.samples]
     auroc = float(roc_auc_score(is_defective, resnet18_scores(weights, good, tested, seed)))
     return {"set": name, "seed": seed, **describe("torch"), "method": RESNET18, "auroc": auroc}

@@ -34,7 +34,7 @@ def main() -> None:
     encoder = Encoder(network.encoder.name, max(network.encoder.stages))
     load_weights(encoder, str(network.encoder.weights))
     samples = spread(training_samples(settings.data), PICTURES)
-    frames = read_frames(samples, network.height, network.width, network.part_size).bgr_u8
+    frames = read_frames(samples, network.input).bgr_u8
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).flip(1) / 255
     unfold(encoder, split(images, network.grid).flatten(0, 1))
     torch.save(encoder.network.state_dict(), arguments.output)

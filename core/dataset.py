@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.geometry import PartSize, Roi
+from core.geometry import ModelInput
 from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture
 from core.pose import cut_out, locate
 from core.progress import counted
@@ -97,21 +97,19 @@ def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[index] for index in chosen]
 
 
-def read_frames(
-    samples: Sequence[Sample], height: int, width: int, part_size: PartSize | None = None, roi: Roi | None = None
-) -> Frames:
-    """Read pictures and fit them to `height` x `width`; one that cannot be is named on stderr, skipped and counted.
+def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
+    """Read pictures as the model sees them; one that cannot be is named on stderr, skipped and counted.
 
     Raises DataError where none could be read.
     """
-    frames = np.empty((len(samples), height, width, 3), np.uint8)
+    frames = np.empty((len(samples), seen.height, seen.width, 3), np.uint8)
     kept: list[Sample] = []
     skipped: list[Path] = []
     brightest_u16: list[int] = []
     for sample in counted(samples, "reading pictures"):
         try:
             stored = read_as_stored(sample.path)
-            fit(as_bgr_u8(stored), frames[len(kept)], roi, part_size)
+            fit(as_bgr_u8(stored), frames[len(kept)], seen.roi, seen.part_size)
         except DataError as error:
             where = "" if str(sample.path) in str(error) else f"{sample.path}: "
             sys.stderr.write(f"skipped: {where}{error}\n")
@@ -130,25 +128,23 @@ def read_frames(
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
 
 
-def read_mask(
-    sample: Sample, height: int, width: int, part_size: PartSize | None = None, roi: Roi | None = None
-) -> NDArray[np.bool_]:
+def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
 
     A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
     """
     if sample.mask is None:
-        return np.zeros((height, width), bool)
-    drawn = crop(read_picture(sample.mask), roi)
+        return np.zeros((seen.height, seen.width), bool)
+    drawn = crop(read_picture(sample.mask), seen.roi)
     least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
     mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
-    if part_size is not None:
-        mask = cut_out(mask, locate(crop(read_picture(sample.path), roi), part_size), part_size)
-    smaller = height < mask.shape[0] or width < mask.shape[1]
+    if seen.part_size is not None:
+        mask = cut_out(mask, locate(crop(read_picture(sample.path), seen.roi), seen.part_size), seen.part_size)
+    smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to nought.
     marked = cv2.resize(
         mask[:, :, 0].astype(np.float32),
-        (width, height),
+        (seen.width, seen.height),
         interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
     )
     return np.asarray(marked > 0)

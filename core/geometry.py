@@ -1,6 +1,20 @@
 """Geometry of pictures, in pixels."""
 
+from dataclasses import dataclass
+
 Roi = tuple[int, int, int, int]
 """Region of interest: left, top, width, height."""
 PartSize = tuple[int, int]
 """Length and breadth of the cut-out in pixels of the camera's picture: the part's own and a margin."""
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """What a model sees of a camera's picture: a region of it, and of that the part cut out, at the model's size."""
+
+    height: int
+    width: int
+    part_size: PartSize | None = None
+    """None: all of the region."""
+    roi: Roi | None = None
+    """None: the whole picture."""

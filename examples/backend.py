@@ -62,7 +62,7 @@ if __name__ == "__main__":
     manifest = load_bundle(Path(sys.argv[1])).manifest
     picture = read_picture(Path(sys.argv[2]))
     golden = cv2.resize(picture, (manifest.width, manifest.height), interpolation=cv2.INTER_AREA)
-    read = read_frames(labelled_samples(sys.argv[3]), manifest.height, manifest.width, manifest.part_size)
+    read = read_frames(labelled_samples(sys.argv[3]), manifest.input)
     backend: Backend = GoldenBackend(np.asarray(golden, np.uint8), manifest.grid, max_batch=len(read.bgr_u8))
     errors = backend.submit(read.bgr_u8).errors()
     for sample, row in zip(read.samples, errors, strict=True):

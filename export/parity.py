@@ -39,7 +39,7 @@ class ParitySet:
 
 def exam_frames(samples: Sequence[Sample], manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
     """Read up to PICTURES of `samples`, fitted to the model's input. Raises DataError where none can be read."""
-    frames = read_frames(spread(samples, PICTURES), manifest.height, manifest.width, manifest.part_size, manifest.roi)
+    frames = read_frames(spread(samples, PICTURES), manifest.input)
     return frames.bgr_u8, frames.samples
 
 

@@ -38,4 +38,4 @@ def good_frames(settings: TrainingSettings) -> NDArray[np.uint8]:
     except DataError as error:
         raise DataError(f"int8 needs the good pictures of the training to find its ranges: {error}") from error
     chosen = spread(samples, RANGE_PICTURES)
-    return read_frames(chosen, network.height, network.width, network.part_size, network.roi).bgr_u8
+    return read_frames(chosen, network.input).bgr_u8

@@ -8,6 +8,7 @@ imports, pages, sticky, engine, onnxruntime, training, tests. tools/gpu-check.sh
 """
 
 import argparse
+import ctypes
 import importlib
 import importlib.metadata
 import json
@@ -60,8 +61,6 @@ def facts(given: Given) -> None:
             given.tell(package=name, version=importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             given.tell(package=name, version=None)
-    import ctypes
-
     version = ctypes.c_int()
     check(driver(), driver().cuDriverGetVersion(ctypes.byref(version)))
     given.tell(driver_cuda=version.value)
@@ -190,8 +189,7 @@ def compare(given: Given, backend: Any, name: str) -> None:
 
     bundle = load_bundle(given.bundle)
     manifest = bundle.manifest
-    samples = labelled_samples(str(given.pictures))[:64]
-    frames = read_frames(samples, manifest.height, manifest.width, manifest.part_size).bgr_u8
+    frames = read_frames(labelled_samples(str(given.pictures))[:64], manifest.input).bgr_u8
     cpu = OnnxBackend(bundle, 8)
     expected, found = backend_errors(cpu, frames), backend_errors(backend, frames)
     cpu.close()
@@ -225,10 +223,7 @@ def training(given: Given) -> None:
         started_s = time.perf_counter()
         checkpoint = load_checkpoint(train(before.model_copy(update=changed)))
         given.tell(train_s=time.perf_counter() - started_s, losses=checkpoint.provenance["losses"])
-    chosen = before.network
-    frames = read_frames(
-        labelled_samples(str(given.pictures))[:64], chosen.height, chosen.width, chosen.part_size
-    ).bgr_u8
+    frames = read_frames(labelled_samples(str(given.pictures))[:64], before.network.input).bgr_u8
     thresholds = np.array(checkpoint.thresholds.values)
     errors = {kind: judge(checkpoint.inspector, frames, kind)[0] for kind in ("cpu", "cuda")}
     given.tell(

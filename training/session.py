@@ -37,7 +37,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     output = Path(settings.output)
     resume_point = require_resumable(output / RESUME_POINT, settings) if resume else None
     chosen = settings.network
-    frames = read_frames(training_samples(settings.data), chosen.height, chosen.width, chosen.part_size, chosen.roi)
+    frames = read_frames(training_samples(settings.data), chosen.input)
     held_out = assign(len(frames.samples), settings)
     output.mkdir(parents=True, exist_ok=True)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from core.config import Settings
-from core.geometry import PartSize, Roi
+from core.geometry import ModelInput, PartSize, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 
@@ -66,6 +66,11 @@ class NetworkSettings(Settings):
     """The VAE baseline: latents are drawn from a Gaussian while training, and `loss.kl` pulls it to N(0, 1)."""
     equalise: bool = True
     """Bring each image to one mean and contrast first, so that an ageing lamp is no defect."""
+
+    @property
+    def input(self) -> ModelInput:
+        """What the network sees of a picture."""
+        return ModelInput(self.height, self.width, self.part_size, self.roi)
 
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSettings":

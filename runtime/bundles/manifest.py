@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
+from core.geometry import ModelInput
 from core.thresholds import Thresholds
 from runtime.bundles.precision import Precision
 
@@ -118,6 +119,11 @@ class Manifest(Record):
     """sha256 of every file beside `bundle.json`, by relative path."""
     digest: str = ""
     """sha256 of all of the above as written: a bundle is altered by exporting it again, never by hand."""
+
+    @property
+    def input(self) -> ModelInput:
+        """What the model sees of a picture."""
+        return ModelInput(self.height, self.width, self.part_size, self.roi)
 
     @property
     def model_sha256(self) -> str:

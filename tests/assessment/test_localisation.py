@@ -6,6 +6,7 @@ import pytest
 
 from assessment.localisation import aupro, localisation_metrics
 from core.dataset import labelled_samples, read_mask
+from core.geometry import ModelInput
 from training.settings import NetworkSettings
 
 NETWORK = NetworkSettings(height=48, width=48)
@@ -34,7 +35,7 @@ def test_small_regions_count_as_much_as_large_ones() -> None:
 
 def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
     samples = labelled_samples(str(parts))
-    masks = np.stack([read_mask(sample, 12, 12) for sample in samples]).astype(np.float32)
+    masks = np.stack([read_mask(sample, ModelInput(12, 12)) for sample in samples]).astype(np.float32)
     noise = np.random.default_rng(0).random(masks.shape).astype(np.float32)
     metrics = localisation_metrics(samples, masks + 0.1 * noise, NETWORK)
     assert metrics["pixel_auroc"] is not None
@@ -67,14 +68,14 @@ def test_a_thin_defect_does_not_vanish(tmp_path: Path, part_size: tuple[int, int
     cv2.imwrite(
         str(scratched.path), cv2.ellipse(np.zeros((700, 700), np.uint8), (350, 350), (280, 200), 20, 0, 360, 200, -1)
     )
-    mask = read_mask(scratched, 12, 12, part_size)
+    mask = read_mask(scratched, ModelInput(12, 12, part_size))
     assert 6 < mask.sum() < 40
-    assert not read_mask(good, 12, 12).any()
+    assert not read_mask(good, ModelInput(12, 12)).any()
 
 
 def test_figures_of_thin_defects_and_a_count_of_masks_that_mark_nothing(tmp_path: Path) -> None:
     samples = labelled_samples(str(write_line(tmp_path / "thin")))
-    maps = np.stack([read_mask(sample, 48, 48).astype(np.float32) for sample in samples])
+    maps = np.stack([read_mask(sample, ModelInput(48, 48)).astype(np.float32) for sample in samples])
     assert localisation_metrics(samples, maps, NETWORK) == {
         "pixel_auroc": 1.0,
         "aupro": pytest.approx(1),
@@ -92,7 +93,7 @@ def test_a_damaged_mask_is_named_and_left_out(tmp_path: Path, capsys: pytest.Cap
     damaged = root / "ground_truth" / "scratch" / "1_mask.png"
     damaged.write_bytes(damaged.read_bytes()[:-20])
     samples = labelled_samples(str(root))
-    whole = read_mask(samples[1], 48, 48).astype(np.float32)
+    whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
     metrics = localisation_metrics(samples, np.stack([whole * 0, whole, whole]), NETWORK)
     assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 1}
     assert str(damaged) in capsys.readouterr().err

@@ -7,6 +7,7 @@ import pytest
 
 from core.dataset import Sample, hold_out, labelled_samples, read_frames, read_mask, training_samples
 from core.errors import DataError
+from core.geometry import ModelInput
 
 
 def test_mvtec_layout_gives_kinds_and_masks(parts: Path) -> None:
@@ -16,7 +17,7 @@ def test_mvtec_layout_gives_kinds_and_masks(parts: Path) -> None:
     scratched = [s for s in samples if s.kind == "scratch"]
     assert len(scratched) == 8
     for sample in samples:
-        assert read_mask(sample, 48, 48).any() == (sample.kind == "scratch")
+        assert read_mask(sample, ModelInput(48, 48)).any() == (sample.kind == "scratch")
 
 
 def test_a_plain_folder_is_all_good(parts: Path) -> None:
@@ -45,16 +46,16 @@ def test_the_elpv_split_is_the_fixed_one() -> None:
 
 def test_frames_have_the_models_size_and_a_fingerprint(parts: Path) -> None:
     samples = training_samples(str(parts))[:4]
-    frames = read_frames(samples, 24, 36)
+    frames = read_frames(samples, ModelInput(24, 36))
     assert frames.bgr_u8.shape == (4, 24, 36, 3)
-    assert frames.fingerprint() == read_frames(samples, 24, 36).fingerprint()
-    assert frames.fingerprint() != read_frames(samples[::-1], 24, 36).fingerprint()
+    assert frames.fingerprint() == read_frames(samples, ModelInput(24, 36)).fingerprint()
+    assert frames.fingerprint() != read_frames(samples[::-1], ModelInput(24, 36)).fingerprint()
 
 
 def test_no_readable_picture_at_all_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(DataError, match="none of 1 pictures could be read"):
-        read_frames(training_samples(str(tmp_path)), 8, 8)
+        read_frames(training_samples(str(tmp_path)), ModelInput(8, 8))
 
 
 def test_held_out_pictures_are_never_trained_on() -> None:
@@ -90,7 +91,7 @@ def test_a_mask_marks_whatever_number_its_defect_has(tmp_path: Path, drawn: int)
     mask = np.zeros((40, 40), np.uint8)
     mask[10:20, 4:9] = drawn
     write_picture(tmp_path / "a_mask.png", mask)
-    marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), 40, 40)
+    marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), ModelInput(40, 40))
     assert np.array_equal(marked, mask > 0)
 
 
@@ -102,13 +103,13 @@ def test_a_region_is_cut_out_of_pictures_and_masks_and_one_outside_is_named(
     for name, picture in (("a.png", left_half), ("mask.png", left_half), ("small.png", left_half[:, :10])):
         write_picture(tmp_path / name, picture)
     samples = [Sample(tmp_path / "a.png", mask=tmp_path / "mask.png"), Sample(tmp_path / "small.png")]
-    frames = read_frames(samples, 10, 10, roi=(0, 0, 20, 20))
+    frames = read_frames(samples, ModelInput(10, 10, roi=(0, 0, 20, 20)))
     assert (frames.bgr_u8 == 200).all()
     assert frames.skipped == (tmp_path / "small.png",)
     told = capsys.readouterr().err
     assert f"skipped: {tmp_path / 'small.png'}: region (0, 0, 20, 20) does not lie within a frame of 10 x 20" in told
-    assert read_mask(samples[0], 10, 10, roi=(0, 0, 20, 20)).all()
-    assert not read_mask(samples[0], 10, 10, roi=(20, 0, 20, 20)).any()
+    assert read_mask(samples[0], ModelInput(10, 10, roi=(0, 0, 20, 20))).all()
+    assert not read_mask(samples[0], ModelInput(10, 10, roi=(20, 0, 20, 20))).any()
 
 
 def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,9 +117,9 @@ def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
     for name in "ab":
         write_picture(tmp_path / "low" / f"{name}.png", grey)
         write_picture(tmp_path / "full" / f"{name}.png", grey * 16)
-    read_frames(training_samples(str(tmp_path / "full")), 8, 8)
+    read_frames(training_samples(str(tmp_path / "full")), ModelInput(8, 8))
     assert capsys.readouterr().err == ""
-    read_frames(training_samples(str(tmp_path / "low")), 8, 8)
+    read_frames(training_samples(str(tmp_path / "low")), ModelInput(8, 8))
     assert f"warning: the brightest of 2 16-bit pictures is {grey.max()} of 65535" in capsys.readouterr().err
 
 
@@ -128,6 +129,6 @@ def test_a_damaged_picture_is_skipped_by_name(tmp_path: Path, capsys: pytest.Cap
         write_picture(tmp_path / name, noise)
     whole = (tmp_path / "b.jpg").read_bytes()
     (tmp_path / "b.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
-    assert read_frames(training_samples(str(tmp_path)), 8, 8).skipped == (tmp_path / "b.jpg",)
+    assert read_frames(training_samples(str(tmp_path)), ModelInput(8, 8)).skipped == (tmp_path / "b.jpg",)
     assert "skipped: " in (said := capsys.readouterr().err)
     assert "b.jpg: not a whole picture (damaged JPEG" in said

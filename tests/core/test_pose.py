@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.dataset import Sample, read_frames, read_mask
 from core.errors import PartNotFoundError
+from core.geometry import ModelInput
 from core.picture import fit
 from core.pose import cut_out, locate, outline
 
@@ -145,8 +146,8 @@ def test_a_mask_is_turned_as_its_picture_is(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "part.png"), picture)
     cv2.imwrite(str(tmp_path / "part_mask.png"), (picture < 40).astype(np.uint8) * 255)
     sample = Sample(tmp_path / "part.png", "mark", tmp_path / "part_mask.png")
-    frame = read_frames([sample], 60, 180, SIZE).bgr_u8[0]
-    mask = read_mask(sample, 60, 180, SIZE)
+    frame = read_frames([sample], ModelInput(60, 180, SIZE)).bgr_u8[0]
+    mask = read_mask(sample, ModelInput(60, 180, SIZE))
     assert mask.sum() > 100
     assert frame[mask].mean() < 50
 
@@ -156,6 +157,6 @@ def test_a_picture_without_a_part_is_named_skipped_and_counted(
 ) -> None:
     cv2.imwrite(str(tmp_path / "nail.png"), nail())
     cv2.imwrite(str(tmp_path / "nothing.png"), np.full((64, 64, 3), 128, np.uint8))
-    frames = read_frames([Sample(tmp_path / "nail.png"), Sample(tmp_path / "nothing.png")], 30, 90, SIZE)
+    frames = read_frames([Sample(tmp_path / "nail.png"), Sample(tmp_path / "nothing.png")], ModelInput(30, 90, SIZE))
     assert (len(frames.samples), frames.skipped) == (1, (tmp_path / "nothing.png",))
     assert "nothing.png: no part found" in capsys.readouterr().err

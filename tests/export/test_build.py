@@ -6,6 +6,7 @@ import pytest
 
 from core.dataset import labelled_samples, read_frames
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
+from core.geometry import ModelInput
 from export import build
 from export.build import ExportRequest, build_bundle
 from export.graph import export_onnx
@@ -34,7 +35,7 @@ def test_the_graph_takes_frames_in_any_batch_and_gives_errors_and_map(bundle: Bu
 
 
 def test_the_runtime_judges_as_pytorch_does(bundle: Bundle, checkpoint: Path, parts: Path) -> None:
-    frames = read_frames(labelled_samples(str(parts)), 48, 48).bgr_u8
+    frames = read_frames(labelled_samples(str(parts)), ModelInput(48, 48)).bgr_u8
     trained = load_checkpoint(checkpoint)
     reference, reference_maps = judge(trained.inspector, frames)
     backend = OnnxBackend(bundle, max_batch=7)

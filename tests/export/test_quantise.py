@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from core.dataset import read_frames, training_samples
+from core.geometry import ModelInput
 from core.thresholds import ratios
 from export.graph import export_onnx
 from export.quantise import Quantiser, most_that_pass, quantise
@@ -35,7 +36,7 @@ def model(trained: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def good(parts: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    return read_frames(training_samples(str(parts)), 48, 48).bgr_u8
+    return read_frames(training_samples(str(parts)), ModelInput(48, 48)).bgr_u8
 
 
 def zero_points(path: Path) -> set[int]:
