@@ -11,9 +11,11 @@ import pytest
 import torch
 import yaml
 
+from core.dataset import Sample, read_frames
 from core.errors import ArtifactError, ConfigError, DataError
 from training.checkpoint import load_checkpoint
 from training.folds import assign
+from training.inspector import judge
 from training.session import train
 from training.settings import TrainingSettings
 
@@ -101,6 +103,16 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
     assert trained.inspector.network.feature_std.std() > 0
     assert trained.inspector.stage_scale.std() > 0
     assert not any(p.requires_grad for p in trained.inspector.network.encoder.parameters())
+
+
+def test_thresholds_are_set_from_what_the_detector_says_of_the_pictures_kept_aside(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+) -> None:
+    trained = load_checkpoint(train(TrainingSettings.model_validate(make_training_config(parts, tmp_path))))
+    samples = [Sample(Path(name)) for name in trained.calibration.names]
+    frames = read_frames(samples, trained.settings.network.input)
+    errors, _maps = judge(trained.inspector, frames.bgr_u8)
+    assert errors == pytest.approx(trained.calibration.errors, rel=1e-4)
 
 
 def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
