@@ -151,8 +151,8 @@ def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | Non
     from dataclasses import asdict
 
     from runtime.monitoring.logfmt import log_to_stderr
-    from runtime.monitoring.web_page import viewing
     from runtime.station.inspection import Stop
+    from runtime.view.web_page import viewing
 
     stop = Stop()
     _heed_signals(stop)

@@ -16,9 +16,9 @@ from runtime.inference.detector import open_detector
 from runtime.inference.gpu import find_gpu
 from runtime.inference.onnx_runtime import require_one_build
 from runtime.inference.selection import choose_here
-from runtime.monitoring.settings import ViewSettings
-from runtime.monitoring.web_page import listen, require_packages
 from runtime.settings import InspectionSettings
+from runtime.view.settings import ViewSettings
+from runtime.view.web_page import listen, require_packages
 
 Check = Callable[[], str]
 """Says in words what was found; raises PwaeError with the remedy where something is missing."""

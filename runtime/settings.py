@@ -15,7 +15,7 @@ from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
-from runtime.monitoring.settings import ViewSettings
+from runtime.view.settings import ViewSettings
 
 LEAST_SECRET = 32
 """Characters: of hexadecimal digits, 128 bits."""

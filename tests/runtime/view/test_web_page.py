@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime.monitoring.connections import MOST
 from runtime.monitoring.drift import RECENT, REFERENCE
+from runtime.view.connections import MOST
 from tests.pictures import read_picture
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command, write_config

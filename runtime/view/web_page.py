@@ -19,14 +19,14 @@ from prometheus_client import generate_latest
 from core.errors import ConfigError
 from core.timestamps import rfc3339
 from runtime.evidence.overlay import draw, jpeg
-from runtime.monitoring.access import require_token
-from runtime.monitoring.connections import bounded_protocol
 from runtime.monitoring.health import StationStatus, why_not_ready, why_unhealthy
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.prometheus import StatusCollector
-from runtime.monitoring.settings import LOCAL_HOSTS, ViewSettings
 from runtime.parts.verdict import Verdict
 from runtime.threads.worker import Worker
+from runtime.view.access import require_token
+from runtime.view.connections import bounded_protocol
+from runtime.view.settings import LOCAL_HOSTS, ViewSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Response

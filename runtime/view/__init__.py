@@ -1,0 +1,1 @@
+"""The pages: what people at the line see, and what monitors ask for."""
