@@ -1,9 +1,10 @@
 """The configuration of `run-inspection`: what is judged, with which bundle, and who is told."""
 
+import datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from core.config import Name, Settings
 from core.errors import ConfigError
@@ -21,6 +22,16 @@ LEAST_SECRET = 32
 """Characters: of hexadecimal digits, 128 bits."""
 Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate"]
 """A command over MQTT."""
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, int):  # YAML reads 14:00 as 840, and 06:00 as text
+        raise ValueError('put times of the day in quotes, such as "14:00"')
+    return value
+
+
+TimeOfDay = Annotated[datetime.time, BeforeValidator(_quoted, json_schema_input_type=str)]
+"""In local time, such as "06:00"."""
 
 
 class InspectionSettings(Settings):
@@ -49,7 +60,9 @@ class InspectionSettings(Settings):
     metrics_every_s: PositiveFloat = 10.0
     """How often the `metrics` topic is told the station's speed."""
     evidence: EvidenceSettings | None = None
-    """None: no pictures are kept."""
+    """None: no pictures are kept, and no history of what was judged."""
+    shifts: tuple[TimeOfDay, ...] = Field(default=(datetime.time(0),), min_length=1)
+    """When shifts begin, in the machine's time zone, such as ["06:00", "14:00", "22:00"]: parts are counted by them."""
     view: ViewSettings | None = None
     """None: no web page and no metrics."""
 

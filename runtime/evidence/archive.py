@@ -25,8 +25,8 @@ from runtime.evidence.overlay import draw, jpeg
 from runtime.evidence.part_picture import PartPicture
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Judgement, Verdict
+from runtime.threads.keeper import Keeper
 from runtime.threads.lifetime import MachineTime, machine_time
-from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 WAITING = 64
@@ -52,23 +52,18 @@ class _File:
         return f"{self.path.parent.parent.name}/{self.path.parent.name}"
 
 
-class Evidence(Worker):
+class Evidence(Keeper[tuple[PartPicture, str, bytes]]):
     """Writes and clears on its own thread until `stop`; `wants` and `offer` belong to the thread that judges."""
 
     def __init__(self, settings: EvidenceSettings, machine: MachineTime = machine_time) -> None:
         """Prepare; nothing is touched on disk before the thread starts."""
-        super().__init__("evidence", self._keep)
+        super().__init__("evidence", self._keep, WAITING)
         self.written = 0
         """Pictures on disk since the start."""
-        self.dropped = 0
-        """Pictures given up because the disk was too slow, or failing."""
-        self.problem: str | None = None
-        """Why nothing can be written at the moment."""
         self._settings = settings
         self._machine = machine
         self._ages: Ages | None = None
         self._ok_seen: Counter[str] = Counter()
-        self._waiting: queue.Queue[tuple[PartPicture, str, bytes] | None] = queue.Queue(WAITING)
         self._retry_s = 0.0
         self._files: dict[Verdict, deque[_File]] = {verdict: deque() for verdict in CLEAR_ORDER}
         self._bytes = 0
@@ -94,14 +89,6 @@ class Evidence(Worker):
         ref = f"{shown.judgement.verdict.word}/{day}/{shown.event_id}.jpg"
         self._waiting.put_nowait((shown, ref, picture))
         return EvidenceRef(ref, hashlib.sha256(picture).hexdigest(), "image/jpeg")
-
-    def stop(self, grace_s: float) -> None:
-        """Write what waits within `grace_s`, and end."""
-        try:
-            self._waiting.put(None, timeout=grace_s)
-        except queue.Full:
-            return
-        self.join(grace_s)
 
     def _keep(self) -> None:
         try:

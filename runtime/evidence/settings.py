@@ -17,3 +17,5 @@ class EvidenceSettings(Settings):
     max_bytes: PositiveInt = 5_000_000_000
     min_free_bytes: int = Field(default=500_000_000, ge=0)
     """With less than this free on the disk no evidence is written: the outbox needs the rest."""
+    history_events: PositiveInt = 500_000
+    """So many judged parts can be looked back at (about 1 kB each on the disk). Beyond that the oldest OK go first."""

@@ -4,9 +4,10 @@ The calling thread owns the backend from first to last. A part counts as judged 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Any
 
 from runtime.batching.batcher import Batcher
 from runtime.delivery.publisher import Publisher
@@ -25,12 +26,13 @@ from runtime.station.judging_loop import TURN_S, JudgingLoop
 from runtime.station.reporter import Reporter
 from runtime.station.service_manager import ServiceManager
 from runtime.station.summary import Summary
+from runtime.threads.keeper import Keeper
 from runtime.threads.wall_clock import WallClock
 
 GRACE_S = 0.8
 """How long a stopped inspection goes on sending; what is left waits in the outbox."""
 EVIDENCE_GRACE_S = 0.3
-"""How long a stopped inspection goes on writing the evidence that waits."""
+"""How long a stopped inspection goes on writing the evidence and the history that wait, each."""
 EVIDENCE_FINISH_S = 10.0
 """The same, where it came to its end."""
 
@@ -74,7 +76,7 @@ class Inspection:
 
     def status(self) -> StationStatus:
         """Look at every piece, and never wait for one. For any thread."""
-        outbox, evidence, recovery = self.publisher.outbox, self.evidence, self.loop.recovery
+        outbox, recovery = self.publisher.outbox, self.loop.recovery
         return StationStatus(
             prefix=self.settings.topics.prefix,
             origin=self.model.origin,
@@ -82,11 +84,17 @@ class Inspection:
             dropped=self.supervisor.dropped,
             delivery=DeliveryHealth(self.publisher.link, outbox.depth, self.settings.outbox.max_events),
             engine=EngineHealth(recovery.problem, recovery.away_s),
-            evidence=EvidenceHealth(evidence.written, evidence.dropped, evidence.problem) if evidence else None,
+            evidence=self._evidence(),
             dead=tuple({**self.supervisor.faults, **self._faults}),
             silent_s=time.monotonic() - self.turned_s,
             pause=self.loop.pause,
         )
+
+    def _evidence(self) -> EvidenceHealth | None:
+        if self.evidence is None:
+            return None
+        problem = next((keeper.problem for keeper in self._keepers if keeper.problem), None)
+        return EvidenceHealth(self.evidence.written, self.evidence.dropped, problem)
 
     def _cameras(self) -> dict[str, CameraHealth]:
         states, display = self.supervisor.states, self.display
@@ -114,9 +122,9 @@ class Inspection:
             self.publisher.start()
             stack.push(self._stop_publisher(stop))
             started_s = time.monotonic()
-            if self.evidence is not None:
-                self.evidence.start()
-                stack.callback(lambda: self._stop_evidence(stop))
+            for keeper in self._keepers:
+                keeper.start()
+                stack.callback(self._stop, keeper, stop)
             stack.callback(self.loop.end)
             stack.callback(self.supervisor.stop)
             stack.callback(batcher.close)
@@ -154,9 +162,14 @@ class Inspection:
             self._check_patience(at_start=False)
 
     @property
+    def _keepers(self) -> Sequence[Keeper[Any]]:
+        """Who keeps what people look back at, in the order in which they are started."""
+        return [keeper for keeper in (self.evidence, self.reporter.history) if keeper is not None]
+
+    @property
     def _faults(self) -> Mapping[str, BaseException]:
         """What killed the threads without which nothing goes on, by their names."""
-        faults = {"publisher": self.publisher.fault, "evidence": self.evidence.fault if self.evidence else None}
+        faults = {"publisher": self.publisher.fault, **{each.name: each.fault for each in self._keepers}}
         return {name: fault for name, fault in faults.items() if fault is not None}
 
     def _check_threads(self) -> None:
@@ -181,9 +194,9 @@ class Inspection:
 
         return leave
 
-    def _stop_evidence(self, stop: Stop) -> None:
-        if self.evidence is not None:
-            self.evidence.stop(EVIDENCE_GRACE_S if stop.reason else EVIDENCE_FINISH_S)
+    @staticmethod
+    def _stop(keeper: Keeper[Any], stop: Stop) -> None:
+        keeper.stop(EVIDENCE_GRACE_S if stop.reason else EVIDENCE_FINISH_S)
 
     def _summary(self, judging_s: float, waiting_before: int, stop: Stop) -> Summary:
         totals = self.reporter.totals

@@ -12,7 +12,8 @@ from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import stamp
 from runtime.events.judged_part import JudgedPart
-from runtime.events.origin import Origin
+from runtime.events.origin import Origin, event_id
+from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
@@ -32,6 +33,8 @@ class Reporter:
         self._throughput = Throughput(settings.streams, settings.metrics_every_s)
         self._since = rfc3339(time.time())
         self.counters = {stream: Counters(self._since) for stream in settings.streams}
+        self.history = HistoryWriter(settings.evidence, settings.shifts) if settings.evidence else None
+        """Not started; None where no history is kept."""
         self._told: Origin | None = None
 
     def tell_model(self, origin: Origin) -> None:
@@ -47,6 +50,9 @@ class Reporter:
             self._of(camera).discarded += 1
         for each in judged:
             self._of(each.part.camera).count(each.part, each.judgement)
+        if self.history is not None:
+            ids = [event_id(origin, each.part, each.seq) for each in judged]
+            self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
         if self._display is not None and judged:
             self._display.note_batch([each.part for each in judged], judged[0].timing.infer / 1000)
         self._publisher.notify()

@@ -33,7 +33,10 @@ def open_simulation(settings: InspectionSettings, rate_per_s: float, parts: int 
     """
     manifest = invented_manifest()
     idle = FolderSettings(kind="folder", path=Path(), max_fps=rate_per_s)
-    settings = settings.model_copy(update={"cameras": dict.fromkeys(settings.streams, idle)})
+    evidence = settings.evidence
+    if evidence is not None:  # what was never made must not stand among what was, nor count in its shift
+        evidence = evidence.model_copy(update={"folder": evidence.folder / "simulated"})
+    settings = settings.model_copy(update={"cameras": dict.fromkeys(settings.streams, idle), "evidence": evidence})
     seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1).tolist()
     cameras = {name: SimulatedCamera(parts, seed.pop()) for name in settings.cameras}
     backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed.pop())

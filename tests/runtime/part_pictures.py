@@ -1,5 +1,6 @@
 """Exhibits for tests: parts of the test bundle's kind, judged by its rule."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from runtime.parts.verdict import Reason, judge
 from tests.runtime.pictures import GOOD_GREY, GRID, bad_picture, expected_errors, good_picture
 
 
+@cache
 def thresholds() -> Thresholds:
     errors = np.stack([expected_errors(good_picture(10_000 + seed)) for seed in range(200)])
     return calibrate(errors * 1.5, 0.01)

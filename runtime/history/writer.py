@@ -1,0 +1,146 @@
+"""The history's writer: a thread of its own, so that nobody who judges waits for this disk.
+
+What it cannot keep up with is dropped and counted; a file that takes nothing is reported and tried again, while the
+inspection goes on.
+"""
+
+import logging
+import queue
+import shutil
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import time as time_of_day
+
+from runtime.events.judged_part import JudgedPart
+from runtime.evidence.settings import EvidenceSettings
+from runtime.history.entry import Entry
+from runtime.history.file import HistoryFile, add, clear, count, held
+from runtime.history.shifts import shift_start
+from runtime.parts.verdict import Verdict
+from runtime.threads.keeper import Keeper
+
+log = logging.getLogger(__name__)
+WAITING = 5000
+"""Batches that may wait for the disk."""
+GATHER_S = 0.1
+"""How long more is waited for before a transaction."""
+RETRY_AFTER_S = 10.0
+"""How long a file that failed is left alone."""
+CLEARED_SHARE = 0.01
+"""Of the bound, so much more is cleared than has to go, so that it is not done for every part."""
+Waiting = Sequence[tuple[Entry, bytes]]
+
+
+class HistoryWriter(Keeper[Waiting]):
+    """Writes on its own thread until `stop`; `add` belongs to the thread that judges."""
+
+    def __init__(self, settings: EvidenceSettings, shifts: Sequence[time_of_day]) -> None:
+        """Write beside the evidence; nothing is touched on disk before the thread starts."""
+        super().__init__("history", self._write_all, WAITING)
+        self.file = HistoryFile(settings.folder)
+        self._settings = settings
+        self._shifts = shifts
+
+    def add(self, judged: Iterable[tuple[JudgedPart, str, bytes]]) -> None:
+        """Hand judged parts over, each with its event's id and body; no disk is waited for."""
+        entries = [(_entry(part, event_id), body) for part, event_id, body in judged]
+        try:
+            self._waiting.put_nowait(entries)
+        except queue.Full:
+            self.dropped += len(entries)
+
+    def _write_all(self) -> None:
+        is_last = False
+        while not is_last:
+            try:
+                is_last = self._write_while_all_is_well()
+            except (sqlite3.Error, OSError) as error:
+                self._tell(error)
+                until_s = time.monotonic() + RETRY_AFTER_S
+                while not is_last and (left_s := until_s - time.monotonic()) > 0:
+                    is_last = self._drop(left_s)
+
+    def _write_while_all_is_well(self) -> bool:
+        """Write until the end (True). Raises sqlite3.Error, OSError; what was under way is counted as dropped."""
+        with self.file.writing() as database:
+            number = held(database)
+            while True:
+                batch, is_last = self._gather()
+                try:
+                    number = self._write(database, batch, number)
+                except BaseException:
+                    self.dropped += len(batch)
+                    raise
+                if batch and self.problem is not None:
+                    log.info('the history is written again file="%s" dropped=%d', self.file.path, self.dropped)
+                    self.problem = None
+                if is_last:
+                    return True
+
+    def _gather(self) -> tuple[list[tuple[Entry, bytes]], bool]:
+        """Wait for parts, and take all that come within GATHER_S; whether they are the last."""
+        first = self._waiting.get()
+        if first is None:
+            return [], True
+        time.sleep(GATHER_S)
+        batch = list(first)
+        for _ in range(self._waiting.qsize()):
+            more = self._waiting.get()
+            if more is None:
+                return batch, True
+            batch += more
+        return batch, False
+
+    def _write(self, database: sqlite3.Connection, batch: Waiting, before: int) -> int:
+        """Write in one transaction, where there were `before` entries; returns how many there may be now."""
+        if shutil.disk_usage(self.file.path.parent).free < self._settings.min_free_bytes:
+            raise OSError("less is free on the disk than evidence.min_free_bytes")
+        most = self._settings.history_events
+        with database:
+            add(database, batch)
+            shifts = Counter(
+                (shift_start(entry.at_s, self._shifts), entry.camera, entry.job or "", entry.verdict)
+                for entry, _body in batch
+            )
+            count(database, shifts)
+            after = before + len(batch)  # or less, where parts were judged anew
+            if after > most and (after := held(database)) > most:
+                clear(database, after - most + int(most * CLEARED_SHARE))
+                after = held(database)
+        return after
+
+    def _tell(self, error: Exception) -> None:
+        if self.problem is None:
+            log.error(
+                'the history cannot be written file="%s" reason="%s" remedy="free the disk, mend the permissions, or '
+                'move a damaged file away; the inspection goes on, and what it judges meanwhile is not looked back at"',
+                self.file.path,
+                error,
+            )
+        self.problem = f"{self.file.path}: {error}"
+
+    def _drop(self, timeout_s: float) -> bool:
+        """Give up what comes within `timeout_s`; whether it was the end."""
+        try:
+            batch = self._waiting.get(timeout=timeout_s)
+        except queue.Empty:
+            return False
+        self.dropped += len(batch or ())
+        return batch is None
+
+
+def _entry(judged: JudgedPart, event_id: str) -> Entry:
+    part, judgement = judged.part, judged.judgement
+    return Entry(
+        id=event_id,
+        at_s=part.captured_at_s,
+        camera=part.camera,
+        verdict=Verdict(judgement.verdict),
+        margin=judgement.margin,
+        part=part.trigger.part_id if part.trigger else None,
+        job=part.trigger.job_id if part.trigger else None,
+        file=part.source,
+        picture=judged.evidence.ref if judged.evidence else None,
+    )

@@ -1,0 +1,140 @@
+"""The history's writer: what an inspection judged can be looked back at, and its disk holds nobody up."""
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.events.event import EvidenceRef, Timing
+from runtime.events.judged_part import JudgedPart
+from runtime.evidence.settings import EvidenceSettings
+from runtime.history import writer
+from runtime.history.entry import Kind, Wanted
+from runtime.history.file import HistoryFile
+from runtime.history.shifts import shift_start
+from runtime.history.writer import HistoryWriter
+from runtime.parts.frame import Trigger
+from runtime.parts.part import Part
+from runtime.parts.verdict import Verdict
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import run_command, write_config
+from tests.runtime.mes import Subscriber
+from tests.runtime.part_pictures import part_picture, thresholds
+from tests.runtime.pictures import write_pictures
+from tests.runtime.waiting import WAIT_S, wait_until
+
+SHIFTS = (time(6), time(18))
+
+
+@contextmanager
+def writing(folder: Path, **changes: Any) -> Iterator[HistoryWriter]:
+    settings = EvidenceSettings.model_validate({"folder": folder, "min_free_bytes": 0, **changes})
+    history = HistoryWriter(settings, SHIFTS)
+    history.start()
+    yield history
+    history.stop(WAIT_S)
+    assert not history.is_alive()
+    assert history.fault is None
+
+
+def judged(number: int, bad: bool = False) -> tuple[JudgedPart, str, bytes]:
+    trigger = Trigger(f"P-{number}", "job <7>", None, None, 0.0, 0.0)
+    part = Part("top", 1.8e9 + number, 0.0, (24, 24), None, (), trigger)
+    reference = EvidenceRef(f"NotOK/2027-01-15/{number}.jpg", "0" * 64, "image/jpeg") if bad else None
+    made = JudgedPart(part, part_picture(number, bad).judgement, number, thresholds(), Timing(1, 2, 3), reference)
+    return made, f"event-{number}", json.dumps({"seq": number, "verdict": {"reason": []}}).encode()
+
+
+def test_what_was_judged_is_found_with_its_part_its_job_its_picture_and_its_event(tmp_path: Path) -> None:
+    with writing(tmp_path) as history:
+        history.add([judged(1), judged(2, bad=True)])
+        history.add([judged(3)])
+        wait_until(lambda: (tmp_path / "history.sqlite").exists() and len(history.file.find(Wanted(Kind.ALL), 9)) == 3)
+    (found,) = history.file.find(Wanted(), 9)
+    assert (found.part, found.job, found.picture) == ("P-2", "job <7>", "NotOK/2027-01-15/2.jpg")
+    assert found.margin is not None
+    assert found.margin < 0
+    told = history.file.get("event-2")
+    assert told is not None
+    assert told[1]["seq"] == 2
+    counts = Counter({Verdict.OK: 2, Verdict.NOT_OK: 1})
+    assert history.file.of_shift(shift_start(1.8e9, SHIFTS)) == {"top": counts}
+    assert history.file.of_job("top", "job <7>") == counts
+
+
+def test_it_holds_no_more_parts_than_it_may_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    for start in (0, 60):
+        with writing(tmp_path, history_events=100) as history:
+            for number in range(start, start + 60):
+                history.add([judged(number, bad=number % 20 == 0)])
+    kept = [each.part for each in history.file.find(Wanted(Kind.ALL), 200)]
+    assert len(kept) <= 100
+    assert kept[0] == "P-119"
+    assert {"P-0", "P-20", "P-40", "P-60", "P-80", "P-100"} <= set(kept)
+    assert history.file.of_job("top", "job <7>").total() == 120
+
+
+def test_a_file_that_takes_nothing_is_told_once_counted_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "RETRY_AFTER_S", 0.05)
+    folder = tmp_path / "evidence"
+    folder.write_text("a file where the folder should be")
+    with caplog.at_level(logging.INFO), writing(folder) as history:
+        wait_until(lambda: history.problem is not None)
+        history.add([judged(1), judged(2)])
+        wait_until(lambda: history.dropped == 2)
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert "the inspection goes on" in caplog.text
+        folder.unlink()
+        wait_until((folder / "history.sqlite").exists)
+        history.add([judged(3)])
+        wait_until(lambda: history.problem is None)
+    assert [each.part for each in history.file.find(Wanted(Kind.ALL), 9)] == ["P-3"]
+    assert "written again" in caplog.text
+
+
+def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = threading.Event()
+    monkeypatch.setattr(writer, "add", lambda *_: disk.wait(WAIT_S))
+    monkeypatch.setattr(writer, "WAITING", 5)
+    with writing(tmp_path) as history:
+        wait_until(lambda: not [history.add([judged(number)]) for number in range(20)] or history.dropped > 0)
+        disk.set()
+    assert history.dropped > 0
+
+
+def test_an_inspection_writes_down_every_part_that_it_tells_of(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", good=10, bad=4)
+    (pictures / "x-broken.png").write_text("no picture")
+    config = write_config(
+        tmp_path,
+        bundle_path,
+        {"top": {"kind": "folder", "path": str(pictures)}},
+        broker={"host": "127.0.0.1", "port": mosquitto.port},
+        evidence={"folder": str(tmp_path / "evidence"), "min_free_bytes": 0},
+        shifts=["06:00", "14:00", "22:00"],
+    )
+    process = run_command(config)
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    mes.wait_for(lambda: len(mes.events()) >= 15)
+    file = HistoryFile(tmp_path / "evidence")
+    entries = file.find(Wanted(Kind.ALL), 99)
+    told = {event["id"]: event for event in mes.events()}
+    assert {each.id for each in entries} == set(told)
+    for each in entries:
+        found = file.get(each.id)
+        assert found is not None
+        assert found[1].items() <= told[each.id].items()
+        assert each.file == told[each.id]["frame"]["source"]
+        assert each.picture == (told[each.id]["evidence"] or {"ref": None})["ref"]
