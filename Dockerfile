@@ -20,6 +20,7 @@ COPY training training
 COPY assessment assessment
 COPY export export
 COPY runtime runtime
+COPY archive archive
 # pycuda's random numbers are not used, and would need one library more.
 RUN echo 'CUDA_ENABLE_CURAND = False' > "$HOME/.aksetup-defaults.py" \
  && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
@@ -50,6 +51,7 @@ COPY training training
 COPY assessment assessment
 COPY export export
 COPY runtime runtime
+COPY archive archive
 RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[cpu,view,sign]'
 RUN python3 -m venv --without-pip /opt/p-wae \
  && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[cpu,view,sign]'

@@ -35,10 +35,13 @@ def is_bundle(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Model]:
-    """Open a checkpoint, or a bundle with the backend that this machine has. Raises ArtifactError or BackendError."""
+def opened(path: Path, threads: int = 0) -> Iterator[Model]:
+    """Open a checkpoint, or a bundle with the backend that this machine has; on the CPU with `threads`, 0: all cores.
+
+    Raises ArtifactError or BackendError.
+    """
     if is_bundle(path):
-        with _bundle(path) as model:
+        with _bundle(path, threads) as model:
             yield model
     else:
         yield _checkpoint(path)
@@ -60,14 +63,14 @@ def _checkpoint(path: Path) -> Model:
 
 
 @contextmanager
-def _bundle(path: Path) -> Iterator[Model]:
+def _bundle(path: Path, threads: int) -> Iterator[Model]:
     from runtime.bundles.bundle import load_bundle
     from runtime.inference.selection import open_backend
     from runtime.inference.settings import BackendSettings
 
     bundle = load_bundle(path)
     manifest = bundle.manifest
-    with closing(open_backend(BackendSettings(), bundle, MAX_BATCH)) as backend:
+    with closing(open_backend(BackendSettings(threads=threads), bundle, MAX_BATCH)) as backend:
         buffer = backend.new_batch()
 
         def judge(frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

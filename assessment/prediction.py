@@ -59,7 +59,7 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
         overlays.mkdir(parents=True, exist_ok=True)
     with opened(Path(model)) as judging:
         starts = counted(range(0, len(files), _CHUNK), "judging")
-        return [one for start in starts for one in _judge(judging, files[start : start + _CHUNK], start, overlays)]
+        return [one for start in starts for one in judge_files(judging, files[start : start + _CHUNK], start, overlays)]
 
 
 def _files(place: Path) -> list[Path]:
@@ -70,7 +70,10 @@ def _files(place: Path) -> list[Path]:
     return [place]
 
 
-def _judge(model: Model, files: Sequence[Path], start: int, overlays: Path | None) -> Iterator[Prediction]:
+def judge_files(
+    model: Model, files: Sequence[Path], start: int = 0, overlays: Path | None = None
+) -> Iterator[Prediction]:
+    """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable."""
     frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
     reasons: dict[int, str] = {}
     for row, file in enumerate(files):

@@ -1,4 +1,4 @@
-"""What the four commands share: one line and an exit code for what a person can mend, and a default subcommand."""
+"""What the commands share: one line and an exit code for what a person can mend, and a default subcommand."""
 
 import sys
 from collections.abc import Callable
@@ -13,6 +13,8 @@ EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
     "cryptography": "sign",
     "onnxruntime": "cpu",
+    "ray": "ray",
+    "pyarrow": "parquet",
 }
 """Which part of the installation brings a package that not every machine needs."""
 

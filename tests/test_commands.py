@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from archive.cli import rejudge
 from assessment.cli import evaluate_model
 from export.cli import export_engine
 from runtime.cli import run_inspection
@@ -23,6 +24,7 @@ COMMANDS = {
     "evaluate-model": evaluate_model,
     "export-engine": export_engine,
     "run-inspection": run_inspection,
+    "rejudge": rejudge,
 }
 
 
@@ -64,7 +66,7 @@ def test_heavy_packages_are_not_imported_for_help() -> None:
     modules = ", ".join(f"{entry.__module__}" for entry in COMMANDS.values())
     program = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "lightning", "onnx", "onnxruntime", "cv2", "numpy", "sklearn", "matplotlib"} & set(loaded)
+    assert not {"torch", "ray", "onnx", "onnxruntime", "cv2", "numpy", "sklearn", "matplotlib"} & set(loaded)
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ def test_no_installation_brings_two_builds_of_onnx_runtime() -> None:
 
 def test_the_extras_that_a_remedy_names_are_there() -> None:
     sources = [
-        path for room in ("core", "runtime", "training", "assessment", "export") for path in (ROOT / room).rglob("*.py")
+        path
+        for room in ("core", "runtime", "training", "assessment", "export", "archive")
+        for path in (ROOT / room).rglob("*.py")
     ]
     named = {
         name

@@ -1,0 +1,103 @@
+"""Changes: which verdicts would be others, were one bundle to take over from another."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from rich.table import Table
+
+from archive.plan import SHARD_PICTURES, Plan, make_plan
+from archive.rejudging import Crew, judge_missing
+from archive.results import rows_of_shards
+from assessment.score_table import Row
+from core.errors import ConfigError
+from runtime.parts.verdict import Verdict
+
+OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE))
+WORDS = (OK, NOT_OK, NOT_DECIDABLE)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What two bundles say of the same pictures."""
+
+    pairs: Counter[tuple[str, str]]
+    """Pictures by the old bundle's verdict and the new one's."""
+
+    @property
+    def changed(self) -> int:
+        """Pictures of which the verdicts differ."""
+        return sum(count for (old, new), count in self.pairs.items() if old != new)
+
+    def reject_rate(self, which: int) -> float | None:
+        """Share of NotOK among what the old (0) or the new (1) bundle decided; None where it decided nothing."""
+        found: Counter[str] = Counter()
+        for pair, count in self.pairs.items():
+            found[pair[which]] += count
+        decided = found[OK] + found[NOT_OK]
+        return found[NOT_OK] / decided if decided else None
+
+
+def changes(
+    old: Path,
+    new: Path,
+    places: Sequence[Path],
+    output: Path,
+    crew: Crew,
+    shard_pictures: int = SHARD_PICTURES,
+) -> Changes:
+    """Judge an archive with two bundles and write each picture whose verdict changes into `output`, a CSV file.
+
+    Restarts as `rejudge` does, and raises what it does.
+    """
+    if output.suffix != ".csv":
+        raise ConfigError(f"{output}: name it .csv.")
+    if output.exists():
+        raise ConfigError(f"{output}: exists; choose another --output.")
+    work = output.with_name(f"{output.name}.work")
+    # Both before the first is judged: a bundle that is no good is told at once.
+    first, second = (
+        make_plan(bundle, places, work / name, shard_pictures) for bundle, name in ((old, "old"), (new, "new"))
+    )
+    if first.pictures != second.pictures:
+        raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin anew.")
+    judge_missing(first, crew, "judging with the old bundle")
+    judge_missing(second, crew, "judging with the new bundle")
+    pairs: Counter[tuple[str, str]] = Counter()
+    part = output.with_name(f".{output.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as out:
+        lines = csv.writer(out, lineterminator="\n")
+        lines.writerow(("file", "old_verdict", "new_verdict", "old_score", "new_score", "old_reason", "new_reason"))
+        for before, after in _both(first, second):
+            pairs[before["verdict"], after["verdict"]] += 1
+            if before["verdict"] != after["verdict"]:
+                columns = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
+                lines.writerow((before["file"], *columns))
+    part.replace(output)
+    for plan in (first, second):
+        plan.remove()
+    work.rmdir()
+    return Changes(pairs)
+
+
+def changes_table(found: Changes) -> Table:
+    """Lay out the pictures by the old bundle's verdict, down, and the new one's, across."""
+    rates = [found.reject_rate(which) for which in (0, 1)]
+    told = " -> ".join("-" if rate is None else f"{rate:.2%}" for rate in rates)
+    table = Table(
+        "old \\ new",
+        *WORDS,
+        title=f"{found.changed} of {found.pairs.total()} verdicts would change",
+        caption=f"rejected of what was decided: {told}",
+    )
+    for old in WORDS:
+        table.add_row(old, *(str(found.pairs[old, new]) for new in WORDS))
+    return table
+
+
+def _both(first: Plan, second: Plan) -> Iterator[tuple[Row, Row]]:
+    rows = (chain.from_iterable(rows_of_shards(plan)) for plan in (first, second))
+    return zip(*rows, strict=True)

@@ -1,0 +1,82 @@
+"""`rejudge`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core import cli
+from core.errors import EXIT_CODES, ConfigError
+
+if TYPE_CHECKING:
+    from archive.rejudging import Crew
+
+HELP = (
+    "Judge an archive of pictures anew with a bundle: a row a picture, millions of them.\n\n"
+    "PICTURES are folders. Stopped or killed, the same command goes on where it was: finished shards wait in "
+    "OUTPUT.work. A damaged picture is a row with its reason; one that kills whoever reads it is named, and the "
+    "others are judged.\n\n" + EXIT_CODES
+)
+COMPARE_HELP = (
+    "Judge an archive with two bundles and tell which verdicts would change, before the new one is rolled out.\n\n"
+    "Each changed verdict is a line of OUTPUT, with both scores."
+)
+
+_rejudge = cli.app(HELP)
+
+_Pictures = Annotated[list[Path], typer.Argument(metavar="PICTURES...", help="Folders of pictures.")]
+_Workers = Annotated[int | None, typer.Option(min=1, help="Side by side, a core each; left out: every core here.")]
+_Ray = Annotated[bool, typer.Option("--ray", help="On the Ray cluster that RAY_ADDRESS names, or one on this machine.")]
+_Gpus = Annotated[float, typer.Option(min=0, help="Share of a GPU for each worker, with --ray: 0.25 puts 4 on one.")]
+
+
+@_rejudge.command(help=HELP)
+def judge(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that export-engine wrote.")],
+    pictures: _Pictures,
+    output: Annotated[Path, typer.Option(help="New file: .parquet (needs '.[parquet]'), .csv or .jsonl.")],
+    workers: _Workers = None,
+    ray: _Ray = False,
+    gpus: _Gpus = 0.0,
+) -> None:
+    """Judge."""
+    from archive.rejudging import rejudge as judged
+
+    told = judged(bundle, pictures, output, _crew(workers, ray, gpus))
+    for reason in told.undecided:
+        typer.echo(f"not decided: {reason}", err=True)
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(told.verdicts.items()))
+    typer.echo(f"written: {output}, {told.verdicts.total()} pictures: {counts}")
+
+
+@_rejudge.command(help=COMPARE_HELP)
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Bundle in use.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Bundle to come.")],
+    pictures: _Pictures,
+    output: Annotated[Path, typer.Option(help="New file for the changed verdicts, .csv.")],
+    workers: _Workers = None,
+    ray: _Ray = False,
+    gpus: _Gpus = 0.0,
+) -> None:
+    """Compare."""
+    from rich.console import Console
+
+    from archive.changes import changes, changes_table
+
+    Console().print(changes_table(changes(old, new, pictures, output, _crew(workers, ray, gpus))))
+    typer.echo(f"written: {output}")
+
+
+def _crew(workers: int | None, ray: bool, gpus: float) -> "Crew":
+    from archive.plan import cores
+    from archive.rejudging import Crew
+
+    if gpus and not ray:
+        raise ConfigError("--gpus needs --ray, which shares GPUs out; without it every worker takes what is here.")
+    return Crew(workers or cores(), ray, gpus)
+
+
+def rejudge() -> None:
+    """Entry point of `rejudge`."""
+    cli.run(_rejudge)

@@ -1,0 +1,73 @@
+"""Rejudging: every picture of an archive through one bundle, so that a stop costs the shards under way at most."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from archive.plan import SHARD_PICTURES, Plan, make_plan
+from archive.results import require_writable, rows_of_shards, write_results
+from archive.workers import judged_here, judged_on_ray
+from core.progress import Countdown, console
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who judges."""
+
+    workers: int
+    on_ray: bool = False
+    gpus: float = 0.0
+    """Share of a GPU for each worker, on Ray alone."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of an archive."""
+
+    verdicts: Counter[str]
+    undecided: tuple[str, ...]
+    """Why pictures were not decided, the first few."""
+
+
+def rejudge(
+    bundle: Path, places: Sequence[Path], output: Path, crew: Crew, shard_pictures: int = SHARD_PICTURES
+) -> Told:
+    """Judge the pictures in `places` and write `output`; finished shards wait beside it until all are there.
+
+    Raises what `make_plan`, `judged_here` and `judged_on_ray` do, ConfigError where `output` exists.
+    """
+    require_writable(output)
+    plan = make_plan(bundle, places, output.with_name(f"{output.name}.work"), shard_pictures)
+    judge_missing(plan, crew, "judging")
+    write_results(plan, output)
+    told = tell(plan)
+    plan.remove()
+    return told
+
+
+def judge_missing(plan: Plan, crew: Crew, name: str) -> None:
+    """Judge the shards of which there are no rows yet, and keep theirs."""
+    missing = len(plan.missing())
+    if missing < plan.shards:
+        console.print(f"{plan.folder}: {plan.shards - missing} of {plan.shards} shards are there; pictures that came")
+        console.print("since the first start are not in this run.")
+    if not missing:
+        return
+    workers = min(crew.workers, missing)
+    judged = judged_on_ray(plan, workers, crew.gpus) if crew.on_ray else judged_here(plan, workers)
+    with closing(judged), Countdown(name, missing) as countdown:
+        for number, rows in judged:
+            plan.keep(number, rows)
+            countdown.advance()
+
+
+def tell(plan: Plan, most: int = 10) -> Told:
+    """Count the verdicts of all rows, and give the reasons of the first `most` that were not decided."""
+    verdicts: Counter[str] = Counter()
+    undecided: list[str] = []
+    for rows in rows_of_shards(plan):
+        verdicts.update(row["verdict"] for row in rows)
+        undecided += [row["reason"] for row in rows if row["reason"]][: most - len(undecided)]
+    return Told(verdicts, tuple(undecided))

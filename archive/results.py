@@ -1,0 +1,80 @@
+"""The results: one file of all rows, as Parquet, CSV or JSON lines by its suffix, written shard by shard."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from archive.plan import Plan
+from assessment.score_table import Row
+from core.errors import ConfigError
+
+
+def require_writable(file: Path) -> None:
+    """Refuse a results file that stands already or could not be written, before hours of work. Raises ConfigError."""
+    if file.exists():
+        raise ConfigError(f"{file}: exists; choose another --output.")
+    if not file.resolve().parent.is_dir():
+        raise ConfigError(f"{file}: {file.parent} is no folder; make it first.")
+    writer_of(file)
+
+
+def writer_of(file: Path) -> Callable[[Plan, Path], None]:
+    """Give what writes such a file. Raises ConfigError where the suffix is none of ours, or pyarrow is missing."""
+    writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+    if file.suffix not in writers:
+        raise ConfigError(f"{file}: name it .parquet, .csv or .jsonl.")
+    if file.suffix == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"{file}: Parquet needs pyarrow; pip install '.[parquet]', or name it .csv.") from error
+    return writers[file.suffix]
+
+
+def write_results(plan: Plan, file: Path) -> None:
+    """Put the rows of all shards, which are there, into `file`: whole or not at all. Raises OSError."""
+    part = file.with_name(f".{file.name}.part")
+    try:
+        writer_of(file)(plan, part)
+        part.replace(file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def rows_of_shards(plan: Plan) -> Iterator[list[Row]]:
+    """Read the rows shard by shard, in the order of the pictures."""
+    for number in range(plan.shards):
+        with plan.rows_of(number).open(encoding="utf-8") as lines:
+            yield [json.loads(line) for line in lines]
+
+
+def _write_jsonl(plan: Plan, part: Path) -> None:
+    with part.open("wb") as out:
+        for number in range(plan.shards):
+            with plan.rows_of(number).open("rb") as rows:
+                shutil.copyfileobj(rows, out)
+
+
+def _write_csv(plan: Plan, part: Path) -> None:
+    with part.open("w", encoding="utf-8", newline="") as out:
+        lines = None
+        for rows in rows_of_shards(plan):
+            if lines is None:
+                lines = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+                lines.writeheader()
+            lines.writerows(rows)
+
+
+def _write_parquet(plan: Plan, part: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = next(rows_of_shards(plan))[0]
+    words = ("file", "verdict", "reason")
+    schema = pa.schema([(name, pa.string() if name in words else pa.float64()) for name in first])
+    with pq.ParquetWriter(part, schema) as out:
+        for rows in rows_of_shards(plan):
+            out.write_table(pa.Table.from_pylist(rows, schema))

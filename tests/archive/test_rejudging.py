@@ -1,0 +1,124 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.plan import make_plan
+from archive.rejudging import Crew, judge_missing, rejudge
+from archive.results import write_results
+from archive.shard_judge import ShardJudge
+from assessment.prediction import predict
+from core.errors import ArtifactError, BackendError, ConfigError, DataError
+from tests.runtime.small_bundle import write_bundle
+from tests.runtime.waiting import WAIT_S, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_every_picture_is_a_row_as_predict_says_whatever_the_file_s_format(
+    bundle: Path, pictures: Path, tmp_path: Path
+) -> None:
+    told = rejudge(bundle, [pictures], tmp_path / "all.jsonl", Crew(2), shard_pictures=16)
+    rows = rows_of(tmp_path / "all.jsonl")
+    expected = [one.row(9) for one in predict(bundle, [pictures])]
+    assert rows == [{name: value for name, value in row.items() if name != "overlay"} for row in expected]
+    assert told.verdicts == {"OK": 30, "NotOK": 9, "NotDecidable": 1}
+    assert rows[0]["verdict"] == "NotDecidable"
+    assert told.undecided == (rows[0]["reason"],)
+    assert "00000-cut.png: not a whole picture" in rows[0]["reason"]
+    assert not (tmp_path / "all.jsonl.work").exists()
+
+
+def test_parquet_and_csv_hold_the_same_rows(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    plan = make_plan(bundle, [pictures], tmp_path / "work", 30)
+    judge_missing(plan, Crew(1), "judging")
+    for name in ("all.jsonl", "all.parquet", "all.csv"):
+        write_results(plan, tmp_path / name)
+    rows = rows_of(tmp_path / "all.jsonl")
+    assert len(rows) == 40
+    assert parquet.read_table(tmp_path / "all.parquet").to_pylist() == rows
+    lines = [*csv.DictReader((tmp_path / "all.csv").read_text().splitlines())]
+    assert lines == [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+
+
+def test_a_picture_that_kills_is_named_and_the_others_are_judged(bundle: Path, deadly: Path, tmp_path: Path) -> None:
+    told = rejudge(bundle, [deadly], tmp_path / "all.jsonl", Crew(1), shard_pictures=8)
+    assert told.verdicts == {"OK": 30, "NotOK": 9, "NotDecidable": 2}
+    (killer,) = [row for row in rows_of(tmp_path / "all.jsonl") if "ended the process" in row["reason"]]
+    assert killer["file"] == str(deadly / "00017-deadly.png")
+    assert killer["reason"] == f"{killer['file']}: ended the process that judged it (signal SIGSEGV)"
+    assert (killer["score"], killer["tile_3_3"]) == (None, None)
+
+
+def test_where_every_picture_kills_it_is_not_the_pictures(
+    bundle: Path, deadly: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archive.shard_judge.MOST_IN_A_ROW", 1)
+    judge = ShardJudge(bundle, 9)
+    try:
+        with pytest.raises(BackendError, match=r"2 pictures in a row.*look at this machine"):
+            judge.judge([str(deadly / "00017-deadly.png")] * 2)
+    finally:
+        judge.close()
+
+
+def test_killed_and_started_again_it_goes_on_where_it_was(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "all.jsonl"
+    program = (
+        "import sys; from pathlib import Path; from archive.rejudging import Crew, rejudge\n"
+        f"rejudge(Path({str(bundle)!r}), [Path({str(pictures)!r})], Path({str(output)!r}), Crew(1), 1)\n"
+    )
+    work = tmp_path / "all.jsonl.work"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) as process:
+        try:
+            wait_until(lambda: len([*work.glob("shard-*.jsonl")]) >= 3)
+        finally:
+            process.kill()
+    process.wait(WAIT_S)
+    assert not output.exists()
+    done = {file: file.stat().st_mtime_ns for file in work.glob("shard-*.jsonl")}
+    plan = make_plan(bundle, [pictures], work, 1)
+    assert len(plan.missing()) == 40 - len(done)
+    # What came meanwhile, or another bundle, would be another archive.
+    with pytest.raises(ConfigError, match="unfinished work of another bundle"):
+        make_plan(write_bundle(tmp_path / "other", grey=100), [pictures], work, 1)
+    kept = {file: file.read_bytes() for file in done}
+    told = rejudge(bundle, [pictures], output, Crew(2), 1)
+    assert told.verdicts.total() == 40
+    assert all(content.decode() in output.read_text() for content in kept.values())
+
+
+def test_what_cannot_be_used_is_told_before_the_work(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    for output, match in (("all.xlsx", "name it"), ("no/all.csv", "no folder")):
+        with pytest.raises(ConfigError, match=match):
+            rejudge(bundle, [pictures], tmp_path / output, Crew(1))
+    (tmp_path / "there.csv").touch()
+    with pytest.raises(ConfigError, match="exists"):
+        rejudge(bundle, [pictures], tmp_path / "there.csv", Crew(1))
+    with pytest.raises(DataError, match="no such folder"):
+        rejudge(bundle, [tmp_path / "absent"], tmp_path / "all.csv", Crew(1))
+    with pytest.raises(ArtifactError):
+        rejudge(pictures, [pictures], tmp_path / "all.csv", Crew(1))
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)  # Ray's own
+def test_ray_gives_the_same_rows_and_names_the_killer_too(
+    bundle: Path, deadly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name, crew in (("here.jsonl", Crew(2)), ("ray.jsonl", Crew(2, on_ray=True))):
+        rejudge(bundle, [deadly], tmp_path / name, crew, shard_pictures=8)
+    assert rows_of(tmp_path / "ray.jsonl") == rows_of(tmp_path / "here.jsonl")
