@@ -1,5 +1,6 @@
 """Pictures as every room sees them: how a file is read, and the one crop, turn and resize to the model's input."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,11 @@ def as_bgr_u8(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint
     if frame.ndim == 2 or frame.shape[2] == 1:
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
     return np.ascontiguousarray(frame[:, :, :3], np.uint8)
+
+
+def pixel_digest(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
+    """Digest of pixels as they are stored: equal where two pictures are the same to the last bit."""
+    return hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).hexdigest()
 
 
 def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError, PwaeError, one_line
+from core.errors import EXIT_CODES, PwaeError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from runtime.station.inspection import Inspection, Stop
-    from runtime.station.summary import Summary
 
 HELP = f"""Judge camera frames with an exported bundle and tell an MES over MQTT.
 
@@ -57,6 +56,13 @@ Needs pip install '.[genicam]'. Nothing is set, and no camera is taken from whoe
 where none answers.
 """
 
+COLLECT_HELP = """Film pictures of good parts with the cameras, regions and triggers of CONFIG, to train on.
+
+They go into OUTPUT/train/good (MVTec layout), as judging will see them: each region at the camera's own size. What is
+black, over-exposed, blurred, unreadable or the same as before is left out and counted. The bundle need not be there
+yet. Let good parts pass only; next: train-model init OUTPUT. Ctrl-C ends it early, and what is there is kept.
+"""
+
 app = cli.app(HELP)
 
 
@@ -89,6 +95,25 @@ def simulate(
     from runtime.station.simulation import open_simulation
 
     _run(open_simulation(load_settings(config, InspectionSettings), rate, parts))
+
+
+@app.command(help=COLLECT_HELP)
+def collect(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures; it must be empty.")],
+    pictures: Annotated[int, typer.Option(min=1, help="So many of each camera or region.")] = 300,
+) -> None:
+    """Film until there are enough pictures, or until it is stopped."""
+    from core.config import load_settings
+    from runtime.collecting import console
+    from runtime.settings import InspectionSettings
+    from runtime.station.inspection import Stop
+
+    settings, stop = load_settings(config, InspectionSettings), Stop()
+    _heed_signals(stop)
+    console.collect(settings, pictures, output, lambda: stop.reason)
+    if stop.reason == signal.SIGINT.name:
+        raise KeyboardInterrupt
 
 
 @app.command(help=DOCTOR_HELP)
@@ -147,29 +172,17 @@ def _leave_threads_behind(code: int) -> None:
 
 
 def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
-    from contextlib import ExitStack
     from dataclasses import asdict
 
-    from runtime.monitoring.logfmt import log_to_stderr
+    from runtime.station import console
     from runtime.station.inspection import Stop
-    from runtime.view.web_page import viewing
 
     stop = Stop()
     _heed_signals(stop)
-    log_to_stderr()
-    with ExitStack() as stack:
-        inspection = stack.enter_context(opening)
-        view, display = inspection.settings.view, inspection.display
-        if view is not None and display is not None:
-            stack.enter_context(viewing(view, display, inspection.status))
-        sys.stderr.write(_opening(inspection))
-        try:
-            summary = _watch(inspection, stop)
-        except (ConfigError, OSError, ModuleNotFoundError) as error:
-            raise PwaeError(f"the inspection was ended by a fault: {one_line(error)}") from error
+    summary = console.run(opening, stop)
     if summary_json is not None:
         _write_summary(summary_json, asdict(summary))
-    _print(summary)
+    console.tell(summary)
     if stop.reason == signal.SIGINT.name:
         raise KeyboardInterrupt
 
@@ -190,50 +203,6 @@ def _heed_signals(stop: "Stop") -> None:
 
     signal.signal(signal.SIGINT, ask)
     signal.signal(signal.SIGTERM, ask)
-
-
-def _opening(inspection: "Inspection") -> str:
-    topics = inspection.settings.topics
-    host, port = inspection.settings.broker.address
-    kind = "broker started here," if inspection.settings.broker.host is None else "broker"
-    view = inspection.settings.view
-    return (
-        f"{kind} {host}:{port}, topics {topics.prefix}/#\n"
-        f"see the events: mosquitto_sub -h {host} -p {port} -q 1 -t '{topics.result('+')}'\n"
-        + (f"see the cameras: http://{view.host}:{view.port}/\n" if view else "")
-    )
-
-
-def _watch(inspection: "Inspection", stop: "Stop") -> "Summary":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    finite = inspection.frames_total is not None
-    with Progress(*columns, console=console, disable=not (finite and console.is_terminal)) as bar:
-        task = bar.add_task("judging", total=inspection.frames_total)
-        inspection.on_progress = lambda parts: bar.advance(task, parts)
-        return inspection.run(stop)
-
-
-def _print(summary: "Summary") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Inspection" if summary.stopped is None else f"Inspection, stopped by {summary.stopped}")
-    table.add_column("")
-    table.add_column("count", justify="right")
-    for word, count in summary.verdicts.items():
-        table.add_row(word, str(count))
-    table.add_row("judged", str(summary.judged))
-    table.add_row("unreadable pictures", str(summary.unreadable))
-    table.add_row("images per second", f"{summary.images_per_s:.1f}")
-    table.add_row("events to send", str(summary.judged + summary.waiting_before))
-    table.add_row("events acknowledged", str(summary.acknowledged))
-    table.add_row("events discarded (outbox full)", str(summary.discarded))
-    table.add_row("events waiting in the outbox", str(summary.waiting))
-    Console().print(table)
 
 
 __all__ = ["app", "run_inspection"]

@@ -1,16 +1,14 @@
 """A survey of a data set: what is measured of each picture before anything is trained."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.dataset import ELPV, Sample, labelled_samples, training_samples
 from core.errors import DataError, PartNotFoundError
 from core.geometry import Roi
-from core.picture import as_bgr_u8, crop, read_as_stored
+from core.picture import as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
 
@@ -70,7 +68,7 @@ def survey(data: str, roi: Roi | None = None) -> Survey:
     both = []
     for sample in counted(test, "looking at test pictures"):
         try:
-            digest = _digest(read_as_stored(sample.path))
+            digest = pixel_digest(read_as_stored(sample.path))
         except DataError as error:
             unreadable.append(str(error))
         else:
@@ -95,9 +93,5 @@ def _look(path: Path, roi: Roi | None) -> Picture:
         brightness=float(frame.mean()),
         maximum_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
         outline=found,
-        digest=_digest(stored),
+        digest=pixel_digest(stored),
     )
-
-
-def _digest(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
-    return hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).hexdigest()

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from dataclasses import replace
 
 import cv2
@@ -16,7 +15,8 @@ from core.picture import fit
 from runtime.batching.batcher import Batcher
 from runtime.cameras.camera import Camera, CameraState
 from runtime.cameras.exposure import exposure_fault
-from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
+from runtime.cameras.filming import Filming
+from runtime.cameras.settings import CameraSettings, LiveCameraSettings
 from runtime.parts.frame import Frame
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
@@ -57,12 +57,11 @@ class Feed(Worker):
                     "leave `roi` out to judge the region that the bundle names",
                 )
         self._source = camera
+        self._filming = Filming(self.name, camera, settings)
         self._settings = settings
         self._batcher = batcher
         self._part_size = part_size
         self._stopping = threading.Event()
-        self._size = settings.frame_size
-        self._wrong: tuple[int, int] | None = None
 
     @property
     def state(self) -> tuple[str, str]:
@@ -90,13 +89,9 @@ class Feed(Worker):
         self._stopping.set()
 
     def _feed(self) -> None:
-        interval_s = 1 / self._settings.max_fps if self._settings.max_fps else 0.0
-        next_s = time.monotonic()
-        for frame in self._source.frames(self._stopping):
+        for frame in self._filming.frames(self._stopping):
             if not self._carry(frame):
                 return
-            next_s = max(next_s + interval_s, time.monotonic())
-            self._stopping.wait(next_s - time.monotonic())
 
     def _carry(self, frame: Frame) -> bool:
         """Put what is to be judged of `frame` into rows. False once stopped."""
@@ -105,25 +100,10 @@ class Feed(Worker):
             if slot is None:
                 return False
             if number == 1:
-                frame = self._of_one_size(self._source.newer(frame))
+                frame = self._filming.newest(frame)
             part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size)
             self._batcher.commit(slot, replace(part, is_last=number == len(self.streams)))
         return True
-
-    def _of_one_size(self, frame: Frame) -> Frame:
-        """Mark a frame of another size than expected: resized like the others it would pass for one of them."""
-        if frame.pixels_bgr_u8 is None:
-            return frame
-        height, width = frame.pixels_bgr_u8.shape[:2]
-        if self._size is None and isinstance(self._settings, LiveCameraSettings | VideoSettings):
-            self._size = (width, height)
-        if self._size is None or self._size == (width, height):
-            self._wrong = None
-            return frame
-        if self._wrong != (width, height):
-            self._wrong = (width, height)
-            log.warning("frames of %d x %d, not %d x %d: not judged %s", *self._wrong, *self._size, self.name)
-        return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)
 
 
 def fill(

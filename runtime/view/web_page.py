@@ -37,15 +37,18 @@ PAGE = Path(__file__).with_name("view.html")
 
 @contextmanager
 def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> Iterator[None]:
-    """Serve the page while the context lasts; `look` looks at the station, and never waits.
-
-    Raises ConfigError where the packages are missing, the port is taken or the token cannot be read.
-    """
+    """Serve the page while the context lasts; `look` looks at the station, and never waits. Raises as `serving`."""
     require_packages()
+    with serving(settings, page(settings, display, look)):
+        yield
+
+
+@contextmanager
+def serving(settings: ViewSettings, app: "FastAPI") -> Iterator[None]:
+    """Serve `app` on a thread while the context lasts. Raises ConfigError where the port is taken."""
     import uvicorn
 
     listener = listen(settings)
-    app = page(settings, display, look)
     config = uvicorn.Config(
         app,
         http=bounded_protocol(),
@@ -75,15 +78,9 @@ def require_packages() -> None:
 
 def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> "FastAPI":
     """Build the application. Raises ConfigError where the token cannot be read."""
-    from fastapi import FastAPI, Response
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from fastapi import Response
 
-    token = settings.token()
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    if settings.is_local:
-        # Another site's page must not read this one through a name that it points at 127.0.0.1.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])
-    app.middleware("http")(require_token(token))
+    app = guarded_app(settings)
     display.registry.register(StatusCollector(look))
 
     @app.get("/")
@@ -115,6 +112,19 @@ def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationSt
     def readyz() -> Response:
         return _health(why_not_ready(look()))
 
+    return app
+
+
+def guarded_app(settings: ViewSettings) -> "FastAPI":
+    """Build an application that only those see who may. Raises ConfigError where the token cannot be read."""
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    if settings.is_local:
+        # Another site's page must not read this one through a name that it points at 127.0.0.1.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])
+    app.middleware("http")(require_token(settings.token()))
     return app
 
 

@@ -1,0 +1,54 @@
+"""Filming: one camera's frames as they are to be judged, no more a second than was asked for and all of one size."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from runtime.cameras.camera import Camera
+from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
+from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
+
+log = logging.getLogger(__name__)
+
+
+class Filming:
+    """Gives a camera's frames. It belongs to the one thread that iterates over them."""
+
+    def __init__(self, name: str, camera: Camera, settings: CameraSettings) -> None:
+        """Film with `camera`, known as `name`, as `settings` ask."""
+        self._name = name
+        self._camera = camera
+        self._settings = settings
+        self._size = settings.frame_size
+        self._wrong: tuple[int, int] | None = None
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        """Give the frames one after the other until `stopping`; each is to be asked for again by `newest`."""
+        interval_s = 1 / self._settings.max_fps if self._settings.max_fps else 0.0
+        next_s = time.monotonic()
+        for frame in self._camera.frames(stopping):
+            yield frame
+            next_s = max(next_s + interval_s, time.monotonic())
+            stopping.wait(next_s - time.monotonic())
+
+    def newest(self, frame: Frame) -> Frame:
+        """Say what to judge in place of `frame`, which has waited for its turn, and mark one of a wrong size."""
+        return self._of_one_size(self._camera.newer(frame))
+
+    def _of_one_size(self, frame: Frame) -> Frame:
+        """Mark a frame of another size than expected: resized like the others it would pass for one of them."""
+        if frame.pixels_bgr_u8 is None:
+            return frame
+        height, width = frame.pixels_bgr_u8.shape[:2]
+        if self._size is None and isinstance(self._settings, LiveCameraSettings | VideoSettings):
+            self._size = (width, height)
+        if self._size is None or self._size == (width, height):
+            self._wrong = None
+            return frame
+        if self._wrong != (width, height):
+            self._wrong = (width, height)
+            log.warning("frames of %d x %d, not %d x %d: not judged %s", *self._wrong, *self._size, self._name)
+        return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)

@@ -1,0 +1,141 @@
+"""A collection: the station's cameras film good parts into a folder in MVTec layout. No model is needed."""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+
+from core.dataset import GOOD
+from core.errors import ConfigError
+from runtime.cameras.camera import Camera
+from runtime.cameras.filming import Filming
+from runtime.cameras.live import LiveCamera
+from runtime.cameras.opening import open_camera
+from runtime.collecting.stream import Stream
+from runtime.commands.trigger_messages import TriggerHandler
+from runtime.delivery.opening import open_publisher
+from runtime.settings import InspectionSettings
+from runtime.threads.worker import Worker
+
+LEAVE_S = 0.3
+"""How long the cameras of a stopped collection are waited for; one that blocks is left behind."""
+GOODBYE_S = 0.3
+STATUS = "collecting pictures of good parts: nothing is judged"
+
+
+class Collection:
+    """What is filmed, until each stream has its pictures or the cameras end."""
+
+    def __init__(self, streams: Mapping[str, Stream], cameras: Sequence[Worker], helpers: Sequence[Worker]) -> None:
+        """Look after `cameras`, which fill `streams`, and the `helpers` that they need."""
+        self.streams = streams
+        self._cameras = cameras
+        self._helpers = helpers
+
+    @property
+    def kept(self) -> int:
+        """Pictures of all streams."""
+        return sum(stream.kept for stream in self.streams.values())
+
+    @property
+    def wanted(self) -> int:
+        """Pictures of all streams that there shall be."""
+        return sum(stream.wanted for stream in self.streams.values())
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """Of all streams, by the reason."""
+        return sum((stream.left_out.copy() for stream in self.streams.values()), Counter[str]())
+
+    def is_over(self, wait_s: float) -> bool:
+        """Wait a while; whether no camera films any more. Raises what ended one, such as a full disk."""
+        until_s = time.monotonic() + wait_s
+        for camera in self._cameras:
+            camera.join(max(0.0, until_s - time.monotonic()))
+        for worker in (*self._cameras, *self._helpers):
+            if worker.fault is not None:
+                raise worker.fault
+        return not any(camera.is_alive() for camera in self._cameras)
+
+
+@contextmanager
+def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Iterator[Collection]:
+    """Film `pictures` pictures of each stream of `settings` into the folder `output` while the context lasts.
+
+    Where a camera is triggered over MQTT, the broker is told that nothing is judged. Raises ConfigError where pictures
+    lie in `output` already, CameraError, and what `open_publisher` raises.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(f"{output}: exists already and is kept; give another --output, training takes several.")
+    cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
+    cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
+    folder = output / "train" / GOOD
+    folder.mkdir(parents=True, exist_ok=True)
+    streams: dict[str, Stream] = {}
+    workers, stopping = [], threading.Event()
+    for name, camera in cameras.items():
+        own = settings.cameras[name]
+        of_camera = {each: Stream(each, own, roi, folder, pictures) for each, roi in own.streams(name).items()}
+        streams |= of_camera
+        filming = Filming(f"camera {name}", camera, own)
+        film = partial(_film, camera, filming, list(of_camera.values()), stopping)
+        workers.append(Worker(f"camera {name}", film))
+    with ExitStack() as stack:
+        helpers = stack.enter_context(_hearing(settings, cameras))
+        stack.callback(_leave, workers, stopping)
+        for worker in workers:
+            worker.start()
+        yield Collection(streams, workers, helpers)
+
+
+@contextmanager
+def _hearing(settings: InspectionSettings, cameras: Mapping[str, Camera]) -> Iterator[list[Worker]]:
+    """Hear the triggers of those cameras that take any; give the threads that do."""
+    heard = {
+        name: TriggerHandler(camera.triggered, time.monotonic, time.time)
+        for name, camera in cameras.items()
+        if isinstance(camera, LiveCamera) and camera.triggered is not None
+    }
+    if not heard:
+        yield []
+        return
+    topics = settings.topics
+    status = {"version": version("p-wae"), "boot_id": str(uuid.uuid4()), "simulated": False}
+    with open_publisher(settings.broker, settings.outbox, settings.client_id, topics.status, status) as publisher:
+        for name, handler in heard.items():
+            publisher.subscribe(topics.trigger(name), handler.handle)
+        publisher.tell(STATUS)
+        publisher.start()
+        try:
+            yield [publisher]
+        finally:
+            publisher.stop("collected", GOODBYE_S)
+
+
+def _film(camera: Camera, filming: Filming, streams: Sequence[Stream], stopping: threading.Event) -> None:
+    try:
+        for waiting in filming.frames(stopping):
+            frame = filming.newest(waiting)
+            for stream in streams:
+                if not stream.is_full:
+                    stream.take(frame)
+            if all(stream.is_full for stream in streams):
+                break
+        for stream in streams:
+            stream.settle()
+    finally:
+        camera.close()
+
+
+def _leave(workers: Sequence[Worker], stopping: threading.Event) -> None:
+    stopping.set()
+    until_s = time.monotonic() + LEAVE_S
+    for worker in workers:
+        worker.join(max(0.0, until_s - time.monotonic()))

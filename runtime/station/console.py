@@ -1,0 +1,71 @@
+"""The console of an inspection: where to look, how far it is, and what came of it."""
+
+import sys
+from contextlib import AbstractContextManager, ExitStack
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from core.errors import ConfigError, PwaeError, one_line
+from runtime.monitoring.logfmt import log_to_stderr
+from runtime.station.inspection import Inspection, Stop
+from runtime.station.summary import Summary
+from runtime.view.web_page import viewing
+
+
+def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
+    """Run what `opening` opens to its end, or until `stop` has a reason, with its page where it has one.
+
+    Raises what that raises; PwaeError for a fault of the kind that a command would take for a wrong command line.
+    """
+    log_to_stderr()
+    with ExitStack() as stack:
+        inspection = stack.enter_context(opening)
+        view, display = inspection.settings.view, inspection.display
+        if view is not None and display is not None:
+            stack.enter_context(viewing(view, display, inspection.status))
+        sys.stderr.write(_opening(inspection))
+        try:
+            return _watch(inspection, stop)
+        except (ConfigError, OSError, ModuleNotFoundError) as error:
+            raise PwaeError(f"the inspection was ended by a fault: {one_line(error)}") from error
+
+
+def tell(summary: Summary) -> None:
+    """Print what came of it."""
+    table = Table(title="Inspection" if summary.stopped is None else f"Inspection, stopped by {summary.stopped}")
+    table.add_column("")
+    table.add_column("count", justify="right")
+    for word, count in summary.verdicts.items():
+        table.add_row(word, str(count))
+    table.add_row("judged", str(summary.judged))
+    table.add_row("unreadable pictures", str(summary.unreadable))
+    table.add_row("images per second", f"{summary.images_per_s:.1f}")
+    table.add_row("events to send", str(summary.judged + summary.waiting_before))
+    table.add_row("events acknowledged", str(summary.acknowledged))
+    table.add_row("events discarded (outbox full)", str(summary.discarded))
+    table.add_row("events waiting in the outbox", str(summary.waiting))
+    Console().print(table)
+
+
+def _opening(inspection: Inspection) -> str:
+    topics = inspection.settings.topics
+    host, port = inspection.settings.broker.address
+    kind = "broker started here," if inspection.settings.broker.host is None else "broker"
+    view = inspection.settings.view
+    return (
+        f"{kind} {host}:{port}, topics {topics.prefix}/#\n"
+        f"see the events: mosquitto_sub -h {host} -p {port} -q 1 -t '{topics.result('+')}'\n"
+        + (f"see the cameras: http://{view.host}:{view.port}/\n" if view else "")
+    )
+
+
+def _watch(inspection: Inspection, stop: Stop) -> Summary:
+    console = Console(stderr=True)
+    columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    finite = inspection.frames_total is not None
+    with Progress(*columns, console=console, disable=not (finite and console.is_terminal)) as bar:
+        task = bar.add_task("judging", total=inspection.frames_total)
+        inspection.on_progress = lambda parts: bar.advance(task, parts)
+        return inspection.run(stop)
