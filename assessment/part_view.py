@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.geometry import ModelInput
-from core.picture import crop, read_picture
-from core.pose import cut_out, locate
+from core.picture import cut, read_picture
 from core.thresholds import Thresholds, ratios
 
 HOTTEST = 2.0
@@ -21,9 +20,7 @@ def read_view(path: Path, seen: ModelInput, longest_px: int) -> NDArray[np.uint8
 
     It is the region that the model sees, or the part cut out of it, lying straight. Raises DataError.
     """
-    picture = crop(read_picture(path), seen.roi)
-    if seen.part_size is not None:
-        picture = cut_out(picture, locate(picture, seen.part_size), seen.part_size)
+    picture = cut(read_picture(path), seen.roi, seen.part_size)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:
         return picture

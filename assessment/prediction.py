@@ -105,6 +105,6 @@ def _write_overlay(
     overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
 ) -> None:
     view = read_view(file, model.input, _OVERLAY_PX)
-    shown = draw(PartPicture("", "", 0.0, view, error_map, judgement, model.thresholds, model.grid))
+    shown = draw(view, PartPicture("", "", 0.0, view, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)
     overlay.write_bytes(encoded.tobytes())

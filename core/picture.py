@@ -151,18 +151,27 @@ def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:
     return frame[top : top + height, left : left + width]
 
 
-def fit(
-    frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None
-) -> None:
-    """Crop `frame` (H, W, 3), or grey (H, W), to `roi` and resize it into `out` (h, w, 3) in place, by area averaging.
+def cut(frame: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None) -> NDArray[np.uint8]:
+    """Give what is judged of `frame` (H, W, 3), or grey (H, W), at the camera's own size: `roi`, which is a view of it.
 
-    With `part_size` the part is cut out lying straight first. The only preprocessing outside the model's graph.
-    Raises DataError where `roi` does not lie within the frame, PartNotFoundError where there is no part.
+    With `part_size` the part is cut out of that, lying straight: (breadth, length, 3). Raises DataError where `roi`
+    does not lie within the frame, PartNotFoundError where there is no part.
     """
     frame = crop(frame, roi)
     if part_size is not None:
         frame = as_bgr_u8(frame)
         frame = cut_out(frame, locate(frame, part_size), part_size)
+    return frame
+
+
+def fit(
+    frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None
+) -> NDArray[np.uint8]:
+    """Cut `frame` as `cut` does, and resize it into `out` (h, w, 3) in place, by area averaging; returns the cut.
+
+    The only preprocessing outside the model's graph. Raises as `cut`.
+    """
+    frame = cut(frame, roi, part_size)
     if frame.ndim == 2:
         small = cv2.resize(frame, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_AREA)
         cv2.cvtColor(small, cv2.COLOR_GRAY2BGR, dst=out)
@@ -170,3 +179,4 @@ def fit(
         np.copyto(out, frame)
     else:
         cv2.resize(frame, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_AREA)
+    return frame

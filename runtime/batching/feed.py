@@ -102,7 +102,7 @@ class Feed(Worker):
             if number == 1:
                 frame = self._filming.newest(frame)
             part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size)
-            self._batcher.commit(slot, replace(part, is_last=number == len(self.streams)))
+            self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
 
 
@@ -115,11 +115,11 @@ def fill(
     part_size: PartSize | None = None,
 ) -> Part:
     """Fit `frame` into `row` (H, W, 3), and say what is known of it."""
-    pixels = frame.pixels_bgr_u8
+    pixels, judged = frame.pixels_bgr_u8, None
     faults = [] if frame.fault is None else [frame.fault]
     if pixels is not None:
         try:
-            fit(pixels, row, roi, part_size)
+            judged = fit(pixels, row, roi, part_size)
             exposure = exposure_fault(row, settings.exposure)
             faults += [] if exposure is None else [exposure]
         except PartNotFoundError:
@@ -145,4 +145,5 @@ def fill(
         stale_s=stale_s,
         cause=frame.cause,
         identity=frame.identity,
+        pixels_bgr_u8=judged,
     )

@@ -4,9 +4,6 @@ import logging
 import queue
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.errors import ConfigError, PwaeError
 from runtime.commands.command import Command, parse, verb_of
 from runtime.commands.recalibration import Recalibrations
@@ -53,6 +50,7 @@ class CommandHandler:
 
     def serve(self) -> None:
         """Carry out what was asked."""
+        self._snapshots.look()
         self._reload.look()
         if not self._reload.is_under_way:
             self._recalibrations.look(self._model)
@@ -63,10 +61,10 @@ class CommandHandler:
             except PwaeError as error:
                 self._replies.refuse(message, str(error))
 
-    def watch(self, judged: Sequence[JudgedPart], frames_bgr_u8: NDArray[np.uint8]) -> None:
-        """Look at the parts of a batch that was judged and at their rows (n, H, W, 3), for snapshots and thresholds."""
-        for part, row in zip(judged, frames_bgr_u8, strict=True):
-            self._snapshots.watch(part.part.camera, row)
+    def watch(self, judged: Sequence[JudgedPart]) -> None:
+        """Look at the parts of a batch that was judged, for snapshots and thresholds."""
+        for part in judged:
+            self._snapshots.watch(part.part.camera, part.part.pixels_bgr_u8)
             self._recalibrations.watch(part)
 
     def end(self) -> None:

@@ -1,8 +1,7 @@
-"""Snapshots: a camera's next frame as the model saw it, as a JPEG on a topic of its own."""
+"""Snapshots: what is judged next of a camera, at the camera's own size, as a JPEG on a topic of its own."""
 
 import hashlib
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +9,27 @@ from runtime.commands.replies import Replies
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
+from runtime.evidence.overlay import jpeg
+from runtime.threads.worker import Worker
+
+FINISH_S = 0.3
+"""How long one that is being encoded is waited for at the end."""
+
+
+class _Taken:
+    def __init__(self, camera: str, message: Message, pixels_bgr_u8: NDArray[np.uint8]) -> None:
+        self.camera = camera
+        self.message = message
+        self.jpeg = b""
+        self.encoding = Worker("snapshot", self._encode)
+        self._pixels_bgr_u8 = pixels_bgr_u8
+
+    def _encode(self) -> None:
+        self.jpeg = jpeg(self._pixels_bgr_u8)
 
 
 class Snapshots:
-    """Those that were asked for and not yet taken. Belongs to the thread that judges."""
+    """Those that were asked for and not yet sent. Belongs to the thread that judges, which does not encode them."""
 
     def __init__(self, publisher: Publisher, topics: Topics, replies: Replies) -> None:
         """Send pictures through `publisher`."""
@@ -21,24 +37,39 @@ class Snapshots:
         self._topics = topics
         self._replies = replies
         self._asked: list[tuple[str, Message]] = []
+        self._taken: list[_Taken] = []
 
     def ask(self, camera: str, message: Message) -> None:
         """Take the next frame of `camera`."""
         self._asked.append((camera, message))
 
-    def watch(self, camera: str, pixels_bgr_u8: NDArray[np.uint8]) -> None:
-        """Look at a judged part's row (H, W, 3)."""
+    def watch(self, camera: str, pixels_bgr_u8: NDArray[np.uint8] | None) -> None:
+        """Look at a judged part (H, W, 3), or grey (H, W); one without pixels is none to be seen."""
+        if pixels_bgr_u8 is None:
+            return
         for asked in [each for each in self._asked if each[0] == camera]:
             self._asked.remove(asked)
-            self._send(camera, pixels_bgr_u8, asked[1])
+            taken = _Taken(camera, asked[1], pixels_bgr_u8)
+            self._taken.append(taken)
+            taken.encoding.start()
+
+    def look(self) -> None:
+        """Send what is encoded."""
+        for taken in [each for each in self._taken if not each.encoding.is_alive()]:
+            self._taken.remove(taken)
+            if taken.encoding.fault is not None:
+                self._replies.refuse(taken.message, f"snapshot: it failed ({taken.encoding.fault}).")
+                continue
+            picture, topic = taken.jpeg, self._topics.snapshot(taken.camera)
+            correlation = taken.message.correlation
+            self._publisher.send(Outgoing(topic, picture, media_type="image/jpeg", correlation=correlation))
+            digest = hashlib.sha256(picture).hexdigest()
+            detail = {"camera": taken.camera, "topic": topic, "bytes": len(picture), "sha256": digest}
+            self._replies.done(taken.message, detail)
 
     def end(self) -> list[Message]:
-        """Give those who wait in vain."""
-        return [message for _camera, message in self._asked]
-
-    def _send(self, camera: str, pixels_bgr_u8: NDArray[np.uint8], message: Message) -> None:
-        jpeg = cv2.imencode(".jpg", pixels_bgr_u8)[1].tobytes()
-        topic = self._topics.snapshot(camera)
-        self._publisher.send(Outgoing(topic, jpeg, media_type="image/jpeg", correlation=message.correlation))
-        digest = hashlib.sha256(jpeg).hexdigest()
-        self._replies.done(message, {"camera": camera, "topic": topic, "bytes": len(jpeg), "sha256": digest})
+        """Give those who wait in vain; what is being encoded is waited for."""
+        for taken in self._taken:
+            taken.encoding.join(FINISH_S)
+        self.look()
+        return [message for _camera, message in self._asked] + [taken.message for taken in self._taken]

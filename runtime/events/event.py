@@ -33,8 +33,11 @@ class EvidenceRef:
 
     ref: str
     """Path below the station's evidence folder."""
-    sha256: str
     media_type: str
+    url: str | None = None
+    """Where the page gives it; None where there is no page."""
+    sha256: str | None = None
+    """Not known: the picture is encoded after the event, which waits for no disk."""
 
 
 def build(

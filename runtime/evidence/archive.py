@@ -1,12 +1,11 @@
 """Evidence: pictures of what was not passed, on disk, with a thread of its own that writes them and clears old ones.
 
-<folder>/<verdict>/<date>/<event id>.jpg is the part as the model saw it, <event id>-map.jpg the same with the error map
-and the failed tiles. Inference waits for no disk: what the thread cannot keep up with is dropped and counted, and a
-folder that takes no files is reported and tried again, while the inspection goes on.
+<folder>/<verdict>/<date>/<event id>.jpg is the part as the camera saw it, <event id>-map.jpg the same with the error
+map and the failed tiles. Inference encodes nothing and waits for no disk: what the thread cannot keep up with is
+dropped and counted, and a folder that takes no files is reported and tried again, while the inspection goes on.
 """
 
 import contextlib
-import hashlib
 import logging
 import queue
 import shutil
@@ -16,6 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.files import write_whole
 from core.timestamps import rfc3339
@@ -29,8 +31,8 @@ from runtime.threads.keeper import Keeper
 from runtime.threads.lifetime import MachineTime, machine_time
 
 log = logging.getLogger(__name__)
-WAITING = 64
-"""Pictures that may wait for the disk."""
+WAITING, WAITING_BYTES = 64, 256_000_000
+"""Pictures that may wait for the disk, and so many bytes of theirs."""
 RETRY_AFTER_S = 10.0
 """How long a folder that failed is left alone."""
 CLEAR_EVERY_S = 60.0
@@ -52,7 +54,7 @@ class _File:
         return f"{self.path.parent.parent.name}/{self.path.parent.name}"
 
 
-class Evidence(Keeper[tuple[PartPicture, str, bytes]]):
+class Evidence(Keeper[tuple[PartPicture, NDArray[np.uint8], str]]):
     """Writes and clears on its own thread until `stop`; `wants` and `offer` belong to the thread that judges."""
 
     def __init__(self, settings: EvidenceSettings, machine: MachineTime = machine_time) -> None:
@@ -61,6 +63,7 @@ class Evidence(Keeper[tuple[PartPicture, str, bytes]]):
         self.written = 0
         """Pictures on disk since the start."""
         self._settings = settings
+        self._taken_bytes, self._done_bytes = 0, 0
         self._machine = machine
         self._ages: Ages | None = None
         self._ok_seen: Counter[str] = Counter()
@@ -77,18 +80,20 @@ class Evidence(Keeper[tuple[PartPicture, str, bytes]]):
         return every > 0 and self._ok_seen[camera] % every == 0
 
     def offer(self, shown: PartPicture) -> EvidenceRef | None:
-        """Hand a picture over. None where it is dropped: the event then says that it has no evidence.
-
-        Only the encoding happens here, because the event carries the picture's digest.
-        """
-        if self._waiting.full() or (self.problem and time.monotonic() < self._retry_s):
+        """Hand a picture over. None where there is none, or it is dropped: its event says then that there is none."""
+        pixels = shown.pixels_bgr_u8
+        if pixels is None:
+            return None
+        held_bytes = self._taken_bytes - self._done_bytes
+        is_full = self._waiting.full() or (held_bytes > 0 and held_bytes + pixels.nbytes > WAITING_BYTES)
+        if is_full or (self.problem and time.monotonic() < self._retry_s):
             self.dropped += 1
             return None
-        picture = jpeg(shown.frame_bgr_u8)
         day = rfc3339(shown.captured_at_s)[:10]
         ref = f"{shown.judgement.verdict.word}/{day}/{shown.event_id}.jpg"
-        self._waiting.put_nowait((shown, ref, picture))
-        return EvidenceRef(ref, hashlib.sha256(picture).hexdigest(), "image/jpeg")
+        self._taken_bytes += pixels.nbytes
+        self._waiting.put_nowait((shown, pixels, ref))
+        return EvidenceRef(ref, "image/jpeg")
 
     def _keep(self) -> None:
         try:
@@ -108,7 +113,9 @@ class Evidence(Keeper[tuple[PartPicture, str, bytes]]):
                 continue
             if item is None:
                 return
-            if self._guarded(partial(self._write, *item)):
+            is_written = self._guarded(partial(self._write, *item))
+            self._done_bytes += item[1].nbytes
+            if is_written:
                 self.written += 1
             else:
                 self.dropped += 1
@@ -147,13 +154,15 @@ class Evidence(Keeper[tuple[PartPicture, str, bytes]]):
         self._bytes = sum(file.size for files in self._files.values() for file in files)
         self._clear()
 
-    def _write(self, shown: PartPicture, ref: str, picture: bytes) -> None:
+    def _write(self, shown: PartPicture, pixels_bgr_u8: NDArray[np.uint8], ref: str) -> None:
         self._prepare()
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
         written_s = ages.wrote(ref.rpartition("/")[0])
         path = self._settings.folder / ref
         path.parent.mkdir(parents=True, exist_ok=True)
-        for file, content in ((path, picture), (path.with_stem(f"{path.stem}-map"), jpeg(draw(shown)))):
+        drawn = draw(pixels_bgr_u8, shown)
+        for file, picture in ((path, pixels_bgr_u8), (path.with_stem(f"{path.stem}-map"), drawn)):
+            content = jpeg(picture, self._settings.jpeg_quality)
             write_whole(file, content)
             self._files[shown.judgement.verdict].append(_File(file, written_s, len(content)))
             self._bytes += len(content)

@@ -4,43 +4,48 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.picture import as_bgr_u8
 from core.thresholds import ratios
 from runtime.evidence.part_picture import PartPicture
 from runtime.parts.verdict import Verdict
 
-SMALLEST_SIDE = 480
-"""Pixels: smaller pictures are enlarged, so that frames and figures can be read."""
+LEAST_TILE_PX = 48
+"""Sides of a tile below which nothing is written into it."""
 HOT = 5.0
 """An error this many times its tile's threshold is drawn in full heat; a hotter picture sets its own scale."""
 GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
-def draw(shown: PartPicture) -> NDArray[np.uint8]:
-    """Lay the error map over the picture, with the tile grid, the failed tiles framed and their e / eps written in.
+def draw(pixels_bgr_u8: NDArray[np.uint8], shown: PartPicture) -> NDArray[np.uint8]:
+    """Lay the error map over a picture (H, W, 3), or grey (H, W), of the part, with the tile grid, failed tiles framed.
 
-    Returns (H', W', 3) uint8 in BGR. Heat is the error over its tile's threshold: what is below 1 stays clear, so that
-    a good part looks like itself and pictures can be compared.
+    Returns (H, W, 3) uint8 in BGR, with the failed tiles' e / eps written in where there is room. Heat is the error
+    over its tile's threshold: what is below 1 stays clear, so that a good part looks like itself.
     """
-    frame = shown.frame_bgr_u8
-    enlarged = max(1, -(-SMALLEST_SIDE // min(frame.shape[:2])))
-    height, width = frame.shape[0] * enlarged, frame.shape[1] * enlarged
+    frame = as_bgr_u8(pixels_bgr_u8)
+    height, width = frame.shape[:2]
     tiles = [divmod(index, shown.grid) for index in range(shown.grid**2)]
     if shown.judgement.errors is not None and shown.error_map is not None:
-        frame = _heated(frame, shown, tiles)
-    picture = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        picture = _heated(frame, shown, tiles)
+    else:
+        picture = frame.copy()
+    # Lines and figures are as bold on a large picture as on a small one.
+    bold = max(1, min(height, width) // 480)
     for row, col in tiles:
         (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
-        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, 1)
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, bold)
     for (row, col), ratio, verdict in zip(tiles, _tile_ratios(shown), shown.judgement.tile_verdicts, strict=False):
         if verdict == Verdict.NOT_OK:
             (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
-            cv2.rectangle(picture, (left + 2, top + 2), (right - 3, bottom - 3), FAILED_BGR, 3)
-            _write(picture, f"{ratio:.1f}x", (left + 9, top + 24))
+            inner = (left + 2 * bold, top + 2 * bold), (right - 1 - 2 * bold, bottom - 1 - 2 * bold)
+            cv2.rectangle(picture, *inner, FAILED_BGR, 3 * bold)
+            if min(bottom - top, right - left) >= LEAST_TILE_PX:
+                _write(picture, f"{ratio:.1f}x", (left + 9 * bold, top + 24 * bold), bold)
     return picture
 
 
 def jpeg(picture_bgr_u8: NDArray[np.uint8], quality: int = 92) -> bytes:
-    """Encode a picture (H, W, 3)."""
+    """Encode a picture (H, W, 3) in BGR, or grey (H, W)."""
     _done, encoded = cv2.imencode(".jpg", picture_bgr_u8, (cv2.IMWRITE_JPEG_QUALITY, quality))
     return encoded.tobytes()
 
@@ -69,6 +74,6 @@ def _corners(row: int, col: int, grid: int, height: int, width: int) -> tuple[tu
     return (row * height // grid, col * width // grid), ((row + 1) * height // grid, (col + 1) * width // grid)
 
 
-def _write(picture: NDArray[np.uint8], text: str, place: tuple[int, int]) -> None:
-    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, thickness, cv2.LINE_AA)
+def _write(picture: NDArray[np.uint8], text: str, place: tuple[int, int], bold: int) -> None:
+    for colour, thickness in (((0, 0, 0), 4 * bold), ((255, 255, 255), bold)):
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * bold, colour, thickness, cv2.LINE_AA)

@@ -1,6 +1,7 @@
 """The live view: the newest of each camera, for people and monitors. Filled by the judging thread, read by others.
 
-Of each camera it keeps the last picture, at most one every SHOW_EVERY_S, and the last that was not passed.
+Of each camera it keeps the last part that was not passed, and the last of all, where good ones are put up at most every
+SHOW_EVERY_S.
 """
 
 import threading
@@ -23,7 +24,7 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass
 class CameraView:
-    """What is to be seen of one camera."""
+    """What is to be seen of one camera. Picture and verdict are always of the same part."""
 
     last: PartPicture | None = None
     rejected: PartPicture | None = None
@@ -54,13 +55,11 @@ class LiveView:
         self._batch = self._histogram("pwae_batch_parts", "Parts in a batch", BATCH_BUCKETS)
 
     def wants(self, camera: str, judgement: Judgement) -> bool:
-        """Say whether a picture of this part is to be shown."""
-        if not judgement.has_pixels:
-            return False
+        """Say whether this part is to be shown, with its picture where it has one."""
         return judgement.verdict != Verdict.OK or self._clock() - self.views[camera].shown_s >= SHOW_EVERY_S
 
     def show(self, shown: PartPicture) -> None:
-        """Put a picture up."""
+        """Put a part up."""
         with self.lock:
             seen = self.views[shown.camera]
             seen.last, seen.shown_s = shown, self._clock()

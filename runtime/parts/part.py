@@ -1,7 +1,10 @@
-"""A part: what is known of one region of a frame beside its pixels."""
+"""A part: what is known of one region of a frame, and how it looks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.parts.frame import Trigger
 from runtime.parts.verdict import Reason
@@ -9,7 +12,7 @@ from runtime.parts.verdict import Reason
 
 @dataclass(frozen=True)
 class Part:
-    """What is known of a frame beside its pixels."""
+    """What is known of it."""
 
     camera: str
     """The camera's name, with that of the region where it has several."""
@@ -28,11 +31,11 @@ class Part:
     stale_s: float | None = None
     """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
     cause: bytes | None = None
-    """See Frame."""
+    """See Frame; None where more of its frame is judged after it."""
     identity: str | None = None
     """See Frame."""
-    is_last: bool = True
-    """Whether nothing more of its frame is judged after it."""
+    pixels_bgr_u8: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    """What is judged, at the camera's own size: (H, W, 3) or grey (H, W). Nobody changes it. None: there is nothing."""
 
     def faults_at(self, now_s: float) -> tuple[Reason, ...]:
         """Give its faults, at the moment when it is judged."""

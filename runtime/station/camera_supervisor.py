@@ -83,7 +83,7 @@ class CameraSupervisor:
     def judged(self, parts: Sequence[Part]) -> None:
         """Tell the cameras which of their frames are done with: the parts' events are on disk."""
         for part in parts:
-            if part.cause is not None and part.is_last:
+            if part.cause is not None:
                 self._by_stream[part.camera].judged(part.cause)
 
     def tell(self) -> None:

@@ -99,7 +99,7 @@ class JudgingLoop:
             )
             judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
         if not faults:
-            self._commands.watch(judged, run.batch.frames_bgr_u8)
+            self._commands.watch(judged)
         release(run.batch)
         return judged
 

@@ -1,7 +1,10 @@
-"""Picture capture: takes from each judged batch the pictures that somebody will want to see, before it is reused.
+"""Picture capture: takes of each judged batch what somebody will want to see, and hands it over.
 
-It belongs to the thread that judges. Error maps cost a copy on a GPU: they are asked for only where a part is shown.
+It belongs to the thread that judges, which neither copies nor encodes a picture. Error maps cost a copy on a GPU: they
+are asked for only where a part is shown.
 """
+
+from dataclasses import replace
 
 from core.thresholds import Thresholds
 from runtime.events.event import EvidenceRef
@@ -15,7 +18,7 @@ from runtime.settings import InspectionSettings
 
 
 class PictureCapture:
-    """Copies frame and error map of a part for the evidence and the page, where one of them wants it."""
+    """Hands a part's pixels and error map to the evidence and the page, where one of them wants it."""
 
     def __init__(self, settings: InspectionSettings) -> None:
         """Keep and show what `settings` ask for."""
@@ -23,6 +26,7 @@ class PictureCapture:
         """Not started; None where no pictures are kept."""
         self.display = LiveView() if settings.view else None
         """None where there is no page."""
+        self._address = settings.view.address if settings.view else None
 
     def capture(
         self, run: InferenceRun, row: int, seq: int, judgement: Judgement, thresholds: Thresholds, origin: Origin
@@ -35,17 +39,24 @@ class PictureCapture:
         is_shown = self.display is not None and self.display.wants(part.camera, judgement)
         if not (is_kept or is_shown):
             return None
-        maps = run.error_maps()
+        maps = run.error_maps() if judgement.errors is not None else None
+        trigger = part.trigger
         shown = PartPicture(
             event_id=event_id(origin, part, seq),
             camera=part.camera,
             captured_at_s=part.captured_at_s,
-            frame_bgr_u8=run.batch.buffer[row].copy(),
+            pixels_bgr_u8=part.pixels_bgr_u8,
             error_map=None if maps is None else maps[row].copy(),
             judgement=judgement,
             thresholds=thresholds,
             grid=origin.manifest.grid,
+            part_id=trigger.part_id if trigger else None,
+            job_id=trigger.job_id if trigger else None,
+            file=part.source,
         )
         if self.display is not None and is_shown:
             self.display.show(shown)
-        return self.evidence.offer(shown) if self.evidence is not None and is_kept else None
+        kept = self.evidence.offer(shown) if self.evidence is not None and is_kept else None
+        if kept is None or self._address is None:
+            return kept
+        return replace(kept, url=f"{self._address}/evidence/{shown.event_id}.jpg")

@@ -78,9 +78,8 @@ class Reporter:
 
     def _event(self, judged: JudgedPart, origin: Origin) -> NewEvent:
         part = judged.part
-        cause = part.cause if part.is_last else None
         topic = self._topics.result(part.camera)
-        return NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(origin), cause)
+        return NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(origin), part.cause)
 
     def _of(self, camera: str) -> Counters:
         """Of a camera, which may be one of an earlier run whose events are in the outbox."""

@@ -1,5 +1,6 @@
 """The web page's part of the configuration."""
 
+import socket
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,7 @@ from core.config import Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
 
+EVERY_HOST = ("0.0.0.0", "::")  # noqa: S104
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -18,6 +20,9 @@ class ViewSettings(Settings):
     host: str = "127.0.0.1"
     """The address to listen on. Other than this machine's own needs a token."""
     port: int = Field(default=8080, ge=1, le=65535)
+    public_url: str | None = Field(default=None, pattern="^https?://[^/]+(/.*)?$")
+    """The page's address as others reach it, such as that of a proxy before it: events name evidence below it.
+    None: http, `host` (where that is every address, this machine's name) and `port`."""
     token_env: str | None = None
     """The environment variable that holds the token. A token never stands in this file."""
     token_file: Path | None = None
@@ -37,6 +42,14 @@ class ViewSettings(Settings):
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
         return self.host in LOCAL_HOSTS
+
+    @property
+    def address(self) -> str:
+        """The page's address as others reach it, without a slash at its end."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = socket.gethostname() if self.host in EVERY_HOST else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def token(self) -> str | None:
         """Look the token up. Raises ConfigError where it is not where the configuration says, or empty."""

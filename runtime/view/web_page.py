@@ -95,9 +95,9 @@ def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationSt
     def picture(camera: str, which: Literal["last", "rejected"], kind: Literal["map", "plain"]) -> Response:
         seen = display.views.get(camera)
         shown = getattr(seen, which, None)
-        if shown is None:
-            return Response("no picture yet\n", 404, media_type="text/plain")
-        drawn = draw(shown) if kind == "map" else shown.frame_bgr_u8
+        if shown is None or shown.pixels_bgr_u8 is None:
+            return Response("no picture\n", 404, media_type="text/plain")
+        drawn = draw(shown.pixels_bgr_u8, shown) if kind == "map" else shown.pixels_bgr_u8
         return Response(jpeg(drawn), media_type="image/jpeg")
 
     @app.get("/metrics")

@@ -19,13 +19,14 @@ def thresholds() -> Thresholds:
 
 def part_picture(number: int, bad: bool = True, faults: tuple[Reason, ...] = (), at_s: float = 1.8e9) -> PartPicture:
     frame = bad_picture(number) if bad else good_picture(number)
+    judgement = judge(expected_errors(frame).astype(np.float32), thresholds(), faults)
     return PartPicture(
         event_id=f"{number:08}",
         camera="top",
         captured_at_s=at_s,
-        frame_bgr_u8=frame,
+        pixels_bgr_u8=frame if judgement.has_pixels else None,
         error_map=(((frame.astype(np.float32) - GOOD_GREY) / 255) ** 2).mean(axis=2),
-        judgement=judge(expected_errors(frame).astype(np.float32), thresholds(), faults),
+        judgement=judgement,
         thresholds=thresholds(),
         grid=GRID,
     )

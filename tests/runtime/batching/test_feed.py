@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,14 +134,14 @@ def test_each_region_is_a_stream_of_its_own_and_only_the_last_closes_its_frame()
         def frames(self, stopping: threading.Event) -> Iterator[Frame]:
             pixels = np.zeros((40, 40, 3), np.uint8)
             pixels[:, 20:] = 200
-            yield frame(pixels)
+            yield replace(frame(pixels), cause=b"it")
 
     buffer = np.zeros((2, 8, 8, 3), np.uint8)
     batcher = Batcher([buffer], 60.0, 1)
     Feed("top", Once(), camera_settings(regions={"l": (0, 0, 20, 20), "r": (20, 0, 20, 20)}), batcher).start()
     batch = batcher.take(WAIT_S)
     assert batch is not None
-    assert [(part.camera, part.is_last) for part in batch.written] == [("top-l", False), ("top-r", True)]
+    assert [(part.camera, part.cause) for part in batch.written] == [("top-l", None), ("top-r", b"it")]
     assert [int(row.mean()) for row in buffer] == [0, 200]
 
 

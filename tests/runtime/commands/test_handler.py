@@ -86,7 +86,7 @@ def test_pause_holds_and_resume_goes_on_without_loss(start: Callable[..., Any], 
     finish(process, mes)
 
 
-def test_a_snapshot_is_the_frame_as_the_model_saw_it(start: Callable[..., Any], mes: Subscriber) -> None:
+def test_a_snapshot_is_what_is_judged_of_the_frame_at_its_own_size(start: Callable[..., Any], mes: Subscriber) -> None:
     process = start(VERBS)
     answer = ask(mes, "snapshot")
     assert (answer["ok"], answer["detail"]["camera"]) == (True, "top")

@@ -56,7 +56,6 @@ def test_what_was_judged_is_found_with_its_part_its_job_its_picture_and_its_even
     with writing(tmp_path) as history:
         history.add([judged(1), judged(2, bad=True)])
         history.add([judged(3)])
-        wait_until(lambda: (tmp_path / "history.sqlite").exists() and len(history.file.find(Wanted(Kind.ALL), 9)) == 3)
     (found,) = history.file.find(Wanted(), 9)
     assert (found.part, found.job, found.picture) == ("P-2", "job <7>", "NotOK/2027-01-15/2.jpg")
     assert found.margin is not None

@@ -24,10 +24,14 @@ def test_good_parts_are_shown_at_a_low_rate_and_failed_ones_always() -> None:
     assert (sight.last, sight.rejected) == (good, bad)
 
 
-def test_a_part_without_pixels_is_noted_and_not_shown() -> None:
+def test_a_part_without_pixels_is_shown_without_a_picture_and_not_under_an_older_one() -> None:
     display = LiveView()
-    broken = part_picture(1, faults=(Reason.UNREADABLE,)).judgement
-    assert not display.wants("top", broken)
-    display.note(PART, broken, "t1")
-    assert display.views["top"].judgement == broken
-    assert display.views["top"].last is None
+    display.show(part_picture(1, bad=False))
+    broken = part_picture(2, faults=(Reason.UNREADABLE,))
+    assert display.wants("top", broken.judgement)
+    display.note(PART, broken.judgement, "t1")
+    display.show(broken)
+    seen = display.views["top"]
+    assert seen.judgement == broken.judgement
+    assert seen.last is seen.rejected is broken
+    assert broken.pixels_bgr_u8 is None
