@@ -8,8 +8,8 @@ from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 
 
-def check_broker(settings: BrokerSettings, client_id: str, prefix: str) -> str:
-    """Log in below the topic `prefix`; nothing is published. Raises BrokerError where the broker does not take us in.
+def check_broker(settings: BrokerSettings, client_id: str) -> str:
+    """Log in; nothing is published. Raises BrokerError where the broker does not take us in.
 
     Raises ConfigError where a password or certificate cannot be read.
     """
@@ -20,7 +20,7 @@ def check_broker(settings: BrokerSettings, client_id: str, prefix: str) -> str:
     # A client id of its own: the station's would throw a running inspection out.
     connector = Connector(settings, f"{client_id}-doctor")
     try:
-        connector.open(f"{prefix}/doctor", b"").close()
+        connector.open().close()
     except Unreachable as error:
         raise BrokerError(
             f"{host}:{port} does not answer ({error}); start it, or check broker.host, broker.port and the firewall."

@@ -46,9 +46,12 @@ class Connector:
         self.password = broker.password()
         self.tls = tls_context(broker.tls) if broker.tls else None
 
-    def open(self, will_topic: str, will: bytes) -> "Connection":
-        """Connect and log in. Raises Unreachable or Refused with the reason in words."""
-        connection = Connection(self, will_topic, will)
+    def open(self, will: Outgoing | None = None) -> "Connection":
+        """Connect and log in. Raises Unreachable or Refused with the reason in words.
+
+        `will` is what the broker sends for us where the connection ends without a goodbye.
+        """
+        connection = Connection(self, will)
         try:
             connection.open()
         except BaseException:
@@ -60,7 +63,7 @@ class Connector:
 class Connection:
     """Sends, hears and counts acknowledgements on the publisher's thread, until `close`. Made by a Connector."""
 
-    def __init__(self, connector: Connector, will_topic: str, will: bytes) -> None:
+    def __init__(self, connector: Connector, will: Outgoing | None) -> None:
         """Prepare a connection."""
         self._broker = broker = connector.broker
         self._answer: ReasonCode | None = None
@@ -79,7 +82,8 @@ class Connection:
             reconnect_on_failure=False,
         )
         self._client.max_inflight_messages_set(broker.max_inflight)
-        self._client.will_set(will_topic, will, qos=1, retain=True)
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, will.qos, will.retain)
         if broker.username:
             self._client.username_pw_set(broker.username, connector.password)
         if connector.tls:
@@ -143,7 +147,8 @@ class Connection:
         Raises Unreachable where the connection is gone, Refused where the broker takes no messages on a topic.
         """
         if self._lost is None:
-            self._turn(timeout_s, wake)
+            # Of QoS 0 we know the moment it is sent, before anything is to be waited for.
+            self._turn(0.0 if self._acknowledged else timeout_s, wake)
         acknowledged, self._acknowledged = self._acknowledged, []
         self._unacknowledged -= len(acknowledged)
         if not acknowledged and self._rejected:

@@ -1,12 +1,11 @@
 """Outbound: what waits in memory for the broker, beside the outbox. Any thread puts, the publisher takes."""
 
-import contextlib
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from runtime.delivery.message import Outgoing
+from runtime.threads.bell import Bell
 
 
 class Outbound:
@@ -18,9 +17,8 @@ class Outbound:
         self._passing: deque[Outgoing] = deque()
         self._changed = threading.Lock()
         self._idle = threading.Event()
-        self._ringing, self.bell = socket.socketpair()
-        """`bell` can be read when something new waits."""
-        self._ringing.setblocking(False)
+        self.bell = Bell()
+        """Rings when something new waits."""
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Set the newest value of a retained topic."""
@@ -28,26 +26,20 @@ class Outbound:
             self._retained[topic] = payload
             self._unsent[topic] = None
             self._idle.clear()
-        self.ring()
+        self.bell.ring()
 
     def send(self, message: Outgoing) -> None:
         """Send something that is of use now or never."""
         with self._changed:
             self._passing.append(message)
             self._idle.clear()
-        self.ring()
+        self.bell.ring()
 
     def notify(self) -> None:
         """There are new events in the outbox."""
         with self._changed:
             self._idle.clear()
-        self.ring()
-
-    def ring(self) -> None:
-        """Wake the publisher."""
-        # The pipe is full when the earlier rings were not yet heard, and closed when the thread has ended.
-        with contextlib.suppress(OSError):
-            self._ringing.send(b"\0")
+        self.bell.ring()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until everything is acknowledged; False where that takes longer than `timeout_s`."""
@@ -89,4 +81,3 @@ class Outbound:
     def close(self) -> None:
         """Nobody takes any more."""
         self.bell.close()
-        self._ringing.close()

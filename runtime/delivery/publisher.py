@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.timestamps import rfc3339
 from runtime.delivery.connection import Connector, Refused, TakenOver, Unreachable
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.message import Message, Outgoing
@@ -20,7 +19,7 @@ from runtime.delivery.outbound import Outbound
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.session import GOODBYE_S, Session
-from runtime.events.encoding import dumps
+from runtime.delivery.status import Status
 from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
 
@@ -52,10 +51,11 @@ class Publisher(Worker):
         self.outbox = outbox
         """Where the events come from."""
         self._outbound = Outbound()
-        self._status_topic = status_topic
-        self._status = status
+        self._status = Status(status_topic, status)
         self._trouble = ""
         self._handlers: list[tuple[str, Callable[[Message], None]]] = []
+        self.on_acknowledged: Callable[[Outgoing], None] = lambda _message: None
+        """Told on this thread of every message that the broker has taken, in that order. Set it before `start`."""
         self._stopping = threading.Event()
         self._goodbye = "", 0.0
 
@@ -69,7 +69,7 @@ class Publisher(Worker):
             return
         self._trouble = trouble
         if self.link.state == LinkState.CONNECTED:
-            self.retain(self._status_topic, self._status_now("online", trouble))
+            self.retain(self._status.topic, self._status.now("online", trouble).payload)
 
     def subscribe(self, topic_filter: str, handler: Callable[[Message], None]) -> None:
         """Give every message on `topic_filter` to `handler`, from the next connect on: call it before `start`.
@@ -99,7 +99,7 @@ class Publisher(Worker):
         """Send what can be sent within `grace_s`, tell the world we are offline, and end. What is left stays."""
         self._goodbye = reason, time.monotonic() + grace_s
         self._stopping.set()
-        self._outbound.ring()
+        self._outbound.bell.ring()
         self.join(grace_s + GOODBYE_S + 0.2)
 
     def _serve_until_stopped(self) -> None:
@@ -133,12 +133,12 @@ class Publisher(Worker):
 
     def _connect_and_serve(self) -> None:
         """Connect, serve until stopped, say goodbye."""
-        will = {**self._status, "state": "offline", "reason": "connection lost", "since": None}
-        connection = self._connector.open(self._status_topic, dumps(will))
+        connection = self._connector.open(self._status.will())
         try:
-            session = Session(connection, self.outbox, self._outbound, self._handlers, self._count)
+            told = self._count, self.on_acknowledged
+            session = Session(connection, self.outbox, self._outbound, self._handlers, *told)
             self._set_link(LinkState.CONNECTED, "")
-            self._outbound.begin_again(self._status_topic, self._status_now("online", self._trouble))
+            self._outbound.begin_again(self._status.topic, self._status.now("online", self._trouble).payload)
             self._serve(session)
         except BaseException:
             connection.drop()
@@ -156,14 +156,11 @@ class Publisher(Worker):
                     break
                 wait_s = min(wait_s, left_s)
             session.collect(wait_s)
-        session.say_goodbye(self._status_topic, self._status_now("offline", reason))
+        session.say_goodbye(self._status.now("offline", reason))
 
     def _count(self, events: Sequence[StoredEvent]) -> None:
         self._latencies_ms.extend(self.outbox.age_s(event) * 1000 for event in events)
         self.acknowledged += len(events)
-
-    def _status_now(self, state: str, reason: str) -> bytes:
-        return dumps({**self._status, "state": state, "reason": reason, "since": rfc3339(time.time())})
 
     def _set_link(self, state: LinkState, reason: str) -> None:
         if (state, reason) == (self.link.state, self.link.reason):

@@ -35,14 +35,19 @@ class Session:
         outbound: Outbound,
         handlers: Handlers,
         on_delivered: Callable[[Sequence[StoredEvent]], None],
+        on_acknowledged: Callable[[Outgoing], None],
     ) -> None:
-        """Subscribe for `handlers`; `on_delivered` is told of events that the broker has taken."""
+        """Subscribe for `handlers`; `on_delivered` is told of events that the broker has taken, in batches.
+
+        `on_acknowledged` is told of every message, events too, in the order in which the broker has taken them.
+        """
         self._connection = connection
         self._outbox = outbox
         self._outbound = outbound
         self._handlers = handlers
         self._on_delivered = on_delivered
-        self._sent: dict[int, StoredEvent | None] = {}
+        self._on_acknowledged = on_acknowledged
+        self._sent: dict[int, tuple[Outgoing, StoredEvent | None]] = {}
         self._position = 0
         self._retained_s = 0.0
         for topic_filter, _handler in handlers:
@@ -57,8 +62,7 @@ class Session:
         room = self._connection.room
         if room > 0 and self._outbox.newest > self._position:
             for event in self._outbox.read(self._position, room):
-                number = self._connection.publish(_stamped(event, self._outbox.age_s(event), self._outbox.max_age_s))
-                self._sent[number] = event
+                self._publish(_stamped(event, self._outbox.age_s(event), self._outbox.max_age_s), event)
                 self._position = event.position
         return self._outbound.settle(lambda: bool(self._sent or self._outbox.depth))
 
@@ -69,27 +73,34 @@ class Session:
 
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
-        numbers = self._connection.poll(timeout_s, self._outbound.bell)
-        events = [event for number in numbers if (event := self._sent.pop(number))]
+        numbers = self._connection.poll(timeout_s, self._outbound.bell.heard)
+        taken = [self._sent.pop(number) for number in numbers]
+        events = [event for _message, event in taken if event is not None]
         if events:
             self._outbox.remove([event.position for event in events])
             self._on_delivered(events)
+        for acknowledged, _event in taken:
+            self._on_acknowledged(acknowledged)
         for message in self._connection.received():
             for topic_filter, handler in self._handlers:
                 if topic_matches_sub(topic_filter, message.topic):
                     handler(message)
 
-    def say_goodbye(self, topic: str, status: bytes) -> None:
+    def say_goodbye(self, status: Outgoing) -> None:
         """Tell that we go offline: a clean end sends no will, so this is ours to send."""
-        number = self._connection.publish(Outgoing(topic, status, retain=True))
-        self._sent[number] = None
+        number = self._publish(status)
         until_s = time.monotonic() + GOODBYE_S
         while number in self._sent and time.monotonic() < until_s:
             self.collect(until_s - time.monotonic())
 
     def _send_all(self, take: Callable[[], Outgoing | None]) -> None:
         while self._connection.room > 0 and (message := take()) is not None:
-            self._sent[self._connection.publish(message)] = None
+            self._publish(message)
+
+    def _publish(self, message: Outgoing, event: StoredEvent | None = None) -> int:
+        number = self._connection.publish(message)
+        self._sent[number] = message, event
+        return number
 
 
 def _stamped(event: StoredEvent, waited_s: float, max_age_s: float) -> Outgoing:

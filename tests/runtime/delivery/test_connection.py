@@ -45,14 +45,14 @@ def test_tls_takes_a_broker_only_with_the_right_certificate_and_name(mosquitto: 
     certificates.chmod(0o755)
     mosquitto.start()
     ca_file = certificates / "ca.crt"
-    connection = connector(mosquitto, "localhost", ca_file).open("will", b"")
+    connection = connector(mosquitto, "localhost", ca_file).open()
     number = connection.publish(Outgoing("a", b"{}"))
     assert connection.poll(5.0, None) == [number]
     connection.close()
     with pytest.raises(Refused, match="not trusted"):
-        connector(mosquitto, "localhost", None).open("will", b"")
+        connector(mosquitto, "localhost", None).open()
     with pytest.raises(Refused, match="not trusted"):
-        connector(mosquitto, "127.0.0.1", ca_file).open("will", b"")
+        connector(mosquitto, "127.0.0.1", ca_file).open()
 
 
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])
@@ -67,9 +67,9 @@ def test_a_broker_that_asks_for_a_certificate_gets_the_stations_or_refuses(
     own = {"cert_file": certificates / "station.crt", "key_file": certificates / "station.key"}
     broker = {"host": "localhost", "port": mosquitto.port, "protocol": protocol}
     tls = {"ca_file": certificates / "ca.crt"}
-    Connector(BrokerSettings.model_validate({**broker, "tls": {**tls, **own}}), "station").open("will", b"").close()
+    Connector(BrokerSettings.model_validate({**broker, "tls": {**tls, **own}}), "station").open().close()
     with pytest.raises(Refused, match=r"broker\.tls\.cert_file"):
-        Connector(BrokerSettings.model_validate({**broker, "tls": tls}), "station").open("will", b"")
+        Connector(BrokerSettings.model_validate({**broker, "tls": tls}), "station").open()
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_no_more_is_under_way_than_the_broker_takes(mosquitto: Mosquitto) -> Non
     mosquitto.stop()
     mosquitto.extra += "max_inflight_messages 3\n"
     mosquitto.start()
-    connection = Connector(BrokerSettings(host="127.0.0.1", port=mosquitto.port, max_inflight=50), "s").open("w", b"")
+    connection = Connector(BrokerSettings(host="127.0.0.1", port=mosquitto.port, max_inflight=50), "s").open()
     assert connection.room == 3
     numbers = [connection.publish(Outgoing("a", b"{}")) for _ in range(3)]
     assert connection.room == 0
@@ -104,7 +104,7 @@ def test_a_broker_that_says_so_is_believed_that_our_client_id_is_taken() -> None
 
         thread = threading.Thread(target=answer)
         thread.start()
-        connection = Connector(BrokerSettings(host="127.0.0.1", port=server.getsockname()[1]), "s").open("w", b"")
+        connection = Connector(BrokerSettings(host="127.0.0.1", port=server.getsockname()[1]), "s").open()
         with pytest.raises(TakenOver, match="Session taken over"):
             connection.poll(WAIT_S, None)
         connection.close()
@@ -113,6 +113,6 @@ def test_a_broker_that_says_so_is_believed_that_our_client_id_is_taken() -> None
 
 def test_nobody_there_is_unreachable() -> None:
     with pytest.raises(Unreachable, match="refused"):
-        Connector(BrokerSettings(host="127.0.0.1", port=free_port()), "s").open("w", b"")
+        Connector(BrokerSettings(host="127.0.0.1", port=free_port()), "s").open()
     with pytest.raises(Unreachable):
-        Connector(BrokerSettings(host="no-such-host.invalid", port=1883), "s").open("w", b"")
+        Connector(BrokerSettings(host="no-such-host.invalid", port=1883), "s").open()

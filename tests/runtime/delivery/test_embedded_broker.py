@@ -17,7 +17,7 @@ def test_a_subscriber_gets_all_that_was_taken_before_the_broker_ends() -> None:
     port = free_port()
     with EmbeddedBroker(port):
         mes = Subscriber(port, "p/result")
-        connection = Connector(BrokerSettings(port=port), "station").open("will", b"")
+        connection = Connector(BrokerSettings(port=port), "station").open()
         waiting = set[int]()
         for number in range(300):
             while connection.room == 0:
