@@ -16,6 +16,7 @@ from runtime.delivery.settings import BrokerSettings, OutboxSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
+from runtime.sparkplug.settings import SparkplugSettings
 from runtime.view.settings import ViewSettings
 
 LEAST_SECRET = 32
@@ -65,6 +66,8 @@ class InspectionSettings(Settings):
     """When shifts begin, in the machine's time zone, such as ["06:00", "14:00", "22:00"]: parts are counted by them."""
     view: ViewSettings | None = None
     """None: no web page and no metrics."""
+    sparkplug: SparkplugSettings | None = None
+    """None: the events are told as JSON alone."""
 
     @model_validator(mode="after")
     def _streams_differ(self) -> Self:

@@ -12,6 +12,7 @@ from runtime.commands.handler import CommandHandler
 from runtime.delivery.opening import open_publisher
 from runtime.inference.model_in_use import ModelInUse, open_model
 from runtime.settings import InspectionSettings
+from runtime.sparkplug.sender import sending_sparkplug
 from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.inspection import Inspection
 from runtime.station.judging_loop import JudgingLoop
@@ -42,6 +43,12 @@ def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], model: 
         publisher = stack.enter_context(
             open_publisher(settings.broker, settings.outbox, settings.client_id, topics.status, status)
         )
+        if settings.sparkplug is not None:
+            streams = {name: camera.streams(name) for name, camera in settings.cameras.items()}
+            node = settings.sparkplug.node(settings.station, topics.prefix, streams)
+            births = settings.outbox.path.with_suffix(".bdseq")
+            sender = stack.enter_context(sending_sparkplug(settings.broker, settings.client_id, node, births))
+            publisher.on_acknowledged = sender.take
         pictures = PictureCapture(settings)
         loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures)
         supervisor = CameraSupervisor(cameras, settings, publisher)

@@ -1,0 +1,1 @@
+"""Sparkplug B: the same verdicts as tags, for SCADA systems such as Ignition."""

@@ -1,0 +1,139 @@
+"""The sender: a thread with a second connection to the broker: a client has one will, and Sparkplug's is the death.
+
+What the broker has taken of our JSON comes here, in that order, and goes out as Sparkplug data. Data is QoS 0 by the
+specification, and what waits here waits in memory: the JSON events are the record, this is the view of them.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.delivery.connection import Connection, Connector, Refused, Unreachable
+from runtime.delivery.message import Outgoing
+from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
+from runtime.delivery.settings import BrokerSettings
+from runtime.sparkplug.birth_number import next_birth_number
+from runtime.sparkplug.node import EdgeNode
+from runtime.threads.backoff import BackOff
+from runtime.threads.bell import Bell
+from runtime.threads.worker import Worker
+
+log = logging.getLogger(__name__)
+LONGEST_QUEUE = 10_000
+"""Messages kept for a connection that is away; the oldest give way."""
+GRACE_S = 0.5
+"""How long a stop goes on sending."""
+
+
+class SparkplugSender(Worker):
+    """Connects, gives birth, sends and hears commands on its own thread, for ever, until `stop`."""
+
+    def __init__(self, connector: Connector, node: EdgeNode, birth_file: Path) -> None:
+        """`birth_file` keeps the number of the last birth."""
+        super().__init__("sparkplug", self._serve_until_stopped)
+        self.state = "connecting"
+        """How it stands with the broker: `connected`, or why not."""
+        self._connector = connector
+        self._node = node
+        self._birth_file = birth_file
+        self._queue: deque[tuple[Outgoing, float]] = deque(maxlen=LONGEST_QUEUE)
+        self._bell = Bell()
+        self._stopping = threading.Event()
+        self._stop_by_s = 0.0
+
+    def take(self, message: Outgoing) -> None:
+        """Take a message that the broker has acknowledged. Returns at once; raises what killed this thread."""
+        if self.fault is not None:
+            raise self.fault
+        if len(self._queue) == LONGEST_QUEUE - 1:
+            log.warning("sparkplug: %d messages wait, the oldest give way and are told as JSON alone", LONGEST_QUEUE)
+        self._queue.append((message, time.monotonic()))
+        self._bell.ring()
+
+    def stop(self) -> None:
+        """Send what waits, say that the node is gone, and end."""
+        self._stop_by_s = time.monotonic() + GRACE_S
+        self._stopping.set()
+        self._bell.ring()
+        self.join(GRACE_S + GOODBYE_S + 0.2)
+
+    def _serve_until_stopped(self) -> None:
+        backoff = BackOff()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._connect_and_serve(backoff)
+                except (Unreachable, Refused) as error:
+                    self._tell(f"{type(error).__name__.lower()}: {error}")
+                self._stopping.wait(backoff.failed())
+        finally:
+            self._bell.close()
+
+    def _connect_and_serve(self, backoff: BackOff) -> None:
+        bd_seq = next_birth_number(self._birth_file)
+        connection = self._connector.open(self._node.death(bd_seq))
+        try:
+            connection.subscribe(self._node.commands)
+            self._send(connection, self._node.births(bd_seq))
+            self._tell("connected")
+            backoff.succeeded()
+            while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
+                self._send_waiting(connection)
+                connection.poll(1.0, self._bell.heard)
+                if any(self._is_rebirth(message.payload) for message in connection.received()):
+                    log.info("sparkplug: a host asked for births")
+                    self._send(connection, self._node.births(bd_seq))
+            self._say_goodbye(connection, bd_seq)
+        except BaseException:
+            connection.drop()
+            raise
+        connection.close()
+
+    def _send_waiting(self, connection: Connection) -> None:
+        while self._queue and connection.room > 0:
+            message, since_s = self._queue.popleft()
+            is_late = time.monotonic() - since_s > REPLAYED_AFTER_S
+            self._send(connection, self._node.tell(message, is_late))
+
+    def _send(self, connection: Connection, messages: list[Outgoing]) -> None:
+        for message in messages:
+            connection.publish(message)
+
+    def _say_goodbye(self, connection: Connection, bd_seq: int) -> None:
+        """A clean end sends no will, so this is ours to send."""
+        number = connection.publish(self._node.death(bd_seq))
+        until_s = time.monotonic() + GOODBYE_S
+        while number not in connection.poll(0.05, None) and time.monotonic() < until_s:
+            pass
+
+    def _is_rebirth(self, command: bytes) -> bool:
+        try:
+            return self._node.asks_for_rebirth(command)
+        except ValueError as error:
+            log.warning("sparkplug: a command that is no payload is ignored reason=%r", str(error))
+            return False
+
+    def _tell(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            (log.info if state == "connected" else log.warning)("sparkplug %s", state)
+
+
+@contextmanager
+def sending_sparkplug(
+    broker: BrokerSettings, client_id: str, node: EdgeNode, birth_file: Path
+) -> Iterator[SparkplugSender]:
+    """Run a sender beside the publisher, whose client id is `client_id`; see SparkplugSender.
+
+    Raises ConfigError where a password or certificate cannot be read.
+    """
+    sender = SparkplugSender(Connector(broker, f"{client_id}-sparkplug"), node, birth_file)
+    sender.start()
+    try:
+        yield sender
+    finally:
+        sender.stop()
