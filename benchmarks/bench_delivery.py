@@ -20,7 +20,7 @@ import numpy as np
 from broker import running
 from machine import describe
 
-from runtime.delivery.connection import Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import NewEvent, StoredEvent
 from runtime.delivery.publisher import Publisher
@@ -80,8 +80,8 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
                 added[event["id"]] = now_s, event["timing_ms"]["total"] - event["timing_ms"]["infer"]
             return add(letters)
 
-        def noted_read(after: int, limit: int) -> list[StoredEvent]:
-            stored = read(after, limit)
+        def noted_read(after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
+            stored = read(after, limit, without)
             ids.update({each.position: json.loads(each.body)["id"] for each in stored})
             return stored
 

@@ -51,7 +51,7 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         ("gpu", partial(_gpu, settings.backend.device)),
         ("codecs", _codecs),
         *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
-        ("broker", partial(check_broker, settings.broker, settings.client_id)),
+        ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.prefix)),
         ("outbox", partial(check_outbox, settings.outbox)),
         *([("evidence", partial(check_folder, settings.evidence))] if settings.evidence else []),
         *([("view", partial(_view, settings.view))] if settings.view else []),

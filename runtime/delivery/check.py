@@ -1,17 +1,32 @@
 """The doctor's checks of the way to the MES: broker and outbox, opened as the inspection would, and let go again."""
 
+import secrets
+import time
+
 from core.errors import BrokerError
 from core.files import free_space
-from runtime.delivery.connection import Connector, Refused, Unreachable
+from runtime.delivery.connection import Connection, Refused, Unreachable
+from runtime.delivery.connector import Connector
+from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
+from runtime.delivery.message import Outgoing
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
 
+COMES_BACK_S = 5.0
+CLOSED_AT_IT = (
+    "it closes the connection at our message: its access list denies the topic, or {size} bytes are too large for it "
+    "(mosquitto: `acl_file`, `max_packet_size`)"
+)
+LARGEST_EVENT = 2000
+"""Bytes, but for grids of more than 3 x 3."""
 
-def check_broker(settings: BrokerSettings, client_id: str) -> str:
-    """Log in; nothing is published. Raises BrokerError where the broker does not take us in.
 
-    Raises ConfigError where a password or certificate cannot be read.
+def check_broker(settings: BrokerSettings, client_id: str, prefix: str) -> str:
+    """Log in, send a message of an event's size to `<prefix>/doctor`, and wait until it comes back.
+
+    Raises BrokerError where the broker does not take us in or does not hand it on; ConfigError where a password or
+    certificate cannot be read.
     """
     host, port = settings.address
     if settings.host is None:
@@ -20,14 +35,43 @@ def check_broker(settings: BrokerSettings, client_id: str) -> str:
     # A client id of its own: the station's would throw a running inspection out.
     connector = Connector(settings, f"{client_id}-doctor")
     try:
-        connector.open().close()
+        connection = connector.open()
+        try:
+            _send_to_ourselves(connection, f"{prefix}/doctor")
+        finally:
+            connection.close()
     except Unreachable as error:
         raise BrokerError(
             f"{host}:{port} does not answer ({error}); start it, or check broker.host, broker.port and the firewall."
         ) from error
     except Refused as error:
         raise BrokerError(f"{host}:{port} answers and refuses us: {error}.") from error
-    return f"{host}:{port} takes us in"
+    losses = "".join(f"; {loss}" for loss in connector.terms.losses)
+    return f"{host}:{port} takes us in, and hands on what we send{losses}"
+
+
+def _send_to_ourselves(connection: Connection, topic: str) -> None:
+    """Send a message and wait for it. Raises Refused, with what may be at fault, or Unreachable."""
+    message = Outgoing(topic, b'{"doctor":"%s"}' % secrets.token_hex(LARGEST_EVENT // 2 - 8).encode())
+    if (objection := connection.objection(message)) is not None:
+        raise Refused(objection)
+    connection.subscribe(topic)
+    connection.publish(message)
+    until_s = time.monotonic() + COMES_BACK_S
+    while (left_s := until_s - time.monotonic()) > 0:
+        try:
+            connection.poll(left_s, None)
+        except Unreachable as lost:
+            raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
+        for _number, _reason, words in connection.rejected():
+            raise Refused(f"{words} on {topic}; let this user write below it (mosquitto: `acl_file`)")
+        for heard in connection.received():
+            connection.acknowledge(heard)
+            if heard.payload == message.payload:
+                return
+    if connection.tells_refusals:  # it took the message; that we may not read it is no fault
+        return
+    raise Refused(f"on {topic} {NOT_HANDED_ON}")
 
 
 def check_outbox(settings: OutboxSettings) -> str:

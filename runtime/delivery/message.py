@@ -1,6 +1,6 @@
 """MQTT messages, as the broker gives them to us and as we give them to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -15,6 +15,14 @@ class Message:
     response_topic: str | None = None
     """Where the sender waits for an answer, which has to carry its `correlation`; MQTT 5 only."""
     correlation: bytes | None = None
+    number: int = 0
+    """By which it is acknowledged; 0 where nothing is to be."""
+    came_before: bool = False
+    """Whether the broker may have handed it to us already, over an earlier connection."""
+    was_kept: bool = field(default=False, compare=False)
+    """Whether it waited at the broker while we were away, or may have."""
+    connection: int = field(default=0, compare=False)
+    """Over which of our connections it came, by its number."""
 
 
 @dataclass(frozen=True)

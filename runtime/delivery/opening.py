@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from runtime.delivery.connection import Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.publisher import Publisher

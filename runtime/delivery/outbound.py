@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from runtime.delivery.message import Outgoing
+from runtime.delivery.message import Message, Outgoing
 from runtime.threads.bell import Bell
 
 
@@ -15,6 +15,7 @@ class Outbound:
         self._retained: dict[str, bytes] = {}
         self._unsent: dict[str, None] = {}
         self._passing: deque[Outgoing] = deque()
+        self._done: deque[Message] = deque()
         self._changed = threading.Lock()
         self._idle = threading.Event()
         self.bell = Bell()
@@ -34,6 +35,15 @@ class Outbound:
             self._passing.append(message)
             self._idle.clear()
         self.bell.ring()
+
+    def acknowledge(self, message: Message) -> None:
+        """What came of `message` is on disk: the broker need not keep it any longer."""
+        self._done.append(message)
+        self.bell.ring()
+
+    def take_done(self) -> list[Message]:
+        """Give the messages that are to be acknowledged."""
+        return [self._done.popleft() for _ in range(len(self._done))]
 
     def notify(self) -> None:
         """There are new events in the outbox."""
@@ -76,6 +86,8 @@ class Outbound:
             is_idle = not (self._unsent or self._passing or is_busy())
             if is_idle:
                 self._idle.set()
+            else:
+                self._idle.clear()
         return is_idle
 
     def close(self) -> None:

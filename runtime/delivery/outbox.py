@@ -71,17 +71,23 @@ class Outbox:
         with self._writing:
             return self._file.patiently(lambda: self._add(letters))
 
-    def read(self, after: int, limit: int) -> list[StoredEvent]:
-        """Return up to `limit` events behind position `after`, in order; what is damaged is set aside instead."""
-        query = f"SELECT position, {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
-        rows = self._file.patiently(lambda: self._removing.execute(query, (after, limit)).fetchall())
+    def read(self, after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
+        """Return up to `limit` events behind position `after`, in order, and none on the topics `without`.
+
+        Fewer come where there are no more. What is damaged is set aside instead.
+        """
+        others = f"AND topic NOT IN ({', '.join('?' * len(without))})" if without else ""
+        query = f"SELECT position, {COLUMNS} FROM events WHERE position > ? {others} ORDER BY position LIMIT ?"  # noqa: S608
+        rows = self._file.patiently(lambda: self._removing.execute(query, (after, *without, limit)).fetchall())
         events = []
         for position, *columns in rows:
             row = read_row(tuple(columns)) or self._set_aside(position)
             if row is not None:
                 events.append(StoredEvent(position, row.topic, row.stored_s, row.body))
-        # Where all that was read was damaged beyond telling, what comes behind it is not held up.
-        return events if events or not rows else self.read(rows[-1][0], limit)
+        # What was damaged beyond telling leaves room for what comes behind it.
+        if rows and len(events) < len(rows) == limit:
+            events += self.read(rows[-1][0], limit - len(events), without)
+        return events
 
     def remove(self, positions: Sequence[int]) -> None:
         """Forget events that the broker has acknowledged."""

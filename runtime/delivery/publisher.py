@@ -12,13 +12,15 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runtime.delivery.connection import Connector, Refused, TakenOver, Unreachable
+from runtime.delivery.connection import Refused, TakenOver, Unreachable
+from runtime.delivery.connector import Connector
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import StoredEvent
-from runtime.delivery.session import GOODBYE_S, Session
+from runtime.delivery.refusals import Refusals
+from runtime.delivery.session import GOODBYE_S, Session, Subscription
 from runtime.delivery.status import Status
 from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
@@ -52,8 +54,8 @@ class Publisher(Worker):
         """Where the events come from."""
         self._outbound = Outbound()
         self._status = Status(status_topic, status)
-        self._trouble = ""
-        self._handlers: list[tuple[str, Callable[[Message], None]]] = []
+        self._refusals = Refusals()
+        self._subscriptions: list[Subscription] = []
         self.on_acknowledged: Callable[[Outgoing], None] = lambda _message: None
         """Told on this thread of every message that the broker has taken, in that order. Set it before `start`."""
         self._stopping = threading.Event()
@@ -65,18 +67,39 @@ class Publisher(Worker):
 
     def tell(self, trouble: str) -> None:
         """Say in the station's status what keeps it from judging; empty: nothing does. Returns at once."""
-        if trouble == self._trouble:
+        if trouble == self._status.trouble:
             return
-        self._trouble = trouble
+        self._status.trouble = trouble
         if self.link.state == LinkState.CONNECTED:
-            self.retain(self._status.topic, self._status.now("online", trouble).payload)
+            self.retain(self._status.topic, self._status.online().payload)
 
     def subscribe(self, topic_filter: str, handler: Callable[[Message], None]) -> None:
-        """Give every message on `topic_filter` to `handler`, from the next connect on: call it before `start`.
+        """Give every message on `topic_filter` to `handler`, while we are connected: call it before `start`.
 
         `handler` runs on this thread: it has to be quick, and what it raises ends the inspection.
         """
-        self._handlers.append((topic_filter, handler))
+
+        def each(messages: Sequence[Message]) -> None:
+            for message in messages:
+                handler(message)
+
+        self._subscriptions.append(Subscription(topic_filter, each))
+
+    def subscribe_lasting(self, topic_filter: str, handler: Callable[[Sequence[Message]], None]) -> None:
+        """Give what comes on `topic_filter` to `handler`, also what came while we were away: call it before `start`.
+
+        The broker keeps each message until it was given to `acknowledge`. `handler` runs on this thread.
+        """
+        self._subscriptions.append(Subscription(topic_filter, handler, is_lasting=True))
+
+    def acknowledge(self, message: Message) -> None:
+        """What came of `message` is on disk, and the broker need not keep it. Returns at once."""
+        self._outbound.acknowledge(message)
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why the broker takes nothing from us, by topic."""
+        return self._refusals.reasons
 
     def send(self, message: Outgoing) -> None:
         """Send something that is of use now or never: it is dropped where the broker is away. Returns at once."""
@@ -133,12 +156,18 @@ class Publisher(Worker):
 
     def _connect_and_serve(self) -> None:
         """Connect, serve until stopped, say goodbye."""
-        connection = self._connector.open(self._status.will())
+        is_lasting = any(each.is_lasting for each in self._subscriptions)
+        connection = self._connector.open(self._status.will(), is_lasting)
         try:
-            told = self._count, self.on_acknowledged
-            session = Session(connection, self.outbox, self._outbound, self._handlers, *told)
+            session = Session(
+                *(connection, self.outbox, self._outbound, self._refusals, self._subscriptions),
+                *(self._count, self.on_acknowledged),
+                is_trusted=self._connector.is_own,
+            )
             self._set_link(LinkState.CONNECTED, "")
-            self._outbound.begin_again(self._status.topic, self._status.now("online", self._trouble).payload)
+            online = self._status.online()
+            session.mark(online)
+            self._outbound.begin_again(online.topic, online.payload)
             self._serve(session)
         except BaseException:
             connection.drop()
@@ -156,7 +185,7 @@ class Publisher(Worker):
                     break
                 wait_s = min(wait_s, left_s)
             session.collect(wait_s)
-        session.say_goodbye(self._status.now("offline", reason))
+        session.say_goodbye(self._status.offline(reason))
 
     def _count(self, events: Sequence[StoredEvent]) -> None:
         self._latencies_ms.extend(self.outbox.age_s(event) * 1000 for event in events)

@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from paho.mqtt.client import topic_matches_sub
 
-from runtime.delivery.connection import Connection
+from runtime.delivery.backlog import Backlog
+from runtime.delivery.connection import Connection, Unreachable
+from runtime.delivery.echo import Echo
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import StoredEvent
+from runtime.delivery.reading import Reading
+from runtime.delivery.refusals import BUSY, TOPIC_REASONS, Refusals
 from runtime.events.encoding import stamp
 from runtime.events.event import SCHEMA
 from runtime.events.gap import GAP_SCHEMA
@@ -21,8 +26,22 @@ REPLAYED_AFTER_S = 5.0
 GOODBYE_S = 0.3
 """How long the broker is given to acknowledge that we go offline."""
 
-Handlers = Sequence[tuple[str, Callable[[Message], None]]]
-"""Who hears the messages on which topic filter."""
+
+@dataclass(frozen=True)
+class Subscription:
+    """Who hears the messages on a topic filter."""
+
+    topic_filter: str
+    handler: Callable[[Sequence[Message]], None]
+    """Is given what came together, in order."""
+    is_lasting: bool = False
+    """Whether the broker keeps for us what comes while we are away, and until the handler has it acknowledged."""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    message: Outgoing
+    event: StoredEvent | None = None
 
 
 class Session:
@@ -33,74 +52,132 @@ class Session:
         connection: Connection,
         outbox: Outbox,
         outbound: Outbound,
-        handlers: Handlers,
+        refusals: Refusals,
+        subscriptions: Sequence[Subscription],
         on_delivered: Callable[[Sequence[StoredEvent]], None],
         on_acknowledged: Callable[[Outgoing], None],
+        is_trusted: bool = False,
     ) -> None:
-        """Subscribe for `handlers`; `on_delivered` is told of events that the broker has taken, in batches.
+        """Subscribe for what is to be heard; `on_delivered` is told of events that the broker has taken, in batches.
 
         `on_acknowledged` is told of every message, events too, in the order in which the broker has taken them.
+        `is_trusted`: it is our own broker, which hands on what it acknowledges.
         """
         self._connection = connection
         self._outbox = outbox
         self._outbound = outbound
-        self._handlers = handlers
+        self._refusals = refusals
+        self._subscriptions = subscriptions
         self._on_delivered = on_delivered
         self._on_acknowledged = on_acknowledged
-        self._sent: dict[int, tuple[Outgoing, StoredEvent | None]] = {}
-        self._position = 0
+        self._echo = None if is_trusted or connection.tells_refusals else Echo(connection)
+        self._sent: dict[int, _Sent] = {}
+        self._reading = Reading(outbox, refusals)
         self._retained_s = 0.0
-        for topic_filter, _handler in handlers:
-            connection.subscribe(topic_filter)
+        self._backlog = Backlog(connection.granted.is_resumed)
+        for each in subscriptions:
+            connection.subscribe(each.topic_filter, qos=int(each.is_lasting))
+
+    def mark(self, message: Outgoing) -> None:
+        """Take a message that we send for the end of what was kept for us: it comes back behind all of that."""
+        if self._backlog.is_coming and any(each.is_lasting for each in self._subscriptions):
+            self._backlog.ends_with(message.topic, message.payload)
+            self._connection.subscribe(message.topic)
 
     def send(self, at_once: bool) -> bool:
-        """Send what there is room for, retained topics now and then or `at_once`. True: all is acknowledged."""
+        """Send what there is room for, retained topics now and then or `at_once`. True: all that can be is settled."""
         if at_once or time.monotonic() - self._retained_s >= RETAINED_EVERY_S:
             self._retained_s = time.monotonic()
             self._send_all(self._outbound.take_retained)
         self._send_all(self._outbound.take_passing)
-        room = self._connection.room
-        if room > 0 and self._outbox.newest > self._position:
-            for event in self._outbox.read(self._position, room):
-                self._publish(_stamped(event, self._outbox.age_s(event), self._outbox.max_age_s), event)
-                self._position = event.position
-        return self._outbound.settle(lambda: bool(self._sent or self._outbox.depth))
+        for message in self._outbound.take_done():
+            self._connection.acknowledge(message)
+        self._reading.look_back()
+        self._send_events()
+        return self._outbound.settle(lambda: bool(self._sent or not self._reading.is_through))
 
     @property
     def due_s(self) -> float:
         """In how many seconds `send` has to be called again, where nothing else happens."""
-        return self._retained_s + RETAINED_EVERY_S - time.monotonic() if self._outbound.has_unsent else 1.0
+        due_s = self._retained_s + RETAINED_EVERY_S - time.monotonic() if self._outbound.has_unsent else 1.0
+        return min(due_s, self._reading.due_s)
 
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
         numbers = self._connection.poll(timeout_s, self._outbound.bell.heard)
-        taken = [self._sent.pop(number) for number in numbers]
-        events = [event for _message, event in taken if event is not None]
-        if events:
-            self._outbox.remove([event.position for event in events])
-            self._on_delivered(events)
-        for acknowledged, _event in taken:
-            self._on_acknowledged(acknowledged)
-        for message in self._connection.received():
-            for topic_filter, handler in self._handlers:
-                if topic_matches_sub(topic_filter, message.topic):
-                    handler(message)
+        taken = [self._sent.pop(number) for number in numbers if number in self._sent]
+        delivered = [sent.event for sent in taken if sent.event is not None]
+        if delivered:
+            self._outbox.remove([event.position for event in delivered])
+            self._on_delivered(delivered)
+        for sent in taken:
+            self._on_acknowledged(sent.message)
+        for topic in {sent.message.topic for sent in taken}:
+            self._refusals.took(topic)
+        self._hear()
+        for number, reason, words in self._connection.rejected():
+            if (refused := self._sent.pop(number, None)) is not None:
+                self._refuse(refused, reason, words)
 
     def say_goodbye(self, status: Outgoing) -> None:
         """Tell that we go offline: a clean end sends no will, so this is ours to send."""
-        number = self._publish(status)
+        number = self._connection.publish(status)
+        self._sent[number] = _Sent(status)
         until_s = time.monotonic() + GOODBYE_S
         while number in self._sent and time.monotonic() < until_s:
             self.collect(until_s - time.monotonic())
+        if self._echo is not None:
+            self._echo.end()
+
+    def _hear(self) -> None:
+        """Hand on what came in; what nobody has to store first is acknowledged at once."""
+        received = self._connection.received()
+        if self._echo is not None:
+            self._echo.hear(received)
+        heard = self._backlog.tell_apart(received)
+        taken: set[int] = set()
+        for each in self._subscriptions:
+            mine = [message for message in heard if topic_matches_sub(each.topic_filter, message.topic)]
+            if mine:
+                each.handler(mine)
+            taken.update(message.number for message in mine if each.is_lasting)
+        for message in heard:
+            if message.number not in taken:
+                self._connection.acknowledge(message)
 
     def _send_all(self, take: Callable[[], Outgoing | None]) -> None:
         while self._connection.room > 0 and (message := take()) is not None:
-            self._publish(message)
+            if message.retain and message.topic in self._refusals.left_alone:
+                continue
+            self._publish(_Sent(message))
 
-    def _publish(self, message: Outgoing, event: StoredEvent | None = None) -> int:
-        number = self._connection.publish(message)
-        self._sent[number] = message, event
-        return number
+    def _send_events(self) -> None:
+        under_way = {sent.event.position for sent in self._sent.values() if sent.event}
+        while (room := self._connection.room) > 0 and not self._reading.is_through:
+            for event in self._reading.read(room, under_way):
+                message = _stamped(event, self._outbox.age_s(event), self._outbox.max_age_s)
+                self._publish(_Sent(message, event))
+
+    def _publish(self, sent: _Sent) -> None:
+        if (objection := self._connection.objection(sent.message)) is not None:
+            self._refuse(sent, 0, objection)
+            return
+        if sent.event is not None and self._echo is not None:
+            self._echo.listen(sent.event.topic)
+        self._sent[self._connection.publish(sent.message)] = sent
+
+    def _refuse(self, sent: _Sent, reason: int, words: str) -> None:
+        """Set aside what the broker does not take, tell it, and go on with the rest."""
+        topic = sent.message.topic
+        if sent.event is None and not sent.message.retain:
+            self._refusals.tell_once(topic, words)
+        elif reason == BUSY:
+            raise Unreachable(f"{words}: it is tried again")
+        elif reason in TOPIC_REASONS or sent.event is None:
+            self._refusals.refuse_topic(topic, f"{words}; check the broker's access list")
+        else:
+            self._reading.pass_over(sent.event)
+            self._refusals.refuse(topic, words)
 
 
 def _stamped(event: StoredEvent, waited_s: float, max_age_s: float) -> Outgoing:

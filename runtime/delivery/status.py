@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from core.timestamps import rfc3339
@@ -10,21 +9,28 @@ from runtime.delivery.message import Outgoing
 from runtime.events.encoding import dumps
 
 
-@dataclass(frozen=True)
 class Status:
     """Builds the messages; all of them are retained."""
 
-    topic: str
-    card: Mapping[str, Any]
-    """What each of them tells beside the state."""
+    def __init__(self, topic: str, facts: Mapping[str, Any]) -> None:
+        """`facts` is what every message tells beside the state."""
+        self.topic = topic
+        self.trouble = ""
+        """What keeps the station from judging; empty: nothing does."""
+        self._facts = facts
 
-    def now(self, state: str, reason: str) -> Outgoing:
-        """Give what is so from now on."""
-        return self._message(state, reason, rfc3339(time.time()))
+    def online(self) -> Outgoing:
+        """Say that we are here."""
+        return self._message("online", self.trouble, rfc3339(time.time()))
+
+    def offline(self, reason: str) -> Outgoing:
+        """Say that we go."""
+        return self._message("offline", reason, rfc3339(time.time()))
 
     def will(self) -> Outgoing:
-        """Give what the broker says for a station that is gone."""
+        """What the broker says for us, at a time that we do not know."""
         return self._message("offline", "connection lost", None)
 
     def _message(self, state: str, reason: str, since: str | None) -> Outgoing:
-        return Outgoing(self.topic, dumps({**self.card, "state": state, "reason": reason, "since": since}), retain=True)
+        body = dumps({**self._facts, "state": state, "reason": reason, "since": since})
+        return Outgoing(self.topic, body, retain=True)

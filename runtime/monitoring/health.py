@@ -1,7 +1,7 @@
 """Health: the state of every piece of a station at one moment, and what follows from it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runtime.delivery.link import Link, LinkState
 from runtime.events.origin import Origin
@@ -47,6 +47,8 @@ class DeliveryHealth:
     """Events in the outbox."""
     limit: int
     """So many it may hold."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why the broker takes no messages of ours, by topic."""
 
 
 @dataclass(frozen=True)
@@ -112,4 +114,6 @@ def why_not_ready(found: StationStatus) -> list[str]:
     link, waiting = found.delivery.link, found.delivery.waiting
     if link.state != LinkState.CONNECTED and waiting > FULL_SHARE * found.delivery.limit:
         problems.append(f"broker {link.state} and outbox nearly full ({waiting} events)")
+    refused = {topic: why for topic, why in found.delivery.refused.items() if topic.startswith(f"{found.prefix}/")}
+    problems += [f"broker takes nothing on {topic}: {why}" for topic, why in refused.items()]
     return problems

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime.delivery.connection import Connection, Connector, Refused, Unreachable
+from runtime.delivery.connection import Connection, Refused, Unreachable
+from runtime.delivery.connector import Connector
 from runtime.delivery.message import Outgoing
 from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
 from runtime.delivery.settings import BrokerSettings
@@ -84,7 +85,10 @@ class SparkplugSender(Worker):
             while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
                 self._send_waiting(connection)
                 connection.poll(1.0, self._bell.heard)
-                if any(self._is_rebirth(message.payload) for message in connection.received()):
+                heard = connection.received()
+                for message in heard:
+                    connection.acknowledge(message)
+                if any(self._is_rebirth(message.payload) for message in heard):
                     log.info("sparkplug: a host asked for births")
                     self._send(connection, self._node.births(bd_seq))
             self._say_goodbye(connection, bd_seq)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from runtime.delivery.connection import Connector, Refused, TakenOver, Unreachable
+from runtime.delivery.connection import Refused, TakenOver, Unreachable
+from runtime.delivery.connector import Connector
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings, TlsSettings
 from runtime.delivery.tls import tls_context

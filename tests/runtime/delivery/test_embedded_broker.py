@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from core.errors import BrokerError
-from runtime.delivery.connection import Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings

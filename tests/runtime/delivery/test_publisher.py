@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.delivery.connection import Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
 from runtime.delivery.message import Message
 from runtime.delivery.outbox import Outbox
@@ -185,20 +185,6 @@ def test_a_refused_login_is_told_apart_from_an_unreachable_broker(
     accepted.notify()
     assert accepted.wait_idle(WAIT_S)
     assert outbox.depth == 0
-
-
-def test_an_event_that_the_access_list_forbids_stays(
-    mosquitto: Mosquitto, outbox: Outbox, publish: Callable[..., Publisher]
-) -> None:
-    mosquitto.stop()
-    (mosquitto.folder / "acl").write_text("topic write plant/status\n")
-    mosquitto.extra += f"acl_file {mosquitto.folder}/acl\n"
-    mosquitto.start()
-    add(outbox, 0, 1)
-    publisher = publish(mosquitto.port)
-    wait_until(lambda: publisher.link.state == LinkState.REFUSED)
-    assert "access list" in publisher.link.reason
-    assert (outbox.depth, publisher.acknowledged) == (1, 0)
 
 
 def test_what_waited_long_is_marked_as_replayed(mosquitto: Mosquitto, mes: Subscriber, tmp_path: Path) -> None:

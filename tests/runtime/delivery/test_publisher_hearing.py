@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.delivery.connection import Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
 from runtime.delivery.message import Message
 from runtime.delivery.outbox import Outbox

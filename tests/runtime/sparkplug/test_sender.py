@@ -11,7 +11,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from runtime.delivery.connection import Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher

@@ -1,0 +1,64 @@
+"""The connector: logs in at one broker, on the terms that it takes."""
+
+import logging
+from dataclasses import replace
+
+from runtime.delivery.connection import Connection, NotOnTheseTerms, Refused, Unreachable
+from runtime.delivery.login import Login
+from runtime.delivery.message import Outgoing
+from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.terms import QOS_REMEDY, Terms, milder
+from runtime.delivery.tls import tls_context
+
+log = logging.getLogger(__name__)
+
+
+class Connector:
+    """Makes connections to one broker: what is configured is looked up once, at the start."""
+
+    def __init__(self, broker: BrokerSettings, client_id: str) -> None:
+        """Raises ConfigError where a password or certificate cannot be read."""
+        self.client_id = client_id
+        self.is_own = broker.host is None
+        """Whether it is the broker that this process started."""
+        self.terms = Terms()
+        """On which the broker took us in last; begins with all that we want."""
+        self._login = Login(broker, client_id, broker.password(), tls_context(broker.tls) if broker.tls else None)
+
+    def open(self, will: Outgoing | None = None, is_lasting: bool = False) -> Connection:
+        """Connect and log in, without what this broker does not take. Raises Unreachable or Refused with the reason.
+
+        `will` is what the broker sends for us where the connection ends without a goodbye. `is_lasting`: it keeps our
+        subscriptions, and what is sent to us, while we are away.
+        """
+        # From the start each time: a login that was lost for another reason must not cost us anything for long.
+        terms, first = Terms(), None
+        while True:
+            connection = Connection(self._login, will, terms, is_lasting)
+            try:
+                connection.open()
+            except NotOnTheseTerms as refusal:
+                connection.close()
+                first = first or refusal
+                if (another := milder(terms, refusal.reason)) is None:
+                    self.terms = Terms()
+                    raise (Unreachable(str(first)) if first.reason is None else first) from refusal
+                terms = another
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                self._settle(terms, connection)
+                return connection
+
+    def _settle(self, terms: Terms, connection: Connection) -> None:
+        """Keep to what the broker took. Raises Refused where no event could be acknowledged."""
+        if not terms.will_qos or connection.granted.largest_qos == 0:
+            connection.close()
+            raise Refused(QOS_REMEDY)
+        terms = replace(terms, retain=terms.retain and connection.granted.takes_retained)
+        connection.terms = terms
+        if terms != self.terms:
+            for loss in terms.losses:
+                log.warning("broker: %s", loss)
+        self.terms = terms

@@ -1,0 +1,46 @@
+"""The login: what a station tells the broker, and what the broker grants it."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+from runtime.delivery.settings import BrokerSettings
+
+
+@dataclass(frozen=True)
+class Login:
+    """What every connection of a station logs in with."""
+
+    broker: BrokerSettings
+    client_id: str
+    password: str | None
+    tls: ssl.SSLContext | None
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What the broker answered."""
+
+    reason: ReasonCode
+    is_resumed: bool
+    """Whether it kept our session: what waited for us comes now."""
+    window: int | None
+    """Messages that it takes before it acknowledges one; None, as below, where it does not say."""
+    largest_bytes: int | None
+    """The largest packet that it takes."""
+    largest_qos: int
+    takes_retained: bool
+
+
+def granted(reason: ReasonCode, flags: Any, properties: Any) -> Granted:
+    """Read paho's account of the answer."""
+    return Granted(
+        reason,
+        bool(flags.session_present),
+        getattr(properties, "ReceiveMaximum", None),
+        getattr(properties, "MaximumPacketSize", None),
+        getattr(properties, "MaximumQoS", 2),
+        bool(getattr(properties, "RetainAvailable", 1)),
+    )

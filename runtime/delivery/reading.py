@@ -1,0 +1,48 @@
+"""Reading the outbox over one connection: each event once, in order, none on a topic that is left alone."""
+
+import time
+from collections.abc import Iterator, Set
+
+from runtime.delivery.outbox import Outbox
+from runtime.delivery.outbox_row import StoredEvent
+from runtime.delivery.refusals import Refusals
+
+
+class Reading:
+    """How far the outbox was read. Belongs to the publisher's thread."""
+
+    def __init__(self, outbox: Outbox, refusals: Refusals) -> None:
+        """Begin with the oldest event."""
+        self._outbox = outbox
+        self._refusals = refusals
+        self._position = 0
+        self._again_s = float("inf")
+        self._passed_over: set[int] = set()
+
+    @property
+    def is_through(self) -> bool:
+        """Whether all that can be sent was read."""
+        return self._outbox.newest <= self._position
+
+    @property
+    def due_s(self) -> float:
+        """In how many seconds a topic that was left alone is tried again."""
+        return max(0.0, self._again_s - time.monotonic())
+
+    def pass_over(self, event: StoredEvent) -> None:
+        """Read `event` no more: it was refused for itself, and waits for the next connection."""
+        self._passed_over.add(event.position)
+
+    def look_back(self) -> None:
+        """Begin again with the oldest, where a topic that was left alone is to be tried."""
+        if time.monotonic() >= self._again_s:
+            self._position = 0
+        self._again_s = time.monotonic() + self._refusals.next_try_s
+
+    def read(self, limit: int, under_way: Set[int]) -> Iterator[StoredEvent]:
+        """Give of the next `limit` events those that were not sent, whose positions are not `under_way`."""
+        newest = self._outbox.newest
+        events = self._outbox.read(self._position, limit, self._refusals.left_alone)
+        # Where no more than these are left, all behind them is on topics that are left alone.
+        self._position = events[-1].position if len(events) == limit else newest
+        return (each for each in events if each.position not in under_way and each.position not in self._passed_over)

@@ -1,0 +1,52 @@
+"""Terms: what a broker takes, as far as it is known, and what its answers to a login mean. Pure.
+
+Every plant has its own broker. What can be done without is left out, and told; what cannot is refused in words.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+BUSY = {0x88, 0x89, 0x97, 0x9F}
+"""Server unavailable, server busy, quota exceeded, connection rate exceeded: trying again helps."""
+NO_RETAIN, NO_QOS, NOT_AUTHORIZED = 0x9A, 0x9B, 0x87
+QOS_REMEDY = (
+    "it takes no messages with QoS 1, so that it would acknowledge no event; allow them (mosquitto: `max_qos 2`)"
+)
+RETAIN_LOST = (
+    "it takes no retained messages: who subscribes late sees `status`, `model`, `last` and `counters` only when they "
+    "change; allow them (mosquitto: `retain_available true`)"
+)
+WILL_LOST = (
+    "it takes no will on the status topic, so that nobody tells when this station is lost; let its user write there"
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What goes with a login."""
+
+    retain: bool = True
+    will: bool = True
+    will_qos: Literal[0, 1] = 1
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What is given up, each with its remedy."""
+        return (RETAIN_LOST,) * (not self.retain) + (WILL_LOST,) * (not self.will)
+
+
+def milder(terms: Terms, reason: int | None) -> Terms | None:
+    """Say on which terms to try again where a login was refused for `reason`, as a number of MQTT 5.
+
+    None of them: the broker closed the connection and gave none, as it has to under 3.1.1. Returns None where nothing
+    that can be left out would help.
+    """
+    if reason == NO_RETAIN and terms.retain:
+        return replace(terms, retain=False)
+    if reason == NOT_AUTHORIZED and terms.will:
+        return replace(terms, will=False)
+    if reason is None and terms.retain:
+        return replace(terms, retain=False)
+    if reason is None and terms.will_qos:
+        return replace(terms, will_qos=0)
+    return None
