@@ -143,7 +143,7 @@ def fill(
         trigger=frame.trigger,
         chunks=frame.chunks,
         stale_s=stale_s,
-        cause=frame.cause,
+        cause=frame.trigger.cause if frame.trigger else frame.cause,
         identity=frame.identity,
         pixels_bgr_u8=judged,
     )

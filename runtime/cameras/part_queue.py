@@ -20,6 +20,8 @@ MAX_AHEAD = 1000
 class PartQueue:
     """Hardware-triggered: frames in their order, each joined to the next part id that was given ahead, if one was."""
 
+    takes_ahead = True
+
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is the one of `Frame.captured_s`."""
         self.dropped = 0
@@ -89,6 +91,8 @@ class PartQueue:
 
 class FiredParts(PartQueue):
     """Software-triggered: each trigger is to be fired at its time, or is told of where it is too late for it."""
+
+    takes_ahead = False
 
     def __init__(self, tolerance_s: float, clock: Callable[[], float]) -> None:
         """A trigger may be fired up to `tolerance_s` late."""

@@ -18,12 +18,17 @@ MAX_WAITING = 32
 class TakesTriggers(Protocol):
     """Where the triggers of a camera are handed in."""
 
+    takes_ahead: bool
+    """Whether parts are told of before they stand before the camera, and wait for their frames."""
+
     def ask(self, trigger: Trigger) -> None:
         """A part stands before the camera, or comes next. Returns at once; raises ValueError where it takes no more."""
 
 
 class TriggeredFrames:
     """Triggered: each trigger gets the frame nearest in time, or none where none is near enough. None is dropped."""
+
+    takes_ahead = False
 
     def __init__(self, tolerance_s: float, clock: Callable[[], float]) -> None:
         """Join frames within `tolerance_s`; `clock` is the one of `Frame.captured_s`."""

@@ -79,38 +79,43 @@ def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Ite
     folder = output / "train" / GOOD
     folder.mkdir(parents=True, exist_ok=True)
     streams: dict[str, Stream] = {}
-    workers, stopping = [], threading.Event()
+    workers, stopping, triggers = [], threading.Event(), _triggers(cameras)
     for name, camera in cameras.items():
         own = settings.cameras[name]
         of_camera = {each: Stream(each, own, roi, folder, pictures) for each, roi in own.streams(name).items()}
         streams |= of_camera
         filming = Filming(f"camera {name}", camera, own)
-        film = partial(_film, camera, filming, list(of_camera.values()), stopping)
+        film = partial(_film, camera, filming, list(of_camera.values()), stopping, triggers)
         workers.append(Worker(f"camera {name}", film))
     with ExitStack() as stack:
-        helpers = stack.enter_context(_hearing(settings, cameras))
+        helpers = stack.enter_context(_hearing(settings, triggers))
         stack.callback(_leave, workers, stopping)
         for worker in workers:
             worker.start()
         yield Collection(streams, workers, helpers)
 
 
-@contextmanager
-def _hearing(settings: InspectionSettings, cameras: Mapping[str, Camera]) -> Iterator[list[Worker]]:
-    """Hear the triggers of those cameras that take any; give the threads that do."""
-    heard = {
-        name: TriggerHandler(camera.triggered, time.monotonic, time.time)
+def _triggers(cameras: Mapping[str, Camera]) -> TriggerHandler:
+    """Take the triggers of those cameras that take any. A part without a frame gives no picture, and that is all."""
+    triggered = {
+        name: camera.triggered
         for name, camera in cameras.items()
         if isinstance(camera, LiveCamera) and camera.triggered is not None
     }
-    if not heard:
+    return TriggerHandler(triggered, lambda _message: None, lambda _cause: False, lambda _missed: None)
+
+
+@contextmanager
+def _hearing(settings: InspectionSettings, triggers: TriggerHandler) -> Iterator[list[Worker]]:
+    """Hear `triggers` where there are cameras for them; give the threads that do."""
+    if not triggers.refused:
         yield []
         return
     topics = settings.topics
     status = {"version": version("p-wae"), "boot_id": str(uuid.uuid4()), "simulated": False}
     with open_publisher(settings.broker, settings.outbox, settings.client_id, topics.status, status) as publisher:
-        for name, handler in heard.items():
-            publisher.subscribe(topics.trigger(name), handler.handle)
+        for name in triggers.refused:
+            publisher.subscribe(topics.trigger(name), lambda message: triggers.handle([message]))
         publisher.tell(STATUS)
         publisher.start()
         try:
@@ -119,13 +124,21 @@ def _hearing(settings: InspectionSettings, cameras: Mapping[str, Camera]) -> Ite
             publisher.stop("collected", GOODBYE_S)
 
 
-def _film(camera: Camera, filming: Filming, streams: Sequence[Stream], stopping: threading.Event) -> None:
+def _film(
+    camera: Camera,
+    filming: Filming,
+    streams: Sequence[Stream],
+    stopping: threading.Event,
+    triggers: TriggerHandler,
+) -> None:
     try:
         for waiting in filming.frames(stopping):
             frame = filming.newest(waiting)
             for stream in streams:
                 if not stream.is_full:
                     stream.take(frame)
+            if frame.trigger is not None:
+                triggers.stored(frame.trigger)
             if all(stream.is_full for stream in streams):
                 break
         for stream in streams:

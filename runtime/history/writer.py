@@ -34,7 +34,7 @@ Waiting = Sequence[tuple[Entry, bytes]]
 
 
 class HistoryWriter(Keeper[Waiting]):
-    """Writes on its own thread until `stop`; `add` belongs to the thread that judges."""
+    """Writes on its own thread until `stop`; `add` belongs to whoever reports."""
 
     def __init__(self, settings: EvidenceSettings, shifts: Sequence[time_of_day]) -> None:
         """Write beside the evidence; nothing is touched on disk before the thread starts."""

@@ -1,9 +1,11 @@
 """Counters: what was judged so far of each camera, for the `counters` topic."""
 
+import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from core.timestamps import rfc3339
 from runtime.events.encoding import dumps
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Reason, Verdict
@@ -13,7 +15,7 @@ from runtime.parts.verdict import Judgement, Reason, Verdict
 class Counters:
     """One camera's totals since the start."""
 
-    since: str
+    since: str = field(default_factory=lambda: rfc3339(time.time()))
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     unreadable: int = 0
     """Pictures that could not be read."""

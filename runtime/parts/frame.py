@@ -21,6 +21,8 @@ class Trigger:
     """Unix time at which the frame was to be taken."""
     target_s: float
     """The same moment on the monotonic clock."""
+    cause: bytes | None = None
+    """The message that it came with: by it the station knows it again, should the broker hand it over twice."""
 
 
 @dataclass(frozen=True)

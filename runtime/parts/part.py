@@ -31,7 +31,7 @@ class Part:
     stale_s: float | None = None
     """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
     cause: bytes | None = None
-    """See Frame; None where more of its frame is judged after it."""
+    """Of its frame, or of the trigger that asked for it; None where more of the frame is judged after it."""
     identity: str | None = None
     """See Frame."""
     pixels_bgr_u8: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import version
 
 import cv2
@@ -16,6 +17,7 @@ from runtime.sparkplug.sender import sending_sparkplug
 from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.inspection import Inspection
 from runtime.station.judging_loop import JudgingLoop
+from runtime.station.missed_parts import miss
 from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
 
@@ -50,6 +52,7 @@ def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], model: 
             sender = stack.enter_context(sending_sparkplug(settings.broker, settings.client_id, node, births))
             publisher.on_acknowledged = sender.take
         pictures = PictureCapture(settings)
-        loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures)
-        supervisor = CameraSupervisor(cameras, settings, publisher)
-        yield Inspection(settings, supervisor, loop, Reporter(settings, publisher, pictures.display), publisher)
+        reporter = Reporter(settings, publisher, pictures.display)
+        loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures, reporter)
+        supervisor = CameraSupervisor(cameras, settings, publisher, partial(miss, reporter, model))
+        yield Inspection(settings, supervisor, loop, reporter, publisher)

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from core.errors import one_line
 from core.geometry import PartSize, Roi
@@ -11,7 +12,7 @@ from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.cameras.camera import Camera, CameraStatus
 from runtime.cameras.live import LiveCamera
-from runtime.commands.trigger_messages import TriggerHandler
+from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
 from runtime.parts.part import Part
@@ -27,19 +28,27 @@ LEAVE_S = 0.3
 class CameraSupervisor:
     """Starts a feed for each camera, stops them, and tells their state. Belongs to the thread that judges."""
 
-    def __init__(self, cameras: Mapping[str, Camera], settings: InspectionSettings, publisher: Publisher) -> None:
-        """`cameras` are those that `settings` name."""
+    def __init__(
+        self,
+        cameras: Mapping[str, Camera],
+        settings: InspectionSettings,
+        publisher: Publisher,
+        miss: Callable[[Sequence[Part]], None],
+    ) -> None:
+        """`cameras` are those that `settings` name; `miss` stores events of parts without a frame, on any thread."""
         self.feeds: list[Feed] = []
         self._cameras = cameras
         self._settings = settings.cameras
         self._by_stream = {stream: cameras[name] for name in cameras for stream in settings.cameras[name].streams(name)}
         self._publisher = publisher
         self._topics = settings.topics
-        self._triggers = {
-            name: TriggerHandler(camera.triggered, time.monotonic, time.time)
+        self._miss = miss
+        triggered = {
+            name: camera.triggered
             for name, camera in cameras.items()
             if isinstance(camera, LiveCamera) and camera.triggered is not None
         }
+        self._triggers = TriggerHandler(triggered, publisher.acknowledge, publisher.outbox.knows, self._tell_missed)
         self._told: dict[str, tuple[CameraStatus, int]] = {}
         self._mourned: set[str] = set()
         self._told_s = 0.0
@@ -69,8 +78,8 @@ class CameraSupervisor:
         """Let the cameras know what was judged before, and hear their triggers. Before the publisher starts."""
         for camera in self._cameras.values():
             camera.remember_by(self._publisher.outbox)
-        for name, handler in self._triggers.items():
-            self._publisher.subscribe(self._topics.trigger(name), handler.handle)
+        for name in self._triggers.refused:
+            self._publisher.subscribe_lasting(self._topics.trigger(name), self._triggers.handle)
 
     def start(self, batcher: Batcher, part_size: PartSize | None, roi: Roi | None) -> None:
         """Let the cameras fill the batches of `batcher`; `part_size` and `roi` are the bundle's."""
@@ -83,7 +92,9 @@ class CameraSupervisor:
     def judged(self, parts: Sequence[Part]) -> None:
         """Tell the cameras which of their frames are done with: the parts' events are on disk."""
         for part in parts:
-            if part.cause is not None:
+            if part.cause is not None and part.trigger is not None:
+                self._triggers.stored(part.trigger)
+            elif part.cause is not None:
                 self._by_stream[part.camera].judged(part.cause)
 
     def tell(self) -> None:
@@ -95,7 +106,7 @@ class CameraSupervisor:
             status = camera.status()
             if status is None:
                 continue
-            refused = self._triggers[name].refused if name in self._triggers else 0
+            refused = self._triggers.refused.get(name, 0)
             told = self._told.get(name)
             if (status, refused) != told and (is_due or told is None or status.state != told[0].state):
                 self._told[name] = status, refused
@@ -106,6 +117,18 @@ class CameraSupervisor:
                 log.error(
                     "%s died, the others go on reason=%r remedy=%r", thread, one_line(fault), "restart; report it"
                 )
+        for name, feed in zip(self._cameras, self.feeds, strict=False):
+            if feed.fault is not None:
+                self._triggers.gone(name)
+
+    def _tell_missed(self, missed: Sequence[Missed]) -> None:
+        parts = []
+        for each in missed:
+            *others, last = self._settings[each.camera].streams(each.camera)
+            for stream in (*others, last):
+                part = Part(stream, each.trigger.at_s, each.trigger.target_s, None, None, (each.reason,), each.trigger)
+                parts.append(replace(part, cause=each.trigger.cause if stream == last else None))
+        self._miss(parts)
 
     def stop(self) -> None:
         """End the feeds, wait for them as long as is decent, and tell where the cameras stand then."""

@@ -4,6 +4,7 @@ What a new process alone can mend is waited for by neither.
 """
 
 import time
+from collections.abc import Mapping, Sequence
 
 from core.errors import BackendError, BrokerError, RestartError
 from runtime.delivery.link import Link, LinkState
@@ -38,3 +39,14 @@ def require_broker(link: Link, settings: BrokerSettings, outbox: Outbox) -> None
             f"broker {host}:{port} {link.state}: {link.reason or 'no answer'}. "
             f"{outbox.depth} events wait in {outbox.path} and go out with the next run."
         )
+
+
+def require_taken(topics: Sequence[str], refused: Mapping[str, str], settings: BrokerSettings, outbox: Outbox) -> None:
+    """Raise BrokerError where the broker refuses events on one of `topics`, and these wait therefore."""
+    for topic in topics:
+        if topic in refused and outbox.depth:
+            host, port = settings.address
+            raise BrokerError(
+                f"broker {host}:{port} takes no events on {topic}: {refused[topic]}. "
+                f"{outbox.depth} events wait in {outbox.path} and go out with the next run."
+            )

@@ -21,7 +21,7 @@ from runtime.monitoring.health import (
 )
 from runtime.settings import InspectionSettings
 from runtime.station.camera_supervisor import CameraSupervisor
-from runtime.station.deadlines import require_broker, require_engine, require_hope
+from runtime.station.deadlines import require_broker, require_engine, require_hope, require_taken
 from runtime.station.judging_loop import TURN_S, JudgingLoop
 from runtime.station.reporter import Reporter
 from runtime.station.service_manager import ServiceManager
@@ -82,7 +82,9 @@ class Inspection:
             origin=self.model.origin,
             cameras=self._cameras(),
             dropped=self.supervisor.dropped,
-            delivery=DeliveryHealth(self.publisher.link, outbox.depth, self.settings.outbox.max_events),
+            delivery=DeliveryHealth(
+                self.publisher.link, outbox.depth, self.settings.outbox.max_events, self.publisher.refused
+            ),
             engine=EngineHealth(recovery.problem, recovery.away_s),
             evidence=self._evidence(),
             dead=tuple({**self.supervisor.faults, **self._faults}),
@@ -144,7 +146,6 @@ class Inspection:
             judged = self.loop.turn(batcher, is_stopped=bool(stop.reason))
             self.reporter.tell_model(self.model.origin)
             if judged:
-                self.reporter.report(judged, self.model.origin)
                 self.supervisor.judged([each.part for each in judged])
                 self.on_progress(len(judged))
             self._check_threads()
@@ -160,6 +161,9 @@ class Inspection:
         while not stop.reason and not self.publisher.wait_idle(TURN_S):
             self._check_threads()
             self._check_patience(at_start=False)
+        if not stop.reason:
+            topics = [self.settings.topics.result(stream) for stream in self.settings.streams]
+            require_taken(topics, self.publisher.refused, self.settings.broker, self.publisher.outbox)
 
     @property
     def _keepers(self) -> Sequence[Keeper[Any]]:

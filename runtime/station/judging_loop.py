@@ -1,9 +1,8 @@
 """The judging loop: batches in, judged parts out. It belongs to the thread that judges, which owns the backend."""
 
-import itertools
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher
@@ -15,6 +14,7 @@ from runtime.inference.recovery import Recovery
 from runtime.inference.run import InferenceRun
 from runtime.parts.verdict import Reason, judge
 from runtime.station.picture_capture import PictureCapture
+from runtime.station.reporter import Reporter
 
 TURN_S = 0.1
 """How often the waiting loop looks up: a stop is heeded within this time and one batch."""
@@ -28,14 +28,15 @@ class JudgingLoop:
         model: ModelInUse,
         commands: CommandHandler,
         pictures: PictureCapture,
+        reporter: Reporter,
     ) -> None:
-        """Judge with `model`; `commands` may hold that up, or change the model."""
+        """Judge with `model`, and let `reporter` tell; `commands` may hold that up, or change the model."""
         self.model = model
         self.pictures = pictures
         self.recovery = Recovery(model.reopen)
         self._commands = commands
+        self._reporter = reporter
         self._under_way: deque[InferenceRun] = deque()
-        self._seq = defaultdict[str, Iterator[int]](lambda: itertools.count(1))
 
     @property
     def pause(self) -> str:
@@ -48,7 +49,7 @@ class JudgingLoop:
         return not self._under_way
 
     def turn(self, batcher: Batcher, is_stopped: bool) -> Sequence[JudgedPart]:
-        """Do what is to be done next, waiting up to TURN_S and for one batch; give the parts that were judged.
+        """Do what is to be done next, waiting up to TURN_S and for one batch; give the parts whose events are on disk.
 
         Where it is stopped, only what is under way is judged.
         """
@@ -86,10 +87,19 @@ class JudgingLoop:
         return run
 
     def _judge(self, run: InferenceRun, release: Callable[[Batch], None]) -> list[JudgedPart]:
+        with self._reporter.numbering:
+            judged = self._number_and_judge(run)
+            self._reporter.report(judged, self.model.origin)
+        if not run.fault:
+            self._commands.watch(judged)
+        release(run.batch)
+        return judged
+
+    def _number_and_judge(self, run: InferenceRun) -> list[JudgedPart]:
         faults = (Reason.ENGINE_FAULT,) if run.fault else ()
         judged = []
         for row, part in enumerate(run.batch.written):
-            thresholds, seq = self.model.thresholds[part.camera], next(self._seq[part.camera])
+            thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
             evidence = self.pictures.capture(run, row, seq, judgement, thresholds, self.model.origin)
             timing = Timing(
@@ -98,9 +108,6 @@ class JudgingLoop:
                 total=(time.monotonic() - part.captured_s) * 1000,
             )
             judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
-        if not faults:
-            self._commands.watch(judged)
-        release(run.batch)
         return judged
 
     def _change_engine(self, batcher: Batcher) -> None:

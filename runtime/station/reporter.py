@@ -1,12 +1,11 @@
 """The reporter: tells of judged parts. A part counts as judged when its event is on disk.
 
-It belongs to the thread that judges.
+It belongs to whoever holds its `numbering`: the thread that judges, or the one that hears of a part without a frame.
 """
 
 import time
 from collections.abc import Sequence
 
-from core.timestamps import rfc3339
 from runtime.delivery.message import Outgoing
 from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
@@ -18,6 +17,7 @@ from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
 from runtime.settings import InspectionSettings
+from runtime.station.numbering import Numbering
 
 
 class Reporter:
@@ -31,11 +31,12 @@ class Reporter:
         self._display = display
         self._expiry_s = 2 * settings.metrics_every_s
         self._throughput = Throughput(settings.streams, settings.metrics_every_s)
-        self._since = rfc3339(time.time())
-        self.counters = {stream: Counters(self._since) for stream in settings.streams}
+        self.counters = {stream: Counters() for stream in settings.streams}
         self.history = HistoryWriter(settings.evidence, settings.shifts) if settings.evidence else None
         """Not started; None where no history is kept."""
         self._told: Origin | None = None
+        self.numbering = Numbering()
+        """Is held by whoever reports."""
 
     def tell_model(self, origin: Origin) -> None:
         """Tell who judges, where it is another than before."""
@@ -45,6 +46,12 @@ class Reporter:
 
     def report(self, judged: Sequence[JudgedPart], origin: Origin) -> None:
         """Store the events of a batch, count, and tell. Raises OutboxError where the disk takes no more events."""
+        if self._display is not None and judged:
+            self._display.note_batch([each.part for each in judged], judged[0].timing.infer / 1000)
+        self.store(judged, origin)
+
+    def store(self, judged: Sequence[JudgedPart], origin: Origin) -> None:
+        """Store events, count, and tell, of parts that no page shows. Raises OutboxError."""
         events = [self._event(each, origin) for each in judged]
         for camera, _verdict in self._outbox.add(events):
             self._of(camera).discarded += 1
@@ -53,8 +60,6 @@ class Reporter:
         if self.history is not None:
             ids = [event_id(origin, each.part, each.seq) for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
-        if self._display is not None and judged:
-            self._display.note_batch([each.part for each in judged], judged[0].timing.infer / 1000)
         self._publisher.notify()
         for camera, body in {event.camera: event.body for event in events}.items():
             self._publisher.retain(self._topics.last(camera), stamp(body, time.time(), replayed=False))
@@ -68,7 +73,8 @@ class Reporter:
         if not self._throughput.is_due:
             return
         delivered_ms = self._publisher.take_latencies_ms()
-        body = self._throughput.beat(frames_waiting, self._outbox, self.totals.discarded, delivered_ms)
+        with self.numbering:
+            body = self._throughput.beat(frames_waiting, self._outbox, self.totals.discarded, delivered_ms)
         self._publisher.send(Outgoing(self._topics.metrics, body, qos=0, expiry_s=self._expiry_s))
 
     @property
@@ -83,4 +89,4 @@ class Reporter:
 
     def _of(self, camera: str) -> Counters:
         """Of a camera, which may be one of an earlier run whose events are in the outbox."""
-        return self.counters.setdefault(camera, Counters(self._since))
+        return self.counters.setdefault(camera, Counters(self.totals.since))

@@ -1,18 +1,143 @@
 """Trigger messages: read strictly, refused and counted where they are malformed or may be old."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cameras.triggering import TriggeredFrames
-from runtime.commands.trigger_messages import TriggerHandler, parse_trigger
+from core.timestamps import rfc3339
+from runtime.cameras.part_queue import PartQueue
+from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
+from runtime.commands.crowd import CROWD, CROWD_S
+from runtime.commands.trigger_messages import GONE_S, Missed, TriggerHandler, parse_trigger
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
+from runtime.parts.verdict import Reason
 from tests.runtime.cameras.test_triggering import Clock, taken
 
 NOW_AT_S, NOW_S = 1_795_000_000.0, 500.0
+
+
+class Desk:
+    """A handler for one camera, `top`, and what came of it."""
+
+    def __init__(self, is_ahead: bool = False) -> None:
+        self.clock = Clock()
+        self.joined = TriggeredFrames(0.1, self.clock)
+        self.acknowledged: list[int] = []
+        self.missed: list[Missed] = []
+        self.known: set[bytes] = set()
+        self.number = 0
+        self.handler = TriggerHandler(
+            {"top": PartQueue(self.clock) if is_ahead else self.joined},
+            lambda message: self.acknowledged.append(message.number),
+            self.known.__contains__,
+            self.missed.extend,
+            self.clock,
+            lambda: NOW_AT_S,
+        )
+
+    def hear(self, payload: bytes, number: int | None = None, **said: Any) -> None:
+        self.number += 1
+        message = Message("t/trigger/top", payload, said.pop("retained", False), number=number or self.number)
+        self.handler.handle([replace(message, **said)])
+
+    @property
+    def refused(self) -> int:
+        return self.handler.refused["top"]
+
+    def judge_all(self) -> None:
+        """Judge what has a frame or can have none, as a station does."""
+        self.clock.now_s += 1.0
+        for frame in taken(self.joined):
+            assert frame.trigger is not None
+            self.known.add(frame.trigger.cause or b"")
+            self.handler.stored(frame.trigger)
+
+
+def test_a_trigger_is_acknowledged_when_its_event_is_stored_and_not_before() -> None:
+    desk = Desk()
+    desk.hear(b'{"part_id": "p"}')
+    assert desk.acknowledged == []
+    desk.judge_all()
+    assert desk.acknowledged == [1]
+
+
+def test_one_that_comes_again_is_told_of_once() -> None:
+    desk = Desk()
+    desk.hear(b'{"part_id": "p"}', number=7)
+    desk.hear(b'{"part_id": "p"}', number=7, came_before=True)  # the connection was lost while it was judged
+    desk.judge_all()
+    assert desk.acknowledged == [7]
+    desk.hear(b'{"part_id": "p"}', number=7, came_before=True)  # its acknowledgement was lost
+    assert desk.acknowledged == [7, 7]
+    assert taken(desk.joined) == []
+    desk.hear(b'{"part_id": "p"}', number=7)  # another one, alike in every byte
+    desk.judge_all()
+    assert desk.acknowledged == [7, 7, 7]
+    assert desk.missed == []
+
+
+def test_what_was_told_while_we_were_away_is_not_joined_to_the_part_that_stands_there_now() -> None:
+    desk = Desk()
+    desk.hear(b'{"part_id": "p"}', was_kept=True)
+    assert [(each.trigger.part_id, each.reason) for each in desk.missed] == [("p", Reason.NO_FRAME)]
+    assert desk.acknowledged == [1]
+    assert taken(desk.joined) == []
+
+
+def test_what_comes_faster_than_it_is_judged_is_told_at_once_and_bounded() -> None:
+    desk = Desk()
+    for number in range(1000):
+        desk.hear(b'{"part_id": "%d"}' % number)
+    assert {each.reason for each in desk.missed} == {Reason.OVERRUN}
+    assert len(desk.missed) == 1000 - MAX_WAITING
+    desk.judge_all()
+    assert sorted(desk.acknowledged) == list(range(1, 1001))
+    desk.hear(b'{"part_id": "next"}')
+    assert len(desk.missed) == 1000 - MAX_WAITING
+
+
+def test_a_crowd_that_stays_is_more_than_can_be_judged() -> None:
+    desk = Desk()
+    ahead = rfc3339(NOW_AT_S + 9)
+    for number in range(CROWD):
+        desk.hear(b'{"part_id": "%d", "time": "%s"}' % (number, ahead.encode()))  # they wait for their frames
+    assert desk.missed == []
+    for number in range(CROWD + 1):
+        desk.hear(b'{"part_id": "%d"}' % number)
+    desk.clock.now_s += CROWD_S + 0.1
+    desk.hear(b'{"part_id": "late"}')
+    assert [(each.trigger.part_id, each.reason) for each in desk.missed] == [("late", Reason.OVERRUN)]
+
+
+def test_ids_that_are_given_ahead_are_acknowledged_at_once_and_taken_once() -> None:
+    desk = Desk(is_ahead=True)
+    for number in range(1, 101):
+        desk.hear(b'{"part_id": "%d"}' % number, number)
+    desk.hear(b'{"part_id": "100"}', 100, came_before=True)
+    assert desk.acknowledged == [*range(1, 101), 100]
+    assert (desk.missed, desk.refused) == ([], 0)
+
+
+def test_what_a_camera_that_died_was_told_of_has_no_frame_and_holds_up_no_other() -> None:
+    desk = Desk()
+    desk.hear(b'{"part_id": "waits"}')
+    desk.handler.gone("top")
+    assert desk.missed == []  # it may be in a batch
+    desk.clock.now_s += GONE_S
+    desk.handler.gone("top")
+    desk.hear(b'{"part_id": "later"}')
+    desk.handler.gone("top")
+    assert [(each.trigger.part_id, each.reason) for each in desk.missed] == [
+        ("waits", Reason.NO_FRAME),
+        ("later", Reason.NO_FRAME),
+    ]
+    assert desk.acknowledged == [1, 2]
+    desk.handler.gone("a file")
 
 
 def test_a_trigger_without_a_time_means_now() -> None:
@@ -43,17 +168,16 @@ def test_a_trigger_with_a_time_is_carried_over_to_the_monotonic_clock() -> None:
 def test_a_malformed_trigger_is_refused_and_counted(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         parse_trigger(payload, NOW_AT_S, NOW_S)
-    desk = TriggerHandler(TriggeredFrames(0.1, Clock()), Clock(), lambda: NOW_AT_S)
-    desk.handle(Message("t/trigger/top", payload, False))
-    assert desk.refused == 1
+    desk = Desk()
+    desk.hear(payload)
+    assert (desk.refused, len(desk.acknowledged)) == (1, 1)
 
 
 def test_a_retained_trigger_may_be_old_and_is_refused() -> None:
-    joined = TriggeredFrames(0.1, Clock())
-    desk = TriggerHandler(joined, Clock(), lambda: NOW_AT_S)
-    desk.handle(Message("t/trigger/top", b'{"part_id": "p"}', True))
+    desk = Desk()
+    desk.hear(b'{"part_id": "p"}', retained=True)
     assert desk.refused == 1
-    assert taken(joined) == []
+    assert taken(desk.joined) == []
 
 
 JSON = st.recursive(
@@ -68,9 +192,7 @@ NEARLY = st.fixed_dictionaries(
 
 @given(st.binary() | NEARLY.map(lambda value: json.dumps(value).encode()) | JSON.map(lambda v: json.dumps(v).encode()))
 def test_whatever_is_sent_is_either_taken_or_refused(payload: bytes) -> None:
-    clock = Clock()
-    joined = TriggeredFrames(0.1, clock)
-    desk = TriggerHandler(joined, clock, lambda: NOW_AT_S)
-    desk.handle(Message("t/trigger/top", payload, False))
-    clock.now_s = 1e3
-    assert len(taken(joined)) + desk.refused == 1
+    desk = Desk()
+    desk.hear(payload)
+    desk.clock.now_s = 1e3
+    assert len(taken(desk.joined)) + desk.refused == 1
