@@ -55,3 +55,9 @@ def test_a_schema_refuses_what_the_command_would_refuse() -> None:
     for wrong in changes:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(schema).validate({**config, **wrong})
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=lambda path: path.name)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`([\w/]*\btest_\w+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any((ROOT / at / name).is_file() for at in ("", "tests/runtime"))] == []
