@@ -35,7 +35,8 @@ def check_broker(settings: BrokerSettings, client_id: str, prefix: str) -> str:
     # A client id of its own: the station's would throw a running inspection out.
     connector = Connector(settings, f"{client_id}-doctor")
     try:
-        connection = connector.open()
+        # With a will as the station's: some brokers refuse that alone.
+        connection = connector.open(Outgoing(f"{prefix}/doctor", b"", retain=True))
         try:
             _send_to_ourselves(connection, f"{prefix}/doctor")
         finally:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from importlib.metadata import version
 
 import cv2
@@ -17,7 +16,6 @@ from runtime.sparkplug.sender import sending_sparkplug
 from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.inspection import Inspection
 from runtime.station.judging_loop import JudgingLoop
-from runtime.station.missed_parts import miss
 from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
 
@@ -54,5 +52,5 @@ def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], model: 
         pictures = PictureCapture(settings)
         reporter = Reporter(settings, publisher, pictures.display)
         loop = JudgingLoop(model, CommandHandler(settings, publisher, model), pictures, reporter)
-        supervisor = CameraSupervisor(cameras, settings, publisher, partial(miss, reporter, model))
+        supervisor = CameraSupervisor(cameras, settings, publisher, loop.miss)
         yield Inspection(settings, supervisor, loop, reporter, publisher)

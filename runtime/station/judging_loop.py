@@ -4,6 +4,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher
 from runtime.commands.handler import CommandHandler
@@ -12,6 +14,7 @@ from runtime.events.judged_part import JudgedPart
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.recovery import Recovery
 from runtime.inference.run import InferenceRun
+from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
 from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
@@ -109,6 +112,16 @@ class JudgingLoop:
             )
             judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
         return judged
+
+    def miss(self, parts: Sequence[Part]) -> None:
+        """Store the events of `parts` that have no frame, without the model. For any thread; raises OutboxError."""
+        with self._reporter.numbering:
+            judged = []
+            for part in parts:
+                thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
+                judgement = judge(np.empty(0, np.float32), thresholds, part.faults)
+                judged.append(JudgedPart(part, judgement, seq, thresholds, Timing(0.0, 0.0, 0.0), None))
+            self._reporter.store(judged, self.model.origin)
 
     def _change_engine(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
