@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Frames:
-    """Pictures read and resized: `bgr_u8` (N, H, W, 3), whose they are, and the files skipped as corrupt."""
+    """Pictures read and resized: `bgr_u8` (N, H, W, 3), whose they are, and the files skipped."""
 
     bgr_u8: NDArray[np.uint8]
     samples: tuple[Sample, ...]
@@ -126,6 +126,25 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     if not kept:
         raise DataError(f"none of {len(samples)} pictures could be read; the first is {samples[0].path}.")
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
+
+
+def distinct(frames: Frames) -> Frames:
+    """Skip what shows to the last bit what an earlier picture shows, told on stderr.
+
+    A decoder that trained on the one must not judge the other for the thresholds.
+    """
+    first: dict[bytes, int] = {}
+    for index, frame in enumerate(frames.bgr_u8):
+        first.setdefault(hashlib.sha256(frame.data).digest(), index)
+    kept = list(first.values())
+    if len(kept) == len(frames.samples):
+        return frames
+    same = tuple(frames.samples[index].path for index in sorted(set(range(len(frames.samples))) - set(kept)))
+    sys.stderr.write(
+        f"skipped: {len(same)} of {len(frames.samples)} pictures show what an earlier one shows, such as {same[0]}\n"
+    )
+    samples = tuple(frames.samples[index] for index in kept)
+    return Frames(frames.bgr_u8[kept], samples, frames.skipped + same)
 
 
 def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:

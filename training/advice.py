@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from core.dataset import GOOD
 from core.errors import DataError
 from core.geometry import PartSize
 from core.thresholds import LEAST_PARTS, parts_needed
+from training.findings import findings, summary
 from training.settings import NetworkSettings, TrainingSettings
 from training.survey import Picture, Survey
 
 _NETWORK = NetworkSettings()
 SIDE = min(_NETWORK.height, _NETWORK.width)
 """Pixels of the input's short side."""
+LONGEST = 10
+"""A part so many times as long as broad is judged at the full SIDE; a longer one at less, or its cost has no end."""
 STEP = round(_NETWORK.grid * _NETWORK.encoder.stride / _NETWORK.tile_scale)
 """Sides are multiples of it: then a tile covers whole places of the encoder's maps."""
 FOUND = 0.95
@@ -33,15 +34,6 @@ MOST_FILLED = 0.6
 MARGIN = 1.05
 BELIEVED = 0.9
 """Training leaves odd pictures out of the thresholds: so few of the good ones may be left."""
-DRIFT_LEVELS, DRIFT_SPREADS = 5, 2
-"""Groups of pictures differ in brightness where it is by more than both: grey levels, and spreads within a group."""
-MANY = 100
-"""Good pictures, from which on the thresholds are near those of many."""
-LEAST_GROUP = 5
-"""Pictures of which a median brightness can be told."""
-TWELVE_BITS = 4096
-NAMED = 10
-"""As many files of a kind are named; of more their number is told."""
 
 
 @dataclass(frozen=True)
@@ -77,41 +69,27 @@ class Advice:
 
 def advise(survey: Survey) -> Advice:
     """Derive the advice from a survey. Raises DataError where there are too few good pictures for any training."""
-    good = survey.good
+    good = [*{picture.digest: picture for picture in survey.good}.values()]
     if len(good) < LEAST_PARTS:
-        raise DataError(f"{survey.data}: {len(good)} good pictures are too few for any training; give 100 or more.")
+        different = "" if len(good) == len(survey.good) else " that differ"
+        raise DataError(
+            f"{survey.data}: {len(good)} good pictures{different} are too few for any training; give 100 or more."
+        )
     part_size, pose = _pose(good)
-    network = sized = _input_size(good, part_size)
+    judged = [part_size] if part_size else [picture.size for picture in good]
+    network = sized = _input_size(judged, "the part is" if part_size else "the pictures are")
     if part_size is not None:
         network = (Setting("part_size", list(part_size), pose), *network)
     if survey.roi is not None:
         reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
         network = (Setting("roi", list(survey.roi), reason), *network)
-    findings = [
-        _summary(survey),
+    found = [
+        summary(survey),
         *([] if part_size else [pose]),
         *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
-        *_few(len(good)),
-        *_depth(good),
-        *_brightness(good),
-        *_duplicates(survey),
-        *_list("Unreadable, and skipped in training", survey.unreadable),
+        *findings(survey, judged, SIDE),
     ]
-    return Advice(tuple(findings), network, _enough(len(good)), part_size)
-
-
-def _summary(survey: Survey) -> str:
-    sizes = sorted({picture.size for picture in survey.good})
-    shown = " to ".join(dict.fromkeys(f"{width} x {height}" for width, height in (sizes[0], sizes[-1])))
-    text = f"`train-model init` looked at {survey.data}: {len(survey.good)} good pictures of {shown} pixels"
-    kinds: dict[str, int] = {}
-    for sample in survey.test:
-        kinds[sample.kind] = kinds.get(sample.kind, 0) + 1
-    if kinds:
-        text += "; to test with " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    else:
-        text += f"; no folder `test`, so misses cannot be measured (test/{GOOD}, test/<kind of defect>)"
-    return text + ". What is not set below is train-model's default, which docs/method.md explains."
+    return Advice(tuple(found), network, _enough(len(good)), part_size)
 
 
 def _pose(good: Sequence[Picture]) -> tuple[PartSize | None, str]:
@@ -148,94 +126,25 @@ def _pose(good: Sequence[Picture]) -> tuple[PartSize | None, str]:
     return part_size, reason
 
 
-def _input_size(good: Sequence[Picture], part_size: PartSize | None) -> tuple[Setting, ...]:
+def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, ...]:
     """Give the input the shape of what is judged; nothing where the default has it."""
-    aspects = [width / height for width, height in ([part_size] if part_size else [picture.size for picture in good])]
-    aspect = float(np.median(aspects))
-    longer = max(round(max(aspect, 1 / aspect) * SIDE / STEP) * STEP, SIDE)
+    aspect = float(np.median([width / height for width, height in judged]))
+    across = max(aspect, 1 / aspect)
+    shorter = max(math.floor(SIDE * min(1, math.sqrt(LONGEST / across)) / STEP) * STEP, STEP)
+    longer = max(round(across * shorter / STEP) * STEP, shorter)
     if longer == SIDE:
         return ()
-    what = "the part is" if part_size else "the pictures are"
-    across = aspect if aspect > 1 else 1 / aspect
     reason = (
         f"The shape of what is judged: {what} {across:.2f} times as "
         f"{'broad as high' if aspect > 1 else 'high as broad'}. Both sides are multiples of {STEP}."
     )
-    if max(aspects) > 1.1 * min(aspects):
+    if shorter < SIDE:
         reason += (
-            f" The pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f}), and are stretched to this one."
+            f" So long a part is judged at {shorter} pixels across and not {SIDE}, to keep its cost within bounds: "
+            "where defects are small, judge it in several regions (`roi`, a model for each)."
         )
-    height, width = (SIDE, longer) if aspect > 1 else (longer, SIDE)
+    height, width = (shorter, longer) if aspect > 1 else (longer, shorter)
     return Setting("height", height, reason), Setting("width", width, "")
-
-
-def _few(pictures: int) -> list[str]:
-    """Say what few pictures cost, by benchmarks/promise.py."""
-    if pictures >= MANY:
-        return []
-    return [
-        f"{pictures} good pictures are few: with 30 the thresholds are on average 11 % above those that many would "
-        f"give, with {MANY} 5 %, and more defects pass below them. More pictures help more than any setting."
-    ]
-
-
-def _depth(good: Sequence[Picture]) -> list[str]:
-    maxima = [picture.maximum_u16 for picture in good if picture.maximum_u16 is not None]
-    if not maxima or max(maxima) >= TWELVE_BITS:
-        return []
-    return [
-        f"ATTENTION: {len(maxima)} files have 16 bits, but no value above {max(maxima)}: pictures of 12 bits or fewer. "
-        f"They are read as the full range of 16 bits, so {max(maxima) // 257 + 1} of 256 levels are left, nearly "
-        "black. Let the camera's software write 8 bits, or values times 16, here and on the line."
-    ]
-
-
-def _brightness(good: Sequence[Picture]) -> list[str]:
-    """Tell of brightness that differs between sub-folders, or else between the quarters of the files in name order."""
-    folders: dict[str, list[float]] = {}
-    for picture in good:
-        folders.setdefault(str(picture.path.parent), []).append(picture.brightness)
-    quarters = np.array_split(np.array([picture.brightness for picture in good]), 4)
-    by_order = {f"quarter {number} of the files": quarter.tolist() for number, quarter in enumerate(quarters, 1)}
-    for where, groups in (("between folders", folders), ("in the order of the files", by_order)):
-        large = {name: np.array(levels) for name, levels in groups.items() if len(levels) >= LEAST_GROUP}
-        if len(large) > 1 and (drift := _drift(large)):
-            return [
-                f"Brightness differs {where}: {drift}. train-model brings every picture to one mean and contrast "
-                "first, so a lamp that ages is no defect; have pictures of every state of the line among the good."
-            ]
-    return []
-
-
-def _drift(groups: dict[str, NDArray[np.float64]]) -> str:
-    """Name the darkest and the brightest group where they differ more than the pictures of one group; else nothing."""
-    medians = {name: float(np.median(levels)) for name, levels in groups.items()}
-    within = np.concatenate([np.abs(levels - medians[name]) for name, levels in groups.items()])
-    darkest, brightest = (choose(medians, key=lambda name: medians[name]) for choose in (min, max))
-    least = max(DRIFT_LEVELS, DRIFT_SPREADS * 1.4826 * float(np.median(within)))
-    if medians[brightest] - medians[darkest] <= least:
-        return ""
-    return f"{darkest} has {medians[darkest]:.0f} of 255, {brightest} {medians[brightest]:.0f}"
-
-
-def _duplicates(survey: Survey) -> list[str]:
-    return [
-        *_list(
-            "The same picture more than once among the good: keep one, or parts that were judged unseen were seen",
-            [", ".join(map(str, group)) for group in survey.duplicates],
-        ),
-        *_list(
-            "ATTENTION: test pictures that are among the good ones for training, so the test says nothing of them",
-            [f"{tested} is {trained}" for trained, tested in survey.trained_and_tested],
-        ),
-    ]
-
-
-def _list(what: str, items: Sequence[str]) -> list[str]:
-    if not items:
-        return []
-    more = [f"and {len(items) - NAMED} more"] if len(items) > NAMED else []
-    return [f"{what} ({len(items)}):", *(f"- {item}" for item in [*items[:NAMED], *more])]
 
 
 def _enough(pictures: int) -> tuple[Setting, ...]:

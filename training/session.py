@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from core.calibration import Calibration
-from core.dataset import Frames, read_frames, training_samples
+from core.dataset import Frames, distinct, read_frames, training_samples
 from core.errors import ConfigError
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.first_look import doubted
@@ -37,7 +37,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     output = Path(settings.output)
     resume_point = require_resumable(output / RESUME_POINT, settings) if resume else None
     chosen = settings.network
-    frames = read_frames(training_samples(settings.data), chosen.input)
+    frames = distinct(read_frames(training_samples(settings.data), chosen.input))
     held_out = assign(len(frames.samples), settings)
     output.mkdir(parents=True, exist_ok=True)
 

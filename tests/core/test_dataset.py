@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.dataset import Sample, hold_out, labelled_samples, read_frames, read_mask, training_samples
+from core.dataset import Sample, distinct, hold_out, labelled_samples, read_frames, read_mask, training_samples
 from core.errors import DataError
 from core.geometry import ModelInput
 
@@ -132,3 +132,18 @@ def test_a_damaged_picture_is_skipped_by_name(tmp_path: Path, capsys: pytest.Cap
     assert read_frames(training_samples(str(tmp_path)), ModelInput(8, 8)).skipped == (tmp_path / "b.jpg",)
     assert "skipped: " in (said := capsys.readouterr().err)
     assert "b.jpg: not a whole picture (damaged JPEG" in said
+
+
+def test_of_pictures_that_show_the_same_the_first_is_taken_and_the_others_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3)
+    for name, content in (("a", picture), ("b", 255 - picture), ("c", picture), ("d", picture)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), content)
+    frames = distinct(read_frames(training_samples(str(tmp_path)), ModelInput(20, 20)))
+    assert [sample.path.name for sample in frames.samples] == ["a.png", "b.png"]
+    assert [path.name for path in frames.skipped] == ["c.png", "d.png"]
+    assert len(frames.bgr_u8) == 2
+    assert "2 of 4 pictures show what an earlier one shows, such as" in capsys.readouterr().err
+    again = distinct(frames)
+    assert again is frames

@@ -87,7 +87,7 @@ def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configurati
         (lambda seed: part(seed, 80, 80), "no long axis"),
         (lambda seed: part(seed, 400, 60), "runs off the picture"),
         (lambda seed: part(seed, 60 + 3 * seed, 40), "the lengths that are found differ by"),
-        (lambda seed: np.full((96, 96, 3), 100 + seed % 2, np.uint8), "only in 0 of 30 pictures"),
+        (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "only in 0 of 30 pictures"),
     ],
     ids=["square", "runs off", "of many sizes", "nothing there"],
 )
@@ -168,6 +168,33 @@ def test_the_same_picture_is_named_among_the_good_and_in_the_test(tmp_path: Path
     assert f"{good / '004.png'}, {good / 'copy.png'}" in words
     assert f"{bad / '007.png'} is {good / '007.png'}" in words
     assert "to test with 5 scratch" in words
+
+
+def test_pictures_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 good pictures that differ are too few"):
+        advice_for(write(tmp_path / "parts", lambda _: texture(0)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((30, 900), (72, 2160)), ((900, 30), (2160, 72)), ((80, 480), (216, 1296))]
+)
+def test_very_long_parts_are_judged_at_a_cost_within_bounds(
+    shape: tuple[int, int], size: tuple[int, int], tmp_path: Path
+) -> None:
+    def sheet(seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).integers(100, 140, (*shape, 3), dtype=np.uint8)
+
+    advice, words = advice_for(write(tmp_path / "parts", sheet))
+    network = settings(advice, tmp_path).network
+    assert (network.height, network.width) == size
+    assert ("So long a part is judged at" in words) == (min(size) < 216)
+    assert ("pixels across, and is enlarged" in words) == (min(shape) == 30)
+
+
+def test_pictures_of_two_shapes_are_told(tmp_path: Path) -> None:
+    write(tmp_path / "parts", texture)
+    write(tmp_path / "parts", lambda seed: texture(seed)[:48], first=30)
+    assert "ATTENTION: the pictures differ in shape (1.00 to 2.00 times" in advice_for(tmp_path / "parts")[1]
 
 
 def test_unreadable_files_are_named_and_the_others_counted(tmp_path: Path) -> None:
