@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Full TensorRT's bindings, against which the tests hold what we ask of it.
 TENSORRT := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106 \
   tensorrt-rtx-cu13-bindings==1.6.1.120
-INSTALL := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
+# Not compiled ahead: half of the time, and most of what comes is never imported.
+INSTALL := $(BIN)/pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test check lint docs setup bench results clean
 
