@@ -21,6 +21,7 @@ COPY assessment assessment
 COPY export export
 COPY runtime runtime
 COPY archive archive
+COPY fleet fleet
 # pycuda's random numbers are not used, and would need one library more.
 RUN echo 'CUDA_ENABLE_CURAND = False' > "$HOME/.aksetup-defaults.py" \
  && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
@@ -52,6 +53,7 @@ COPY assessment assessment
 COPY export export
 COPY runtime runtime
 COPY archive archive
+COPY fleet fleet
 RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[cpu,view,sign]'
 RUN python3 -m venv --without-pip /opt/p-wae \
  && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[cpu,view,sign]'

@@ -17,14 +17,14 @@ def free_port() -> int:
         return port
 
 
-def start(folder: Path, port: int, *, saves_every_change: bool = False) -> subprocess.Popen[bytes]:
+def start(folder: Path, port: int, *, saves_every_change: bool = False, max_queued: int = 0) -> subprocess.Popen[bytes]:
     """Start a broker that keeps sessions and queues in `folder`, and wait until it listens.
 
     It saves once a second and at its end; with every change, which is slow, where it has to survive kill -9.
     """
     config = folder / "mosquitto.conf"
     config.write_text(
-        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
+        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages {max_queued}\n"
         f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
         f"autosave_on_changes {str(saves_every_change).lower()}\n"
     )
@@ -39,10 +39,10 @@ def start(folder: Path, port: int, *, saves_every_change: bool = False) -> subpr
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[int]:
+def running(folder: Path, max_queued: int = 0) -> Iterator[int]:
     """A broker while the context lasts; gives its port."""
     port = free_port()
-    process = start(folder, port)
+    process = start(folder, port, max_queued=max_queued)
     try:
         yield port
     finally:

@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md and the JSON Schemas of both configurations from the settings and their docstrings.
+"""Writes docs/configuration.md and the JSON Schemas of all configurations from the settings and their docstrings.
 
 `make docs` runs it; a test fails where what it would write is not what is there.
 """
@@ -10,15 +10,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fleet.settings import AgentSettings, FleetSettings
 from runtime.settings import InspectionSettings
 from training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGURATIONS: dict[str, type[BaseModel]] = {"inspection": InspectionSettings, "training": TrainingSettings}
-COMMANDS = {"inspection": "run-inspection", "training": "train-model"}
+CONFIGURATIONS: dict[str, type[BaseModel]] = {
+    "inspection": InspectionSettings,
+    "training": TrainingSettings,
+    "fleet": FleetSettings,
+    "agent": AgentSettings,
+}
+COMMANDS = {"inspection": "run-inspection", "training": "train-model", "fleet": "fleet", "agent": "fleet agent"}
 HEAD = """# Configuration
 
-Every key of both configurations, from the settings in the code (`make docs`). Both are YAML; an unknown key is refused
+Every key of every configuration, from the settings in the code (`make docs`). All are YAML; an unknown key is refused
 with the nearest valid one. Editors complete and check a file whose first line is
 `# yaml-language-server: $schema=inspection.schema.json` (or `training.schema.json`), with the path to the schema, which
 lies in [configs](../configs).
@@ -50,9 +56,9 @@ def written() -> dict[Path, str]:
     }
     lines = [HEAD]
     for name, schema in schemas.items():
-        lines += [f"## `{COMMANDS[name]}`\n", *_section(schema, schema["$defs"])]
-        for title, node in _sections(schema, schema["$defs"], ""):
-            lines += [f"### {title}\n", *_section(node, schema["$defs"])]
+        lines += [f"## `{COMMANDS[name]}`\n", *_section(schema, schema.get("$defs", {}))]
+        for title, node in _sections(schema, schema.get("$defs", {}), ""):
+            lines += [f"### {title}\n", *_section(node, schema.get("$defs", {}))]
     files[ROOT / "docs" / "configuration.md"] = "\n".join(lines).rstrip() + "\n"
     return files
 

@@ -5,11 +5,15 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import ArtifactError, ConfigError
 from export.staging import put, work_folder
 from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, sha256_of
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 LARGEST_BYTES = 8_000_000_000
 """Of an unpacked bundle: one that claims more is no bundle of ours."""
@@ -95,17 +99,23 @@ def sign(path: Path, private_key: Path) -> None:
 
     Raises ConfigError where the key cannot be used or the bundle not be written, ArtifactError where it is damaged.
     """
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     load_bundle(path)
-    try:
-        key = load_pem_private_key(private_key.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{private_key}: no readable private key in PEM without a passphrase ({error}).") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{private_key}: not an Ed25519 key; openssl genpkey -algorithm ed25519 -out FILE makes one.")
+    key = load_private_key(private_key)
     try:
         (path / SIGNATURE).write_bytes(key.sign((path / MANIFEST).read_bytes()))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}); sign it where it can be.") from error
+
+
+def load_private_key(file: Path) -> "Ed25519PrivateKey":
+    """Read the site's private key, PEM without a passphrase. Raises ConfigError where it is none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(file.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{file}: no readable private key in PEM without a passphrase ({error}).") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{file}: not an Ed25519 key; openssl genpkey -algorithm ed25519 -out FILE makes one.")
+    return key

@@ -15,6 +15,7 @@ import yaml
 from archive.cli import rejudge
 from assessment.cli import evaluate_model
 from export.cli import export_engine
+from fleet.cli import fleet
 from runtime.cli import run_inspection
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.cli import train_model
@@ -25,6 +26,7 @@ COMMANDS = {
     "export-engine": export_engine,
     "run-inspection": run_inspection,
     "rejudge": rejudge,
+    "fleet": fleet,
 }
 
 

@@ -30,12 +30,12 @@ def test_the_configuration_s_page_and_schemas_are_not_stale(generator: ModuleTyp
     assert stale == [], "run `make docs`"
 
 
-def test_every_key_of_both_configurations_is_told(generator: ModuleType) -> None:
+def test_every_key_of_every_configuration_is_told(generator: ModuleType) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     told = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     for settings in generator.CONFIGURATIONS.values():
         schema = settings.model_json_schema()
-        for section in (schema, *schema["$defs"].values()):
+        for section in (schema, *schema.get("$defs", {}).values()):
             assert set(section["properties"]) <= told, section["title"]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from core.timestamps import rfc3339
 from runtime.events.encoding import dumps
+from runtime.monitoring.drift import Trend
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Reason, Verdict
 
@@ -22,9 +23,12 @@ class Counters:
     discarded: int = 0
     """Events given up because the outbox was full."""
 
-    def count(self, part: Part, judgement: Judgement) -> None:
-        """Count a judged part."""
+    trend: Trend = field(default_factory=Trend)
+
+    def count(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:
+        """Count a part that was judged against those thresholds."""
         self.verdicts[judgement.verdict] += 1
+        self.trend.add(judgement, thresholds_id)
         self.unreadable += Reason.UNREADABLE in part.faults
 
     @property
@@ -40,6 +44,7 @@ class Counters:
                 "not_ok": self.verdicts[Verdict.NOT_OK],
                 "not_decidable": self.verdicts[Verdict.NOT_DECIDABLE],
                 "discarded": self.discarded,
+                "drifts": self.trend.drifts,
                 "since": self.since,
             }
         )

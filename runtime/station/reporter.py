@@ -56,7 +56,7 @@ class Reporter:
         for camera, _verdict in self._outbox.add(events):
             self._of(camera).discarded += 1
         for each in judged:
-            self._of(each.part.camera).count(each.part, each.judgement)
+            self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id)
         if self.history is not None:
             ids = [event_id(origin, each.part, each.seq) for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])

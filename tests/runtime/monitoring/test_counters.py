@@ -14,5 +14,6 @@ def test_counters_tell_every_verdict_and_what_was_discarded() -> None:
         "not_ok": 2,
         "not_decidable": 1,
         "discarded": 3,
+        "drifts": False,
         "since": "2026-11-23T22:05:07.120Z",
     }

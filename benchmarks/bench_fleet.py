@@ -1,0 +1,153 @@
+"""How quickly a fleet is told and tells: many stations on one mosquitto, each order signed, sent, checked, answered.
+
+The stations are clients of their own on two threads, which check the signature and report as an agent does; nothing is
+fetched. `PYTHONPATH=. python benchmarks/bench_fleet.py --stations 500`
+"""
+
+import argparse
+import json
+import selectors
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from broker import running
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from core.errors import RollOutError
+from fleet.order import Package, desired_topic, read_order
+from fleet.page import page
+from fleet.report import Report, agent_topic, reported_topic
+from fleet.roll_out import RollOut
+from fleet.settings import FleetSettings
+from fleet.station import Stations
+
+PACKAGE = Package(sha256="ab" * 32, url="https://bundles.example.com/cell.zip")
+
+
+class Simulated:
+    """Stations, all served by one thread."""
+
+    def __init__(self, names: list[str], port: int, public_key: Path) -> None:
+        self._names, self._port, self._key = names, port, public_key
+        self.online = 0
+        self.checked = 0
+        self._stop = threading.Event()
+        self.thread = threading.Thread(target=self._serve)
+
+    def _serve(self) -> None:
+        ready = selectors.DefaultSelector()
+        clients = [self._client(name) for name in self._names]
+        for client in clients:
+            socket: Any = client.socket()
+            ready.register(socket, selectors.EVENT_READ, client)
+        while not self._stop.is_set():
+            for found, _ in ready.select(0.05):
+                found.data.loop_read()
+            for client in clients:
+                if client.want_write():
+                    client.loop_write()
+
+    def _client(self, name: str) -> paho.Client:
+        client = paho.Client(CallbackAPIVersion.VERSION2, name.replace("/", "-"), protocol=MQTTProtocolVersion.MQTTv5)
+        client.will_set(agent_topic(name), b"offline", 1, True)
+
+        def hear(client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+            order = read_order(bytes(message.payload), name, self._key)
+            self.checked += 1
+            report = Report(
+                state="running", serial=order.serial, sha256=order.sha256, model="cell", model_sha256="cd" * 32
+            )
+            client.publish(reported_topic(name), report.payload(), 1, True)
+
+        def greet(client: paho.Client, *_: Any) -> None:
+            self.online += 1
+            client.subscribe(desired_topic(name), 1)
+            client.publish(agent_topic(name), b"online", 1, True)
+            report = Report(state="running", serial=0, sha256=None, model="cell", model_sha256="ef" * 32)
+            client.publish(reported_topic(name), report.payload(), 1, True)
+            client.publish(f"{name}/status", json.dumps({"state": "online", "reason": ""}).encode(), 1, True)
+            client.publish(f"{name}/model", json.dumps({"name": "cell", "sha256": "ef" * 32}).encode(), 1, True)
+            for camera in ("top", "side"):
+                counters = {"ok": 9900, "not_ok": 90, "not_decidable": 10, "discarded": 0, "drifts": False}
+                client.publish(f"{name}/camera/{camera}/counters", json.dumps(counters).encode(), 1, True)
+
+        client.on_message, client.on_connect = hear, greet
+        client.connect("127.0.0.1", self._port, 300)
+        return client
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.thread.join()
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--stations", type=int, default=500)
+    arguments.add_argument("--max-queued", type=int, default=1000, help="of the broker for a client; its default")
+    parsed = arguments.parse_args()
+    count = parsed.stations
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), parsed.max_queued) as port:
+        private = Ed25519PrivateKey.generate()
+        public_file = Path(folder) / "site.pub"
+        public_file.write_bytes(
+            private.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
+        names = [f"pwae/site/area/line/press-{number:05}" for number in range(count)]
+        halves = [Simulated(names[half::2], port, public_file) for half in (0, 1)]
+        started_s = time.perf_counter()
+        for half in halves:
+            half.thread.start()
+        while sum(half.online for half in halves) < count:
+            time.sleep(0.01)
+        figures: dict[str, Any] = {
+            "stations": count,
+            "max_queued": parsed.max_queued,
+            "online_s": time.perf_counter() - started_s,
+        }
+        settings = FleetSettings.model_validate(
+            {"broker": {"host": "127.0.0.1", "port": port}, "waves": [count], "watch_parts": 1}
+        )
+        stations = Stations(settings, "bench-fleet")
+        with stations.line:
+            started_s = time.perf_counter()
+            found = stations.read()
+            figures |= {"read_s": time.perf_counter() - started_s, "read_stations": len(found)}
+            figures["cameras"] = sum(len(each.cameras) for each in found.values())
+            started_s = time.perf_counter()
+            drawn = page(found, time.time())
+            figures |= {"page_s": time.perf_counter() - started_s, "page_bytes": len(drawn)}
+            roll_out = RollOut(settings.model_copy(update={"watch_within_s": 0.001}), stations, private, lambda _: None)
+            started_s = time.perf_counter()
+            told_s = []
+            waiter = threading.Thread(
+                target=lambda: told_s.append(stations.wait_for(lambda: _all_told(found), 300) and time.perf_counter())
+            )
+            waiter.start()
+            try:
+                roll_out.forth(PACKAGE)
+            except RollOutError as stopped:  # nobody judges here: the watch ends it once all have reported
+                if "parts within" not in str(stopped):
+                    raise
+            waiter.join()
+            figures["order_to_last_report_s"] = told_s[0] - started_s
+        for half in halves:
+            half.stop()
+    json.dump(figures, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _all_told(found: dict[str, Any]) -> bool:
+    return all(each.report is not None and each.report.sha256 == PACKAGE.sha256 for each in found.values())
+
+
+if __name__ == "__main__":
+    main()

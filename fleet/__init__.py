@@ -1,0 +1,1 @@
+"""The fleet: which bundle each station should have, brought there in waves, and taken back by one command."""

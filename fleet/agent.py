@@ -1,0 +1,153 @@
+"""The agent: beside a station's inspection, it fetches, checks and installs the bundle that was ordered, and says so.
+
+Whatever goes wrong, the bundle in force is kept.
+"""
+
+import logging
+import queue
+import shutil
+import threading
+from pathlib import Path
+
+from core.config import load_settings
+from core.errors import ArtifactError, ConfigError, PwaeError, one_line
+from export.package import unpack
+from fleet.checking import check
+from fleet.download import fetch
+from fleet.line import Line
+from fleet.neighbour import Neighbour
+from fleet.order import Order, Package, desired_topic, read_order
+from fleet.report import Report, State, agent_topic, reported_topic
+from fleet.settings import AgentSettings
+from fleet.shelf import Shelf
+from runtime.settings import InspectionSettings
+
+log = logging.getLogger(__name__)
+TURN_S = 0.5
+
+
+class Agent:
+    """Obeys one order after the other, on the thread that calls `run`."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        """Raises ConfigError where a configuration, the bundle's link or a key is at fault."""
+        self._settings = settings
+        self._inspection = inspection = load_settings(settings.inspection, InspectionSettings)
+        if inspection.bundle_key is None:
+            raise ConfigError(f"{settings.inspection}: `bundle_key` is missing; a fleet's bundles have to be signed.")
+        self._station = inspection.topics.prefix
+        self._shelf = Shelf(inspection.bundle)
+        self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._newest = b""
+        """The order that came last."""
+        self._failed_serial = 0
+        self._report: Report | None = None
+        self._neighbour = Neighbour(inspection.topics, self._look_again)
+        self._line = Line(
+            inspection.broker,
+            f"{inspection.client_id}-fleet"[:64],
+            {desired_topic(self._station): self._hear_order, **self._neighbour.handlers},
+            will=(agent_topic(self._station), b"offline"),
+        )
+        self._line.on_connected = self._greet
+
+    def run(self, stop: threading.Event) -> None:
+        """Obey until `stop`; the connection is made anew for ever."""
+        self._tell("installed", self._shelf.serial)
+        with self._line:
+            while not stop.is_set():
+                try:
+                    payload = self._orders.get(timeout=TURN_S)
+                    while not self._orders.empty():  # the newest alone counts
+                        payload = self._orders.get()
+                except queue.Empty:
+                    continue
+                self._obey(payload)
+            self._line.publish(agent_topic(self._station), b"offline", retain=True).wait_for_publish(TURN_S)
+
+    def _greet(self) -> None:
+        self._line.publish(agent_topic(self._station), b"online", retain=True)
+        if self._report is not None:
+            self._line.publish(reported_topic(self._station), self._report.payload(), retain=True)
+
+    def _hear_order(self, _topic: str, payload: bytes, _retained: bool) -> None:
+        if payload:
+            self._newest = payload
+            self._orders.put(payload)
+
+    def _look_again(self) -> None:
+        """What was ordered may have to be done for an inspection that has started since."""
+        if self._newest:
+            self._orders.put(self._newest)
+
+    def _obey(self, payload: bytes) -> None:
+        try:
+            order = read_order(payload, self._station, self._inspection.bundle_key)
+            if order.serial < self._shelf.serial:
+                raise ArtifactError(f"order {order.serial} is older than {self._shelf.serial}; nothing is done.")
+        except PwaeError as refusal:
+            log.error("%s", refusal)
+            self._tell(self._report.state if self._report else "installed", self._shelf.serial, str(refusal))
+            return
+        if order.serial == self._failed_serial:
+            return
+        error = ""
+        state: State = "failed"
+        try:
+            self._shelf.believe(order.serial)
+            state = self._carry_out(order)
+        except (PwaeError, OSError) as fault:
+            error = one_line(fault)
+        except Exception as fault:  # whatever a bundle does, the one in force stays
+            log.exception("order %d", order.serial)
+            error = f"the bundle cannot be used ({one_line(fault)})."
+        if error:
+            log.error("order %d: %s", order.serial, error)
+            self._failed_serial = order.serial
+        self._tell(state, order.serial, error)
+
+    def _carry_out(self, order: Order) -> State:
+        folder = self._shelf.place_of(order.sha256)
+        if folder.exists() and folder.resolve() == self._shelf.current:
+            return self._put_in_force(folder)
+        if not folder.exists():
+            if order.package is None:
+                raise ArtifactError(f"{folder}: the bundle from before the fleet is gone; order a package.")
+            self._tell("fetching", order.serial)
+            self._bring(order.package, folder)
+        self._tell("checking", order.serial)
+        try:
+            check(folder, self._inspection, self._settings.pictures)
+        except BaseException:
+            if order.package is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        state = self._put_in_force(folder)
+        self._shelf.switch(folder)
+        return state
+
+    def _bring(self, package: Package, folder: Path) -> None:
+        packed = folder.with_name(f"{folder.name}.zip")
+        fetch(package, packed, self._settings.ca_file, self._settings.max_bytes)
+        try:
+            unpack(packed, folder, package.sha256)
+        finally:
+            packed.unlink()
+
+    def _put_in_force(self, folder: Path) -> State:
+        if not self._neighbour.is_running():
+            return "installed"
+        self._neighbour.use(folder, self._line)
+        return "running"
+
+    def _tell(self, state: State, serial: int, error: str = "") -> None:
+        manifest = self._shelf.manifest
+        self._report = Report(
+            state=state,
+            serial=serial,
+            sha256=self._shelf.sha256,
+            model=manifest.name,
+            model_sha256=manifest.model_sha256,
+            error=error,
+        )
+        self._line.publish(reported_topic(self._station), self._report.payload(), retain=True)

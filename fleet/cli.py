@@ -1,0 +1,126 @@
+"""`fleet`."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core import cli
+from core.errors import EXIT_CODES, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fleet.settings import FleetSettings
+    from fleet.station import Stations
+
+HELP = (
+    "Show every station of a fleet on one page: versions, online, reject rate, drift.\n\n"
+    "FLEET is a YAML file: `broker`, `stations` (a topic filter), `key` (the private key). On each station runs "
+    "`fleet agent`.\n\n" + EXIT_CODES
+)
+ROLL_OUT_HELP = (
+    "Order a packed bundle for every station with an agent, in waves; stop where one fails or rejects more.\n\n"
+    "PACKAGE is what export-engine pack wrote, here, and --url where stations fetch the same file. Stopped, or given "
+    "again, it goes on with the stations that have not got it."
+)
+BACK_HELP = "Order what the stations of the newest roll-out had before, all at once."
+AGENT_HELP = (
+    "Run beside a station's run-inspection: fetch, check and install what is ordered, and tell what is there.\n\n"
+    "AGENT is a YAML file: `inspection` (the station's configuration), `ca_file`, `max_bytes`, `pictures`."
+)
+
+_fleet = cli.app(HELP)
+_Fleet = Annotated[Path, typer.Argument(metavar="FLEET", help="The YAML configuration of the fleet.")]
+
+
+@_fleet.command("page", help=HELP)
+def _page_command(
+    config: _Fleet,
+    output: Annotated[Path, typer.Option(help="File to write, over what stands there.")] = Path("fleet.html"),
+    every: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Write it again and again; left out: once.")
+    ] = None,
+) -> None:
+    import time
+
+    from core.files import write_whole
+    from fleet.page import page
+
+    with _stations(config) as (_settings, stations):
+        while True:
+            found = stations.read()
+            write_whole(output, page(found, time.time()).encode())
+            if every is None:
+                break
+            time.sleep(every)
+    typer.echo(f"written: {output}, {len(found)} stations")
+
+
+@_fleet.command("roll-out", help=ROLL_OUT_HELP)
+def _roll_out_command(
+    config: _Fleet,
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A packed and signed bundle.")],
+    url: Annotated[str, typer.Option(help="Where stations fetch it, https://.")],
+) -> None:
+    from export.package import load_private_key
+    from fleet.goods import examined
+    from fleet.roll_out import RollOut
+
+    with _stations(config) as (settings, stations):
+        key = load_private_key(_key_of(settings))
+        RollOut(settings, stations, key, typer.echo).forth(examined(package, url, key))
+
+
+@_fleet.command("rollback", help=BACK_HELP)
+def _rollback_command(config: _Fleet) -> None:
+    from export.package import load_private_key
+    from fleet.roll_out import RollOut
+
+    with _stations(config) as (settings, stations):
+        RollOut(settings, stations, load_private_key(_key_of(settings)), typer.echo).back()
+
+
+@_fleet.command("agent", help=AGENT_HELP)
+def _agent_command(
+    config: Annotated[Path, typer.Argument(metavar="AGENT", help="The YAML configuration of the agent.")],
+) -> None:
+    import signal
+    import threading
+
+    from core.config import load_settings
+    from fleet.agent import Agent
+    from fleet.settings import AgentSettings
+    from runtime.monitoring.logfmt import log_to_stderr
+
+    log_to_stderr()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    Agent(load_settings(config, AgentSettings)).run(stop)
+
+
+@contextmanager
+def _stations(config: Path) -> "Iterator[tuple[FleetSettings, Stations]]":
+    import uuid
+
+    from core.config import load_settings
+    from fleet.settings import FleetSettings
+    from fleet.station import Stations
+
+    settings = load_settings(config, FleetSettings)
+    stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}")
+    with stations.line:
+        yield settings, stations
+
+
+def _key_of(settings: "FleetSettings") -> Path:
+    if settings.key is None:
+        raise ConfigError("`key` is missing: the site's private key signs the orders.")
+    return settings.key
+
+
+def fleet() -> None:
+    """Entry point of `fleet`."""
+    cli.run(_fleet)

@@ -1,0 +1,124 @@
+"""The download: a package over HTTPS, no larger than allowed, resumed where it was cut, and whole by its hash."""
+
+import http.client
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from core.errors import ArtifactError, ConfigError, one_line
+from fleet.order import Package
+from runtime.bundles.bundle import sha256_of
+
+TRIES = 5
+FIRST_WAIT_S = 1.0
+"""Before the second try; it doubles."""
+TIMEOUT_S = 30.0
+"""Without a byte."""
+BLOCK_BYTES = 2**18
+
+
+class _CutError(Exception):
+    """It may be had by trying again."""
+
+
+def fetch(
+    package: Package, file: Path, ca_file: Path | None, max_bytes: int, first_wait_s: float = FIRST_WAIT_S
+) -> None:
+    """Fetch a package to `file`; what came is kept beside it until it is whole.
+
+    Raises ArtifactError where it cannot be had, is too large, or has another hash; ConfigError where `ca_file` cannot
+    be used; OSError where the disk is full.
+    """
+    if urlsplit(package.url).scheme != "https":
+        raise ArtifactError(f"{package.url}: bundles are fetched over https alone.")
+    opener = _opener(ca_file)
+    part = file.with_name(f"{file.name}.part")
+    for attempt in range(TRIES):
+        try:
+            was_resumed = _continue(opener, package.url, part, max_bytes)
+        except _CutError as cut:
+            if attempt == TRIES - 1:
+                raise ArtifactError(f"{package.url}: {cut}, {TRIES} times; look at the server.") from cut
+            time.sleep(first_wait_s * 2**attempt)
+            continue
+        found = sha256_of(part)
+        if found == package.sha256:
+            part.replace(file)
+            return
+        part.unlink()
+        if not was_resumed:  # else the first bytes may have been of another file
+            raise ArtifactError(f"{package.url}: its sha256 is {found}, not {package.sha256} as ordered; not used.")
+    raise ArtifactError(f"{package.url}: it was cut and came back with another hash, {TRIES} times; not used.")
+
+
+def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
+    """Know HTTPS alone, so that no redirection leads elsewhere."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"ca_file: {ca_file} cannot be used ({error.strerror or error}); check it.") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _continue(opener: urllib.request.OpenerDirector, url: str, part: Path, max_bytes: int) -> bool:
+    """Fetch what is missing of `part`; say whether some was there. Raises _CutError where it may be tried again."""
+    there = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})  # noqa: S310
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
+            is_rest = bool(answer.status == http.client.PARTIAL_CONTENT)
+            if is_rest and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-"):
+                part.unlink()
+                raise _CutError("it sends another part than was asked for")
+            _write(answer, part, there if is_rest else 0, max_bytes, url)
+            return is_rest
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # the file is another now
+                part.unlink()
+                raise _CutError("it has no such part") from error
+            if error.code < http.client.INTERNAL_SERVER_ERROR:
+                raise ArtifactError(f"{url}: the server answers {error.code} {error.reason}.") from error
+            raise _CutError(f"the server answers {error.code}") from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise ArtifactError(
+                f"{url}: certificate not trusted ({error.reason.verify_message}); check `ca_file`."
+            ) from error
+        if "unknown url type" in str(error.reason):
+            raise ArtifactError(f"{url}: leads to something else than https; not followed.") from error
+        raise _CutError(f"cannot be reached ({one_line(error.reason)})") from error
+    except (TimeoutError, ConnectionError, http.client.HTTPException, ssl.SSLError) as error:
+        raise _CutError(f"the connection was cut ({one_line(error)})") from error
+
+
+def _write(answer: http.client.HTTPResponse, part: Path, there: int, max_bytes: int, url: str) -> None:
+    length = answer.headers.get("Content-Length")
+    expected = there + int(length) if length is not None and length.isdigit() else None
+    written = there
+    with part.open("r+b" if there else "wb") as out:
+        out.seek(there)
+        while True:
+            block = answer.read(BLOCK_BYTES) if max(written, expected or 0) <= max_bytes else b""
+            if not block:
+                break
+            written += len(block)
+            out.write(block)
+    if max(written, expected or 0) > max_bytes:
+        part.unlink()
+        raise ArtifactError(f"{url}: larger than the {max_bytes:,} bytes of `max_bytes`; not fetched.")
+    if expected is not None and written < expected:
+        raise _CutError(f"the connection was cut after {written:,} of {expected:,} bytes")

@@ -1,0 +1,113 @@
+"""The line: one MQTT connection for as long as a command or an agent runs; paho keeps it, and makes it anew."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from core.errors import BrokerError, ConfigError
+from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.tls import tls_context
+
+log = logging.getLogger(__name__)
+LONGEST_WAIT_S = 60
+"""Between two attempts."""
+Handler = Callable[[str, bytes, bool], None]
+"""Takes topic, payload, and whether it was retained; on paho's thread, so it has to be quick."""
+
+
+class Line:
+    """Open between `with` and its end."""
+
+    def __init__(
+        self,
+        broker: BrokerSettings,
+        client_id: str,
+        handlers: Mapping[str, Handler],
+        will: tuple[str, bytes] | None = None,
+        qos: int = 1,
+    ) -> None:
+        """`handlers` by topic filter, heard with `qos`; `will` is retained.
+
+        Raises ConfigError where a secret cannot be read.
+        """
+        if broker.host is None:
+            raise ConfigError("broker.host: a fleet needs a broker that all stations reach; set it.")
+        self._broker = broker
+        self._handlers = handlers
+        self._qos = qos
+        self._connected = threading.Event()
+        self._reason = "it does not answer"
+        is_v5 = broker.protocol == 5
+        self._client = client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if is_v5 else MQTTProtocolVersion.MQTTv311,
+        )
+        client.reconnect_delay_set(1, LONGEST_WAIT_S)
+        client.max_inflight_messages_set(broker.max_inflight)
+        if broker.username:
+            client.username_pw_set(broker.username, broker.password())
+        if broker.tls:
+            client.tls_set_context(tls_context(broker.tls))
+        if will is not None:
+            client.will_set(*will, qos=1, retain=True)
+        for topic_filter, handler in handlers.items():
+            client.message_callback_add(topic_filter, _quick(handler))
+        self.on_connected: Callable[[], None] = lambda: None
+        """Called on paho's thread whenever the connection stands."""
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_connect_fail = self._on_connect_fail
+
+    def __enter__(self) -> "Line":
+        """Begin to connect."""
+        self._client.connect_async(*self._broker.address, self._broker.keepalive_s)
+        self._client.loop_start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Say goodbye."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def require(self) -> None:
+        """Wait for the connection. Raises BrokerError where there is none within `broker.connect_timeout_s`."""
+        if not self._connected.wait(self._broker.connect_timeout_s):
+            host, port = self._broker.address
+            raise BrokerError(f"broker {host}:{port}: {self._reason}; check `broker` in the configuration.")
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> paho.MQTTMessageInfo:
+        """Send with QoS 1, now or when the connection stands again."""
+        return self._client.publish(topic, payload, qos=1, retain=retain)
+
+    def _on_connect(self, client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._reason = f"{reason}"
+            log.warning("broker refuses: %s", reason)
+            return
+        for topic_filter in self._handlers:
+            client.subscribe(topic_filter, qos=self._qos)
+        self._connected.set()
+        self.on_connected()
+
+    def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._connected.clear()
+        if reason.is_failure:
+            log.warning("broker: connection lost (%s)", reason)
+
+    def _on_connect_fail(self, _client: Any, _userdata: Any) -> None:
+        self._reason = "it cannot be reached, or its certificate is not trusted"
+
+
+def _quick(handler: Handler) -> Callable[[Any, Any, paho.MQTTMessage], None]:
+    def handle(_client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
+        handler(message.topic, bytes(message.payload), message.retain)
+
+    return handle

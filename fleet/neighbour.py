@@ -1,0 +1,87 @@
+"""The neighbour: the inspection on the same box, as it tells of itself over MQTT, and how it gets another bundle."""
+
+import json
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import ArtifactError
+from fleet.line import Handler, Line
+from runtime.bundles.bundle import read_manifest
+from runtime.events.topics import Topics
+
+log = logging.getLogger(__name__)
+RELOAD_S = 300.0
+"""An inspection that has not answered by then will not."""
+HEARD_S = 2.0
+"""So long after the connection an inspection that runs has told of itself."""
+
+
+class Neighbour:
+    """Heard on the line's thread, asked on the agent's."""
+
+    def __init__(self, topics: Topics, on_change: Callable[[], None]) -> None:
+        """`on_change` is called on the line's thread when it starts, ends or takes another bundle."""
+        self._topics = topics
+        self._on_change = on_change
+        self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._heard = threading.Event()
+        self._is_running = False
+        self._in_use: tuple[Any, Any] = (None, None)
+        """Model and thresholds that it judges with."""
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What the line is to give it, by topic."""
+        return {
+            self._topics.status: self._hear,
+            self._topics.model: self._hear,
+            self._topics.command_reply: lambda _topic, payload, _retained: self._replies.put(payload),
+        }
+
+    def is_running(self) -> bool:
+        """Say whether it judges real parts; soon after the start it is waited for."""
+        self._heard.wait(HEARD_S)
+        self._heard.set()
+        return self._is_running
+
+    def use(self, folder: Path, line: Line) -> None:
+        """Let it judge with the bundle in `folder`, unless it does already. Raises ArtifactError where it refuses."""
+        manifest = read_manifest(folder)
+        if self._in_use == (manifest.model_sha256, manifest.thresholds.id):
+            return
+        number = str(uuid.uuid4())
+        command = {"request_id": number, "by": "fleet", "bundle": folder.name}
+        line.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
+        until_s = time.monotonic() + RELOAD_S
+        while (left_s := until_s - time.monotonic()) > 0:
+            try:
+                reply = json.loads(self._replies.get(timeout=left_s))
+            except (queue.Empty, ValueError):
+                continue
+            if not isinstance(reply, dict) or reply.get("request_id") != number:
+                continue
+            if not reply.get("ok"):
+                raise ArtifactError(f"the inspection refuses it: {reply.get('error')}")
+            return
+        raise ArtifactError(
+            f"the inspection has not answered `reload` within {RELOAD_S:.0f} s; its configuration needs "
+            "`commands: [reload]`, and the broker's access list has to let this agent ask."
+        )
+
+    def _hear(self, topic: str, payload: bytes, _retained: bool) -> None:
+        try:
+            told = json.loads(payload)
+            if topic == self._topics.status:
+                self._is_running = told["state"] == "online" and not told.get("simulated")
+            else:
+                self._in_use = told["sha256"], told["thresholds_id"]
+                self._heard.set()
+        except (ValueError, TypeError, KeyError):
+            log.warning("%s: not readable: %r", topic, payload[:100])
+        self._on_change()

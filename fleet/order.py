@@ -1,0 +1,85 @@
+"""The order: which bundle a station should have, retained on its topic and signed with the site's key."""
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from core.errors import ArtifactError, one_line
+from runtime.bundles.manifest import Sha256
+from runtime.bundles.signature import is_signed
+
+PURPOSE = b"p-wae-fleet-order/1\n"
+"""Signed along, so that no signature of a bundle is one of an order."""
+LONGEST_BYTES = 8192
+Text = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class Package(BaseModel):
+    """A packed bundle (`export-engine pack`), and where it is fetched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Sha256
+    url: Text
+
+
+class Order(BaseModel):
+    """What one station is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    station: Text
+    """The prefix of its topics: an order for one is none for another."""
+    serial: Annotated[int, Field(ge=1)]
+    """Grows with every order: an older one that comes again is refused."""
+    roll_out: Text
+    """Of which it is a part."""
+    package: Package | None
+    """None: the bundle that lay there before the first order."""
+    previous: Package | None
+    """What the station was asked for before: `rollback` asks for that again."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the package; None where the bundle from before the fleet is meant."""
+        return self.package.sha256 if self.package else None
+
+
+def desired_topic(station: str) -> str:
+    """Where the orders of a station are, retained."""
+    return f"{station}/bundle/desired"
+
+
+def sealed(order: Order, private_key: Any) -> bytes:
+    """Give the payload of an order, signed with an Ed25519 key."""
+    signature = base64.b64encode(private_key.sign(_content(order))).decode()
+    return json.dumps({"order": order.model_dump(), "signature": signature}).encode()
+
+
+def read_order(payload: bytes, station: str, public_key: Path | None) -> Order:
+    """Read an order for `station`, and check its signature; an operator who only looks gives no key.
+
+    Raises ArtifactError where it is none, is not signed with that key, or is meant for another station; ConfigError
+    where the key cannot be used.
+    """
+    try:
+        if len(payload) > LONGEST_BYTES:
+            raise ValueError(f"longer than {LONGEST_BYTES} bytes")
+        content = json.loads(payload)
+        order = Order.model_validate(content["order"])
+        signature = base64.b64decode(content["signature"], validate=True)
+    except (ValueError, TypeError, KeyError, ValidationError, binascii.Error, RecursionError) as error:
+        raise ArtifactError(f"order: not readable ({one_line(error)[:200]}).") from error
+    if public_key is not None and not is_signed(signature, _content(order), public_key):
+        raise ArtifactError(f"order: its signature does not belong to {public_key}; nothing is done.")
+    if order.station != station:
+        raise ArtifactError(f"order: meant for {order.station}, not for {station}; nothing is done.")
+    return order
+
+
+def _content(order: Order) -> bytes:
+    return PURPOSE + json.dumps(order.model_dump(), sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,49 @@
+"""The report: which bundle a station has, and how far it is with what it was asked for; retained on its topic."""
+
+import time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from core.timestamps import rfc3339
+
+State = Literal["running", "installed", "fetching", "checking", "failed"]
+"""`installed`: it lies there for the next start, since no inspection runs now."""
+
+
+class Report(BaseModel):
+    """What an agent tells."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    state: State
+    serial: int
+    """Of the order that it is about; 0: none came yet."""
+    sha256: str | None
+    """Of the package that is in force; None: the bundle from before the fleet."""
+    model: str
+    model_sha256: str
+    """Of the bundle in force."""
+    error: str = ""
+    """Why the order was not carried out; the bundle in force was kept."""
+    at: str = ""
+    """RFC 3339, UTC."""
+
+    def payload(self) -> bytes:
+        """Give it as JSON, with the time."""
+        return self.model_copy(update={"at": rfc3339(time.time())}).model_dump_json().encode()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the order was carried out."""
+        return self.state in ("running", "installed")
+
+
+def reported_topic(station: str) -> str:
+    """Where a station's agent tells what it has."""
+    return f"{station}/bundle/reported"
+
+
+def agent_topic(station: str) -> str:
+    """Where it is told whether the agent is there: `online` or, by its will, `offline`."""
+    return f"{station}/bundle/agent"

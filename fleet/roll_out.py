@@ -1,0 +1,187 @@
+"""The roll-out: a bundle for all stations, wave by wave, that stops where one fails or rejects more than before."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from core.errors import ConfigError, RollOutError
+from fleet.order import Order, Package, desired_topic, sealed
+from fleet.report import Report
+from fleet.settings import FleetSettings
+from fleet.station import Count, Station, Stations
+
+BACK = "/back"
+"""Ends the name of a roll-out that was taken back."""
+CHANCE = 1e-5
+"""Of a jump that is none, at one look at one station: there are hundreds of them, looked at again and again."""
+
+
+class RollOut:
+    """One roll-out, or one rollback; `say` is told how far it is."""
+
+    def __init__(
+        self, settings: FleetSettings, stations: Stations, private_key: Any, say: Callable[[str], None]
+    ) -> None:
+        """`private_key` (Ed25519) signs the orders."""
+        self._settings = settings
+        self._stations = stations
+        self._key = private_key
+        self._say = say
+
+    def forth(self, package: Package) -> None:
+        """Order `package` in waves. Raises RollOutError where one was stopped, ConfigError where no station waits."""
+        found = self._stations.read()
+        waiting = [
+            each for each in found.values() if each.order is None or each.order.package != package or _failed(each)
+        ]
+        here = [each for each in waiting if each.has_agent and each.is_online]
+        away = [each for each in waiting if each.report is not None and each not in here]
+        if not here and not away:
+            raise ConfigError(
+                "no station waits for this bundle: all have it, or no agent is below `stations` in the configuration."
+            )
+        name = f"{package.sha256[:12]}-{int(time.time())}"
+        self._say(f"roll-out {name}: {len(here)} stations in waves, {len(away)} away, which get it when they come")
+        for number, wave in enumerate(waves(here, self._settings.waves), 1):
+            self._wave(f"wave {number}", {each: self._order(each, name, package) for each in wave})
+        self._send([self._order(each, name, package) for each in away])
+        self._say("done")
+
+    def back(self) -> None:
+        """Order what the stations of the newest roll-out had before, all at once.
+
+        Raises ConfigError where nothing can be taken back, RollOutError where a station has not gone back in time.
+        """
+        found = self._stations.read()
+        newest = max(
+            (each.order for each in found.values() if each.order), key=lambda order: order.serial, default=None
+        )
+        name = newest.roll_out.removesuffix(BACK) if newest else ""
+        concerned = [each for each in found.values() if each.order is not None and each.order.roll_out == name]
+        if not concerned:
+            raise ConfigError(f"nothing to take back: {name or 'no roll-out'} stands nowhere any more.")
+        orders = {
+            each: self._order(each, name + BACK, each.order.previous) for each in concerned if each.order is not None
+        }
+        told = {each: each.report for each in orders}
+        self._send(orders.values())
+        here = {each: order for each, order in orders.items() if each.has_agent}
+        self._say(f"rollback of {name}: {len(here)} stations, {len(orders) - len(here)} away")
+        self._require_reports("rollback", here, told)
+        self._say("done")
+
+    def _wave(self, name: str, orders: "Mapping[Station, Order]") -> None:
+        before, told = {each: each.count for each in orders}, {each: each.report for each in orders}
+        self._send(orders.values())
+        self._require_reports(name, orders, told)
+        at_change = {each: each.count for each in orders}
+        self._say(f"{name}: {len(orders)} stations have it; {self._settings.watch_parts} parts each are watched")
+        self._require_no_jump(name, before, at_change)
+
+    def _require_reports(
+        self, name: str, orders: "Mapping[Station, Order]", told: "Mapping[Station, Report | None]"
+    ) -> None:
+        """`told` are the reports from before the orders: what is said in them is not about these."""
+
+        def late() -> list[Station]:
+            return [each for each, order in orders.items() if not _has_done(each, order)]
+
+        def wrong() -> list[Station]:
+            return [each for each in late() if each.report and each.report is not told[each] and each.report.error]
+
+        self._stations.wait_for(lambda: bool(wrong()) or not late(), self._settings.report_within_s)
+        for each in wrong():
+            raise RollOutError(
+                f"{name} stopped: {each.name}: {each.report.error if each.report else ''} {_remedy(name)}"
+            )
+        if missing := late():
+            within = f"{self._settings.report_within_s:.0f} s"
+            raise RollOutError(f"{name} stopped: {_named(missing)} not reported it within {within}. {_remedy(name)}")
+
+    def _require_no_jump(
+        self, name: str, before: "Mapping[Station, Count]", at_change: "Mapping[Station, Count]"
+    ) -> None:
+        least = self._settings.watch_parts
+
+        def jumping() -> list[Station]:
+            return [
+                each
+                for each, old in before.items()
+                if jumps(old, each.count.since(at_change[each]), self._settings.reject_jump)
+            ]
+
+        def slow() -> list[Station]:
+            return [each for each, count in at_change.items() if each.count.since(count).judged < least]
+
+        self._stations.wait_for(lambda: bool(jumping()) or not slow(), self._settings.watch_within_s)
+        for each in jumping():
+            new = each.count.since(at_change[each])
+            was = before[each].rate
+            raise RollOutError(
+                f"{name} stopped: {each.name} does not pass {new.rejected} of {new.judged} parts, "
+                f"before it was {'none that was judged' if was is None else f'{was:.1%}'}. {_remedy(name)}"
+            )
+        if missing := slow():
+            within = f"{self._settings.watch_within_s:.0f} s"
+            raise RollOutError(
+                f"{name} stopped: {_named(missing)} not judged {least} parts within {within}. {_remedy(name)}"
+            )
+
+    def _order(self, station: Station, roll_out: str, package: Package | None) -> Order:
+        old = station.order
+        serial = max(int(time.time() * 1000), (old.serial if old else 0) + 1)
+        previous = old.package if old else None
+        if old is not None and old.package == package:  # ordered again, since it failed: back is still before that
+            previous = old.previous
+        return Order(station=station.name, serial=serial, roll_out=roll_out, package=package, previous=previous)
+
+    def _send(self, orders: Iterable[Order]) -> None:
+        line, payloads = (
+            self._stations.line,
+            [(desired_topic(order.station), sealed(order, self._key)) for order in orders],
+        )
+        for sent in [line.publish(topic, payload, retain=True) for topic, payload in payloads]:
+            sent.wait_for_publish(self._settings.report_within_s)
+
+
+def waves(stations: Sequence[Station], sizes: Iterable[int]) -> list[list[Station]]:
+    """Part the stations, in their order, into waves of these sizes and a last one of all that are left. Pure."""
+    parted, start = [], 0
+    for size in (*sizes, len(stations)):
+        if wave := [*stations[start : start + size]]:
+            parted.append(wave)
+        start += size
+    return parted
+
+
+def jumps(old: Count, new: Count, allowed: float) -> bool:
+    """Say whether more parts are rejected than before, by more than `allowed` and than chance explains. Pure.
+
+    Were the share the old one and `allowed` more, so many of the new parts would be rejected with a chance below
+    CHANCE (Chernoff's bound). Where few parts were judged before, the old share is taken for higher (Laplace's rule).
+    """
+    usual = max(old.rate or 0.0, (old.rejected + 1) / (old.judged + 2)) + allowed
+    share = new.rate
+    if share is None or share <= usual:
+        return False
+    kept = (1 - share) * math.log((1 - share) / (1 - usual)) if share < 1 else 0.0
+    return new.judged * (share * math.log(share / usual) + kept) > -math.log(CHANCE)
+
+
+def _has_done(station: Station, order: Order) -> bool:
+    return station.report is not None and station.report.serial == order.serial and station.report.is_done
+
+
+def _failed(station: Station) -> bool:
+    return station.report is not None and station.report.state == "failed"
+
+
+def _named(stations: Sequence[Station]) -> str:
+    names = ", ".join(each.name for each in stations[:5])
+    more = f" and {len(stations) - 5} more" if len(stations) > 5 else ""
+    return f"{names}{more} {'has' if len(stations) == 1 else 'have'}"
+
+
+def _remedy(name: str) -> str:
+    return "Look at them." if name == "rollback" else "`fleet rollback` takes it back; `fleet roll-out` again goes on."

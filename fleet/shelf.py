@@ -1,0 +1,92 @@
+"""The shelf: the bundles on a station's box, and the link that says which one its inspection opens."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from core.errors import ConfigError
+from core.files import write_whole
+from runtime.bundles.bundle import read_manifest
+from runtime.bundles.manifest import Manifest
+
+STATE = ".fleet.json"
+PREFIX = "fleet-"
+"""Of the folders that came by the fleet: no other is ever removed."""
+
+
+@dataclass(frozen=True)
+class _State:
+    serial: int
+    """Of the newest order that was believed."""
+    installed: str
+    """The folder that lay there before the first order."""
+
+
+class Shelf:
+    """Belongs to the agent's main thread."""
+
+    def __init__(self, link: Path) -> None:
+        """`link` is the `bundle` of the inspection. Raises ConfigError where it is no link, or what it says is lost."""
+        if not link.is_symlink() or not link.is_dir():
+            raise ConfigError(
+                f"bundle: {link} has to be a link to a bundle's folder beside it, so that another can take its place: "
+                f"mv {link.name} {link.name}-1 && ln -s {link.name}-1 {link.name}"
+            )
+        if link.resolve().parent != link.parent.resolve():
+            raise ConfigError(f"bundle: {link} leads to {link.resolve()}; bundles of a fleet lie beside the link.")
+        self._link = link
+        self._file = link.parent / STATE
+        self._state = self._read()
+
+    @property
+    def serial(self) -> int:
+        """Of the newest order that was believed; 0: none was."""
+        return self._state.serial
+
+    @property
+    def current(self) -> Path:
+        """The bundle in force."""
+        return self._link.resolve()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle in force says of itself. Raises ArtifactError where it is damaged."""
+        return read_manifest(self.current)
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the package in force; None where it is the bundle from before the fleet."""
+        name = self.current.name
+        return name.removeprefix(PREFIX) if name.startswith(PREFIX) else None
+
+    def place_of(self, sha256: str | None) -> Path:
+        """Give the folder of a package, or of the bundle from before the fleet, whether it is there or not."""
+        return self._link.parent / (self._state.installed if sha256 is None else PREFIX + sha256)
+
+    def believe(self, serial: int) -> None:
+        """Remember that an order was believed, so that no older one is. Raises OSError."""
+        self._state = _State(serial, self._state.installed)
+        write_whole(self._file, json.dumps(asdict(self._state)).encode())
+
+    def switch(self, folder: Path) -> None:
+        """Let the link lead to `folder` from now on, in one step; remove bundles that are two changes old."""
+        before = self.current
+        new = self._link.with_name(f".{self._link.name}.new")
+        new.unlink(missing_ok=True)
+        new.symlink_to(folder.name)
+        new.replace(self._link)
+        for old in self._link.parent.glob(f"{PREFIX}*"):
+            if old.is_dir() and old.resolve() not in (before, self.current):
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _read(self) -> _State:
+        try:
+            return _State(**json.loads(self._file.read_bytes()))
+        except FileNotFoundError:
+            return _State(0, self.current.name)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"{self._file}: damaged; it keeps older orders from being believed, so look first who "
+                "wrote it, then remove it."
+            ) from error

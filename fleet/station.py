@@ -1,0 +1,145 @@
+"""The stations, as their retained topics tell of them: what each should have, has, and rejects."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import ArtifactError
+from fleet.line import Line
+from fleet.order import Order, read_order
+from fleet.report import Report
+from fleet.settings import FleetSettings
+
+QUIET_S = 0.5
+"""No retained message for this long after the first: they have all come."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parts of a station since its inspection's start."""
+
+    judged: int = 0
+    rejected: int = 0
+    """Not passed: NotOK or NotDecidable."""
+
+    @property
+    def rate(self) -> float | None:
+        """Share of parts that were not passed; None where none was judged."""
+        return self.rejected / self.judged if self.judged else None
+
+    def since(self, before: "Count") -> "Count":
+        """Give what was judged since `before`; an inspection that was started anew counts from nought."""
+        if self.judged < before.judged or self.rejected < before.rejected:
+            return self
+        return Count(self.judged - before.judged, self.rejected - before.rejected)
+
+
+@dataclass(eq=False)
+class Station:
+    """One station; written on the line's thread alone."""
+
+    name: str
+    """The prefix of its topics."""
+    status: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    order: Order | None = None
+    report: Report | None = None
+    has_agent: bool = False
+    cameras: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The `counters` of each camera."""
+
+    @property
+    def is_online(self) -> bool:
+        """Whether its inspection runs."""
+        return self.status.get("state") == "online"
+
+    @property
+    def count(self) -> Count:
+        """Of all its cameras."""
+        counters = [dict(camera) for camera in self.cameras.values()]
+        rejected = sum(_whole(each, "not_ok") + _whole(each, "not_decidable") for each in counters)
+        return Count(rejected + sum(_whole(each, "ok") for each in counters), rejected)
+
+    @property
+    def drifting(self) -> list[str]:
+        """Cameras whose good parts come nearer to the threshold."""
+        return sorted(name for name, counters in dict(self.cameras).items() if counters.get("drifts") is True)
+
+
+class Stations:
+    """Keeps up with all stations below a topic filter, while its line is open."""
+
+    def __init__(self, settings: FleetSettings, client_id: str, public_key: Path | None = None) -> None:
+        """Orders that are not signed with `public_key` count as none, where one is given."""
+        self._found: dict[str, Station] = {}
+        self._changed = threading.Condition()
+        self._heard_s = time.monotonic()
+        self._public_key = public_key
+        leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
+        handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
+        # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
+        self.line = Line(settings.broker, client_id, handlers, qos=0)
+
+    def read(self) -> dict[str, Station]:
+        """Wait until what is retained has come, and give the stations by name. Raises BrokerError."""
+        self.line.require()
+        self._heard_s = time.monotonic()
+        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0:
+            time.sleep(left_s)
+        with self._changed:
+            return dict(sorted(self._found.items()))
+
+    def wait_for(self, reached: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until the stations are as `reached` says; False where that takes longer than `timeout_s`."""
+        with self._changed:
+            return self._changed.wait_for(reached, timeout_s)
+
+    def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
+        station, leaf = _parted(topic)
+        with self._changed:
+            if retained:
+                self._heard_s = time.monotonic()
+            if payload:
+                self._note(self._found.setdefault(station, Station(station)), leaf, payload)
+            self._changed.notify_all()
+
+    def _note(self, station: Station, leaf: str, payload: bytes) -> None:
+        """Take in what is readable; what is not tells nothing."""
+        try:
+            match leaf.split("/"):
+                case ["bundle", "desired"]:
+                    station.order = read_order(payload, station.name, self._public_key)
+                case ["bundle", "reported"]:
+                    station.report = Report.model_validate_json(payload)
+                case ["bundle", "agent"]:
+                    station.has_agent = payload == b"online"
+                case ["camera", camera, "counters"]:
+                    station.cameras[camera] = _object(payload)
+                case ["status"]:
+                    station.status = _object(payload)
+                case _:
+                    station.model = _object(payload)
+        except (ValueError, ArtifactError, RecursionError):
+            return
+
+
+def _parted(topic: str) -> tuple[str, str]:
+    levels = topic.split("/")
+    own = {"counters": 3, "desired": 2, "reported": 2, "agent": 2}.get(levels[-1], 1)
+    return "/".join(levels[:-own]), "/".join(levels[-own:])
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    content = json.loads(payload)
+    if not isinstance(content, dict):
+        raise ValueError("no object")
+    return content
+
+
+def _whole(counters: dict[str, Any], key: str) -> int:
+    value = counters.get(key, 0)
+    return value if isinstance(value, int) and value > 0 else 0

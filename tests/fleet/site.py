@@ -1,0 +1,48 @@
+"""A site: one agent on its thread, and whoever listens to it."""
+
+import threading
+
+from core.config import load_settings
+from fleet.agent import Agent
+from fleet.order import Order, Package, desired_topic, sealed
+from fleet.report import Report, reported_topic
+from fleet.settings import AgentSettings
+from tests.fleet.conftest import Box, Key
+from tests.runtime.mes import Subscriber
+from tests.runtime.waiting import WAIT_S
+
+
+class Site:
+    """One agent, and what it tells."""
+
+    def __init__(self, box: Box, key: Key, port: int) -> None:
+        self.box, self.key = box, key
+        self.mes = Subscriber(port)
+        self.serial = 1000
+        self._stop = threading.Event()
+        agent = Agent(load_settings(box.agent, AgentSettings))
+        self._thread = threading.Thread(target=agent.run, args=(self._stop,))
+        self._thread.start()
+
+    def reports(self) -> list[Report]:
+        topic = reported_topic(self.box.station)
+        return [Report.model_validate_json(each.payload) for each in list(self.mes.messages) if each.topic == topic]
+
+    def order(self, package: Package | None, signed_by: Key | None = None, serial: int | None = None) -> Report:
+        """Order, and wait for what becomes of it."""
+        self.serial += 1
+        order = Order(
+            station=self.box.station, serial=serial or self.serial, roll_out="r", package=package, previous=None
+        )
+        seen = len(self.reports())
+        payload = sealed(order, (signed_by or self.key).private)
+        self.mes.send(desired_topic(self.box.station), payload)
+        self.mes.wait_for(
+            lambda: any(each.error or (each.serial == order.serial and each.is_done) for each in self.reports()[seen:])
+        )
+        return self.reports()[-1]
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(WAIT_S)
+        self.mes.close()

@@ -1,0 +1,124 @@
+"""An agent on a box where no inspection runs, with a real broker and a real HTTPS server."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.config import load_settings
+from core.errors import ConfigError
+from fleet.agent import Agent
+from fleet.order import Package, desired_topic
+from fleet.report import agent_topic
+from fleet.settings import AgentSettings
+from tests.fleet.conftest import Key, new_box, new_key
+from tests.fleet.https_server import HttpsServer
+from tests.fleet.site import Site
+from tests.runtime.broker import Mosquitto, free_port
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto, server: HttpsServer, key: Key) -> Iterator[Site]:
+    box = new_box(
+        tmp_path_factory.mktemp("box"), "press-1", broker, server, key, {"kind": "folder", "path": "pictures"}
+    )
+    running = Site(box, key, broker.port)
+    yield running
+    running.close()
+
+
+def test_a_bundle_is_fetched_checked_and_linked_and_the_old_one_is_one_order_away(
+    site: Site, packed: Callable[..., Package], server: HttpsServer
+) -> None:
+    package = packed(121)
+    done = site.order(package)
+    assert (done.state, done.sha256, done.error) == ("installed", package.sha256, "")
+    assert site.box.link.resolve().name == f"fleet-{package.sha256}"
+    back = site.order(None)
+    assert (back.state, back.sha256) == ("installed", None)
+    assert site.box.link.resolve().name == "cell.bundle-1"
+    fetched = len(server.ranges)
+    assert site.order(package).sha256 == package.sha256
+    assert len(server.ranges) == fetched, "it lay there still"
+    site.order(packed(122))
+    last = site.order(packed(123))
+    kept = {folder.name for folder in site.box.link.parent.iterdir() if folder.is_dir() and not folder.is_symlink()}
+    assert len(kept) == 3, "the one in force, the one before, and the one from before the fleet"
+    assert {f"fleet-{last.sha256}", "cell.bundle-1"} < kept
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("hash", "as ordered; not used"),
+        ("signature", "its signature does not belong to"),
+        ("away", "cannot be reached"),
+        ("verify", "knows the answer otherwise"),
+        ("order", "order: its signature does not belong to"),
+        ("older", "is older than"),
+        ("gibberish", "order: not readable"),
+    ],
+)
+def test_whatever_is_wrong_the_bundle_in_force_is_kept_and_it_is_told(
+    site: Site,
+    packed: Callable[..., Package],
+    server: HttpsServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr("fleet.download.TRIES", 2)
+    stranger = new_key(tmp_path, "stranger")
+    before = site.box.link.resolve()
+    folders = sorted(site.box.link.parent.glob("fleet-*"))
+    if fault == "gibberish":
+        seen = len(site.reports())
+        site.mes.send(desired_topic(site.box.station), b"\xff[")
+        site.mes.wait_for(lambda: len(site.reports()) > seen)
+        report = site.reports()[-1]
+    else:
+        package = packed(124, signed_by=stranger if fault == "signature" else site.key, lying=fault == "verify")
+        if fault == "hash":
+            server.files[package.sha256] += b"."
+        if fault == "away":
+            package = package.model_copy(update={"url": f"https://127.0.0.1:{free_port()}/x"})
+        report = site.order(
+            package, signed_by=stranger if fault == "order" else None, serial=5 if fault == "older" else None
+        )
+    assert told in report.error
+    assert (report.state == "failed") == (fault in ("hash", "signature", "away", "verify"))
+    assert site.box.link.resolve() == before
+    assert sorted(site.box.link.parent.glob("fleet-*")) == folders
+    assert site.order(packed(125)).error == "", "and the next order is carried out"
+
+
+def test_an_agent_s_end_is_told_and_what_it_believed_stays(
+    tmp_path: Path, broker: Mosquitto, server: HttpsServer, key: Key
+) -> None:
+    box = new_box(tmp_path, "press-2", broker, server, key, {"kind": "folder", "path": "pictures"})
+    first = Site(box, key, broker.port)
+    first.mes.wait_for(
+        lambda: b"online" in [each.payload for each in first.mes.messages if each.topic == agent_topic(box.station)]
+    )
+    first.order(None, serial=7)
+    first.close()
+    assert broker.retained(agent_topic(box.station)).payload == b"offline"
+    assert json.loads((tmp_path / ".fleet.json").read_text()) == {"serial": 7, "installed": "cell.bundle-1"}
+
+
+def test_a_box_that_is_not_set_up_for_it_is_told_how(
+    tmp_path: Path, broker: Mosquitto, server: HttpsServer, key: Key
+) -> None:
+    box = new_box(tmp_path, "press-3", broker, server, key, {"kind": "folder", "path": "pictures"})
+    settings = load_settings(box.agent, AgentSettings)
+    text = box.inspection.read_text()
+    box.inspection.write_text(text.replace("bundle_key", "#"))
+    with pytest.raises(ConfigError, match="`bundle_key` is missing"):
+        Agent(settings)
+    box.inspection.write_text(text)
+    box.link.unlink()
+    (tmp_path / "cell.bundle-1").rename(box.link)
+    with pytest.raises(ConfigError, match="ln -s cell.bundle-1 cell.bundle"):
+        Agent(settings)

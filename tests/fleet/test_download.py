@@ -1,0 +1,79 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from core.errors import ArtifactError, ConfigError
+from fleet.download import TRIES, fetch
+from fleet.order import Package
+from tests.fleet.https_server import HttpsServer, write_certificates
+from tests.runtime.broker import free_port
+
+CONTENT = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def package(server: HttpsServer) -> Package:
+    server.files = {"p.zip": CONTENT}
+    server.redirects, server.ranges, server.cuts = {}, [], 0
+    return Package(sha256=SHA256, url=server.url("p.zip"))
+
+
+def get(package: Package, server: HttpsServer, file: Path, max_bytes: int = 10_000_000, ca: Path | None = None) -> None:
+    fetch(package, file, ca or server.ca_file, max_bytes, first_wait_s=0.001)
+
+
+def test_what_was_cut_is_resumed_where_it_was(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    server.cuts, server.cut_after = 2, 300_000
+    get(package, server, tmp_path / "p")
+    assert (tmp_path / "p").read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=300000-", "bytes=600000-"]
+    assert [file.name for file in tmp_path.iterdir()] == ["p"]
+
+
+@pytest.mark.parametrize("left", [b"of another file", b"x" * 2_000_000])
+def test_what_was_left_of_another_file_is_fetched_anew(
+    package: Package, server: HttpsServer, tmp_path: Path, left: bytes
+) -> None:
+    (tmp_path / "p.part").write_bytes(left)
+    get(package, server, tmp_path / "p")
+    assert (tmp_path / "p").read_bytes() == CONTENT
+
+
+def test_another_hash_is_refused_and_nothing_of_it_stays(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    server.files["p.zip"] = CONTENT[:-1] + b"!"
+    with pytest.raises(ArtifactError, match=f"not {SHA256} as ordered"):
+        get(package, server, tmp_path / "p")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_is_larger_than_allowed_is_not_fetched(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="larger than the 1,000,000 bytes"):
+        get(package, server, tmp_path / "p", max_bytes=1_000_000)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_stranger_s_certificate_is_not_trusted(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    write_certificates(tmp_path, tmp_path / "other.pem")
+    with pytest.raises(ArtifactError, match="certificate not trusted"):
+        get(package, server, tmp_path / "p", ca=tmp_path / "other.pem")
+    with pytest.raises(ConfigError, match="ca_file"):
+        get(package, server, tmp_path / "p", ca=tmp_path / "absent.pem")
+
+
+def test_nothing_but_https_is_asked_or_followed(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="over https alone"):
+        get(package.model_copy(update={"url": "http://127.0.0.1/p.zip"}), server, tmp_path / "p")
+    for elsewhere in ("http://127.0.0.1/p.zip", "file:///etc/passwd"):
+        server.redirects["p.zip"] = elsewhere
+        with pytest.raises(ArtifactError, match="something else than https|answers 302"):
+            get(package, server, tmp_path / "p")
+
+
+def test_a_server_that_is_away_or_has_it_not_is_told(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    away = package.model_copy(update={"url": f"https://127.0.0.1:{free_port()}/p.zip"})
+    with pytest.raises(ArtifactError, match=f"cannot be reached .*{TRIES} times"):
+        get(away, server, tmp_path / "p")
+    with pytest.raises(ArtifactError, match="answers 404"):
+        get(package.model_copy(update={"url": server.url("other.zip")}), server, tmp_path / "p")
