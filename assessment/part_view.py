@@ -20,7 +20,7 @@ def read_view(path: Path, seen: ModelInput, longest_px: int) -> NDArray[np.uint8
 
     It is the region that the model sees, or the part cut out of it, lying straight. Raises DataError.
     """
-    picture = cut(read_picture(path), seen.roi, seen.part_size)
+    picture = cut(read_picture(path, seen.bits), seen.roi, seen.part_size)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:
         return picture

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from core.errors import DataError
 from core.geometry import ModelInput
-from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture
+from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
 from core.progress import counted
 
 GOOD = "good"
 ELPV = "elpv:"
-LEAST_BRIGHT = 2**15
-"""Where no 16-bit picture reaches this, their upper bits are not used."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     for sample in counted(samples, "reading pictures"):
         try:
             stored = read_as_stored(sample.path)
-            fit(as_bgr_u8(stored), frames[len(kept)], seen.roi, seen.part_size)
+            fit(as_bgr_u8(stored, seen.bits), frames[len(kept)], seen.roi, seen.part_size)
         except DataError as error:
             where = "" if str(sample.path) in str(error) else f"{sample.path}: "
             sys.stderr.write(f"skipped: {where}{error}\n")
@@ -117,11 +115,12 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
         else:
             kept.append(sample)
             brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
-    if max(brightest_u16, default=LEAST_BRIGHT) < LEAST_BRIGHT:
+    # Where none reaches half of it, their upper bit is not used.
+    if brightest_u16 and max(brightest_u16) < 2 ** (seen.bits - 1):
         sys.stderr.write(
-            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of 65535, so few "
-            "grey levels are left of them: the camera seems to give fewer bits; save its pictures with their bits at "
-            "the upper end, here and on the line.\n"
+            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
+            f"{2**seen.bits - 1}, so few grey levels are left of them: the camera seems to give fewer bits; train with "
+            f"`network.bits: {usual_bits(max(brightest_u16))}`, which goes with the bundle to the line.\n"
         )
     if not kept:
         raise DataError(f"none of {len(samples)} pictures could be read; the first is {samples[0].path}.")
@@ -158,7 +157,9 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
     mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
     if seen.part_size is not None:
-        mask = cut_out(mask, locate(crop(read_picture(sample.path), seen.roi), seen.part_size), seen.part_size)
+        mask = cut_out(
+            mask, locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.part_size), seen.part_size
+        )
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to nought.
     marked = cv2.resize(

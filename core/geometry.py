@@ -18,3 +18,5 @@ class ModelInput:
     """None: all of the region."""
     roi: Roi | None = None
     """None: the whole picture."""
+    bits: int = 16
+    """Of a grey level in files that keep 16."""

@@ -1,6 +1,7 @@
 """Pictures as every room sees them: how a file is read, and the one crop, turn and resize to the model's input."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from core.pose import cut_out, locate
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
 """Before the suffix: `part.tmp.png` is a copy that is not there yet."""
+Stored = NDArray[np.uint8] | NDArray[np.uint16]
+"""What a file holds: (H, W) or (H, W, channels)."""
 FOREIGN = frozenset({"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found"})
 """Folders of other systems: their thumbnails and what was thrown away."""
 
@@ -83,12 +86,15 @@ def _is_picture(name: str) -> bool:
     return dot + suffix in SUFFIXES and UNDER_WAY.isdisjoint(f".{part}" for part in stem.split(".")[1:])
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as `frame_bgr_u8` (H, W, 3) uint8 in OpenCV's order. Raises DataError as `read_as_stored` does."""
-    return as_bgr_u8(read_as_stored(path))
+def read_picture(path: Path, bits: int = 16) -> NDArray[np.uint8]:
+    """Read a picture as `frame_bgr_u8` (H, W, 3) uint8 in OpenCV's order; `bits` as in `as_bgr_u8`.
+
+    Raises DataError as `read_as_stored` and `as_bgr_u8` do.
+    """
+    return as_bgr_u8(read_as_stored(path), bits)
 
 
-def read_as_stored(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def read_as_stored(path: Path) -> Stored:
     """Read a picture with the channels and the depth of its file: (H, W) or (H, W, channels), uint8 or uint16.
 
     Upright, where the file's EXIF says how it lies. Raises DataError where the file cannot be decoded whole, is larger
@@ -112,7 +118,7 @@ def read_whole(path: Path) -> bytes:
     return data
 
 
-def decode_as_stored(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def decode_as_stored(data: bytes, path: Path) -> Stored:
     """Decode what was read of `path`; as `read_as_stored`."""
     try:
         stored = decode(data)
@@ -122,15 +128,20 @@ def decode_as_stored(data: bytes, path: Path) -> NDArray[np.uint8] | NDArray[np.
         raise DataError(f"{path}: larger than the memory that is free.") from error
     if stored.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         raise DataError(f"{path}: {stored.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
-    return cast("NDArray[np.uint8] | NDArray[np.uint16]", stored)
+    return cast("Stored", stored)
 
 
-def as_bgr_u8(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+def as_bgr_u8(stored: Stored, bits: int = 16) -> NDArray[np.uint8]:
     """Bring what a file holds to (H, W, 3) uint8: grey is repeated, alpha is dropped.
 
-    16 bits a channel are divided by 257 (their full range).
+    16 bits a channel are scaled from `bits` of them, so that 2**bits - 1 is white; files of 8 bits are as they are.
+    Raises DataError where a value is larger than that.
     """
-    frame = (stored // 257).astype(np.uint8) if stored.dtype == np.uint16 else stored
+    frame = cast("NDArray[np.uint8]", stored)
+    if stored.dtype == np.uint16:
+        if (brightest := int(stored.max(initial=0))) >> bits:
+            raise DataError(f"grey levels up to {brightest} take more than {bits} bits (`network.bits`).")
+        frame = scaled_to_u8(stored, bits)
     if frame.ndim == 2 or frame.shape[2] == 1:
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
     return np.ascontiguousarray(frame[:, :, :3], np.uint8)
@@ -139,6 +150,19 @@ def as_bgr_u8(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint
 def pixel_digest(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
     """Digest of pixels as they are stored: equal where two pictures are the same to the last bit."""
     return hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).hexdigest()
+
+
+def scaled_to_u8(deep: Stored, bits: int) -> NDArray[np.uint8]:
+    """Give v * 255 // largest of values v of `bits` bits; what is above the depth's largest is the brightest."""
+    largest = 2**bits - 1
+    # OpenCV rounds: half a level less is the floor, but for the smallest step that there can be.
+    smallest_step = math.gcd(255, largest) / largest
+    return np.asarray(cv2.convertScaleAbs(deep, alpha=255 / largest, beta=(smallest_step - 1) / 2), np.uint8)
+
+
+def usual_bits(brightest: int) -> int:
+    """Say how many bits a camera has whose pictures are nowhere brighter: 8, 10, 12, 14 or 16."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if not brightest >> bits)
 
 
 def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:

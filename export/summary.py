@@ -23,6 +23,8 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
     if manifest.roi:
         facts.add_row("region of the picture", "{2} x {3} pixels from {0}, {1}".format(*manifest.roi))
+    if manifest.bits != 16:
+        facts.add_row("files of 16 bits keep", f"{manifest.bits} of them")
     if manifest.part_size:
         facts.add_row("part turned straight", "{} x {} pixels of the picture".format(*manifest.part_size))
     if manifest.refused:

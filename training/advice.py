@@ -83,6 +83,8 @@ def advise(survey: Survey) -> Advice:
     if survey.roi is not None:
         reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
         network = (Setting("roi", list(survey.roi), reason), *network)
+    if survey.bits != 16:
+        network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
     found = [
         summary(survey),
         *([] if part_size else [pose]),

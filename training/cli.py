@@ -63,6 +63,9 @@ def _init_command(
         tuple[int, int, int, int] | None,
         typer.Option(metavar="LEFT TOP WIDTH HEIGHT", help="Region of the pictures, in pixels, that shows the part."),
     ] = None,
+    bits: Annotated[
+        int, typer.Option(min=8, max=16, help="Of a grey level in files that keep 16: 12 for 12 bits in 16.")
+    ] = 16,
 ) -> None:
     from core.errors import ConfigError
     from training.advice import advise
@@ -74,7 +77,7 @@ def _init_command(
     for path in (config, sheet):
         if path.exists():
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
-    found = survey(data, roi)
+    found = survey(data, roi, bits)
     advice = advise(found)
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(advice.as_yaml(name, data), encoding="utf-8")
@@ -82,7 +85,7 @@ def _init_command(
     if advice.part_size is not None:
         from training.cut_outs import draw_cut_outs
 
-        draw_cut_outs(found.good, advice.part_size, roi).savefig(sheet, dpi=110)
+        draw_cut_outs(found.good, advice.part_size, roi, bits).savefig(sheet, dpi=110)
         typer.echo(f"look at: {sheet}, what is cut out of the pictures")
     typer.echo(f"next: train-model {config}")
 

@@ -15,7 +15,7 @@ SHOWN = 24
 COLUMNS = 4
 
 
-def draw_cut_outs(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | None) -> Figure:
+def draw_cut_outs(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | None, bits: int = 16) -> Figure:
     """Draw the cut-outs whose outlines differ most from the usual, then an even choice of the others."""
     found = [(picture, picture.outline.extents) for picture in pictures if picture.outline]
     extents = np.array([size for _, size in found])
@@ -32,7 +32,7 @@ def draw_cut_outs(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | N
     for ax, picture in zip(axes, chosen, strict=False):
         name = picture.path.name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
         try:
-            frame = crop(read_picture(picture.path), roi)
+            frame = crop(read_picture(picture.path, bits), roi)
             ax.imshow(cut_out(frame, locate(frame, part_size), part_size)[:, :, ::-1])
         except PartNotFoundError as error:
             name += f": {error}"

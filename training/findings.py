@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset import GOOD
+from core.picture import usual_bits
 from training.survey import Picture, Survey
 
 DIFFERENT_SHAPES = 1.1
@@ -19,7 +20,6 @@ MANY = 100
 """Good pictures, from which on the thresholds are near those of many."""
 LEAST_GROUP = 5
 """Pictures of which a median brightness can be told."""
-TWELVE_BITS = 4096
 NAMED = 10
 """As many files of a kind are named; of more their number is told."""
 
@@ -45,7 +45,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     return [
         *_shapes(judged, side),
         *_few(len({picture.digest for picture in good})),
-        *_depth(good),
+        *_depth(good, survey.bits),
         *_brightness(good),
         *_duplicates(survey),
         *_list("Unreadable, and skipped in training", survey.unreadable),
@@ -80,14 +80,14 @@ def _few(pictures: int) -> list[str]:
     ]
 
 
-def _depth(good: Sequence[Picture]) -> list[str]:
+def _depth(good: Sequence[Picture], bits: int) -> list[str]:
     maxima = [picture.maximum_u16 for picture in good if picture.maximum_u16 is not None]
-    if not maxima or max(maxima) >= TWELVE_BITS:
+    if not maxima or max(maxima) >= 2 ** (bits - 1):
         return []
     return [
-        f"ATTENTION: {len(maxima)} files have 16 bits, but no value above {max(maxima)}: pictures of 12 bits or fewer. "
-        f"They are read as the full range of 16 bits, so {max(maxima) // 257 + 1} of 256 levels are left, nearly "
-        "black. Let the camera's software write 8 bits, or values times 16, here and on the line."
+        f"ATTENTION: {len(maxima)} files have 16 bits, but no value above {max(maxima)}. They are read as {bits} bits, "
+        f"so {max(maxima) * 255 // (2**bits - 1) + 1} of 256 levels are left. Look at them again with "
+        f"`--bits {usual_bits(max(maxima))}`, which goes with the bundle to the line."
     ]
 
 

@@ -56,6 +56,9 @@ class NetworkSettings(Settings):
     part_size: PartSize | None = None
     """Length and breadth of the part in pixels of the camera's picture, and a margin: it is cut out and turned straight
     first, so that it may lie at any angle. None: the whole picture."""
+    bits: Annotated[int, Field(ge=8, le=16)] = 16
+    """Of a grey level in picture files that keep 16: 12 where the camera has 12 and 4095 is white. The bundle carries
+    it to the line, where files are read alike; live cameras tell theirs."""
     encoder: EncoderSettings = EncoderSettings()
     latent_channels: Count = 32
     decoder_channels: Count = 128
@@ -70,7 +73,7 @@ class NetworkSettings(Settings):
     @property
     def input(self) -> ModelInput:
         """What the network sees of a picture."""
-        return ModelInput(self.height, self.width, self.part_size, self.roi)
+        return ModelInput(self.height, self.width, self.part_size, self.roi, self.bits)
 
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSettings":

@@ -45,17 +45,19 @@ class Survey:
     """A good picture, and the test picture that is the same."""
     roi: Roi | None = None
     """The region that was looked at; None: all."""
+    bits: int = 16
+    """Of a grey level in files that keep 16, as they were read."""
 
 
-def survey(data: str, roi: Roi | None = None) -> Survey:
+def survey(data: str, roi: Roi | None = None, bits: int = 16) -> Survey:
     """Read every picture of a data set, named as in `training_samples`, or that region of it.
 
-    Raises DataError where none can be read.
+    `bits` as in `core.picture`. Raises DataError where none can be read.
     """
     good, unreadable = [], []
     for sample in counted(training_samples(data), "looking at pictures"):
         try:
-            good.append(_look(sample.path, roi))
+            good.append(_look(sample.path, roi, bits))
         except DataError as error:
             unreadable.append(str(error))
     if not good:
@@ -74,13 +76,13 @@ def survey(data: str, roi: Roi | None = None) -> Survey:
         else:
             both += [(path, sample.path) for path in same.get(digest, [])]
     groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    return Survey(data, tuple(good), tuple(unreadable), test, groups, tuple(both), roi)
+    return Survey(data, tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits)
 
 
-def _look(path: Path, roi: Roi | None) -> Picture:
+def _look(path: Path, roi: Roi | None, bits: int) -> Picture:
     stored = read_as_stored(path)
     try:
-        frame = crop(as_bgr_u8(stored), roi)
+        frame = crop(as_bgr_u8(stored, bits), roi)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError, PartNotFoundError, one_line
-from core.geometry import PartSize, Roi
+from core.geometry import ModelInput, PartSize, Roi
 from core.picture import fit
 from runtime.batching.batcher import Batcher
 from runtime.cameras.camera import Camera, CameraState
@@ -36,14 +36,14 @@ class Feed(Worker):
         camera: Camera,
         settings: CameraSettings,
         batcher: Batcher,
-        part_size: PartSize | None = None,
-        roi: Roi | None = None,
+        seen: ModelInput,
     ) -> None:
-        """Feed `camera`, known as `name`, into `batcher`.
+        """Feed `camera`, known as `name`, into `batcher`, as the model has `seen` pictures in training.
 
-        `part_size` and `roi` are the bundle's: the region is judged where the camera's settings give none.
+        Its region is judged where the camera's settings give none.
         """
         super().__init__(f"camera {name}", self._feed_and_close)
+        roi = seen.roi
         self.streams = {stream: own or roi for stream, own in settings.streams(name).items()}
         """What is judged of the camera: regions by the name that their events carry."""
         for stream, own in self.streams.items():
@@ -57,10 +57,10 @@ class Feed(Worker):
                     "leave `roi` out to judge the region that the bundle names",
                 )
         self._source = camera
-        self._filming = Filming(self.name, camera, settings)
+        self._filming = Filming(self.name, camera, settings, seen.bits)
         self._settings = settings
         self._batcher = batcher
-        self._part_size = part_size
+        self._part_size = seen.part_size
         self._stopping = threading.Event()
 
     @property

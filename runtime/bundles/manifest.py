@@ -104,6 +104,8 @@ class Manifest(Record):
     """Of a frame, before all else, for cameras that set none: left, top, width, height; None: the whole frame."""
     part_size: tuple[Side, Side] | None = None
     """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
+    bits: Annotated[int, Field(ge=8, le=16, exclude_if=lambda bits: bits == 16)] = 16
+    """Of a grey level in picture files that keep 16. Left out where it is 16: older bundles have the same digest."""
     precision: Precision
     score_unit: str
     """What an error is, in words: `mean squared pixel error`, for one."""
@@ -123,7 +125,7 @@ class Manifest(Record):
     @property
     def input(self) -> ModelInput:
         """What the model sees of a picture."""
-        return ModelInput(self.height, self.width, self.part_size, self.roi)
+        return ModelInput(self.height, self.width, self.part_size, self.roi, self.bits)
 
     @property
     def model_sha256(self) -> str:

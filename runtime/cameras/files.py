@@ -6,9 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import CameraError, DataError
-from core.picture import list_pictures, read_picture
+from core.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
 from runtime.cameras.camera import Camera
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
@@ -86,10 +90,17 @@ def read_frame(picture: Path, folder: Path) -> Frame:
     captured_at_s, captured_s = time.time(), time.monotonic()
     source = printable(picture.relative_to(folder))
     try:
-        pixels, fault = read_picture(picture), None
+        (pixels, deep), fault = by_depth(read_as_stored(picture)), None
     except DataError:
-        pixels, fault = None, Reason.UNREADABLE
-    return Frame(pixels, captured_at_s, captured_s, source, fault)
+        (pixels, deep), fault = (None, None), Reason.UNREADABLE
+    return Frame(pixels, captured_at_s, captured_s, source, fault, stored_u16=deep)
+
+
+def by_depth(stored: Stored) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint16] | None]:
+    """Give a file of 8 bits in BGR, or one of 16 as it is: how many of them count is the model's to say."""
+    if stored.dtype == np.uint16:
+        return None, cast("NDArray[np.uint16]", stored)
+    return as_bgr_u8(stored), None
 
 
 def printable(path: Path) -> str:

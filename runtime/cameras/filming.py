@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from core.errors import DataError
+from core.picture import as_bgr_u8
 from runtime.cameras.camera import Camera
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
 from runtime.parts.frame import Frame
@@ -17,11 +19,12 @@ log = logging.getLogger(__name__)
 class Filming:
     """Gives a camera's frames. It belongs to the one thread that iterates over them."""
 
-    def __init__(self, name: str, camera: Camera, settings: CameraSettings) -> None:
-        """Film with `camera`, known as `name`, as `settings` ask."""
+    def __init__(self, name: str, camera: Camera, settings: CameraSettings, bits: int = 16) -> None:
+        """Film with `camera`, known as `name`, as `settings` ask; files of 16 bits hold `bits`, see `core.picture`."""
         self._name = name
         self._camera = camera
         self._settings = settings
+        self._bits = bits
         self._size = settings.frame_size
         self._wrong: tuple[int, int] | None = None
 
@@ -36,7 +39,15 @@ class Filming:
 
     def newest(self, frame: Frame) -> Frame:
         """Say what to judge in place of `frame`, which has waited for its turn, and mark one of a wrong size."""
-        return self._of_one_size(self._camera.newer(frame))
+        return self._of_one_size(self._in_8_bits(self._camera.newer(frame)))
+
+    def _in_8_bits(self, frame: Frame) -> Frame:
+        if frame.stored_u16 is None:
+            return frame
+        try:
+            return replace(frame, pixels_bgr_u8=as_bgr_u8(frame.stored_u16, self._bits), stored_u16=None)
+        except DataError:
+            return replace(frame, fault=Reason.UNREADABLE, stored_u16=None)
 
     def _of_one_size(self, frame: Frame) -> Frame:
         """Mark a frame of another size than expected: resized like the others it would pass for one of them."""

@@ -1,12 +1,13 @@
 """Pixel formats of GenICam cameras, by EMVA's PFNC names: what a camera sends becomes 8 bits. Pure."""
 
-import math
 import re
 from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from core.picture import scaled_to_u8
 
 Raw = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) of a mono camera or a colour mosaic, or (H, W, 3) in RGB; deeper than 8 bits in the camera's own values."""
@@ -32,15 +33,7 @@ def to_u8(raw: Raw, name: str) -> NDArray[np.uint8]:
     found = KNOWN.match(name)
     if found is None or raw.ndim == 1:
         raise ValueError(f"pixel format {name} is not known")
-    pixels = _scaled(raw, int(found["depth"] or 16)) if raw.dtype == np.uint16 else cast("NDArray[np.uint8]", raw)
+    pixels = scaled_to_u8(raw, int(found["depth"] or 16)) if raw.dtype == np.uint16 else cast("NDArray[np.uint8]", raw)
     if found["mosaic"]:
         return np.asarray(cv2.cvtColor(pixels, MOSAICS[found["mosaic"]]), np.uint8)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8) if raw.ndim == 3 else pixels
-
-
-def _scaled(raw: Raw, bits: int) -> NDArray[np.uint8]:
-    """Give v * 255 // largest of values v of `bits` bits; what is above the depth's largest is the brightest."""
-    largest = 2**bits - 1
-    # OpenCV rounds: half a level less is the floor, but for the smallest step that there can be.
-    smallest_step = math.gcd(255, largest) / largest
-    return np.asarray(cv2.convertScaleAbs(raw, alpha=255 / largest, beta=(smallest_step - 1) / 2), np.uint8)

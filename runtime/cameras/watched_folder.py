@@ -11,9 +11,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from core.errors import CameraError, DataError
-from core.picture import as_bgr_u8, decode_as_stored, read_whole
+from core.picture import decode_as_stored, read_whole
 from runtime.cameras.camera import Camera, CameraState, CameraStatus, Memory
-from runtime.cameras.files import printable
+from runtime.cameras.files import by_depth, printable
 from runtime.cameras.folder_bell import FolderBell
 from runtime.cameras.folder_look import FolderLook
 from runtime.parts.frame import Frame
@@ -170,10 +170,10 @@ class WatchedFolder(Camera):
             self._give(picture, seen)
             self._move(picture, seen, cause)
             return None
-        data, pixels, fault = b"", None, None
+        data, (pixels, deep), fault = b"", (None, None), None
         try:
             data = read_whole(picture)
-            pixels = as_bgr_u8(decode_as_stored(data, picture))
+            pixels, deep = by_depth(decode_as_stored(data, picture))
         except DataError:
             fault = Reason.UNREADABLE
         if not _is_as_seen(picture, seen):
@@ -184,7 +184,7 @@ class WatchedFolder(Camera):
         self._give(picture, seen)
         self._under_way[cause] = picture, seen
         identity = blake2b(cause + data, digest_size=16).hexdigest()
-        return Frame(pixels, captured_at_s, captured_s, printable(relative), fault, cause, identity)
+        return Frame(*(pixels, captured_at_s, captured_s, printable(relative), fault, cause, identity), stored_u16=deep)
 
     def _give(self, picture: Path, seen: _Seen) -> None:
         seen.is_given = True

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ArtifactError, ConfigError, PwaeError
+from core.geometry import ModelInput
 from runtime.bundles.bundle import Bundle
 from runtime.commands.command import Command
 from runtime.commands.replies import Replies
@@ -82,10 +83,13 @@ class Reload:
     def _open_alike(self, path: Path, bundle: Bundle) -> Detector:
         model = self._open_detector(path)
         old, new = bundle.manifest, model.bundle.manifest
-        if (old.height, old.width, old.part_size, old.roi) != (new.height, new.width, new.part_size, new.roi):
+        if old.input != new.input:
             model.backend.close()
             raise ArtifactError(
-                f"{path}: takes {new.width} x {new.height} pixels (part {new.part_size}, region {new.roi}), "
-                f"the one in use {old.width} x {old.height} (part {old.part_size}, region {old.roi}); restart with it."
+                f"{path}: takes {_told(new.input)}, the one in use {_told(old.input)}; restart with it."
             )
         return model
+
+
+def _told(seen: ModelInput) -> str:
+    return f"{seen.width} x {seen.height} pixels (part {seen.part_size}, region {seen.roi}, {seen.bits} bits)"

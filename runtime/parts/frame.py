@@ -45,3 +45,5 @@ class Frame:
     trigger: Trigger | None = None
     chunks: Mapping[str, int | float | str] | None = None
     """What a factory camera said of the frame, by the names of its features; None where it was not asked."""
+    stored_u16: NDArray[np.uint16] | None = None
+    """What a file of 16 bits holds: the model says how many of them count, and then they are `pixels_bgr_u8`."""

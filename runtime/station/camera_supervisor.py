@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from core.errors import one_line
-from core.geometry import PartSize, Roi
+from core.geometry import ModelInput
 from core.timestamps import rfc3339
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
@@ -81,11 +81,9 @@ class CameraSupervisor:
         for name in self._triggers.refused:
             self._publisher.subscribe_lasting(self._topics.trigger(name), self._triggers.handle)
 
-    def start(self, batcher: Batcher, part_size: PartSize | None, roi: Roi | None) -> None:
-        """Let the cameras fill the batches of `batcher`; `part_size` and `roi` are the bundle's."""
-        self.feeds = [
-            Feed(name, camera, self._settings[name], batcher, part_size, roi) for name, camera in self._cameras.items()
-        ]
+    def start(self, batcher: Batcher, seen: ModelInput) -> None:
+        """Let the cameras fill the batches of `batcher` with what the model has `seen` of pictures in training."""
+        self.feeds = [Feed(name, camera, self._settings[name], batcher, seen) for name, camera in self._cameras.items()]
         for feed in self.feeds:
             feed.start()
 

@@ -131,7 +131,7 @@ class Inspection:
             stack.callback(self.supervisor.stop)
             stack.callback(batcher.close)
             manifest = self.model.origin.manifest
-            self.supervisor.start(batcher, manifest.part_size, manifest.roi)
+            self.supervisor.start(batcher, manifest.input)
             self._service.ready()
             self._conduct(batcher, stop)
             judging_s = time.monotonic() - started_s

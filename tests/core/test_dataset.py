@@ -120,7 +120,17 @@ def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
     read_frames(training_samples(str(tmp_path / "full")), ModelInput(8, 8))
     assert capsys.readouterr().err == ""
     read_frames(training_samples(str(tmp_path / "low")), ModelInput(8, 8))
-    assert f"warning: the brightest of 2 16-bit pictures is {grey.max()} of 65535" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"warning: the brightest of 2 16-bit pictures is {grey.max()} of 65535" in told
+    assert "`network.bits: 12`" in told
+    seen = ModelInput(20, 20, bits=12)
+    assert (
+        read_frames(training_samples(str(tmp_path / "low")), seen).bgr_u8[0, :, :, 0] == grey.astype(int) * 255 // 4095
+    ).all()
+    assert capsys.readouterr().err == ""
+    with pytest.raises(DataError, match="none of 2 pictures"):
+        read_frames(training_samples(str(tmp_path / "full")), seen)
+    assert "take more than 12 bits (`network.bits`)" in capsys.readouterr().err
 
 
 def test_a_damaged_picture_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,9 +43,9 @@ def write(folder: Path, draw: Callable[[int], np.ndarray], count: int = 30, firs
     return folder
 
 
-def advice_for(data: Path) -> tuple[Advice, str]:
+def advice_for(data: Path, bits: int = 16) -> tuple[Advice, str]:
     """The advice, and its words with the lines joined."""
-    advice = advise(survey(str(data)))
+    advice = advise(survey(str(data), bits=bits))
     return advice, advice.as_yaml("part", str(data)).replace("\n# ", " ").replace("\n  # ", " ")
 
 
@@ -137,6 +137,10 @@ def test_twelve_bits_in_sixteen_are_told_and_sixteen_are_not(tmp_path: Path) -> 
     _, dark = advice_for(write(tmp_path / "dark", lambda seed: texture(seed).astype(np.uint16) * 16))
     assert "ATTENTION: 30 files have 16 bits, but no value above" in dark
     assert "of 256 levels are left" in dark
+    assert "`--bits 12`" in dark
+    told, words = advice_for(tmp_path / "dark", bits=12)
+    assert "ATTENTION" not in words
+    assert settings(told, tmp_path).network.bits == 12
     assert (
         "ATTENTION" not in advice_for(write(tmp_path / "full", lambda seed: texture(seed).astype(np.uint16) * 257))[1]
     )

@@ -6,22 +6,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.geometry import Roi
+from core.dataset import Sample, read_frames
+from core.geometry import ModelInput, Roi
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed, fill
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera
 from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings
+from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture, write_pictures
 
 WAIT_S = 10.0
+SEEN = ModelInput(8, 8)
 
 
 def camera_settings(**changed: object) -> FolderSettings:
@@ -63,7 +67,7 @@ def test_the_bundles_region_is_judged_where_the_camera_has_none(
     camera, batcher = FolderCamera(write_pictures(tmp_path, 1)), Batcher([np.zeros((1, 8, 8, 3), np.uint8)], 60.0, 1)
 
     def streams(**given: object) -> dict[str, Roi | None]:
-        return Feed("top", camera, camera_settings(**given), batcher, None, (1, 2, 20, 10)).streams
+        return Feed("top", camera, camera_settings(**given), batcher, ModelInput(8, 8, roi=(1, 2, 20, 10))).streams
 
     assert streams() == {"top": (1, 2, 20, 10)}
     assert streams(regions={"l": (0, 0, 20, 10)}) == {"top-l": (0, 0, 20, 10)}
@@ -107,7 +111,7 @@ def test_exposure_is_looked_at_within_the_region_only() -> None:
 def test_rate_limit_paces_a_folder(tmp_path: Path) -> None:
     batcher = Batcher([np.zeros((16, 8, 8, 3), np.uint8)], 60.0, 1)
     started_s = time.monotonic()
-    Feed("top", FolderCamera(write_pictures(tmp_path, 6)), camera_settings(max_fps=50.0), batcher).start()
+    Feed("top", FolderCamera(write_pictures(tmp_path, 6)), camera_settings(max_fps=50.0), batcher, SEEN).start()
     assert batcher.take(WAIT_S) is not None
     assert time.monotonic() - started_s >= 5 / 50
 
@@ -120,7 +124,7 @@ def test_what_kills_a_feed_is_kept_and_ends_it() -> None:
             raise RuntimeError("driver")
 
     batcher = Batcher([np.zeros((1, 8, 8, 3), np.uint8)], 60.0, 1)
-    feed = Feed("top", Broken(), camera_settings(), batcher)
+    feed = Feed("top", Broken(), camera_settings(), batcher, SEEN)
     feed.start()
     feed.join(WAIT_S)
     assert str(feed.fault) == "driver"
@@ -138,7 +142,7 @@ def test_each_region_is_a_stream_of_its_own_and_only_the_last_closes_its_frame()
 
     buffer = np.zeros((2, 8, 8, 3), np.uint8)
     batcher = Batcher([buffer], 60.0, 1)
-    Feed("top", Once(), camera_settings(regions={"l": (0, 0, 20, 20), "r": (20, 0, 20, 20)}), batcher).start()
+    Feed("top", Once(), camera_settings(regions={"l": (0, 0, 20, 20), "r": (20, 0, 20, 20)}), batcher, SEEN).start()
     batch = batcher.take(WAIT_S)
     assert batch is not None
     assert [(part.camera, part.cause) for part in batch.written] == [("top-l", None), ("top-r", b"it")]
@@ -172,7 +176,7 @@ def test_a_frame_of_another_size_is_not_judged_and_told_once(
     settings: CameraSettings, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     batcher = Batcher([np.zeros((8, 8, 8, 3), np.uint8)], 0.0, 1)
-    feed = Feed("top", Changing(40, 40, 30, 30, 40), settings, batcher)
+    feed = Feed("top", Changing(40, 40, 30, 30, 40), settings, batcher, SEEN)
     feed.start()
     feed.join(WAIT_S)
     assert feed.fault is None
@@ -181,3 +185,23 @@ def test_a_frame_of_another_size_is_not_judged_and_told_once(
     faults = [part.faults for part in batch.written]
     assert faults == [(Reason.WRONG_SIZE,) if mark == "x" else () for mark in expected]
     assert caplog.text.count("frames of 60 x 30") == (1 if "..xx." in expected else 0)
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_12_bits_in_16_are_seen_as_in_training(tmp_path: Path, is_watched: bool) -> None:
+    grey = np.random.default_rng(1).integers(0, 4096, (20, 20)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), grey)
+    cv2.imwrite(str(tmp_path / "b.png"), grey * 16)
+    seen = ModelInput(8, 8, bits=12)
+    camera = WatchedFolder(tmp_path, None, unreadable_after_s=0.0) if is_watched else FolderCamera(tmp_path)
+    batcher = Batcher([np.zeros((2, 8, 8, 3), np.uint8)], 60.0, 1)
+    feed = Feed("top", camera, camera_settings(), batcher, seen)
+    feed.start()
+    batch = batcher.take(WAIT_S)
+    feed.stop()
+    assert batch is not None
+    assert (batch.frames_bgr_u8[0] == read_frames([Sample(tmp_path / "a.png")], seen).bgr_u8[0]).all()
+    assert [part.faults for part in batch.written] == [(), (Reason.UNREADABLE,)]
+    batcher.close()
+    feed.join(WAIT_S)
+    assert feed.fault is None

@@ -1,6 +1,7 @@
 """The whole runtime as its own process, against a real mosquitto: what is judged arrives, whatever happens."""
 
 import json
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 
 from core.errors import BrokerError
 from core.picture import fit, read_picture
-from runtime.bundles.bundle import load_bundle
+from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import OutboxSettings
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, finish, folder, run_command, stored, write_config
 from tests.runtime.mes import Subscriber
-from tests.runtime.pictures import SIZE, expected_errors, good_picture, write_pictures, write_video
+from tests.runtime.pictures import SIZE, bad_picture, expected_errors, good_picture, write_pictures, write_video
 from tests.runtime.waiting import WAIT_S, wait_until
 
 
@@ -86,6 +87,21 @@ def test_pictures_of_every_kind_give_one_event_each(
     fit(large, row)
     assert told["a"]["score"]["value"] == pytest.approx(expected_errors(row)[0], rel=1e-4)
     assert json.loads((tmp_path / "summary.json").read_text())["unreadable"] == 3
+
+
+def test_a_bundle_trained_on_12_bits_in_16_reads_them_so_on_the_line(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    bundle = Path(shutil.copytree(bundle_path, tmp_path / "twelve"))
+    save_manifest(bundle, load_bundle(bundle).manifest.model_copy(update={"bits": 12}))
+    (tmp_path / "pictures").mkdir()
+    for name, picture in (("a-good.png", good_picture(1)), ("b-bad.png", bad_picture(1))):
+        cv2.imwrite(str(tmp_path / "pictures" / name), np.ceil(picture * (4095 / 255)).astype(np.uint16))
+    config = write_config(tmp_path, bundle, {"top": folder(tmp_path / "pictures")}, broker=at(mosquitto.port))
+    code, _out, err = finish(config)
+    assert code == 0, err
+    mes.wait_for(lambda: len(mes.events()) >= 2)
+    assert [event["verdict"]["name"] for event in mes.events()] == ["OK", "NotOK"]
 
 
 def test_several_cameras_of_both_kinds_keep_their_own_order(
