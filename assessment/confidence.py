@@ -1,4 +1,4 @@
-"""Confidence: how far a rate or an AUROC that was measured on so many pictures may lie from the true one."""
+"""Confidence of an AUROC: how far one that was measured on so many pictures may lie from the true one."""
 
 import math
 from dataclasses import dataclass
@@ -6,18 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Interval = tuple[float, float]
-"""Low and high end, with 95 % confidence."""
-Z = 1.959964
-"""Of the normal distribution, for 95 %."""
-
-
-def wilson(hits: int, total: int) -> Interval:
-    """Wilson's score interval of the rate hits / total; total is at least 1 (Wilson 1927)."""
-    rate, weight = hits / total, Z**2 / total
-    middle = (rate + weight / 2) / (1 + weight)
-    half = Z / (1 + weight) * math.sqrt(rate * (1 - rate) / total + weight / (4 * total))
-    return max(0.0, middle - half), min(1.0, middle + half)
+from core.confidence import Interval, Z
 
 
 @dataclass(frozen=True)

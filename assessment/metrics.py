@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assessment.confidence import auroc_interval, placements, wilson
+from assessment.confidence import auroc_interval, placements
 from core.calibration import Calibration
+from core.confidence import wilson
 from core.dataset import GOOD
 from core.errors import DataError
 from core.thresholds import scores

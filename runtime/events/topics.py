@@ -49,6 +49,10 @@ class Topics:
         """Retained: the camera's totals since the start."""
         return f"{self.prefix}/camera/{camera}/counters"
 
+    def review(self, camera: str) -> str:
+        """What people said of judged parts afterwards; not retained."""
+        return f"{self.prefix}/camera/{camera}/review"
+
     def snapshot(self, camera: str) -> str:
         """A JPEG of the camera's frame as the model saw it, where a command asked for it."""
         return f"{self.prefix}/camera/{camera}/snapshot"

@@ -56,6 +56,27 @@ CREATE TABLE IF NOT EXISTS counts (
     UNIQUE (shift, camera, job, verdict)
 );
 CREATE INDEX IF NOT EXISTS counts_by_job ON counts (job, camera);
+CREATE TABLE IF NOT EXISTS judged (
+    camera TEXT NOT NULL,
+    thresholds TEXT NOT NULL,
+    verdict INTEGER NOT NULL,
+    parts INTEGER NOT NULL,
+    PRIMARY KEY (camera, thresholds, verdict)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    event TEXT NOT NULL,
+    was TEXT NOT NULL,
+    by TEXT NOT NULL,
+    note TEXT NOT NULL,
+    at_s REAL NOT NULL,
+    camera TEXT NOT NULL,
+    thresholds TEXT NOT NULL,
+    verdict INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS marks_by_event ON marks (event);
+CREATE INDEX IF NOT EXISTS marks_by_thresholds ON marks (camera, thresholds);
 """
 COLUMNS = "id, at_s, camera, verdict, margin, part, job, file, picture"
 CLEAR_ORDER = (Verdict.OK, Verdict.UNDEFINED, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
@@ -82,7 +103,8 @@ class HistoryFile:
             database.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Open the file to look only. Raises sqlite3.Error where there is none."""
         database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, uri=True)
         try:
             database.execute("PRAGMA query_only = 1")
@@ -104,14 +126,14 @@ class HistoryFile:
     def get(self, event_id: str) -> tuple[Entry, dict[str, Any]] | None:
         """Give an entry and its event (see `event.build`); None where it is not known. Raises as `find`."""
         query = f"SELECT {COLUMNS}, number, body FROM events JOIN bodies USING (number) WHERE id = ?"  # noqa: S608
-        with self._reading() as database:
+        with self.reading() as database:
             found = database.execute(query, (event_id,)).fetchone()
         return None if found is None else (_entry(found[:-1]), json.loads(zlib.decompress(found[-1])))
 
     def reasons(self, entries: Sequence[Entry]) -> dict[str, list[str]]:
         """Give why parts were not passed, by their events' ids. Raises as `find`."""
         found = {}
-        with self._reading() as database:
+        with self.reading() as database:
             for entry in entries:
                 row = database.execute("SELECT body FROM bodies WHERE number = ?", (entry.number,)).fetchone()
                 found[entry.id] = json.loads(zlib.decompress(row[0]))["verdict"]["reason"] if row else []
@@ -121,7 +143,7 @@ class HistoryFile:
         """Count the parts of a shift by its start (see `shifts`), by camera. Raises as `find`."""
         query = "SELECT camera, verdict, SUM(parts) FROM counts WHERE shift = ? GROUP BY camera, verdict"
         found: dict[str, Counter[Verdict]] = {}
-        with self._reading() as database:
+        with self.reading() as database:
             for camera, verdict, parts in database.execute(query, (shift,)):
                 found.setdefault(camera, Counter())[Verdict(verdict)] = parts
         return found
@@ -129,7 +151,7 @@ class HistoryFile:
     def of_job(self, camera: str, job: str) -> Counter[Verdict]:
         """Count a camera's parts of a job, in whatever shift. Raises as `find`."""
         query = "SELECT verdict, SUM(parts) FROM counts WHERE job = ? AND camera = ? GROUP BY verdict"
-        with self._reading() as database:
+        with self.reading() as database:
             return Counter({Verdict(verdict): parts for verdict, parts in database.execute(query, (job, camera))})
 
     def _select(self, wanted: Wanted, side: str, than: Entry | None, order: str, limit: int) -> list[Entry]:
@@ -140,7 +162,7 @@ class HistoryFile:
             f"SELECT {COLUMNS}, number FROM events WHERE {conditions} "  # noqa: S608
             f"ORDER BY at_s {order}, number {order} LIMIT ?"
         )
-        with self._reading() as database:
+        with self.reading() as database:
             return [_entry(row) for row in database.execute(query, (*values, limit))]
 
 

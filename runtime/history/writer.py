@@ -17,6 +17,7 @@ from runtime.events.judged_part import JudgedPart
 from runtime.evidence.settings import EvidenceSettings
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear, count, held
+from runtime.history.marks import tally
 from runtime.history.shifts import shift_start
 from runtime.parts.verdict import Verdict
 from runtime.threads.keeper import Keeper
@@ -30,7 +31,8 @@ RETRY_AFTER_S = 10.0
 """How long a file that failed is left alone."""
 CLEARED_SHARE = 0.01
 """Of the bound, so much more is cleared than has to go, so that it is not done for every part."""
-Waiting = Sequence[tuple[Entry, bytes]]
+Waiting = Sequence[tuple[Entry, bytes, str]]
+"""Of each part its entry, its event, and the id of the thresholds that it was judged by."""
 
 
 class HistoryWriter(Keeper[Waiting]):
@@ -45,7 +47,7 @@ class HistoryWriter(Keeper[Waiting]):
 
     def add(self, judged: Iterable[tuple[JudgedPart, str, bytes]]) -> None:
         """Hand judged parts over, each with its event's id and body; no disk is waited for."""
-        entries = [(_entry(part, event_id), body) for part, event_id, body in judged]
+        entries = [(_entry(part, event_id), body, part.thresholds.id) for part, event_id, body in judged]
         try:
             self._waiting.put_nowait(entries)
         except queue.Full:
@@ -79,7 +81,7 @@ class HistoryWriter(Keeper[Waiting]):
                 if is_last:
                     return True
 
-    def _gather(self) -> tuple[list[tuple[Entry, bytes]], bool]:
+    def _gather(self) -> tuple[Waiting, bool]:
         """Wait for parts, and take all that come within GATHER_S; whether they are the last."""
         first = self._waiting.get()
         if first is None:
@@ -99,12 +101,13 @@ class HistoryWriter(Keeper[Waiting]):
             raise OSError("less is free on the disk than evidence.min_free_bytes")
         most = self._settings.history_events
         with database:
-            add(database, batch)
+            add(database, ((entry, body) for entry, body, _thresholds in batch))
             shifts = Counter(
                 (shift_start(entry.at_s, self._shifts), entry.camera, entry.job or "", entry.verdict)
-                for entry, _body in batch
+                for entry, _body, _thresholds in batch
             )
             count(database, shifts)
+            tally(database, ((entry.camera, thresholds, entry.verdict) for entry, _body, thresholds in batch))
             after = before + len(batch)  # or less, where parts were judged anew
             if after > most and (after := held(database)) > most:
                 clear(database, after - most + int(most * CLEARED_SHARE))

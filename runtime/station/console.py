@@ -10,6 +10,7 @@ from rich.table import Table
 from core.errors import ConfigError, PwaeError, one_line
 from runtime.monitoring.logfmt import log_to_stderr
 from runtime.station.inspection import Inspection, Stop
+from runtime.station.reviews import reviews_of
 from runtime.station.summary import Summary
 from runtime.view.web_page import viewing
 
@@ -24,7 +25,7 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
         inspection = stack.enter_context(opening)
         view, display = inspection.settings.view, inspection.display
         if view is not None and display is not None:
-            stack.enter_context(viewing(view, display, inspection.status))
+            stack.enter_context(viewing(view, display, inspection.status, reviews_of(inspection)))
         sys.stderr.write(_opening(inspection))
         try:
             return _watch(inspection, stop)

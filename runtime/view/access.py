@@ -1,7 +1,7 @@
 """Access to the web page: the token, and the headers of every answer."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,21 +20,30 @@ HEADERS = {
 }
 
 
-def require_token(token: str | None) -> Callable[..., Awaitable["Response"]]:
-    """Build the middleware that asks for the token: `?token=` once in a browser, a Bearer header from programs."""
+def require_token(token: str | None, mark_token: str | None = None) -> Callable[..., Awaitable["Response"]]:
+    """Build the middleware that asks for the token: `?token=` once in a browser, a Bearer header from programs.
+
+    Whoever has the `mark_token` may look, and mark (`request.state.may_mark`); None: nobody may mark.
+    """
     from starlette.responses import PlainTextResponse, RedirectResponse
 
-    def is_right(given: str | None) -> bool:
-        return token is None or (given is not None and hmac.compare_digest(given.encode(), token.encode()))
+    def is_one_of(given: str | None, tokens: Collection[str | None]) -> bool:
+        return given is not None and any(
+            hmac.compare_digest(given.encode(), each.encode()) for each in tokens if each is not None
+        )
 
     async def guard(request: "Request", go_on: Callable[["Request"], Awaitable["Response"]]) -> "Response":
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        given = (request.cookies.get(COOKIE), bearer)
         asked = request.query_params.get("token")
+        may_look = token is None or request.url.path in OPEN_PATHS
+        # For the routes, which ask for it.
+        request.state.may_mark = any(is_one_of(each, (mark_token,)) for each in given)
         response: Response
-        if token is not None and asked is not None and is_right(asked):
+        if asked is not None and is_one_of(asked, (token, mark_token)):
             response = RedirectResponse(request.url.path, 303)
-            response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
-        elif request.url.path in OPEN_PATHS or is_right(request.cookies.get(COOKIE)) or is_right(bearer):
+            response.set_cookie(COOKIE, asked, httponly=True, samesite="strict")
+        elif may_look or any(is_one_of(each, (token, mark_token)) for each in given):
             response = await go_on(request)
         else:
             response = PlainTextResponse(

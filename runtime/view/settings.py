@@ -27,11 +27,18 @@ class ViewSettings(Settings):
     """The environment variable that holds the token. A token never stands in this file."""
     token_file: Path | None = None
     """The file whose first line is the token."""
+    mark_token_env: str | None = None
+    """The environment variable that holds the token of those who may also mark parts as good or bad. Left out, with
+    `mark_token_file`: nobody may."""
+    mark_token_file: Path | None = None
+    """The file whose first line is that token."""
 
     @model_validator(mode="after")
     def _is_guarded(self) -> Self:
         if self.token_env and self.token_file:
             raise ValueError("give `token_env` or `token_file`, not both")
+        if self.mark_token_env and self.mark_token_file:
+            raise ValueError("give `mark_token_env` or `mark_token_file`, not both")
         if not (self.is_local or self.token_env or self.token_file):
             raise ValueError(
                 f"everybody who reaches {self.host} could look: give `token_env` or `token_file`, or leave `host` out"
@@ -53,7 +60,15 @@ class ViewSettings(Settings):
 
     def token(self) -> str | None:
         """Look the token up. Raises ConfigError where it is not where the configuration says, or empty."""
-        token = look_up_secret("view.token", self.token_env, self.token_file)
-        if token == "":
-            raise ConfigError("view: the token is empty; give a long random one (openssl rand -hex 16).")
-        return token
+        return _look_up("token", self.token_env, self.token_file)
+
+    def mark_token(self) -> str | None:
+        """Look the token up that gives the right to mark; None: nobody may. Raises as `token`."""
+        return _look_up("mark_token", self.mark_token_env, self.mark_token_file)
+
+
+def _look_up(key: str, variable: str | None, file: Path | None) -> str | None:
+    token = look_up_secret(f"view.{key}", variable, file)
+    if token == "":
+        raise ConfigError(f"view: the {key.replace('_', ' ')} is empty; give a long random one (openssl rand -hex 16).")
+    return token

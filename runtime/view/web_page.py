@@ -1,13 +1,14 @@
 """The live view: one web page on the box, with metrics and health beside it (FastAPI and uvicorn, in a thread).
 
-It only looks: nothing can be changed through it. Pictures are drawn when somebody asks, never by the judging thread.
+It only looks: nothing can be changed through it, but for marks where a token gives the right. Pictures are drawn when
+somebody asks, never by the judging thread.
 """
 
 import importlib.util
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -26,6 +27,7 @@ from runtime.parts.verdict import Verdict
 from runtime.threads.worker import Worker
 from runtime.view.access import require_token
 from runtime.view.connections import bounded_protocol
+from runtime.view.marking import MarksCollector, TakesMarks, add_marking, told_as_json
 from runtime.view.settings import LOCAL_HOSTS, ViewSettings
 
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ PAGE = Path(__file__).with_name("view.html")
 
 
 @contextmanager
-def viewing(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> Iterator[None]:
+def viewing(
+    settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus], reviews: TakesMarks | None = None
+) -> Iterator[None]:
     """Serve the page while the context lasts; `look` looks at the station, and never waits. Raises as `serving`."""
     require_packages()
-    with serving(settings, page(settings, display, look)):
+    with serving(settings, page(settings, display, look, reviews)):
         yield
 
 
@@ -76,12 +80,17 @@ def require_packages() -> None:
         raise ConfigError("view: its packages are missing; pip install '.[view]', or leave `view` out.")
 
 
-def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus]) -> "FastAPI":
-    """Build the application. Raises ConfigError where the token cannot be read."""
+def page(
+    settings: ViewSettings, display: LiveView, look: Callable[[], StationStatus], reviews: TakesMarks | None = None
+) -> "FastAPI":
+    """Build the application; without `reviews` nothing can be marked. Raises ConfigError where a token is not there."""
     from fastapi import Response
 
     app = guarded_app(settings)
     display.registry.register(StatusCollector(look))
+    if reviews is not None:
+        display.registry.register(MarksCollector(reviews))
+        add_marking(app, reviews)
 
     @app.get("/")
     def index() -> Response:
@@ -89,7 +98,7 @@ def page(settings: ViewSettings, display: LiveView, look: Callable[[], StationSt
 
     @app.get("/state.json")
     def state() -> dict[str, Any]:
-        return _state(look(), display)
+        return _state(look(), display, told_as_json(reviews))
 
     @app.get("/camera/{camera}/{which}/{kind}.jpg")
     def picture(camera: str, which: Literal["last", "rejected"], kind: Literal["map", "plain"]) -> Response:
@@ -124,7 +133,7 @@ def guarded_app(settings: ViewSettings) -> "FastAPI":
     if settings.is_local:
         # Another site's page must not read this one through a name that it points at 127.0.0.1.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])
-    app.middleware("http")(require_token(settings.token()))
+    app.middleware("http")(require_token(settings.token(), settings.mark_token()))
     return app
 
 
@@ -149,7 +158,7 @@ def _health(problems: list[str]) -> "Response":
     return Response("\n".join(problems or ["ok"]) + "\n", 503 if problems else 200, media_type="text/plain")
 
 
-def _state(found: StationStatus, display: LiveView) -> dict[str, Any]:
+def _state(found: StationStatus, display: LiveView, told: Mapping[str, Any]) -> dict[str, Any]:
     """All that the page shows, but the pictures."""
     origin, link = found.origin, found.delivery.link
     return {
@@ -168,6 +177,7 @@ def _state(found: StationStatus, display: LiveView) -> dict[str, Any]:
                 "ok": camera.verdicts.get(Verdict.OK, 0),
                 "not_ok": camera.verdicts.get(Verdict.NOT_OK, 0),
                 "not_decidable": camera.verdicts.get(Verdict.NOT_DECIDABLE, 0),
+                "told": told.get(name),
                 **_camera_view(display, name),
             }
             for name, camera in found.cameras.items()

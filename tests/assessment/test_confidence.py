@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from assessment.confidence import auroc_interval, difference_interval, placements, wilson
+from assessment.confidence import auroc_interval, difference_interval, placements
+from core.confidence import wilson
 
 
 def draw(seed: int, good: int = 40, defective: int = 30, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,57 @@
+"""Reviews: what people say of judged parts is kept beside the history, and told to the MES. For any thread."""
+
+import logging
+import sqlite3
+
+from core.errors import OutboxError, one_line
+from runtime.delivery.outbox_row import NewEvent
+from runtime.events.review import review
+from runtime.history.file import HistoryFile
+from runtime.history.marks import Mark, Told, Truth, add_mark, told
+from runtime.parts.verdict import Verdict
+from runtime.station.inspection import Inspection
+
+log = logging.getLogger(__name__)
+
+
+def reviews_of(inspection: Inspection) -> "Reviews | None":
+    """Give those of an inspection; None where it keeps no history."""
+    history = inspection.reporter.history
+    return None if history is None else Reviews(history.file, inspection)
+
+
+class Reviews:
+    """Keeps marks and tells of them, and says what follows of them."""
+
+    def __init__(self, file: HistoryFile, inspection: Inspection) -> None:
+        """Keep marks of the parts of `inspection` in `file`."""
+        self._file = file
+        self._cameras = inspection.settings.streams
+        self._model = inspection.model
+        self._topics = inspection.settings.topics
+        self._publisher = inspection.publisher
+
+    def mark(self, event: str, was: Truth, by: str, note: str) -> Mark | None:
+        """Mark a part; None where its event is not known. Raises OutboxError where that cannot be kept or told."""
+        try:
+            mark = add_mark(self._file, event, was, by, note)
+        except (sqlite3.Error, OSError) as error:
+            raise OutboxError(f"the mark cannot be kept ({one_line(error)}); look at the disk, mark again.") from error
+        if mark is None:
+            return None
+        camera = str(mark.body["camera"])
+        body = review(mark.body, mark.id, was, by, note, mark.at_s)
+        self._publisher.outbox.add([NewEvent(self._topics.review(camera), camera, Verdict.NOT_OK, body)])
+        self._publisher.notify()
+        log.info("part marked event=%s was=%s by=%r", event, was, by)
+        return mark
+
+    def told(self) -> dict[str, Told]:
+        """Say what people tell of each camera's parts under the thresholds in force; nothing where none is known."""
+        found = {}
+        for camera in self._cameras:
+            try:
+                found[camera] = told(self._file, camera, self._model.thresholds[camera])
+            except sqlite3.Error:  # nothing was judged yet, or the file is away, which the history's writer tells
+                continue
+        return found
