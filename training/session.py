@@ -56,7 +56,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
 
     judged = np.concatenate(held_out)
     errors = held_out_errors(inspector, dataset, held_out)
-    names = tuple(str(frames.samples[index].path.resolve()) for index in judged)
+    names = tuple(str(frames.samples[index].path.absolute()) for index in judged)
     calibration = Calibration(names, errors, left_out[judged])
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses)

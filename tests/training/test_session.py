@@ -142,6 +142,8 @@ def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
     planted = sorted(good.iterdir())[3:5]
     for number, path in enumerate(planted):
         cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 255, (48, 48, 3), np.uint8))
+    # A link is named as its folder has it.
+    planted[0].symlink_to(planted[0].rename(tmp_path / "elsewhere.png"))
     config = make_training_config(tmp_path / "parts", tmp_path / "run", loss={"cosine": 1.0}, folds=3, epochs=60)
     config["network"]["encoder"] |= {"stages": [1, 2], "frozen": True}
     config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
