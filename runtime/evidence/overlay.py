@@ -25,17 +25,16 @@ def draw(pixels_bgr_u8: NDArray[np.uint8], shown: PartPicture) -> NDArray[np.uin
     frame = as_bgr_u8(pixels_bgr_u8)
     height, width = frame.shape[:2]
     tiles = [divmod(index, shown.grid) for index in range(shown.grid**2)]
-    if shown.judgement.errors is not None and shown.error_map is not None:
-        picture = _heated(frame, shown, tiles)
-    else:
-        picture = frame.copy()
+    # Errors are no grounds of a part that could not be judged, such as a black one.
+    is_judged = shown.judgement.verdict != Verdict.NOT_DECIDABLE
+    picture = _heated(frame, shown, tiles) if is_judged and shown.error_map is not None else frame.copy()
     # Lines and figures are as bold on a large picture as on a small one.
     bold = max(1, min(height, width) // 480)
     for row, col in tiles:
         (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, bold)
     for (row, col), ratio, verdict in zip(tiles, _tile_ratios(shown), shown.judgement.tile_verdicts, strict=False):
-        if verdict == Verdict.NOT_OK:
+        if is_judged and verdict == Verdict.NOT_OK:
             (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
             inner = (left + 2 * bold, top + 2 * bold), (right - 1 - 2 * bold, bottom - 1 - 2 * bold)
             cv2.rectangle(picture, *inner, FAILED_BGR, 3 * bold)

@@ -12,7 +12,8 @@ from runtime.monitoring.logfmt import log_to_stderr
 from runtime.station.inspection import Inspection, Stop
 from runtime.station.reviews import reviews_of
 from runtime.station.summary import Summary
-from runtime.view.web_page import viewing
+from runtime.view.pages import viewing
+from runtime.view.past import Past
 
 
 def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
@@ -25,7 +26,9 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
         inspection = stack.enter_context(opening)
         view, display = inspection.settings.view, inspection.display
         if view is not None and display is not None:
-            stack.enter_context(viewing(view, display, inspection.status, reviews_of(inspection)))
+            evidence, shifts = inspection.settings.evidence, inspection.settings.shifts
+            past = Past(evidence.folder, shifts) if evidence is not None else None
+            stack.enter_context(viewing(view, display, inspection.status, past, reviews_of(inspection)))
         sys.stderr.write(_opening(inspection))
         try:
             return _watch(inspection, stop)

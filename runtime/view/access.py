@@ -49,7 +49,8 @@ def require_token(token: str | None, mark_token: str | None = None) -> Callable[
             response = PlainTextResponse(
                 "Open this page once as /?token=...; programs send it as a Bearer token.\n", 401
             )
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
     return guard

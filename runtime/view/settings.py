@@ -33,6 +33,9 @@ class ViewSettings(Settings):
     mark_token_file: Path | None = None
     """The file whose first line is that token."""
 
+    words_folder: Path | None = None
+    """A folder with words of further languages, or other words: `fr.yaml`, made after runtime/view/words/en.yaml."""
+
     @model_validator(mode="after")
     def _is_guarded(self) -> Self:
         if self.token_env and self.token_file:

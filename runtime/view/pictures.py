@@ -1,0 +1,30 @@
+"""Pictures for a browser: at the camera's own size, or no wider than it asks for."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDEST_PX = 4096
+
+
+def no_wider(pixels_bgr_u8: NDArray[np.uint8], width: int | None) -> NDArray[np.uint8]:
+    """Shrink a picture (H, W, 3), or grey (H, W), to `width` pixels; None, or more than it has: it stays as it is."""
+    if width is None or width >= pixels_bgr_u8.shape[1]:
+        return pixels_bgr_u8
+    height = max(1, round(pixels_bgr_u8.shape[0] * width / pixels_bgr_u8.shape[1]))
+    return np.asarray(cv2.resize(pixels_bgr_u8, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def read_no_wider(file: Path, width: int) -> NDArray[np.uint8]:
+    """Read a JPEG of ours no wider than `width`. Raises OSError where it is not there, or cannot be decoded."""
+    content = np.frombuffer(file.read_bytes(), np.uint8)
+    # JPEG can be decoded at an eighth of its size in an eighth of the time.
+    for shrunk, flag in ((8, cv2.IMREAD_REDUCED_COLOR_8), (2, cv2.IMREAD_REDUCED_COLOR_2), (1, cv2.IMREAD_COLOR)):
+        picture = cv2.imdecode(content, flag)
+        if picture is None:
+            raise OSError(f"{file}: no picture")
+        if picture.shape[1] >= width or shrunk == 1:
+            return no_wider(np.asarray(picture, np.uint8), width)
+    raise AssertionError("the last is always taken")

@@ -1,0 +1,168 @@
+"""Looking back: filters, pictures by their event's id, and pages on which others' text stays text."""
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from runtime.history.entry import Entry
+from runtime.history.file import HistoryFile, add
+from runtime.parts.verdict import Verdict
+from tests.pictures import read_picture
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.browser import CHROMIUM, dump
+from tests.runtime.command import STARTED, run_command, write_config
+from tests.runtime.pictures import bad_picture, good_picture
+from tests.runtime.waiting import WAIT_S, wait_until
+from tests.runtime.web import ask, is_up, state
+
+SIZE = (240, 400)
+"""Height and width of the camera's pictures."""
+EVIL = '<img src=x onerror="document.title=1">'
+EVENTS = 300
+pytestmark = pytest.mark.machine
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory, bundle_path: Path) -> Iterator[str]:
+    """A station that has judged three parts, one of them bad, and goes on filming; its past is full of evil names."""
+    folder = tmp_path_factory.mktemp("station")
+    (folder / "pictures").mkdir()
+    for name, picture in {"0.png": bad_picture(1, SIZE), "1.png": good_picture(2, SIZE)}.items():
+        assert cv2.imwrite(str(folder / "pictures" / name), picture)
+    (folder / "pictures" / f"2{EVIL}.png").write_text("no picture")
+    with HistoryFile(folder / "evidence").writing() as database, database:
+        add(database, (past(number) for number in range(EVENTS)))
+    broker = Mosquitto(folder)
+    broker.start()
+    port = free_port()
+    config = write_config(
+        folder,
+        bundle_path,
+        {
+            "top": {"kind": "watch", "path": str(folder / "pictures")},
+            "gone": {"kind": "http", "url": f"http://127.0.0.1:{free_port()}/", "stale_after_s": 0.5},
+        },
+        broker={"host": "127.0.0.1", "port": broker.port},
+        evidence={"folder": str(folder / "evidence"), "min_free_bytes": 0, "every_nth_ok": 1},
+        view={"port": port},
+    )
+    process, address = run_command(config), f"http://127.0.0.1:{port}"
+    STARTED.remove(process)  # it outlives a test
+    wait_until(lambda: process.poll() is not None or is_up(address))
+    wait_until(lambda: len(history(address, camera="top", verdict="all")) == 3)
+    yield address
+    process.terminate()
+    _out, err = process.communicate(timeout=WAIT_S)
+    broker.stop()
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
+def past(number: int) -> tuple[Entry, bytes]:
+    verdict = Verdict.NOT_OK if number % 10 == 3 else Verdict.OK
+    entry = Entry(
+        *(f"old-{number}", 1.7e9 + number, EVIL if number % 2 else "left", verdict, -0.5),
+        part=f"{EVIL}{number}",
+        job="job & 7",
+        file=None,
+        picture="../../../../etc/passwd" if number == 3 else f"NotOK/2023-11-14/old-{number}.jpg",
+    )
+    tile = {"row": 0, "col": 0, "value": 0.3, "threshold": 0.2, "verdict": "NotOK"}
+    event = {
+        "verdict": {"reason": [EVIL]},
+        "tiles": [tile],
+        "score": {"value": 0.1, "threshold": 0.2},
+        "model": {"name": EVIL},
+        "simulated": False,
+    }
+    return entry, json.dumps(event).encode()
+
+
+def history(address: str, **asked: str | int) -> Any:
+    code, content = ask(f"{address}/history.json?{urllib.parse.urlencode({'limit': 1000, **asked})}")
+    return json.loads(content) if code == 200 else []
+
+
+def test_a_filter_finds_what_it_names_the_newest_first(station: str) -> None:
+    old = history(station, until="2024-01-01T00:00")
+    assert [each["id"] for each in old] == [f"old-{number}" for number in range(293, 0, -10)]
+    assert len(history(station, until="2024-01-01T00:00", verdict="all", camera="left", job="job & 7")) == EVENTS // 2
+    assert [each["id"] for each in history(station, part=f"{EVIL}293")] == ["old-293"]
+    assert history(station, job="job & 8") == []
+    assert {each["verdict"] for each in history(station, camera="top", verdict="all")} == {
+        "OK",
+        "NotOK",
+        "NotDecidable",
+    }
+    assert ask(f"{station}/history.json?since=yesterday")[0] == 400
+    assert ask(f"{station}/history.json?verdict=good")[0] == 422
+
+
+def test_a_picture_is_had_by_its_events_id_at_the_cameras_own_size(station: str) -> None:
+    (bad,) = history(station, camera="top", verdict="NotOK")
+    event = json.loads(ask(f"{station}/event/{bad['id']}.json")[1])
+    assert event["evidence"]["url"] == f"{station}/evidence/{bad['id']}.jpg"
+    wait_until(lambda: ask(event["evidence"]["url"].replace(".jpg", "-map.jpg"))[0] == 200)
+    for name in ("", "-map"):
+        picture = read_picture(ask(f"{station}/evidence/{bad['id']}{name}.jpg")[1])
+        assert picture.shape[:2] == SIZE
+        small = read_picture(ask(f"{station}/evidence/{bad['id']}{name}.jpg?width=100")[1])
+        assert small.shape[:2] == (60, 100)
+    (unreadable,) = history(station, camera="top", verdict="NotDecidable")
+    assert unreadable["picture"] is None
+    for name in (unreadable["id"], "old-13", "old-3", "no-such", "%2e%2e%2fhistory"):
+        assert ask(f"{station}/evidence/{name}.jpg")[0] == 404
+
+
+def test_verdict_and_picture_come_in_one_answer_also_where_there_is_no_picture(station: str) -> None:
+    request = urllib.request.Request(f"{station}/camera/top/last/plain.jpg")  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=WAIT_S)  # noqa: S310
+    with refused.value as answer:
+        assert answer.code == 404
+        part = json.loads(answer.headers["X-Part"])
+    assert (part["verdict"], part["reasons"], part["file"]) == ("NotDecidable", ["unreadable"], f"2{EVIL}.png")
+
+
+def test_a_shift_is_counted_beside_what_was_counted_since_the_start(station: str) -> None:
+    camera = state(station)["cameras"]["top"]
+    assert camera["shift"] == {key: camera[key] for key in ("ok", "not_ok", "not_decidable")}
+    assert camera["shift"] == {"ok": 1, "not_ok": 1, "not_decidable": 1}
+    assert state(station)["title"] == "test-1"
+
+
+PAGES = ("", "camera/top", "history?verdict=all", "event/old-293?verdict=all", "history?part=EVIL")
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+def test_text_of_others_stays_text_in_a_browser(station: str, path: str, tmp_path: Path) -> None:
+    page = dump(f"{station}/{path.replace('EVIL', urllib.parse.quote(EVIL))}", tmp_path)
+    assert not re.search(r'<img src="?x"?', page)
+    assert "<title>1</title>" not in page
+    assert "&lt;img src=x" in page
+    if not path:
+        assert re.search(r'<article data-camera="gone" class="[^"]*away', page)
+
+
+def test_pages_say_what_may_run_in_them_and_speak_the_browsers_language(station: str) -> None:
+    for path in ("", "history", "event/old-293", "event/none"):
+        request = urllib.request.Request(f"{station}/{path}", headers={"Accept-Language": "de-AT, en;q=0.5"})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
+                policy, text = answer.headers["Content-Security-Policy"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                policy, text = error.headers["Content-Security-Policy"], error.read().decode()
+        assert "unsafe" not in policy
+        assert "Verlauf" in text
+        assert not re.search(r"<script>|<style| style=| on[a-z]+=[\"']", text.replace(EVIL, ""))
+    assert "历史" in ask(f"{station}/history", Cookie="pwae_language=zh")[1].decode()
