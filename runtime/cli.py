@@ -63,7 +63,15 @@ black, over-exposed, blurred, unreadable or the same as before is left out and c
 yet. Let good parts pass only; next: train-model init OUTPUT. Ctrl-C ends it early, and what is there is kept.
 """
 
+EXPORT_HELP = """Copy the pictures of marked parts into a new folder in MVTec layout, to train and to test on.
+
+What the operators marked as good goes to train/good and, half of it, to test/good; what they marked as bad to test/bad:
+defective parts are for testing and for choosing a threshold, not for training. The station may run meanwhile.
+"""
+
 app = cli.app(HELP)
+evidence = typer.Typer(help="The pictures that were kept.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(evidence, name="evidence")
 
 
 @app.command(help=HELP)
@@ -114,6 +122,36 @@ def collect(
     console.collect(settings, pictures, output, lambda: stop.reason)
     if stop.reason == signal.SIGINT.name:
         raise KeyboardInterrupt
+
+
+@evidence.callback()
+def _evidence() -> None:
+    """Have subcommands, though there is one."""
+
+
+@evidence.command("export", help=EXPORT_HELP)
+def export_evidence(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures; it must be empty.")],
+    _marked: Annotated[bool, typer.Option("--marked", help="Of the marked parts, as always.")] = True,
+    annotations: Annotated[
+        str | None, typer.Option(metavar="coco|label-studio", help="Write a file for such tools beside them.")
+    ] = None,
+) -> None:
+    """Copy what is marked."""
+    from core.config import load_settings
+    from core.errors import ConfigError
+    from runtime.history.export import Annotations, export
+    from runtime.settings import InspectionSettings
+
+    settings = load_settings(config, InspectionSettings)
+    if settings.evidence is None:
+        raise ConfigError(f"{config}: has no `evidence`, so no pictures are kept.")
+    if annotations is not None and annotations not in set(Annotations):
+        raise ConfigError(f"--annotations {annotations}: one of {', '.join(Annotations)}.")
+    form = Annotations(annotations) if annotations else None
+    for line in export(settings.evidence.folder, output, form):
+        typer.echo(line)
 
 
 @app.command(help=DOCTOR_HELP)

@@ -1,0 +1,30 @@
+"""The export of marked pictures: a data set to learn from, and what other tools want beside it."""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from runtime.history.annotations import coco, label_studio
+from runtime.history.marked_pictures import export_marked
+
+
+class Annotations(StrEnum):
+    """A file beside the pictures, for other tools."""
+
+    COCO = "coco"
+    LABEL_STUDIO = "label-studio"
+
+
+def export(evidence: Path, output: Path, annotations: Annotations | None) -> Sequence[str]:
+    """Export the marked pictures as `export_marked` does; returns in words what lies where. Raises as that does."""
+    exported = export_marked(evidence, output)
+    lines = [f"{output / folder}: {count} pictures" for folder, count in sorted(exported.folders.items())]
+    if exported.without_picture:
+        lines.append(f"no picture is kept of {exported.without_picture} more marked parts")
+    if annotations is not None:
+        form = coco if annotations == Annotations.COCO else label_studio
+        file = output / f"{annotations}.json"
+        file.write_text(json.dumps(form(exported.pictures), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        lines.append(f"{file}: annotations")
+    return lines

@@ -1,0 +1,88 @@
+"""Marked pictures: those that people said something of go into a folder in MVTec layout, to learn from."""
+
+import hashlib
+import shutil
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.dataset import GOOD
+from core.errors import ConfigError, DataError, one_line
+from core.picture import read_picture
+from runtime.history.file import HistoryFile
+from runtime.history.marks import Mark, Truth, marks
+
+KEPT_BACK = 0.5
+"""This share of the parts marked good is for testing: what a model was trained on says little of how well it judges."""
+
+
+@dataclass(frozen=True)
+class MarkedPicture:
+    """A picture that was copied."""
+
+    file: Path
+    """Relative to the data set's folder."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of it."""
+
+    pictures: tuple[MarkedPicture, ...]
+    without_picture: int
+    """Marked parts of which no picture was kept, or is no more."""
+
+    @property
+    def folders(self) -> Counter[str]:
+        """How many pictures lie in each folder."""
+        return Counter(str(picture.file.parent) for picture in self.pictures)
+
+
+def export_marked(evidence: Path, output: Path) -> Exported:
+    """Copy the pictures of marked parts from the folder `evidence` into the new folder `output`.
+
+    Marked good: train/good, and KEPT_BACK of them test/good, chosen by the event's id, so that a part is for the same
+    in every export. Marked bad: test/bad; defective parts are not trained on. Raises ConfigError where something lies
+    in `output`, DataError where there are no marks, or no pictures of them.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(f"{output}: exists already and is kept; give another --output.")
+    file = HistoryFile(evidence)
+    try:
+        found = marks(file)
+    except sqlite3.Error as error:
+        raise DataError(f"{file.path}: cannot be read ({one_line(error)}); look at the disk.") from error
+    if not found:
+        raise DataError(f"{file.path}: no part is marked yet; mark some as good or bad first (docs/operations.md).")
+    pictures = [picture for mark in found if (picture := _copy(mark, evidence, output)) is not None]
+    if not pictures:
+        raise DataError(
+            f"{evidence}: no picture is kept of the {len(found)} marked parts; OK parts have some with "
+            "`evidence.every_nth_ok`, and old ones are cleared (max_age_s, max_bytes)."
+        )
+    return Exported(tuple(pictures), len(found) - len(pictures))
+
+
+def _copy(mark: Mark, evidence: Path, output: Path) -> MarkedPicture | None:
+    ref = (mark.body["evidence"] or {}).get("ref")
+    source = evidence / ref if ref else None
+    if source is None or not source.is_file():
+        return None
+    folder = Path("test") / "bad" if mark.was == Truth.BAD else Path(_purpose(mark.event)) / GOOD
+    file = folder / f"{mark.body['camera']}-{mark.event}{source.suffix}"
+    try:
+        height, width = read_picture(source).shape[:2]
+    except DataError:  # damaged on the disk: of no use for training
+        return None
+    (output / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, output / file)
+    return MarkedPicture(file, (width, height), mark)
+
+
+def _purpose(event: str) -> str:
+    digest = hashlib.sha256(event.encode()).digest()
+    return "test" if digest[0] < 256 * KEPT_BACK else "train"
