@@ -22,6 +22,7 @@ COPY export export
 COPY runtime runtime
 COPY archive archive
 COPY fleet fleet
+COPY gateway gateway
 # pycuda's random numbers are not used, and would need one library more.
 RUN echo 'CUDA_ENABLE_CURAND = False' > "$HOME/.aksetup-defaults.py" \
  && python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[view,sign]' onnxruntime-gpu==1.31.1 pycuda==2026.1
@@ -54,6 +55,7 @@ COPY export export
 COPY runtime runtime
 COPY archive archive
 COPY fleet fleet
+COPY gateway gateway
 RUN python3 -m pip wheel --no-cache-dir --wheel-dir /wheels -c constraints.txt '.[cpu,view,sign]'
 RUN python3 -m venv --without-pip /opt/p-wae \
  && python3 -m pip --python /opt/p-wae/bin/python install --no-cache-dir --no-index --find-links /wheels 'p-wae[cpu,view,sign]'

@@ -14,6 +14,7 @@ EXTRAS = {
     "cryptography": "sign",
     "onnxruntime": "cpu",
     "ray": "ray",
+    "asyncua": "opcua",
     "pyarrow": "parquet",
 }
 """Which part of the installation brings a package that not every machine needs."""

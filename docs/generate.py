@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fleet.settings import AgentSettings, FleetSettings
+from gateway.settings import GatewaySettings
 from runtime.settings import InspectionSettings
 from training.settings import TrainingSettings
 
@@ -20,8 +21,15 @@ CONFIGURATIONS: dict[str, type[BaseModel]] = {
     "training": TrainingSettings,
     "fleet": FleetSettings,
     "agent": AgentSettings,
+    "gateway": GatewaySettings,
 }
-COMMANDS = {"inspection": "run-inspection", "training": "train-model", "fleet": "fleet", "agent": "fleet agent"}
+COMMANDS = {
+    "inspection": "run-inspection",
+    "training": "train-model",
+    "fleet": "fleet",
+    "agent": "fleet agent",
+    "gateway": "opcua-gateway",
+}
 HEAD = """# Configuration
 
 Every key of every configuration, from the settings in the code (`make docs`). All are YAML; an unknown key is refused

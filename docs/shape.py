@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("core", "training", "assessment", "export", "runtime", "archive", "fleet")
+ROOMS = ("core", "training", "assessment", "export", "runtime", "archive", "fleet", "gateway")
 
 
 def shape() -> dict[str, str]:

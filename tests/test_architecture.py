@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RUNTIME = ROOT / "runtime"
 PACKAGES = {path.parent.name: path.parent for path in RUNTIME.glob("*/__init__.py")}
 MODULES = [*RUNTIME.rglob("*.py")]
-ROOMS = ("core", "training", "assessment", "export", "runtime", "archive", "fleet")
+ROOMS = ("core", "training", "assessment", "export", "runtime", "archive", "fleet", "gateway")
 OURS = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for room in ROOMS

@@ -16,6 +16,7 @@ from archive.cli import rejudge
 from assessment.cli import evaluate_model
 from export.cli import export_engine
 from fleet.cli import fleet
+from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.cli import train_model
@@ -27,6 +28,7 @@ COMMANDS = {
     "run-inspection": run_inspection,
     "rejudge": rejudge,
     "fleet": fleet,
+    "opcua-gateway": opcua_gateway,
 }
 
 

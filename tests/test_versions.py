@@ -47,7 +47,7 @@ def test_no_installation_brings_two_builds_of_onnx_runtime() -> None:
 def test_the_extras_that_a_remedy_names_are_there() -> None:
     sources = [
         path
-        for room in ("core", "runtime", "training", "assessment", "export", "archive")
+        for room in ("core", "runtime", "training", "assessment", "export", "archive", "gateway")
         for path in (ROOT / room).rglob("*.py")
     ]
     named = {

@@ -1,0 +1,70 @@
+"""The command `opcua-gateway`."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core import cli
+from core.errors import EXIT_CODES
+
+if TYPE_CHECKING:
+    from gateway.settings import GatewaySettings
+
+HELP = f"""Serve over OPC UA (40100-1 Machine Vision) what stations tell over MQTT. Needs pip install '.[opcua]'.
+
+CONFIG is a YAML file; the smallest one that works:
+
+\b
+    stations: {{press-3: pwae/site/area/line/press-3}}   # name: topic prefix
+    broker: {{host: mes.example.com}}
+
+It serves opc.tcp://127.0.0.1:4840/ until SIGINT or SIGTERM. A broker that is away is told as a state, and tried again.
+
+{EXIT_CODES}
+A clean stop by SIGTERM gives 0."""
+
+app = cli.app(HELP)
+
+
+@app.command("serve", help=HELP)
+def serve_command(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")]) -> None:
+    """Serve until a signal."""
+    import asyncio
+    import logging
+
+    from core.config import load_settings
+    from gateway.settings import GatewaySettings
+    from runtime.monitoring.logfmt import log_to_stderr
+
+    settings = load_settings(config, GatewaySettings)
+    log_to_stderr()
+    # What clients do wrong it would tell as tracebacks of ours.
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    if asyncio.run(_serve_until_signal(settings)) == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+async def _serve_until_signal(settings: "GatewaySettings") -> int:
+    import asyncio
+
+    from gateway.server import serve
+
+    stop, heard = asyncio.Event(), [0]
+
+    def ask(number: int) -> None:
+        heard[0] = number
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ask, number)
+    sys.stderr.write("reading the nodeset of OPC 40100-1, which takes some seconds\n")
+    await serve(settings, stop)
+    return heard[0]
+
+
+def opcua_gateway() -> None:
+    """Entry point."""
+    cli.run(app)

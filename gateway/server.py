@@ -1,0 +1,111 @@
+"""The server: stations heard over MQTT, served over OPC UA, in one event loop."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from asyncua import Server, ua
+
+from core.errors import ConfigError
+from gateway.access import Users, secure
+from gateway.nodeset import load_nodeset
+from gateway.settings import GatewaySettings
+from gateway.subscription import CONNECTED, Subscription
+from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
+from runtime.delivery.connector import Connector
+from runtime.delivery.message import Message
+from runtime.events.topics import Topics, gap_beside
+
+log = logging.getLogger(__name__)
+LOOK_EVERY_S = 1.0
+
+
+async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises ConfigError where the port is taken, or a certificate or password cannot be used."""
+    connector = Connector(settings.broker, settings.client_id)
+    async with open_server(settings) as server:
+        types = await load_nodeset(server)
+        systems = {prefix: await add_vision_system(server, name, types) for name, prefix in settings.stations.items()}
+        link = await add_link(server)
+        async with server:
+            log.info(
+                "serving endpoint=opc.tcp://%s:%d/ stations=%s", settings.host, settings.port, list(settings.stations)
+            )
+            await follow(server, systems, link, connector, stop)
+
+
+@asynccontextmanager
+async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
+    """Give a server that listens to nobody yet."""
+    security = settings.security
+    listen_once(settings.host, settings.port)
+    server = Server(user_manager=Users(security.passwords()) if security else None)
+    server.set_server_name("P-WAE OPC UA gateway")
+    await server.init()
+    server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}/")
+    await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
+    if security is None:
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        server.set_identity_tokens([ua.AnonymousIdentityToken])
+    else:
+        await secure(server, security)
+    yield server
+
+
+async def add_link(server: Server) -> ua.NodeId:
+    """Add the variable that tells how it stands with the broker: `connected`, or why not."""
+    index = await server.register_namespace(NAMESPACE)
+    text = ua.Variant("connecting", ua.VariantType.String)
+    node = await server.nodes.objects.add_variable(ua.NodeId("Broker", index), ua.QualifiedName("Broker", index), text)
+    return node.nodeid
+
+
+async def follow(
+    server: Server, systems: Mapping[str, VisionSystem], link: ua.NodeId, connector: Connector, stop: asyncio.Event
+) -> None:
+    """Hear the broker and keep `systems`, by their prefixes, as the stations tell; `link` as the broker is."""
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Queue[Message | str] = asyncio.Queue()
+
+    def hand_on(what: Message | str) -> None:
+        loop.call_soon_threadsafe(heard.put_nowait, what)
+
+    subscription = Subscription(connector, [each for prefix in systems for each in filters(prefix)], hand_on, hand_on)
+    subscription.start()
+    try:
+        while not stop.is_set():
+            if subscription.fault is not None:
+                raise subscription.fault
+            try:
+                what = await asyncio.wait_for(heard.get(), LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+            if isinstance(what, str):
+                await server.write_attribute_value(link, ua.DataValue(ua.Variant(what, ua.VariantType.String)))
+                for system in systems.values():
+                    await system.link(what == CONNECTED)
+                continue
+            for prefix, system in systems.items():
+                if what.topic.startswith(f"{prefix}/"):
+                    await system.hear(what.topic.removeprefix(f"{prefix}/"), what)
+    finally:
+        await asyncio.to_thread(subscription.stop)
+
+
+def filters(prefix: str) -> list[str]:
+    """Give the topic filters of one station: all that is told of it, and not what others send to it."""
+    topics = Topics(prefix)
+    result = topics.result("+")
+    cameras = [result, gap_beside(result), topics.last("+"), topics.counters("+"), topics.camera_status("+")]
+    return [topics.status, topics.model, *cameras]
+
+
+def listen_once(host: str, port: int) -> None:
+    """Say before the nodeset is read, which takes seconds, where the port cannot be had. Raises ConfigError."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"host, port: {host}:{port} cannot be listened on ({reason}); end what uses it.") from error

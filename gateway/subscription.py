@@ -1,0 +1,75 @@
+"""The subscription: a thread that keeps connected to the broker and hands on what the stations tell."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from runtime.delivery.connection import Refused, Unreachable
+from runtime.delivery.connector import Connector
+from runtime.delivery.message import Message
+from runtime.threads.backoff import BackOff
+from runtime.threads.bell import Bell
+from runtime.threads.worker import Worker
+
+log = logging.getLogger(__name__)
+CONNECTED = "connected"
+
+
+class Subscription(Worker):
+    """Connects and hears on its own thread, for ever, until `stop`."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        filters: Sequence[str],
+        on_message: Callable[[Message], None],
+        on_link: Callable[[str], None],
+    ) -> None:
+        """Both are called on this thread: `on_link` with `connected`, or with why it is not, whenever that changes."""
+        super().__init__("subscription", self._serve_until_stopped)
+        self._connector = connector
+        self._filters = filters
+        self._on_message = on_message
+        self._on_link = on_link
+        self._link = ""
+        self._bell = Bell()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Part with the broker, and end."""
+        self._stopping.set()
+        self._bell.ring()
+        self.join(2.0)
+
+    def _serve_until_stopped(self) -> None:
+        backoff = BackOff()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._connect_and_hear(backoff)
+                except (Unreachable, Refused) as error:
+                    self._tell(f"{type(error).__name__.lower()}: {error}")
+                self._stopping.wait(backoff.failed())
+        finally:
+            self._bell.close()
+
+    def _connect_and_hear(self, backoff: BackOff) -> None:
+        connection = self._connector.open()
+        try:
+            for topic_filter in self._filters:
+                connection.subscribe(topic_filter)
+            self._tell(CONNECTED)
+            backoff.succeeded()
+            while not self._stopping.is_set():
+                connection.poll(1.0, self._bell.heard)
+                for message in connection.received():
+                    self._on_message(message)
+                    connection.acknowledge(message)
+        finally:
+            connection.close()
+
+    def _tell(self, link: str) -> None:
+        if link != self._link:
+            self._link = link
+            (log.info if link == CONNECTED else log.warning)("broker %s", link)
+            self._on_link(link)

@@ -1,0 +1,171 @@
+"""A station as OPC 40100-1's VisionSystemType: its state, its results and their events, and flat variables."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from asyncua import Node, Server, ua
+
+from gateway.nodeset import MACHINE_VISION, RESULT_MANAGEMENT_TYPE, RESULT_READY_EVENT_TYPE, VISION_SYSTEM_TYPE
+from gateway.results import Results, moment
+from gateway.variables import Variables
+from runtime.delivery.message import Message
+from runtime.sparkplug.payload import Value
+from runtime.sparkplug.tags import CAMERA, STATION, camera_values, station_values
+
+log = logging.getLogger(__name__)
+NAMESPACE = "urn:p-wae:opcua-gateway"
+T = TypeVar("T")
+FIELD_TYPES = {
+    **dict.fromkeys(("HasTransferableDataOnFile", "IsPartial", "IsSimulated"), ua.VariantType.Boolean),
+    "ResultState": ua.VariantType.Int32,
+    "CreationTime": ua.VariantType.DateTime,
+    "ResultContent": ua.VariantType.Variant,
+}
+"""Of a result's fields that are no structures: asyncua does not take them from the nodeset."""
+NO_STATE, ERROR, HALTED, PREOPERATIONAL, OPERATIONAL = "", "Error", "Halted", "Preoperational", "Operational"
+
+
+class VisionSystem:
+    """Follows one station. Made by `add_vision_system`; it belongs to the server's event loop."""
+
+    def __init__(self, server: Server, node: Node, results: Results, events: list[Any]) -> None:
+        """`events` are generators of ResultReadyEventType."""
+        self._server = server
+        self._node = node
+        self._results = results
+        self._events = events
+        self._cameras: dict[str, Variables] = {}
+        self._station = Variables(server)
+        self._state = NO_STATE
+
+    async def begin(self) -> None:
+        """Add the station's own variables."""
+        await self._station.add(self._node, STATION)
+        await self._enter(PREOPERATIONAL)
+
+    async def hear(self, path: str, message: Message) -> None:
+        """Take a message on the station's topic `path`, without its prefix. What is not as it should be is logged."""
+        match path.split("/"):
+            case ["status" | "model" as leaf]:
+                values = _read(message, lambda body: station_values(leaf, body))
+                if values is not None:
+                    await self._station.write(values, datetime.now(UTC))
+                    if leaf == "status":
+                        await self._follow(values["Station/State"] == "online", bool(values["Station/Reason"]))
+            case ["camera", name, "result"]:
+                told = _read(message, lambda body: (_event(body), self._results.add(body, message.payload)))
+                if told is not None:
+                    (values, captured), result = told
+                    await (await self._camera(name)).write(values, captured)
+                    await self._tell(f"{name}: {values['Verdict/Name']}", captured, result)
+            case ["camera", name, "last"] if (
+                message.retained
+            ):  # what was newest before we came; results come themselves
+                event = _read(message, _event)
+                if event is not None:
+                    await (await self._camera(name)).write(*event)
+            case ["camera", name, "counters" | "status" | "gap" as leaf]:
+                values = _read(message, lambda body: camera_values(leaf, body))
+                if values is not None:
+                    await (await self._camera(name)).write(values, datetime.now(UTC))
+
+    async def link(self, is_up: bool) -> None:
+        """The broker is away, and nothing is known of the station any more; or there, and tells soon."""
+        await self._enter(PREOPERATIONAL if is_up else ERROR)
+        if not is_up:
+            await self._doubt()
+            await self._station.doubt()
+
+    async def _camera(self, name: str) -> Variables:
+        if name not in self._cameras:
+            camera = self._cameras[name] = Variables(self._server)
+            index = self._node.nodeid.NamespaceIndex
+            place = ua.NodeId(f"{self._node.nodeid.Identifier}.{name}", index)
+            await camera.add(await self._node.add_folder(place, ua.QualifiedName(name, index)), CAMERA)
+        return self._cameras[name]
+
+    async def _tell(self, text: str, captured: datetime, result: Any) -> None:
+        """Send a ResultReadyEventType."""
+        for generator in self._events:
+            for field in dataclasses.fields(result):
+                kind = FIELD_TYPES.get(field.name, ua.VariantType.ExtensionObject)
+                generator.event.add_property(field.name, getattr(result, field.name), kind)
+            await generator.trigger(captured, text)
+
+    async def _follow(self, is_online: bool, is_held: bool) -> None:
+        if is_online:
+            await self._enter(PREOPERATIONAL if is_held else OPERATIONAL)
+        else:
+            await self._enter(HALTED)
+            await self._doubt()
+
+    async def _doubt(self) -> None:
+        for camera in self._cameras.values():
+            await camera.doubt()
+
+    async def _enter(self, state: str) -> None:
+        if state == self._state:
+            return
+        self._state = state
+        machine = f"{self._node.nodeid.Identifier}.VisionStateMachine"
+        index = self._node.nodeid.NamespaceIndex
+        current = ua.NodeId(f"{machine}.CurrentState", index)
+        which = ua.DataValue(ua.Variant(ua.NodeId(f"{machine}.{state}", index), ua.VariantType.NodeId))
+        await self._server.write_attribute_value(ua.NodeId(f"{machine}.CurrentState.Id", index), which)
+        text = ua.Variant(ua.LocalizedText(state, "en"), ua.VariantType.LocalizedText)
+        await self._server.write_attribute_value(current, ua.DataValue(text))
+
+
+async def add_vision_system(server: Server, name: str, types: Mapping[str, Any]) -> VisionSystem:
+    """Add a station to the address space, as `ns=<NAMESPACE>;s=<name>`; `types` are the nodeset's structures."""
+    index = await server.register_namespace(NAMESPACE)
+    vision = await server.get_namespace_index(MACHINE_VISION)
+    node = await server.nodes.objects.add_object(
+        ua.NodeId(name, index), ua.QualifiedName(name, index), ua.NodeId(VISION_SYSTEM_TYPE, vision), False
+    )
+    management = await node.add_object(
+        ua.NodeId(f"{name}.ResultManagement", index),
+        ua.QualifiedName("ResultManagement", vision),
+        ua.NodeId(RESULT_MANAGEMENT_TYPE, vision),
+        False,
+    )
+    results = Results(types)
+
+    async def get_result_by_id(_parent: ua.NodeId, number: ua.Variant, _timeout: ua.Variant) -> Any:
+        result = results.get(number.Value.Id)
+        if result is None:
+            return ua.StatusCode(ua.StatusCodes.BadNotFound)
+        return [
+            ua.Variant(0, ua.VariantType.UInt32),
+            ua.Variant(result, ua.VariantType.ExtensionObject),
+            ua.Variant(0, ua.VariantType.Int32),
+        ]
+
+    server.link_method(await management.get_child(f"{vision}:GetResultById"), get_result_by_id)
+    event_type = ua.NodeId(RESULT_READY_EVENT_TYPE, vision)
+    # Clients subscribe to the station or, as most do, to the server, and asyncua passes no event upwards.
+    own = await server.get_event_generator(event_type, node.nodeid)
+    servers = await server.get_event_generator(event_type)
+    servers.event.SourceNode, servers.event.SourceName = own.event.SourceNode, own.event.SourceName
+    system = VisionSystem(server, node, results, [own, servers])
+    await system.begin()
+    return system
+
+
+def _read(message: Message, read: Callable[[Any], T]) -> T | None:
+    """Give what `read` makes of the JSON; None where it is not ours, which is logged, or where a topic was cleared."""
+    if not message.payload:
+        return None
+    try:
+        return read(json.loads(message.payload))
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("message ignored topic=%s reason=%r", message.topic, f"{type(error).__name__}: {error}")
+        return None
+
+
+def _event(body: Mapping[str, Any]) -> tuple[dict[str, Value], datetime]:
+    return camera_values("result", body), moment(body["capture_time"])

@@ -1,0 +1,99 @@
+"""The gateway's configuration, and how it ends where it cannot be used: in one line, before the nodeset is read."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from core.config import parse_settings
+from core.errors import ConfigError
+from gateway.access import load_trusted
+from gateway.cli import opcua_gateway
+from gateway.settings import GatewaySettings
+
+SMALLEST: dict[str, Any] = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}}
+USERS = {"users": {"scada": {"password_file": "password"}}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"station": {"press-3": "plant"}}, "stations"),
+        ({"broker": {}}, "`broker` needs `host`"),
+        ({"stations": {}}, "stations"),
+        ({"stations": {"press-3": "plant/#"}}, "no topic prefix"),
+        ({"host": "0.0.0.0"}, "can be reached from elsewhere; set `security`"),  # noqa: S104
+        ({"security": {"users": {}}}, "users"),
+        ({"security": {"users": {"scada": {}}}}, "one of them"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse_settings({**SMALLEST, **changed}, GatewaySettings, "gateway.yaml")
+
+
+def test_with_security_it_may_be_reached_from_elsewhere() -> None:
+    settings = parse_settings({**SMALLEST, "host": "0.0.0.0", "security": USERS}, GatewaySettings, "g")  # noqa: S104
+    assert settings.client_id == "opcua-gateway-4840"
+
+
+def test_an_empty_password_is_none(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("\n")
+    users = {"users": {"scada": {"password_file": str(tmp_path / "password")}}}
+    settings = parse_settings({**SMALLEST, "security": users}, GatewaySettings, "g")
+    assert settings.security is not None
+    with pytest.raises(ConfigError, match="it is empty"):
+        settings.security.passwords()
+
+
+def port_taken(folder: Path) -> dict[str, Any]:
+    return {}
+
+
+def no_password(folder: Path) -> dict[str, Any]:
+    return {"security": {"users": {"scada": {"password_file": str(folder / "none")}}}}
+
+
+def no_key(folder: Path) -> dict[str, Any]:
+    (folder / "password").write_text("open sesame\n")
+    (folder / "own.pem").write_text("no certificate")
+    users = {"scada": {"password_file": str(folder / "password")}}
+    return {"security": {"cert_file": str(folder / "own.pem"), "key_file": str(folder / "own.key"), "users": users}}
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "client.der").write_bytes(content)
+    with pytest.raises(ConfigError, match="security.trusted_folder"):
+        asyncio.run(load_trusted(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "told"), [(port_taken, "cannot be listened on"), (no_password, "cannot be read"), (no_key, "own.pem")]
+)
+def test_it_ends_in_one_line_with_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    prepare: Callable[[Path], dict[str, Any]],
+    told: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        if prepare is not port_taken:
+            taken.close()
+        config = tmp_path / "gateway.yaml"
+        config.write_text(yaml.safe_dump({**SMALLEST, "port": port, **prepare(tmp_path)}))
+        monkeypatch.setattr(sys, "argv", ["opcua-gateway", str(config)])
+        with pytest.raises(SystemExit) as end:
+            opcua_gateway()
+    assert end.value.code == ConfigError.exit_code
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert told in last
