@@ -22,6 +22,7 @@ from runtime.cameras.genicam import raw_of
 from runtime.cameras.pixel_format import to_u8
 from runtime.cameras.settings import ExposureSettings
 from runtime.cameras.thinning import look_alike
+from runtime.parts.layout import to_bgr
 
 FORMATS = {"Mono8": np.uint8, "Mono12": np.uint16, "BayerRG8": np.uint8, "RGB8": np.uint8}
 
@@ -43,13 +44,15 @@ def measure(name: str, dtype: Any, arguments: argparse.Namespace) -> dict[str, f
     values = np.random.default_rng(0).integers(0, 4096 if name == "Mono12" else 256, shape).astype(dtype)
     frame = vg.Frame.from_bytes(values.tobytes(), arguments.width, arguments.height, name)
     raw = raw_of(frame)
-    pixels, other = to_u8(raw, name), to_u8(raw.copy(), name)
+    (pixels, layout), (other, _) = to_u8(raw, name), to_u8(raw.copy(), name)
+    frame_bgr_u8 = to_bgr(pixels, layout)
     row = np.empty((arguments.side, arguments.side, 3), np.uint8)
     steps: dict[str, Callable[[], object]] = {
         "to_array": lambda: raw_of(frame),
         "to_8_bits": lambda: to_u8(raw, name),
+        "to_bgr": lambda: to_bgr(pixels, layout),
         "frozen": lambda: look_alike(pixels, other, 1),
-        "fit": lambda: fit(pixels, row),
+        "fit": lambda: fit(frame_bgr_u8, row),
         "exposure": lambda: exposure_fault(row, ExposureSettings()),
     }
     taken = {step: least_ms(what, arguments.runs) for step, what in steps.items()}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from core.errors import DataError, PartNotFoundError, one_line
 from core.geometry import ModelInput, PartSize, Roi
-from core.picture import fit
 from runtime.batching.batcher import Batcher
+from runtime.batching.fitting import Fit, fit_on_cpu
 from runtime.cameras.camera import Camera, CameraState
 from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.filming import Filming
@@ -37,6 +37,7 @@ class Feed(Worker):
         settings: CameraSettings,
         batcher: Batcher,
         seen: ModelInput,
+        fit: Fit = fit_on_cpu,
     ) -> None:
         """Feed `camera`, known as `name`, into `batcher`, as the model has `seen` pictures in training.
 
@@ -61,6 +62,7 @@ class Feed(Worker):
         self._settings = settings
         self._batcher = batcher
         self._part_size = seen.part_size
+        self._fit = fit
         self._stopping = threading.Event()
 
     @property
@@ -101,7 +103,7 @@ class Feed(Worker):
                 return False
             if number == 1:
                 frame = self._filming.newest(frame)
-            part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size)
+            part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size, self._fit)
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
 
@@ -113,13 +115,14 @@ def fill(
     settings: CameraSettings,
     roi: Roi | None,
     part_size: PartSize | None = None,
+    fit: Fit = fit_on_cpu,
 ) -> Part:
     """Fit `frame` into `row` (H, W, 3), and say what is known of it."""
-    pixels, judged = frame.pixels_bgr_u8, None
+    pixels, picture = frame.pixels_u8, None
     faults = [] if frame.fault is None else [frame.fault]
     if pixels is not None:
         try:
-            judged = fit(pixels, row, roi, part_size)
+            picture = fit(pixels, frame.layout, row, roi, part_size)
             exposure = exposure_fault(row, settings.exposure)
             faults += [] if exposure is None else [exposure]
         except PartNotFoundError:
@@ -145,5 +148,5 @@ def fill(
         stale_s=stale_s,
         cause=frame.trigger.cause if frame.trigger else frame.cause,
         identity=frame.identity,
-        pixels_bgr_u8=judged,
+        picture=picture,
     )

@@ -33,10 +33,10 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     first = next(camera.frames(threading.Event()))
     status = camera.status()
     camera.close()
-    if first.pixels_bgr_u8 is None:
+    if first.pixels_u8 is None:
         why = status.reason if status else ""
         raise CameraError(f"camera {name}: no frame ({why}); check its power, cable, address and login.")
-    return f"gives frames of {_size(name, settings, first.pixels_bgr_u8)} pixels"
+    return f"gives frames of {_size(name, settings, first.pixels_u8)} pixels"
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings) -> str:

@@ -38,7 +38,7 @@ class FactoryCamera(LiveCamera):
             self._buffer = self.triggered = self._parts = queue
 
     def _read(self, capture: Any, at_s: float, now_s: float) -> Frame:
-        return replace(super()._read(capture, at_s, now_s), chunks=capture.chunks)
+        return replace(super()._read(capture, at_s, now_s), chunks=capture.chunks, layout=capture.layout)
 
     def _drain(self, capture: Any) -> str:
         if self._parts is None:

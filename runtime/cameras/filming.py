@@ -45,15 +45,15 @@ class Filming:
         if frame.stored_u16 is None:
             return frame
         try:
-            return replace(frame, pixels_bgr_u8=as_bgr_u8(frame.stored_u16, self._bits), stored_u16=None)
+            return replace(frame, pixels_u8=as_bgr_u8(frame.stored_u16, self._bits), stored_u16=None)
         except DataError:
             return replace(frame, fault=Reason.UNREADABLE, stored_u16=None)
 
     def _of_one_size(self, frame: Frame) -> Frame:
         """Mark a frame of another size than expected: resized like the others it would pass for one of them."""
-        if frame.pixels_bgr_u8 is None:
+        if frame.pixels_u8 is None:
             return frame
-        height, width = frame.pixels_bgr_u8.shape[:2]
+        height, width = frame.pixels_u8.shape[:2]
         if self._size is None and isinstance(self._settings, LiveCameraSettings | VideoSettings):
             self._size = (width, height)
         if self._size is None or self._size == (width, height):

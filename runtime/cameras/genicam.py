@@ -16,6 +16,7 @@ from runtime.cameras.discovery import choose, require_package
 from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, told
 from runtime.cameras.pixel_format import Raw, is_known, to_u8
 from runtime.cameras.settings import GenicamSettings
+from runtime.parts.layout import Layout
 
 if TYPE_CHECKING:
     import viva_genicam
@@ -65,6 +66,8 @@ class GenicamStream:
     def __init__(self, camera: viva_genicam.Camera, settings: GenicamSettings, name: str) -> None:
         """Start the acquisition; `name` is for people. Raises OSError where the camera gives no pictures."""
         self.name = name
+        self.layout: Layout = "BGR"
+        """What the pixels are that `retrieve` gave last."""
         self._camera = camera
         self._timeout_s = settings.timeout_s
         self._frame: viva_genicam.Frame | None = None
@@ -142,7 +145,7 @@ class GenicamStream:
             return False
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        """Give the pixels of what was grabbed, (H, W) of a mono camera or (H, W, 3) in BGR.
+        """Give the pixels of what was grabbed, (H, W) or (H, W, 3) as `layout` says.
 
         False and None where packets of it were lost.
         """
@@ -150,9 +153,10 @@ class GenicamStream:
         if frame is None or not frame.is_complete:
             return False, None
         try:
-            return True, to_u8(raw_of(frame), frame.pixel_format)
+            pixels, self.layout = to_u8(raw_of(frame), frame.pixel_format)
         except ValueError:
             return False, None
+        return True, pixels
 
     @property
     def packet_bytes(self) -> int | None:

@@ -166,10 +166,10 @@ class LiveCamera(Camera):
     def _pass_on(self, frame: Frame) -> None:
         """Keep a frame, unless the camera is frozen: that is told once, and to every part that is triggered."""
         frozen_after = self._settings.frozen_after
-        if frame.pixels_bgr_u8 is None or frame.fault is not None or frozen_after is None:
+        if frame.pixels_u8 is None or frame.fault is not None or frozen_after is None:
             self._arrived(frame)
             return
-        alike = self._thinning.alike(frame.pixels_bgr_u8)
+        alike = self._thinning.alike(frame.pixels_u8)
         if alike < frozen_after:
             self._arrived(frame)
             return

@@ -48,9 +48,9 @@ class PartQueue:
         with self._changed:
             if frame.trigger is None and self._ahead:
                 frame = replace(frame, trigger=self._ahead.popleft())
-            if frame.pixels_bgr_u8 is not None and self._pictures >= MAX_WAITING:
+            if frame.pixels_u8 is not None and self._pictures >= MAX_WAITING:
                 self.dropped += 1
-                frame = replace(frame, pixels_bgr_u8=None, fault=Reason.OVERRUN)
+                frame = replace(frame, pixels_u8=None, fault=Reason.OVERRUN)
             self._append(frame)
 
     def take(self, timeout_s: float) -> Frame | None:
@@ -59,7 +59,7 @@ class PartQueue:
             if not self._changed.wait_for(lambda: bool(self._ready), timeout_s):
                 return None
             frame = self._ready.popleft()
-            self._pictures -= frame.pixels_bgr_u8 is not None
+            self._pictures -= frame.pixels_u8 is not None
             return frame
 
     def newer(self, frame: Frame) -> Frame:
@@ -85,7 +85,7 @@ class PartQueue:
 
     def _append(self, frame: Frame) -> None:
         self._ready.append(frame)
-        self._pictures += frame.pixels_bgr_u8 is not None
+        self._pictures += frame.pixels_u8 is not None
         self._changed.notify_all()
 
 

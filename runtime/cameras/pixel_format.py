@@ -3,21 +3,15 @@
 import re
 from typing import cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.picture import scaled_to_u8
+from runtime.parts.layout import Layout
 
 Raw = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) of a mono camera or a colour mosaic, or (H, W, 3) in RGB; deeper than 8 bits in the camera's own values."""
 KNOWN = re.compile(r"(?P<family>Mono|Bayer|RGB|BGR|YUV|YCbCr)(?P<mosaic>RG|GB|GR|BG)?(?P<depth>\d+)?")
-MOSAICS = {
-    "RG": cv2.COLOR_BayerRGGB2BGR,
-    "GB": cv2.COLOR_BayerGBRG2BGR,
-    "GR": cv2.COLOR_BayerGRBG2BGR,
-    "BG": cv2.COLOR_BayerBGGR2BGR,
-}
 
 
 def is_known(name: str) -> bool:
@@ -25,8 +19,8 @@ def is_known(name: str) -> bool:
     return KNOWN.match(name) is not None
 
 
-def to_u8(raw: Raw, name: str) -> NDArray[np.uint8]:
-    """Bring what a camera sent in the format `name` to 8 bits: (H, W) of a mono camera, else (H, W, 3) in BGR.
+def to_u8(raw: Raw, name: str) -> tuple[NDArray[np.uint8], Layout]:
+    """Bring what a camera sent in the format `name` to 8 bits; what it is otherwise stays, and is said.
 
     Deeper pixels are scaled by their own depth, as 16-bit picture files are. Raises ValueError for another format.
     """
@@ -34,6 +28,4 @@ def to_u8(raw: Raw, name: str) -> NDArray[np.uint8]:
     if found is None or raw.ndim == 1:
         raise ValueError(f"pixel format {name} is not known")
     pixels = scaled_to_u8(raw, int(found["depth"] or 16)) if raw.dtype == np.uint16 else cast("NDArray[np.uint8]", raw)
-    if found["mosaic"]:
-        return np.asarray(cv2.cvtColor(pixels, MOSAICS[found["mosaic"]]), np.uint8)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8) if raw.ndim == 3 else pixels
+    return pixels, cast("Layout", found["mosaic"] or ("RGB" if raw.ndim == 3 else "BGR"))

@@ -27,11 +27,11 @@ class Thinning:
         self._next_s = now_s + 1 / self._max_fps if self._max_fps else 0.0
         return True
 
-    def alike(self, pixels_bgr_u8: NDArray[np.uint8]) -> int:
+    def alike(self, pixels_u8: NDArray[np.uint8]) -> int:
         """Give how many frames in a row were like this one to the last bit, itself included."""
-        same = self._last is not None and look_alike(self._last, pixels_bgr_u8, self._alike)
+        same = self._last is not None and look_alike(self._last, pixels_u8, self._alike)
         self._alike = self._alike + 1 if same else 1
-        self._last = pixels_bgr_u8
+        self._last = pixels_u8
         return self._alike
 
 

@@ -64,7 +64,7 @@ class CommandHandler:
     def watch(self, judged: Sequence[JudgedPart]) -> None:
         """Look at the parts of a batch that was judged, for snapshots and thresholds."""
         for part in judged:
-            self._snapshots.watch(part.part.camera, part.part.pixels_bgr_u8)
+            self._snapshots.watch(part.part)
             self._recalibrations.watch(part)
 
     def end(self) -> None:

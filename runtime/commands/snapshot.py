@@ -10,6 +10,7 @@ from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
 from runtime.evidence.overlay import jpeg
+from runtime.parts.part import Part
 from runtime.threads.worker import Worker
 
 FINISH_S = 0.3
@@ -43,13 +44,13 @@ class Snapshots:
         """Take the next frame of `camera`."""
         self._asked.append((camera, message))
 
-    def watch(self, camera: str, pixels_bgr_u8: NDArray[np.uint8] | None) -> None:
-        """Look at a judged part (H, W, 3), or grey (H, W); one without pixels is none to be seen."""
-        if pixels_bgr_u8 is None:
-            return
-        for asked in [each for each in self._asked if each[0] == camera]:
+    def watch(self, part: Part) -> None:
+        """Look at a part that was judged; one without pixels is none to be seen."""
+        for asked in [each for each in self._asked if each[0] == part.camera]:
+            if part.pixels_bgr_u8 is None:
+                return
             self._asked.remove(asked)
-            taken = _Taken(camera, asked[1], pixels_bgr_u8)
+            taken = _Taken(part.camera, asked[1], part.pixels_bgr_u8)
             self._taken.append(taken)
             taken.encoding.start()
 

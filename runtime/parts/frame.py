@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.parts.layout import Layout, to_bgr
 from runtime.parts.verdict import Reason
 
 
@@ -29,8 +31,8 @@ class Trigger:
 class Frame:
     """One frame as the camera gave it."""
 
-    pixels_bgr_u8: NDArray[np.uint8] | None
-    """(H, W, 3), or (H, W) of a mono camera, at its resolution; None where `fault` says why there are no pixels."""
+    pixels_u8: NDArray[np.uint8] | None
+    """(H, W, 3), or (H, W) of a mono camera or a mosaic, at its resolution; None: `fault` says why."""
     captured_at_s: float
     """Unix time: of a live camera, when the frame arrived; of a file, when it was read."""
     captured_s: float
@@ -46,4 +48,10 @@ class Frame:
     chunks: Mapping[str, int | float | str] | None = None
     """What a factory camera said of the frame, by the names of its features; None where it was not asked."""
     stored_u16: NDArray[np.uint16] | None = None
-    """What a file of 16 bits holds: the model says how many of them count, and then they are `pixels_bgr_u8`."""
+    """What a file of 16 bits holds: the model says how many of them count, and then they are `pixels_u8`."""
+    layout: Layout = "BGR"
+
+    @cached_property
+    def pixels_bgr_u8(self) -> NDArray[np.uint8] | None:
+        """The same in BGR, (H, W, 3), or grey (H, W); worked out where somebody asks."""
+        return None if self.pixels_u8 is None else to_bgr(self.pixels_u8, self.layout)

@@ -1,13 +1,17 @@
 """A part: what is known of one region of a frame, and how it looks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.parts.frame import Trigger
 from runtime.parts.verdict import Reason
+
+Picture = Callable[[], NDArray[np.uint8]]
+"""Works out what is judged of a frame, at the camera's own size; most are never asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,13 @@ class Part:
     """Of its frame, or of the trigger that asked for it; None where more of the frame is judged after it."""
     identity: str | None = None
     """See Frame."""
-    pixels_bgr_u8: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
-    """What is judged, at the camera's own size: (H, W, 3) or grey (H, W). Nobody changes it. None: there is nothing."""
+    picture: Picture | None = field(default=None, compare=False, repr=False)
+    """None: there is nothing to be seen."""
+
+    @cached_property
+    def pixels_bgr_u8(self) -> NDArray[np.uint8] | None:
+        """What is judged, at the camera's own size: (H, W, 3) or grey (H, W). Nobody changes it."""
+        return None if self.picture is None else self.picture()
 
     def faults_at(self, now_s: float) -> tuple[Reason, ...]:
         """Give its faults, at the moment when it is judged."""

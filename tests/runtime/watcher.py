@@ -46,11 +46,11 @@ class Watcher:
 
     def seen(self) -> int:
         """How many frames had pixels."""
-        return sum(frame.pixels_bgr_u8 is not None for frame in list(self.frames))
+        return sum(frame.pixels_u8 is not None for frame in list(self.frames))
 
     def faults(self) -> list[Reason]:
         """Since it first gave a picture: opening takes its time."""
-        since = itertools.dropwhile(lambda frame: frame.pixels_bgr_u8 is None, list(self.frames))
+        since = itertools.dropwhile(lambda frame: frame.pixels_u8 is None, list(self.frames))
         return [frame.fault for frame in since if frame.fault is not None]
 
     def stop(self) -> float:

@@ -37,9 +37,9 @@ def test_pictures_of_every_mode_come_as_bgr(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
     cv2.imwrite(str(tmp_path / "rgba.png"), np.dstack([grey, grey, grey, grey // 2]))
     for frame in FolderCamera(tmp_path).frames(RUN):
-        assert frame.pixels_bgr_u8 is not None
-        assert frame.pixels_bgr_u8.shape == (10, 12, 3)
-        assert (frame.pixels_bgr_u8 == 100).all()
+        assert frame.pixels_u8 is not None
+        assert frame.pixels_u8.shape == (10, 12, 3)
+        assert (frame.pixels_u8 == 100).all()
 
 
 def test_a_corrupt_picture_is_a_frame_without_pixels(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_corrupt_picture_is_a_frame_without_pixels(tmp_path: Path) -> None:
     (tmp_path / "00001.png").write_bytes(whole[: len(whole) // 2])
     frames = list(FolderCamera(tmp_path).frames(RUN))
     assert [frame.fault for frame in frames] == [None, Reason.UNREADABLE, None]
-    assert frames[1].pixels_bgr_u8 is None
+    assert frames[1].pixels_u8 is None
     assert frames[1].source == "00001.png"
 
 
@@ -89,7 +89,7 @@ def test_a_video_gives_every_frame(tmp_path: Path) -> None:
     frames = list(camera.frames(RUN))
     camera.close()
     assert [frame.source for frame in frames] == [f"v.avi#{number}" for number in range(12)]
-    levels = [float(frame.pixels_bgr_u8.mean()) for frame in frames if frame.pixels_bgr_u8 is not None]
+    levels = [float(frame.pixels_u8.mean()) for frame in frames if frame.pixels_u8 is not None]
     assert levels == pytest.approx([number * 10 for number in range(12)], abs=3)
     assert [frame.captured_s for frame in frames] == sorted(frame.captured_s for frame in frames)
 

@@ -16,6 +16,7 @@ from runtime.cameras.features import set_features
 from runtime.cameras.genicam import GenicamStream
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import GenicamSettings
+from runtime.parts.layout import Layout
 from runtime.parts.verdict import Reason
 from tests.runtime.command import run_command
 from tests.runtime.gige import HOST, KINDS, SERIALS, SIZE, FactoryCamera, sole_use
@@ -34,22 +35,27 @@ def test_a_factory_camera_s_frames_are_given_by_address_and_by_serial(
         assert watcher.state == CameraState.STREAMING
         assert watcher.stop() < 2
         assert watcher.faults() == []
-        shapes = {frame.pixels_bgr_u8.shape for frame in watcher.frames if frame.pixels_bgr_u8 is not None}
+        shapes = {frame.pixels_u8.shape for frame in watcher.frames if frame.pixels_u8 is not None}
         assert shapes == {SIZE}
 
 
-@pytest.mark.parametrize("pixel_format", ["Mono16", "BayerRG8", "RGB8"])
+@pytest.mark.parametrize(("pixel_format", "layout"), [("Mono16", "BGR"), ("BayerRG8", "RG"), ("RGB8", "RGB")])
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_of_every_pixel_format_are_grey_or_bgr_in_8_bits(kind: str, watch: Watch, pixel_format: str) -> None:
+def test_frames_of_every_pixel_format_are_of_8_bits_and_say_their_layout(
+    kind: str, watch: Watch, pixel_format: str, layout: Layout
+) -> None:
     options = {"pixel_format": pixel_format} if kind == "viva" else {}
     features = {"PixelFormat": pixel_format} if kind == "aravis" else {}
     with sole_use(), FactoryCamera(kind, **options) as camera:
         watcher = watch(camera.settings(features=features))
         wait_until(lambda: watcher.seen() >= 2)
         watcher.stop()
-    pixels = watcher.frames[-1].pixels_bgr_u8
+    pixels = watcher.frames[-1].pixels_u8
     assert pixels is not None
-    assert (pixels.shape, pixels.dtype.name) == (SIZE if "Mono" in pixel_format else (*SIZE, 3), "uint8")
+    assert (pixels.shape, pixels.dtype.name) == ((*SIZE, 3) if layout == "RGB" else SIZE, "uint8")
+    assert watcher.frames[-1].layout == layout
+    assert watcher.frames[-1].pixels_bgr_u8 is not None
+    assert watcher.frames[-1].pixels_bgr_u8.shape == (SIZE if layout == "BGR" else (*SIZE, 3))
     assert pixels.max() > pixels.min()
 
 
@@ -133,7 +139,7 @@ def test_a_frame_that_lost_packets_is_unreadable(kind: str, watch: Watch) -> Non
         watcher.stop()
         assert set(watcher.faults()) == {Reason.UNREADABLE}
         lost = [frame for frame in watcher.frames if frame.fault]
-        assert all(frame.pixels_bgr_u8 is None for frame in lost)
+        assert all(frame.pixels_u8 is None for frame in lost)
 
 
 def test_a_camera_on_usb_is_read_by_the_same_stream() -> None:
@@ -147,7 +153,7 @@ def test_a_camera_on_usb_is_read_by_the_same_stream() -> None:
         decoded, pixels = stream.retrieve()
         assert decoded
         assert pixels is not None
-        assert pixels.shape == SIZE
+        assert (pixels.shape, stream.layout) == (SIZE, "BGR")
         times_s.append(stream.time_s)
     stream.release()
     assert 0 < times_s[0] < times_s[1] < times_s[2]

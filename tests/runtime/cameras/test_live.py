@@ -39,7 +39,7 @@ def test_an_rtsp_server_that_is_killed_and_restarted_is_found_again(
     watcher = watch(of_rtsp(rtsp, stale_after_s=0.5))
     wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
     assert watcher.state == CameraState.STREAMING
-    pixels = watcher.frames[-1].pixels_bgr_u8
+    pixels = watcher.frames[-1].pixels_u8
     assert pixels is not None
     assert pixels.shape == (*FRAME, 3)
     rtsp.stop()
@@ -131,7 +131,7 @@ def test_motion_jpeg_that_piled_up_on_its_way_is_not_judged_as_new(
     seen = len(watcher.frames)
     wait_until(lambda: len(watcher.frames) > seen + 5)
     assert watcher.faults() == [Reason.NO_FRAME]
-    assert all(frame.pixels_bgr_u8.mean() > 60 for frame in watcher.frames if frame.pixels_bgr_u8 is not None)
+    assert all(frame.pixels_u8.mean() > 60 for frame in watcher.frames if frame.pixels_u8 is not None)
     assert watcher.camera.status().reconnects >= 1
 
 

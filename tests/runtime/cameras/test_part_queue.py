@@ -75,7 +75,7 @@ def test_parts_that_come_faster_than_they_are_judged_go_on_without_their_frames(
     results = taken(queue)
     assert ids(results) == [str(number) for number in range(MAX_WAITING + 5)]
     assert [each.fault for each in results] == [None] * MAX_WAITING + [Reason.OVERRUN] * 5
-    assert all(each.pixels_bgr_u8 is None for each in results[MAX_WAITING:])
+    assert all(each.pixels_u8 is None for each in results[MAX_WAITING:])
     queue.put(frame(0))
     assert [each.fault for each in taken(queue)] == [None]
 

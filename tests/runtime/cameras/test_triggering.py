@@ -64,7 +64,7 @@ def test_every_trigger_gets_the_nearest_frame_within_the_tolerance_or_none(
             assert min(distances) <= tolerance_s
         else:
             assert each.fault == Reason.NO_FRAME
-            assert each.pixels_bgr_u8 is None
+            assert each.pixels_u8 is None
             assert min(distances, default=99.0) > tolerance_s
 
 

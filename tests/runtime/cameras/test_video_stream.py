@@ -61,7 +61,7 @@ def faults_of(path: Path) -> list[Reason | None]:
     camera = VideoCamera(path)
     frames = list(camera.frames(RUN))
     camera.close()
-    assert all((frame.pixels_bgr_u8 is None) == (frame.fault is not None) for frame in frames)
+    assert all((frame.pixels_u8 is None) == (frame.fault is not None) for frame in frames)
     return [frame.fault for frame in frames]
 
 
@@ -73,8 +73,8 @@ def test_a_whole_film_gives_what_was_filmed(tmp_path: Path, codec: str) -> None:
     assert camera.frames_total == len(frames) == 40
     for number, frame in enumerate(frames):
         assert frame.fault is None
-        assert frame.pixels_bgr_u8 is not None
-        assert np.abs(frame.pixels_bgr_u8.astype(int) - scene(number)).mean() < 9
+        assert frame.pixels_u8 is not None
+        assert np.abs(frame.pixels_u8.astype(int) - scene(number)).mean() < 9
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
@@ -89,8 +89,8 @@ def test_no_frame_is_passed_that_builds_on_a_damaged_one(tmp_path: Path, codec: 
     assert len(frames) == 40
     assert [frame.fault for frame in frames].count(Reason.UNREADABLE) < 20
     for number, frame in enumerate(frames):
-        if frame.pixels_bgr_u8 is not None:
-            assert np.abs(frame.pixels_bgr_u8.astype(int) - scene(number)).mean() < 9
+        if frame.pixels_u8 is not None:
+            assert np.abs(frame.pixels_u8.astype(int) - scene(number)).mean() < 9
     assert all(frame.fault is None for frame in frames[-15:])
 
 
@@ -182,7 +182,7 @@ def test_a_film_comes_upright_as_opencv_turns_it(tmp_path: Path, turn: str) -> N
     b, c = (one, minus_one) if turn == "0001ffff" else (minus_one, one)
     film.write_bytes(content[:matrix] + bytes(4) + b + bytes(4) + c + content[matrix + 16 :])
     camera = VideoCamera(film)
-    frame = next(camera.frames(RUN)).pixels_bgr_u8
+    frame = next(camera.frames(RUN)).pixels_u8
     camera.close()
     seen, expected = cv2.VideoCapture(str(film)).read()
     assert seen

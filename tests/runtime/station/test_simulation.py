@@ -43,8 +43,8 @@ def test_its_verdicts_are_mixed_as_on_a_real_line() -> None:
     assert verdicts.keys() == {Verdict.OK, Verdict.NOT_OK}
     assert abs(verdicts[Verdict.NOT_OK] / 1000 - NOT_OK_SHARE) < 0.03
     black = [
-        not frame.pixels_bgr_u8.any()
+        not frame.pixels_u8.any()
         for frame in SimulatedCamera(1000, 1).frames(threading.Event())
-        if frame.pixels_bgr_u8 is not None
+        if frame.pixels_u8 is not None
     ]
     assert 0 < np.mean(black) < 0.05

@@ -1,0 +1,40 @@
+"""Fitting: how a camera's frame gets into a row of a batch. Here by the CPU; a backend may know of another way."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.geometry import PartSize, Roi
+from core.picture import fit
+from runtime.parts.layout import Layout, to_bgr
+from runtime.parts.part import Picture
+
+
+class Fit(Protocol):
+    """May be called on any thread, on several at once."""
+
+    def __call__(
+        self,
+        pixels_u8: NDArray[np.uint8],
+        layout: Layout,
+        row: NDArray[np.uint8],
+        roi: Roi | None = None,
+        part_size: PartSize | None = None,
+    ) -> Picture:
+        """Fit a frame (H, W, 3) or (H, W) of this `layout` into `row` (h, w, 3) in BGR, as core.picture.fit does.
+
+        Raises DataError and PartNotFoundError as that does.
+        """
+
+
+def fit_on_cpu(
+    pixels_u8: NDArray[np.uint8],
+    layout: Layout,
+    row: NDArray[np.uint8],
+    roi: Roi | None = None,
+    part_size: PartSize | None = None,
+) -> Picture:
+    """See Fit."""
+    judged = fit(to_bgr(pixels_u8, layout), row, roi, part_size)
+    return lambda: judged
