@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.dataset import labelled_samples, read_frames
 from core.picture import read_picture
+from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import load_bundle
 from runtime.inference.backend import Backend, Pending, require_batch
 from runtime.parts.verdict import judge
@@ -41,6 +42,7 @@ class GoldenBackend:
     engine_sha256: str | None = None
     gpu_memory = ""
     depth = 1
+    fit = staticmethod(fit_on_cpu)
 
     def __init__(self, golden_bgr_u8: NDArray[np.uint8], grid: int, max_batch: int) -> None:
         self.max_batch = max_batch

@@ -4,7 +4,7 @@
 
 BUNDLE was exported from CHECKPOINT; PICTURES is a folder of pictures, or a data set in MVTec layout. Results are in
 OUT/results.jsonl as they come: what a section says before it fails or runs out of time is kept. Sections: facts,
-imports, pages, sticky, engine, onnxruntime, training, tests. tools/gpu-check.sh makes the environment, from wheels.
+imports, pages, frames, sticky, engine, onnxruntime, training, tests. tools/gpu-check.sh makes the environment.
 """
 
 import argparse
@@ -110,6 +110,13 @@ def pages(given: Given) -> None:
     finally:
         context.pop()
         context.detach()
+
+
+def frames(given: Given) -> None:
+    """Frames of 5 megapixels into rows, by the CPU and by the GPU."""
+    from frames_check import compare_places
+
+    compare_places(given.tell)
 
 
 def sticky(given: Given) -> None:
@@ -246,6 +253,7 @@ SECTIONS: dict[str, tuple[Callable[[Given], None], float]] = {
     "facts": (facts, 60),
     "imports": (imports, 120),
     "pages": (pages, 60),
+    "frames": (frames, 120),
     "sticky": (sticky, 130),
     "engine": (engine, 300),
     "onnxruntime": (onnxruntime, 300),

@@ -5,6 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.batching.fitting import Fit
+
 
 class BackendFault(Exception):  # noqa: N818
     """The engine failed with a batch under way: no part of it was judged, and the backend has to be opened again."""
@@ -40,6 +42,9 @@ class Backend(Protocol):
     max_batch: int
     depth: int
     """How many batches may be under way at once. The last one is judged while the next are computed."""
+
+    fit: Fit
+    """How cameras' frames get into the rows of its buffers."""
 
     def new_batch(self) -> NDArray[np.uint8]:
         """Return an input buffer (max_batch, H, W, 3) uint8 that cameras fill in place; page-locked on a GPU.

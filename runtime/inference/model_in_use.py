@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import ConfigError
+from core.geometry import PartSize, Roi
 from core.thresholds import Thresholds
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.site_thresholds import SiteThresholds
@@ -17,6 +21,8 @@ from runtime.inference.backend import Backend
 from runtime.inference.detector import Detector, open_detector, reopen
 from runtime.inference.settings import BackendSettings
 from runtime.inference.thresholds_in_force import ThresholdsInForce
+from runtime.parts.layout import Layout
+from runtime.parts.part import Picture
 
 Asked = tuple[Path | None, BackendSettings, int]
 """How a bundle is opened: the key that it is signed with, who is to compute it, the largest batch."""
@@ -47,6 +53,17 @@ class ModelInUse:
     def buffers(self) -> int:
         """How many buffers keep the backend busy: those under way, one that is filled, one that is read."""
         return self.backend.depth + 2
+
+    def fit(
+        self,
+        pixels_u8: NDArray[np.uint8],
+        layout: Layout,
+        row: NDArray[np.uint8],
+        roi: Roi | None = None,
+        part_size: PartSize | None = None,
+    ) -> Picture:
+        """Fit as the backend in use does; on any thread. See Fit."""
+        return self.backend.fit(pixels_u8, layout, row, roi, part_size)
 
     def require_bundle(self) -> Bundle:
         """Give the bundle. Raises ConfigError where there is none."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError, BackendError, one_line
+from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference import gpu
@@ -32,6 +33,7 @@ class OnnxBackend:
     engine_sha256: str | None = None
     gpu_memory = ""
     depth = 1
+    fit = staticmethod(fit_on_cpu)
 
     def __init__(
         self, bundle: Bundle, max_batch: int, threads: int = 0, provider: Provider = "cpu", device: int = 0

@@ -64,7 +64,13 @@ def choose(kind: Kind, bundle: Bundle, max_batch: int, machine: Machine, provide
 def choose_here(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Selection:
     """Look at this machine and choose. Raises BackendError."""
     providers = import_onnx_runtime().get_available_providers()
-    return choose(settings.kind, bundle, max_batch, look(bundle, settings.device), providers)
+    choice = choose(settings.kind, bundle, max_batch, look(bundle, settings.device), providers)
+    if settings.frames == "gpu" and choice.engine is None:
+        raise BackendError(
+            f"backend.frames: gpu needs backend.kind: tensorrt, and {choice.kind} computes here ({choice.why}); "
+            "set backend.frames: cpu."
+        )
+    return choice
 
 
 def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Backend:
@@ -78,5 +84,5 @@ def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> B
     if choice.engine is not None:
         from runtime.inference.tensorrt_backend import TensorRtBackend
 
-        return TensorRtBackend(bundle, choice.engine, max_batch, settings.device)
+        return TensorRtBackend(bundle, choice.engine, max_batch, settings.device, settings.frames)
     return OnnxBackend(bundle, max_batch, settings.threads, PROVIDER_OF[choice.kind], settings.device)

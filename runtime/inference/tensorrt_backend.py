@@ -17,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BackendError, one_line
+from runtime.batching.fitting import Fit, fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
 from runtime.inference import gpu
 from runtime.inference.backend import BackendFault, Pending, require_batch
+from runtime.inference.gpu_fit import GpuFit
+from runtime.inference.settings import FramesOn
 from runtime.inference.tensorrt_device import Device
 from runtime.inference.tensorrt_lane import Slot
 
@@ -32,10 +35,12 @@ class TensorRtBackend:
 
     depth = 2
 
-    def __init__(self, bundle: Bundle, engine: Engine, max_batch: int, device: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, engine: Engine, max_batch: int, device: int = 0, frames: FramesOn = "cpu"
+    ) -> None:
         """Load an engine that fits this machine (see `engine_fit`), make lanes and slots, and judge each size of batch.
 
-        `device` is the GPU's number. Raises BackendError.
+        `device` is the GPU's number; `frames` says where cameras' frames are fitted. Raises BackendError.
         """
         manifest = bundle.manifest
         self.name = f"{engine.api}-{engine.version}/{gpu.sm(engine.compute_capability)}"
@@ -56,8 +61,15 @@ class TensorRtBackend:
                 f"{plan}: {engine.api} cannot run it here ({one_line(error)}); see `nvidia-smi` for the GPU's state."
             ) from error
         self.gpu_memory = self._device.memory
+        self.fit: Fit = fit_on_cpu
         self._slots = {slot.frames.ctypes.data: slot for slot in self._device.slots}
         self._ready = deque(slot.frames for slot in self._device.slots)
+        if frames == "gpu":
+            try:
+                self.fit = GpuFit(device, self._shape[1:3])
+            except BackendError:
+                self.close()
+                raise
 
     def _open(self, plan: Path, api: str, device: int) -> Device:
         return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + 2, ordinal=device)
@@ -88,6 +100,8 @@ class TensorRtBackend:
 
     def close(self) -> None:
         """See Backend."""
+        if isinstance(self.fit, GpuFit):
+            self.fit.close()
         with contextlib.suppress(RuntimeError):  # it was closed before
             self._thread.submit(self._end)
         self._thread.shutdown()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from core.errors import one_line
-from core.geometry import ModelInput
 from core.timestamps import rfc3339
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
@@ -15,6 +14,7 @@ from runtime.cameras.live import LiveCamera
 from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
+from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 
@@ -81,9 +81,12 @@ class CameraSupervisor:
         for name in self._triggers.refused:
             self._publisher.subscribe_lasting(self._topics.trigger(name), self._triggers.handle)
 
-    def start(self, batcher: Batcher, seen: ModelInput) -> None:
-        """Let the cameras fill the batches of `batcher` with what the model has `seen` of pictures in training."""
-        self.feeds = [Feed(name, camera, self._settings[name], batcher, seen) for name, camera in self._cameras.items()]
+    def start(self, batcher: Batcher, model: ModelInUse) -> None:
+        """Let the cameras fill the batches of `batcher` with what `model` judges of their frames."""
+        seen = model.origin.manifest.input
+        self.feeds = [
+            Feed(name, camera, self._settings[name], batcher, seen, model.fit) for name, camera in self._cameras.items()
+        ]
         for feed in self.feeds:
             feed.start()
 

@@ -130,8 +130,7 @@ class Inspection:
             stack.callback(self.loop.end)
             stack.callback(self.supervisor.stop)
             stack.callback(batcher.close)
-            manifest = self.model.origin.manifest
-            self.supervisor.start(batcher, manifest.input)
+            self.supervisor.start(batcher, self.model)
             self._service.ready()
             self._conduct(batcher, stop)
             judging_s = time.monotonic() - started_s

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.thresholds import Thresholds
+from runtime.batching.fitting import fit_on_cpu
 from runtime.cameras.camera import Camera
 from runtime.inference.backend import Pending
 from runtime.parts.frame import Frame
@@ -44,6 +45,7 @@ class SimulatedBackend:
     engine_sha256: str | None = None
     gpu_memory = ""
     depth = 1
+    fit = staticmethod(fit_on_cpu)
 
     def __init__(self, thresholds: Thresholds, max_batch: int, seed: int) -> None:
         """Draw errors around `thresholds`."""

@@ -7,9 +7,11 @@ checked elsewhere.
 """
 
 import itertools
+import struct
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,6 +24,7 @@ from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, Engine
 from runtime.inference import gpu
 from tests.runtime.cuda_driver_stand_in import CAPABILITY, MULTIPROCESSORS, NAME, Driver
+from tests.runtime.frames_kernel import FramesKernel
 from tests.runtime.tensorrt_stand_in import PLAN, VERSION, tensorrt_stand_in
 
 
@@ -65,7 +68,7 @@ class StandIn:
         """What was made and not yet freed, in this order."""
         self.freed: list[str] = []
         self.threads: set[int] = set()
-        self.is_current = False
+        self.current = threading.local()
         self.fault: str | None = None
         """From here on every CUDA call fails so."""
         self.refuses: str | None = None
@@ -84,6 +87,8 @@ class StandIn:
         self._numbers = itertools.count(1)
         self.memory: dict[int, np.ndarray[Any, Any]] = {}
         self.streams, self.calls = self.driver.streams, self.driver.calls
+        self.kernel: FramesKernel | None = None
+        """What a module's function does."""
         self.free_bytes = 8 * 10**9
         self.kept_kernels = b""
         """What the last runtime cache was made from."""
@@ -111,7 +116,7 @@ class StandIn:
             self.freed.append(name.split(maxsplit=1)[0])
 
     def _cuda_call(self, name: str) -> None:
-        assert self.is_current, "no context is current"
+        assert getattr(self.current, "contexts", 0), "no context is current"
         self.threads.add(threading.get_ident())
         self.calls.append(name)
         if self.fault is not None:
@@ -127,11 +132,11 @@ class StandIn:
 
             def push(self) -> None:
                 self.pushed += 1
-                stand_in.is_current = True
+                stand_in.current.contexts = self.pushed
 
             def pop(self) -> None:
                 self.pushed -= 1
-                stand_in.is_current = self.pushed > 0
+                stand_in.current.contexts = self.pushed
 
             def detach(self) -> None:
                 assert self.pushed == 0
@@ -216,7 +221,7 @@ class StandIn:
             memory = stand_in.memory[int(src)]
 
             def copy() -> None:
-                dest[...] = memory[: dest.nbytes].view(np.float32).reshape(dest.shape)
+                dest[...] = memory[: dest.nbytes].view(dest.dtype).reshape(dest.shape)
 
             stream.waiting.append(copy)
 
@@ -229,6 +234,35 @@ class StandIn:
 
             stream.waiting.append(copy)
 
+        class Function:
+            """The kernel that resizes frames, on the CPU."""
+
+            def prepare(self, format_: str) -> None:
+                self.format = format_
+
+            def prepared_async_call(self, grid: Any, block: Any, stream: Stream, *arguments: int) -> None:
+                stand_in._cuda_call("cuLaunchKernel")
+                assert stand_in.kernel is not None
+                addresses = [stand_in.memory[at].ctypes.data for at in arguments[:2]]
+                packed = struct.pack(self.format, *addresses, *arguments[2:])
+                launch = partial(stand_in.kernel.launch, (*grid, 1), block, packed)
+                stream.waiting.append(launch)
+
+        class Module:
+            def __init__(self, image: bytes) -> None:
+                assert b".entry fit_frame(" in image
+                assert image.endswith(b"\0")
+                stand_in._cuda_call("cuModuleLoadDataEx")
+                self.name = stand_in.make("module")
+
+            def get_function(self, name: str) -> Function:
+                assert name == "fit_frame"
+                return Function()
+
+            def __del__(self) -> None:
+                stand_in.free(self.name)
+
+        cuda.module_from_buffer = Module  # type: ignore[attr-defined]
         cuda.memcpy_dtod_async, cuda.Event = memcpy_dtod_async, Event  # type: ignore[attr-defined]
         cuda.event_flags = SimpleNamespace(BLOCKING_SYNC=1, DISABLE_TIMING=2)  # type: ignore[attr-defined]
         cuda.mem_get_info = lambda: (stand_in.free_bytes, 8 * 10**9)  # type: ignore[attr-defined]

@@ -7,6 +7,13 @@ import pytest
 
 from runtime.bundles.bundle import Bundle, load_bundle
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
+from tests.runtime.frames_kernel import FramesKernel
+
+
+@pytest.fixture(scope="session")
+def frames_kernel(tmp_path_factory: pytest.TempPathFactory) -> FramesKernel:
+    """The kernel that resizes frames, compiled for the CPU."""
+    return FramesKernel(tmp_path_factory.mktemp("kernel"))
 
 
 @pytest.fixture

@@ -3,13 +3,18 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from core.dataset import labelled_samples, read_frames
+from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import load_bundle
+from runtime.inference.gpu_fit import GpuFit
+from runtime.parts.layout import Layout
 from tests.runtime.a_gpu import build_engine, require_gpu
+from tests.runtime.frames_kernel import noise
 
 pytestmark = pytest.mark.gpu
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,6 +90,21 @@ def test_an_engine_is_verified_on_the_gpu_that_runs_it(checkpoint: Path, parts: 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert load_bundle(exported).manifest.engines[0].api in done.stdout.replace("\n", "")
+
+
+def test_frames_of_every_layout_become_the_cpus_rows() -> None:
+    require_gpu()
+    fit = GpuFit(0, (144, 144))
+    layouts: list[Layout] = list(get_args(Layout))
+    rows = [np.zeros((144, 144, 3), np.uint8) for _ in range(2)]
+    for number in range(60):
+        layout, roi = layouts[number % 6], (number, 2 * number, 200 + 37 * number, 100 + 31 * number)
+        pixels = noise(number, (2048, 2448, 3) if layout in ("BGR", "RGB") and number % 4 else (2048, 2448))
+        layout = "BGR" if pixels.ndim == 2 and layout == "RGB" else layout
+        fit(pixels, layout, rows[0], roi)
+        fit_on_cpu(pixels, layout, rows[1], roi)
+        assert np.abs(rows[0].astype(np.int16) - rows[1]).max() <= 1, (layout, roi)
+    fit.close()
 
 
 def test_training_in_bf16_gives_a_detector_that_the_cpu_judges_with_alike(checkpoint: Path, parts: Path) -> None:

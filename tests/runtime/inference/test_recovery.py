@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError, BackendError
+from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest
 from runtime.inference.backend import BackendFault, Pending
 from runtime.inference.detector import reopen
@@ -36,6 +37,7 @@ class Flaky:
 
     depth = 2
     engine_sha256, gpu_memory = None, ""
+    fit = staticmethod(fit_on_cpu)
 
     def __init__(self, bundle: Bundle, max_batch: int, fails_at: int | None) -> None:
         self._backend = OnnxBackend(bundle, max_batch, threads=1)
