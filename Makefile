@@ -77,6 +77,21 @@ gpu: $(VENV)/.dev
 test-gpu: gpu
 	PWAE_TEST_GPU=1 $(BIN)/python -m pytest -rs -m gpu tests/runtime/inference
 
+# The real pycuda under TensorRT's backend, over a stand-in for the driver: no GPU is needed, nor CUDA. pycuda is built once,
+# in some minutes, and lies in a folder of its own.
+STAND_IN := $(VENV)/stand-in
+.PHONY: test-standin
+test-standin: $(STAND_IN)/pycuda
+	gcc -Wall -Wextra -Werror -O1 -shared -fPIC -Wl,-soname,libcuda.so.1 -o $(STAND_IN)/libcuda.so.1 \
+	  tests/runtime/stand_in_driver/*.c -ldl -lpthread
+	LD_LIBRARY_PATH=$(STAND_IN) PYTHONPATH=$(STAND_IN) $(BIN)/python -m pytest -rs tests/runtime/inference/test_over_pycuda.py
+
+$(STAND_IN)/pycuda: | $(VENV)/.dev
+	PYTHON=$(BIN)/python bash tools/pycuda-wheel.sh $(STAND_IN)
+	$(BIN)/pip install -q --disable-pip-version-check --target $(STAND_IN) --no-deps $(STAND_IN)/pycuda-*.whl
+	$(BIN)/pip install -q --disable-pip-version-check --target $(STAND_IN) --no-deps -c constraints.txt \
+	  pytools siphash24 platformdirs Mako
+
 # Of a checkpoint and the bundle exported from it.
 CHECKPOINT ?= runs/elpv-mono/checkpoint
 BUNDLE ?= demo-out/elpv-mono.bundle
@@ -87,6 +102,15 @@ bench-gpu: gpu $(BUNDLE) mosquitto
 	  $(BIN)/export-engine add demo-out/gpu.bundle --target here --max-batch 64
 	$(BIN)/python benchmarks/bench_gpu.py --checkpoint $(CHECKPOINT) --bundle demo-out/gpu.bundle \
 	  --pictures $(PICTURES) | tee benchmarks/results/gpu.jsonl
+
+# The kernel that resizes frames on a GPU, for the driver, which finishes it: with the CUDA toolkit, where its source has
+# changed. Nothing in it is newer than PTX 7.0, so that the driver of CUDA 11 takes it, and ptxas says so.
+KERNELS := runtime/inference/kernels
+.PHONY: kernels
+kernels:
+	nvcc -ptx -arch compute_75 $(KERNELS)/frames.cu -o $(KERNELS)/frames.ptx
+	sed -i -e 's/^\.version .*/.version 7.0/' -e "1s|.*|// frames.cu $$(sha256sum < $(KERNELS)/frames.cu | cut -d' ' -f1)|" $(KERNELS)/frames.ptx
+	ptxas -arch sm_75 -o /dev/null $(KERNELS)/frames.ptx
 
 setup: $(VENV)/.dev
 
