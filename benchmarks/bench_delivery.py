@@ -12,7 +12,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,12 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
         box = inspection.publisher.outbox
         add, read, remove = box.add, box.read, box.remove
 
-        def timed_add(letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
+        def timed_add(letters: Sequence[NewEvent], notes: Mapping[str, bytes]) -> list[tuple[str, Verdict]]:
             now_s = time.monotonic()
             for letter in letters:
                 event = json.loads(letter.body)
                 added[event["id"]] = now_s, event["timing_ms"]["total"] - event["timing_ms"]["infer"]
-            return add(letters)
+            return add(letters, notes)
 
         def noted_read(after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
             stored = read(after, limit, without)
@@ -92,7 +92,7 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
                 took_ms.append((now_s - added_s) * 1000 + before_ms)
             remove(positions)
 
-        box.add, box.read, box.remove = timed_add, noted_read, timed_remove  # type: ignore[method-assign]
+        box.add, box.read, box.remove = timed_add, noted_read, timed_remove  # type: ignore[method-assign, assignment]
         inspection.run(Stop())
     p50, p95, p99 = np.percentile(took_ms, [50, 95, 99]).round(2).tolist()
     return {"events": len(took_ms), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
@@ -104,11 +104,11 @@ def sample(folder: Path, port: int) -> bytes:
     with open_simulation(station(folder, port, "sample.sqlite"), 100.0, 1) as inspection:
         add = inspection.publisher.outbox.add
 
-        def kept_add(letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
+        def kept_add(letters: Sequence[NewEvent], notes: Mapping[str, bytes]) -> list[tuple[str, Verdict]]:
             bodies.extend(letter.body for letter in letters)
-            return add(letters)
+            return add(letters, notes)
 
-        inspection.publisher.outbox.add = kept_add  # type: ignore[method-assign]
+        inspection.publisher.outbox.add = kept_add  # type: ignore[method-assign, assignment]
         inspection.run(Stop())
     return bodies[0]
 

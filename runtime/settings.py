@@ -11,8 +11,8 @@ from core.errors import ConfigError
 from core.secrets import look_up_secret
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds
-from runtime.cameras.settings import CameraSettings, FolderSettings, WatchSettings
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.cameras.settings import CameraSettings, FolderSettings, VerdictSettings, WatchSettings
+from runtime.delivery.settings import BrokerSettings, ModbusSettings, OutboxSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
@@ -21,7 +21,7 @@ from runtime.view.settings import ViewSettings
 
 LEAST_SECRET = 32
 """Characters: of hexadecimal digits, 128 bits."""
-Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate"]
+Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate", "job", "resend"]
 """A command over MQTT."""
 
 
@@ -68,6 +68,8 @@ class InspectionSettings(Settings):
     """None: no web page and no metrics."""
     sparkplug: SparkplugSettings | None = None
     """None: the events are told as JSON alone."""
+    modbus: ModbusSettings | None = None
+    """None: no PLC is told by Modbus; `verdict.coil` of the cameras needs it."""
 
     @model_validator(mode="after")
     def _streams_differ(self) -> Self:
@@ -93,6 +95,22 @@ class InspectionSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _switches_each_coil_for_one_stream(self) -> Self:
+        coils = [verdict.coil for verdict in self.verdicts.values() if verdict.coil is not None]
+        if coils and self.modbus is None:
+            raise ValueError("`verdict.coil` needs `modbus`, the PLC whose coil it is")
+        doubles = sorted({coil for coil in coils if coils.count(coil) > 1})
+        if doubles:
+            raise ValueError(f"coil {doubles[0]} would be switched for two cameras or regions; set another `coil`")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_may_be_asked_for(self) -> Self:
+        if "resend" in self.commands and not self.outbox.journal_events:
+            raise ValueError("`commands: [resend]` needs `outbox.journal_events`, out of which events are sent again")
+        return self
+
+    @model_validator(mode="after")
     def _has_prefix(self) -> Self:
         expand(self.topic_prefix, self._names)
         return self
@@ -105,6 +123,17 @@ class InspectionSettings(Settings):
     def streams(self) -> dict[str, CameraSettings]:
         """Every stream of parts that is judged, by the name its events carry: a camera, or each of its regions."""
         return {stream: camera for name, camera in self.cameras.items() for stream in camera.streams(name)}
+
+    @property
+    def verdicts(self) -> dict[str, VerdictSettings]:
+        """Of every stream whose verdicts are told at once; each region of a camera has a coil of its own."""
+        found = {}
+        for name, camera in self.cameras.items():
+            for place, stream in enumerate(camera.streams(name)):
+                if camera.verdict is not None:
+                    coil = None if camera.verdict.coil is None else camera.verdict.coil + place
+                    found[stream] = camera.verdict.model_copy(update={"coil": coil})
+        return found
 
     @property
     def threshold_factors(self) -> dict[str, float]:

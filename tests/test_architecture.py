@@ -25,6 +25,7 @@ MIRRORS = {
     "training.settings.NetworkSettings": "training.yaml, `network`",
     "training.settings.LossSettings": "training.yaml, `loss`",
     "runtime.bundles.manifest.Manifest": "bundle.json",
+    "runtime.commands.command.Command": "command.schema.json",
 }
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -18,7 +19,7 @@ from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.filming import Filming
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings
 from runtime.parts.frame import Frame
-from runtime.parts.part import Part
+from runtime.parts.part import FileMark, Part
 from runtime.parts.verdict import Reason
 from runtime.threads.worker import Worker
 
@@ -38,8 +39,11 @@ class Feed(Worker):
         batcher: Batcher,
         seen: ModelInput,
         fit: Fit = fit_on_cpu,
+        expect: Callable[[Part], None] = lambda _part: None,
     ) -> None:
         """Feed `camera`, known as `name`, into `batcher`, as the model has `seen` pictures in training.
+
+        `expect` is told of each part before it is judged.
 
         Its region is judged where the camera's settings give none.
         """
@@ -61,6 +65,7 @@ class Feed(Worker):
         self._filming = Filming(self.name, camera, settings, seen.bits)
         self._settings = settings
         self._batcher = batcher
+        self._expect = expect
         self._part_size = seen.part_size
         self._fit = fit
         self._stopping = threading.Event()
@@ -104,6 +109,7 @@ class Feed(Worker):
             if number == 1:
                 frame = self._filming.newest(frame)
             part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size, self._fit)
+            self._expect(part)
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
 
@@ -147,6 +153,6 @@ def fill(
         chunks=frame.chunks,
         stale_s=stale_s,
         cause=frame.trigger.cause if frame.trigger else frame.cause,
-        identity=frame.identity,
+        mark=None if frame.identity is None else FileMark(frame.identity, frame.part_id),
         picture=picture,
     )

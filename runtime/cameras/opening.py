@@ -37,7 +37,9 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case FolderSettings():
             return FolderCamera(settings.path)
         case WatchSettings():
-            return WatchedFolder(settings.path, settings.move_to, name, settings.unreadable_after_s)
+            return WatchedFolder(
+                settings.path, settings.move_to, name, settings.unreadable_after_s, settings.part_id_pattern
+            )
         case VideoSettings():
             return VideoCamera(settings.path, settings.judge_every)
         case V4l2Settings():

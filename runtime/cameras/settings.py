@@ -24,6 +24,8 @@ from core.errors import ConfigError
 from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
 
+Address = Annotated[int, Field(ge=0, le=65_535)]
+"""Of a coil or register, counted from 0."""
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
 Feature = StrictBool | StrictInt | StrictFloat | str
 """A value of a GenICam feature, as YAML reads it."""
@@ -48,6 +50,15 @@ class TriggerSettings(Settings):
     """How far from the trigger's time a frame may be."""
 
 
+class VerdictSettings(Settings):
+    """Each verdict goes out on `camera/<name>/verdict` as soon as it stands, before its event is stored."""
+
+    deadline_ms: float = Field(gt=0, le=60_000)
+    """So long after the frame, or the trigger's time. What has no verdict by then is told as NotDecidable, `late`."""
+    coil: Address | None = None
+    """The coil, counted from 0, that `modbus` switches: on for NotOK and NotDecidable. Each region has the next one."""
+
+
 class _CameraSettings(Settings):
     roi: Roi | None = None
     """Region of interest in pixels of the camera's frame: left, top, width, height. None: that which the bundle was
@@ -62,6 +73,8 @@ class _CameraSettings(Settings):
     threshold_factor: float = Field(default=1.0, gt=0, le=LARGEST_LOOSENING)
     """Multiplies the bundle's thresholds for this camera."""
     exposure: ExposureSettings = ExposureSettings()
+    verdict: VerdictSettings | None = None
+    """None: nobody waits for verdicts; events tell them."""
 
     @model_validator(mode="after")
     def _has_one_kind_of_region(self) -> Self:
@@ -93,6 +106,21 @@ class WatchSettings(_CameraSettings):
     unreadable_after_s: PositiveFloat = 10.0
     """A picture that cannot be read, and has not changed for this long, will not become whole: it is NotDecidable. More
     than an upload may pause."""
+    part_id_pattern: str | None = None
+    """A regular expression with one group, looked for in each picture's name: what the group holds is the event's
+    `part_id`, as in `^SN(\\d+)_`. A name without it gives none."""
+
+    @field_validator("part_id_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(f"no regular expression: {error}") from None
+            if groups != 1:
+                raise ValueError(f"needs one group in brackets, `(...)`, which is the part's id; it has {groups}")
+        return pattern
 
 
 class VideoSettings(_CameraSettings):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -50,7 +51,14 @@ class WatchedFolder(Camera):
 
     frames_total = None
 
-    def __init__(self, path: Path, move_to: Path | None, name: str = "", unreadable_after_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        move_to: Path | None,
+        name: str = "",
+        unreadable_after_s: float = 10.0,
+        part_id_pattern: str | None = None,
+    ) -> None:
         """Watch `path` for the camera `name`. Raises CameraError where it, or `move_to`, cannot be used."""
         if not path.is_dir():
             raise CameraError(f"{path}: no such folder; make it, or mount it.")
@@ -65,12 +73,13 @@ class WatchedFolder(Camera):
         self._move_to = move_to
         self._name = name
         self._unreadable_after_s = unreadable_after_s
+        self._part_id = re.compile(part_id_pattern) if part_id_pattern is not None else None
         self._memory: Memory | None = None
         self._look = FolderLook(path)
         self._seen: dict[Path, _Seen] = {}
         self._pending: dict[Path, None] = {}
         """What was seen and not given, in the order in which it is to be given."""
-        self._all_s = self._looked_s = 0.0
+        self._all_s = 0.0
         self._under_way: dict[bytes, tuple[Path, _Seen]] = {}
         self._status = CameraStatus(CameraState.STREAMING, time.time())
 
@@ -86,7 +95,7 @@ class WatchedFolder(Camera):
             while not stopping.is_set():
                 started_s = time.monotonic()
                 settled = self._settled(started_s, whole)
-                self._looked_s = time.monotonic()
+                looked_s = time.monotonic()
                 for picture in settled:
                     if stopping.is_set():
                         return
@@ -94,7 +103,7 @@ class WatchedFolder(Camera):
                     if frame is not None:
                         yield frame
                 # A folder where much goes on rings all the time, and each look costs something.
-                stopping.wait(min(LOOK_EVERY_S, (self._looked_s - started_s) / LOOK_SHARE))
+                stopping.wait(min(LOOK_EVERY_S, (looked_s - started_s) / LOOK_SHARE))
                 whole = bell.wait(LOOK_EVERY_S)
         finally:
             bell.close()
@@ -184,7 +193,10 @@ class WatchedFolder(Camera):
         self._give(picture, seen)
         self._under_way[cause] = picture, seen
         identity = blake2b(cause + data, digest_size=16).hexdigest()
-        return Frame(*(pixels, captured_at_s, captured_s, printable(relative), fault, cause, identity), stored_u16=deep)
+        found = self._part_id.search(printable(Path(picture.name))) if self._part_id else None
+        part_id = found[1] if found else None
+        told = (pixels, captured_at_s, captured_s, printable(relative), fault, cause, identity, part_id)
+        return Frame(*told, stored_u16=deep)
 
     def _give(self, picture: Path, seen: _Seen) -> None:
         seen.is_given = True

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from core.config import Name, Settings, parse_settings
 from core.errors import ConfigError
@@ -18,6 +18,19 @@ LONGEST_TOPIC_BYTES = 1024
 Words = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
+def as_text(value: Any) -> Any:
+    """Take a whole number for the text that it is written with, as MES and PLC count parts and orders.
+
+    Raises ValueError where it has thousands of digits.
+    """
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(as_text)]
+Mark = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
+"""What others call a thing of theirs."""
+
+
 class Command(Settings):
     """The payload of every command; each verb says which keys it needs."""
 
@@ -26,7 +39,18 @@ class Command(Settings):
     by: Words | None = None
     """Who asks; recalibrate keeps it with the thresholds."""
     camera: Name | None = None
-    """snapshot, recalibrate: which camera; left out where there is only one."""
+    """snapshot, recalibrate: which camera; left out where there is only one. job, resend: left out, all."""
+    job_id: Mark | None = None
+    """job: comes back in every event, as `recipe`, `batch` and `operator` do; what is left out is none."""
+    recipe: Mark | None = None
+    batch: Mark | None = None
+    operator: Mark | None = None
+    seq: Annotated[int, Field(ge=1)] | None = None
+    """resend: from this event of the camera on."""
+    boot_id: Words | None = None
+    """resend: the run whose `seq` it is; left out: the one that is under way."""
+    time: AwareDatetime | None = None
+    """resend, instead of `seq`: from what was captured then on."""
     bundle: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")] | None = None
     """reload: the name of a folder beside the configured bundle; left out: the configured one, as it is now."""
     parts: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -49,9 +73,9 @@ def parse(message: Message) -> Command:
     return parse_settings(_content_of(message), Command, verb)
 
 
-def is_response_topic(topic: str, command_topic: str) -> bool:
-    """Whether an answer may go to `topic`: one topic of the sender's own, not of the broker's nor of this station's."""
-    station = command_topic.rsplit("/cmd/", 1)[0] + "/"
+def is_response_topic(topic: str, asked: str) -> bool:
+    """Whether an answer to what came on `asked` may go to `topic`: one of the sender's, not the broker's nor ours."""
+    station = asked.rsplit("/", 2)[0] + "/"
     is_one = 0 < len(topic.encode(errors="replace")) <= LONGEST_TOPIC_BYTES and topic.isprintable()
     is_own = f"{topic}/".startswith(station) and topic != f"{station}cmd_reply"
     return is_one and not is_own and not topic.startswith("$") and set("+#").isdisjoint(topic)

@@ -2,13 +2,15 @@
 
 import logging
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from core.errors import ConfigError, PwaeError
 from runtime.commands.command import Command, parse, verb_of
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.reload import Reload
 from runtime.commands.replies import Replies
+from runtime.commands.resend import resend
 from runtime.commands.snapshot import Snapshots
 from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
@@ -18,25 +20,32 @@ from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
 LONGEST_QUEUE = 100
+Act = Callable[[Command], Mapping[str, Any]]
+"""Does at once what a command asks, and gives the reply's detail. Raises PwaeError where it is refused."""
 
 
 class CommandHandler:
     """Queues commands on the publisher's thread; `serve` and all else run on the thread that judges, until `end`."""
 
-    def __init__(self, settings: InspectionSettings, publisher: Publisher, model: ModelInUse) -> None:
-        """Subscribe to the verbs that `settings` allow."""
+    def __init__(
+        self, settings: InspectionSettings, publisher: Publisher, model: ModelInUse, others: Mapping[str, Act]
+    ) -> None:
+        """Hear the verbs that `settings` allow, and refuse those that they do not; `others` are not of this module."""
         topics = settings.topics
         self.pause = ""
         """Who holds the judging, in words; empty while nobody does."""
         self._cameras = settings.streams
+        self._publisher = publisher
         self._model = model
         self._replies = Replies(publisher, topics)
         self._waiting: queue.Queue[Message] = queue.Queue(LONGEST_QUEUE)
         self._snapshots = Snapshots(publisher, topics, self._replies)
         self._recalibrations = Recalibrations(self._replies)
         self._reload = Reload(model.open, self._replies)
-        for verb in settings.commands:
-            publisher.subscribe(topics.command(verb), self._take)
+        self._others = others
+        self._allowed = settings.commands
+        if self._allowed:
+            publisher.subscribe(topics.command("+"), self._take)
 
     @property
     def has_new_model(self) -> bool:
@@ -77,6 +86,9 @@ class CommandHandler:
         if message.retained:
             log.warning("a retained message on %s is no command; nobody should send it so", message.topic)
             return
+        if verb_of(message) not in self._allowed:
+            self._replies.refuse(message, f"no such command here; `commands` lists {', '.join(self._allowed)}.")
+            return
         try:
             self._waiting.put_nowait(message)
         except queue.Full:
@@ -97,6 +109,12 @@ class CommandHandler:
                 if self._recalibrations.is_storing:
                     raise ConfigError("reload: thresholds of the model in use are being stored; ask again.")
                 self._reload.begin(self._model.require_bundle(), command, message)
+            case "resend":
+                again, boot_id = self._publisher.outbound.again, self._model.origin.boot_id
+                self._replies.done(message, resend(again, self._cameras, boot_id, command))
+                self._publisher.notify()
+            case _ if verb in self._others:
+                self._replies.done(message, self._others[verb](command))
             case _:
                 bundle = self._model.require_bundle()
                 self._recalibrations.begin(self._camera(command), command, message, bundle)

@@ -1,6 +1,7 @@
 """Replies: what becomes of a command is told to whoever sent it. For any thread."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from runtime.commands.command import reply, verb_of
@@ -19,7 +20,7 @@ class Replies:
         self._publisher = publisher
         self._topic = topics.command_reply
 
-    def done(self, message: Message, detail: dict[str, Any]) -> None:
+    def done(self, message: Message, detail: Mapping[str, Any]) -> None:
         """Say that it was done, and what came of it."""
         self._publisher.send(reply(message, self._topic, detail=detail))
 

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from runtime.cameras.triggering import TakesTriggers
+from runtime.commands.command import Mark, Text
 from runtime.commands.crowd import Crowd
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
@@ -30,11 +31,11 @@ UNNUMBERED = itertools.count(1)
 class _Payload(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    part_id: str = Field(min_length=1, max_length=256)
-    job_id: str | None = Field(default=None, max_length=256)
-    recipe: str | None = Field(default=None, max_length=256)
+    part_id: Mark
+    job_id: Text | None = Field(default=None, max_length=256)
+    recipe: Text | None = Field(default=None, max_length=256)
     time: AwareDatetime | None = None
-    id: str | None = Field(default=None, max_length=256)
+    id: Text | None = Field(default=None, max_length=256)
 
 
 def parse_trigger(payload: bytes, now_at_s: float, now_s: float) -> Trigger:
@@ -76,12 +77,14 @@ class TriggerHandler:
         acknowledge: Callable[[Message], None],
         knows: Callable[[bytes], bool],
         miss: Callable[[Sequence[Missed]], None],
+        refuse: Callable[[str, Message, str], None] = lambda _camera, _message, _reason: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Take triggers for `cameras`, by their names, on whose `clock` they are put.
 
         `knows` says whether an event of this cause was stored before; `miss` stores the events of parts without frame.
+        `refuse` is told the camera, the message and the reason of what is malformed.
         """
         self.refused = dict.fromkeys(cameras, 0)
         """Of each camera."""
@@ -89,6 +92,7 @@ class TriggerHandler:
         self._acknowledge = acknowledge
         self._knows = knows
         self._miss = miss
+        self._tell_refused = refuse
         self._clock = clock
         self._wall_clock = wall_clock
         self._under_way: dict[bytes, tuple[Message, Trigger]] = {}
@@ -192,6 +196,7 @@ class TriggerHandler:
     def _refuse(self, camera: str, message: Message, reason: str, settled: list[Message]) -> None:
         self.refused[camera] += 1
         log.warning("trigger refused topic=%s reason=%r refused=%d", message.topic, reason, self.refused[camera])
+        self._tell_refused(camera, message, reason)
         settled.append(message)
 
     def _is_overrun(self, now_s: float) -> bool:

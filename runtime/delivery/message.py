@@ -1,7 +1,12 @@
 """MQTT messages, as the broker gives them to us and as we give them to it."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Literal
+
+from runtime.events.encoding import stamp
+from runtime.events.event import SCHEMA
+from runtime.events.gap import GAP_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,10 @@ class Outgoing:
     user: tuple[tuple[str, str], ...] = ()
     correlation: bytes | None = None
     media_type: str = "application/json"
+
+
+def event_message(topic: str, body: bytes, replayed: bool, expiry_s: float | None = None) -> Outgoing:
+    """Give an event, or a gap, as it goes out now."""
+    schema = GAP_SCHEMA if topic.endswith("/gap") else SCHEMA
+    user = (("schema", schema), ("replayed", str(replayed).lower()))
+    return Outgoing(topic, stamp(body, time.time(), replayed), expiry_s=expiry_s, user=user)

@@ -6,6 +6,8 @@ from typing import Any
 
 from runtime.delivery.connector import Connector
 from runtime.delivery.embedded_broker import EmbeddedBroker
+from runtime.delivery.journal import open_journal
+from runtime.delivery.outbound import Outbound
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings, OutboxSettings
@@ -15,7 +17,7 @@ from runtime.delivery.settings import BrokerSettings, OutboxSettings
 def open_publisher(
     broker: BrokerSettings, outbox: OutboxSettings, client_id: str, status_topic: str, status: Mapping[str, Any]
 ) -> Iterator[Publisher]:
-    """Open the outbox and make the publisher that empties it, which is not started; close the outbox at the end.
+    """Open the outbox and its journal, and make the publisher, which is not started; close both files at the end.
 
     `status` is what every status message tells beside the state. Raises OutboxError, BrokerError where the broker for
     a trial cannot be started, ConfigError where a password or certificate cannot be read.
@@ -23,6 +25,9 @@ def open_publisher(
     with ExitStack() as stack:
         events = Outbox(outbox)
         stack.callback(events.close)
+        journal = open_journal(outbox)
+        if journal is not None:
+            stack.callback(journal.close)
         if broker.host is None:
             stack.enter_context(EmbeddedBroker(broker.address[1]))
-        yield Publisher(Connector(broker, client_id), events, status_topic, status)
+        yield Publisher(Connector(broker, client_id), events, status_topic, status, Outbound(journal))

@@ -4,14 +4,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from runtime.delivery.journal import Journal
 from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.resending import Resending
 from runtime.threads.bell import Bell
 
 
 class Outbound:
     """The newest values of retained topics, messages that are of use now or never, and whether all is acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        """`journal` holds what may be sent again; None: nothing."""
+        self.again = Resending(journal)
         self._retained: dict[str, bytes] = {}
         self._unsent: dict[str, None] = {}
         self._passing: deque[Outgoing] = deque()
@@ -66,6 +70,7 @@ class Outbound:
             self._retained[topic] = payload
             self._unsent = dict.fromkeys([topic, *self._retained])
             self._passing.clear()
+        self.again.begin_again()
 
     def take_retained(self) -> Outgoing | None:
         """Give a retained topic's newest value that was not sent."""
@@ -83,7 +88,7 @@ class Outbound:
     def settle(self, is_busy: Callable[[], bool]) -> bool:
         """Say whether nothing waits here, nor elsewhere by `is_busy`; whoever waits for that is told."""
         with self._changed:
-            is_idle = not (self._unsent or self._passing or is_busy())
+            is_idle = not (self._unsent or self._passing or self.again.is_under_way or is_busy())
             if is_idle:
                 self._idle.set()
             else:

@@ -10,11 +10,20 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from runtime.delivery.outbox_file import OutboxFile
 from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_row, new_row, read_row
-from runtime.delivery.outbox_schema import SCHEMA, bring_up_to_date, insert, read_lifetime, replace, write_lifetime
+from runtime.delivery.outbox_schema import (
+    SCHEMA,
+    bring_up_to_date,
+    insert,
+    read_lifetime,
+    read_note,
+    replace,
+    write_lifetime,
+    write_notes,
+)
 from runtime.delivery.settings import OutboxSettings
 from runtime.events.gap import joined_gap
 from runtime.parts.verdict import Verdict
@@ -28,6 +37,9 @@ FROM events
 """
 DISCARD_ORDER = (Verdict.OK, Verdict.UNDEFINED, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
 CAUSES_KEPT = 200_000
+Notes = Mapping[str, bytes]
+"""What is kept beside the events, by name."""
+NO_NOTES: Notes = {}
 """What was judged is remembered for so many files and triggers."""
 
 
@@ -60,8 +72,8 @@ class Outbox:
             self._file.close()
             raise
 
-    def add(self, letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
-        """Store events (see `event.build`), in one transaction that is on disk when this returns.
+    def add(self, letters: Sequence[NewEvent], notes: Notes = NO_NOTES) -> list[tuple[str, Verdict]]:
+        """Store events (see `event.build`) and `notes`, in one transaction that is on disk when this returns.
 
         Returns camera and verdict of each event that had to go to keep within the bounds. Raises OutboxError where the
         disk does not take the events; none is stored then.
@@ -69,7 +81,7 @@ class Outbox:
         if not letters:
             return []
         with self._writing:
-            return self._file.patiently(lambda: self._add(letters))
+            return self._file.patiently(lambda: self._add(letters, notes))
 
     def read(self, after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
         """Return up to `limit` events behind position `after`, in order, and none on the topics `without`.
@@ -110,6 +122,21 @@ class Outbox:
         with self._writing:
             self._file.patiently(remove)
 
+    def keep(self, notes: Notes) -> None:
+        """Keep something small beside the events, by its name, over all runs. Raises OutboxError."""
+
+        def write() -> None:
+            with self._adding as database:
+                write_notes(database, notes)
+
+        with self._writing:
+            self._file.patiently(write)
+
+    def note(self, name: str) -> bytes | None:
+        """Give what was kept; None where nothing was, or the disk gives back something else."""
+        with self._writing:
+            return self._file.patiently(lambda: read_note(self._adding, name))
+
     def age_s(self, event: StoredEvent) -> float:
         """How long an event has waited."""
         return max(0.0, self._lifetime.now_s() - event.stored_s)
@@ -133,9 +160,10 @@ class Outbox:
                 log.warning("outbox: the age of what waits could not be kept: %s", error)
             self._file.close()
 
-    def _add(self, letters: Sequence[NewEvent]) -> list[tuple[str, Verdict]]:
+    def _add(self, letters: Sequence[NewEvent], notes: Notes) -> list[tuple[str, Verdict]]:
         stored_s, stored_at_s = self._lifetime.now_s(), self._clock()
         with self._adding as database:
+            write_notes(database, notes)
             newest = 0
             for letter in letters:
                 newest = insert(database, new_row(letter, stored_s), stored_at_s)

@@ -1,10 +1,13 @@
 """The outbox's tables, and how a file of an older version gets them: nothing is lost with an update."""
 
+import logging
 import sqlite3
+from collections.abc import Mapping
 
-from runtime.delivery.outbox_row import GAP, Row, sealed_gap
+from runtime.delivery.outbox_row import GAP, Row, seal, sealed_gap, unseal
 from runtime.threads.lifetime import Kept
 
+log = logging.getLogger(__name__)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -20,6 +23,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_by_verdict ON events (verdict, position);
 CREATE TABLE IF NOT EXISTS damaged (position INTEGER, topic, camera, verdict, stored_at_s, body);
 CREATE TABLE IF NOT EXISTS causes (number INTEGER PRIMARY KEY, cause BLOB NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS lifetime (one INTEGER PRIMARY KEY, boot TEXT, since_boot_s REAL, lived_s REAL);
 """
 ADDED = {
@@ -73,6 +77,21 @@ def write_lifetime(database: sqlite3.Connection, kept: Kept) -> None:
     """Keep the age of what waits."""
     row = (kept.boot, kept.since_boot_s, kept.lived_s)
     database.execute("INSERT OR REPLACE INTO lifetime VALUES (0, ?, ?, ?)", row)
+
+
+def read_note(database: sqlite3.Connection, name: str) -> bytes | None:
+    """Give what was noted; None where nothing was, or it is damaged, which is told."""
+    found = database.execute("SELECT body FROM notes WHERE name = ?", (name,)).fetchone()
+    note = unseal(found[0]) if found else None
+    if found and note is None:
+        log.error("outbox: a note came back damaged from the disk, and counts as none name=%s", name)
+    return note
+
+
+def write_notes(database: sqlite3.Connection, notes: Mapping[str, bytes]) -> None:
+    """Note things, each by its name."""
+    for name, body in notes.items():
+        database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, seal(body)))
 
 
 def _values(row: Row, stored_at_s: float) -> tuple[object, ...]:

@@ -42,8 +42,9 @@ class Publisher(Worker):
         outbox: Outbox,
         status_topic: str,
         status: Mapping[str, Any],
+        outbound: Outbound | None = None,
     ) -> None:
-        """`status` is what every status message tells beside the state."""
+        """`status` is what every status message tells beside the state; `outbound` may know what is sent again."""
         super().__init__("publisher", self._serve_until_stopped)
         self.link = Link(LinkState.CONNECTING, time.monotonic())
         self.acknowledged = 0
@@ -52,7 +53,8 @@ class Publisher(Worker):
         self._connector = connector
         self.outbox = outbox
         """Where the events come from."""
-        self._outbound = Outbound()
+        self.outbound = outbound or Outbound()
+        """What goes out beside the events."""
         self._status = Status(status_topic, status)
         self._refusals = Refusals()
         self._subscriptions: list[Subscription] = []
@@ -63,7 +65,7 @@ class Publisher(Worker):
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Set the newest value of a retained topic. Returns at once."""
-        self._outbound.retain(topic, payload)
+        self.outbound.retain(topic, payload)
 
     def tell(self, trouble: str) -> None:
         """Say in the station's status what keeps it from judging; empty: nothing does. Returns at once."""
@@ -94,7 +96,7 @@ class Publisher(Worker):
 
     def acknowledge(self, message: Message) -> None:
         """What came of `message` is on disk, and the broker need not keep it. Returns at once."""
-        self._outbound.acknowledge(message)
+        self.outbound.acknowledge(message)
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -104,15 +106,15 @@ class Publisher(Worker):
     def send(self, message: Outgoing) -> None:
         """Send something that is of use now or never: it is dropped where the broker is away. Returns at once."""
         if self.link.state == LinkState.CONNECTED:
-            self._outbound.send(message)
+            self.outbound.send(message)
 
     def notify(self) -> None:
         """There are new events in the outbox. Returns at once."""
-        self._outbound.notify()
+        self.outbound.notify()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until everything is acknowledged; False where that takes longer than `timeout_s`."""
-        return self._outbound.wait_idle(timeout_s)
+        return self.outbound.wait_idle(timeout_s)
 
     def take_latencies_ms(self) -> list[float]:
         """Give how long the events acknowledged since the last call took from the disk to the acknowledgement."""
@@ -122,14 +124,14 @@ class Publisher(Worker):
         """Send what can be sent within `grace_s`, tell the world we are offline, and end. What is left stays."""
         self._goodbye = reason, time.monotonic() + grace_s
         self._stopping.set()
-        self._outbound.bell.ring()
+        self.outbound.bell.ring()
         self.join(grace_s + GOODBYE_S + 0.2)
 
     def _serve_until_stopped(self) -> None:
         try:
             self._keep_connected()
         finally:
-            self._outbound.close()
+            self.outbound.close()
 
     def _keep_connected(self) -> None:
         backoff, losses = BackOff(), 0
@@ -160,14 +162,14 @@ class Publisher(Worker):
         connection = self._connector.open(self._status.will(), is_lasting)
         try:
             session = Session(
-                *(connection, self.outbox, self._outbound, self._refusals, self._subscriptions),
+                *(connection, self.outbox, self.outbound, self._refusals, self._subscriptions),
                 *(self._count, self.on_acknowledged),
                 is_trusted=self._connector.is_own,
             )
             self._set_link(LinkState.CONNECTED, "")
             online = self._status.online()
             session.mark(online)
-            self._outbound.begin_again(online.topic, online.payload)
+            self.outbound.begin_again(online.topic, online.payload)
             self._serve(session)
         except BaseException:
             connection.drop()
@@ -188,6 +190,7 @@ class Publisher(Worker):
         session.say_goodbye(self._status.offline(reason))
 
     def _count(self, events: Sequence[StoredEvent]) -> None:
+        self.outbound.again.keep(events)
         self._latencies_ms.extend(self.outbox.age_s(event) * 1000 for event in events)
         self.acknowledged += len(events)
 

@@ -9,15 +9,12 @@ from paho.mqtt.client import topic_matches_sub
 from runtime.delivery.backlog import Backlog
 from runtime.delivery.connection import Connection, Unreachable
 from runtime.delivery.echo import Echo
-from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.message import Message, Outgoing, event_message
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.reading import Reading
 from runtime.delivery.refusals import BUSY, TOPIC_REASONS, Refusals
-from runtime.events.encoding import stamp
-from runtime.events.event import SCHEMA
-from runtime.events.gap import GAP_SCHEMA
 
 RETAINED_EVERY_S = 0.2
 """Retained topics change with every part; their newest value is sent this often."""
@@ -94,6 +91,9 @@ class Session:
             self._connection.acknowledge(message)
         self._reading.look_back()
         self._send_events()
+        self._send_all(self._outbound.again.take)
+        if not self._sent:
+            self._outbound.again.settled()
         return self._outbound.settle(lambda: bool(self._sent or not self._reading.is_through))
 
     @property
@@ -108,8 +108,8 @@ class Session:
         taken = [self._sent.pop(number) for number in numbers if number in self._sent]
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:
-            self._outbox.remove([event.position for event in delivered])
             self._on_delivered(delivered)
+            self._outbox.remove([event.position for event in delivered])
         for sent in taken:
             self._on_acknowledged(sent.message)
         for topic in {sent.message.topic for sent in taken}:
@@ -182,7 +182,4 @@ class Session:
 
 def _stamped(event: StoredEvent, waited_s: float, max_age_s: float) -> Outgoing:
     """An event as it goes out now; the broker need not keep it for longer than the outbox would."""
-    replayed = waited_s > REPLAYED_AFTER_S
-    schema = GAP_SCHEMA if event.topic.endswith("/gap") else SCHEMA
-    user = (("schema", schema), ("replayed", str(replayed).lower()))
-    return Outgoing(event.topic, stamp(event.body, time.time(), replayed), expiry_s=max_age_s - waited_s, user=user)
+    return event_message(event.topic, event.body, waited_s > REPLAYED_AFTER_S, expiry_s=max_age_s - waited_s)

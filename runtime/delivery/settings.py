@@ -1,12 +1,13 @@
-"""The delivery's part of the configuration: the broker, and the outbox where events wait for it."""
+"""The delivery's part of the configuration: the broker, the outbox where events wait for it, and a PLC."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
 from core.config import Settings
 from core.secrets import look_up_secret
+from runtime.cameras.settings import Address
 
 
 class TlsSettings(Settings):
@@ -70,3 +71,18 @@ class OutboxSettings(Settings):
     max_bytes: PositiveInt = 1_000_000_000
     """Of events; the file on disk is somewhat larger."""
     max_age_s: PositiveFloat = 30 * 86400.0
+    journal_events: NonNegativeInt = 0
+    """So many events that the broker has taken are kept beside it (`pwae-outbox.journal.sqlite`, 2 kB each), to be sent
+    again by `cmd/resend`. 0: none."""
+
+
+class ModbusSettings(Settings):
+    """A PLC whose coils are switched by Modbus TCP (pip install '.[modbus]'). They are on while nobody judges."""
+
+    host: Annotated[str, StringConstraints(min_length=1)]
+    port: int = Field(default=502, ge=1, le=65_535)
+    unit: int = Field(default=1, ge=0, le=255)
+    heartbeat_register: Address | None = None
+    """The holding register, counted from 0, that counts up each second while the station goes round. None: none."""
+    timeout_s: float = Field(default=1.0, gt=0, le=60)
+    """How long the PLC may take to answer before it is connected to again."""

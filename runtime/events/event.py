@@ -10,6 +10,7 @@ from core.thresholds import Thresholds
 from core.timestamps import rfc3339
 from runtime.bundles.manifest import Manifest
 from runtime.events.encoding import dumps
+from runtime.events.job import NO_JOB, Job
 from runtime.events.origin import Origin, event_id
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Verdict
@@ -25,6 +26,16 @@ class Timing:
     capture_to_infer: float
     infer: float
     total: float
+
+
+@dataclass(frozen=True)
+class Told:
+    """When an actuator was told a part's verdict, and whether it was the verdict."""
+
+    after_ms: float
+    """Since the frame, or its trigger's time."""
+    is_late: bool
+    """None stood in time: it was told as NotDecidable."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ def build(
     judgement: Judgement,
     thresholds: Thresholds,
     timing: Timing,
+    job: Job = NO_JOB,
+    told: Told | None = None,
     evidence: EvidenceRef | None = None,
 ) -> bytes:
     """Build the event as JSON, without what only the sender knows (see `stamp`)."""
@@ -62,9 +75,8 @@ def build(
         "boot_id": origin.boot_id,
         "station": origin.station,
         "camera": part.camera,
-        "part_id": part.trigger.part_id if part.trigger else None,
-        "job_id": part.trigger.job_id if part.trigger else None,
-        "recipe": part.trigger.recipe if part.trigger else None,
+        "part_id": part.part_id,
+        **asdict(job),
         "trigger": {"kind": "mqtt", "id": part.trigger.id} if part.trigger else None,
         "simulated": origin.simulated,
         "verdict": {
@@ -94,6 +106,7 @@ def build(
             "infer": round(float(timing.infer), 3),
             "total": round(float(timing.total), 3),
         },
+        "actuator": {"after_ms": round(float(told.after_ms), 3), "late": told.is_late} if told else None,
         "evidence": asdict(evidence) if evidence else None,
     }
     return dumps(body)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from core.thresholds import Thresholds
-from runtime.events.event import EvidenceRef, Timing, build
+from runtime.events.event import EvidenceRef, Timing, Told, build
+from runtime.events.job import NO_JOB, Job
 from runtime.events.origin import Origin
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
@@ -22,6 +23,10 @@ class JudgedPart:
     timing: Timing
     evidence: EvidenceRef | None
     """None: no picture of it is kept."""
+    told: Told | None = None
+    """None: no actuator is told of its camera."""
+    job: Job = NO_JOB
+    """What it is made for."""
 
     def event(self, origin: Origin) -> bytes:
         """What the MES is told of it."""
@@ -30,5 +35,7 @@ class JudgedPart:
             judgement=self.judgement,
             thresholds=self.thresholds,
             timing=self.timing,
+            job=self.job,
+            told=self.told,
             evidence=self.evidence,
         )

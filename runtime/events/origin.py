@@ -45,6 +45,8 @@ class Origin:
 
 def event_id(origin: Origin, part: Part, seq: int) -> str:
     """Deterministic: an event that is sent again has the same id, and so has one of a file that is judged again."""
-    what = part.identity or f"{origin.boot_id}/{part.camera}/{seq}"
-    name = f"{origin.station}/{part.camera}/{what}" if part.identity else f"{origin.station}/{what}"
+    if part.mark is not None:
+        name = f"{origin.station}/{part.camera}/{part.mark.identity}"
+    else:
+        name = f"{origin.station}/{origin.boot_id}/{part.camera}/{seq}"
     return str(uuid.uuid5(NAMESPACE, name))

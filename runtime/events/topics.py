@@ -41,6 +41,14 @@ class Topics:
         """Sent to us: a part stands before the camera."""
         return f"{self.prefix}/trigger/{camera}"
 
+    def verdict(self, camera: str) -> str:
+        """Of each part its verdict as soon as it stands, or that none came in time; QoS 0."""
+        return f"{self.prefix}/camera/{camera}/verdict"
+
+    def trigger_refused(self, camera: str) -> str:
+        """Which trigger gives no event, and why; where it named no response topic."""
+        return f"{self.prefix}/camera/{camera}/trigger_refused"
+
     def last(self, camera: str) -> str:
         """Retained: the camera's newest inspection event."""
         return f"{self.prefix}/camera/{camera}/last"
@@ -52,6 +60,10 @@ class Topics:
     def review(self, camera: str) -> str:
         """What people said of judged parts afterwards; not retained."""
         return f"{self.prefix}/camera/{camera}/review"
+
+    def job(self, camera: str) -> str:
+        """Retained: the job that the camera works on, and what came of it so far."""
+        return f"{self.prefix}/camera/{camera}/job"
 
     def snapshot(self, camera: str) -> str:
         """A JPEG of the camera's frame as the model saw it, where a command asked for it."""

@@ -30,7 +30,7 @@ class Entry:
     margin: float | None
     """See Judgement."""
     part: str | None
-    """Who it is, where a trigger said so."""
+    """Who it is, where a trigger or its file's name said so."""
     job: str | None
     file: str | None
     """Its picture's name, where it came from a file."""

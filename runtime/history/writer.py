@@ -142,8 +142,8 @@ def _entry(judged: JudgedPart, event_id: str) -> Entry:
         camera=part.camera,
         verdict=Verdict(judgement.verdict),
         margin=judgement.margin,
-        part=part.trigger.part_id if part.trigger else None,
-        job=part.trigger.job_id if part.trigger else None,
+        part=part.part_id,
+        job=judged.job.job_id,
         file=part.source,
         picture=judged.evidence.ref if judged.evidence else None,
     )

@@ -44,6 +44,8 @@ class Frame:
     """What makes a picture that was put into a watched folder this one: by it the station knows what it has judged."""
     identity: str | None = None
     """The same with its content: by it events of the same picture have the same id, in every run."""
+    part_id: str | None = None
+    """What its file's name says of the part; of one that was triggered, the trigger does."""
     trigger: Trigger | None = None
     chunks: Mapping[str, int | float | str] | None = None
     """What a factory camera said of the frame, by the names of its features; None where it was not asked."""

@@ -15,6 +15,14 @@ Picture = Callable[[], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
+class FileMark:
+    """What is known of the file that a part's picture was; see Frame."""
+
+    identity: str
+    part_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Part:
     """What is known of it."""
 
@@ -36,8 +44,8 @@ class Part:
     """When it is too old to be judged, on the monotonic clock; None for a part that does not age."""
     cause: bytes | None = None
     """Of its frame, or of the trigger that asked for it; None where more of the frame is judged after it."""
-    identity: str | None = None
-    """See Frame."""
+    mark: FileMark | None = None
+    """Of a picture that was put into a watched folder."""
     picture: Picture | None = field(default=None, compare=False, repr=False)
     """None: there is nothing to be seen."""
 
@@ -45,6 +53,13 @@ class Part:
     def pixels_bgr_u8(self) -> NDArray[np.uint8] | None:
         """What is judged, at the camera's own size: (H, W, 3) or grey (H, W). Nobody changes it."""
         return None if self.picture is None else self.picture()
+
+    @property
+    def part_id(self) -> str | None:
+        """Who it is, where its trigger or its file's name says so."""
+        if self.trigger is not None:
+            return self.trigger.part_id
+        return self.mark.part_id if self.mark is not None else None
 
     def faults_at(self, now_s: float) -> tuple[Reason, ...]:
         """Give its faults, at the moment when it is judged."""

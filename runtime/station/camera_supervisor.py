@@ -3,20 +3,18 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from core.errors import one_line
-from core.timestamps import rfc3339
+from runtime.actuator.verdicts import Verdicts
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.cameras.camera import Camera, CameraStatus
-from runtime.cameras.live import LiveCamera
-from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.delivery.publisher import Publisher
-from runtime.events.encoding import dumps
+from runtime.events.camera_status import camera_card
 from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
+from runtime.station.trigger_desk import open_desk
 
 log = logging.getLogger(__name__)
 TELL_EVERY_S = 1.0
@@ -33,22 +31,21 @@ class CameraSupervisor:
         cameras: Mapping[str, Camera],
         settings: InspectionSettings,
         publisher: Publisher,
+        verdicts: Verdicts,
         miss: Callable[[Sequence[Part]], None],
     ) -> None:
-        """`cameras` are those that `settings` name; `miss` stores events of parts without a frame, on any thread."""
+        """`cameras` are those that `settings` name; `verdicts` are due of their parts.
+
+        `miss` stores events of parts without a frame, on any thread.
+        """
         self.feeds: list[Feed] = []
         self._cameras = cameras
         self._settings = settings.cameras
         self._by_stream = {stream: cameras[name] for name in cameras for stream in settings.cameras[name].streams(name)}
         self._publisher = publisher
         self._topics = settings.topics
-        self._miss = miss
-        triggered = {
-            name: camera.triggered
-            for name, camera in cameras.items()
-            if isinstance(camera, LiveCamera) and camera.triggered is not None
-        }
-        self._triggers = TriggerHandler(triggered, publisher.acknowledge, publisher.outbox.knows, self._tell_missed)
+        self._verdicts = verdicts
+        self._triggers = open_desk(cameras, settings, publisher, verdicts, miss)
         self._told: dict[str, tuple[CameraStatus, int]] = {}
         self._mourned: set[str] = set()
         self._told_s = 0.0
@@ -85,7 +82,8 @@ class CameraSupervisor:
         """Let the cameras fill the batches of `batcher` with what `model` judges of their frames."""
         seen = model.origin.manifest.input
         self.feeds = [
-            Feed(name, camera, self._settings[name], batcher, seen, model.fit) for name, camera in self._cameras.items()
+            Feed(name, camera, self._settings[name], batcher, seen, model.fit, self._verdicts.expect)
+            for name, camera in self._cameras.items()
         ]
         for feed in self.feeds:
             feed.start()
@@ -111,7 +109,7 @@ class CameraSupervisor:
             told = self._told.get(name)
             if (status, refused) != told and (is_due or told is None or status.state != told[0].state):
                 self._told[name] = status, refused
-                self._publisher.retain(self._topics.camera_status(name), card(status, refused))
+                self._publisher.retain(self._topics.camera_status(name), camera_card(status, refused))
         for thread, fault in self.faults.items():
             if thread not in self._mourned:
                 self._mourned.add(thread)
@@ -122,15 +120,6 @@ class CameraSupervisor:
             if feed.fault is not None:
                 self._triggers.gone(name)
 
-    def _tell_missed(self, missed: Sequence[Missed]) -> None:
-        parts = []
-        for each in missed:
-            *others, last = self._settings[each.camera].streams(each.camera)
-            for stream in (*others, last):
-                part = Part(stream, each.trigger.at_s, each.trigger.target_s, None, None, (each.reason,), each.trigger)
-                parts.append(replace(part, cause=each.trigger.cause if stream == last else None))
-        self._miss(parts)
-
     def stop(self) -> None:
         """End the feeds, wait for them as long as is decent, and tell where the cameras stand then."""
         until_s = time.monotonic() + LEAVE_S
@@ -139,19 +128,3 @@ class CameraSupervisor:
         for feed in self.feeds:
             feed.join(max(0.0, until_s - time.monotonic()))
         self.tell()
-
-
-def card(status: CameraStatus, triggers_refused: int) -> bytes:
-    """What a camera's `status` topic tells; `triggers_refused` counts the malformed messages on its trigger topic."""
-    last_s = status.last_frame_at_s
-    return dumps(
-        {
-            "state": status.state,
-            "reason": status.reason,
-            "since": rfc3339(status.since_at_s),
-            "last_frame_time": None if last_s is None else rfc3339(last_s),
-            "reconnects": status.reconnects,
-            "dropped": status.dropped,
-            "triggers_refused": triggers_refused,
-        }
-    )

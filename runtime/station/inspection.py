@@ -123,6 +123,8 @@ class Inspection:
         with ExitStack() as stack:
             self.publisher.start()
             stack.push(self._stop_publisher(stop))
+            self.loop.verdicts.start()
+            stack.callback(self.loop.verdicts.stop)
             started_s = time.monotonic()
             for keeper in self._keepers:
                 keeper.start()
@@ -151,7 +153,7 @@ class Inspection:
             self._check_patience(at_start=True)
             self.supervisor.tell()
             trouble = why_not_judging(self.loop.pause, self.loop.recovery.problem, self.supervisor.states)
-            self.publisher.tell("; ".join(trouble))
+            self.publisher.tell("; ".join([*trouble, *filter(None, [self.loop.verdicts.problem])]))
             clock.look(time.time(), time.monotonic())
             self.reporter.beat(batcher.waiting)
 
@@ -173,6 +175,7 @@ class Inspection:
     def _faults(self) -> Mapping[str, BaseException]:
         """What killed the threads without which nothing goes on, by their names."""
         faults = {"publisher": self.publisher.fault, **{each.name: each.fault for each in self._keepers}}
+        faults |= self.loop.verdicts.faults
         return {name: fault for name, fault in faults.items() if fault is not None}
 
     def _check_threads(self) -> None:

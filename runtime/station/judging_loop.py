@@ -2,11 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from runtime.batching.batch import Batch
+from runtime.actuator.verdicts import Verdicts
 from runtime.batching.batcher import Batcher
 from runtime.commands.handler import CommandHandler
 from runtime.events.event import Timing
@@ -19,6 +19,7 @@ from runtime.parts.verdict import Reason, judge
 from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
 
+NO_TIME = Timing(0.0, 0.0, 0.0)
 TURN_S = 0.1
 """How often the waiting loop looks up: a stop is heeded within this time and one batch."""
 
@@ -32,10 +33,15 @@ class JudgingLoop:
         commands: CommandHandler,
         pictures: PictureCapture,
         reporter: Reporter,
+        verdicts: Verdicts,
     ) -> None:
-        """Judge with `model`, and let `reporter` tell; `commands` may hold that up, or change the model."""
+        """Judge with `model`; `verdicts` tell at once, `reporter` for good.
+
+        `commands` may hold that up, or change the model.
+        """
         self.model = model
         self.pictures = pictures
+        self.verdicts = verdicts
         self.recovery = Recovery(model.reopen)
         self._commands = commands
         self._reporter = reporter
@@ -56,6 +62,7 @@ class JudgingLoop:
 
         Where it is stopped, only what is under way is judged.
         """
+        self.verdicts.alive()
         self._commands.serve()
         if not self._under_way:
             self._change_engine(batcher)
@@ -71,7 +78,19 @@ class JudgingLoop:
             self._under_way.append(InferenceRun(self.model.backend, batch))
         elif done is None and self._under_way:
             done = self._wait()
-        return [] if done is None else self._judge(done, batcher.release)
+        return [] if done is None else self._judge(done, batcher)
+
+    def miss(self, parts: Sequence[Part]) -> None:
+        """Tell of parts without a frame, which need not wait for the model. For any thread; raises OutboxError."""
+        with self._reporter.numbering:
+            judged = []
+            for part in parts:
+                thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
+                judgement = judge(np.empty(0, np.float32), thresholds, part.faults)
+                told = self.verdicts.stand(part, judgement, seq, self.model.origin)
+                job = self._reporter.jobs.of(part)
+                judged.append(JudgedPart(part, judgement, seq, thresholds, NO_TIME, None, told, job))
+            self._reporter.store(judged, self.model.origin)
 
     def end(self) -> None:
         """Nothing is judged any more: neither an engine nor an answer to a command is to be waited for."""
@@ -89,13 +108,13 @@ class JudgingLoop:
             self.recovery.went_well()
         return run
 
-    def _judge(self, run: InferenceRun, release: Callable[[Batch], None]) -> list[JudgedPart]:
+    def _judge(self, run: InferenceRun, batcher: Batcher) -> list[JudgedPart]:
         with self._reporter.numbering:
             judged = self._number_and_judge(run)
             self._reporter.report(judged, self.model.origin)
         if not run.fault:
             self._commands.watch(judged)
-        release(run.batch)
+        batcher.release(run.batch)
         return judged
 
     def _number_and_judge(self, run: InferenceRun) -> list[JudgedPart]:
@@ -104,24 +123,16 @@ class JudgingLoop:
         for row, part in enumerate(run.batch.written):
             thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
+            job = self._reporter.jobs.of(part)
+            told = self.verdicts.stand(part, judgement, seq, self.model.origin)
             evidence = self.pictures.capture(run, row, seq, judgement, thresholds, self.model.origin)
             timing = Timing(
                 capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
                 infer=(run.inferred_s - run.submitted_s) * 1000,
                 total=(time.monotonic() - part.captured_s) * 1000,
             )
-            judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence))
+            judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence, told, job))
         return judged
-
-    def miss(self, parts: Sequence[Part]) -> None:
-        """Store the events of `parts` that have no frame, without the model. For any thread; raises OutboxError."""
-        with self._reporter.numbering:
-            judged = []
-            for part in parts:
-                thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
-                judgement = judge(np.empty(0, np.float32), thresholds, part.faults)
-                judged.append(JudgedPart(part, judgement, seq, thresholds, Timing(0.0, 0.0, 0.0), None))
-            self._reporter.store(judged, self.model.origin)
 
     def _change_engine(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""

@@ -6,10 +6,10 @@ It belongs to whoever holds its `numbering`: the thread that judges, or the one 
 import time
 from collections.abc import Sequence
 
-from runtime.delivery.message import Outgoing
+from runtime.commands.jobs import Jobs
+from runtime.delivery.message import Outgoing, event_message
 from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
-from runtime.events.encoding import stamp
 from runtime.events.judged_part import JudgedPart
 from runtime.events.origin import Origin, event_id
 from runtime.history.writer import HistoryWriter
@@ -37,6 +37,7 @@ class Reporter:
         self._told: Origin | None = None
         self.numbering = Numbering()
         """Is held by whoever reports."""
+        self.jobs = Jobs(settings.streams, publisher, settings.topics, self.numbering)
 
     def tell_model(self, origin: Origin) -> None:
         """Tell who judges, where it is another than before."""
@@ -53,7 +54,7 @@ class Reporter:
     def store(self, judged: Sequence[JudgedPart], origin: Origin) -> None:
         """Store events, count, and tell, of parts that no page shows. Raises OutboxError."""
         events = [self._event(each, origin) for each in judged]
-        for camera, _verdict in self._outbox.add(events):
+        for camera, _verdict in self._outbox.add(events, self.jobs.count(judged)):
             self._of(camera).discarded += 1
         for each in judged:
             self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id)
@@ -62,8 +63,10 @@ class Reporter:
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
         self._publisher.notify()
         for camera, body in {event.camera: event.body for event in events}.items():
-            self._publisher.retain(self._topics.last(camera), stamp(body, time.time(), replayed=False))
+            last = event_message(self._topics.last(camera), body, replayed=False)
+            self._publisher.retain(last.topic, last.payload)
             self._publisher.retain(self._topics.counters(camera), self._of(camera).payload())
+            self.jobs.tell(camera)
         stored_s = time.monotonic()
         for each in judged:
             self._throughput.judged(each.part.camera, (stored_s - each.part.captured_s) * 1000)

@@ -168,12 +168,14 @@ def test_version_5_is_answered_where_it_waits(start: Callable[..., Any], mes: Su
     process.kill()
 
 
-def test_only_what_is_enabled_is_heard_and_nonsense_is_answered(start: Callable[..., Any], mes: Subscriber) -> None:
+def test_only_what_is_listed_is_done_and_all_else_is_answered(start: Callable[..., Any], mes: Subscriber) -> None:
     process = start(["resume"])
     for payload in (b"", b"\xff", b"[]", b'{"request_id": 5}', b"{" * 3000, b"1" * 10_000):
         mes.send(f"{PREFIX}/cmd/pause", payload)
         mes.send(f"{PREFIX}/cmd/resume", payload)
-    mes.wait_for(lambda: len(mes.events("/cmd_reply")) == 6)
+    mes.wait_for(lambda: len(mes.events("/cmd_reply")) == 12)
+    for unlisted in (answer for answer in mes.events("/cmd_reply") if answer["verb"] == "pause"):
+        assert unlisted["error"] == "no such command here; `commands` lists resume."
     assert all(not answer["ok"] and answer["error"] for answer in mes.events("/cmd_reply"))
     finish(process, mes)
-    assert {answer["verb"] for answer in mes.events("/cmd_reply")} == {"resume"}
+    assert {answer["verb"] for answer in mes.events("/cmd_reply")} == {"pause", "resume"}

@@ -30,12 +30,14 @@ class Desk:
         self.acknowledged: list[int] = []
         self.missed: list[Missed] = []
         self.known: set[bytes] = set()
+        self.told: list[tuple[str, str]] = []
         self.number = 0
         self.handler = TriggerHandler(
             {"top": PartQueue(self.clock) if is_ahead else self.joined},
             lambda message: self.acknowledged.append(message.number),
             self.known.__contains__,
             self.missed.extend,
+            lambda camera, _message, reason: self.told.append((camera, reason)),
             self.clock,
             lambda: NOW_AT_S,
         )
@@ -145,6 +147,11 @@ def test_a_trigger_without_a_time_means_now() -> None:
     assert read == Trigger("p", "j", "r", "7", NOW_AT_S, NOW_S)
 
 
+def test_whole_numbers_are_taken_as_text() -> None:
+    read = parse_trigger(b'{"part_id": 4711, "job_id": 12, "recipe": 3, "id": 18446744073709551616}', NOW_AT_S, NOW_S)
+    assert (read.part_id, read.job_id, read.recipe, read.id) == ("4711", "12", "3", "18446744073709551616")
+
+
 def test_a_trigger_with_a_time_is_carried_over_to_the_monotonic_clock() -> None:
     read = parse_trigger(b'{"part_id": "p", "time": "2026-11-18T12:06:39.5+01:00"}', NOW_AT_S, NOW_S)
     assert (read.target_s - NOW_S, read.at_s - NOW_AT_S) == (-0.5, -0.5)
@@ -157,7 +164,9 @@ def test_a_trigger_with_a_time_is_carried_over_to_the_monotonic_clock() -> None:
         b"[]",
         b'{"job_id": "j"}',
         b'{"part_id": ""}',
-        b'{"part_id": 7}',
+        b'{"part_id": 7.5}',
+        b'{"part_id": true}',
+        b'{"part_id": ' + b"7" * 5000 + b"}",
         b'{"part_id": "p", "time": "2026-11-18T12:00:00"}',
         b'{"part_id": "p", "time": "2036-11-18T12:00:00Z"}',
         b'{"part_id": "p", "time": "0001-01-01T00:00:00+14:00"}',

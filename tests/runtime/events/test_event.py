@@ -15,7 +15,7 @@ from runtime.bundles.bundle import load_bundle
 from runtime.events.encoding import dumps, stamp
 from runtime.events.event import Timing, build
 from runtime.events.origin import Origin, event_id
-from runtime.parts.part import Part
+from runtime.parts.part import FileMark, Part
 from runtime.parts.verdict import Judgement, Reason, judge
 
 
@@ -40,8 +40,20 @@ def test_an_event_tells_all_that_the_contract_names(origin: Origin) -> None:
     event = make(origin, ok(origin))
     assert set(event) == {
         *("schema", "type", "id", "source", "time", "capture_time", "seq", "boot_id", "station", "camera"),
-        *("part_id", "job_id", "recipe", "trigger", "simulated", "replayed", "verdict", "score", "tiles"),
-        *("worst_tile", "model", "thresholds_id", "frame", "chunks", "timing_ms", "evidence"),
+        *(
+            "part_id",
+            "job_id",
+            "recipe",
+            "batch",
+            "operator",
+            "trigger",
+            "simulated",
+            "replayed",
+            "verdict",
+            "score",
+            "tiles",
+        ),
+        *("worst_tile", "model", "thresholds_id", "frame", "chunks", "timing_ms", "actuator", "evidence"),
     }
     assert event["time"] == "2026-11-18T11:06:41.500Z"
     assert event["capture_time"] == "2026-11-18T11:06:40.000Z"
@@ -91,7 +103,7 @@ def test_ids_repeat_for_the_same_part_and_differ_for_others(origin: Origin, came
 def test_a_file_has_one_id_in_every_run(origin: Origin, one: str, two: str, seq: int, other_seq: int) -> None:
     def of(identity: str, boot: str, number: int, camera: str = "top") -> str:
         return event_id(
-            replace(origin, boot_id=boot), Part(camera, 0.0, 0.0, None, None, (), identity=identity), number
+            replace(origin, boot_id=boot), Part(camera, 0.0, 0.0, None, None, (), mark=FileMark(identity)), number
         )
 
     assert of(one, "boot", seq) == of(one, "another boot", other_seq)

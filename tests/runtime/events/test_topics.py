@@ -10,6 +10,7 @@ from runtime.events.topics import FORBIDDEN, Topics, expand
 def test_no_topic_is_the_parent_of_another() -> None:
     topics = Topics("p")
     every = [topics.status, topics.model, topics.result("a"), topics.last("a"), topics.counters("a")]
+    every += [topics.job("a"), topics.camera_status("a"), topics.trigger_refused("a")]
     assert len(set(every)) == len(every)
     assert not any(other.startswith(f"{topic}/") for topic in every for other in every)
 

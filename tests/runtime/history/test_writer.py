@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from runtime.events.event import EvidenceRef, Timing
+from runtime.events.job import Job
 from runtime.events.judged_part import JudgedPart
 from runtime.evidence.settings import EvidenceSettings
 from runtime.history import writer
@@ -48,7 +49,9 @@ def judged(number: int, bad: bool = False) -> tuple[JudgedPart, str, bytes]:
     trigger = Trigger(f"P-{number}", "job <7>", None, None, 0.0, 0.0)
     part = Part("top", 1.8e9 + number, 0.0, (24, 24), None, (), trigger)
     reference = EvidenceRef(f"NotOK/2027-01-15/{number}.jpg", "0" * 64, "image/jpeg") if bad else None
-    made = JudgedPart(part, part_picture(number, bad).judgement, number, thresholds(), Timing(1, 2, 3), reference)
+    made = JudgedPart(
+        part, part_picture(number, bad).judgement, number, thresholds(), Timing(1, 2, 3), reference, job=Job("job <7>")
+    )
     return made, f"event-{number}", json.dumps({"seq": number, "verdict": {"reason": []}}).encode()
 
 

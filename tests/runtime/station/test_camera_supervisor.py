@@ -173,11 +173,26 @@ def test_each_triggered_part_gets_one_event_and_malformed_triggers_are_counted(
     topic = f"{PREFIX}/trigger/top"
     for number in range(20):
         station.mes.send(topic, json.dumps({"part_id": f"part-{number}", "job_id": "j", "id": str(number)}).encode())
-    for malformed in (b"", b"{", b"{}", b'{"part_id": 7}', b"\xff\x00", b'{"part_id": "a", "time": "yesterday"}'):
+    for malformed in (
+        b"",
+        b"{",
+        b"{}",
+        b'{"part_id": 7.5, "id": 9}',
+        b"\xff\x00",
+        b'{"part_id": "a", "time": "yesterday"}',
+    ):
         station.mes.send(topic, malformed)
     station.mes.send(topic, json.dumps({"part_id": "early", "time": rfc3339(time.time() - 60)}).encode())
     station.mes.wait_for(lambda: len(station.mes.events()) >= 21)
     station.mes.wait_for(lambda: station.mes.events("top/status")[-1]["triggers_refused"] == 6)
+    station.mes.wait_for(lambda: len(station.mes.events("top/trigger_refused")) == 6)
+    answers = station.mes.events("top/trigger_refused")
+    assert [(each["part_id"], each["id"]) for each in answers] == [(None, None)] * 3 + [
+        (None, "9"),
+        (None, None),
+        ("a", None),
+    ]
+    assert all(each["reason"] for each in answers)
     station.stop()
     events = {event["part_id"]: event for event in station.mes.events()}
     assert len(station.mes.events()) == len(events) == 21

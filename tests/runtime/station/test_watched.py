@@ -4,7 +4,11 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from core.config import parse_settings
 from core.errors import ConfigError
+from runtime.cameras.settings import WatchSettings
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, finish, run_command, write_config
 from tests.runtime.mes import Subscriber
@@ -32,6 +36,26 @@ def test_after_kills_no_picture_is_judged_twice_nor_forgotten(
     told = {event["id"]: event["frame"]["source"] for event in mes.events()}
     assert Counter(told.values()) == Counter(f"{number:05}.png" for number in range(150))
     assert len(list((tmp_path / "done").iterdir())) == 150
+
+
+def test_a_name_brings_the_parts_id(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber) -> None:
+    inbox, source = tmp_path / "in", write_pictures(tmp_path / "source", good=1) / "00000.png"
+    (inbox / "SN1_sub").mkdir(parents=True)
+    for name in ("SN0047_top.png", "4711.png", "SN1_sub/SN8_top.png", "SN_top.png"):
+        (inbox / name).write_bytes(source.read_bytes())
+    camera = {"kind": "watch", "path": str(inbox), "part_id_pattern": r"^SN(\d+)_"}
+    process = run_command(write_config(tmp_path, bundle_path, {"top": camera}, broker=at(mosquitto.port)))
+    mes.wait_for(lambda: len(mes.events()) == 4)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=WAIT_S)
+    ids = {event["frame"]["source"]: event["part_id"] for event in mes.events()}
+    assert ids == {"SN0047_top.png": "0047", "4711.png": None, "SN1_sub/SN8_top.png": "8", "SN_top.png": None}
+
+
+@pytest.mark.parametrize("pattern", ["SN\\d+", "(SN)(\\d+)", "(SN"])
+def test_a_pattern_that_names_no_part_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="`part_id_pattern`"):
+        parse_settings({"kind": "watch", "path": ".", "part_id_pattern": pattern}, WatchSettings, "inspection.yaml")
 
 
 def test_a_folder_that_is_gone_is_told_on_the_cameras_topic(

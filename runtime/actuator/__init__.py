@@ -1,0 +1,1 @@
+"""Tells whoever rejects parts each verdict as soon as it stands."""

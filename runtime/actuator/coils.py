@@ -1,0 +1,134 @@
+"""Coils of a PLC, over Modbus TCP: on for what is to be rejected, and on while nobody judges.
+
+A part's coil is switched when its verdict stands. After a lost connection every coil is on until the next verdict: what
+was judged meanwhile has passed. The heartbeat counts only while the judging thread goes round.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Collection
+from typing import Any
+
+from core.errors import ConfigError
+from runtime.delivery.settings import ModbusSettings
+from runtime.threads.backoff import BackOff
+from runtime.threads.worker import Worker
+
+log = logging.getLogger(__name__)
+BEAT_EVERY_S = 1.0
+HANGS_S = 3.0
+"""The heart stops when the judging thread has stood still for so long."""
+LONGEST_QUEUE = 1000
+RETRY_S = 2.0
+"""A PLC that is away is tried again at least this often: its coils are on until then."""
+LEAVE_S = 0.5
+"""How long the PLC is given at the end, to have its coils on."""
+
+
+class Coils(Worker):
+    """Switches coils on a thread of its own, until `stop`; nobody waits for it."""
+
+    def __init__(self, settings: ModbusSettings, coils: Collection[int]) -> None:
+        """Switch `coils` of the PLC that `settings` name. Raises ConfigError where the package is missing."""
+        super().__init__("coils", self._keep_connected)
+        _require_package()
+        self.problem = ""
+        """Why the PLC is not told; empty where all is well."""
+        self._settings = settings
+        self._coils = sorted(coils)
+        self._asked: deque[tuple[int, bool]] = deque(maxlen=LONGEST_QUEUE)
+        self._changed = threading.Condition()
+        self._is_over = False
+        self._alive_s = time.monotonic()
+        self._beats = 0
+
+    def switch(self, coil: int, is_on: bool) -> None:
+        """Switch a coil. Returns at once."""
+        with self._changed:
+            self._asked.append((coil, is_on))
+            self._changed.notify_all()
+
+    def alive(self) -> None:
+        """The judging thread goes round. Returns at once."""
+        self._alive_s = time.monotonic()
+
+    def stop(self) -> None:
+        """Have every coil on, and end."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+        if self.is_alive():
+            self.join(LEAVE_S + self._settings.timeout_s)
+
+    def _keep_connected(self) -> None:
+        from pymodbus.client import ModbusTcpClient
+        from pymodbus.exceptions import ModbusException
+
+        # It tells each failure itself, many times; here it is told once.
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+        where, backoff = self._settings, BackOff()
+        while not self._is_over:
+            client: Any = ModbusTcpClient(where.host, port=where.port, timeout=where.timeout_s, retries=0)
+            try:
+                if not client.connect():
+                    raise ConnectionError("it does not answer")
+                self._all_on(client)
+                self._tell_problem("")
+                backoff.succeeded()
+                self._serve(client)
+                self._all_on(client)
+            except (OSError, ModbusException) as error:
+                self._tell_problem(f"PLC {where.host}:{where.port} is not told: {error}")
+            finally:
+                client.close()
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_over, min(backoff.failed(), RETRY_S))
+
+    def _serve(self, client: Any) -> None:
+        beat_s = time.monotonic()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_over or bool(self._asked), beat_s - time.monotonic())
+                if self._is_over:
+                    return
+                asked = [self._asked.popleft() for _ in range(len(self._asked))]
+            for coil, is_on in asked:
+                self._write(client.write_coil(coil, is_on, device_id=self._settings.unit))
+            now_s = time.monotonic()
+            if now_s >= beat_s:
+                beat_s = now_s + BEAT_EVERY_S
+                self._beat(client, now_s)
+
+    def _beat(self, client: Any, now_s: float) -> None:
+        register = self._settings.heartbeat_register
+        if register is not None and now_s - self._alive_s < HANGS_S:
+            self._beats = (self._beats + 1) % 2**16
+            self._write(client.write_register(register, self._beats, device_id=self._settings.unit))
+
+    def _all_on(self, client: Any) -> None:
+        with self._changed:
+            self._asked.clear()
+        for coil in self._coils:
+            self._write(client.write_coil(coil, True, device_id=self._settings.unit))
+
+    def _write(self, answer: Any) -> None:
+        if answer.isError():
+            raise ConnectionError(f"it refuses ({answer})")
+
+    def _tell_problem(self, problem: str) -> None:
+        if problem == self.problem:
+            return
+        self.problem = problem
+        if problem:
+            log.error("%s", problem)
+        else:
+            log.info("PLC is told host=%s port=%d", self._settings.host, self._settings.port)
+
+
+def _require_package() -> None:
+    try:
+        import pymodbus  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError("modbus: the package pymodbus is missing; pip install '.[modbus]'.") from error

@@ -1,0 +1,32 @@
+"""Resend: an MES that lost its database is sent the events again that the broker took before, out of the journal."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC
+from typing import Any
+
+from core.errors import ConfigError
+from core.timestamps import rfc3339
+from runtime.commands.command import Command
+from runtime.delivery.resending import Resending
+
+
+def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Command) -> Mapping[str, Any]:
+    """Begin what `command` asks: from a `seq` of a run of a camera on, or from a time on. `boot_id` is of this run.
+
+    Raises ConfigError where it says neither or both, or another one is under way; OutboxError for a broken journal.
+    """
+    camera = command.camera
+    if camera not in (None, *cameras):
+        raise ConfigError(f"`camera`: one of {', '.join(cameras)}; left out: all.")
+    if (command.seq is None) is (command.time is None):
+        raise ConfigError("resend: give `seq` (and `boot_id`, left out: of this run), or `time`.")
+    journal = again.require_journal()
+    if command.time is not None:
+        first = journal.since_time(rfc3339(command.time.astimezone(UTC).timestamp()))
+    else:
+        camera = camera or (next(iter(cameras)) if len(cameras) == 1 else None)
+        if camera is None:
+            raise ConfigError("resend: `seq` counts by camera; say `camera`.")
+        first = journal.since_seq(camera, command.boot_id or boot_id, command.seq or 0)
+    count = 0 if first is None else again.begin(first, camera)
+    return {"events": count, "oldest": journal.oldest}

@@ -1,0 +1,49 @@
+"""Trigger refusals: whoever told of a part that has no event is answered with the reason. For any thread."""
+
+import json
+import time
+from typing import Any
+
+from core.timestamps import rfc3339
+from runtime.commands.command import as_text, is_response_topic
+from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.publisher import Publisher
+from runtime.events.encoding import dumps
+from runtime.events.topics import Topics
+
+LONGEST = 256
+"""Characters of an id that is told again."""
+
+
+class TriggerRefusals:
+    """Answers each refused trigger on its response topic (MQTT 5) where it has one, else on the camera's."""
+
+    def __init__(self, publisher: Publisher, topics: Topics) -> None:
+        """Send through `publisher`; where the broker is away nobody waits for an answer."""
+        self._publisher = publisher
+        self._topics = topics
+
+    def tell(self, camera: str, message: Message, reason: str) -> None:
+        """Say why `message` gives no event."""
+        told = _content(message.payload)
+        ids = {key: _readable(told.get(key)) for key in ("part_id", "id")}
+        body = dumps({"time": rfc3339(time.time()), "camera": camera, "reason": reason, **ids})
+        asked = message.response_topic
+        is_fit = asked is not None and is_response_topic(asked, message.topic)
+        where = asked if asked is not None and is_fit else self._topics.trigger_refused(camera)
+        self._publisher.send(Outgoing(where, body, correlation=message.correlation))
+
+
+def _content(payload: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _readable(value: Any) -> str | None:
+    """Give an id as it was sent; None for one that no event could carry."""
+    text = as_text(value)
+    is_told = isinstance(text, str) and len(text) <= LONGEST
+    return text.encode(errors="replace").decode() if is_told else None

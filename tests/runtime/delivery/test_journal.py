@@ -1,0 +1,127 @@
+"""The journal: what the broker took, kept within its bound, and sent once more to an MES that asks."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import ConfigError
+from runtime.delivery.journal import Journal
+from runtime.delivery.outbox_row import StoredEvent
+from runtime.delivery.resending import MOST_UNDER_WAY, Resending
+from tests.runtime.broker import Mosquitto
+from tests.runtime.command import at, finish, folder, run_command, write_config
+from tests.runtime.contract import PREFIX
+from tests.runtime.mes import Subscriber
+from tests.runtime.pictures import write_pictures
+from tests.runtime.waiting import WAIT_S
+
+
+def stored(number: int, camera: str = "top", boot: str = "one") -> StoredEvent:
+    told = {"seq": number, "boot_id": boot, "camera": camera, "capture_time": f"2026-11-23T22:05:{number:06.3f}Z"}
+    return StoredEvent(number, f"p/camera/{camera}/result", 0.0, json.dumps(told).encode())
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path / "journal.sqlite", 20)) as made:
+        yield made
+
+
+def taken(again: Resending) -> list[int]:
+    seqs = []
+    while (message := again.take()) is not None:
+        told = json.loads(message.payload)
+        assert told["replayed"] is True
+        seqs.append(told["seq"])
+    return seqs
+
+
+def test_it_keeps_the_newest_each_once_and_gives_them_in_order(journal: Journal) -> None:
+    for number in range(1, 41):
+        journal.keep([stored(number), stored(number)])
+    journal.keep([stored(39)])
+    again = Resending(journal)
+    first = journal.since_seq("top", "one", 30)
+    assert first is not None
+    assert again.begin(first, None) == 11
+    assert taken(again) == list(range(30, 41))
+    assert (journal.oldest, journal.since_seq("top", "two", 1)) == ("2026-11-23T22:05:21.000Z", None)
+    since = journal.since_time("2026-11-23T22:05:38.500Z")
+    assert since is not None
+    assert [json.loads(kept.body)["seq"] for kept in journal.read(since, 10**9, "top", 100)] == [39, 40]
+    assert journal.read(since, 10**9, "side", 100) == []
+
+
+def test_what_was_under_way_on_a_lost_connection_comes_again_and_one_is_sent_at_a_time(journal: Journal) -> None:
+    journal.keep([stored(number) for number in range(1, 11)])
+    again = Resending(journal)
+    again.begin(1, None)
+    assert len(taken(again)) == 10 <= MOST_UNDER_WAY
+    with pytest.raises(ConfigError, match="already"):
+        again.begin(1, None)
+    again.begin_again()
+    assert taken(again) == list(range(1, 11))
+    again.settled()
+    assert not again.is_under_way
+    again.begin_again()
+    assert taken(again) == []
+
+
+def test_a_damaged_event_is_left_out_and_the_rest_comes(journal: Journal, tmp_path: Path) -> None:
+    journal.keep([stored(number) for number in range(1, 4)])
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as disk, disk:
+        disk.execute("UPDATE sent SET sealed = x'00' || sealed WHERE seq = 2")
+    again = Resending(journal)
+    again.begin(1, None)
+    assert taken(again) == [1, 3]
+
+
+def test_an_mes_that_lost_its_database_is_sent_all_again_in_order(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", good=60, bad=2)
+    box = {"path": str(tmp_path / "outbox.sqlite"), "journal_events": 1000}
+    sections: dict[str, Any] = {"broker": at(mosquitto.port), "outbox": box, "commands": ["resend"]}
+    code, _out, err = finish(write_config(tmp_path, bundle_path, {"top": folder(pictures)}, **sections))
+    assert code == 0, err
+    mes.wait_for_events(62)
+    before = mes.events()
+    process = run_command(write_config(tmp_path, bundle_path, {"top": folder(pictures, max_fps=5)}, **sections))
+    mes.wait_for_events(63)
+    run = before[0]["boot_id"]
+    for asked, seqs in (
+        ({"time": before[0]["capture_time"]}, list(range(1, 63))),
+        ({"seq": 60, "boot_id": run}, [60, 61, 62]),
+    ):
+        heard = len(mes.messages)
+        mes.send(f"{PREFIX}/cmd/resend", json.dumps({"request_id": "r", **asked}).encode())
+        mes.wait_for(lambda heard=heard: any(m.topic.endswith("cmd_reply") for m in mes.messages[heard:]))  # type: ignore[misc]
+        (answer,) = [json.loads(m.payload) for m in mes.messages[heard:] if m.topic.endswith("cmd_reply")]
+        assert answer["ok"], answer
+        assert answer["detail"]["events"] >= len(seqs)
+        assert answer["detail"]["oldest"] == before[0]["capture_time"]
+        mes.wait_for(lambda heard=heard, seqs=seqs: len(old(mes, heard, run)) >= len(seqs))  # type: ignore[misc]
+        came = old(mes, heard, run)
+        assert [event["seq"] for event in came] == seqs
+        for event in came:
+            (first,) = [each for each in before if each["id"] == event["id"]]
+            assert event == {**first, "time": event["time"], "replayed": True}
+    process.terminate()
+    process.communicate(timeout=WAIT_S)
+
+
+def old(mes: Subscriber, heard: int, run: str) -> list[dict[str, Any]]:
+    """The events of an earlier run among what came since."""
+    came = [json.loads(m.payload) for m in mes.messages[heard:] if m.topic.endswith("/result")]
+    return [event for event in came if event["boot_id"] == run]
+
+
+def test_resend_without_a_journal_is_refused_before_the_run(tmp_path: Path, bundle_path: Path) -> None:
+    config = write_config(tmp_path, bundle_path, {"top": folder(tmp_path)}, commands=["resend"])
+    code, _out, err = finish(config)
+    assert (code, "`outbox.journal_events`" in err) == (ConfigError.exit_code, True)
