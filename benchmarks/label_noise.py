@@ -3,8 +3,9 @@
     python benchmarks/label_noise.py --mvtec DIR --sets cookie metal_plate circuitboard
 
 Of each set's good training pictures 5 % (at least one) are replaced by defective ones of the test, seeded; those are
-tested no more. Misses stand beside those of the clean run of benchmarks/quality.py on the same test pictures, and the
-planted pictures are looked for among the first 2k of suspects.csv. Figures are appended to results/label_noise.jsonl.
+tested no more. Misses stand beside those of the clean run of benchmarks/quality.py on the same test pictures (trained
+where its checkpoint is gone), and the planted pictures are looked for among the first 2k of suspects.csv. Figures are
+appended to results/label_noise.jsonl.
 """
 
 import argparse
@@ -17,14 +18,13 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 from machine import describe
-from quality import RESULTS, SETS, append_run, overlay, read_runs, recipe_for
-from quality import RUNS as CLEAN_RUNS
+from quality import RESULTS, SETS, append_run, overlay, read_runs, recipe_for, trained
 
 from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
 from core.dataset import GOOD, Sample, labelled_samples, training_samples
 from training.checkpoint import load_checkpoint
-from training.session import CHECKPOINT, train
+from training.session import train
 from training.settings import TrainingSettings
 
 SHARE = 0.05
@@ -62,7 +62,7 @@ def measure(data: str, name: str, seed: int) -> dict[str, Any]:
     noisy = load_checkpoint(train(settings))
     with (output / "suspects.csv").open(encoding="utf-8") as file:
         first = [Path(row["picture"]).name for row in csv.DictReader(file)][: 2 * count]
-    clean = evaluate(load_checkpoint(CLEAN_RUNS / name / "recipe" / str(seed) / CHECKPOINT), data)
+    clean = evaluate(load_checkpoint(trained(data, name, "recipe", seed)[0]), data)
     paths = {sample.path for sample in planted}
     return {
         "set": name,

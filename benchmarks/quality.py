@@ -96,21 +96,27 @@ def main() -> None:
     print(table)
 
 
-def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]]:
-    """Train, unless it was, and evaluate one method; the controls come with the recipe's own network, once a seed."""
+def trained(data: str, name: str, method: str, seed: int) -> tuple[Path, TrainingSettings, dict[str, int]]:
+    """Train one method, unless its checkpoint stands there: the checkpoint, its settings, and how long it took."""
     output = RUNS / name / method / str(seed)
     content = overlay(recipe_for(data, name), METHODS[method] | {"output": str(output), "seed": seed})
     if method == "fast":
         sizes = {side: content.get("network", {}).get(side, 216) * 2 // 3 for side in ("height", "width")}
         content = overlay(content, {"network": sizes})
     settings = parse_settings(content, TrainingSettings, method)
-    trained: dict[str, int] = {}
+    took: dict[str, int] = {}
     if not (output / CHECKPOINT).exists():
         started = time.perf_counter()
         train(settings)
-        trained["training_s"] = round(time.perf_counter() - started)
+        took["training_s"] = round(time.perf_counter() - started)
         (output / "last.ckpt").unlink()
-    checkpoint = load_checkpoint(output / CHECKPOINT)
+    return output / CHECKPOINT, settings, took
+
+
+def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]]:
+    """Evaluate one method, trained first if need be; the controls come with the recipe's own network, once a seed."""
+    path, settings, took = trained(data, name, method, seed)
+    checkpoint = load_checkpoint(path)
     # A checkpoint that stands there may be older than today's rule.
     thresholds = checkpoint.calibration.thresholds(settings.false_reject_rate)
     checkpoint = replace(checkpoint, thresholds=thresholds)
@@ -122,7 +128,7 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
     figures["miss_rate_at_the_tests_own_share"] = float((bad <= np.sort(good)[::-1][rejected]).mean())
     figures |= {"calibrated_with": checkpoint.thresholds.parts, "odd": checkpoint.thresholds.odd}
     common = {"set": name, "seed": seed, **describe("torch")}
-    runs = [{**common, "method": method, **figures, "data": name, **trained}]
+    runs = [{**common, "method": method, **figures, "data": name, **took}]
     if not METHODS[method]:
         network = settings.network
         good_frames = read_frames(training_samples(data), network.input)
