@@ -39,7 +39,8 @@ class Gateway:
     process: "subprocess.Popen[str]"
 
     async def client(self, password: str = PASSWORD, name: str = "trusted/client.der") -> Client:
-        client = Client(f"opc.tcp://127.0.0.1:{self.port}/", timeout=WAIT_S)
+        # Its watchdog parts with a server that takes a second to answer, as one on a loaded machine does.
+        client = Client(f"opc.tcp://127.0.0.1:{self.port}/", timeout=WAIT_S, watchdog_intervall=WAIT_S)
         client.application_uri = CLIENT
         certificate = self.folder / name
         client.set_user("scada")
