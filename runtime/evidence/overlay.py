@@ -29,7 +29,7 @@ def draw(pixels_bgr_u8: NDArray[np.uint8], shown: PartPicture) -> NDArray[np.uin
     is_judged = shown.judgement.verdict != Verdict.NOT_DECIDABLE
     picture = _heated(frame, shown, tiles) if is_judged and shown.error_map is not None else frame.copy()
     # Lines and figures are as bold on a large picture as on a small one.
-    bold = max(1, min(height, width) // 480)
+    bold = max(1, min(height, width) // 320)
     for row, col in tiles:
         (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, bold)
@@ -62,10 +62,20 @@ def _heated(frame: NDArray[np.uint8], shown: PartPicture, tiles: list[tuple[int,
         (top, left), (bottom, right) = _corners(row, col, shown.grid, *share.shape)
         share[top:bottom, left:right] /= threshold
     heat = np.clip((share - 1) / (max(HOT, float(share.max())) - 1), 0, 1)
-    heat = cv2.resize(heat, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR)
-    colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_AUTUMN)
-    opacity = np.sqrt(heat) * np.float32(0.8)
-    return np.asarray(cv2.blendLinear(frame, colour, 1 - opacity, opacity), np.uint8)
+    picture = frame.copy()
+    rows, cols = np.flatnonzero(heat.any(axis=1)), np.flatnonzero(heat.any(axis=0))
+    if not len(rows):
+        return picture
+    # Most of a picture is clear: it is coloured only where there is heat, and one place of the map around that.
+    (top, bottom), (left, right) = (
+        (max(0, (hot[0] - 1) * side // places), min(side, -(-(hot[-1] + 2) * side // places)))
+        for hot, side, places in zip((rows, cols), frame.shape, heat.shape, strict=False)
+    )
+    hot = cv2.resize(heat, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR)[top:bottom, left:right]
+    colour = cv2.applyColorMap((hot * 255).astype(np.uint8), cv2.COLORMAP_AUTUMN)
+    opacity = np.sqrt(hot) * np.float32(0.8)
+    picture[top:bottom, left:right] = cv2.blendLinear(picture[top:bottom, left:right], colour, 1 - opacity, opacity)
+    return picture
 
 
 def _corners(row: int, col: int, grid: int, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:

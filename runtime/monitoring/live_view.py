@@ -1,7 +1,7 @@
 """The live view: the newest of each camera, for people and monitors. Filled by the judging thread, read by others.
 
-Of each camera it keeps the last part that was not passed, and the last of all, where good ones are put up at most every
-SHOW_EVERY_S.
+Of each camera it keeps the last part that was not passed and has a picture, and the last of all, where good ones are
+put up at most every SHOW_EVERY_S.
 """
 
 import threading
@@ -28,7 +28,7 @@ class CameraView:
 
     last: PartPicture | None = None
     rejected: PartPicture | None = None
-    """The last that was not passed."""
+    """The last that was not passed and has a picture; until there is one, the first without."""
     judgement: Judgement | None = None
     """Of the newest part, which may be newer than the picture."""
     judged_at_s: float | None = None
@@ -63,7 +63,8 @@ class LiveView:
         with self.lock:
             seen = self.views[shown.camera]
             seen.last, seen.shown_s = shown, self._clock()
-            if shown.judgement.verdict != Verdict.OK:
+            is_seen = shown.pixels_bgr_u8 is not None
+            if shown.judgement.verdict != Verdict.OK and (is_seen or seen.rejected is None):
                 seen.rejected = shown
 
     def note(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:

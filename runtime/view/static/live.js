@@ -116,7 +116,7 @@ function render() {
       (camera.usual === null ? "" : `, ${words.usual} ${(100 * camera.usual).toFixed(0)} %`);
     node.querySelector(".drift").hidden = !camera.drifts;
     for (const which of ["last", "rejected"]) show(node, name, which, camera[which]).catch(() => {});
-    draw(node.querySelector("svg"), camera.trend, camera.usual);
+    draw(node.querySelector(".trend svg"), camera.trend, camera.usual);
   }
   old();
 }

@@ -35,3 +35,13 @@ def test_a_part_without_pixels_is_shown_without_a_picture_and_not_under_an_older
     assert seen.judgement == broken.judgement
     assert seen.last is seen.rejected is broken
     assert broken.pixels_bgr_u8 is None
+
+
+def test_a_camera_that_gives_no_picture_leaves_the_last_rejected_one_to_be_seen() -> None:
+    display = LiveView()
+    blind, bad = part_picture(1, faults=(Reason.NO_FRAME,)), part_picture(2)
+    display.show(blind)
+    assert display.views["top"].rejected == blind
+    display.show(bad)
+    display.show(blind)
+    assert (display.views["top"].last, display.views["top"].rejected) == (blind, bad)
