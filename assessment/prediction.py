@@ -17,6 +17,7 @@ from core.progress import counted
 from core.thresholds import scores
 from runtime.evidence.overlay import draw
 from runtime.evidence.part_picture import PartPicture
+from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Verdict, judge
 
 _CHUNK = 16
@@ -105,6 +106,7 @@ def _write_overlay(
     overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
 ) -> None:
     view = read_view(file, model.input, _OVERLAY_PX)
-    shown = draw(view, PartPicture("", "", 0.0, view, error_map, judgement, model.thresholds, model.grid))
+    part = Part("", 0.0, 0.0, None, file.name, ())
+    shown = draw(view, PartPicture("", part, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)
     overlay.write_bytes(encoded.tobytes())

@@ -2,9 +2,6 @@
 
 import hashlib
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runtime.commands.replies import Replies
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
@@ -18,15 +15,17 @@ FINISH_S = 0.3
 
 
 class _Taken:
-    def __init__(self, camera: str, message: Message, pixels_bgr_u8: NDArray[np.uint8]) -> None:
-        self.camera = camera
+    def __init__(self, part: Part, message: Message) -> None:
+        self.camera = part.camera
         self.message = message
         self.jpeg = b""
         self.encoding = Worker("snapshot", self._encode)
-        self._pixels_bgr_u8 = pixels_bgr_u8
+        self._part = part
 
     def _encode(self) -> None:
-        self.jpeg = jpeg(self._pixels_bgr_u8)
+        pixels_bgr_u8 = self._part.pixels_bgr_u8
+        if pixels_bgr_u8 is not None:
+            self.jpeg = jpeg(pixels_bgr_u8)
 
 
 class Snapshots:
@@ -47,10 +46,10 @@ class Snapshots:
     def watch(self, part: Part) -> None:
         """Look at a part that was judged; one without pixels is none to be seen."""
         for asked in [each for each in self._asked if each[0] == part.camera]:
-            if part.pixels_bgr_u8 is None:
+            if part.picture is None:
                 return
             self._asked.remove(asked)
-            taken = _Taken(part.camera, asked[1], part.pixels_bgr_u8)
+            taken = _Taken(part, asked[1])
             self._taken.append(taken)
             taken.encoding.start()
 

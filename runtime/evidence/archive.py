@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.files import write_whole
 from core.timestamps import rfc3339
 from runtime.events.event import EvidenceRef
@@ -32,7 +29,8 @@ from runtime.threads.lifetime import MachineTime, machine_time
 
 log = logging.getLogger(__name__)
 WAITING, WAITING_BYTES = 64, 256_000_000
-"""Pictures that may wait for the disk, and so many bytes of theirs."""
+"""Pictures that may wait for the disk, and so many bytes of their frames."""
+BYTES_A_PIXEL = 3
 RETRY_AFTER_S = 10.0
 """How long a folder that failed is left alone."""
 CLEAR_EVERY_S = 60.0
@@ -54,7 +52,7 @@ class _File:
         return f"{self.path.parent.parent.name}/{self.path.parent.name}"
 
 
-class Evidence(Keeper[tuple[PartPicture, NDArray[np.uint8], str]]):
+class Evidence(Keeper[tuple[PartPicture, int, str]]):
     """Writes and clears on its own thread until `stop`; `wants` and `offer` belong to the thread that judges."""
 
     def __init__(self, settings: EvidenceSettings, machine: MachineTime = machine_time) -> None:
@@ -81,18 +79,19 @@ class Evidence(Keeper[tuple[PartPicture, NDArray[np.uint8], str]]):
 
     def offer(self, shown: PartPicture) -> EvidenceRef | None:
         """Hand a picture over. None where there is none, or it is dropped: its event says then that there is none."""
-        pixels = shown.pixels_bgr_u8
-        if pixels is None:
+        part = shown.part
+        if part.picture is None or part.size is None:
             return None
+        size = BYTES_A_PIXEL * part.size[0] * part.size[1]
         held_bytes = self._taken_bytes - self._done_bytes
-        is_full = self._waiting.full() or (held_bytes > 0 and held_bytes + pixels.nbytes > WAITING_BYTES)
+        is_full = self._waiting.full() or (held_bytes > 0 and held_bytes + size > WAITING_BYTES)
         if is_full or (self.problem and time.monotonic() < self._retry_s):
             self.dropped += 1
             return None
-        day = rfc3339(shown.captured_at_s)[:10]
+        day = rfc3339(part.captured_at_s)[:10]
         ref = f"{shown.judgement.verdict.word}/{day}/{shown.event_id}.jpg"
-        self._taken_bytes += pixels.nbytes
-        self._waiting.put_nowait((shown, pixels, ref))
+        self._taken_bytes += size
+        self._waiting.put_nowait((shown, size, ref))
         return EvidenceRef(ref, "image/jpeg")
 
     def _keep(self) -> None:
@@ -113,8 +112,9 @@ class Evidence(Keeper[tuple[PartPicture, NDArray[np.uint8], str]]):
                 continue
             if item is None:
                 return
-            is_written = self._guarded(partial(self._write, *item))
-            self._done_bytes += item[1].nbytes
+            shown, size, ref = item
+            is_written = self._guarded(partial(self._write, shown, ref))
+            self._done_bytes += size
             if is_written:
                 self.written += 1
             else:
@@ -154,7 +154,10 @@ class Evidence(Keeper[tuple[PartPicture, NDArray[np.uint8], str]]):
         self._bytes = sum(file.size for files in self._files.values() for file in files)
         self._clear()
 
-    def _write(self, shown: PartPicture, pixels_bgr_u8: NDArray[np.uint8], ref: str) -> None:
+    def _write(self, shown: PartPicture, ref: str) -> None:
+        pixels_bgr_u8 = shown.part.pixels_bgr_u8
+        if pixels_bgr_u8 is None:  # `offer` takes none such
+            return
         self._prepare()
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
         written_s = ages.wrote(ref.rpartition("/")[0])

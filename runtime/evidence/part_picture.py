@@ -6,25 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.thresholds import Thresholds
+from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 
 
 @dataclass(frozen=True)
 class PartPicture:
-    """One judged part with its pixels."""
+    """One judged part with what was seen of it."""
 
     event_id: str
-    camera: str
-    captured_at_s: float
-    """Unix time."""
-    pixels_bgr_u8: NDArray[np.uint8] | None
-    """(H, W, 3), or grey (H, W): what was judged, at the camera's own size; None where there was none."""
+    part: Part
+    """Its pixels are worked out by whoever shows them, not by who judges."""
     error_map: NDArray[np.float32] | None
     """(h, w), at the map's own resolution; None where there is none."""
     judgement: Judgement
     thresholds: Thresholds
     grid: int
-    part_id: str | None = None
-    job_id: str | None = None
-    file: str | None = None
-    """Its name, where the picture came from a file."""

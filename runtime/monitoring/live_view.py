@@ -61,9 +61,9 @@ class LiveView:
     def show(self, shown: PartPicture) -> None:
         """Put a part up."""
         with self.lock:
-            seen = self.views[shown.camera]
+            seen = self.views[shown.part.camera]
             seen.last, seen.shown_s = shown, self._clock()
-            is_seen = shown.pixels_bgr_u8 is not None
+            is_seen = shown.part.picture is not None
             if shown.judgement.verdict != Verdict.OK and (is_seen or seen.rejected is None):
                 seen.rejected = shown
 

@@ -40,19 +40,13 @@ class PictureCapture:
         if not (is_kept or is_shown):
             return None
         maps = run.error_maps() if judgement.errors is not None else None
-        trigger = part.trigger
         shown = PartPicture(
             event_id=event_id(origin, part, seq),
-            camera=part.camera,
-            captured_at_s=part.captured_at_s,
-            pixels_bgr_u8=part.pixels_bgr_u8,
+            part=part,
             error_map=None if maps is None else maps[row].copy(),
             judgement=judgement,
             thresholds=thresholds,
             grid=origin.manifest.grid,
-            part_id=trigger.part_id if trigger else None,
-            job_id=trigger.job_id if trigger else None,
-            file=part.source,
         )
         if self.display is not None and is_shown:
             self.display.show(shown)

@@ -70,9 +70,10 @@ def live_router(
             return Response("no picture yet\n", 404, media_type="text/plain")
         # Verdict and picture come in one answer: so nobody sees the one under the other's.
         headers = {"X-Part": json.dumps(_caption(shown))}
-        if shown.pixels_bgr_u8 is None:
+        pixels = shown.part.pixels_bgr_u8
+        if pixels is None:
             return Response("no picture\n", 404, headers, media_type="text/plain")
-        pixels = no_wider(shown.pixels_bgr_u8, width)
+        pixels = no_wider(pixels, width)
         drawn = draw(pixels, shown) if kind == "map" else pixels
         return Response(jpeg(drawn), headers=headers, media_type="image/jpeg")
 
@@ -119,10 +120,11 @@ def _shift(past: Past | None) -> tuple[str | None, Mapping[str, Counter[Verdict]
 
 
 def _job(past: Past | None, camera: str, shown: PartPicture | None) -> dict[str, Any] | None:
-    if past is None or shown is None or shown.job_id is None:
+    job = None if shown is None or shown.part.trigger is None else shown.part.trigger.job_id
+    if past is None or job is None:
         return None
     try:
-        return {"id": shown.job_id, **_counts(past.file.of_job(camera, shown.job_id))}
+        return {"id": job, **_counts(past.file.of_job(camera, job))}
     except sqlite3.Error:
         return None
 
@@ -154,13 +156,14 @@ def _camera_view(display: LiveView, camera: str, past: Past | None) -> dict[str,
 def _caption(shown: PartPicture | None) -> dict[str, Any] | None:
     if shown is None:
         return None
+    trigger = shown.part.trigger
     return {
         "id": shown.event_id,
-        "captured_at": rfc3339(shown.captured_at_s),
+        "captured_at": rfc3339(shown.part.captured_at_s),
         "verdict": shown.judgement.verdict.word,
         "margin": shown.judgement.margin,
         "reasons": [str(reason) for reason in shown.judgement.reasons],
-        "part_id": shown.part_id,
-        "job_id": shown.job_id,
-        "file": shown.file,
+        "part_id": trigger.part_id if trigger else None,
+        "job_id": trigger.job_id if trigger else None,
+        "file": shown.part.source,
     }

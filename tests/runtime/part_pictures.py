@@ -7,6 +7,7 @@ import numpy as np
 
 from core.thresholds import Thresholds, calibrate
 from runtime.evidence.part_picture import PartPicture
+from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
 from tests.runtime.pictures import GOOD_GREY, GRID, bad_picture, expected_errors, good_picture
 
@@ -20,11 +21,10 @@ def thresholds() -> Thresholds:
 def part_picture(number: int, bad: bool = True, faults: tuple[Reason, ...] = (), at_s: float = 1.8e9) -> PartPicture:
     frame = bad_picture(number) if bad else good_picture(number)
     judgement = judge(expected_errors(frame).astype(np.float32), thresholds(), faults)
+    picture = (lambda: frame) if judgement.has_pixels else None
     return PartPicture(
         event_id=f"{number:08}",
-        camera="top",
-        captured_at_s=at_s,
-        pixels_bgr_u8=frame if judgement.has_pixels else None,
+        part=Part("top", at_s, 0.0, (frame.shape[1], frame.shape[0]), None, (), picture=picture),
         error_map=(((frame.astype(np.float32) - GOOD_GREY) / 255) ** 2).mean(axis=2),
         judgement=judgement,
         thresholds=thresholds(),

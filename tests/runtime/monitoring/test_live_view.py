@@ -34,7 +34,7 @@ def test_a_part_without_pixels_is_shown_without_a_picture_and_not_under_an_older
     seen = display.views["top"]
     assert seen.judgement == broken.judgement
     assert seen.last is seen.rejected is broken
-    assert broken.pixels_bgr_u8 is None
+    assert broken.part.pixels_bgr_u8 is None
 
 
 def test_a_camera_that_gives_no_picture_leaves_the_last_rejected_one_to_be_seen() -> None:
