@@ -4,9 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from runtime.events.encoding import stamp
-from runtime.events.event import SCHEMA
-from runtime.events.gap import GAP_SCHEMA
+from runtime.events.encoding import GAP_SCHEMA, SCHEMA, stamp
 
 
 @dataclass(frozen=True)

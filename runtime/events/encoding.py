@@ -6,6 +6,9 @@ from typing import Any
 
 from core.timestamps import rfc3339
 
+SCHEMA = "urn:p-wae:inspection:1"
+GAP_SCHEMA = "urn:p-wae:gap:1"
+
 
 def stamp(body: bytes, sent_at_s: float, replayed: bool) -> bytes:
     """Add what only the sender knows: `time` of publishing, and whether the event waited in the outbox."""

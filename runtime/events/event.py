@@ -9,13 +9,12 @@ from typing import Any
 from core.thresholds import Thresholds
 from core.timestamps import rfc3339
 from runtime.bundles.manifest import Manifest
-from runtime.events.encoding import dumps
+from runtime.events.encoding import SCHEMA, dumps
 from runtime.events.job import NO_JOB, Job
 from runtime.events.origin import Origin, event_id
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Verdict
 
-SCHEMA = "urn:p-wae:inspection:1"
 TYPE = "pwae.inspection.v1"
 
 

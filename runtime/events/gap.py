@@ -5,10 +5,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.events.encoding import dumps
+from runtime.events.encoding import GAP_SCHEMA, dumps
 from runtime.events.origin import NAMESPACE
 
-GAP_SCHEMA = "urn:p-wae:gap:1"
 GAP_TYPE = "pwae.gap.v1"
 
 
