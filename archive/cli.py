@@ -69,8 +69,8 @@ def compare(
 
 
 def _crew(workers: int | None, ray: bool, gpus: float) -> "Crew":
-    from archive.plan import cores
     from archive.rejudging import Crew
+    from core.cluster import cores
 
     if gpus and not ray:
         raise ConfigError("--gpus needs --ray, which shares GPUs out; without it every worker takes what is here.")

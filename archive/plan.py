@@ -1,7 +1,6 @@
 """The plan: which pictures are judged with which bundle, in shards, kept on disk so that a restart means the same."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -105,8 +104,3 @@ def _taken_up(folder: Path, terms: Terms) -> tuple[str, ...]:
         return tuple(json.loads(line) for line in lines)
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{folder}: damaged ({error}); remove it and begin anew.") from error
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -47,3 +47,8 @@ def failed(error: BaseException) -> PwaeError:
             return type(seen)(str(seen.args[0]) if seen.args else one_line(seen))
         seen = getattr(seen, "cause", None) or seen.__cause__
     return BackendError(f"Ray gave up: {one_line(error)}")
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0))

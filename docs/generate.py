@@ -13,12 +13,14 @@ from pydantic import BaseModel
 from fleet.settings import AgentSettings, FleetSettings
 from gateway.settings import GatewaySettings
 from runtime.settings import InspectionSettings
+from training.many import ManySettings
 from training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATIONS: dict[str, type[BaseModel]] = {
     "inspection": InspectionSettings,
     "training": TrainingSettings,
+    "parts": ManySettings,
     "fleet": FleetSettings,
     "agent": AgentSettings,
     "gateway": GatewaySettings,
@@ -26,6 +28,7 @@ CONFIGURATIONS: dict[str, type[BaseModel]] = {
 COMMANDS = {
     "inspection": "run-inspection",
     "training": "train-model",
+    "parts": "train-many",
     "fleet": "fleet",
     "agent": "fleet agent",
     "gateway": "opcua-gateway",

@@ -20,12 +20,14 @@ from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.cli import train_model
+from training.many_cli import train_many
 
 COMMANDS = {
     "train-model": train_model,
     "evaluate-model": evaluate_model,
     "export-engine": export_engine,
     "run-inspection": run_inspection,
+    "train-many": train_many,
     "rejudge": rejudge,
     "fleet": fleet,
     "opcua-gateway": opcua_gateway,
