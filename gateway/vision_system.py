@@ -29,6 +29,13 @@ FIELD_TYPES = {
 NO_STATE, ERROR, HALTED, PREOPERATIONAL, OPERATIONAL = "", "Error", "Halted", "Preoperational", "Operational"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Event:
+    values: Mapping[str, Value]
+    captured: datetime
+    replayed: bool
+
+
 class VisionSystem:
     """Follows one station. Made by `add_vision_system`; it belongs to the server's event loop."""
 
@@ -39,6 +46,7 @@ class VisionSystem:
         self._results = results
         self._events = events
         self._cameras: dict[str, Variables] = {}
+        self._newest: dict[str, datetime] = {}
         self._station = Variables(server)
         self._state = NO_STATE
 
@@ -59,15 +67,14 @@ class VisionSystem:
             case ["camera", name, "result"]:
                 told = _read(message, lambda body: (_event(body), self._results.add(body, message.payload)))
                 if told is not None:
-                    (values, captured), result = told
-                    await (await self._camera(name)).write(values, captured)
-                    await self._tell(f"{name}: {values['Verdict/Name']}", captured, result)
+                    event, result = told
+                    await self._show(name, event)
+                    await self._tell(f"{name}: {event.values['Verdict/Name']}", event.captured, result)
             case ["camera", name, "last"] if (
                 message.retained
             ):  # what was newest before we came; results come themselves
-                event = _read(message, _event)
-                if event is not None:
-                    await (await self._camera(name)).write(*event)
+                if (kept := _read(message, _event)) is not None:
+                    await self._show(name, kept)
             case ["camera", name, "counters" | "status" | "gap" as leaf]:
                 values = _read(message, lambda body: camera_values(leaf, body))
                 if values is not None:
@@ -79,6 +86,12 @@ class VisionSystem:
         if not is_up:
             await self._doubt()
             await self._station.doubt()
+
+    async def _show(self, name: str, event: _Event) -> None:
+        """Set the camera's variables, unless the event is sent again and a newer one is shown."""
+        if not event.replayed or event.captured >= self._newest.get(name, event.captured):
+            self._newest[name] = event.captured
+            await (await self._camera(name)).write(event.values, event.captured)
 
     async def _camera(self, name: str) -> Variables:
         if name not in self._cameras:
@@ -167,5 +180,5 @@ def _read(message: Message, read: Callable[[Any], T]) -> T | None:
         return None
 
 
-def _event(body: Mapping[str, Any]) -> tuple[dict[str, Value], datetime]:
-    return camera_values("result", body), moment(body["capture_time"])
+def _event(body: Mapping[str, Any]) -> _Event:
+    return _Event(camera_values("result", body), moment(body["capture_time"]), body["replayed"])

@@ -128,6 +128,10 @@ def test_a_client_browses_reads_is_told_of_results_and_gets_them(
             assert [value.Value.Value for value in flat] == [code, 5, None]
             assert flat[0].SourceTimestamp.timestamp() == pytest.approx(last.CreationTime.timestamp())
             assert flat[2].StatusCode.name == "BadNoData"
+            older = {**json.loads(events[0].ResultContent[2].Value), "replayed": True}
+            publish(broker, "camera/top/result", json.dumps(older))
+            assert (await told.get()).ResultId.Id == events[0].ResultId.Id
+            assert [value.Value.Value for value in await read(client, "press-3.top.EventSeq")] == [5]
             await until(client, "press-3.top.CountersOk", lambda value: value.Value.Value is not None)
             await until(client, "press-3.VisionStateMachine.CurrentState", says("Halted"))
             with pytest.raises(ua.UaStatusCodeError, match="BadUserAccessDenied|BadNotWritable"):
@@ -171,11 +175,9 @@ def test_what_is_no_message_of_ours_is_ignored(gateway: Gateway, broker: Mosquit
     async def look() -> None:
         async with await gateway.client() as client:
             for topic, payload in (("status", "{}"), ("camera/top/result", "[1"), ("camera/x/status", '{"state": 1}')):
-                said = ["mosquitto_pub", "-p", str(broker.port), "-q", "1", "-t", f"{PREFIX}/{topic}", "-m", payload]
-                subprocess.run(said, check=True)
+                publish(broker, topic, payload)
             online = {"state": "online", "reason": "", "version": "9", "boot_id": "b"}
-            said[-3:] = [f"{PREFIX}/status", "-m", json.dumps(online)]
-            subprocess.run(said, check=True)
+            publish(broker, "status", json.dumps(online))
             await until(client, "press-3.VisionStateMachine.CurrentState", says("Operational"))
             assert [value.Value.Value for value in await read(client, "press-3.StationVersion")] == ["9"]
 
@@ -192,6 +194,11 @@ def simulate(folder_: Path, broker: Mosquitto, parts: int) -> None:
     config = write_config(folder_, folder_, {"top": folder(folder_)}, broker=at(broker.port))
     station = run_command("simulate", str(config), "--rate", "20", "--parts", str(parts), folder=folder_)
     assert station.wait(WAIT_S) == 0
+
+
+def publish(broker: Mosquitto, topic: str, payload: str) -> None:
+    said = ["mosquitto_pub", "-p", str(broker.port), "-q", "1", "-t", f"{PREFIX}/{topic}", "-m", payload]
+    subprocess.run(said, check=True)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
