@@ -39,11 +39,14 @@ def test_a_section_that_is_not_there_is_named() -> None:
     assert "no such section: slots; there are facts, imports, pages" in done.stderr
 
 
-@pytest.mark.parametrize("script", ["gpu-check.sh", "gpu-wheels.sh"])
-def test_a_script_that_is_given_nothing_says_what_it_wants(script: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "wanted"),
+    [("gpu-check.sh", "gpu-check.sh PARTS BUNDLE"), ("gpu-wheels.sh", "PARTS"), ("pycuda-wheel.sh", "FOLDER")],
+)
+def test_a_script_that_is_given_nothing_says_what_it_wants(script: str, wanted: str) -> None:
     done = subprocess.run(["bash", ROOT / "tools" / script], capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "WHEELS" in done.stderr or "folder for the wheels" in done.stderr
+    assert done.returncode == 2
+    assert wanted in done.stderr
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", ROOT / "tools" / script], check=True)
 

@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# Fetches, for tools/gpu-check.sh on a machine without network, what tools/gpu-wheels.txt names: for CPython 3.12 on
-# x86-64 (PYTHON_VERSION says another).  sh tools/gpu-wheels.sh WHEELS
-set -eu
-wheels=${1:?give a folder for the wheels}
+# Packs, for tools/gpu-check.sh on a machine without network, what tools/gpu-wheels.txt names, into PARTS/part.00 and on of
+# 60 MiB at most: bring as many over at a time as pass. For CPython 3.12 on x86-64.  bash tools/gpu-wheels.sh PARTS
+# PYTHON: another version's command, which has to be here, since pycuda is built with it.
+set -euo pipefail
+if [ $# -lt 1 ]; then sed -n '2,4s/^# *//p' "$0" >&2; exit 2; fi
 project=$(cd "$(dirname "$0")/.." && pwd)
-python=${PYTHON:-python3}
-tags=
-for glibc in 17 24 27 28 31 34 35; do tags="$tags --platform manylinux_2_${glibc}_x86_64"; done
-tags="$tags --platform manylinux1_x86_64 --platform manylinux2014_x86_64 --platform linux_x86_64 --platform any"
-while read -r package; do
-  how="--only-binary=:all: --implementation cp --python-version ${PYTHON_VERSION:-3.12} $tags"
-  case $package in
-    '' | '#'*) continue ;;
-    pycuda) how='--no-binary=:all: --no-build-isolation' ;; # there are no wheels of it
-  esac
-  # shellcheck disable=SC2086
-  "$python" -m pip download -q --no-deps $how -d "$wheels" -c "$project/constraints.txt" "$package"
-done < "$project/tools/gpu-wheels.txt"
-ls "$wheels"
+python=${PYTHON:-python3.12}
+mkdir -p "$1"
+parts=$(cd "$1" && pwd)
+wheels=$(mktemp -d)
+trap 'rm -rf "$wheels"' EXIT
+# In one call: pip asks the index for each, whatever it needs itself being named too.
+sed '/^ *#/d; /^ *$/d' "$project/tools/gpu-wheels.txt" | grep -v '^pycuda$' > "$wheels/named"
+"$python" -m venv "$wheels/venv"
+"$wheels/venv/bin/pip" --disable-pip-version-check download -q --no-deps --only-binary=:all: -d "$wheels/all" \
+  -c "$project/constraints.txt" -r "$wheels/named"
+if ! ls "$parts"/pycuda/*.whl > /dev/null 2>&1; then
+  PYTHON=$wheels/venv/bin/python bash "$project/tools/pycuda-wheel.sh" "$parts/pycuda"
+fi
+cp "$parts"/pycuda/*.whl "$wheels/all"
+rm -f "$parts"/part.*
+tar -C "$wheels/all" -cf - . | split -b 60M -d -a 2 - "$parts/part."
+cd "$parts"
+sha256sum part.* > sha256
+du -m part.*

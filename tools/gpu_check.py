@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -264,6 +265,7 @@ SECTIONS: dict[str, tuple[Callable[[Given], None], float]] = {
 
 
 def _run(section: str, given: Given) -> None:
+    os.setsid()  # what it starts ends with it
     given = replace(given, section=section)
     try:
         SECTIONS[section][0](given)
@@ -282,9 +284,11 @@ def run_all(given: Given, sections: Sequence[str]) -> int:
         process.start()
         process.join(SECTIONS[section][1])
         if process.is_alive():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.join()
             replace(given, section=section).tell(done=False, fails=f"took longer than {SECTIONS[section][1]:.0f} s")
+        elif process.exitcode not in (0, 1):  # it could not say so itself
+            replace(given, section=section).tell(done=False, fails=f"ended with {process.exitcode}")
         failed += process.exitcode != 0
     return failed
 
