@@ -5,7 +5,7 @@
 set -euo pipefail
 if [ $# -lt 1 ]; then sed -n '2,4s/^# *//p' "$0" >&2; exit 2; fi
 project=$(cd "$(dirname "$0")/.." && pwd)
-python=${PYTHON:-python3.12}
+python=$(command -v "${PYTHON:-python3.12}")
 mkdir -p "$1"
 parts=$(cd "$1" && pwd)
 wheels=$(mktemp -d)

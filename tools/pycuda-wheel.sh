@@ -5,7 +5,7 @@ set -euo pipefail
 if [ $# -lt 1 ]; then sed -n '2,3s/^# *//p' "$0" >&2; exit 2; fi
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
-python=${PYTHON:-python3}
+python=$(realpath -s "$(command -v "${PYTHON:-python3}")")
 project=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
