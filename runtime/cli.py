@@ -40,7 +40,8 @@ A clean stop by SIGTERM gives 0."""
 SIMULATE_HELP = """Publish invented events marked `simulated: true`: an MES side can be built before the camera hangs.
 
 CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts 5 % are NotOK and 2 %
-NotDecidable. Outbox, topics and counters are the real ones. SIGINT or SIGTERM stop it.
+NotDecidable. Outbox, topics and counters are the real ones; live cameras answer triggers and tell their states. A
+scenario plays 20 parts in peace and 20 in trouble, in turn. SIGINT or SIGTERM stop it.
 """
 
 DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.
@@ -96,13 +97,16 @@ def simulate(
     parts: Annotated[
         int | None, typer.Option(min=1, help="End after so many parts of each camera; left out: never.")
     ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="What goes wrong, over and over: outage, camera-down, gap, burst or mixed.")
+    ] = None,
 ) -> None:
     """Run a simulation until it is stopped, or to its end."""
     from core.config import load_settings
     from runtime.settings import InspectionSettings
     from runtime.station.simulation import open_simulation
 
-    _run(open_simulation(load_settings(config, InspectionSettings), rate, parts))
+    _run(open_simulation(load_settings(config, InspectionSettings), rate, parts, scenario))
 
 
 @app.command(help=COLLECT_HELP)

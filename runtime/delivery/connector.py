@@ -1,6 +1,7 @@
 """The connector: logs in at one broker, on the terms that it takes."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from runtime.delivery.connection import Connection, NotOnTheseTerms, Refused, Unreachable
@@ -23,6 +24,8 @@ class Connector:
         """Whether it is the broker that this process started."""
         self.terms = Terms()
         """On which the broker took us in last; begins with all that we want."""
+        self.is_cut: Callable[[], bool] = lambda: False
+        """Whether the cable is pulled; a simulation pulls it."""
         self._login = Login(broker, client_id, broker.password(), tls_context(broker.tls) if broker.tls else None)
 
     def open(self, will: Outgoing | None = None, is_lasting: bool = False) -> Connection:
@@ -31,6 +34,7 @@ class Connector:
         `will` is what the broker sends for us where the connection ends without a goodbye. `is_lasting`: it keeps our
         subscriptions, and what is sent to us, while we are away.
         """
+        self.require_cable()
         # From the start each time: a login that was lost for another reason must not cost us anything for long.
         terms, first = Terms(), None
         while True:
@@ -50,6 +54,11 @@ class Connector:
             else:
                 self._settle(terms, connection)
                 return connection
+
+    def require_cable(self) -> None:
+        """Raise Unreachable where the cable is pulled."""
+        if self.is_cut():
+            raise Unreachable("simulated: the cable is pulled")
 
     def _settle(self, terms: Terms, connection: Connection) -> None:
         """Keep to what the broker took. Raises Refused where no event could be acknowledged."""

@@ -50,7 +50,8 @@ class Publisher(Worker):
         self.acknowledged = 0
         """Events that the broker has taken since the start."""
         self._latencies_ms: deque[float] = deque(maxlen=10_000)
-        self._connector = connector
+        self.connector = connector
+        """How the broker is reached."""
         self.outbox = outbox
         """Where the events come from."""
         self.outbound = outbound or Outbound()
@@ -154,17 +155,17 @@ class Publisher(Worker):
 
     @property
     def _advice(self) -> str:
-        return f"give each station its own `broker.client_id` (this one's is {self._connector.client_id})"
+        return f"give each station its own `broker.client_id` (this one's is {self.connector.client_id})"
 
     def _connect_and_serve(self) -> None:
         """Connect, serve until stopped, say goodbye."""
         is_lasting = any(each.is_lasting for each in self._subscriptions)
-        connection = self._connector.open(self._status.will(), is_lasting)
+        connection = self.connector.open(self._status.will(), is_lasting)
         try:
             session = Session(
                 *(connection, self.outbox, self.outbound, self._refusals, self._subscriptions),
                 *(self._count, self.on_acknowledged),
-                is_trusted=self._connector.is_own,
+                is_trusted=self.connector.is_own,
             )
             self._set_link(LinkState.CONNECTED, "")
             online = self._status.online()
@@ -178,6 +179,7 @@ class Publisher(Worker):
 
     def _serve(self, session: Session) -> None:
         while True:
+            self.connector.require_cable()
             is_done = session.send(at_once=self._stopping.is_set())
             wait_s = session.due_s
             if self._stopping.is_set():

@@ -67,6 +67,8 @@ class EdgeNode:
         """
         if not message.topic.startswith(self._prefix):  # a reply to a topic that a command named
             return []
+        if not message.payload:  # what was retained of a camera that is gone is cleared
+            return []
         match message.topic.removeprefix(self._prefix).split("/"):
             case ["status" | "model" as leaf]:
                 metrics = self._metrics(STATION, station_values(leaf, json.loads(message.payload)))

@@ -8,17 +8,16 @@ from core.errors import one_line
 from runtime.actuator.verdicts import Verdicts
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
-from runtime.cameras.camera import Camera, CameraStatus
+from runtime.cameras.camera import Camera
 from runtime.delivery.publisher import Publisher
 from runtime.events.camera_status import camera_card
 from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
+from runtime.station.gone_cameras import clear_gone, forget_gone
 from runtime.station.trigger_desk import open_desk
 
 log = logging.getLogger(__name__)
-TELL_EVERY_S = 1.0
-"""How often a camera's figures are told while its state stays the same."""
 LEAVE_S = 0.3
 """How long the cameras of a stopped inspection are waited for; one that blocks is left behind."""
 
@@ -46,9 +45,8 @@ class CameraSupervisor:
         self._topics = settings.topics
         self._verdicts = verdicts
         self._triggers = open_desk(cameras, settings, publisher, verdicts, miss)
-        self._told: dict[str, tuple[CameraStatus, int]] = {}
+        self._told: dict[str, tuple[object, ...]] = {}
         self._mourned: set[str] = set()
-        self._told_s = 0.0
 
     @property
     def frames_total(self) -> int | None:
@@ -73,6 +71,7 @@ class CameraSupervisor:
 
     def listen(self) -> None:
         """Let the cameras know what was judged before, and hear their triggers. Before the publisher starts."""
+        clear_gone(self._publisher, self._topics, self._names)
         for camera in self._cameras.values():
             camera.remember_by(self._publisher.outbox)
         for name in self._triggers.refused:
@@ -97,18 +96,15 @@ class CameraSupervisor:
                 self._by_stream[part.camera].judged(part.cause)
 
     def tell(self) -> None:
-        """Tell the state of each live camera when it changes, and its figures now and then."""
-        now_s = time.monotonic()
-        is_due = now_s - self._told_s >= TELL_EVERY_S
-        self._told_s = now_s if is_due else self._told_s
+        """Tell the state of each live camera when it changes; its figures are those of that moment."""
         for name, camera in self._cameras.items():
             status = camera.status()
             if status is None:
                 continue
             refused = self._triggers.refused.get(name, 0)
-            told = self._told.get(name)
-            if (status, refused) != told and (is_due or told is None or status.state != told[0].state):
-                self._told[name] = status, refused
+            what = (status.state, status.reason, status.reconnects, refused)
+            if what != self._told.get(name):
+                self._told[name] = what
                 self._publisher.retain(self._topics.camera_status(name), camera_card(status, refused))
         for thread, fault in self.faults.items():
             if thread not in self._mourned:
@@ -128,3 +124,9 @@ class CameraSupervisor:
         for feed in self.feeds:
             feed.join(max(0.0, until_s - time.monotonic()))
         self.tell()
+        forget_gone(self._publisher, self._names)
+
+    @property
+    def _names(self) -> set[str]:
+        """By which something is retained of a camera: its own, and those of its regions."""
+        return {*self._cameras, *self._by_stream}

@@ -8,62 +8,70 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from core.thresholds import Thresholds
-from core.timestamps import rfc3339
-from runtime.bundles.manifest import MODEL, Manifest
 from runtime.bundles.site_thresholds import SiteThresholds
-from runtime.cameras.settings import FolderSettings
+from runtime.cameras.camera import Camera
+from runtime.cameras.settings import CameraSettings, ExposureSettings, FolderSettings, LiveCameraSettings
 from runtime.events.origin import Origin
 from runtime.inference.model_in_use import ModelInUse
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
-from runtime.station.simulated_line import GRID, SIZE, SimulatedBackend, SimulatedCamera
+from runtime.station.scenario import KEPT, Play, Trouble, troubles_of
+from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
+from runtime.station.simulated_camera import HEIGHT, WIDTH, SimulatedCamera, SimulatedLiveCamera
 
 
 @contextmanager
-def open_simulation(settings: InspectionSettings, rate_per_s: float, parts: int | None) -> Iterator[Inspection]:
+def open_simulation(
+    settings: InspectionSettings, rate_per_s: float, parts: int | None, scenario: str | None = None
+) -> Iterator[Inspection]:
     """Open a simulation of the station that `settings` describe; its bundle and cameras need not be there.
 
-    `rate_per_s` parts a second and `parts` in all (None: until stopped) for each camera. Raises PwaeError where the
-    outbox or the broker's settings are at fault.
+    `rate_per_s` parts a second and `parts` in all (None: until stopped) for each camera; of one that is triggered the
+    MES has to tell. `scenario` is what goes wrong meanwhile. Raises PwaeError where it is none, or the outbox or the
+    broker's settings are at fault.
     """
     manifest = invented_manifest()
-    idle = FolderSettings(kind="folder", path=Path(), max_fps=rate_per_s)
-    evidence = settings.evidence
-    if evidence is not None:  # what was never made must not stand among what was, nor count in its shift
-        evidence = evidence.model_copy(update={"folder": evidence.folder / "simulated"})
-    settings = settings.model_copy(update={"cameras": dict.fromkeys(settings.streams, idle), "evidence": evidence})
+    play = Play(troubles_of(scenario), rate_per_s, time.monotonic, time.monotonic())
+    settings = settings.model_copy(update=_changed(settings, play))
     seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1).tolist()
-    cameras = {name: SimulatedCamera(parts, seed.pop()) for name in settings.cameras}
+    cameras: dict[str, Camera] = {}
+    for name, camera in settings.cameras.items():
+        if isinstance(camera, LiveCameraSettings):
+            cameras[name] = SimulatedLiveCamera(name, camera, parts, seed.pop(), play)
+        else:
+            cameras[name] = SimulatedCamera(parts, seed.pop(), play)
     backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed.pop())
     origin = Origin(settings.station, str(uuid.uuid4()), backend.name, manifest, simulated=True)
     model = ModelInUse(backend, origin, None, settings.asked, SiteThresholds(settings.threshold_factors))
     with connect(settings, cameras, model) as inspection:
+        inspection.publisher.connector.is_cut = play.is_cut
         yield inspection
 
 
-def invented_manifest() -> Manifest:
-    """Of no bundle: what events tell of the model that would have judged."""
-    thresholds = Thresholds(
-        values=(0.31, 0.39, 0.35, 0.38, 0.36, 0.28, 0.35, 0.41, 0.36, 0.4),
-        false_reject_rate=0.01,
-        false_reject_expected=0.01,
-        false_reject_upper=0.02,
-        parts=400,
-    )
-    return Manifest(
-        name="simulated",
-        created=rfc3339(time.time()),
-        height=SIZE,
-        width=SIZE,
-        grid=GRID,
-        precision="fp32",
-        score_unit="1 - cosine of features, 1 is usual of a good part",
-        thresholds=thresholds,
-        provenance={},
-        files={MODEL: "0" * 64},
-    )
+def _changed(settings: InspectionSettings, play: Play) -> dict[str, Any]:
+    """What is otherwise in a simulation: frames of one size, and nothing of it among what was judged."""
+    changed: dict[str, Any] = {}
+    if settings.evidence is not None:  # what was never made must not stand among what was, nor count in its shift
+        folder = settings.evidence.folder / "simulated"
+        changed["evidence"] = settings.evidence.model_copy(update={"folder": folder})
+    if play.troubles:  # what waits there from the real line must not be given up in a play
+        path = settings.outbox.path.with_suffix(".simulated.sqlite")
+        bounds = {"max_events": KEPT * len(settings.streams)} if Trouble.GAP in play.troubles else {}
+        changed["outbox"] = settings.outbox.model_copy(update={"path": path, **bounds})
+    changed["cameras"] = {name: _simulated(camera, play) for name, camera in settings.cameras.items()}
+    return changed
+
+
+def _simulated(camera: CameraSettings, play: Play) -> CameraSettings:
+    whole = {"roi": None, "regions": dict.fromkeys(camera.regions, (0, 0, WIDTH, HEIGHT)), "frame_size": None}
+    if not isinstance(camera, LiveCameraSettings):
+        told = {"threshold_factor": camera.threshold_factor, "verdict": camera.verdict}
+        return FolderSettings(kind="folder", path=Path()).model_copy(update={**whole, **told})
+    stale_after_s = max(camera.stale_after_s, 3 / play.rate_per_s)
+    live = {"judge_every": 1, "max_fps": None, "stale_after_s": stale_after_s, "exposure": ExposureSettings()}
+    return camera.model_copy(update={**whole, **live})

@@ -25,7 +25,7 @@ from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.settings import BackendSettings
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
-from runtime.station.simulated_line import SimulatedBackend
+from runtime.station.simulated_backend import SimulatedBackend
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture
 from tests.runtime.waiting import wait_until
 

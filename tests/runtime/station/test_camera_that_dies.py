@@ -18,8 +18,8 @@ from runtime.parts.frame import Frame
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection, Stop
-from runtime.station.simulated_line import SimulatedBackend, SimulatedCamera
-from runtime.station.simulation import invented_manifest
+from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
+from runtime.station.simulated_camera import SimulatedCamera
 from tests.runtime.command import at
 from tests.runtime.mes import Subscriber
 

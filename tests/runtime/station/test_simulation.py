@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from runtime.parts.verdict import Verdict, judge
-from runtime.station.simulated_line import NOT_OK_SHARE, SimulatedBackend, SimulatedCamera
-from runtime.station.simulation import invented_manifest
+from runtime.station.simulated_backend import NOT_OK_SHARE, SimulatedBackend, invented_manifest
+from runtime.station.simulated_camera import SimulatedCamera
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.mes import Subscriber

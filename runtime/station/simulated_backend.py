@@ -1,41 +1,20 @@
-"""A simulated line: cameras that see grey and black, and an engine that draws its errors."""
+"""A simulated engine: it draws its errors."""
 
-import threading
 import time
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.thresholds import Thresholds
+from core.timestamps import rfc3339
 from runtime.batching.fitting import fit_on_cpu
-from runtime.cameras.camera import Camera
+from runtime.bundles.manifest import MODEL, Manifest
 from runtime.inference.backend import Pending
-from runtime.parts.frame import Frame
 
 NOT_OK_SHARE = 0.05
 """Of the simulated parts with a picture."""
-BLACK_SHARE = 0.02
-"""Simulated parts whose picture is black, hence NotDecidable."""
 SIZE = 16
 GRID = 3
-
-
-class SimulatedCamera(Camera):
-    """Grey frames, some of them black."""
-
-    def __init__(self, parts: int | None, seed: int) -> None:
-        """Give `parts` frames; None: for ever."""
-        self.frames_total = parts
-        self._chance = np.random.default_rng(seed)
-
-    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
-        """See Camera. The feed keeps the rate."""
-        lit, black = np.full((480, 640, 3), 128, np.uint8), np.zeros((480, 640, 3), np.uint8)
-        number = 0
-        while number != self.frames_total and not stopping.is_set():
-            number += 1
-            yield Frame(black if self._chance.random() < BLACK_SHARE else lit, time.time(), time.monotonic())
 
 
 class SimulatedBackend:
@@ -79,3 +58,26 @@ class _Drawn:
     def error_maps(self) -> NDArray[np.float32]:
         tiles = self._errors[:, 1:].reshape(-1, GRID, GRID)
         return np.asarray(np.kron(tiles, np.ones((1, 4, 4), np.float32)))
+
+
+def invented_manifest() -> Manifest:
+    """Of no bundle: what events tell of the model that would have judged."""
+    thresholds = Thresholds(
+        values=(0.31, 0.39, 0.35, 0.38, 0.36, 0.28, 0.35, 0.41, 0.36, 0.4),
+        false_reject_rate=0.01,
+        false_reject_expected=0.01,
+        false_reject_upper=0.02,
+        parts=400,
+    )
+    return Manifest(
+        name="simulated",
+        created=rfc3339(time.time()),
+        height=SIZE,
+        width=SIZE,
+        grid=GRID,
+        precision="fp32",
+        score_unit="1 - cosine of features, 1 is usual of a good part",
+        thresholds=thresholds,
+        provenance={},
+        files={MODEL: "0" * 64},
+    )

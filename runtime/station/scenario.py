@@ -1,0 +1,74 @@
+"""Scenarios: what goes wrong on a simulated line, and when: an MES is ready for it before a camera exists. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.errors import ConfigError
+
+CALM_PARTS, TROUBLE_PARTS = 20, 20
+"""So many parts pass in peace, then in trouble, and so on: at 2 parts a second 10 s each."""
+BURST = 10
+"""So many times faster come the parts of a burst."""
+KEPT = 50
+"""Events of each camera that the outbox holds where a gap is played: a calm outage fits in, a burst does not."""
+
+
+class Trouble(StrEnum):
+    """What goes wrong."""
+
+    OUTAGE = "outage"
+    """The cable to the broker is pulled: events wait, and come as replayed."""
+    CAMERA_DOWN = "camera-down"
+    """Live cameras give nothing, and are connected to again."""
+    GAP = "gap"
+    """An outage in which more parts come than the outbox holds: gap events tell which were given up."""
+    BURST = "burst"
+    """Parts come ten times as fast."""
+
+
+PLAYED: Mapping[str, tuple[Trouble, ...]] = {
+    **{trouble.value: (trouble,) for trouble in Trouble},
+    "mixed": (Trouble.OUTAGE, Trouble.CAMERA_DOWN, Trouble.GAP, Trouble.BURST),
+}
+
+
+@dataclass(frozen=True)
+class Play:
+    """A scenario under way."""
+
+    troubles: tuple[Trouble, ...]
+    """In turn, over and over; none: nothing goes wrong."""
+    rate_per_s: float
+    """Parts of each camera, in peace."""
+    clock: Callable[[], float]
+    started_s: float
+    """On the same clock."""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What goes wrong now; None in peace."""
+        turn, place = divmod((self.clock() - self.started_s) * self.rate_per_s, CALM_PARTS + TROUBLE_PARTS)
+        if not self.troubles or place < CALM_PARTS:
+            return None
+        return self.troubles[int(turn) % len(self.troubles)]
+
+    @property
+    def interval_s(self) -> float:
+        """Until the next part of a camera."""
+        return 1 / self.rate_per_s / (BURST if self.trouble in (Trouble.BURST, Trouble.GAP) else 1)
+
+    def is_cut(self) -> bool:
+        """Whether the cable to the broker is pulled."""
+        return self.trouble in (Trouble.OUTAGE, Trouble.GAP)
+
+    def is_camera_down(self) -> bool:
+        """Whether live cameras give nothing."""
+        return self.trouble == Trouble.CAMERA_DOWN
+
+
+def troubles_of(scenario: str | None) -> tuple[Trouble, ...]:
+    """Give the troubles of a scenario; none of None. Raises ConfigError where there is none of that name."""
+    if scenario is not None and scenario not in PLAYED:
+        raise ConfigError(f"--scenario {scenario}: one of {', '.join(PLAYED)}.")
+    return PLAYED[scenario] if scenario is not None else ()
