@@ -78,6 +78,7 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
             entry=_shown(past, entry, body["verdict"]["reason"]),
             body=body,
             tiles=_tiles(body),
+            may_mark=request.state.may_mark,
             newer=newer.id if newer else None,
             older=older.id if older else None,
             filter=_filter(request),

@@ -39,3 +39,21 @@ document.addEventListener("touchend", event => {
   const end = event.changedTouches[0], x = end.clientX - start.clientX, y = end.clientY - start.clientY;
   if (Math.abs(x) > 80 && Math.abs(x) > 2 * Math.abs(y)) go(`.event [rel="${x > 0 ? "prev" : "next"}"]`);
 });
+
+// What the part really was. Who says so is remembered by this browser.
+const mark = document.getElementById("mark");
+if (mark) {
+  mark.by.value = localStorage.getItem("by") || "";
+  mark.addEventListener("submit", async event => {
+    event.preventDefault();
+    const said = { was: event.submitter.value, by: mark.by.value, note: mark.note.value };
+    localStorage.setItem("by", said.by);
+    const told = mark.querySelector("[role=status]");
+    try {
+      const answer = await fetch(mark.dataset.address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(said) });
+      told.textContent = answer.ok ? `${mark.dataset.done}: ${event.submitter.textContent}` : `${answer.status} ${await answer.text()}`;
+    } catch (error) {
+      told.textContent = error.message;
+    }
+  });
+}

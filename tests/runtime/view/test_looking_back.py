@@ -27,6 +27,7 @@ SIZE = (240, 400)
 """Height and width of the camera's pictures."""
 EVIL = '<img src=x onerror="document.title=1">'
 EVENTS = 300
+TOKEN = "the-right-to-mark"  # noqa: S105
 pytestmark = pytest.mark.machine
 
 
@@ -40,6 +41,7 @@ def station(tmp_path_factory: pytest.TempPathFactory, bundle_path: Path) -> Iter
     (folder / "pictures" / f"2{EVIL}.png").write_text("no picture")
     with HistoryFile(folder / "evidence").writing() as database, database:
         add(database, (past(number) for number in range(EVENTS)))
+    (folder / "token").write_text(f"{TOKEN}\n")
     broker = Mosquitto(folder)
     broker.start()
     port = free_port()
@@ -52,7 +54,7 @@ def station(tmp_path_factory: pytest.TempPathFactory, bundle_path: Path) -> Iter
         },
         broker={"host": "127.0.0.1", "port": broker.port},
         evidence={"folder": str(folder / "evidence"), "min_free_bytes": 0, "every_nth_ok": 1},
-        view={"port": port},
+        view={"port": port, "mark_token_file": str(folder / "token")},
     )
     process, address = run_command(config), f"http://127.0.0.1:{port}"
     STARTED.remove(process)  # it outlives a test
@@ -166,3 +168,9 @@ def test_pages_say_what_may_run_in_them_and_speak_the_browsers_language(station:
         assert "Verlauf" in text
         assert not re.search(r"<script>|<style| style=| on[a-z]+=[\"']", text.replace(EVIL, ""))
     assert "历史" in ask(f"{station}/history", Cookie="pwae_language=zh")[1].decode()
+
+
+def test_only_whoever_may_mark_is_asked_what_a_part_was(station: str) -> None:
+    page = f"{station}/event/old-293"
+    assert 'id="mark"' not in ask(page)[1].decode()
+    assert 'data-address="../events/old-293/mark"' in ask(page, Cookie=f"pwae_token={TOKEN}")[1].decode()
