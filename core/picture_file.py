@@ -40,10 +40,10 @@ class Header(NamedTuple):
     """As EXIF has it, 1 to 8: how the picture has to be turned to stand upright."""
 
 
-def decode(data: bytes) -> NDArray[Any]:
+def decode(data: bytes, most_pixels: int = LARGEST_PIXELS) -> NDArray[Any]:
     """Decode a picture (H, W) or (H, W, channels) in OpenCV's order, upright, with its file's channels and depth.
 
-    Raises PictureFault where it is not whole, or larger than LARGEST_PIXELS; that is found before it is decoded.
+    Raises PictureFault where it is not whole, or larger than `most_pixels`; that is found before it is decoded.
     """
     try:
         header = _read_header(data)
@@ -53,9 +53,9 @@ def decode(data: bytes) -> NDArray[Any]:
         raise PictureFault(TRUNCATED) from error
     if min(header.width, header.height) < 1:
         raise PictureFault(TRUNCATED)
-    if header.width * header.height > LARGEST_PIXELS:
+    if header.width * header.height > most_pixels:
         raise PictureFault(
-            f"{header.width} x {header.height} pixels are more than the {LARGEST_PIXELS:,} that are taken; cut it up"
+            f"{header.width} x {header.height} pixels are more than the {most_pixels:,} that are taken; cut it up"
         )
     if data.startswith(b"\xff\xd8"):
         return _turn(_decode_jpeg(data), header.orientation)

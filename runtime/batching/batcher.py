@@ -56,14 +56,18 @@ class Batcher:
         with self._changed:
             return sum(len(batch.parts) for batch in self._open)
 
-    def claim(self, goes_on: bool = False) -> BatchRow | None:
-        """Wait for a row. It `goes_on` where other rows hold the same frame already. None once closed."""
+    def claim(self, goes_on: bool = False, timeout_s: float | None = None) -> BatchRow | None:
+        """Wait for a row. It `goes_on` where other rows hold the same frame already. None once closed, or too late."""
         claim = object()
         with self._changed:
             self._claims.append(claim)
-            self._changed.wait_for(lambda: self._closed or (self._is_next(claim, goes_on) and self._has_room()))
+            self._changed.wait_for(
+                lambda: self._closed or (self._is_next(claim, goes_on) and self._has_room()), timeout_s
+            )
+            is_granted = not self._closed and self._is_next(claim, goes_on) and self._has_room()
             self._claims.remove(claim)
-            if self._closed:
+            if not is_granted:
+                self._changed.notify_all()
                 return None
             if not self._open or self._open[-1].is_full:
                 self._open.append(Batch(self._free.popleft(), oldest_s=self._clock()))

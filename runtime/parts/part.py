@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,3 +66,11 @@ class Part:
         """Give its faults, at the moment when it is judged."""
         is_stale = self.stale_s is not None and now_s > self.stale_s and Reason.NO_FRAME not in self.faults
         return (*self.faults, Reason.STALE) if is_stale else self.faults
+
+
+@dataclass(frozen=True)
+class AskedPart(Part):
+    """A picture that is none of the line's: somebody asked for it to be judged."""
+
+    answers: SimpleQueue[bytes] = field(default_factory=SimpleQueue, compare=False, repr=False)
+    """Where its event goes, and nowhere else."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from core.errors import ConfigError, PwaeError, one_line
 from runtime.monitoring.logfmt import log_to_stderr
 from runtime.station.inspection import Inspection, Stop
+from runtime.station.predictions import Predictions
 from runtime.station.reviews import reviews_of
 from runtime.station.summary import Summary
 from runtime.view.pages import viewing
@@ -28,7 +29,8 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
         if view is not None and display is not None:
             evidence, shifts = inspection.settings.evidence, inspection.settings.shifts
             past = Past(evidence.folder, shifts) if evidence is not None else None
-            stack.enter_context(viewing(view, display, inspection.status, past, reviews_of(inspection)))
+            reviews, judge = reviews_of(inspection), Predictions(inspection)
+            stack.enter_context(viewing(view, display, inspection.status, past, reviews, judge))
         sys.stderr.write(_opening(inspection))
         try:
             return _watch(inspection, stop)

@@ -14,7 +14,7 @@ from runtime.events.judged_part import JudgedPart
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.recovery import Recovery
 from runtime.inference.run import InferenceRun
-from runtime.parts.part import Part
+from runtime.parts.part import AskedPart, Part
 from runtime.parts.verdict import Reason, judge
 from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
@@ -43,6 +43,8 @@ class JudgingLoop:
         self.pictures = pictures
         self.verdicts = verdicts
         self.recovery = Recovery(model.reopen)
+        self.batcher: Batcher | None = None
+        """Whose batches are judged; None before the first."""
         self._commands = commands
         self._reporter = reporter
         self._under_way: deque[InferenceRun] = deque()
@@ -63,6 +65,7 @@ class JudgingLoop:
         Where it is stopped, only what is under way is judged.
         """
         self.verdicts.alive()
+        self.batcher = batcher
         self._commands.serve()
         if not self._under_way:
             self._change_engine(batcher)
@@ -121,17 +124,16 @@ class JudgingLoop:
         faults = (Reason.ENGINE_FAULT,) if run.fault else ()
         judged = []
         for row, part in enumerate(run.batch.written):
-            thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
+            thresholds = self.model.thresholds[part.camera]
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
-            job = self._reporter.jobs.of(part)
+            if isinstance(part, AskedPart):
+                answer = JudgedPart(part, judgement, 1, thresholds, _timing(part, run), None)
+                part.answers.put(answer.event(self.model.origin))
+                continue
+            seq, job = self._reporter.numbering.next(part.camera), self._reporter.jobs.of(part)
             told = self.verdicts.stand(part, judgement, seq, self.model.origin)
             evidence = self.pictures.capture(run, row, seq, judgement, thresholds, self.model.origin)
-            timing = Timing(
-                capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
-                infer=(run.inferred_s - run.submitted_s) * 1000,
-                total=(time.monotonic() - part.captured_s) * 1000,
-            )
-            judged.append(JudgedPart(part, judgement, seq, thresholds, timing, evidence, told, job))
+            judged.append(JudgedPart(part, judgement, seq, thresholds, _timing(part, run), evidence, told, job))
         return judged
 
     def _change_engine(self, batcher: Batcher) -> None:
@@ -144,3 +146,11 @@ class JudgingLoop:
         else:
             self.model.use_backend(self.recovery.take())
         batcher.exchange(self.model.backend.new_batch, self.model.buffers)
+
+
+def _timing(part: Part, run: InferenceRun) -> Timing:
+    return Timing(
+        capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
+        infer=(run.inferred_s - run.submitted_s) * 1000,
+        total=(time.monotonic() - part.captured_s) * 1000,
+    )

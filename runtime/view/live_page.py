@@ -17,6 +17,8 @@ from runtime.history.shifts import shift_start
 from runtime.monitoring.health import StationStatus, why_not_ready
 from runtime.monitoring.live_view import LiveView
 from runtime.parts.verdict import Verdict
+from runtime.view.desk import TakesMarks
+from runtime.view.marking import told_as_json
 from runtime.view.past import Past
 from runtime.view.pictures import WIDEST_PX, no_wider
 from runtime.view.rendering import Pages
@@ -29,11 +31,11 @@ def live_router(
     look: Callable[[], StationStatus],
     past: Past | None,
     pages: Pages,
-    told: Callable[[], Mapping[str, Any]],
+    reviews: TakesMarks | None,
 ) -> APIRouter:
     """Give the pages, their state and their pictures.
 
-    `look` looks at the station, `told` is what people say of each camera's parts.
+    `look` looks at the station, `reviews` what people say of each camera's parts.
     """
     router = APIRouter()
 
@@ -55,7 +57,7 @@ def live_router(
 
     @router.get("/state.json", summary="All that the page shows, but the pictures")
     def state() -> dict[str, Any]:
-        return _state(look(), display, past, told())
+        return _state(look(), display, past, told_as_json(reviews))
 
     @router.get("/camera/{camera}/{which}/{kind}.jpg", summary="A camera's newest picture, or that not passed last")
     def picture(

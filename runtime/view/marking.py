@@ -1,7 +1,7 @@
 """Marking over HTTP: `was good` or `was bad` of a judged part, for those whose token gives the right."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -9,20 +9,11 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from core.errors import OutboxError
 from core.timestamps import rfc3339
-from runtime.history.marks import Mark, Rate, Told, Truth
+from runtime.history.marks import Rate, Truth
+from runtime.view.desk import TakesMarks
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-
-class TakesMarks(Protocol):
-    """Who keeps what people say. For any thread."""
-
-    def mark(self, event: str, was: Truth, by: str, note: str) -> Mark | None:
-        """Mark a part; None where its event is not known. Raises OutboxError where that cannot be kept or told."""
-
-    def told(self) -> dict[str, Told]:
-        """Say what people tell of each camera's parts."""
+    from fastapi import APIRouter
 
 
 class Said(BaseModel):
@@ -36,7 +27,7 @@ class Said(BaseModel):
     note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
 
 
-def add_marking(app: "FastAPI", reviews: TakesMarks) -> None:
+def add_marking(router: "APIRouter", reviews: TakesMarks) -> None:
     """Let parts be marked by their events' ids, by whom the application's guard found to have the right."""
     from fastapi import HTTPException, Request
 
@@ -58,7 +49,7 @@ def add_marking(app: "FastAPI", reviews: TakesMarks) -> None:
             "marked_time": rfc3339(kept.at_s),
         }
 
-    app.post("/events/{event_id}/mark", summary="Say what a judged part really was")(say)
+    router.post("/events/{event_id}/mark", summary="Say what a judged part really was")(say)
 
 
 def told_as_json(reviews: TakesMarks | None) -> dict[str, dict[str, Any]]:

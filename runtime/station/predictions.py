@@ -1,0 +1,78 @@
+"""Predictions: pictures that come by HTTP are judged in rows of the line's own batches, and told to nobody else."""
+
+import time
+from dataclasses import replace
+from hashlib import blake2b
+from queue import Empty, SimpleQueue
+
+import cv2
+
+from core.errors import DataError
+from core.picture import as_bgr_u8
+from core.picture_file import PictureFault, decode
+from runtime.batching.batcher import Batcher
+from runtime.batching.feed import fill
+from runtime.events.encoding import stamp
+from runtime.parts.frame import Frame
+from runtime.parts.part import AskedPart
+from runtime.parts.verdict import Reason
+from runtime.station.inspection import Inspection
+from runtime.view.desk import BusyError
+
+LARGEST_PIXELS = 2**26
+"""8,192 x 8,192."""
+WAIT_S = 10.0
+"""For a row, and for its verdict, each: a request does not wait for ever."""
+
+
+class Predictions:
+    """Judges pictures, one after the other, by the model in use. For any thread but the one that judges."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        """Judge as `inspection` does."""
+        self._settings = inspection.settings
+        self._model = inspection.model
+        self._loop = inspection.loop
+
+    def predict(self, data: bytes, camera: str | None) -> bytes:
+        """See Judges."""
+        stream = self._stream(camera)
+        seen = self._model.origin.manifest.input
+        try:
+            pixels = as_bgr_u8(decode(data, LARGEST_PIXELS), seen.bits)
+        except (DataError, cv2.error, MemoryError) as error:
+            raise PictureFault(str(error)) from error
+        if why := self._loop.pause or self._loop.recovery.problem:
+            raise BusyError(f"nothing is judged now: {why}")
+        batcher = self._loop.batcher
+        answers = SimpleQueue[bytes]()
+        identity = blake2b(data, digest_size=16).hexdigest()
+        frame = Frame(pixels, time.time(), time.monotonic(), identity=identity)
+        if batcher is None or not self._put(batcher, frame, stream, answers):
+            raise BusyError("nothing is judged now; ask again.")
+        try:
+            return stamp(answers.get(timeout=WAIT_S), time.time(), replayed=False)
+        except Empty:
+            raise BusyError("not judged in time; ask again.") from None
+
+    def _stream(self, camera: str | None) -> str:
+        streams = self._settings.streams
+        chosen = camera or (next(iter(streams)) if len(streams) == 1 else None)
+        if chosen not in streams:
+            raise LookupError(f"`camera`: one of {', '.join(streams)}")
+        return chosen
+
+    def _put(self, batcher: Batcher, frame: Frame, stream: str, answers: SimpleQueue[bytes]) -> bool:
+        """Put the picture into a row, in its turn among the cameras; False where none came free."""
+        seen, settings = self._model.origin.manifest.input, self._settings.streams[stream]
+        regions = {name: roi for key, each in self._settings.cameras.items() for name, roi in each.streams(key).items()}
+        row = batcher.claim(timeout_s=WAIT_S)
+        if row is None:
+            return False
+        # Without a fault of its own, so that a row that is claimed is always handed over.
+        part = fill(row.pixels, replace(frame, pixels_u8=None, fault=Reason.UNREADABLE), stream, settings, None)
+        try:
+            part = fill(row.pixels, frame, stream, settings, regions[stream] or seen.roi, seen.part_size)
+        finally:
+            batcher.commit(row, AskedPart(**vars(part) | {"stale_s": None}, answers=answers))
+        return True

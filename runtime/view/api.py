@@ -1,0 +1,74 @@
+"""The HTTP API beside the pages: a picture is judged by whoever has its token, and what else may be asked is told."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from core.picture_file import PictureFault
+from runtime.view.desk import BusyError, Judges, TakesMarks
+from runtime.view.marking import add_marking
+from runtime.view.rendering import Pages
+
+LARGEST_BYTES = 2**25
+PICTURES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp")
+
+
+def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, pages: Pages) -> APIRouter:
+    """Give what programs ask for; without `judge` no pictures are judged, without `reviews` nothing can be marked."""
+    router = APIRouter()
+    if reviews is not None:
+        add_marking(router, reviews)
+    turn = asyncio.Semaphore(1)  # a picture takes memory, and the line's own parts go first
+
+    @router.get("/openapi.json", include_in_schema=False)
+    def openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    @router.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> Response:
+        paths = app.openapi()["paths"].items()
+        operations = [
+            {"path": path, "method": method.upper(), **told} for path, one in paths for method, told in one.items()
+        ]
+        return pages.render(request, "api.html", operations=operations)
+
+    if judge is None:
+        return router
+    body = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURES}}
+
+    @router.post(
+        "/predict",
+        summary="Judge a picture by the model in use; gives the event, and stores, counts and publishes nothing",
+        openapi_extra={"requestBody": {**body, "required": True}},
+    )
+    async def predict(
+        request: Request,
+        camera: Annotated[
+            str | None, Query(description="Whose region, exposure and thresholds; left out: of the only one")
+        ] = None,
+    ) -> Response:
+        data = await _read(request)
+        async with turn:
+            try:
+                event = await run_in_threadpool(judge.predict, data, camera)
+            except PictureFault as fault:
+                raise HTTPException(422, f"the picture cannot be judged: {fault}") from fault
+            except LookupError as error:
+                raise HTTPException(404, str(error.args[0])) from error
+            except BusyError as error:
+                raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
+        return Response(event, media_type="application/json")
+
+    return router
+
+
+async def _read(request: Request) -> bytes:
+    """Read a body of a bounded size."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > LARGEST_BYTES:
+            raise HTTPException(413, f"more than the {LARGEST_BYTES:,} bytes that are taken")
+    return bytes(data)
