@@ -18,10 +18,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from abuse_kinds import KINDS, SLOW
+import abuse_delivery
+import abuse_kinds
 from abuse_station import Outcome, Station
 from machine import describe
 
+SLOW = abuse_kinds.SLOW
+KINDS = (*abuse_kinds.KINDS, *abuse_delivery.KINDS, *SLOW)
 Kind = Callable[[Station, random.Random, int], Outcome]
 
 

@@ -334,5 +334,4 @@ KINDS = (
     junk_triggers,
     idle_connections,
     uploads,
-    *SLOW,
 )

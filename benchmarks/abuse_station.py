@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,13 @@ from tests.runtime.web import ask
 PATIENCE_S = 60.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 SCRIPT = "from runtime.cli import run_inspection; run_inspection()"
+CLOCKED = f"""
+import pathlib, time
+true, ahead = time.time, pathlib.Path("clock")
+time.time = lambda: true() + float(ahead.read_text())
+{SCRIPT}
+"""
+"""The same, whose clock can be set: the file `clock` says by how many seconds."""
 VERBS = ["pause", "resume", "snapshot", "reload", "recalibrate"]
 
 
@@ -51,13 +59,17 @@ class Outcome:
 
 
 class Station:
-    """One watched folder, `in`, and one camera that waits for triggers, `belt`; everything else switched on."""
+    """Watched folders, `in` and `slow`, and one camera that waits for triggers, `belt`; everything else switched on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.bundle = write_bundle(folder / "bundle")
         self.inbox = folder / "inbox"
         self.inbox.mkdir()
+        self.slow = folder / "slow"
+        """Watched too, and patient with uploads that pause."""
+        self.slow.mkdir()
+        self.set_clock(0.0)
         self.broker = Mosquitto(folder, "allow_anonymous true\nautosave_on_changes true\n")
         self.broker.start()
         self.mes = Subscriber(self.broker.port)
@@ -66,6 +78,7 @@ class Station:
         self.address = f"http://127.0.0.1:{view}"
         cameras = {
             "in": {"kind": "watch", "path": str(self.inbox), "unreadable_after_s": 0.5},
+            "slow": {"kind": "watch", "path": str(self.slow), "unreadable_after_s": 30},
             "belt": {"kind": "http", "url": self.camera.url, "trigger": {"tolerance_ms": 5000}},
         }
         self.config = write_config(
@@ -89,11 +102,11 @@ class Station:
         self.broker.stop()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-c", SCRIPT, str(self.config)]
+        command = [sys.executable, "-c", CLOCKED, str(self.config)]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=ENVIRONMENT)
         wait(lambda: process.poll() is not None or self.problems() == [])
-        assert self.problems() == [], (self.folder / "log").read_text()
+        assert self.problems() == [], self.log
         return process
 
     def kill(self) -> None:
@@ -106,6 +119,26 @@ class Station:
         """Start again where it was ended."""
         if self.process.poll() is not None:
             self.kill()
+
+    @property
+    def log(self) -> str:
+        """What the station has said so far."""
+        return (self.folder / "log").read_text()
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Set the station's clock to `ahead_s` ahead of the true time, in one step."""
+        new = self.folder / "clock.new"
+        new.write_text(str(ahead_s))
+        new.rename(self.folder / "clock")
+
+    def restart_broker(self) -> None:
+        """kill -9, and start again."""
+        self.broker.stop(signal.SIGKILL)
+        self.broker.start()
+
+    def has_problem(self, words: str) -> bool:
+        """Whether /readyz says so now."""
+        return any(words in problem for problem in self.problems() or [])
 
     def problems(self) -> list[str] | None:
         """What /readyz says; None where nobody answers."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from runtime.delivery.journal import Journal
 from runtime.delivery.message import Message, Outgoing
@@ -18,6 +18,7 @@ class Outbound:
         self.again = Resending(journal)
         self._retained: dict[str, bytes] = {}
         self._unsent: dict[str, None] = {}
+        self._left_alone: frozenset[str] = frozenset()
         self._passing: deque[Outgoing] = deque()
         self._done: deque[Message] = deque()
         self._changed = threading.Lock()
@@ -61,8 +62,18 @@ class Outbound:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether a retained topic has a value that was not sent."""
-        return bool(self._unsent)
+        """Whether a retained topic has a value that was not sent, and may be."""
+        with self._changed:
+            return not self._left_alone.issuperset(self._unsent)
+
+    def leave_alone(self, topics: Collection[str]) -> None:
+        """Give nothing of these retained topics, until the next call."""
+        self._left_alone = frozenset(topics)
+
+    def put_back(self, topic: str) -> None:
+        """The broker did not take the retained `topic`: its newest value is to be sent again."""
+        with self._changed:
+            self._unsent[topic] = None
 
     def begin_again(self, topic: str, payload: bytes) -> None:
         """Of a new connection: every retained topic is to be sent, `topic` first; what was for the old one is gone."""
@@ -75,7 +86,7 @@ class Outbound:
     def take_retained(self) -> Outgoing | None:
         """Give a retained topic's newest value that was not sent."""
         with self._changed:
-            topic = next(iter(self._unsent), None)
+            topic = next((each for each in self._unsent if each not in self._left_alone), None)
             if topic is None:
                 return None
             del self._unsent[topic]
@@ -88,7 +99,8 @@ class Outbound:
     def settle(self, is_busy: Callable[[], bool]) -> bool:
         """Say whether nothing waits here, nor elsewhere by `is_busy`; whoever waits for that is told."""
         with self._changed:
-            is_idle = not (self._unsent or self._passing or self.again.is_under_way or is_busy())
+            is_done = self._left_alone.issuperset(self._unsent) and not self.again.is_under_way
+            is_idle = is_done and not (self._passing or is_busy())
             if is_idle:
                 self._idle.set()
             else:

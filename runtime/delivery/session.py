@@ -83,6 +83,7 @@ class Session:
 
     def send(self, at_once: bool) -> bool:
         """Send what there is room for, retained topics now and then or `at_once`. True: all that can be is settled."""
+        self._outbound.leave_alone(self._refusals.left_alone)
         if at_once or time.monotonic() - self._retained_s >= RETAINED_EVERY_S:
             self._retained_s = time.monotonic()
             self._send_all(self._outbound.take_retained)
@@ -147,8 +148,6 @@ class Session:
 
     def _send_all(self, take: Callable[[], Outgoing | None]) -> None:
         while self._connection.room > 0 and (message := take()) is not None:
-            if message.retain and message.topic in self._refusals.left_alone:
-                continue
             self._publish(_Sent(message))
 
     def _send_events(self) -> None:
@@ -175,6 +174,8 @@ class Session:
             raise Unreachable(f"{words}: it is tried again")
         elif reason in TOPIC_REASONS or sent.event is None:
             self._refusals.refuse_topic(topic, f"{words}; check the broker's access list")
+            if sent.event is None:
+                self._outbound.put_back(topic)
         else:
             self._reading.pass_over(sent.event)
             self._refusals.refuse(topic, words)

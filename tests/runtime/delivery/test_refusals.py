@@ -115,13 +115,15 @@ def test_what_was_refused_goes_out_when_the_access_list_is_mended(
     mes = hear(mosquitto.port)
     add(outbox, 0, 50)
     publisher = publish(mosquitto.port)
-    wait_until(lambda: "plant/result" in publisher.refused)
+    publisher.retain("plant/model", b"{}")
+    wait_until(lambda: publisher.refused.keys() == {"plant/result", "plant/model"})
     (mosquitto.folder / "acl").write_text("topic readwrite #\n")
     assert mosquitto.process is not None
     mosquitto.process.send_signal(signal.SIGHUP)
-    mes.wait_for(lambda: len(set(seqs(mes))) == 50)
+    mes.wait_for(lambda: len(set(seqs(mes))) == 50 and bool(mes.events("model")))
+    wait_until(lambda: not publisher.refused)
     settled(publisher)
-    assert (outbox.depth, dict(publisher.refused)) == (0, {})
+    assert (outbox.depth, publisher.link.was_connected) == (0, True)
 
 
 def test_denied_replies_and_retained_topics_cost_nothing_but_themselves(
