@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from core.errors import DataError
 from core.geometry import ModelInput
-from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
+from core.picture import as_bgr_u8, crop, fit, list_folder, list_pictures, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
 from core.progress import counted
 
 GOOD = "good"
 ELPV = "elpv:"
+LONGEST_LINK = 250
+"""Bytes of a file that may be what a copy made of a link."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def labelled_samples(data: str) -> list[Sample]:
     root = Path(data).expanduser()
     test = root / "test" if (root / "test").is_dir() else root
     _require_lower_case(root, test)
+    if (test / GOOD).is_dir():
+        _require_folders(test)
     if not (test / GOOD).is_dir() and test == root:
         return [Sample(path) for path in list_pictures(root)]
     samples = []
@@ -87,6 +91,18 @@ def _require_lower_case(root: Path, kinds: Path) -> None:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.is_dir() and path.name not in names and path.name.lower() in names:
                 raise DataError(f"{path}: call it `{path.name.lower()}`; the MVTec layout is in small letters.")
+
+
+def _require_folders(test: Path) -> None:
+    """Refuse pictures that lie beside the kinds, which would each be a kind, and links that came as files."""
+    for path, is_folder in list_folder(test):
+        if not is_folder:
+            raise DataError(f"{path}: lies beside the folders of the kinds; put it into one of them.")
+    for path in sorted(test.iterdir()):
+        if path.is_file() and not path.suffix and path.stat().st_size <= LONGEST_LINK:
+            goal = path.read_text(encoding="utf-8", errors="replace").strip()
+            if goal and (test / goal).is_dir():
+                raise DataError(f"{path}: is a link to {goal} that was copied as a file; copy that folder.")
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:

@@ -1,6 +1,7 @@
 """The configuration of `run-inspection`: what is judged, with which bundle, and who is told."""
 
 import datetime
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -90,7 +91,9 @@ class InspectionSettings(Settings):
             if not isinstance(camera, WatchSettings | FolderSettings):
                 continue
             for key, folder in own.items():
-                if folder.resolve().is_relative_to(camera.path.resolve()):
+                if Path(realpath(folder)).is_relative_to(
+                    realpath(camera.path)
+                ):  # `resolve` raises for a link to itself
                     raise ValueError(f"`{key}` lies in the folder that camera `{name}` judges; set another folder")
         return self
 

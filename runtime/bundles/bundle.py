@@ -7,6 +7,7 @@ sha256 of every other file; nothing is loaded whose hash differs. A site that ho
 
 import hashlib
 import re
+from os.path import realpath
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -68,7 +69,7 @@ def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = 
     for name, expected in manifest.files.items():
         file = path / name
         try:
-            if not file.resolve().is_relative_to(path.resolve()):
+            if not Path(realpath(file)).is_relative_to(realpath(path)):  # `resolve` raises for a link to itself
                 raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
             if not file.is_file():
                 raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")

@@ -76,9 +76,7 @@ class VideoCamera(Camera):
                 number += grabbed
         count = number + 1
         if not grabbed and count < self._expected - self._uncertain:
-            log.warning(
-                "film is cut or damaged: %d of %d frames could be read file=%s", count, self._expected, self._name
-            )
+            log.warning("film is cut or damaged: %d of %d frames are in it file=%s", count, self._expected, self._name)
 
     def close(self) -> None:
         """See Camera."""

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train" / "fine").mkdir(parents=True)
     with pytest.raises(DataError, match="train/good"):
         training_samples(str(tmp_path))
+
+
+def test_links_are_followed_and_what_a_copy_made_of_one_is_refused(parts: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parts, tmp_path / "copy"))
+    (copy / "test" / "scratch").rename(tmp_path / "elsewhere")
+    (copy / "test" / "scratch").symlink_to("../../elsewhere")
+    assert [sample.kind for sample in labelled_samples(str(copy))].count("scratch") == 8
+    (copy / "test" / "scratch").unlink()
+    (copy / "test" / "scratch").write_text("../../elsewhere\n")
+    with pytest.raises(DataError, match=r"scratch: is a link to \.\./\.\./elsewhere"):
+        labelled_samples(str(copy))
+    (copy / "test" / "scratch").unlink()
+    shutil.copy(next((copy / "test" / "good").iterdir()), copy / "test" / "stray.png")
+    with pytest.raises(DataError, match=r"stray\.png: lies beside the folders"):
+        labelled_samples(str(copy))
 
 
 def test_the_elpv_split_is_the_fixed_one() -> None:

@@ -107,3 +107,9 @@ def test_a_host_that_is_left_empty_starts_no_trial_broker(tmp_path: Path, broker
     (tmp_path / "inspection.yaml").write_text(text)
     with pytest.raises(ConfigError, match="host"):
         load_settings(tmp_path / "inspection.yaml", InspectionSettings)
+
+
+def test_a_folder_that_is_a_link_to_itself_is_no_fault_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    text = SMALLEST.replace("path: p", f"path: {tmp_path / 'loop'}") + f"evidence: {{folder: {tmp_path}}}\n"
+    assert load(tmp_path, text).evidence is not None

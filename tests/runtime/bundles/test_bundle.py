@@ -136,6 +136,17 @@ def test_numbers_that_lie_in_a_file_that_nobody_names_are_not_loaded(own: Path) 
         OnnxBackend(load_bundle(own), 2)
 
 
+@pytest.mark.parametrize("goal", ["../bundle0/even-grey/model.onnx", "/etc/passwd", "linked.bin", "gone", "/dev/zero"])
+def test_a_link_out_of_the_bundle_or_to_nowhere_is_refused(own: Path, goal: str) -> None:
+    manifest = load_bundle(own).manifest
+    (own / "linked.bin").symlink_to(goal)
+    save_manifest(own, manifest.model_copy(update={"files": {**manifest.files, "linked.bin": "0" * 64}}))
+    with pytest.raises(ArtifactError, match=r"linked\.bin") as refused:
+        load_bundle(own)
+    assert "\n" not in str(refused.value)
+    assert ArtifactError.exit_code == 4
+
+
 def test_a_graph_of_another_grid_is_refused(own: Path) -> None:
     bundle = load_bundle(own)
     thresholds = bundle.manifest.thresholds

@@ -123,7 +123,7 @@ def test_a_film_that_was_cut_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
         faults = faults_of(film)
     assert faults[:25] == [None] * 25
     assert set(faults[25:]) <= {Reason.UNREADABLE}
-    assert f"film is cut or damaged: {len(faults)} of 40 frames could be read" in caplog.text
+    assert f"film is cut or damaged: {len(faults)} of 40 frames are in it" in caplog.text
 
 
 @pytest.mark.parametrize(
