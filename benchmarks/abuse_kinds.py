@@ -154,7 +154,9 @@ def junk_triggers(station: Station, chance: random.Random, inputs: int) -> Outco
 
     before = refused()
     for _ in range(inputs):
-        payload = chance.choice([chance.randbytes(20), b"{}", b'{"part_id": [7]}', b'{"part_id": "\\ud800"}', b"[" * 999])
+        payload = chance.choice(
+            [chance.randbytes(20), b"{}", b'{"part_id": [7]}', b'{"part_id": "\\ud800"}', b"[" * 999]
+        )
         station.mes.send(f"{PREFIX}/trigger/belt", payload)
     wait(lambda: refused() >= before + inputs)
     return Outcome(inputs, refused() - before)
