@@ -36,7 +36,9 @@ _Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file o
 @_evaluate.command(help=HELP)
 def report(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint written by train-model.")],
-    data: Annotated[str, typer.Argument(help="Labelled pictures: a folder, elpv:mono or elpv:poly.")],
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help="Labelled pictures: folders, elpv:mono or elpv:poly.")
+    ],
     output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("evaluation"),
 ) -> None:
     """Evaluate."""

@@ -14,7 +14,7 @@ from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
 from core.calibration import Calibration
-from core.dataset import GOOD, Frames, labelled_samples, read_frames
+from core.dataset import GOOD, Data, Frames, labelled_samples, names, read_frames
 from core.thresholds import scores
 from training.checkpoint import Checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
@@ -62,7 +62,7 @@ class Evaluation:
         return rows + [score_row(path, "NotDecidable", None, (), tiles, kind="") for path in self.frames.skipped]
 
 
-def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
+def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     """Judge all test pictures of `data`. Raises DataError where there are none."""
     network = checkpoint.settings.network
     frames = read_frames(labelled_samples(data), network.input)
@@ -75,7 +75,7 @@ def evaluate(checkpoint: Checkpoint, data: str) -> Evaluation:
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
     metrics = {
-        "data": data,
+        "data": ", ".join(names(data)),
         "good": int((~defective).sum()),
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),

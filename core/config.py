@@ -78,6 +78,9 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
         if chosen := [node for node in nodes if part in _tags(node)]:
             nodes = chosen
             continue
+        # Nor is the tag of one of several forms that are no sections, such as a text or a list.
+        if isinstance(part, str) and nodes and not any(node.get("type") == "object" for node in nodes):
+            continue
         known = sorted({key for node in nodes for key in node.get("properties", {})})
         levels.append(str(part))
         nodes = _resolve([child for node in nodes for child in _children(node, part)], root)

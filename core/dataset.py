@@ -1,7 +1,8 @@
 """Data sets: which pictures train, which test, and their frames at the model's size.
 
 A data set is named by a folder in MVTec layout (`train/good`, `test/<kind>`, `ground_truth/<kind>`), by a plain folder
-of good pictures, or by `elpv:mono` / `elpv:poly`, the solar cells of the PyPI package elpv-dataset.
+of good pictures, or by `elpv:mono` / `elpv:poly`, the solar cells of the PyPI package elpv-dataset. Several such names
+are one data set too: that of all of them, in their order.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -20,6 +22,9 @@ from core.geometry import ModelInput
 from core.picture import as_bgr_u8, crop, fit, list_folder, list_pictures, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
 from core.progress import counted
+
+Data: TypeAlias = str | Sequence[str]
+"""The name of a data set, or the names of several that are one together."""
 
 GOOD = "good"
 ELPV = "elpv:"
@@ -49,8 +54,10 @@ class Frames:
         return hashlib.sha256(np.ascontiguousarray(self.bgr_u8).data).hexdigest()
 
 
-def training_samples(data: str) -> list[Sample]:
-    """List the good pictures meant for training. Raises DataError where there are none."""
+def training_samples(data: Data) -> list[Sample]:
+    """List the good pictures meant for training. Raises DataError where there are none, in one of several too."""
+    if not isinstance(data, str):
+        return [sample for one in data for sample in training_samples(one)]
     if data.startswith(ELPV):
         return _elpv(data)[0]
     root = Path(data).expanduser()
@@ -63,11 +70,13 @@ def training_samples(data: str) -> list[Sample]:
     return [Sample(path) for path in list_pictures(good if good.is_dir() else root)]
 
 
-def labelled_samples(data: str) -> list[Sample]:
+def labelled_samples(data: Data) -> list[Sample]:
     """List the pictures meant for testing with their kinds and masks. Raises DataError where there are none.
 
-    `data` names a folder with `test` in it, that `test` folder itself, or a plain folder of good pictures.
+    `data` names folders with `test` in them, such `test` folders themselves, or plain folders of good pictures.
     """
+    if not isinstance(data, str):
+        return [sample for one in data for sample in labelled_samples(one)]
     if data.startswith(ELPV):
         return _elpv(data)[1]
     root = Path(data).expanduser()
@@ -83,6 +92,18 @@ def labelled_samples(data: str) -> list[Sample]:
         mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
         samples.append(Sample(path, kind, mask if mask.is_file() else None))
     return samples
+
+
+def names(data: Data) -> tuple[str, ...]:
+    """Give the names that a data set has: one or several."""
+    return (data,) if isinstance(data, str) else tuple(data)
+
+
+def counts(data: Data, samples: Sequence[Sample]) -> dict[str, int]:
+    """Count training `samples` by the name under which they were listed, of two such names by the first."""
+    listed = {sample.path: name for name in reversed(names(data)) for sample in training_samples(name)}
+    found = [listed[sample.path] for sample in samples]
+    return {name: found.count(name) for name in names(data)}
 
 
 def _require_lower_case(root: Path, kinds: Path) -> None:

@@ -119,12 +119,12 @@ def _value(node: Node) -> str:
         return f"`{node['const']}`"
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
-    if "$ref" in node or "oneOf" in node:
+    if "$ref" in node or any("$ref" in choice for choice in node.get("oneOf", ())):
         return "section, see below"
     for inner in node.get("patternProperties", {}).values():
         return f"map of names to {_value(inner)}"
-    if "anyOf" in node:
-        return " or ".join(_value(choice) for choice in node["anyOf"] if choice.get("type") != "null")
+    if choices := (*node.get("anyOf", ()), *node.get("oneOf", ())):
+        return " or ".join(_value(choice) for choice in choices if choice.get("type") != "null")
     kind = "path" if node.get("format") == "path" else node.get("type", "any")
     if "prefixItems" in node:
         kind = "[" + ", ".join(_value(item) for item in node["prefixItems"]) + "]"

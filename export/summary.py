@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from core.dataset import names
 from export.parity import outputs_table, parity_table
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import SIGNATURE, Engine
@@ -39,7 +40,7 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     if thresholds.odd:
         facts.add_row("good pictures left out", f"{thresholds.odd}, since they stand apart from the others")
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
-    facts.add_row("trained on", str(manifest.provenance.get("settings", {}).get("data", "-")))
+    facts.add_row("trained on", ", ".join(names(manifest.provenance.get("settings", {}).get("data", "-"))))
     facts.add_row("training data sha256", str(training.get("data_sha256", "-")))
     for package, version in manifest.provenance.get("versions", {}).items():
         facts.add_row(package, str(version))

@@ -50,7 +50,9 @@ def _train_command(
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")
-    typer.echo(f"next: export-engine {path} --output {settings.name}.bundle --parity-data {settings.data}")
+    # Several folders are the exam by default, and cannot be named by one option.
+    exam = f" --parity-data {settings.data}" if isinstance(settings.data, str) else ""
+    typer.echo(f"next: export-engine {path} --output {settings.name}.bundle{exam}")
 
 
 @_train.command("init", help=_INIT_HELP)

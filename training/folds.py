@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
-from core.dataset import hold_out
+from core.dataset import hold_out, names
 from core.errors import DataError
 from core.progress import Countdown
 from core.thresholds import parts_needed
@@ -39,7 +39,7 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
         total = needed if settings.folds > 1 else math.ceil(needed / settings.calibration_share)
         rate = 1 / (judged + 1)
         raise DataError(
-            f"{settings.data}: {pictures} good pictures are too few: a false-reject rate of "
+            f"{', '.join(names(settings.data))}: {pictures} good pictures are too few: a false-reject rate of "
             f"{settings.false_reject_rate:.1%} needs about {total}; add pictures, or set `false_reject_rate: "
             f"{math.ceil(rate * 100) / 100:.2f}`" + (" or `folds: 4`." if settings.folds == 1 else ".")
         )

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from core.cluster import cores, failed, ray_cluster
 from core.config import Settings, load_settings
+from core.dataset import names
 from core.errors import ConfigError
 from training.part_run import TRIES, Outcome, Part, run_part
 from training.settings import TrainingSettings
@@ -38,7 +39,7 @@ def find_parts(file: Path) -> list[Part]:
     parts: list[Part] = []
     for config in found:
         settings = load_settings(config, TrainingSettings)
-        part = Part(settings.name, config.resolve(), settings.data, Path(settings.output).resolve())
+        part = Part(settings.name, config.resolve(), names(settings.data), Path(settings.output).resolve())
         for other in parts:
             if part.name == other.name or part.output == other.output:
                 raise ConfigError(f"{config} and {other.config}: the same `name` or `output`; give each part its own.")

@@ -30,7 +30,7 @@ class Part:
 
     name: str
     config: Path
-    data: str
+    data: tuple[str, ...]
     output: Path
 
 
@@ -71,7 +71,7 @@ def run_part(part: Part, threads: int) -> Outcome:
     while attempts < TRIES and code <= 0 and is_ours and checkpoint.exists() and not report.exists():
         attempts += 1
         arguments, log = (
-            ["report", str(checkpoint), part.data, "--output", str(report.parent)],
+            ["report", str(checkpoint), *part.data, "--output", str(report.parent)],
             part.output / "evaluate.log",
         )
         code, error = _run("assessment.cli", "evaluate_model", arguments, log, threads)

@@ -1,6 +1,7 @@
 """A training session: from a configuration to a calibrated checkpoint. Lightning runs the loop and resumes it."""
 
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from core.calibration import Calibration
-from core.dataset import Frames, distinct, read_frames, training_samples
+from core.dataset import Frames, counts, distinct, read_frames, training_samples
 from core.errors import ConfigError
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.first_look import doubted
@@ -39,6 +40,10 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     chosen = settings.network
     frames = distinct(read_frames(training_samples(settings.data), chosen.input))
     held_out = assign(len(frames.samples), settings)
+    by_folder = counts(settings.data, frames.samples)
+    if len(by_folder) > 1:
+        told = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
+        sys.stderr.write(f"good pictures: {told}, each counted once\n")
     output.mkdir(parents=True, exist_ok=True)
 
     L.seed_everything(settings.seed, verbose=False)
@@ -59,7 +64,9 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     names = tuple(str(frames.samples[index].path.absolute()) for index in judged)
     calibration = Calibration(names, errors, left_out[judged])
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
-    provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses)
+    provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {
+        "folders": by_folder
+    }
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
     report_suspects(calibration, frames, judged, output)

@@ -5,7 +5,7 @@ The defaults are the recipe of docs/method.md; `configs/paper.yaml` spells out t
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from core.config import Settings
 from core.geometry import ModelInput, PartSize, Roi
@@ -160,8 +160,12 @@ class TrainingSettings(Settings):
     """All that `train-model` reads."""
 
     name: str
-    data: str
-    """A folder in MVTec layout, a folder of good pictures, or elpv:mono, elpv:poly."""
+    data: Annotated[
+        Annotated[str, Tag("text")] | Annotated[tuple[str, ...], Field(min_length=1), Tag("list")],
+        Discriminator(lambda value: "list" if isinstance(value, (list, tuple)) else "text"),
+    ]
+    """A folder in MVTec layout, a folder of good pictures, or elpv:mono, elpv:poly; or a list of such, that train
+    together: `[pictures/collected, pictures/marked]`. Of two pictures that are the same the first counts."""
     output: str
     """Folder for the checkpoint, logs and the resume point."""
     seed: int = 0

@@ -6,9 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
-from core.dataset import Sample, distinct, hold_out, labelled_samples, read_frames, read_mask, training_samples
+from core.dataset import (
+    Sample,
+    counts,
+    distinct,
+    hold_out,
+    labelled_samples,
+    read_frames,
+    read_mask,
+    training_samples,
+)
 from core.errors import DataError
 from core.geometry import ModelInput
+from tests.pictures import write_parts
 
 
 def test_mvtec_layout_gives_kinds_and_masks(parts: Path) -> None:
@@ -24,6 +34,25 @@ def test_mvtec_layout_gives_kinds_and_masks(parts: Path) -> None:
 def test_a_plain_folder_is_all_good(parts: Path) -> None:
     assert len(training_samples(str(parts / "train" / "good"))) == 40
     assert {s.kind for s in labelled_samples(str(parts / "train" / "good"))} == {"good"}
+
+
+def test_several_folders_are_one_data_set_in_their_order(parts: Path, tmp_path: Path) -> None:
+    marked = write_parts(tmp_path / "marked", train=3, good=2, defective=1)
+    plain = marked / "test" / "good"
+    data = (str(parts), str(marked), str(plain))
+    assert training_samples(data) == [sample for one in data for sample in training_samples(one)]
+    kinds = [sample.kind for sample in labelled_samples(data[:2])]
+    assert (kinds.count("good"), kinds.count("scratch")) == (14, 9)
+    with pytest.raises(DataError, match="absent"):
+        training_samples([str(parts), str(tmp_path / "absent")])
+
+
+def test_pictures_are_counted_by_the_first_folder_that_shows_them(parts: Path, tmp_path: Path) -> None:
+    marked = write_parts(tmp_path / "marked", train=42)  # forty of them show what those of `parts` do
+    data = [str(parts), str(marked), str(marked / "train" / "good")]
+    kept = distinct(read_frames(training_samples(data), ModelInput(24, 24))).samples
+    assert counts(data, kept) == {data[0]: 40, data[1]: 2, data[2]: 0}
+    assert counts(data[1], kept[40:]) == {data[1]: 2}
 
 
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:

@@ -109,6 +109,6 @@ def test_ray_trains_them_too(
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     config = write_part(tmp_path, "disc", make_training_config, parts)
-    (done,) = run_on_ray([Part("disc", config, str(parts), tmp_path / "runs" / "disc")], cpus=1, gpus=0.0)
+    (done,) = run_on_ray([Part("disc", config, (str(parts),), tmp_path / "runs" / "disc")], cpus=1, gpus=0.0)
     assert (done.error, done.tries) == ("", 1)
     assert Path(done.report).exists()

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from core.config import parse_settings
 from core.dataset import Sample, read_frames
 from core.errors import ArtifactError, ConfigError, DataError
 from training.checkpoint import load_checkpoint
@@ -91,6 +92,37 @@ def test_a_corrupt_picture_is_named_skipped_and_counted(
     provenance = load_checkpoint(path).provenance
     assert provenance["skipped"] == [str(parts / "train" / "good" / "007.png")]
     assert provenance["pictures"] == 39
+
+
+def test_several_folders_train_together_and_what_each_adds_is_told(
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from assessment.evaluation import evaluate
+    from tests.pictures import write_parts
+
+    data = [str(parts), str(write_parts(tmp_path / "marked", train=43, good=1, defective=1))]
+    config = make_training_config(parts, tmp_path / "run", data=data, epochs=1)
+    checkpoint = load_checkpoint(train(TrainingSettings.model_validate(config)))
+    assert f"good pictures: 40 of {data[0]}, then 3 of {data[1]}" in capsys.readouterr().err
+    assert checkpoint.settings.data == tuple(data)
+    assert checkpoint.provenance["folders"] == {data[0]: 40, data[1]: 3}
+    metrics = evaluate(checkpoint, checkpoint.settings.data).metrics
+    assert (metrics["data"], metrics["good"], metrics["defective"]) == (", ".join(data), 13, 9)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (5, "`data`: YAML reads it as int, not as text; put it in quotes"),
+        (["a", 5], "`data.1`: YAML reads it as int, not as text"),
+        ([], "`data`: Tuple should have at least 1 item"),
+    ],
+)
+def test_data_that_names_no_folder_is_refused_by_its_place_in_the_file(
+    data: object, message: str, make_training_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_settings(make_training_config(tmp_path, tmp_path, data=data), TrainingSettings, "a.yaml")
 
 
 def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
