@@ -43,7 +43,7 @@ PIXELS = {"cosine": 0.0, "pixels": 1000.0, "pixels_share": 1.0}
 IN_PIXELS = {"space": "pixels", "distance": "squared", "worst_share": 1.0}
 TILES_ALONE = {"encoder": {"whole": False}}
 ALONE = {"jigsaw": 0.0, "swd": 0.0, "hsic": 0.0, "shuffled_share": 0.0}
-OF_PIXELS: dict[str, Any] = {"score": IN_PIXELS, "network": TILES_ALONE, "folds": 1}
+OF_PIXELS: dict[str, Any] = {"score": IN_PIXELS, "network": TILES_ALONE}
 METHODS: dict[str, dict[str, Any]] = {
     "recipe": {},
     # The named form for small boxes, configs/fast.yaml: two thirds of the recipe's size.
