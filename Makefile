@@ -13,12 +13,13 @@ INSTALL := $(BIN)/pip install -q --disable-pip-version-check --no-compile -c con
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
 
+# Three processes, since many tests wait; a file's tests stay together, so that what they share is built once.
 test: $(VENV)/.dev mosquitto chromium aravis
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained and no engine built.
 check: lint
-	$(BIN)/python -m pytest -n 2 -m "not machine and not long"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not machine and not long"
 
 # How much of the code the tests run, branches too; by hand, since it takes the tests longer. WHAT: which tests.
 .PHONY: coverage

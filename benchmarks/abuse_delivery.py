@@ -50,7 +50,9 @@ def triggers_across_broker_kills(station: Station, _chance: random.Random, input
         return ids
 
     for number, part in enumerate(parts):
-        station.mes.send(f"{PREFIX}/trigger/belt", json.dumps({"part_id": part}).encode())
+        sent = station.mes.send(f"{PREFIX}/trigger/belt", json.dumps({"part_id": part}).encode())
+        # What is not acknowledged is sent again by whoever sent it: two triggers of one part.
+        wait(partial(station.mes.acknowledged.__contains__, sent))
         if number % 10 == 2:
             station.restart_broker()
         if number % 20 == 15:

@@ -18,12 +18,15 @@ class Subscriber:
     def __init__(self, port: int, topic: str = "#") -> None:
         self.port = port
         self.messages: list[paho.MQTTMessage] = []
+        self.acknowledged: set[int] = set()
+        """What the broker has taken of what was sent, by the number that `send` gave."""
         self._changed = threading.Condition()
         subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, f"mes-{port}", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_message = self._on_message
         self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_publish = lambda _client, _userdata, number, *_: self.acknowledged.add(number)
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -41,9 +44,9 @@ class Subscriber:
     def wait_for_events(self, least: int) -> None:
         self.wait_for(lambda: len(self.events()) >= least)
 
-    def send(self, topic: str, payload: bytes) -> None:
-        """Publish with QoS 1."""
-        self._client.publish(topic, payload, qos=1)
+    def send(self, topic: str, payload: bytes) -> int:
+        """Publish with QoS 1, and give the message's number. Until it is acknowledged it may be sent twice."""
+        return self._client.publish(topic, payload, qos=1).mid
 
     def send_until(self, topic: str, payload: bytes, reached: Callable[[], bool]) -> None:
         """Publish again and again until it was heard: a subscription is not in force the moment we connect."""

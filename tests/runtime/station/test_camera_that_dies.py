@@ -16,6 +16,7 @@ from runtime.events.origin import Origin
 from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.frame import Frame
 from runtime.settings import InspectionSettings
+from runtime.station import console
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection, Stop
 from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
@@ -79,7 +80,7 @@ def test_no_fault_of_a_run_that_began_is_told_as_one_of_the_configuration(
     def fail(*_: object) -> None:
         raise ConfigError("a test")
 
-    monkeypatch.setattr(cli, "_watch", fail)
+    monkeypatch.setattr(console, "_watch", fail)
     monkeypatch.setattr(cli, "_heed_signals", lambda _stop: None)
     with pytest.raises(PwaeError, match="ended by a fault: a test") as ended:
         cli._run(nullcontext(SimpleNamespace(settings=settings_of(tmp_path, 1), display=None)))  # type: ignore[arg-type]
