@@ -23,7 +23,7 @@ import abuse_kinds
 from abuse_station import Outcome, Station
 from machine import describe
 
-SLOW = abuse_kinds.SLOW
+SLOW = (*abuse_delivery.SLOW, *abuse_kinds.SLOW)
 KINDS = (*abuse_kinds.KINDS, *abuse_delivery.KINDS, *SLOW)
 Kind = Callable[[Station, random.Random, int], Outcome]
 

@@ -2,14 +2,15 @@
 
 import json
 import random
+import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
-from abuse_station import Outcome, Station, png, wait
+from abuse_station import Outcome, Station, judged, png, wait
 
 from tests.runtime.contract import PREFIX
 from tests.runtime.pictures import bad_picture, good_picture
@@ -123,6 +124,28 @@ def paused_uploads(station: Station, chance: random.Random, inputs: int) -> Outc
     return Outcome(inputs, sum(verdicts == ["OK"] for verdicts in said.values()), lost)
 
 
+def broker_kills(station: Station, chance: random.Random, inputs: int) -> Outcome:
+    """C: mosquitto killed with -9 while parts come."""
+    return under_way(station, inputs, lambda: restart_broker(station, chance))
+
+
+def process_kills(station: Station, _chance: random.Random, inputs: int) -> Outcome:
+    """C: the station killed with -9 while parts come."""
+    return under_way(station, max(1, inputs // 4), station.kill)
+
+
+def a_foreign_lock(station: Station, _chance: random.Random, _inputs: int) -> Outcome:
+    """C: another program that locks the outbox for 5 s while parts come."""
+
+    def lock() -> None:
+        with closing(sqlite3.connect(station.folder / "outbox.sqlite", isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            time.sleep(5)
+            database.execute("ROLLBACK")
+
+    return under_way(station, 1, lock)
+
+
 @contextmanager
 def broker_away(station: Station) -> Iterator[None]:
     """Let mosquitto be away for a while."""
@@ -148,4 +171,21 @@ def pictures_kept(station: Station) -> int:
     return sum(path.is_file() for path in (station.folder / "evidence" / "NotOK").rglob("*.jpg"))
 
 
+def under_way(station: Station, times: int, fault: Callable[[], None]) -> Outcome:
+    """Let a fault come while parts come, so often; each part has to give one event."""
+    names = []
+    for number in range(times):
+        names += [station.put(station.name(), png(good_picture(number))) for _ in range(5)]
+        fault()
+        names += [station.put(station.name(), png(good_picture(number))) for _ in range(5)]
+    return judged(station, names, "OK")
+
+
+def restart_broker(station: Station, chance: random.Random) -> None:
+    station.broker.stop(signal.SIGKILL)
+    time.sleep(chance.uniform(0, 0.5))
+    station.broker.start()
+
+
+SLOW = (a_foreign_lock, broker_kills, process_kills)
 KINDS = (clock_jumps, triggers_across_broker_kills, denied_topics, flipped_rows, paused_uploads)

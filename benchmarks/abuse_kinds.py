@@ -4,23 +4,20 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
-import sqlite3
 import struct
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import cv2
 import paho.mqtt.client as paho
 import yaml
-from abuse_station import ENVIRONMENT, SCRIPT, Outcome, Station, png, wait
+from abuse_station import ENVIRONMENT, SCRIPT, Outcome, Station, judged, png, wait
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -244,28 +241,6 @@ def uploads(station: Station, chance: random.Random, inputs: int) -> Outcome:
     return outcome
 
 
-def broker_kills(station: Station, chance: random.Random, inputs: int) -> Outcome:
-    """C: mosquitto killed with -9 while parts come."""
-    return under_way(station, inputs, lambda: restart_broker(station, chance))
-
-
-def process_kills(station: Station, _chance: random.Random, inputs: int) -> Outcome:
-    """C: the station killed with -9 while parts come."""
-    return under_way(station, max(1, inputs // 4), station.kill)
-
-
-def a_foreign_lock(station: Station, _chance: random.Random, _inputs: int) -> Outcome:
-    """C: another program that locks the outbox for 5 s while parts come."""
-
-    def lock() -> None:
-        with closing(sqlite3.connect(station.folder / "outbox.sqlite", isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            time.sleep(5)
-            database.execute("ROLLBACK")
-
-    return under_way(station, 1, lock)
-
-
 def misread_configurations(station: Station, _chance: random.Random, _inputs: int) -> Outcome:
     """D: a key twice, names that YAML reads otherwise, an empty host, ports that are none, passwords in URLs."""
     whole = station.config.read_text()
@@ -292,36 +267,12 @@ def misread_configurations(station: Station, _chance: random.Random, _inputs: in
     return Outcome(len(texts), told)
 
 
-def judged(station: Station, names: list[str], verdict: str) -> Outcome:
-    """Hold what was said of pictures against the one verdict that is right."""
-    said = station.verdicts(names)
-    passed = sum("OK" in verdicts for verdicts in said.values()) if verdict != "OK" else 0
-    lost = sum(len(verdicts) != 1 for verdicts in said.values())
-    return Outcome(len(names), sum(verdicts == [verdict] for verdicts in said.values()), lost, passed)
-
-
-def under_way(station: Station, times: int, fault: Callable[[], None]) -> Outcome:
-    """Let a fault come while parts come, so often; each part has to give one event."""
-    names = []
-    for number in range(times):
-        names += [station.put(station.name(), png(good_picture(number))) for _ in range(5)]
-        fault()
-        names += [station.put(station.name(), png(good_picture(number))) for _ in range(5)]
-    return judged(station, names, "OK")
-
-
-def restart_broker(station: Station, chance: random.Random) -> None:
-    station.broker.stop(signal.SIGKILL)
-    time.sleep(chance.uniform(0, 0.5))
-    station.broker.start()
-
-
 def chunk(kind: bytes, data: bytes) -> bytes:
     """One of a PNG's."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-SLOW = (a_foreign_lock, broker_kills, process_kills, misread_configurations)
+SLOW = (misread_configurations,)
 KINDS = (
     damaged_pictures,
     absurd_bundles,

@@ -3,9 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
-from runtime.delivery.connection import Refused, Unreachable
-from runtime.delivery.connector import Connector
+from runtime.delivery.connector import Connector, keep_connected
 from runtime.delivery.message import Message
 from runtime.threads.backoff import BackOff
 from runtime.threads.bell import Bell
@@ -42,16 +42,8 @@ class Subscription(Worker):
         self.join(2.0)
 
     def _serve_until_stopped(self) -> None:
-        backoff = BackOff()
-        try:
-            while not self._stopping.is_set():
-                try:
-                    self._connect_and_hear(backoff)
-                except (Unreachable, Refused) as error:
-                    self._tell(f"{type(error).__name__.lower()}: {error}")
-                self._stopping.wait(backoff.failed())
-        finally:
-            self._bell.close()
+        with closing(self._bell):
+            keep_connected(self._connect_and_hear, self._tell, self._stopping)
 
     def _connect_and_hear(self, backoff: BackOff) -> None:
         connection = self._connector.open()

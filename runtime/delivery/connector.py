@@ -1,6 +1,7 @@
 """The connector: logs in at one broker, on the terms that it takes."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.terms import QOS_REMEDY, Terms, milder
 from runtime.delivery.tls import tls_context
+from runtime.threads.backoff import BackOff
 
 log = logging.getLogger(__name__)
 
@@ -71,3 +73,17 @@ class Connector:
             for loss in terms.losses:
                 log.warning("broker: %s", loss)
         self.terms = terms
+
+
+def keep_connected(serve: Callable[[BackOff], None], tell: Callable[[str], None], stopping: threading.Event) -> None:
+    """Let `serve` open and serve one connection after another until `stopping`; `tell` why there was none.
+
+    `serve` says `succeeded` to the back-off once it is connected, and raises Unreachable or Refused.
+    """
+    backoff = BackOff()
+    while not stopping.is_set():
+        try:
+            serve(backoff)
+        except (Unreachable, Refused) as error:
+            tell(f"{type(error).__name__.lower()}: {error}")
+        stopping.wait(backoff.failed())

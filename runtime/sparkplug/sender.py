@@ -9,11 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from runtime.delivery.connection import Connection, Refused, Unreachable
-from runtime.delivery.connector import Connector
+from runtime.delivery.connection import Connection
+from runtime.delivery.connector import Connector, keep_connected
 from runtime.delivery.message import Outgoing
 from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
 from runtime.delivery.settings import BrokerSettings
@@ -63,16 +63,8 @@ class SparkplugSender(Worker):
         self.join(GRACE_S + GOODBYE_S + 0.2)
 
     def _serve_until_stopped(self) -> None:
-        backoff = BackOff()
-        try:
-            while not self._stopping.is_set():
-                try:
-                    self._connect_and_serve(backoff)
-                except (Unreachable, Refused) as error:
-                    self._tell(f"{type(error).__name__.lower()}: {error}")
-                self._stopping.wait(backoff.failed())
-        finally:
-            self._bell.close()
+        with closing(self._bell):
+            keep_connected(self._connect_and_serve, self._tell, self._stopping)
 
     def _connect_and_serve(self, backoff: BackOff) -> None:
         bd_seq = next_birth_number(self._birth_file)

@@ -5,6 +5,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, run_command, write_config
 from tests.runtime.contract import PREFIX
@@ -13,6 +15,13 @@ from tests.runtime.servers import MjpegServer
 from tests.runtime.waiting import WAIT_S
 
 TOPIC = f"{PREFIX}/trigger/top"
+
+
+@pytest.fixture
+def config(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mjpeg: MjpegServer) -> Path:
+    """A station with one triggered camera."""
+    camera = {"kind": "http", "url": mjpeg.url, "trigger": {"tolerance_ms": 200}, "stale_after_s": 60}
+    return write_config(tmp_path, bundle_path, {"top": camera}, broker=at(mosquitto.port))
 
 
 def parts(mes: Subscriber) -> dict[str, str]:
@@ -32,10 +41,8 @@ def send(mes: Subscriber, part: int) -> None:
 
 
 def test_triggers_sent_around_kills_and_while_the_station_is_away_get_one_event_each(
-    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber, mjpeg: MjpegServer
+    config: Path, mosquitto: Mosquitto, mes: Subscriber
 ) -> None:
-    camera = {"kind": "http", "url": mjpeg.url, "trigger": {"tolerance_ms": 200}, "stale_after_s": 60}
-    config = write_config(tmp_path, bundle_path, {"top": camera}, broker=at(mosquitto.port))
     process = run_command(config)
     mes.wait_for(lambda: streaming(mes) == 1)
     for number in range(10):
@@ -59,11 +66,7 @@ def test_triggers_sent_around_kills_and_while_the_station_is_away_get_one_event_
     assert {parts(mes)[str(number)] for number in range(10, 15)} == {"no_frame"}
 
 
-def test_many_triggers_at_once_are_told_of_soon_and_in_order(
-    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber, mjpeg: MjpegServer
-) -> None:
-    camera = {"kind": "http", "url": mjpeg.url, "trigger": {"tolerance_ms": 200}, "stale_after_s": 60}
-    config = write_config(tmp_path, bundle_path, {"top": camera}, broker=at(mosquitto.port))
+def test_many_triggers_at_once_are_told_of_soon_and_in_order(config: Path, mes: Subscriber) -> None:
     process = run_command(config)
     mes.wait_for(lambda: streaming(mes) == 1)
     for number in range(1000):
