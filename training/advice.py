@@ -133,7 +133,8 @@ def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, 
     aspect = float(np.median([width / height for width, height in judged]))
     across = max(aspect, 1 / aspect)
     shorter = max(math.floor(SIDE * min(1, math.sqrt(LONGEST / across)) / STEP) * STEP, STEP)
-    longer = max(round(across * shorter / STEP) * STEP, shorter)
+    most = math.floor(LONGEST * SIDE**2 / shorter / STEP) * STEP
+    longer = min(max(round(across * shorter / STEP) * STEP, shorter), most)
     if longer == SIDE:
         return ()
     reason = (
