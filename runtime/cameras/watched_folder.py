@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
@@ -17,6 +16,7 @@ from runtime.cameras.camera import Camera, CameraState, CameraStatus, Memory
 from runtime.cameras.files import by_depth, printable
 from runtime.cameras.folder_bell import FolderBell
 from runtime.cameras.folder_look import FolderLook
+from runtime.cameras.moving import move
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 
@@ -212,7 +212,7 @@ class WatchedFolder(Camera):
             if not _is_as_seen(picture, seen):
                 log.info("judged picture was taken away before it was moved file=%s", printable(picture))
             else:
-                shutil.move(picture, _reserve(goal, seen.changed_ns))
+                move(picture, goal, seen.changed_ns)
         except FileNotFoundError:
             log.info("judged picture was taken away before it was moved file=%s", printable(picture))
         except OSError as error:
@@ -237,17 +237,3 @@ def _is_as_seen(picture: Path, seen: _Seen) -> bool:
     except OSError:
         return False
     return (stat.st_size, stat.st_mtime_ns) == (seen.size, seen.changed_ns)
-
-
-def _reserve(goal: Path, changed_ns: int) -> Path:
-    """Make an empty file under a name that is free: `goal`, or one with the picture's time."""
-    time_of_it = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(changed_ns // 10**9))
-    tried, number = goal, 1
-    while True:
-        try:
-            tried.touch(exist_ok=False)
-            return tried
-        except FileExistsError:
-            again = f"-{number}" if number > 1 else ""
-            tried = goal.with_name(f"{goal.stem}-{time_of_it}{again}{goal.suffix}")
-            number += 1
