@@ -43,6 +43,8 @@ class Reading:
         """Give of the next `limit` events those that were not sent, whose positions are not `under_way`."""
         newest = self._outbox.newest
         events = self._outbox.read(self._position, limit, self._refusals.left_alone)
-        # Where no more than these are left, all behind them is on topics that are left alone.
-        self._position = events[-1].position if len(events) == limit else newest
+        last = events[-1].position if events else 0
+        # Where no more than these are left, all behind them is on topics that are left alone; but events that were
+        # stored since `newest` was asked for may be among them, and are not to be read twice.
+        self._position = last if len(events) == limit else max(newest, last)
         return (each for each in events if each.position not in under_way and each.position not in self._passed_over)
