@@ -63,8 +63,8 @@ paper: $(VENV)/.dev
 # On a machine with an NVIDIA GPU and the CUDA toolkit, from which pycuda is built. TensorRT for RTX is there already; a GPU
 # that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA. Each is
 # installed by itself: what one machine cannot have does not take the rest along.
-GPU := $(BIN)/python -c 'import sys; from runtime.inference.gpu import find_gpu; gpu = find_gpu(); \
-  sys.exit(gpu) if isinstance(gpu, str) else print(gpu.target)'
+GPU := $(BIN)/python -c 'import sys; from runtime.inference.gpu import find_gpu; \
+  sys.excepthook = lambda _kind, error, _where: print(error, file=sys.stderr); print(find_gpu().target)'
 .PHONY: gpu test-gpu bench-gpu
 gpu: $(VENV)/.dev
 	@$(GPU)

@@ -20,7 +20,7 @@ from core.progress import step
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import INPUT, SIGNATURE, Engine
 from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api, made
-from runtime.inference.gpu import find_gpu, sm
+from runtime.inference.gpu import NoGpuError, find_gpu, sm
 from runtime.inference.kernel_cache import read_cache, write_cache
 
 FOLDER = "engines"
@@ -52,9 +52,11 @@ def parse_target(text: str) -> Target:
     missing or, for `here`, the GPU.
     """
     if text == HERE:
-        gpu = find_gpu()
-        if isinstance(gpu, str):
-            raise BackendError(f"--target {HERE}: {gpu}; build on the machine that will run it, or name one: sm89.")
+        try:
+            gpu = find_gpu()
+        except NoGpuError as error:
+            remedy = "build on the machine that will run it, or name one: sm89."
+            raise BackendError(f"--target {HERE}: {error}; {remedy}") from error
         _api("tensorrt")
         return Target("tensorrt", gpu.compute_capability, gpu.name, gpu.multiprocessors)
     trt = _api("tensorrt_rtx")

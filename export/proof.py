@@ -49,7 +49,7 @@ class Proof:
         try:
             engine = choose_engine(bundle, machine, max_batch)
         except BackendError as error:
-            why = machine.gpu if isinstance(machine.gpu, str) else error
+            why = error if machine.gpu else machine.missing["gpu"]
             console.print(f"engines: not run here ({why}); on the box: export-engine verify", soft_wrap=True)
             return
         with step("compare the engine with PyTorch"):

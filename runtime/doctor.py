@@ -13,7 +13,7 @@ from runtime.cameras.check import check_camera
 from runtime.delivery.check import check_broker, check_outbox
 from runtime.evidence.check import check_folder
 from runtime.inference.detector import open_detector
-from runtime.inference.gpu import find_gpu
+from runtime.inference.gpu import NoGpuError, find_gpu
 from runtime.inference.onnx_runtime import require_one_build
 from runtime.inference.selection import choose_here
 from runtime.settings import InspectionSettings
@@ -73,8 +73,11 @@ def _backend(settings: InspectionSettings) -> str:
 
 def _gpu(device: int) -> str:
     """Never a fault by itself: a backend that needs what is missing says so."""
-    gpu = find_gpu(device)
-    return gpu if isinstance(gpu, str) else f"{gpu.name} ({gpu.target})"
+    try:
+        gpu = find_gpu(device)
+    except NoGpuError as error:
+        return str(error)
+    return f"{gpu.name} ({gpu.target})"
 
 
 def _codecs() -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.inference.gpu import Gpu, find_gpu
+from tests.runtime.a_gpu import has_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.skipif(isinstance(find_gpu(), Gpu), reason="there is a GPU")
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
 def test_without_a_gpu_every_section_says_why_and_the_next_is_run(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), "facts", "pages", "engine"]
     for name in ("bundle", "checkpoint", "pictures", "out"):

@@ -53,10 +53,13 @@ class Given:
 
 def facts(given: Given) -> None:
     """What is installed, and what GPU there is."""
-    from runtime.inference.gpu import check, driver, find_gpu
+    from runtime.inference.gpu import NoGpuError, check, driver, find_gpu
 
-    found = find_gpu()
-    given.tell(python=sys.version.split()[0], gpu=str(found))
+    try:
+        found = str(find_gpu())
+    except NoGpuError as error:
+        found = str(error)
+    given.tell(python=sys.version.split()[0], gpu=found)
     for name in (*PACKAGES, *RTX):
         try:
             given.tell(package=name, version=importlib.metadata.version(name))
@@ -137,8 +140,6 @@ def engine(given: Given) -> None:
     from runtime.inference.tensorrt_backend import TensorRtBackend
 
     found = find_gpu()
-    if isinstance(found, str):
-        raise SystemExit(found)
     bundle = load_bundle(given.bundle)
     # A GPU that TensorRT for RTX does not know may still run what was built for an older one.
     tried = [Target("tensorrt_rtx", capability, None) for capability in (found.compute_capability, (8, 0), (8, 9))]

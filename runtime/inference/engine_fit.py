@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import BackendError, one_line
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
-from runtime.inference.gpu import Gpu, find_gpu, sm
+from runtime.inference.gpu import Gpu, NoGpuError, find_gpu, sm
 
 API_MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 """Modules that serve an API; the plain name stands for a package that only brings the bindings along."""
@@ -29,14 +29,13 @@ EXTRAS = {"tensorrt": "'.[tensorrt]'", "tensorrt_rtx": "'.[rtx]'", "pycuda": "py
 class Machine:
     """What this machine has to run an engine with."""
 
-    gpu: Gpu | str
-    """The GPU, or why there is none."""
+    gpu: Gpu | None
     platform: str
     """`linux-x86_64`, for one."""
     versions: Mapping[str, str]
     """Of the APIs and of pycuda, where they load."""
     missing: Mapping[str, str]
-    """Why the others cannot."""
+    """Why the others cannot, and under `gpu` why there is none."""
 
 
 def look(bundle: Bundle, device: int = 0) -> Machine:
@@ -52,7 +51,12 @@ def look(bundle: Bundle, device: int = 0) -> Machine:
         versions["pycuda"] = version("pycuda")  # it cannot be imported without a driver, which the GPU's check tells
     except PackageNotFoundError:
         missing["pycuda"] = "not installed"
-    return Machine(find_gpu(device), PLATFORM, versions, missing)
+    gpu = None
+    try:
+        gpu = find_gpu(device)
+    except NoGpuError as error:
+        missing["gpu"] = str(error)
+    return Machine(gpu, PLATFORM, versions, missing)
 
 
 def import_api(api: str) -> ModuleType:
@@ -88,9 +92,9 @@ def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:
         if reason is None:
             return engine
         reasons.append(f"{engine.file}: {reason}")
-    if isinstance(machine.gpu, str):
+    if machine.gpu is None:
         raise BackendError(
-            f"no TensorRT engine can run here: {machine.gpu}; install its driver, or set backend.kind: auto."
+            f"no TensorRT engine can run here: {machine.missing['gpu']}; install its driver, or set backend.kind: auto."
         )
     found = ". ".join(reasons) or "the bundle has no engine"
     add, size = f"export-engine add {bundle.path} --target", f"--max-batch {max_batch}"
@@ -103,8 +107,8 @@ def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:
 
 def why_not(engine: Engine, model_sha256: str, machine: Machine, max_batch: int) -> str | None:
     """Say what keeps `engine` from running on `machine`; None: nothing."""
-    if isinstance(machine.gpu, str):
-        return machine.gpu
+    if machine.gpu is None:
+        return machine.missing["gpu"]
     return next(_obstacles(engine, model_sha256, machine, machine.gpu, max_batch), None)
 
 

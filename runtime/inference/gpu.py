@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from core.errors import BackendError
+
 DRIVER = "libcuda.so.1"
 MULTIPROCESSOR_COUNT, COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 16, 75, 76
 """CUdevice_attribute."""
@@ -46,8 +48,12 @@ class CudaError(Exception):
     """A call of the driver that failed."""
 
 
-def find_gpu(number: int = 0) -> Gpu | str:
-    """Give a GPU by CUDA's count (CUDA_VISIBLE_DEVICES says which are counted), or say why there is none.
+class NoGpuError(BackendError):
+    """There is no such GPU; the message says why."""
+
+
+def find_gpu(number: int = 0) -> Gpu:
+    """Give a GPU by CUDA's count (CUDA_VISIBLE_DEVICES says which are counted). Raises NoGpuError.
 
     No CUDA context is made, and no memory of the GPU is taken.
     """
@@ -57,9 +63,11 @@ def find_gpu(number: int = 0) -> Gpu | str:
         count = ctypes.c_int()
         check(cuda, cuda.cuDeviceGetCount(ctypes.byref(count)))
         if not count.value:
-            return "the NVIDIA driver shows no GPU"
+            raise NoGpuError("the NVIDIA driver shows no GPU")
         if number >= count.value:
-            return f"the NVIDIA driver shows {count.value} GPU, and none with the number {number} (backend.device)"
+            raise NoGpuError(
+                f"the NVIDIA driver shows {count.value} GPU, and none with the number {number} (backend.device)"
+            )
         device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
         check(cuda, cuda.cuDeviceGet(ctypes.byref(device), number))
         check(cuda, cuda.cuDeviceGetName(name, len(name), device))
@@ -68,10 +76,10 @@ def find_gpu(number: int = 0) -> Gpu | str:
             value = ctypes.c_int()
             check(cuda, cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device))
             values.append(value.value)
-    except OSError:
-        return f"no NVIDIA driver on this machine ({DRIVER})"
+    except OSError as error:
+        raise NoGpuError(f"no NVIDIA driver on this machine ({DRIVER})") from error
     except CudaError as error:
-        return f"the NVIDIA driver refuses ({error})"
+        raise NoGpuError(f"the NVIDIA driver refuses ({error})") from error
     major, minor, multiprocessors = values
     return Gpu(name.value.decode(errors="replace"), (major, minor), multiprocessors)
 

@@ -45,16 +45,16 @@ def choose(kind: Kind, bundle: Bundle, max_batch: int, machine: Machine, provide
     if kind == "tensorrt":
         return Selection(kind, "asked for", choose_engine(bundle, machine, max_batch))
     if kind != "auto":
-        if kind != "onnxruntime-cpu" and isinstance(machine.gpu, str):
-            raise BackendError(f"backend.kind {kind}: {machine.gpu}; set backend.kind: onnxruntime-cpu.")
+        if kind != "onnxruntime-cpu" and machine.gpu is None:
+            raise BackendError(f"backend.kind {kind}: {machine.missing['gpu']}; set backend.kind: onnxruntime-cpu.")
         return Selection(kind, "asked for")
     try:
         engine = choose_engine(bundle, machine, max_batch)
         return Selection("tensorrt", f"{engine.file} fits this machine", engine)
     except BackendError as error:
         why = str(error)
-    if isinstance(machine.gpu, str):
-        return Selection("onnxruntime-cpu", machine.gpu, is_second_best=bool(bundle.manifest.engines))
+    if machine.gpu is None:
+        return Selection("onnxruntime-cpu", machine.missing["gpu"], is_second_best=bool(bundle.manifest.engines))
     if PROVIDERS["cuda"] in providers:
         return Selection("onnxruntime-cuda", why, is_second_best=True)
     why += f" This ONNX Runtime has no {PROVIDERS['cuda']} ({REMEDY.format(extra='cuda')})."

@@ -9,7 +9,8 @@ from export.engines import add_engines, build_engine, parse_target
 from runtime.bundles.bundle import load_bundle
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
 from runtime.inference.engine_fit import Machine, why_not
-from runtime.inference.gpu import Gpu, find_gpu
+from runtime.inference.gpu import Gpu
+from tests.runtime.a_gpu import has_gpu
 
 VERSION = "1.7.1.116"
 
@@ -25,7 +26,7 @@ def test_targets_are_gpus_that_tensorrt_for_rtx_knows_or_this_machine() -> None:
             parse_target(wrong)
 
 
-@pytest.mark.skipif(isinstance(find_gpu(), Gpu), reason="there is a GPU")
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
 def test_here_needs_a_gpu() -> None:
     with pytest.raises(BackendError, match="here: no NVIDIA driver .*build on the machine that will run it"):
         parse_target("here")

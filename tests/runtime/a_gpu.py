@@ -15,17 +15,25 @@ import pytest
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import Backend
-from runtime.inference.gpu import Gpu, find_gpu
+from runtime.inference.gpu import Gpu, NoGpuError, find_gpu
 from runtime.inference.onnx_backend import PROVIDERS
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings
 
 
+def has_gpu() -> bool:
+    try:
+        find_gpu()
+    except NoGpuError:
+        return False
+    return True
+
+
 def require_gpu() -> Gpu:
-    found = find_gpu()
-    if isinstance(found, str):
-        (pytest.fail if os.environ.get("PWAE_TEST_GPU") else pytest.skip)(found)
-    return found
+    try:
+        return find_gpu()
+    except NoGpuError as error:
+        (pytest.fail if os.environ.get("PWAE_TEST_GPU") else pytest.skip)(str(error))
 
 
 def build_engine(bundle: Path) -> None:

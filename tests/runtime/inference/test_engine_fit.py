@@ -22,7 +22,7 @@ HERE = Machine(
     versions={"tensorrt": VERSION, "tensorrt_rtx": VERSION, "pycuda": "2026.1"},
     missing={},
 )
-BARE = replace(HERE, gpu="no NVIDIA driver on this machine (libcuda.so.1)")
+BARE = replace(HERE, gpu=None, missing={"gpu": "no NVIDIA driver on this machine (libcuda.so.1)"})
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -88,7 +88,8 @@ def test_without_a_gpu_or_an_engine_that_is_said(bundle: Bundle) -> None:
 def test_this_machine_is_looked_at_for_what_the_bundle_needs(bundle: Bundle) -> None:
     assert set(look(bundle).versions) <= {"pycuda"}
     machine = look(having(bundle, engine(bundle, "tensorrt_rtx"), engine(bundle)))
-    assert {"tensorrt", "tensorrt_rtx", "pycuda"} == machine.versions.keys() | machine.missing.keys()
+    assert {"tensorrt", "tensorrt_rtx", "pycuda"} == (machine.versions.keys() | machine.missing.keys()) - {"gpu"}
+    assert (machine.gpu is None) == ("gpu" in machine.missing)
     assert machine.platform.startswith("linux-")
 
 

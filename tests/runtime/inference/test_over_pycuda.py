@@ -14,7 +14,7 @@ from core.errors import BackendError
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import BackendFault, Pending
-from runtime.inference.gpu import find_gpu
+from runtime.inference.gpu import NoGpuError, find_gpu
 from runtime.inference.tensorrt_backend import TensorRtBackend
 from tests.runtime.frames_kernel import FramesKernel, noise
 from tests.runtime.over_pycuda import OverPycuda
@@ -111,6 +111,6 @@ def test_where_somebody_else_holds_the_context_the_error_stays_and_opening_says_
 
 def test_the_gpu_that_the_driver_shows_is_found(gpu: OverPycuda) -> None:
     found = find_gpu()
-    assert not isinstance(found, str)
     assert (found.name, found.target, found.multiprocessors) == ("NVIDIA Stand-In", "sm89", 58)
-    assert find_gpu(1) == "the NVIDIA driver shows 1 GPU, and none with the number 1 (backend.device)"
+    with pytest.raises(NoGpuError, match=r"shows 1 GPU, and none with the number 1 \(backend.device\)"):
+        find_gpu(1)
