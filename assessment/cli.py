@@ -111,16 +111,26 @@ def set_threshold(
 def compare(
     one: Annotated[Path, typer.Argument(metavar="A", help="Checkpoint file or bundle folder.")],
     other: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
-    data: Annotated[str, typer.Option(help="Labelled pictures: a folder, elpv:mono or elpv:poly.")],
+    data: Annotated[
+        list[str],
+        typer.Option(help="Labelled pictures: a folder, elpv:mono or elpv:poly; may be given several times."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("comparison"),
 ) -> None:
-    """Judge the same pictures with two checkpoints or bundles: AUROC, misses, false rejects, differing verdicts."""
-    from rich.console import Console
+    """Judge the same pictures with two checkpoints or bundles: AUROC, misses, false rejects, differing verdicts.
 
+    Writes report.html into --output: what changes verdict, side by side with both error maps.
+    """
     from assessment.comparison import compare as judged
-    from assessment.comparison import comparison_tables
+    from assessment.comparison_report import render_comparison
+    from assessment.summary import print_comparison
 
-    for table in comparison_tables(judged((one, other), data), (str(one), str(other))):
-        Console().print(table)
+    comparison, names = judged((one, other), data), (str(one), str(other))
+    report = output / "report.html"
+    output.mkdir(parents=True, exist_ok=True)
+    report.write_text(render_comparison(comparison, names, ", ".join(data)), "utf-8", "backslashreplace")
+    print_comparison(comparison, names)
+    typer.echo(f"written: {report}")
 
 
 def evaluate_model() -> None:

@@ -6,13 +6,31 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from assessment.confidence import auroc_interval, difference_interval, placements
 from assessment.model import opened
-from assessment.score_table import printable
-from core.dataset import GOOD, Sample, labelled_samples, read_frames
-from core.thresholds import scores
+from core.confidence import Interval
+from core.dataset import GOOD, Data, Sample, labelled_samples, read_frames
+from core.geometry import ModelInput
+from core.thresholds import Thresholds, scores
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one model says of N pictures."""
+
+    input: ModelInput
+    grid: int
+    thresholds: Thresholds
+    errors: NDArray[np.float32]
+    """(N, K + 1)."""
+    maps: NDArray[np.float32]
+    """(N, h, w)."""
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(N,); above 1 is rejected."""
+        return scores(self.errors, self.thresholds)
 
 
 @dataclass(frozen=True)
@@ -20,8 +38,12 @@ class Comparison:
     """What two models say of the same N pictures."""
 
     samples: tuple[Sample, ...]
-    scores: NDArray[np.float64]
-    """(2, N); above 1 is rejected."""
+    models: tuple[Judged, Judged]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(2, N); above 1 is rejected."""
+        return np.stack([model.scores for model in self.models])
 
     @property
     def defective(self) -> NDArray[np.bool_]:
@@ -35,48 +57,51 @@ class Comparison:
         return np.flatnonzero(rejected[0] != rejected[1])
 
 
-def compare(models: Sequence[Path], data: str) -> Comparison:
+def compare(models: tuple[Path, Path], data: Data) -> Comparison:
     """Judge the labelled pictures of `data` with two models. Raises ArtifactError, BackendError or DataError."""
     samples = labelled_samples(data)
-    found = []
-    for path in models:
-        with opened(path) as model:
-            frames = read_frames(samples, model.input)
-            ranking = scores(model.judge(frames.bgr_u8)[0], model.thresholds)
-            found.append(dict(zip(frames.samples, ranking, strict=True)))
+    found = [_judge(path, samples) for path in models]
     # One model may find no part where the other does.
-    both = tuple(sample for sample in samples if all(sample in judged for judged in found))
-    return Comparison(both, np.array([[judged[sample] for sample in both] for judged in found]))
+    both = tuple(sample for sample in samples if all(sample in rows for rows, _judged in found))
+    one, other = (_rows(judged, [rows[sample] for sample in both]) for rows, judged in found)
+    return Comparison(both, (one, other))
 
 
-def comparison_tables(comparison: Comparison, names: Sequence[str]) -> tuple[Table, Table]:
-    """Lay out both models' figures, and the pictures of which their verdicts differ."""
-    defective, rejected = comparison.defective, comparison.scores > 1
+def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Give both models' figures by name, and their difference; what cannot be had is left out."""
+    defective, ranking = comparison.defective, comparison.scores
     good, bad = int((~defective).sum()), int(defective.sum())
-    figures = Table("", *names, "difference", title=f"{good} good, {bad} defective pictures")
+    rows = list[tuple[str, ...]]()
     if good and bad:
-        placed = [placements(ranking, defective) for ranking in comparison.scores]
-        areas = [f"{one.auroc:.3f} ({_span(auroc_interval(one), '.3f')})" for one in placed]
+        placed = [placements(of_model, defective) for of_model in ranking]
+        one, other = (f"{each.auroc:.3f} ({_span(auroc_interval(each), '.3f')})" for each in placed)
         between = f"{placed[1].auroc - placed[0].auroc:+.3f}"
         if min(good, bad) > 1:
             between += f" ({_span(difference_interval(placed[1], placed[0]), '+.3f')})"
-        figures.add_row("AUROC (95 % confidence)", *areas, between)
+        rows.append(("AUROC (95 % confidence)", one, other, between))
     for label, wrong, of in (
-        ("misses", ~rejected[:, defective], bad),
-        ("false rejects", rejected[:, ~defective], good),
+        ("misses", ranking[:, defective] <= 1, bad),
+        ("false rejects", ranking[:, ~defective] > 1, good),
     ):
         if of:
-            counts = wrong.sum(axis=1)
-            figures.add_row(label, *(f"{n} of {of} ({n / of:.1%})" for n in counts), f"{counts[1] - counts[0]:+d}")
-    differing = comparison.differing
-    pictures = Table(
-        "picture", "kind", *names, title=f"verdicts differ on {len(differing)} of {len(defective)} pictures"
-    )
-    for i in differing:
-        verdicts = (f"{'NotOK' if score > 1 else 'OK'} {score:.2f}" for score in comparison.scores[:, i])
-        pictures.add_row(printable(comparison.samples[i].path), comparison.samples[i].kind, *verdicts)
-    return figures, pictures
+            before, now = wrong.sum(axis=1).tolist()
+            shares = (f"{count} of {of} ({count / of:.1%})" for count in (before, now))
+            rows.append((label, *shares, f"{now - before:+d}"))
+    return rows
 
 
-def _span(interval: tuple[float, float], form: str) -> str:
+def _judge(path: Path, samples: Sequence[Sample]) -> tuple[dict[Sample, int], Judged]:
+    """Judge what can be read; says too in which row each picture is."""
+    with opened(path) as model:
+        frames = read_frames(samples, model.input)
+        errors, maps = model.judge(frames.bgr_u8)
+        rows = {sample: row for row, sample in enumerate(frames.samples)}
+        return rows, Judged(model.input, model.grid, model.thresholds, errors, maps)
+
+
+def _rows(judged: Judged, rows: list[int]) -> Judged:
+    return Judged(judged.input, judged.grid, judged.thresholds, judged.errors[rows], judged.maps[rows])
+
+
+def _span(interval: Interval, form: str) -> str:
     return f"{interval[0]:{form}} to {interval[1]:{form}}"

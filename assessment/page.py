@@ -22,8 +22,9 @@ th, td {{ padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #dde3ea; text-
 th {{ font-weight: 600 }} th:first-child, td:first-child {{ text-align: left }}
 .charts, .parts {{ display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)) }}
 .parts {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); margin: .6rem 0 }}
-figure {{ margin: 0 }} .pair {{ display: grid; grid-template-columns: 1fr 1fr; gap: 4px }}
-.flat {{ grid-template-columns: 1fr }} .pair img {{ width: 100% }}
+figure {{ margin: 0 }} .beside {{ display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 4px }}
+.flat {{ grid-auto-flow: row }} .beside img {{ width: 100% }}
+.beside span {{ font-size: .85rem; overflow-wrap: anywhere }}
 figcaption {{ font-size: .85rem; color: #51606f; overflow-wrap: anywhere }}
 details {{ margin: .4rem 0 }} details details {{ margin-left: .8rem }}
 summary {{ cursor: pointer; padding: .35rem 0; font-weight: 600 }} details details > summary {{ font-weight: 400 }}
@@ -82,28 +83,32 @@ def chart(figure: Figure, alternative: str) -> str:
     return f'<img alt="{html.escape(alternative)}" src="data:image/svg+xml;base64,{encoded}">'
 
 
-def pair(picture_bgr_u8: NDArray[np.uint8], map_bgr_u8: NDArray[np.uint8], caption: str) -> str:
-    """Show a part's picture (H, W, 3) and its error map, with a caption."""
-    height, width = picture_bgr_u8.shape[:2]
-    shape = "pair flat" if width > _FLAT * height else "pair"
-    images = _image(picture_bgr_u8, "picture") + _image(map_bgr_u8, "error map")
+def beside(pictures_bgr_u8: Sequence[tuple[str, NDArray[np.uint8]]], caption: str) -> str:
+    """Show a part's picture (H, W, 3) and its error maps, each below its title, with a caption for all."""
+    height, width = pictures_bgr_u8[0][1].shape[:2]
+    shape = "beside flat" if width > _FLAT * height else "beside"
+    images = "".join(
+        f"<div>{f'<span>{html.escape(title)}</span>' if title else ''}{_image(picture, title or caption)}</div>"
+        for title, picture in pictures_bgr_u8
+    )
     return f'<figure><div class="{shape}">{images}</div><figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
-def folded(title: str, cards: Sequence[str], names: Sequence[str], page_size: int = 12) -> str:
+def folded(title: str, cards: Sequence[str], names: Sequence[str], page_size: int = 12, is_open: bool = False) -> str:
     """Fold cards away under a title, in pages that are folded too; `names` says what stands on each card."""
     pages = []
     for start in range(0, len(cards), page_size):
         end = min(start + page_size, len(cards))
         label = f"{start + 1} to {end}: {names[start]} to {names[end - 1]}"
-        is_open = " open" if start == 0 else ""
+        shown = " open" if start == 0 else ""
         parts = "".join(cards[start:end])
         pages.append(
-            f'<details{is_open}><summary>{html.escape(label)}</summary><div class="parts">{parts}</div></details>'
+            f'<details{shown}><summary>{html.escape(label)}</summary><div class="parts">{parts}</div></details>'
         )
-    return f"<details><summary>{html.escape(title)}</summary>{''.join(pages)}</details>"
+    return f"<details{' open' if is_open else ''}><summary>{html.escape(title)}</summary>{''.join(pages)}</details>"
 
 
 def _image(picture_bgr_u8: NDArray[np.uint8], alternative: str) -> str:
     _done, encoded = cv2.imencode(".jpg", picture_bgr_u8, (cv2.IMWRITE_JPEG_QUALITY, 85))
-    return f'<img alt="{alternative}" src="data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}">'
+    content = base64.b64encode(encoded.tobytes()).decode()
+    return f'<img alt="{html.escape(alternative)}" src="data:image/jpeg;base64,{content}">'

@@ -28,6 +28,15 @@ def read_view(path: Path, seen: ModelInput, longest_px: int) -> NDArray[np.uint8
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def enlarged(shape: tuple[int, ...], longest_px: int) -> tuple[int, int]:
+    """Give height and width at which a picture (H, W, ...) has its longest side of `longest_px`.
+
+    A small picture is enlarged for its map, so that the frames of the tiles are fine.
+    """
+    scale = longest_px / max(shape[:2])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
 def draw_error_map(
     error_map: NDArray[np.floating],
     errors: NDArray[np.floating],

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from assessment.page import chart, folded, glossary, page, pair, table
-from assessment.part_view import draw_error_map, read_view
+from assessment.page import beside, chart, folded, glossary, page, table
+from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.score_table import printable
 from core.dataset import GOOD, Frames
 from core.thresholds import ratios, scores
@@ -166,15 +166,14 @@ class _Parts:
     def _card(self, i: int) -> str:
         sample, grid = self._frames.samples[i], self._network.grid
         picture = read_view(sample.path, self._network.input, _LONGEST_PX)
-        # A small picture is enlarged for its map, so that the frames of the tiles are fine.
-        enlarged = _LONGEST_PX / max(picture.shape[:2])
-        shape = round(picture.shape[0] * enlarged), round(picture.shape[1] * enlarged)
+        shape = enlarged(picture.shape, _LONGEST_PX)
         shown = draw_error_map(self._maps[i], self._errors[i], self._thresholds, grid, shape)
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())
         where = "the whole picture" if k == 0 else f"tile {(k - 1) // grid + 1},{(k - 1) % grid + 1}"
         caption = f"{sample.kind}: {printable(sample.path)}, score {self._ranking[i]:.2f}"
-        return pair(picture, shown, f"{caption}; the largest error is {share[k]:.2f} of its threshold, in {where}")
+        caption += f"; the largest error is {share[k]:.2f} of its threshold, in {where}"
+        return beside((("", picture), ("", shown)), caption)
 
 
 def _draw_scores(

@@ -6,7 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from assessment.comparison import Comparison
+from assessment.comparison import figure_rows as comparison_rows
 from assessment.report import figure_rows, kind_table, what_if_table
+from assessment.score_table import printable
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
@@ -18,6 +21,20 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     console.print(_table(*what_if_table(metrics), "what if"))
     if not metrics["defective"]:
         console.print("no defective pictures here: misses and AUROC cannot be measured", soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison, names: Sequence[str], console: Console | None = None) -> None:
+    """Print both models' figures, and the pictures of which their verdicts differ."""
+    console = console or Console()
+    defective, differing = comparison.defective, comparison.differing
+    title = f"{(~defective).sum()} good, {defective.sum()} defective pictures"
+    console.print(_table(("", *names, "difference"), comparison_rows(comparison), title))
+    rows = []
+    for i in differing:
+        verdicts = (f"{'NotOK' if score > 1 else 'OK'} {score:.2f}" for score in comparison.scores[:, i])
+        rows.append((printable(comparison.samples[i].path), comparison.samples[i].kind, *verdicts))
+    title = f"verdicts differ on {len(differing)} of {len(defective)} pictures"
+    console.print(_table(("picture", "kind", *names), rows, title))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from core.dataset import Data
 from core.errors import DataError
 from core.geometry import PartSize
 from core.thresholds import LEAST_PARTS, parts_needed
@@ -54,10 +55,14 @@ class Advice:
     settings: tuple[Setting, ...] = ()
     part_size: PartSize | None = None
 
-    def as_yaml(self, name: str, data: str) -> str:
+    def as_yaml(self, name: str, data: Data) -> str:
         """Write the configuration with its reasons as comments."""
         lines = [line for finding in self.findings for line in _comment(finding)]
-        lines += [_line("name", name), _line("data", data), _line("output", f"runs/{name}")]
+        lines += [
+            _line("name", name),
+            _line("data", data if isinstance(data, str) else list(data)),
+            _line("output", f"runs/{name}"),
+        ]
         if self.network:
             lines.append("network:")
             for setting in self.network:

@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _TRAIN_HELP = (
     "Train P-WAE on good pictures alone, set its thresholds on good pictures kept aside, and write a checkpoint.\n\n"
-    "CONFIG is a YAML file; `train-model init DATA` writes one. Data is a folder in MVTec layout (train/good, "
+    "CONFIG is a YAML file; `train-model init DATA...` writes one. Data is a folder in MVTec layout (train/good, "
     "test/<kind>, ground_truth/<kind>) or a plain folder of good pictures.\n\n" + EXIT_CODES
 )
 _INIT_HELP = (
@@ -57,9 +57,12 @@ def _train_command(
 
 @_train.command("init", help=_INIT_HELP)
 def _init_command(
-    data: Annotated[str, typer.Argument(help="Pictures of good parts: a folder, elpv:mono or elpv:poly.")],
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help="Pictures of good parts: folders, elpv:mono or elpv:poly.")
+    ],
     output: Annotated[
-        Path | None, typer.Option(metavar="CONFIG.yaml", help="File to write; left out: the folder's name, here.")
+        Path | None,
+        typer.Option(metavar="CONFIG.yaml", help="File to write; left out: the first folder's name, here."),
     ] = None,
     roi: Annotated[
         tuple[int, int, int, int] | None,
@@ -73,7 +76,9 @@ def _init_command(
     from training.advice import advise
     from training.survey import survey
 
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(data).resolve().name).strip("-") or "my-part"
+    # Several folders are the next training of a part, whose first one has the folder's name.
+    named = output.stem if output and len(data) > 1 else Path(data[0]).resolve().name
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", named).strip("-") or "my-part"
     config = output or Path(f"{name}.yaml")
     sheet = config.with_suffix(".png")
     for path in (config, sheet):
@@ -82,7 +87,7 @@ def _init_command(
     found = survey(data, roi, bits)
     advice = advise(found)
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(advice.as_yaml(name, data), encoding="utf-8")
+    config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
     typer.echo(f"written: {config}, with the reasons in it; read them")
     if advice.part_size is not None:
         from training.cut_outs import draw_cut_outs

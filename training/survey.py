@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.dataset import ELPV, Sample, labelled_samples, training_samples
+from core.dataset import ELPV, Data, Sample, labelled_samples, names, training_samples
 from core.errors import DataError, PartNotFoundError
 from core.geometry import Roi
 from core.picture import as_bgr_u8, crop, pixel_digest, read_as_stored
@@ -35,6 +35,7 @@ class Survey:
     """The good pictures that can be read, in name order, those that cannot, and what lies beside them for the test."""
 
     data: str
+    """Its names."""
     good: tuple[Picture, ...]
     unreadable: tuple[str, ...]
     """What is wrong with each file that cannot be read, its path first."""
@@ -49,7 +50,7 @@ class Survey:
     """Of a grey level in files that keep 16, as they were read."""
 
 
-def survey(data: str, roi: Roi | None = None, bits: int = 16) -> Survey:
+def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
     """Read every picture of a data set, named as in `training_samples`, or that region of it.
 
     `bits` as in `core.picture`. Raises DataError where none can be read.
@@ -61,12 +62,14 @@ def survey(data: str, roi: Roi | None = None, bits: int = 16) -> Survey:
         except DataError as error:
             unreadable.append(str(error))
     if not good:
-        raise DataError(f"{data}: none of {len(unreadable)} pictures can be read; the first: {unreadable[0]}")
+        raise DataError(
+            f"{', '.join(names(data))}: none of {len(unreadable)} pictures can be read; the first: {unreadable[0]}"
+        )
     same: dict[str, list[Path]] = {}
     for picture in good:
         same.setdefault(picture.digest, []).append(picture.path)
-    has_test = data.startswith(ELPV) or (Path(data) / "test").is_dir()
-    test = tuple(labelled_samples(data)) if has_test else ()
+    tested = [one for one in names(data) if one.startswith(ELPV) or (Path(one) / "test").is_dir()]
+    test = tuple(labelled_samples(tested))
     both = []
     for sample in counted(test, "looking at test pictures"):
         try:
@@ -76,7 +79,7 @@ def survey(data: str, roi: Roi | None = None, bits: int = 16) -> Survey:
         else:
             both += [(path, sample.path) for path in same.get(digest, [])]
     groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    return Survey(data, tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits)
+    return Survey(", ".join(names(data)), tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits)
 
 
 def _look(path: Path, roi: Roi | None, bits: int) -> Picture:

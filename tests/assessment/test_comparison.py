@@ -4,8 +4,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from assessment.comparison import compare, comparison_tables
+from assessment.comparison import compare
+from assessment.comparison_report import render_comparison
 from assessment.recalibration import set_threshold
+from assessment.summary import print_comparison
 
 
 def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
@@ -20,8 +22,7 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     assert len(found.differing) > 0
     assert not found.defective[found.differing].any()
     console = Console(width=300, record=True, file=StringIO())
-    for table in comparison_tables(found, ("old", "new")):
-        console.print(table)
+    print_comparison(found, ("old", "new"), console)
     shown = console.export_text()
     for words in (
         "12 good, 8 defective",
@@ -32,3 +33,29 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     ):
         assert words in shown
     assert all(str(found.samples[i].path) in shown for i in found.differing)
+
+
+def test_the_report_shows_what_changes_verdict_with_both_maps_and_says_whether_that_is_better(
+    checkpoint: Path, exported: Path, parts: Path, tmp_path: Path
+) -> None:
+    strict = Path(shutil.copytree(exported, tmp_path / "strict"))
+    set_threshold(strict, 0.6)
+    evil = "<script>alert(1)</script>"
+    for one, other, title in ((exported, strict, "Worse now"), (strict, exported, "Better now")):
+        found = compare((one, other), str(parts))
+        report = render_comparison(found, ("old", evil), "parts")
+        assert evil not in report
+        (group,) = [part for part in report.split("<details") if f"<summary>{title}: {len(found.differing)} (" in part]
+        assert group.startswith(" open>")
+        cards = report.split(title)[1].split("<p>")[0].split("<figure>")[1:]
+        shown = {
+            str(found.samples[i].path): card
+            for i in found.differing
+            for card in cards
+            if found.samples[i].path.name in card
+        }
+        assert len(shown) == len(found.differing)
+        for i in found.differing:
+            card = shown[str(found.samples[i].path)]
+            assert card.count("data:image/jpeg") == 3
+            assert all(f"OK {score:.2f}" in card for score in found.scores[:, i])

@@ -243,3 +243,21 @@ def test_the_command_writes_a_file_and_a_sheet_and_keeps_what_is_there(
     assert run() == 2
     assert f"{config}: exists already" in capsys.readouterr().err
     assert config.read_text(encoding="utf-8") == written
+
+
+def test_several_folders_are_surveyed_together_and_the_file_names_their_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected, marked = write(tmp_path / "collected", texture), write(tmp_path / "marked/train/good", texture, 7, 90)
+    write(tmp_path / "marked/test/bad", texture, 2, 200)
+    config = tmp_path / "my-part-2.yaml"
+    folders = str(collected), str(marked.parents[1])
+    monkeypatch.setattr(sys, "argv", ["train-model", "init", *folders, "--output", str(config)])
+    with pytest.raises(SystemExit) as end:
+        train_model()
+    assert not end.value.code
+    found = load_settings(config, TrainingSettings)
+    assert (found.name, found.data, found.output) == ("my-part-2", folders, "runs/my-part-2")
+    words = config.read_text(encoding="utf-8")
+    assert "37 good pictures" in words
+    assert "2 bad" in words

@@ -1,0 +1,60 @@
+"""The report of a comparison: one self-contained HTML file, with what changes verdict shown as both models see it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assessment.comparison import Comparison, Judged, figure_rows
+from assessment.page import beside, folded, glossary, page, table
+from assessment.part_view import draw_error_map, enlarged, read_view
+from assessment.score_table import printable
+
+_LONGEST_PX = 360
+
+
+def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -> str:
+    """Render both models' figures, and every picture of which the verdicts differ or both are wrong."""
+    rejected, defective = comparison.scores > 1, comparison.defective
+    wrong = rejected != defective
+    differ = rejected[0] != rejected[1]
+    groups = (
+        ("Better now", wrong[0] & ~wrong[1], "the verdict is right now, and was not"),
+        ("Worse now", ~wrong[0] & wrong[1], "the verdict was right, and is not any more"),
+        ("Missed by both", ~differ & wrong[1] & defective, "defective, and passed by both"),
+        ("Rejected by both", ~differ & wrong[1] & ~defective, "good, and rejected by both"),
+    )
+    body = [
+        f"<p>{len(defective)} pictures: {(~defective).sum()} good, {defective.sum()} defective. "
+        f"Of {len(comparison.differing)} the verdicts differ.</p>",
+        table(("", *names, "difference"), figure_rows(comparison)),
+        glossary(),
+        "<h2>Parts</h2>",
+        *(_group(comparison, names, title, what, np.flatnonzero(chosen)) for title, chosen, what in groups),
+    ]
+    return page(f"{names[0]} and {names[1]} on {data}", body)
+
+
+def _group(comparison: Comparison, names: Sequence[str], title: str, what: str, chosen: NDArray[np.int64]) -> str:
+    if not len(chosen):
+        return f"<p>{title}: none.</p>"
+    ranking = comparison.scores
+    order = chosen[np.argsort(-np.abs(np.log(np.maximum(ranking[1], 1e-9) / np.maximum(ranking[0], 1e-9)))[chosen])]
+    cards = [_card(comparison, names, int(i)) for i in order]
+    labels = [f"{ranking[0, i]:.2f} and {ranking[1, i]:.2f}" for i in order]
+    return folded(f"{title}: {len(chosen)} ({what})", cards, labels, is_open=title.endswith("now"))
+
+
+def _card(comparison: Comparison, names: Sequence[str], i: int) -> str:
+    sample = comparison.samples[i]
+    images = [("picture", read_view(sample.path, comparison.models[1].input, _LONGEST_PX))]
+    for name, model, score in zip(names, comparison.models, comparison.scores[:, i], strict=True):
+        images.append((f"{name}: {'NotOK' if score > 1 else 'OK'} {score:.2f}", _error_map(model, sample.path, i)))
+    return beside(images, f"{sample.kind}: {printable(sample.path)}")
+
+
+def _error_map(model: Judged, file: Path, i: int) -> NDArray[np.uint8]:
+    """Draw what a model says of the picture, at the shape of what it sees of it."""
+    shape = enlarged(read_view(file, model.input, _LONGEST_PX).shape, _LONGEST_PX)
+    return draw_error_map(model.maps[i], model.errors[i], model.thresholds, model.grid, shape)
