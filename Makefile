@@ -17,8 +17,12 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev mosquitto chromium aravis
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-# What needs only Python: no broker, camera's server, browser or root, no network trained and no engine built.
-check: lint
+# What needs only Python: no broker, camera's server, browser or root, no network trained or exported and no engine built.
+check: $(VENV)/.dev
+	+$(MAKE) -j2 -O --no-print-directory lint quick-tests
+
+.PHONY: quick-tests
+quick-tests: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not machine and not long"
 
 # How much of the code the tests run, branches too; by hand, since it takes the tests longer. WHAT: which tests.

@@ -82,7 +82,7 @@ def checkpoint(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 LEFT_OUT = {
-    "machine": {"mosquitto", "mes", "mjpeg", "rtsp", "station", "gateway", "broker"},
+    "machine": {"mosquitto", "factory_camera", "mes", "mjpeg", "rtsp", "station", "gateway", "broker"},
     "long": {"checkpoint", "make_training_config", "built"},
 }
 """What `make check` leaves out: tests with these fixtures, by the marker that they get."""

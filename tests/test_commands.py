@@ -56,6 +56,8 @@ def test_help_is_quick_and_names_the_exit_codes(name: str) -> None:
         started = time.perf_counter()
         shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         seconds.append(time.perf_counter() - started)
+        if seconds[-1] < 1:  # a machine that pauses says nothing of ours
+            break
     assert "Exit codes:" in shown
     assert min(seconds) < 1
 

@@ -57,6 +57,7 @@ def types(path: Path) -> dict[str, int]:
     return {one.name: one.type.tensor_type.elem_type for one in onnx.load(path).graph.output}
 
 
+@pytest.mark.long
 def test_in_half_precision_the_convolutions_are_float16_and_the_errors_float32(tmp_path: Path) -> None:
     checkpoint = untrained("tiny", (2,), 48, 48)
     export_onnx(checkpoint, tmp_path / "half.onnx", half=True)

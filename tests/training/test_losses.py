@@ -60,14 +60,14 @@ def test_one_dimensional_swd_is_the_squared_transport_of_sorted_samples() -> Non
 
 
 @given(st.floats(-3, 3), st.integers(1, 4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_swd_of_a_shift_is_its_squared_length_over_the_dimension(shift: float, tiles: int) -> None:
     d = 6
     z = torch.randn(32, tiles, d)
     v = torch.zeros(d)
     v[0] = shift
     expected = tiles * shift**2 / d  # the mean of (v . theta)^2 over the sphere, summed over tiles
-    assert sliced_wasserstein(z, z + v, 20_000).item() == pytest.approx(expected, rel=0.06, abs=1e-4)
+    assert sliced_wasserstein(z, z + v, 5_000).item() == pytest.approx(expected, rel=0.1, abs=1e-4)
 
 
 def test_swd_is_zero_for_the_same_samples_in_any_order_and_sums_over_tiles() -> None:

@@ -17,6 +17,7 @@ def test_a_factory_camera_is_named_with_its_frames_and_packets(factory_camera: F
     assert "none of" in text
 
 
+@pytest.mark.machine
 def test_lost_packets_are_counted_with_the_remedies() -> None:
     losing = FactoryCamera("viva", drop_packets=[(3, 1), (5, 1)], packet_resend=False)
     with (

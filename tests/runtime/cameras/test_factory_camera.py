@@ -19,6 +19,7 @@ from tests.runtime.gige import HOST, FactoryCamera, sole_use
 from tests.runtime.waiting import wait_until
 from tests.runtime.watcher import Watcher
 
+pytestmark = pytest.mark.machine
 BARRIER = {"TriggerMode": "On", "TriggerSource": "Software"}
 """Stands for the camera's line, which a software camera has not: the test is the light barrier."""
 

@@ -23,6 +23,7 @@ from tests.runtime.gige import HOST, KINDS, SERIALS, SIZE, FactoryCamera, sole_u
 from tests.runtime.waiting import WAIT_S, wait_until
 from tests.runtime.watcher import Watcher
 
+pytestmark = pytest.mark.machine
 Watch = Callable[..., Watcher]
 
 

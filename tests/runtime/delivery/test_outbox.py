@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from runtime.delivery.outbox import DISCARD_ORDER, Outbox
 from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
+from tests.runtime.scratch import scratch
 
 SIZE = 110
 """Bytes of a small event."""
@@ -85,7 +85,7 @@ def test_a_position_is_never_given_twice(tmp_path: Path) -> None:
 def test_bounds_hold_and_what_goes_is_the_oldest_of_the_least_important(
     verdicts: list[Verdict], per_commit: int, max_events: int, max_bytes: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         bounds = OutboxSettings(path=Path(folder) / "box.sqlite", max_events=max_events, max_bytes=max_bytes)
         outbox = Outbox(bounds)
         kept: list[tuple[int, Verdict]] = []
@@ -111,7 +111,7 @@ def test_bounds_hold_and_what_goes_is_the_oldest_of_the_least_important(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["ok", "bad", "other", "send", "acknowledge", "reconnect", "restart"]), max_size=80))
 def test_every_seq_reaches_a_reader_as_event_or_gap_in_order_whatever_happens(steps: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         bounds = OutboxSettings(path=Path(folder) / "box.sqlite", max_events=3)
         outbox, position, under_way = Outbox(bounds), 0, []
         seq = {"a": 0, "c": 0}

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import sqlite3
-import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.delivery.test_outbox import bodies, gaps, letter, told
+from tests.runtime.scratch import scratch
 
 OLD_SCHEMA = """
 CREATE TABLE events (position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, camera TEXT NOT NULL,
@@ -96,7 +96,7 @@ def test_a_damaged_row_at_the_bound_leaves_its_gap(tmp_path: Path) -> None:
 @given(data=st.data(), count=st.integers(1, 12))
 def test_whatever_byte_is_flipped_what_is_sent_was_stored(data: st.DataObject, count: int) -> None:
     """A flip in SQLite's own pages may be told by it, and then all stays where it is; nothing else is ever given."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         bounds = OutboxSettings(path=Path(folder) / "box.sqlite")
         outbox = Outbox(bounds)
         outbox.add([letter(number, Verdict.NOT_OK) for number in range(1, count + 1)])
@@ -124,7 +124,7 @@ def test_whatever_byte_is_flipped_what_is_sent_was_stored(data: st.DataObject, c
 @given(st.lists(st.sampled_from(["add", "remove", "crash"]), max_size=25))
 def test_a_crash_at_any_point_leaves_what_was_added_and_knows_its_causes(steps: list[str]) -> None:
     """A crash is a copy of the files as they are, the log of writes included, opened by another process."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         path = Path(folder) / "0" / "box.sqlite"
         outbox, added, removed, number = Outbox(OutboxSettings(path=path)), 0, set[int](), 0
         for step in [*steps, "crash"]:

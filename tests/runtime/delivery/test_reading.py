@@ -1,6 +1,5 @@
 """Reading: each event once over one connection, whatever is stored meanwhile."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from runtime.delivery.reading import Reading
 from runtime.delivery.refusals import Refusals
 from runtime.delivery.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
+from tests.runtime.scratch import scratch
 
 
 def letter(seq: int) -> NewEvent:
@@ -35,7 +35,7 @@ class Busy(Outbox):
 @example([(0, 1, 2)])
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 4)), max_size=6))
 def test_each_event_is_read_once_and_in_order_whatever_is_stored_meanwhile(rounds: list[tuple[int, int, int]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         outbox = Busy(OutboxSettings(path=Path(folder) / "box.sqlite"))
         reading, read = Reading(outbox, Refusals()), list[int]()
         for before, meanwhile, limit in [*rounds, (0, 0, 1000)]:

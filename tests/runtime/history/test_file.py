@@ -38,9 +38,6 @@ def entry(number: int) -> Entry:
     )
 
 
-ENTRIES = [entry(number) for number in range(MANY)]
-
-
 def body(number: int) -> bytes:
     reason = {1: [], 2: ["tile_error"], 3: ["black"]}[entry(number).verdict]
     return json.dumps({"id": f"{number:036}", "verdict": {"reason": reason}, "filler": "x" * 2000}).encode()
@@ -54,11 +51,16 @@ def write(folder: Path, numbers: range) -> HistoryFile:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> HistoryFile:
+def entries() -> list[Entry]:
+    return [entry(number) for number in range(MANY)]
+
+
+@pytest.fixture(scope="module")
+def many(entries: list[Entry], tmp_path_factory: pytest.TempPathFactory) -> HistoryFile:
     file = HistoryFile(tmp_path_factory.mktemp("many"))
     with file.writing() as database, database:
         new = f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-        database.executemany(new, (astuple(each)[:-1] for each in ENTRIES))
+        database.executemany(new, (astuple(each)[:-1] for each in entries))
     return file
 
 
@@ -77,13 +79,15 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> HistoryFile:
     ],
     ids=str,
 )
-def test_any_filter_of_many_parts_is_answered_at_once_with_the_newest_first(many: HistoryFile, wanted: Wanted) -> None:
+def test_any_filter_of_many_parts_is_answered_at_once_with_the_newest_first(
+    many: HistoryFile, entries: list[Entry], wanted: Wanted
+) -> None:
     took_s = []
     for _ in range(3):  # a machine that pauses says nothing of ours
         started_s = time.perf_counter()
         found = many.find(wanted, 50)
         took_s.append(time.perf_counter() - started_s)
-    expected = (each.id for each in reversed(ENTRIES) if fits(each, wanted))
+    expected = (each.id for each in reversed(entries) if fits(each, wanted))
     assert [each.id for each in found] == [*itertools.islice(expected, 50)]
     assert min(took_s) < LIMIT_S
 

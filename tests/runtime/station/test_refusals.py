@@ -15,6 +15,7 @@ from tests.runtime.pictures import write_pictures
 from tests.runtime.waiting import WAIT_S
 
 
+@pytest.mark.machine
 def test_the_embedded_broker_serves_where_none_is_configured(tmp_path: Path, bundle_path: Path) -> None:
     pictures = write_pictures(tmp_path / "pictures", 200)
     port = free_port()
