@@ -16,13 +16,12 @@ import numpy as np
 import viva_genicam as vg
 from machine import describe
 
-from core.picture import fit
+from runtime.batching.fitting import fit_on_cpu
 from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.genicam import raw_of
 from runtime.cameras.pixel_format import to_u8
 from runtime.cameras.settings import ExposureSettings
 from runtime.cameras.thinning import look_alike
-from runtime.parts.layout import to_bgr
 
 FORMATS = {"Mono8": np.uint8, "Mono12": np.uint16, "BayerRG8": np.uint8, "RGB8": np.uint8}
 
@@ -45,14 +44,12 @@ def measure(name: str, dtype: Any, arguments: argparse.Namespace) -> dict[str, f
     frame = vg.Frame.from_bytes(values.tobytes(), arguments.width, arguments.height, name)
     raw = raw_of(frame)
     (pixels, layout), (other, _) = to_u8(raw, name), to_u8(raw.copy(), name)
-    frame_bgr_u8 = to_bgr(pixels, layout)
     row = np.empty((arguments.side, arguments.side, 3), np.uint8)
     steps: dict[str, Callable[[], object]] = {
         "to_array": lambda: raw_of(frame),
         "to_8_bits": lambda: to_u8(raw, name),
-        "to_bgr": lambda: to_bgr(pixels, layout),
         "frozen": lambda: look_alike(pixels, other, 1),
-        "fit": lambda: fit(frame_bgr_u8, row),
+        "colours_and_fit": lambda: fit_on_cpu(pixels, layout, row),
         "exposure": lambda: exposure_fault(row, ExposureSettings()),
     }
     taken = {step: least_ms(what, arguments.runs) for step, what in steps.items()}

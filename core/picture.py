@@ -15,6 +15,7 @@ from core.errors import DataError
 from core.geometry import PartSize, Roi
 from core.picture_file import LARGEST_BYTES, PictureFault, decode
 from core.pose import cut_out, locate
+from core.shrinking import shrink
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
@@ -197,10 +198,11 @@ def fit(
     """
     frame = cut(frame, roi, part_size)
     if frame.ndim == 2:
-        small = cv2.resize(frame, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_AREA)
+        small = np.empty(out.shape[:2], np.uint8)
+        shrink(frame, small)
         cv2.cvtColor(small, cv2.COLOR_GRAY2BGR, dst=out)
     elif frame.shape == out.shape:
         np.copyto(out, frame)
     else:
-        cv2.resize(frame, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_AREA)
+        shrink(frame, out)
     return frame

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +36,10 @@ def fit_on_cpu(
     roi: Roi | None = None,
     part_size: PartSize | None = None,
 ) -> Picture:
-    """See Fit."""
-    judged = fit(to_bgr(pixels_u8, layout), row, roi, part_size)
+    """See Fit. Only what is judged gets its colours; where three channels have another order, only the row."""
+    if layout == "RGB" and part_size is None:
+        region = fit(pixels_u8, row, roi)
+        cv2.cvtColor(row, cv2.COLOR_RGB2BGR, dst=row)
+        return lambda: to_bgr(region, layout)
+    judged = fit(to_bgr(pixels_u8, layout, roi), row, None, part_size)
     return lambda: judged

@@ -25,8 +25,9 @@ TICK_FREQUENCY_ADDRESS = 0x093C
 """Bootstrap register of GigE Vision: how often a second the camera's clock ticks, 64 bits."""
 CONTROL_ADDRESS = 0x0A00
 """Bootstrap register of GigE Vision: whether whoever asks controls the camera."""
-ONE_BYTE = frozenset({"Mono8", "BayerRG8", "BayerGB8", "BayerGR8", "BayerBG8"})
-"""Formats that are laid out as an array is."""
+MOSAICS = ("BayerRG8", "BayerGB8", "BayerGR8", "BayerBG8")
+CHANNELS = {"Mono8": 1, **dict.fromkeys(MOSAICS, 1), "RGB8": 3, "RGB8Packed": 3}
+"""Of formats that are laid out as an array is, by either of their names."""
 PACKET_SIZE = "GevSCPSPacketSize"
 
 
@@ -184,8 +185,10 @@ class GenicamStream:
 
 def raw_of(frame: viva_genicam.Frame) -> Raw:
     """Give what the camera sent, by one copy where it can be."""
-    if frame.pixel_format in ONE_BYTE and not frame.padding_x and not frame.chunks:
-        return np.frombuffer(frame.payload(), np.uint8).reshape(frame.height, frame.width)
+    if frame.pixel_format in CHANNELS and not frame.padding_x and not frame.chunks:
+        shape = (frame.height, frame.width, CHANNELS[frame.pixel_format])
+        pixels = np.frombuffer(frame.payload(), np.uint8).reshape(shape)
+        return pixels if shape[2] > 1 else pixels[:, :, 0]
     return frame.to_numpy()
 
 

@@ -7,15 +7,13 @@ from numpy.typing import NDArray
 
 from core.geometry import Roi
 from core.picture import crop
-from runtime.parts.layout import Layout
+from runtime.parts.layout import AROUND, Layout
 
 ARGUMENTS = "PP" + 12 * "i"
 """`struct Frame` of kernels/frames.cu, in the language of Python's struct."""
 GREY = 0
 NUMBERS: dict[Layout, int] = {"BGR": 1, "RGB": 2, "RG": 4, "GR": 5, "GB": 6, "BG": 7}
 """`enum Layout` of kernels/frames.cu."""
-AROUND = 2
-"""Pixels around a region of a mosaic that the colours at its edge are worked out from."""
 
 
 @dataclass(frozen=True)

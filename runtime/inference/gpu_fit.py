@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from core.errors import BackendError, one_line
 from core.geometry import PartSize, Roi
-from core.picture import crop
 from runtime.batching.fitting import fit_on_cpu
 from runtime.inference.frame_piece import Piece, piece_of
 from runtime.inference.frames_device import Fitting, FramesDevice, Staging
@@ -60,7 +59,7 @@ class GpuFit:
             piece = piece_of(pixels_u8, layout, roi)
             try:
                 self._fit(piece, row)
-                return lambda: crop(to_bgr(pixels_u8, layout), roi)
+                return lambda: to_bgr(pixels_u8, layout, roi)
             except Exception as error:  # pycuda's own, whatever they are; or it was closed meanwhile
                 self._give_up(one_line(error))
         return fit_on_cpu(pixels_u8, layout, row, roi, part_size)
