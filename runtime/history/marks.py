@@ -104,10 +104,14 @@ def marks(file: HistoryFile) -> list[Mark]:
     if not file.path.exists():
         return []
     with file.writing() as database:
-        return [
-            Mark(event, Truth(was), by, note, at_s, json.loads(zlib.decompress(body)), number)
-            for event, was, by, note, at_s, body, number in database.execute(query)
-        ]
+        return [_mark(row) for row in database.execute(query)]
+
+
+def marks_of(file: HistoryFile, event: str) -> list[Mark]:
+    """Give all marks of a part, the newest first, which is the one that counts. Raises sqlite3.Error."""
+    query = "SELECT event, was, by, note, at_s, body, number FROM marks WHERE event = ? ORDER BY number DESC"
+    with file.reading() as database:
+        return [_mark(row) for row in database.execute(query, (event,))]
 
 
 def told(file: HistoryFile, camera: str, thresholds: Thresholds) -> Told:
@@ -138,6 +142,11 @@ def tally(database: sqlite3.Connection, judged: Iterable[tuple[str, str, Verdict
         "ON CONFLICT DO UPDATE SET parts = parts + 1",
         judged,
     )
+
+
+def _mark(row: tuple[Any, ...]) -> Mark:
+    event, was, by, note, at_s, body, number = row
+    return Mark(event, Truth(was), by, note, at_s, json.loads(zlib.decompress(body)), number)
 
 
 def _rate(found: int, parts: float) -> Rate:

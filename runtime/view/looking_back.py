@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from core.timestamps import rfc3339
 from runtime.evidence.overlay import jpeg
 from runtime.history.entry import Entry, Kind, Wanted
+from runtime.history.marks import Mark, marks_of
 from runtime.view.past import MAP, Past
 from runtime.view.pictures import WIDEST_PX, read_no_wider
 from runtime.view.rendering import Pages
@@ -71,6 +72,7 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
             entry, body = _found(past, event_id)
             newer = past.file.next_newer(wanted, entry)
             older = next(iter(past.file.find(wanted, 1, entry)), None)
+            marked = marks_of(past.file, event_id)
         except (HTTPException, sqlite3.Error):
             return pages.render(request, "message.html", 404, message="gone")
         return pages.render(
@@ -78,6 +80,7 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
             entry=_shown(past, entry, body["verdict"]["reason"]),
             body=body,
             tiles=_tiles(body),
+            marks=[_said(mark) for mark in marked],
             may_mark=request.state.may_mark,
             newer=newer.id if newer else None,
             older=older.id if older else None,
@@ -130,7 +133,7 @@ def _shown(past: Past, entry: Entry, reasons: Sequence[str]) -> dict[str, Any]:
     """What a template shows of an entry."""
     return {
         **_told(past, entry),
-        "time": datetime.fromtimestamp(entry.at_s).strftime("%Y-%m-%d %H:%M:%S"),
+        "time": _local(entry.at_s),
         "reasons": reasons,
         "ratio": None if entry.margin is None else 1 - entry.margin,
     }
@@ -149,6 +152,14 @@ def _told(past: Past, entry: Entry) -> dict[str, Any]:
         "picture": f"evidence/{entry.id}.jpg" if past.picture(entry) else None,
         "map": f"evidence/{entry.id}{MAP}.jpg" if past.picture(entry, MAP) else None,
     }
+
+
+def _said(mark: Mark) -> dict[str, str]:
+    return {"was": str(mark.was), "by": mark.by, "note": mark.note, "time": _local(mark.at_s)}
+
+
+def _local(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _tiles(body: dict[str, Any]) -> list[list[dict[str, Any]]]:

@@ -52,6 +52,13 @@ if (mark) {
     try {
       const answer = await fetch(mark.dataset.address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(said) });
       told.textContent = answer.ok ? `${mark.dataset.done}: ${event.submitter.textContent}` : `${answer.status} ${await answer.text()}`;
+      if (answer.ok) {
+        const line = document.createElement("li"), was = document.createElement("b");
+        was.textContent = event.submitter.textContent;
+        line.append(was, ` ${said.by} ${said.note}`);
+        document.querySelector(".marks").prepend(line);
+        mark.note.value = "";
+      }
     } catch (error) {
       told.textContent = error.message;
     }

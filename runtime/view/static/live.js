@@ -68,6 +68,18 @@ function count(node, row, counts, name) {
   if (name) line.querySelector("span").textContent = name;
 }
 
+// What people's marks say, beside what the thresholds promise.
+function say(node, told) {
+  const list = node.querySelector(".told");
+  list.hidden = !told;
+  if (!told) return;
+  const share = rate => rate.rate === null ? "–" : `${percent(rate.rate)} (${percent(rate.low)} – ${percent(rate.high)})`;
+  const { false_rejects, misses } = told;
+  list.querySelector(".false_rejects").textContent = `${share(false_rejects)}, ${words.promised} ${percent(false_rejects.promised)}; ` +
+    `${words.looked_at} ${number(told.looked_at)} / ${number(told.rejected)}`;
+  list.querySelector(".misses").textContent = misses.parts ? `${share(misses)}, ${number(misses.found)} / ${number(misses.parts)}` : "–";
+}
+
 function draw(svg, trend, usual) {
   svg.replaceChildren();
   const margins = trend.map(part => part[1]).filter(margin => margin !== null);
@@ -112,6 +124,7 @@ function render() {
     count(node, "start", camera);
     count(node, "shift", camera.shift, state.shift_since && state.shift_since.slice(11));
     count(node, "job", camera.job, camera.job && camera.job.id);
+    say(node, camera.told);
     node.querySelector(".now").textContent = camera.margin === null ? "" : `${words.now} ${(100 * camera.margin).toFixed(0)} %` +
       (camera.usual === null ? "" : `, ${words.usual} ${(100 * camera.usual).toFixed(0)} %`);
     node.querySelector(".drift").hidden = !camera.drifts;

@@ -1,0 +1,116 @@
+"""The pages under people's hands: a real browser clicks, types and swipes."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.runtime.browser import CHROMIUM, chromium
+from tests.runtime.view.conftest import EVIL, TOKEN
+from tests.runtime.waiting import WAIT_S
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTH = 390
+"""Of a phone's screen, in pixels."""
+pytestmark = [pytest.mark.machine, pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: "Browser", station: str) -> Iterator["Page"]:
+    """A page of somebody who may mark; nothing that runs in it fails, and no text of others does anything."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(1000 * WAIT_S)
+    page, faults = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("dialog", lambda dialog: faults.append(dialog.message))
+    page.goto(f"{station}/?token={TOKEN}")
+    yield page
+    assert page.title() != "1"
+    assert not faults
+    context.close()
+
+
+def test_a_part_is_found_looked_at_and_marked_and_what_follows_stands_on_the_live_page(page: "Page") -> None:
+    page.get_by_role("link", name="History").click()
+    page.get_by_label("camera").select_option("top")
+    page.get_by_label("verdict").select_option("NotOK")
+    page.get_by_role("button", name="search").click()
+    page.locator(".entry").click()
+    picture = page.locator("#picture img")
+    assert str(picture.get_attribute("src")).endswith("-map.jpg")
+    page.keyboard.press("m")
+    assert not str(picture.get_attribute("src")).endswith("-map.jpg")
+    for said in ("was bad", "was good"):
+        page.get_by_label("who says so").fill(f"Ada {EVIL}")
+        page.get_by_label("note").fill(f"oil {EVIL}")
+        page.get_by_role("button", name=said).click()
+        page.locator(".marks li").first.filter(has_text=said).wait_for()
+    page.reload()
+    assert [text.split()[1] for text in page.locator(".marks li").all_inner_texts()] == ["good", "bad"]
+    assert page.locator(".marks li").first.inner_text().count(EVIL) == 2
+    assert page.get_by_label("who says so").input_value() == f"Ada {EVIL}"
+    page.keyboard.press("Escape")
+    assert page.get_by_label("verdict").input_value() == "NotOK"
+    page.get_by_role("link", name="Live").click()
+    told = page.locator('[data-camera="top"] .told')
+    told.wait_for()
+    assert "rejects looked at 1 / 1" in told.inner_text()
+    assert "promised" in told.inner_text()
+
+
+def test_keys_lead_through_history_parts_and_cameras(page: "Page", station: str) -> None:
+    page.keyboard.press("h")
+    page.wait_for_url("**/history")
+    page.goto(f"{station}/history?verdict=rejects&until=2024-01-01T00:00")
+    for key in ("j", "j", "k", "j", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/event/old-283?*")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/event/old-293?*")
+    for expected in (283, 273):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(f"**/event/old-{expected}?*")
+    assert f"{EVIL}273" in page.locator("dl").inner_text()
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/history?*until=2024*")
+    page.keyboard.press("Escape")
+    page.locator("article").first.wait_for()
+    page.keyboard.press("1")
+    page.wait_for_url("**/camera/*")
+    page.keyboard.press("Escape")
+    page.locator("article").nth(1).wait_for()
+
+
+def test_a_phone_shows_whole_pages_with_buttons_for_a_finger_and_takes_swipes(browser: "Browser", station: str) -> None:
+    context = browser.new_context(viewport={"width": WIDTH, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(1000 * WAIT_S)
+    page.goto(f"{station}/?token={TOKEN}")
+    for path in ("", "camera/top", "history?verdict=all", "event/old-293?verdict=rejects", "docs"):
+        page.goto(f"{station}/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= WIDTH, path
+        for button in page.locator("button:visible, .button:visible").all():
+            size = button.bounding_box()
+            assert size is not None
+            assert size["height"] >= 44, path
+    page.goto(f"{station}/event/old-293?verdict=rejects&until=2024-01-01T00:00")
+    swipe(page, 300, 40)
+    page.wait_for_url("**/event/old-283?*")
+    swipe(page, 40, 300)
+    page.wait_for_url("**/event/old-293?*")
+    context.close()
+
+
+def swipe(page: "Page", start: int, end: int) -> None:
+    session = page.context.new_cdp_session(page)
+    for kind, points in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": 400} for x in points]})
+    session.detach()
