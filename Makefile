@@ -29,7 +29,7 @@ quick-tests: $(VENV)/.dev
 .PHONY: coverage
 coverage: $(VENV)/.dev mosquitto
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest $(WHAT)
+	-$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(WHAT)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --sort=cover
 
