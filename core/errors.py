@@ -71,6 +71,12 @@ class RollOutError(PwaeError):
     exit_code = 11
 
 
+class PlcError(PwaeError):
+    """A PLC that does not answer, or has not what is to be switched."""
+
+    exit_code = 12
+
+
 def one_line(error: object) -> str:
     """Give what an error of somebody else's says as one line; its kind, where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -82,5 +88,5 @@ Exit codes: 0 done; 1 unexpected fault (please report it); 2 command line or con
 5 the exported model judges differently; 6 this machine cannot run the backend;
 7 camera cannot be opened; 8 broker unreachable or login refused;
 9 outbox cannot be opened or written; 10 the GPU is lost to this process, start it again;
-11 the roll-out to a fleet was stopped;
+11 the roll-out to a fleet was stopped; 12 the PLC does not answer (doctor);
 130 interrupted."""

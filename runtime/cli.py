@@ -46,9 +46,9 @@ scenario plays 20 parts in peace and 20 in trouble, in turn. SIGINT or SIGTERM s
 
 DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.
 
-Bundle, backend, GPU, codecs, cameras, broker, outbox, evidence and view are opened as the inspection would, and let go
-again; nothing is published. Exit code 0 when ready, else that of the first thing missing. Run it before the start:
-a running inspection holds the outbox and the port.
+Bundle, backend, GPU, codecs, cameras, broker, outbox, PLC, evidence and view are opened as the inspection would, and
+let go again; nothing is published or switched. Exit code 0 when ready, else that of the first thing missing. Run it
+before the start: a running inspection holds the outbox and the port.
 """
 
 CAMERAS_HELP = """List the factory cameras (GigE Vision, USB3 Vision) that answer, as lines for the configuration.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.errors import PwaeError
+from runtime.actuator.check import check_plc
 from runtime.bundles.bundle import load_bundle
 from runtime.cameras.check import check_camera
 from runtime.delivery.check import check_broker, check_outbox
@@ -17,8 +18,7 @@ from runtime.inference.gpu import NoGpuError, find_gpu
 from runtime.inference.onnx_runtime import require_one_build
 from runtime.inference.selection import choose_here
 from runtime.settings import InspectionSettings
-from runtime.view.settings import ViewSettings
-from runtime.view.web_page import listen, require_packages
+from runtime.view.check import check_page
 
 Check = Callable[[], str]
 """Says in words what was found; raises PwaeError with the remedy where something is missing."""
@@ -44,6 +44,7 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
 
 
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
+    coils = [verdict.coil for verdict in settings.verdicts.values() if verdict.coil is not None]
     return [
         ("bundle", partial(_bundle, settings)),
         ("onnxruntime", require_one_build),
@@ -53,8 +54,9 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
         ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.prefix)),
         ("outbox", partial(check_outbox, settings.outbox)),
+        *([("plc", partial(check_plc, settings.modbus, coils))] if settings.modbus else []),
         *([("evidence", partial(check_folder, settings.evidence))] if settings.evidence else []),
-        *([("view", partial(_view, settings.view))] if settings.view else []),
+        *([("view", partial(check_page, settings.view))] if settings.view else []),
     ]
 
 
@@ -85,10 +87,3 @@ def _codecs() -> str:
     import cv2
 
     return f"FFMPEG of PyAV {av.__version__}, OpenCV {cv2.__version__}"
-
-
-def _view(settings: ViewSettings) -> str:
-    require_packages()
-    settings.token()
-    listen(settings).close()
-    return f"http://{settings.host}:{settings.port}/ is free"

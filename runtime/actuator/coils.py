@@ -1,14 +1,16 @@
 """Coils of a PLC, over Modbus TCP: on for what is to be rejected, and on while nobody judges.
 
 A part's coil is switched when its verdict stands. After a lost connection every coil is on until the next verdict: what
-was judged meanwhile has passed. The heartbeat counts only while the judging thread goes round.
+was judged meanwhile has passed. The heartbeat counts only while the judging thread goes round. What a PLC does not take
+in time is left out, the oldest first, told and counted.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.errors import ConfigError
@@ -21,6 +23,7 @@ BEAT_EVERY_S = 1.0
 HANGS_S = 3.0
 """The heart stops when the judging thread has stood still for so long."""
 LONGEST_QUEUE = 1000
+"""Verdicts that wait for a PLC that is slower than they come."""
 RETRY_S = 2.0
 """A PLC that is away is tried again at least this often: its coils are on until then."""
 LEAVE_S = 0.5
@@ -36,9 +39,12 @@ class Coils(Worker):
         _require_package()
         self.problem = ""
         """Why the PLC is not told; empty where all is well."""
+        self.left_out = 0
+        """Verdicts that it was not told: it was away, or slower than they came."""
         self._settings = settings
         self._coils = sorted(coils)
-        self._asked: deque[tuple[int, bool]] = deque(maxlen=LONGEST_QUEUE)
+        self._asked: deque[tuple[int, bool]] = deque()
+        self._is_overrun = False
         self._changed = threading.Condition()
         self._is_over = False
         self._alive_s = time.monotonic()
@@ -48,6 +54,10 @@ class Coils(Worker):
         """Switch a coil. Returns at once."""
         with self._changed:
             self._asked.append((coil, is_on))
+            if len(self._asked) > LONGEST_QUEUE:
+                self._asked.popleft()
+                self.left_out += 1
+                self._is_overrun = True
             self._changed.notify_all()
 
     def alive(self) -> None:
@@ -63,26 +73,21 @@ class Coils(Worker):
             self.join(LEAVE_S + self._settings.timeout_s)
 
     def _keep_connected(self) -> None:
-        from pymodbus.client import ModbusTcpClient
         from pymodbus.exceptions import ModbusException
 
-        # It tells each failure itself, many times; here it is told once.
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-        where, backoff = self._settings, BackOff()
+        backoff = BackOff()
         while not self._is_over:
-            client: Any = ModbusTcpClient(where.host, port=where.port, timeout=where.timeout_s, retries=0)
             try:
-                if not client.connect():
-                    raise ConnectionError("it does not answer")
-                self._all_on(client)
-                self._tell_problem("")
-                backoff.succeeded()
-                self._serve(client)
-                self._all_on(client)
+                with open_client(self._settings) as client:
+                    if not client.connect():
+                        raise ConnectionError("it does not answer")
+                    self._all_on(client)
+                    self._tell_problem("")
+                    backoff.succeeded()
+                    self._serve(client)
+                    self._all_on(client)
             except (OSError, ModbusException) as error:
-                self._tell_problem(f"PLC {where.host}:{where.port} is not told: {error}")
-            finally:
-                client.close()
+                self._tell_problem(f"{self._plc} is not told: {error}")
             with self._changed:
                 self._changed.wait_for(lambda: self._is_over, min(backoff.failed(), RETRY_S))
 
@@ -94,6 +99,9 @@ class Coils(Worker):
                 if self._is_over:
                     return
                 asked = [self._asked.popleft() for _ in range(len(self._asked))]
+                is_overrun, self._is_overrun = self._is_overrun, False
+            if asked:
+                self._tell_problem(f"{self._plc} is slower than verdicts come: not all are told" if is_overrun else "")
             for coil, is_on in asked:
                 self._write(client.write_coil(coil, is_on, device_id=self._settings.unit))
             now_s = time.monotonic()
@@ -109,9 +117,15 @@ class Coils(Worker):
 
     def _all_on(self, client: Any) -> None:
         with self._changed:
+            self.left_out += len(self._asked)
             self._asked.clear()
+            self._is_overrun = False
         for coil in self._coils:
             self._write(client.write_coil(coil, True, device_id=self._settings.unit))
+
+    @property
+    def _plc(self) -> str:
+        return f"PLC {self._settings.host}:{self._settings.port}"
 
     def _write(self, answer: Any) -> None:
         if answer.isError():
@@ -122,9 +136,24 @@ class Coils(Worker):
             return
         self.problem = problem
         if problem:
-            log.error("%s", problem)
+            log.error("%s left_out=%d", problem, self.left_out)
         else:
             log.info("PLC is told host=%s port=%d", self._settings.host, self._settings.port)
+
+
+@contextmanager
+def open_client(settings: ModbusSettings) -> Iterator[Any]:
+    """Give a client that is not connected yet. Raises ConfigError where the package is missing."""
+    _require_package()
+    from pymodbus.client import ModbusTcpClient
+
+    # It tells each failure itself, many times; here it is told once.
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    client: Any = ModbusTcpClient(settings.host, port=settings.port, timeout=settings.timeout_s, retries=0)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def _require_package() -> None:

@@ -58,6 +58,8 @@ class Verdicts(Worker):
         self._topic_of = topic_of
         self._expected: dict[Key, _Expected] = {}
         self._late: dict[Key, Told] = {}
+        self.late = dict.fromkeys(settings, 0)
+        """Of each stream: parts that had no verdict in time."""
         self._changed = threading.Condition()
         self._is_over = False
 
@@ -132,6 +134,7 @@ class Verdicts(Worker):
                 now_s = time.monotonic()
                 for key in [key for key, each in self._expected.items() if each.due_s <= now_s]:
                     each = self._expected.pop(key)
+                    self.late[key[0]] += 1
                     self._late[key] = Told(_ms_since(each.since_s), is_late=True)
                     name = {"id": None, "seq": None, "part_id": each.part_id}
                     self._tell(key[0], Verdict.NOT_DECIDABLE, [LATE], name)

@@ -22,7 +22,8 @@ class Counters:
     """Pictures that could not be read."""
     discarded: int = 0
     """Events given up because the outbox was full."""
-
+    late: int = 0
+    """Parts that whoever rejects had no verdict of in time."""
     trend: Trend = field(default_factory=Trend)
 
     def count(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:
@@ -44,6 +45,7 @@ class Counters:
                 "not_ok": self.verdicts[Verdict.NOT_OK],
                 "not_decidable": self.verdicts[Verdict.NOT_DECIDABLE],
                 "discarded": self.discarded,
+                "late": self.late,
                 "drifts": self.trend.drifts,
                 "since": self.since,
             }

@@ -26,6 +26,8 @@ class CameraHealth:
     drifts: bool
     reason: str = ""
     """Why it gives nothing, in words."""
+    late: int | None = None
+    """Parts that had no verdict in time; None: nobody is told its verdicts at once."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class StationStatus:
     """Threads that ended by a fault."""
     silent_s: float
     """For how long the judging thread has not gone round."""
+    plc_left_out: int | None = None
+    """Verdicts that the PLC was not told; None: none is told any."""
     pause: str = ""
     """Who holds the judging, in words; empty while nobody does."""
 

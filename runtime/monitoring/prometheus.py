@@ -27,7 +27,10 @@ class StatusCollector(Collector):
         dropped = CounterMetricFamily("pwae_frames_dropped", "Gave way to a newer one", labels=("camera",))
         streaming = GaugeMetricFamily("pwae_camera_streaming", "1 while frames come", labels=("camera", "state"))
         drifts = GaugeMetricFamily("pwae_drift", "1 while good parts near the threshold", labels=("camera",))
+        late = CounterMetricFamily("pwae_verdicts_late", "Parts without verdict in time", labels=("camera",))
         for name, camera in found.cameras.items():
+            if camera.late is not None:
+                late.add_metric((name,), camera.late)
             for verdict in (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE):
                 parts.add_metric((name, verdict.word), camera.verdicts.get(verdict, 0))
             discarded.add_metric((name,), camera.discarded)
@@ -35,7 +38,9 @@ class StatusCollector(Collector):
             drifts.add_metric((name,), camera.drifts)
         for name, frames in found.dropped.items():
             dropped.add_metric((name,), frames)
-        yield from (parts, discarded, dropped, streaming, drifts)
+        yield from (parts, discarded, dropped, streaming, drifts, late)
+        if found.plc_left_out is not None:
+            yield CounterMetricFamily("pwae_plc_left_out", "Verdicts that the PLC was not told", found.plc_left_out)
         yield GaugeMetricFamily(
             "pwae_broker_connected", "1 while connected", found.delivery.link.state == LinkState.CONNECTED
         )

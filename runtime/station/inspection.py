@@ -76,7 +76,7 @@ class Inspection:
 
     def status(self) -> StationStatus:
         """Look at every piece, and never wait for one. For any thread."""
-        outbox, recovery = self.publisher.outbox, self.loop.recovery
+        outbox, recovery, coils = self.publisher.outbox, self.loop.recovery, self.loop.verdicts.coils
         return StationStatus(
             prefix=self.settings.topics.prefix,
             origin=self.model.origin,
@@ -89,6 +89,7 @@ class Inspection:
             evidence=self._evidence(),
             dead=tuple({**self.supervisor.faults, **self._faults}),
             silent_s=time.monotonic() - self.turned_s,
+            plc_left_out=None if coils is None else coils.left_out,
             pause=self.loop.pause,
         )
 
@@ -104,7 +105,8 @@ class Inspection:
         for name, counters in dict(self.reporter.counters).items():
             state, reason = states.get(name, ("starting", ""))
             drifts = display is not None and display.drifts(name)
-            found[name] = CameraHealth(state, dict(counters.verdicts), counters.discarded, drifts=drifts, reason=reason)
+            late = self.loop.verdicts.late.get(name)
+            found[name] = CameraHealth(state, dict(counters.verdicts), counters.discarded, drifts, reason, late)
         return found
 
     def run(self, stop: Stop) -> Summary:

@@ -58,6 +58,7 @@ class Reporter:
             self._of(camera).discarded += 1
         for each in judged:
             self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id)
+            self._of(each.part.camera).late += each.told is not None and each.told.is_late
         if self.history is not None:
             ids = [event_id(origin, each.part, each.seq) for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])

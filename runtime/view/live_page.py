@@ -100,6 +100,7 @@ def _state(found: StationStatus, display: LiveView, past: Past | None, told: Map
         "cameras": {
             name: {
                 "state": camera.state,
+                "late": camera.late,
                 "told": told.get(name),
                 **_counts(camera.verdicts),
                 "shift": None if of_shift is None else _counts(of_shift.get(name, {})),

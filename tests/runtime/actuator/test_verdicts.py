@@ -91,7 +91,7 @@ def test_what_has_no_verdict_in_time_is_told_as_late_and_nothing_else_is_told_of
     under_test.stop()
     assert (wire.told(), wire.sent[0].topic) == ([{**LATE, "part_id": "part-1"}], "p/camera/top/verdict")
     assert told is not None
-    assert (told.is_late, told.after_ms >= 50) == (True, True)
+    assert (told.is_late, told.after_ms >= 50, under_test.late) == (True, True, {"top": 1})
 
 
 def test_a_verdict_is_told_when_it_stands_and_a_camera_without_an_actuator_is_left_alone(origin: Origin) -> None:
@@ -172,6 +172,7 @@ def test_a_part_whose_verdict_comes_late_is_rejected_in_time_and_its_event_says_
     mes.wait_for(lambda: len(mes.events()) == 1)
     (event,) = mes.events()
     assert (event["part_id"], event["actuator"]["late"]) == ("4711", True)
+    mes.wait_for(lambda: [told["late"] for told in mes.events("top/counters")][-1:] == [1])
     assert event["actuator"]["after_ms"] >= 200
     assert len(mes.events("top/verdict")) == 1
     process.send_signal(signal.SIGTERM)

@@ -1,0 +1,12 @@
+"""The doctor's check of the page: its packages, its token and its port."""
+
+from runtime.view.settings import ViewSettings
+from runtime.view.web_page import listen, require_packages
+
+
+def check_page(settings: ViewSettings) -> str:
+    """Listen once. Raises ConfigError where a package, the token or the port cannot be had."""
+    require_packages()
+    settings.token()
+    listen(settings).close()
+    return f"http://{settings.host}:{settings.port}/ is free"

@@ -1,0 +1,38 @@
+"""Coils: what a slow PLC does not take in time is left out, told and counted."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.actuator.coils import Coils
+from runtime.delivery.settings import ModbusSettings
+from tests.runtime.plc import Plc
+from tests.runtime.waiting import WAIT_S, wait_until
+
+
+@pytest.fixture
+def plc() -> Iterator[Plc]:
+    plc = Plc()
+    plc.start()
+    yield plc
+    plc.stop()
+
+
+def test_a_plc_that_is_slower_than_verdicts_come_gets_the_newest_and_what_is_left_out_is_told_and_counted(
+    plc: Plc, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("runtime.actuator.coils.LONGEST_QUEUE", 10)
+    coils = Coils(ModbusSettings(host="127.0.0.1", port=plc.port, timeout_s=WAIT_S), [0])
+    coils.start()
+    plc.wait_for(lambda: plc.values("coil", 0) == [1])
+    with plc.changed:  # it answers nothing meanwhile
+        for number in range(100):
+            coils.switch(0, is_on=number == 99)
+        assert 89 <= coils.left_out <= 90  # the first may be under way
+    plc.wait_for(lambda: plc.values("coil", 0)[-1] == 1 and len(plc.values("coil", 0)) >= 11)
+    assert "is slower than verdicts come" in caplog.text
+    coils.switch(0, is_on=False)
+    wait_until(lambda: coils.problem == "")
+    coils.stop()
+    assert plc.values("coil", 0)[-2:] == [0, 1]
+    assert not coils.fault
