@@ -5,17 +5,18 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from asyncua import Server, ua
 
 from core.errors import ConfigError
 from gateway.access import Users, secure
+from gateway.inbox import Inbox
 from gateway.nodeset import load_nodeset
 from gateway.settings import GatewaySettings
 from gateway.subscription import CONNECTED, Subscription
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
 from runtime.delivery.connector import Connector
-from runtime.delivery.message import Message
 from runtime.events.topics import Topics, gap_beside
 
 log = logging.getLogger(__name__)
@@ -54,36 +55,47 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     yield server
 
 
-async def add_link(server: Server) -> ua.NodeId:
-    """Add the variable that tells how it stands with the broker: `connected`, or why not."""
+@dataclass(frozen=True)
+class Link:
+    """The variables that tell how it stands with the broker."""
+
+    state: ua.NodeId
+    """`connected`, or why not."""
+    left_out: ua.NodeId
+    """How many messages were left out, since more came than could be served."""
+
+
+async def add_link(server: Server) -> Link:
+    """Add the variables `Broker` and `MessagesLeftOut`."""
     index = await server.register_namespace(NAMESPACE)
-    text = ua.Variant("connecting", ua.VariantType.String)
-    node = await server.nodes.objects.add_variable(ua.NodeId("Broker", index), ua.QualifiedName("Broker", index), text)
-    return node.nodeid
+    values = {
+        "Broker": ua.Variant("connecting", ua.VariantType.String),
+        "MessagesLeftOut": ua.Variant(0, ua.VariantType.UInt32),
+    }
+    for name, value in values.items():
+        await server.nodes.objects.add_variable(ua.NodeId(name, index), ua.QualifiedName(name, index), value)
+    return Link(*(ua.NodeId(name, index) for name in values))
 
 
 async def follow(
-    server: Server, systems: Mapping[str, VisionSystem], link: ua.NodeId, connector: Connector, stop: asyncio.Event
+    server: Server, systems: Mapping[str, VisionSystem], link: Link, connector: Connector, stop: asyncio.Event
 ) -> None:
     """Hear the broker and keep `systems`, by their prefixes, as the stations tell; `link` as the broker is."""
-    loop = asyncio.get_running_loop()
-    heard: asyncio.Queue[Message | str] = asyncio.Queue()
-
-    def hand_on(what: Message | str) -> None:
-        loop.call_soon_threadsafe(heard.put_nowait, what)
-
-    subscription = Subscription(connector, [each for prefix in systems for each in filters(prefix)], hand_on, hand_on)
+    inbox = Inbox()
+    told = [each for prefix in systems for each in filters(prefix)]
+    subscription = Subscription(connector, told, inbox.put, inbox.put)
     subscription.start()
     try:
         while not stop.is_set():
             if subscription.fault is not None:
                 raise subscription.fault
-            try:
-                what = await asyncio.wait_for(heard.get(), LOOK_EVERY_S)
-            except TimeoutError:
+            what = await inbox.take(LOOK_EVERY_S)
+            if what is None:
                 continue
             if isinstance(what, str):
-                await server.write_attribute_value(link, ua.DataValue(ua.Variant(what, ua.VariantType.String)))
+                await server.write_attribute_value(link.state, ua.DataValue(ua.Variant(what, ua.VariantType.String)))
+                count = ua.Variant(inbox.left_out, ua.VariantType.UInt32)
+                await server.write_attribute_value(link.left_out, ua.DataValue(count))
                 for system in systems.values():
                     await system.link(what == CONNECTED)
                 continue
