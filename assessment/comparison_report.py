@@ -1,7 +1,6 @@
 """The report of a comparison: one self-contained HTML file, with what changes verdict shown as both models see it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from assessment.comparison import Comparison, Judged, figure_rows
 from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.score_table import printable
+from core.dataset import Sample
 
 _LONGEST_PX = 360
 
@@ -48,13 +48,13 @@ def _group(comparison: Comparison, names: Sequence[str], title: str, what: str, 
 
 def _card(comparison: Comparison, names: Sequence[str], i: int) -> str:
     sample = comparison.samples[i]
-    images = [("picture", read_view(sample.path, comparison.models[1].input, _LONGEST_PX))]
+    images = [("picture", read_view(sample, comparison.models[1].input, _LONGEST_PX))]
     for name, model, score in zip(names, comparison.models, comparison.scores[:, i], strict=True):
-        images.append((f"{name}: {'NotOK' if score > 1 else 'OK'} {score:.2f}", _error_map(model, sample.path, i)))
+        images.append((f"{name}: {'NotOK' if score > 1 else 'OK'} {score:.2f}", _error_map(model, sample, i)))
     return beside(images, f"{sample.kind}: {printable(sample.path)}")
 
 
-def _error_map(model: Judged, file: Path, i: int) -> NDArray[np.uint8]:
+def _error_map(model: Judged, sample: Sample, i: int) -> NDArray[np.uint8]:
     """Draw what a model says of the picture, at the shape of what it sees of it."""
-    shape = enlarged(read_view(file, model.input, _LONGEST_PX).shape, _LONGEST_PX)
+    shape = enlarged(read_view(sample, model.input, _LONGEST_PX).shape, _LONGEST_PX)
     return draw_error_map(model.maps[i], model.errors[i], model.thresholds, model.grid, shape)

@@ -1,11 +1,10 @@
 """How a part is shown to people: its own picture, and its error map, at the picture's own shape."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.dataset import Sample
 from core.geometry import ModelInput
 from core.picture import cut, read_picture
 from core.thresholds import Thresholds, ratios
@@ -15,12 +14,13 @@ HOTTEST = 2.0
 GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
-def read_view(path: Path, seen: ModelInput, longest_px: int) -> NDArray[np.uint8]:
+def read_view(sample: Sample, seen: ModelInput, longest_px: int) -> NDArray[np.uint8]:
     """Read a picture (H, W, 3) at its own shape, its longest side at most `longest_px`.
 
     It is the region that the model sees, or the part cut out of it, lying straight. Raises DataError.
     """
-    picture = cut(read_picture(path, seen.bits), seen.roi, seen.part_size)
+    here = seen.without_cut if sample.is_cut else seen
+    picture = cut(read_picture(sample.path, seen.bits), here.roi, here.part_size)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:
         return picture

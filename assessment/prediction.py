@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from assessment.model import Model, opened
 from assessment.part_view import read_view
 from assessment.score_table import Row, score_row
+from core.dataset import Sample
 from core.errors import ConfigError, DataError
 from core.picture import fit, list_pictures, read_picture
 from core.progress import counted
@@ -105,7 +106,7 @@ def judge_files(
 def _write_overlay(
     overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
 ) -> None:
-    view = read_view(file, model.input, _OVERLAY_PX)
+    view = read_view(Sample(file), model.input, _OVERLAY_PX)
     part = Part("", 0.0, 0.0, None, file.name, ())
     shown = draw(view, PartPicture("", part, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)

@@ -165,7 +165,7 @@ class _Parts:
 
     def _card(self, i: int) -> str:
         sample, grid = self._frames.samples[i], self._network.grid
-        picture = read_view(sample.path, self._network.input, _LONGEST_PX)
+        picture = read_view(sample, self._network.input, _LONGEST_PX)
         shape = enlarged(picture.shape, _LONGEST_PX)
         shown = draw_error_map(self._maps[i], self._errors[i], self._thresholds, grid, shape)
         share = ratios(self._errors[i], self._thresholds)

@@ -8,8 +8,8 @@ are one data set too: that of all of them, in their order.
 import hashlib
 import random
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import DataError
+from core.errors import ConfigError, DataError
 from core.geometry import ModelInput
 from core.picture import as_bgr_u8, crop, fit, list_folder, list_pictures, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
 from core.progress import counted
+from core.remarks import load_remarks
 
 Data: TypeAlias = str | Sequence[str]
 """The name of a data set, or the names of several that are one together."""
@@ -39,6 +40,10 @@ class Sample:
     path: Path
     kind: str = GOOD
     mask: Path | None = None
+    is_marked: bool = False
+    """Somebody has looked at this very part, and said what it is."""
+    is_cut: bool = False
+    """It is what a model cut out of the camera's picture, and is not cut again."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def training_samples(data: Data) -> list[Sample]:
         raise DataError(f"{root / 'train'}: no folder `{GOOD}` in it; the MVTec layout has train/{GOOD}.")
     if (root / "test").is_dir() and not good.is_dir():  # defective pictures must not be taken for good ones
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
-    return [Sample(path) for path in list_pictures(good if good.is_dir() else root)]
+    return _marked(root, (Sample(path) for path in list_pictures(good if good.is_dir() else root)))
 
 
 def labelled_samples(data: Data) -> list[Sample]:
@@ -85,13 +90,13 @@ def labelled_samples(data: Data) -> list[Sample]:
     if (test / GOOD).is_dir():
         _require_folders(test)
     if not (test / GOOD).is_dir() and test == root:
-        return [Sample(path) for path in list_pictures(root)]
+        return _marked(root, (Sample(path) for path in list_pictures(root)))
     samples = []
     for path in list_pictures(test):
         kind = path.relative_to(test).parts[0]
         mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
         samples.append(Sample(path, kind, mask if mask.is_file() else None))
-    return samples
+    return _marked(test.parent, samples)
 
 
 def names(data: Data) -> tuple[str, ...]:
@@ -104,6 +109,27 @@ def counts(data: Data, samples: Sequence[Sample]) -> dict[str, int]:
     listed = {sample.path: name for name in reversed(names(data)) for sample in training_samples(name)}
     found = [listed[sample.path] for sample in samples]
     return {name: found.count(name) for name in names(data)}
+
+
+def _marked(root: Path, samples: Iterable[Sample]) -> list[Sample]:
+    """Note what is told of samples of the data set in the folder `root`."""
+    remarks = load_remarks(root)
+    told = ((sample, remarks.get(sample.path)) for sample in samples)
+    return [sample if said is None else replace(sample, is_marked=True, is_cut=said.is_cut) for sample, said in told]
+
+
+def _require_same_cut(frame: NDArray[np.uint8], seen: ModelInput, path: Path) -> None:
+    """Refuse a picture that another model cut than the one that is to see it, beside which it would show another thing.
+
+    Not skipped: all that this model judged are alike. Raises ConfigError.
+    """
+    here, wanted = (frame.shape[1], frame.shape[0]), seen.cut_size
+    if here != wanted:
+        asked = f"those of {wanted[0]} x {wanted[1]}" if wanted else "whole pictures"
+        raise ConfigError(
+            f"{path}: is a cut-out of {here[0]} x {here[1]} pixels by the model that judged it, and {asked} are asked "
+            "for here: use that model's `network.roi` and `network.part_size`, or leave this folder out."
+        )
 
 
 def _require_lower_case(root: Path, kinds: Path) -> None:
@@ -144,7 +170,11 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     for sample in counted(samples, "reading pictures"):
         try:
             stored = read_as_stored(sample.path)
-            fit(as_bgr_u8(stored, seen.bits), frames[len(kept)], seen.roi, seen.part_size)
+            frame = as_bgr_u8(stored, seen.bits)
+            seen_here = seen.without_cut if sample.is_cut else seen
+            if sample.is_cut:
+                _require_same_cut(frame, seen, sample.path)
+            fit(frame, frames[len(kept)], seen_here.roi, seen_here.part_size)
         except DataError as error:
             where = "" if str(sample.path) in str(error) else f"{sample.path}: "
             sys.stderr.write(f"skipped: {where}{error}\n")

@@ -1,6 +1,6 @@
 """Geometry of pictures, in pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Roi = tuple[int, int, int, int]
 """Region of interest: left, top, width, height."""
@@ -20,3 +20,13 @@ class ModelInput:
     """None: the whole picture."""
     bits: int = 16
     """Of a grey level in files that keep 16."""
+
+    @property
+    def cut_size(self) -> tuple[int, int] | None:
+        """Width and height of what is cut out of a picture; None: nothing is."""
+        return self.part_size or (self.roi[2:] if self.roi else None)
+
+    @property
+    def without_cut(self) -> "ModelInput":
+        """The same of a picture that is cut already."""
+        return replace(self, part_size=None, roi=None)

@@ -154,7 +154,8 @@ def export_evidence(
     if annotations is not None and annotations not in set(Annotations):
         raise ConfigError(f"--annotations {annotations}: one of {', '.join(Annotations)}.")
     form = Annotations(annotations) if annotations else None
-    for line in export(settings.evidence.folder, output, form):
+    regions = {name: roi for camera, each in settings.cameras.items() for name, roi in each.streams(camera).items()}
+    for line in export(settings.evidence.folder, output, form, regions):
         typer.echo(line)
 
 

@@ -80,7 +80,8 @@ def advise(survey: Survey) -> Advice:
         raise DataError(
             f"{survey.data}: {len(good)} good pictures{different} are too few for any training; give 100 or more."
         )
-    part_size, pose = _pose(good)
+    # What a model cut out says nothing of how parts lie in the camera's pictures.
+    part_size, pose = _pose([picture for picture in good if not picture.is_cut] or good)
     judged = [part_size] if part_size else [picture.size for picture in good]
     network = sized = _input_size(judged, "the part is" if part_size else "the pictures are")
     if part_size is not None:

@@ -52,8 +52,10 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     dataset = TrainingSet(network, frames.bgr_u8, settings.augment, settings.seed)
     left_out = np.zeros(len(frames.samples), bool)
     if settings.folds > 1 and not settings.believe_all:
-        # A decoder that trains on a defect learns to rebuild it, in the parts that it judges too.
-        left_out = doubted(inspector, dataset, len(left_out), settings.seed)
+        # A decoder that trains on a defect learns to rebuild it, in the parts that it judges too. Of a part that was
+        # marked as good somebody knows that it is none.
+        marked = np.array([sample.is_marked for sample in frames.samples])
+        left_out = doubted(inspector, dataset, len(left_out), settings.seed) & ~marked
     rank_zero, losses = train_members(network, dataset, held_out, settings, left_out, resume_point)
     path = output / CHECKPOINT
     if not rank_zero:

@@ -28,6 +28,8 @@ class Picture:
     """None where no part was found."""
     digest: str
     """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
+    is_cut: bool = False
+    """See Sample."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
     good, unreadable = [], []
     for sample in counted(training_samples(data), "looking at pictures"):
         try:
-            good.append(_look(sample.path, roi, bits))
+            good.append(_look(sample, roi, bits))
         except DataError as error:
             unreadable.append(str(error))
     if not good:
@@ -82,21 +84,22 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
     return Survey(", ".join(names(data)), tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits)
 
 
-def _look(path: Path, roi: Roi | None, bits: int) -> Picture:
-    stored = read_as_stored(path)
+def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
+    stored = read_as_stored(sample.path)
     try:
-        frame = crop(as_bgr_u8(stored, bits), roi)
+        frame = crop(as_bgr_u8(stored, bits), None if sample.is_cut else roi)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{sample.path}: {error}") from error
     try:
         found = outline(frame)
     except PartNotFoundError:
         found = None
     return Picture(
-        path=path,
+        path=sample.path,
         size=(frame.shape[1], frame.shape[0]),
         brightness=float(frame.mean()),
         maximum_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
         outline=found,
         digest=pixel_digest(stored),
+        is_cut=sample.is_cut,
     )

@@ -22,19 +22,26 @@ def report_suspects(calibration: Calibration, frames: Frames, judged: NDArray[np
     `judged` (M,) says which of `frames` each line of the calibration is. Warns on stderr where some stand apart.
     """
     stands, odd = standing(calibration.errors), calibration.odd
+    marked = np.array([frames.samples[index].is_marked for index in judged])
     order = np.argsort(-stands)
     with (output / "suspects.csv").open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(["picture", "spreads_above_the_others", "left_out_of_the_thresholds"])
+        lines.writerow(["picture", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"])
         for line in order:
             name = calibration.names[line].encode("utf-8", "backslashreplace").decode()
-            lines.writerow([name, f"{stands[line]:.2f}", "yes" if odd[line] else "no"])
+            row = [name, f"{stands[line]:.2f}", *("yes" if yes else "no" for yes in (odd[line], marked[line]))]
+            lines.writerow(row)
     _sheet(frames, judged, order[:_SHOWN], stands, odd).savefig(output / "suspects.png", dpi=90)
     if odd.any():
         sys.stderr.write(
             f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
             f"thresholds. Look at {output / 'suspects.png'}: remove the bad ones from the data and train again; if all "
             "are good, set `believe_all: true`.\n"
+        )
+    if marked.any():
+        sys.stderr.write(
+            f"{marked.sum()} pictures were marked as good by people and train, however far they stand apart; "
+            f"{(odd & marked).sum()} of them set no threshold, since they do.\n"
         )
 
 

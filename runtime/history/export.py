@@ -1,10 +1,11 @@
 """The export of marked pictures: a data set to learn from, and what other tools want beside it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from core.geometry import Roi
 from runtime.history.annotations import coco, label_studio
 from runtime.history.marked_pictures import export_marked
 
@@ -16,9 +17,11 @@ class Annotations(StrEnum):
     LABEL_STUDIO = "label-studio"
 
 
-def export(evidence: Path, output: Path, annotations: Annotations | None) -> Sequence[str]:
+def export(
+    evidence: Path, output: Path, annotations: Annotations | None, regions: Mapping[str, Roi | None]
+) -> Sequence[str]:
     """Export the marked pictures as `export_marked` does; returns in words what lies where. Raises as that does."""
-    exported = export_marked(evidence, output)
+    exported = export_marked(evidence, output, regions)
     lines = [f"{output / folder}: {count} pictures" for folder, count in sorted(exported.folders.items())]
     if exported.without_picture:
         lines.append(f"no picture is kept of {exported.without_picture} more marked parts")

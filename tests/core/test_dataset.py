@@ -16,8 +16,9 @@ from core.dataset import (
     read_mask,
     training_samples,
 )
-from core.errors import DataError
+from core.errors import ConfigError, DataError
 from core.geometry import ModelInput
+from core.remarks import Remark, save_remarks
 from tests.pictures import write_parts
 
 
@@ -202,3 +203,22 @@ def test_of_pictures_that_show_the_same_the_first_is_taken_and_the_others_told(
     assert "2 of 4 pictures show what an earlier one shows, such as" in capsys.readouterr().err
     again = distinct(frames)
     assert again is frames
+
+
+def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train/good").mkdir(parents=True)
+    names = [f"train/good/{number}.png" for number in range(2)]
+    for name in names:
+        assert cv2.imwrite(str(tmp_path / name), np.full((30, 60, 3), 100, np.uint8))
+    said = Remark(was="good", by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
+    save_remarks(tmp_path, dict.fromkeys(names, said))
+    samples = training_samples(str(tmp_path))
+    for cut_alike in (ModelInput(48, 96, part_size=(60, 30)), ModelInput(48, 96, roi=(7, 7, 60, 30))):
+        assert (read_frames(samples, cut_alike).bgr_u8 == 100).all()
+    for other, asked in (
+        (ModelInput(48, 96, part_size=(62, 30)), "those of 62 x 30"),
+        (ModelInput(48, 96, roi=(0, 0, 30, 30)), "those of 30 x 30"),
+        (ModelInput(48, 96), "whole pictures"),
+    ):
+        with pytest.raises(ConfigError, match=f"cut-out of 60 x 30 pixels .* {asked} are asked for"):
+            read_frames(samples, other)

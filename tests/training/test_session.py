@@ -14,6 +14,7 @@ import yaml
 from core.config import parse_settings
 from core.dataset import Sample, read_frames
 from core.errors import ArtifactError, ConfigError, DataError
+from core.remarks import Remark, save_remarks
 from training.checkpoint import load_checkpoint
 from training.folds import assign
 from training.inspector import judge
@@ -176,18 +177,27 @@ def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
         cv2.imwrite(str(path), np.random.default_rng(number).integers(0, 255, (48, 48, 3), np.uint8))
     # A link is named as its folder has it.
     planted[0].symlink_to(planted[0].rename(tmp_path / "elsewhere.png"))
+    marked = tmp_path / "marked" / "looked-at.png"
+    marked.parent.mkdir()
+    cv2.imwrite(str(marked), np.random.default_rng(9).integers(0, 255, (48, 48, 3), np.uint8))
+    said = Remark(was="good", by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=False)
+    save_remarks(marked.parent, {marked.name: said})
     config = make_training_config(tmp_path / "parts", tmp_path / "run", loss={"cosine": 1.0}, folds=3, epochs=60)
+    config["data"] = [str(tmp_path / "parts"), str(marked.parent)]
     config["network"]["encoder"] |= {"stages": [1, 2], "frozen": True}
     config["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
     config["optimiser"] = {"name": "adamw", "learning_rate": 0.005}
     trained = load_checkpoint(train(TrainingSettings.model_validate(config)))
     names = trained.calibration.names
     assert trained.calibration.doubted[[names.index(str(path)) for path in planted]].all()
-    assert trained.thresholds.odd >= 2
-    assert "stand apart from the others" in capsys.readouterr().err
+    assert not trained.calibration.doubted[names.index(str(marked))], "somebody has looked at it"
+    assert trained.thresholds.odd >= 3
+    told = capsys.readouterr().err
+    assert "stand apart from the others" in told
+    assert "1 pictures were marked as good by people and train, however far they stand apart; 1 of them set no" in told
     lines = (tmp_path / "run" / "suspects.csv").read_text().splitlines()
-    assert {line.partition(",")[0] for line in lines[1:3]} == {str(path) for path in planted} <= set(names)
-    assert all(line.endswith("yes") for line in lines[1:3])
+    ends = {line.partition(",")[0]: line.split(",")[2:] for line in lines[1:4]}
+    assert ends == {**{str(path): ["yes", "no"] for path in planted}, str(marked): ["yes", "yes"]}
 
 
 def test_the_losses_go_to_tensorboard_where_asked_and_its_absence_is_told_before_any_work(

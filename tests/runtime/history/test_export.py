@@ -12,6 +12,8 @@ import yaml
 
 from core.dataset import labelled_samples, training_samples
 from core.errors import ConfigError, DataError
+from core.geometry import Roi
+from core.remarks import load_remarks
 from runtime.history.entry import Entry
 from runtime.history.export import Annotations, export
 from runtime.history.file import HistoryFile, add
@@ -34,6 +36,7 @@ def event(number: int, picture: str | None) -> dict[str, Any]:
         "thresholds_id": "0",
         "verdict": {"code": 2, "name": "NotOK"},
         "tiles": tiles,
+        "frame": {"width": 90, "height": 90},
         "evidence": {"ref": picture} if picture else None,
     }
 
@@ -59,7 +62,7 @@ def evidence(tmp_path: Path) -> Path:
 
 def test_good_ones_are_to_train_and_to_test_on_bad_ones_only_to_test_on(tmp_path: Path, evidence: Path) -> None:
     output = tmp_path / "marked"
-    told = export(evidence, output, None)
+    told = export(evidence, output, None, {})
     trained = {sample.path.name for sample in training_samples(str(output))}
     tested = {(sample.kind, sample.path.name) for sample in labelled_samples(str(output))}
     bad = {f"top-part-{number}.jpg" for number in (0, 3, 6, 9)}
@@ -70,12 +73,12 @@ def test_good_ones_are_to_train_and_to_test_on_bad_ones_only_to_test_on(tmp_path
     assert trained < good
     assert not trained & {name for _kind, name in tested}
     assert "no picture is kept of 2 more marked parts" in told
-    export(evidence, tmp_path / "again", None)
+    export(evidence, tmp_path / "again", None, {})
     assert {sample.path.name for sample in training_samples(str(tmp_path / "again"))} == trained
 
 
 def test_other_tools_get_the_failed_tiles_and_what_was_said(tmp_path: Path, evidence: Path) -> None:
-    export(evidence, tmp_path / "a", Annotations.COCO)
+    export(evidence, tmp_path / "a", Annotations.COCO, {})
     content = json.loads((tmp_path / "a" / "coco.json").read_text())
     assert len(content["images"]) == len(content["annotations"]) == PARTS - 2
     first = next(image for image in content["images"] if image["event_id"] == "part-0")
@@ -83,7 +86,7 @@ def test_other_tools_get_the_failed_tiles_and_what_was_said(tmp_path: Path, evid
     assert (first["width"], first["was"], first["by"], first["note"]) == (90, "bad", "Ada", "note 0")
     (box,) = [each["bbox"] for each in content["annotations"] if each["image_id"] == first["id"]]
     assert box == [60, 30, 30, 30]
-    export(evidence, tmp_path / "b", Annotations.LABEL_STUDIO)
+    export(evidence, tmp_path / "b", Annotations.LABEL_STUDIO, {})
     tasks = json.loads((tmp_path / "b" / "label-studio.json").read_text())
     assert [task["annotations"][0]["result"][0]["value"]["choices"] for task in tasks].count(["bad"]) == 4
     value = tasks[0]["predictions"][0]["result"][0]["value"]
@@ -94,9 +97,9 @@ def test_nothing_is_overwritten_and_nothing_to_export_is_said(tmp_path: Path, ev
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("x")
     with pytest.raises(ConfigError, match="exists already and is kept"):
-        export(evidence, tmp_path / "full", None)
+        export(evidence, tmp_path / "full", None, {})
     with pytest.raises(DataError, match="no part is marked yet"):
-        export(tmp_path / "none", tmp_path / "out", None)
+        export(tmp_path / "none", tmp_path / "out", None, {})
 
 
 def test_the_command_exports_beside_a_running_station(tmp_path: Path, evidence: Path) -> None:
@@ -113,3 +116,23 @@ def test_the_command_exports_beside_a_running_station(tmp_path: Path, evidence: 
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path / 'out' / 'test' / 'bad'}: 4 pictures" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("regions", "is_cut"),
+    [({}, False), ({"top": None}, False), ({"top": (4, 4, 90, 90)}, False), ({"top": (0, 0, 120, 90)}, True)],
+)
+def test_what_was_said_stands_beside_the_pictures_and_what_a_bundle_cut_is_told(
+    tmp_path: Path, evidence: Path, regions: dict[str, Roi | None], is_cut: bool
+) -> None:
+    export(evidence, tmp_path / "out", None, regions)
+    remarks = load_remarks(tmp_path / "out")
+    assert {path.is_file() for path in remarks} == {True}
+    assert {said.is_cut for said in remarks.values()} == {is_cut}
+    first = remarks[tmp_path / "out/test/bad/top-part-0.jpg"]
+    assert (first.was, first.by, first.note, first.verdict) == ("bad", "Ada", "note 0", "NotOK")
+    samples = training_samples(str(tmp_path / "out")) + labelled_samples(str(tmp_path / "out"))
+    assert {(sample.is_marked, sample.is_cut) for sample in samples} == {(True, is_cut)}
+    (tmp_path / "out" / "marked.json").write_text("{")
+    with pytest.raises(DataError, match=r"marked\.json: .* export the marked pictures again"):
+        training_samples(str(tmp_path / "out"))

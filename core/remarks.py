@@ -1,0 +1,51 @@
+"""Remarks: what people said of pictures that a line judged, in a file beside them, and how these were cut."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+
+from core.errors import DataError
+
+FILE = "marked.json"
+"""In the folder of a data set."""
+
+
+class Remark(BaseModel):
+    """What was said of one picture."""
+
+    # A later version may tell more.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    was: Literal["good", "bad"]
+    by: str
+    note: str
+    time: str
+    """RFC 3339, UTC."""
+    event_id: str
+    verdict: str
+    """What the part was judged."""
+    is_cut: bool
+    """The model that judged the part cut it out of the camera's picture (`network.roi`, `network.part_size`)."""
+
+
+_Remarks = RootModel[dict[str, Remark]]
+
+
+def save_remarks(folder: Path, remarks: Mapping[str, Remark]) -> None:
+    """Write the remarks by the pictures' paths below `folder`."""
+    content = _Remarks(dict(remarks)).model_dump_json(indent=2)
+    (folder / FILE).write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def load_remarks(folder: Path) -> dict[Path, Remark]:
+    """Read the remarks by the pictures' paths; none where no file is. Raises DataError where it is damaged."""
+    file = folder / FILE
+    if not file.is_file():
+        return {}
+    try:
+        found = _Remarks.model_validate_json(file.read_bytes()).root
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{file}: cannot be read, or is damaged; export the marked pictures again.") from error
+    return {folder / name: remark for name, remark in found.items()}
