@@ -102,7 +102,7 @@ def _triggers(cameras: Mapping[str, Camera]) -> TriggerHandler:
         for name, camera in cameras.items()
         if isinstance(camera, LiveCamera) and camera.triggered is not None
     }
-    return TriggerHandler(triggered, lambda _message: None, lambda _cause: False, lambda _missed: None)
+    return TriggerHandler(triggered, lambda _message: None, None, lambda _missed: None)
 
 
 @contextmanager

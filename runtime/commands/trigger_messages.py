@@ -3,56 +3,24 @@
 A trigger's own time is carried over to the monotonic clock once, when it arrives.
 """
 
-import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from runtime.cameras.triggering import TakesTriggers
-from runtime.commands.command import Mark, Text
 from runtime.commands.crowd import Crowd
+from runtime.commands.trigger_payload import TriggerPayload, cause_of, read_payload
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
-AHEAD_S, AGO_S = 10.0, 86400.0
-"""A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
 GONE_S = 2.0
 """What a camera that died was told of is given so long to be judged still."""
-UNNUMBERED = itertools.count(1)
-
-
-class _Payload(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    part_id: Mark
-    job_id: Text | None = Field(default=None, max_length=256)
-    recipe: Text | None = Field(default=None, max_length=256)
-    time: AwareDatetime | None = None
-    id: Text | None = Field(default=None, max_length=256)
-
-
-def parse_trigger(payload: bytes, now_at_s: float, now_s: float) -> Trigger:
-    """Read a trigger that arrived at `now_at_s` (Unix time), which is `now_s` on the monotonic clock.
-
-    Without a `time` of its own it means the moment of its arrival. Raises ValueError where it is malformed.
-    """
-    try:
-        told = _Payload.model_validate_json(payload)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from error
-    at_s = now_at_s if told.time is None else told.time.timestamp()
-    if not -AGO_S <= at_s - now_at_s <= AHEAD_S:
-        raise ValueError(f"time: {at_s - now_at_s:+.0f} s from now; set the clocks of both machines")
-    return Trigger(told.part_id, told.job_id, told.recipe, told.id, at_s, now_s + at_s - now_at_s)
+TOLD_BEFORE = "it was told before, with the same id and part_id; its events are named in event_ids"
 
 
 @dataclass(frozen=True)
@@ -64,64 +32,94 @@ class Missed:
     reason: Reason
 
 
+class Memory(Protocol):
+    """Knows what events were stored of, over all runs."""
+
+    def knows(self, cause: bytes) -> bool:
+        """Say whether all that was judged of `cause` is on disk."""
+
+    def answers(self, cause: bytes) -> Sequence[str]:
+        """Give the ids of the events that a trigger got; none where it has no id, or not all are on disk."""
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    camera: str
+    trigger: Trigger
+    messages: dict[int, Message]
+    """By their numbers: the one that is judged, and behind it those by which its sender repeats it."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What came of messages that came together."""
+
+    missed: dict[bytes, Missed] = field(default_factory=dict)
+    """By their causes."""
+    repeats: list[tuple[bytes, Message]] = field(default_factory=list)
+    settled: list[Message] = field(default_factory=list)
+
+
 class TriggerHandler:
     """Takes trigger messages to their cameras, and has each acknowledged when its part's event is on disk.
 
     `handle` runs on the publisher's thread, `stored` on the one that judges. What is malformed is refused, logged and
-    counted.
+    counted. What a sender repeats is judged once, and answered with the ids of its events.
     """
 
     def __init__(
         self,
         cameras: Mapping[str, TakesTriggers],
         acknowledge: Callable[[Message], None],
-        knows: Callable[[bytes], bool],
+        memory: Memory | None,
         miss: Callable[[Sequence[Missed]], None],
-        refuse: Callable[[str, Message, str], None] = lambda _camera, _message, _reason: None,
+        refuse: Callable[[str, Message, str, Sequence[str]], None] = lambda _camera, _message, _reason, _events: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Take triggers for `cameras`, by their names, on whose `clock` they are put.
 
-        `knows` says whether an event of this cause was stored before; `miss` stores the events of parts without frame.
-        `refuse` is told the camera, the message and the reason of what is malformed.
+        `memory` knows of which causes events were stored, if anybody does; `miss` stores the events of parts without
+        frame. `refuse` is told the camera, the message, the reason of what gives no event, and the ids of those that
+        it gave before.
         """
         self.refused = dict.fromkeys(cameras, 0)
-        """Of each camera."""
+        """Of each camera: what was malformed."""
         self._cameras = cameras
         self._acknowledge = acknowledge
-        self._knows = knows
+        self._memory = memory
         self._miss = miss
         self._tell_refused = refuse
         self._clock = clock
         self._wall_clock = wall_clock
-        self._under_way: dict[bytes, tuple[Message, Trigger]] = {}
+        self._under_way: dict[bytes, _UnderWay] = {}
         self._crowd = Crowd()
         self._gone: set[str] = set()
         self._changed = threading.Lock()
 
     def handle(self, messages: Sequence[Message]) -> None:
         """Take messages whose topics end with a camera's name. Never raises for what is in them."""
-        missed: list[Missed] = []
-        settled: list[Message] = []
+        heard = _Heard()
         for message in messages:
             camera = _camera(message)
-            if camera not in self._cameras:
-                settled.append(message)
-            elif not self._is_known(message):
-                self._take(camera, message, missed, settled)
-        if missed:
-            self._miss(missed)
-        for message in settled:
+            try:
+                if camera in self._cameras:
+                    self._hear(camera, message, heard)
+                else:
+                    heard.settled.append(message)
+            except ValueError as error:
+                self._refuse(camera, message, str(error))
+                heard.settled.append(message)
+        if heard.missed:
+            self._miss([*heard.missed.values()])
+        for cause, message in heard.repeats:
+            self._answer(cause, message)
+        for message in heard.settled:
             self._acknowledge(message)
 
     def stored(self, trigger: Trigger) -> None:
         """All events of this trigger's part are on disk."""
-        with self._changed:
-            message, _trigger = self._under_way.get(trigger.cause or b"", (None, None))
-        self._forget(trigger.cause or b"")
-        if message is not None:
-            self._acknowledge(message)
+        self._settle(trigger.cause or b"")
 
     def gone(self, camera: str) -> None:
         """Of `camera` nothing more comes in this run: what it was told of has no frame. Call it again and again."""
@@ -130,92 +128,103 @@ class TriggerHandler:
         with self._changed:
             self._gone.add(camera)
             late_s = self._clock() - GONE_S
-            lost = [
-                (message, trigger)
-                for cause, (message, trigger) in self._under_way.items()
-                if _camera(message) == camera and self._crowd.due_s(cause, late_s) <= late_s
-            ]
+            lost = {
+                cause: Missed(camera, each.trigger, Reason.NO_FRAME)
+                for cause, each in self._under_way.items()
+                if each.camera == camera and self._crowd.due_s(cause, late_s) <= late_s
+            }
         if lost:
-            self._miss([Missed(camera, trigger, Reason.NO_FRAME) for _message, trigger in lost])
-        for message, trigger in lost:
-            self._forget(trigger.cause or b"")
-            self._acknowledge(message)
+            self._miss([*lost.values()])
+        for cause in lost:
+            self._settle(cause)
 
-    def _is_known(self, message: Message) -> bool:
-        """Whether the broker hands over again what is under way, or was stored and not acknowledged."""
-        if not message.came_before:
-            return False
-        cause = _cause(message)
-        with self._changed:
-            if cause in self._under_way:
-                self._under_way[cause] = (message, self._under_way[cause][1])
-                if self._cameras[_camera(message)].takes_ahead:
-                    self._acknowledge(message)
-                return True
-        if self._knows(cause):
-            self._acknowledge(message)
-            return True
-        return False
-
-    def _take(self, camera: str, message: Message, missed: list[Missed], settled: list[Message]) -> None:
-        now_s = self._clock()
-        try:
-            if message.retained:
-                raise ValueError("it is retained, and so may be old; send triggers without retain")
-            trigger = replace(parse_trigger(message.payload, self._wall_clock(), now_s), cause=_cause(message))
-        except ValueError as error:
-            self._refuse(camera, message, str(error), settled)
-            return
-        # Without a time of its own it meant a moment when we were away: the part before the camera now is another.
-        is_past = message.was_kept and trigger.target_s == now_s
-        if is_past or camera in self._gone:
-            missed.append(Missed(camera, trigger, Reason.NO_FRAME))
-            settled.append(message)
-        elif not self._cameras[camera].takes_ahead and self._is_overrun(now_s):
-            missed.append(Missed(camera, trigger, Reason.OVERRUN))
-            settled.append(message)
+    def _hear(self, camera: str, message: Message, heard: _Heard) -> None:
+        """Take a message. Raises ValueError where it is malformed, or the camera takes no more."""
+        if message.retained:
+            raise ValueError("it is retained, and so may be old; send triggers without retain")
+        told = read_payload(message.payload)
+        cause = cause_of(message, told)
+        if self._is_under_way(cause, message):
+            if self._cameras[camera].takes_ahead:
+                heard.settled.append(message)
+        elif cause in heard.missed or self._was_stored(cause, message):
+            heard.repeats.append((cause, message))
+            heard.settled.append(message)
         else:
-            self._ask(camera, message, trigger, settled)
+            self._take(camera, message, told, cause, heard)
 
-    def _ask(self, camera: str, message: Message, trigger: Trigger, settled: list[Message]) -> None:
-        cause = trigger.cause or b""
+    def _is_under_way(self, cause: bytes, message: Message) -> bool:
+        """Whether its part is judged now: it is settled with the part's events then."""
         with self._changed:
-            self._under_way[cause] = (message, trigger)
+            known = self._under_way.get(cause)
+            if known is not None:
+                known.messages[message.number] = message
+        return known is not None
+
+    def _was_stored(self, cause: bytes, message: Message) -> bool:
+        """Whether the events are on disk: it was not acknowledged then, or its sender repeats it."""
+        if self._memory is None:
+            return False
+        return (message.came_before and self._memory.knows(cause)) or bool(self._memory.answers(cause))
+
+    def _take(self, camera: str, message: Message, told: TriggerPayload, cause: bytes, heard: _Heard) -> None:
+        now_s = self._clock()
+        trigger = told.trigger(cause, self._wall_clock(), now_s)
+        takes_ahead = self._cameras[camera].takes_ahead
+        # Without a time of its own it meant a moment when we were away: the part before the camera now is another.
+        is_past = message.was_kept and told.time is None
+        if is_past or camera in self._gone:
+            heard.missed[cause] = Missed(camera, trigger, Reason.NO_FRAME)
+            heard.settled.append(message)
+        elif not takes_ahead and self._is_overrun(now_s):
+            heard.missed[cause] = Missed(camera, trigger, Reason.OVERRUN)
+            heard.settled.append(message)
+        else:
+            self._ask(camera, message, trigger, cause)
+            # Brokers hand over 20 and wait then: ids given ahead must not hold up one another, nor what others hear.
+            if takes_ahead:
+                heard.settled.append(message)
+
+    def _ask(self, camera: str, message: Message, trigger: Trigger, cause: bytes) -> None:
+        with self._changed:
+            self._under_way[cause] = _UnderWay(camera, trigger, {message.number: message})
             if not self._cameras[camera].takes_ahead:
                 self._crowd.add(cause, trigger.target_s)
         try:
             self._cameras[camera].ask(trigger)
-        except ValueError as error:
+        except ValueError:
             self._forget(cause)
-            self._refuse(camera, message, str(error), settled)
-            return
-        # Brokers hand over 20 and wait then: ids given ahead must not hold up one another, nor what others are told.
-        if self._cameras[camera].takes_ahead:
-            settled.append(message)
+            raise
 
-    def _refuse(self, camera: str, message: Message, reason: str, settled: list[Message]) -> None:
+    def _refuse(self, camera: str, message: Message, reason: str) -> None:
         self.refused[camera] += 1
         log.warning("trigger refused topic=%s reason=%r refused=%d", message.topic, reason, self.refused[camera])
-        self._tell_refused(camera, message, reason)
-        settled.append(message)
+        self._tell_refused(camera, message, reason, ())
+
+    def _answer(self, cause: bytes, message: Message) -> None:
+        """Say which events a trigger with an id got that was told before."""
+        if self._memory is not None and (events := self._memory.answers(cause)):
+            log.info("trigger told before topic=%s events=%s", message.topic, ",".join(events))
+            self._tell_refused(_camera(message), message, TOLD_BEFORE, events)
 
     def _is_overrun(self, now_s: float) -> bool:
         with self._changed:
             return self._crowd.is_overrun(now_s)
 
-    def _forget(self, cause: bytes) -> None:
+    def _settle(self, cause: bytes) -> None:
+        """Acknowledge what the events are stored of, in the form in which it was handed over last."""
+        messages = self._forget(cause)
+        for message in messages[1:]:
+            self._answer(cause, message)
+        for message in messages:
+            self._acknowledge(message)
+
+    def _forget(self, cause: bytes) -> list[Message]:
         with self._changed:
-            self._under_way.pop(cause, None)
+            known = self._under_way.pop(cause, None)
             self._crowd.remove(cause)
+        return [*known.messages.values()] if known is not None else []
 
 
 def _camera(message: Message) -> str:
     return message.topic.rsplit("/", 1)[1]
-
-
-def _cause(message: Message) -> bytes:
-    """Of a message: the same, where the broker hands it over again in the same session."""
-    told = b"%d\0%s\0%s" % (message.number, message.topic.encode(), message.payload)
-    digest = blake2b(told, digest_size=16).digest()
-    # What is not acknowledged never comes again, and may be alike in every byte.
-    return digest if message.number else digest + b"%d" % next(UNNUMBERED)

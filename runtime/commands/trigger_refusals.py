@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from core.timestamps import rfc3339
@@ -16,18 +17,19 @@ LONGEST = 256
 
 
 class TriggerRefusals:
-    """Answers each refused trigger on its response topic (MQTT 5) where it has one, else on the camera's."""
+    """Answers each trigger that gives no event: on its response topic (MQTT 5) where it has one, or the camera's."""
 
     def __init__(self, publisher: Publisher, topics: Topics) -> None:
         """Send through `publisher`; where the broker is away nobody waits for an answer."""
         self._publisher = publisher
         self._topics = topics
 
-    def tell(self, camera: str, message: Message, reason: str) -> None:
-        """Say why `message` gives no event."""
-        told = _content(message.payload)
-        ids = {key: _readable(told.get(key)) for key in ("part_id", "id")}
-        body = dumps({"time": rfc3339(time.time()), "camera": camera, "reason": reason, **ids})
+    def tell(self, camera: str, message: Message, reason: str, event_ids: Sequence[str]) -> None:
+        """Say why `message` gives no event, and which it gave before."""
+        sent = _content(message.payload)
+        ids = {key: _readable(sent.get(key)) for key in ("part_id", "id")}
+        told = {"camera": camera, "reason": reason, **ids, "event_ids": [*event_ids]}
+        body = dumps({"time": rfc3339(time.time()), **told})
         asked = message.response_topic
         is_fit = asked is not None and is_response_topic(asked, message.topic)
         where = asked if asked is not None and is_fit else self._topics.trigger_refused(camera)

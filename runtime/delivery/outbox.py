@@ -15,11 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from runtime.delivery.outbox_file import OutboxFile
 from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_row, new_row, read_row
 from runtime.delivery.outbox_schema import (
+    ANSWERS_KEPT,
     SCHEMA,
     bring_up_to_date,
+    forget_oldest,
     insert,
     read_lifetime,
     read_note,
+    remember,
     replace,
     write_lifetime,
     write_notes,
@@ -36,11 +39,9 @@ SELECT COUNT(*), COALESCE(SUM(verdict <> -1), 0), COALESCE(SUM(LENGTH(body)) FIL
 FROM events
 """
 DISCARD_ORDER = (Verdict.OK, Verdict.UNDEFINED, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
-CAUSES_KEPT = 200_000
 Notes = Mapping[str, bytes]
 """What is kept beside the events, by name."""
 NO_NOTES: Notes = {}
-"""What was judged is remembered for so many files and triggers."""
 
 
 class Outbox:
@@ -112,6 +113,13 @@ class Outbox:
         with self._writing:
             return self._file.patiently(lambda: self._adding.execute(query, (cause,)).fetchone()) is not None
 
+    def answers(self, cause: bytes) -> list[str]:
+        """Give the ids of the events that the trigger of this `cause` got; none where they are not all stored."""
+        query = """SELECT event FROM answers WHERE cause = ? AND number > (SELECT MAX(number) FROM answers) - ?
+            AND EXISTS (SELECT 1 FROM causes WHERE causes.cause = answers.cause) ORDER BY number"""
+        rows = self._file.patiently(lambda: self._removing.execute(query, (cause, ANSWERS_KEPT)).fetchall())
+        return [event for (event,) in rows]
+
     def forget(self, cause: bytes) -> None:
         """Nothing will come again of this `cause`; what looks like it is new."""
 
@@ -167,8 +175,7 @@ class Outbox:
             newest = 0
             for letter in letters:
                 newest = insert(database, new_row(letter, stored_s), stored_at_s)
-                if letter.cause is not None:
-                    database.execute("INSERT OR IGNORE INTO causes (cause) VALUES (?)", (letter.cause,))
+                remember(database, letter)
             depth, events = self.depth + len(letters), self._events + len(letters)
             size = self._bytes + sum(len(letter.body) for letter in letters)
             discarded: list[tuple[str, Verdict]] = []
@@ -178,8 +185,7 @@ class Outbox:
                 events, size = events - 1, size - length
             if self._lifetime.is_due:
                 write_lifetime(database, self._lifetime.keep())
-                oldest = "DELETE FROM causes WHERE number <= (SELECT MAX(number) FROM causes) - ?"
-                database.execute(oldest, (CAUSES_KEPT,))
+                forget_oldest(database)
         self.depth, self._events, self._bytes, self.newest = depth, events, size, newest
         return discarded
 

@@ -28,6 +28,8 @@ class NewEvent:
     body: bytes
     cause: bytes | None = None
     """What it was told because of, and may come again after a crash: a file, a trigger. None: nothing that does."""
+    answer: tuple[bytes, str] | None = None
+    """The cause of the trigger that asked for it, which its sender may repeat, and the event's id to answer with."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 
-from runtime.delivery.outbox_row import GAP, Row, seal, sealed_gap, unseal
+from runtime.delivery.outbox_row import GAP, NewEvent, Row, seal, sealed_gap, unseal
 from runtime.threads.lifetime import Kept
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_by_verdict ON events (verdict, position);
 CREATE TABLE IF NOT EXISTS damaged (position INTEGER, topic, camera, verdict, stored_at_s, body);
 CREATE TABLE IF NOT EXISTS causes (number INTEGER PRIMARY KEY, cause BLOB NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY, cause BLOB NOT NULL, event TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS answers_by_cause ON answers (cause);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS lifetime (one INTEGER PRIMARY KEY, boot TEXT, since_boot_s REAL, lived_s REAL);
 """
@@ -31,6 +33,10 @@ ADDED = {
     "gap": "BLOB NOT NULL DEFAULT x''",
     "digest": "BLOB NOT NULL DEFAULT x''",
 }
+CAUSES_KEPT = 200_000
+"""What was judged is remembered for so many files and triggers."""
+ANSWERS_KEPT = 10_000
+"""A trigger that is sent again is known by so many events: fewer than there are ids where a PLC counts in 16 bits."""
 VALUES = "topic, camera, verdict, stored_at_s, body, stored_s, gap, digest"
 
 
@@ -92,6 +98,21 @@ def write_notes(database: sqlite3.Connection, notes: Mapping[str, bytes]) -> Non
     """Note things, each by its name."""
     for name, body in notes.items():
         database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, seal(body)))
+
+
+def remember(database: sqlite3.Connection, event: NewEvent) -> None:
+    """Keep what `event` was told because of, and whom it answers."""
+    if event.cause is not None:
+        database.execute("INSERT OR IGNORE INTO causes (cause) VALUES (?)", (event.cause,))
+    if event.answer is not None:
+        database.execute("INSERT INTO answers (cause, event) VALUES (?, ?)", event.answer)
+
+
+def forget_oldest(database: sqlite3.Connection) -> None:
+    """Keep within the bounds what is remembered of files and triggers."""
+    for table, kept in (("causes", CAUSES_KEPT), ("answers", ANSWERS_KEPT)):
+        oldest = f"DELETE FROM {table} WHERE number <= (SELECT MAX(number) FROM {table}) - ?"  # noqa: S608
+        database.execute(oldest, (kept,))
 
 
 def _values(row: Row, stored_at_s: float) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ It belongs to whoever holds its `numbering`: the thread that judges, or the one 
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runtime.commands.jobs import Jobs
 from runtime.delivery.message import Outgoing, event_message
@@ -89,7 +90,10 @@ class Reporter:
     def _event(self, judged: JudgedPart, origin: Origin) -> NewEvent:
         part = judged.part
         topic = self._topics.result(part.camera)
-        return NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(origin), part.cause)
+        event = NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(origin), part.cause)
+        if part.trigger is None or part.trigger.id is None or part.trigger.cause is None:
+            return event
+        return replace(event, answer=(part.trigger.cause, event_id(origin, part, judged.seq)))
 
     def _of(self, camera: str) -> Counters:
         """Of a camera, which may be one of an earlier run whose events are in the outbox."""

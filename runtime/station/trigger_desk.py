@@ -39,7 +39,7 @@ def open_desk(
         if isinstance(camera, LiveCamera) and camera.triggered is not None
     }
     refuse = TriggerRefusals(publisher, settings.topics).tell
-    return TriggerHandler(triggered, publisher.acknowledge, publisher.outbox.knows, tell_missed, refuse)
+    return TriggerHandler(triggered, publisher.acknowledge, publisher.outbox, tell_missed, refuse)
 
 
 class _Expecting:

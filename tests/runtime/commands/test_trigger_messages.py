@@ -1,6 +1,7 @@
 """Trigger messages: read strictly, refused and counted where they are malformed or may be old."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from core.timestamps import rfc3339
 from runtime.cameras.part_queue import PartQueue
 from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
 from runtime.commands.crowd import CROWD, CROWD_S
-from runtime.commands.trigger_messages import GONE_S, Missed, TriggerHandler, parse_trigger
+from runtime.commands.trigger_messages import GONE_S, Missed, TriggerHandler
+from runtime.commands.trigger_payload import read_payload
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.verdict import Reason
@@ -21,23 +23,46 @@ from tests.runtime.cameras.test_triggering import Clock, taken
 NOW_AT_S, NOW_S = 1_795_000_000.0, 500.0
 
 
+class Remembering:
+    """What is on disk, as an outbox knows it over all runs."""
+
+    def __init__(self) -> None:
+        self.causes: dict[bytes, list[str]] = {}
+
+    def knows(self, cause: bytes) -> bool:
+        return cause in self.causes
+
+    def answers(self, cause: bytes) -> list[str]:
+        return self.causes.get(cause, [])
+
+    def store(self, trigger: Trigger) -> None:
+        assert trigger.cause is not None
+        self.causes[trigger.cause] = [f"event {len(self.causes) + 1}"] if trigger.id else []
+
+
+def parse_trigger(payload: bytes) -> Trigger:
+    return read_payload(payload).trigger(b"cause", NOW_AT_S, NOW_S)
+
+
 class Desk:
     """A handler for one camera, `top`, and what came of it."""
 
-    def __init__(self, is_ahead: bool = False) -> None:
+    def __init__(self, is_ahead: bool = False, memory: Remembering | None = None) -> None:
         self.clock = Clock()
         self.joined = TriggeredFrames(0.1, self.clock)
+        self.queue = PartQueue(self.clock)
         self.acknowledged: list[int] = []
         self.missed: list[Missed] = []
-        self.known: set[bytes] = set()
-        self.told: list[tuple[str, str]] = []
+        self.memory = memory or Remembering()
+        self.told: list[tuple[int, tuple[str, ...]]] = []
+        """Of each message that gave no event its number, and which it gave before."""
         self.number = 0
         self.handler = TriggerHandler(
-            {"top": PartQueue(self.clock) if is_ahead else self.joined},
+            {"top": self.queue if is_ahead else self.joined},
             lambda message: self.acknowledged.append(message.number),
-            self.known.__contains__,
-            self.missed.extend,
-            lambda camera, _message, reason: self.told.append((camera, reason)),
+            self.memory,
+            self.miss,
+            lambda _camera, message, _reason, events: self.told.append((message.number, tuple(events))),
             self.clock,
             lambda: NOW_AT_S,
         )
@@ -46,6 +71,11 @@ class Desk:
         self.number += 1
         message = Message("t/trigger/top", payload, said.pop("retained", False), number=number or self.number)
         self.handler.handle([replace(message, **said)])
+
+    def miss(self, missed: Sequence[Missed]) -> None:
+        self.missed += missed
+        for each in missed:
+            self.memory.store(each.trigger)
 
     @property
     def refused(self) -> int:
@@ -56,7 +86,7 @@ class Desk:
         self.clock.now_s += 1.0
         for frame in taken(self.joined):
             assert frame.trigger is not None
-            self.known.add(frame.trigger.cause or b"")
+            self.memory.store(frame.trigger)
             self.handler.stored(frame.trigger)
 
 
@@ -81,6 +111,35 @@ def test_one_that_comes_again_is_told_of_once() -> None:
     desk.judge_all()
     assert desk.acknowledged == [7, 7, 7]
     assert desk.missed == []
+
+
+def test_what_its_sender_repeats_is_judged_once_and_answered_with_its_event() -> None:
+    desk, named = Desk(), b'{"part_id": "p", "id": 17}'
+    desk.hear(named)
+    desk.hear(b'{"id": "17", "part_id": "p", "attempt": 2}')  # while it is judged
+    desk.hear(named, number=1, came_before=True)  # the same message, after a lost connection
+    assert (desk.acknowledged, desk.told) == ([], [])
+    desk.judge_all()
+    assert (sorted(desk.acknowledged), desk.told) == ([1, 2], [(2, ("event 1",))])
+    restarted = Desk(memory=desk.memory)
+    restarted.hear(named, number=5)
+    restarted.hear(b'{"part_id": "another", "id": 17}', number=6)
+    restarted.judge_all()
+    assert (restarted.acknowledged, restarted.told) == ([5, 6], [(5, ("event 1",))])
+    assert len(desk.memory.causes) == 2
+
+
+def test_what_is_repeated_of_a_part_without_frame_or_given_ahead_is_taken_once_too() -> None:
+    desk, named = Desk(), b'{"part_id": "p", "id": "7"}'
+    message = Message("t/trigger/top", named, False, was_kept=True)
+    desk.handler.handle([replace(message, number=1), replace(message, number=2)])
+    assert (len(desk.missed), desk.acknowledged, desk.told) == (1, [1, 2], [(2, ("event 1",))])
+    ahead = Desk(is_ahead=True)
+    for number in (1, 2, 3):
+        ahead.hear(named, number)
+    assert (ahead.acknowledged, ahead.missed, ahead.refused) == ([1, 2, 3], [], 0)
+    ahead.queue.lost(0.0)  # each id that waits is told of
+    assert [frame.trigger is not None for frame in iter(lambda: ahead.queue.take(0.0), None)] == [True]
 
 
 def test_what_was_told_while_we_were_away_is_not_joined_to_the_part_that_stands_there_now() -> None:
@@ -143,17 +202,17 @@ def test_what_a_camera_that_died_was_told_of_has_no_frame_and_holds_up_no_other(
 
 
 def test_a_trigger_without_a_time_means_now() -> None:
-    read = parse_trigger(b'{"part_id": "p", "job_id": "j", "recipe": "r", "id": "7", "new": 1}', NOW_AT_S, NOW_S)
-    assert read == Trigger("p", "j", "r", "7", NOW_AT_S, NOW_S)
+    read = parse_trigger(b'{"part_id": "p", "job_id": "j", "recipe": "r", "id": "7", "new": 1}')
+    assert read == Trigger("p", "j", "r", "7", NOW_AT_S, NOW_S, b"cause")
 
 
 def test_whole_numbers_are_taken_as_text() -> None:
-    read = parse_trigger(b'{"part_id": 4711, "job_id": 12, "recipe": 3, "id": 18446744073709551616}', NOW_AT_S, NOW_S)
+    read = parse_trigger(b'{"part_id": 4711, "job_id": 12, "recipe": 3, "id": 18446744073709551616}')
     assert (read.part_id, read.job_id, read.recipe, read.id) == ("4711", "12", "3", "18446744073709551616")
 
 
 def test_a_trigger_with_a_time_is_carried_over_to_the_monotonic_clock() -> None:
-    read = parse_trigger(b'{"part_id": "p", "time": "2026-11-18T12:06:39.5+01:00"}', NOW_AT_S, NOW_S)
+    read = parse_trigger(b'{"part_id": "p", "time": "2026-11-18T12:06:39.5+01:00"}')
     assert (read.target_s - NOW_S, read.at_s - NOW_AT_S) == (-0.5, -0.5)
 
 
@@ -176,7 +235,7 @@ def test_a_trigger_with_a_time_is_carried_over_to_the_monotonic_clock() -> None:
 )
 def test_a_malformed_trigger_is_refused_and_counted(payload: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        parse_trigger(payload, NOW_AT_S, NOW_S)
+        parse_trigger(payload)
     desk = Desk()
     desk.hear(payload)
     assert (desk.refused, len(desk.acknowledged)) == (1, 1)

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,21 @@ def test_commits_are_flushed_to_disk(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "box.sqlite") as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
+
+
+def test_a_trigger_s_events_are_known_when_all_are_stored_over_restarts_and_within_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    outbox = Outbox(bounds)
+    outbox.add([replace(letter(1), answer=(b"trigger", "left"))])
+    assert outbox.answers(b"trigger") == []  # of its other region nothing is on disk yet
+    outbox.add([replace(letter(2), answer=(b"trigger", "right"), cause=b"trigger")])
+    outbox.remove([stored.position for stored in outbox.read(0, 10)])
+    outbox.close()
+    outbox = Outbox(bounds)
+    assert outbox.answers(b"trigger") == ["left", "right"]
+    monkeypatch.setattr("runtime.delivery.outbox.ANSWERS_KEPT", 5)
+    outbox.add([replace(letter(seq), answer=(b"%d" % seq, "other")) for seq in range(5)])
+    assert outbox.answers(b"trigger") == []
+    outbox.close()

@@ -1,0 +1,65 @@
+"""Trigger payloads: what a message says of a part that stands before a camera, and what makes it this one."""
+
+import itertools
+from hashlib import blake2b
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from runtime.commands.command import Mark, Text
+from runtime.delivery.message import Message
+from runtime.events.encoding import dumps
+from runtime.parts.frame import Trigger
+
+AHEAD_S, AGO_S = 10.0, 86400.0
+"""A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
+UNNUMBERED = itertools.count(1)
+
+
+class TriggerPayload(BaseModel):
+    """As it was sent; keys that we do not know are left alone."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    part_id: Mark
+    job_id: Text | None = Field(default=None, max_length=256)
+    recipe: Text | None = Field(default=None, max_length=256)
+    time: AwareDatetime | None = None
+    id: Text | None = Field(default=None, max_length=256)
+
+    def trigger(self, cause: bytes, now_at_s: float, now_s: float) -> Trigger:
+        """Give the trigger that arrived at `now_at_s` (Unix time), which is `now_s` on the monotonic clock.
+
+        Without a `time` of its own it means the moment of its arrival. Raises ValueError where that cannot be right.
+        """
+        at_s = now_at_s if self.time is None else self.time.timestamp()
+        if not -AGO_S <= at_s - now_at_s <= AHEAD_S:
+            raise ValueError(f"time: {at_s - now_at_s:+.0f} s from now; set the clocks of both machines")
+        target_s = now_s + at_s - now_at_s
+        return Trigger(self.part_id, self.job_id, self.recipe, self.id, at_s, target_s, cause)
+
+
+def read_payload(payload: bytes) -> TriggerPayload:
+    """Raises ValueError where it is malformed."""
+    try:
+        return TriggerPayload.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from error
+
+
+def cause_of(message: Message, told: TriggerPayload) -> bytes:
+    """By what a trigger is known again.
+
+    One with an `id`: by that and its part, however often its sender repeats it. Another: by its message, which is the
+    same where the broker hands it over again in the same session; two that are alike in every byte are two parts.
+    """
+    if told.id is not None:
+        return _digest(b"id\0%s\0%s" % (message.topic.encode(), dumps({"id": told.id, "part_id": told.part_id})))
+    digest = _digest(b"%d\0%s\0%s" % (message.number, message.topic.encode(), message.payload))
+    # What is not acknowledged never comes again.
+    return digest if message.number else digest + b"%d" % next(UNNUMBERED)
+
+
+def _digest(told: bytes) -> bytes:
+    return blake2b(told, digest_size=16).digest()
