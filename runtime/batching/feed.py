@@ -106,10 +106,15 @@ class Feed(Worker):
             slot = None if self._stopping.is_set() else self._batcher.claim(goes_on=number > 1)
             if slot is None:
                 return False
-            if number == 1:
-                frame = self._filming.newest(frame)
-            part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size, self._fit)
-            self._expect(part)
+            try:
+                if number == 1:
+                    frame = self._filming.newest(frame)
+                part = fill(slot.pixels, frame, stream, self._settings, roi, self._part_size, self._fit)
+                self._expect(part)
+            except Exception as error:  # a fault of ours: a row that is kept would keep its whole batch from the judge
+                log.error("camera %s: a frame cannot be judged reason=%r remedy='report it'", stream, one_line(error))
+                unseen = replace(frame, pixels_u8=None, stored_u16=None, fault=Reason.UNREADABLE)
+                part = fill(slot.pixels, unseen, stream, self._settings, None)
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,11 +17,13 @@ from core.dataset import Sample, read_frames
 from core.geometry import ModelInput, Roi
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed, fill
+from runtime.batching.fitting import fit_on_cpu
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera
 from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings
 from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
+from runtime.parts.part import Picture
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture, write_pictures
 
@@ -129,6 +132,25 @@ def test_what_kills_a_feed_is_kept_and_ends_it() -> None:
     feed.join(WAIT_S)
     assert str(feed.fault) == "driver"
     assert batcher.is_finished
+
+
+def test_a_frame_that_cannot_be_fitted_is_told_and_keeps_no_other_from_being_judged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails_once(*arguments: Any, **others: Any) -> Picture:
+        if not caplog.records:
+            raise ZeroDivisionError("a fault of ours")
+        return fit_on_cpu(*arguments, **others)
+
+    batcher = Batcher([np.zeros((3, 8, 8, 3), np.uint8)], 60.0, 1)
+    feed = Feed("top", FolderCamera(write_pictures(tmp_path, 3)), camera_settings(), batcher, SEEN, fails_once)
+    feed.start()
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    assert [part.faults for part in batch.written] == [(Reason.UNREADABLE,), (), ()]
+    assert "camera top: a frame cannot be judged reason='a fault of ours'" in caplog.text
+    feed.join(WAIT_S)
+    assert feed.fault is None
 
 
 def test_each_region_is_a_stream_of_its_own_and_only_the_last_closes_its_frame() -> None:
