@@ -23,10 +23,6 @@ class Crowd:
         """It was judged, or never will be."""
         self._due.pop(cause, None)
 
-    def due_s(self, cause: bytes, otherwise_s: float) -> float:
-        """When it stands there; `otherwise_s` where it was not added."""
-        return self._due.get(cause, otherwise_s)
-
     def is_overrun(self, now_s: float) -> bool:
         """Whether more parts are told of than can be judged: until all that were taken are through."""
         due = sum(target_s <= now_s for target_s in self._due.values())

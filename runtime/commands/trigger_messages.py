@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from runtime.cameras.triggering import TakesTriggers
@@ -18,8 +18,6 @@ from runtime.parts.frame import Trigger
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
-GONE_S = 2.0
-"""What a camera that died was told of is given so long to be judged still."""
 TOLD_BEFORE = "it was told before, with the same id and part_id; its events are named in event_ids"
 
 
@@ -38,16 +36,21 @@ class Memory(Protocol):
     def knows(self, cause: bytes) -> bool:
         """Say whether all that was judged of `cause` is on disk."""
 
+    def forget(self, cause: bytes) -> None:
+        """What looks like it is new."""
+
     def answers(self, cause: bytes) -> Sequence[str]:
         """Give the ids of the events that a trigger got; none where it has no id, or not all are on disk."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _UnderWay:
     camera: str
     trigger: Trigger
     messages: dict[int, Message]
     """By their numbers: the one that is judged, and behind it those by which its sender repeats it."""
+    is_met: bool = False
+    """Whether its part waits to be judged."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +120,26 @@ class TriggerHandler:
         for message in heard.settled:
             self._acknowledge(message)
 
+    def met(self, trigger: Trigger) -> None:
+        """Its part is on its way to be judged, with a frame or without. For any thread."""
+        with self._changed:
+            if (asked := self._under_way.get(trigger.cause or b"")) is not None:
+                asked.is_met = True
+
     def stored(self, trigger: Trigger) -> None:
         """All events of this trigger's part are on disk."""
         self._settle(trigger.cause or b"")
 
     def gone(self, camera: str) -> None:
-        """Of `camera` nothing more comes in this run: what it was told of has no frame. Call it again and again."""
+        """Of `camera` nothing more comes in this run: what was not met has no frame. Call it again and again."""
         if camera not in self._cameras:
             return
         with self._changed:
             self._gone.add(camera)
-            late_s = self._clock() - GONE_S
             lost = {
                 cause: Missed(camera, each.trigger, Reason.NO_FRAME)
                 for cause, each in self._under_way.items()
-                if each.camera == camera and self._crowd.due_s(cause, late_s) <= late_s
+                if each.camera == camera and not each.is_met
             }
         if lost:
             self._miss([*lost.values()])
@@ -143,7 +151,7 @@ class TriggerHandler:
         if message.retained:
             raise ValueError("it is retained, and so may be old; send triggers without retain")
         told = read_payload(message.payload)
-        cause = cause_of(message, told)
+        cause = self._cause(message, told)
         if self._is_under_way(cause, message):
             if self._cameras[camera].takes_ahead:
                 heard.settled.append(message)
@@ -152,6 +160,23 @@ class TriggerHandler:
             heard.settled.append(message)
         else:
             self._take(camera, message, told, cause, heard)
+
+    def _cause(self, message: Message, told: TriggerPayload) -> bytes:
+        """Give that by which it is known again.
+
+        Numbers come round, and begin anew where a broker lost its memory: an earlier message that was alike in every
+        byte must not be taken for this one, now or when it is handed over again.
+        """
+        cause = cause_of(message, told)
+        if told.id is not None or message.came_before or not message.number:
+            return cause
+        with self._changed:
+            is_taken = cause in self._under_way
+        if is_taken:
+            return cause_of(replace(message, number=0), told)
+        if self._memory is not None and self._memory.knows(cause):
+            self._memory.forget(cause)
+        return cause
 
     def _is_under_way(self, cause: bytes, message: Message) -> bool:
         """Whether its part is judged now: it is settled with the part's events then."""

@@ -81,7 +81,7 @@ class CameraSupervisor:
         """Let the cameras fill the batches of `batcher` with what `model` judges of their frames."""
         seen = model.origin.manifest.input
         self.feeds = [
-            Feed(name, camera, self._settings[name], batcher, seen, model.fit, self._verdicts.expect)
+            Feed(name, camera, self._settings[name], batcher, seen, model.fit, self._expect)
             for name, camera in self._cameras.items()
         ]
         for feed in self.feeds:
@@ -125,6 +125,12 @@ class CameraSupervisor:
             feed.join(max(0.0, until_s - time.monotonic()))
         self.tell()
         forget_gone(self._publisher, self._names)
+
+    def _expect(self, part: Part) -> None:
+        """On the camera's thread: its part goes to be judged."""
+        if part.trigger is not None:
+            self._triggers.met(part.trigger)
+        self._verdicts.expect(part)
 
     @property
     def _names(self) -> set[str]:

@@ -13,7 +13,7 @@ from core.timestamps import rfc3339
 from runtime.cameras.part_queue import PartQueue
 from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
 from runtime.commands.crowd import CROWD, CROWD_S
-from runtime.commands.trigger_messages import GONE_S, Missed, TriggerHandler
+from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.commands.trigger_payload import read_payload
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
@@ -31,6 +31,9 @@ class Remembering:
 
     def knows(self, cause: bytes) -> bool:
         return cause in self.causes
+
+    def forget(self, cause: bytes) -> None:
+        del self.causes[cause]
 
     def answers(self, cause: bytes) -> list[str]:
         return self.causes.get(cause, [])
@@ -184,20 +187,46 @@ def test_ids_that_are_given_ahead_are_acknowledged_at_once_and_taken_once() -> N
     assert (desk.missed, desk.refused) == ([], 0)
 
 
-def test_what_a_camera_that_died_was_told_of_has_no_frame_and_holds_up_no_other() -> None:
+def test_an_earlier_message_that_was_alike_in_every_byte_is_not_taken_for_one_that_comes_again() -> None:
     desk = Desk()
+    desk.hear(b'{"part_id": 3}', number=1)
+    desk.judge_all()
+    desk.hear(b'{"part_id": 3}', number=1)  # the broker was installed anew, and counts from 1 again
+    restarted = Desk(memory=desk.memory)  # before it was judged
+    restarted.hear(b'{"part_id": 3}', number=1, came_before=True)
+    assert restarted.acknowledged == []
+    restarted.judge_all()
+    assert restarted.acknowledged == [1]
+
+
+def test_two_parts_are_two_where_a_broker_lost_its_memory_while_the_first_waited() -> None:
+    desk = Desk()
+    for _ in range(2):
+        desk.hear(b'{"part_id": 3}', number=1)
+    desk.clock.now_s += 1.0
+    causes = {frame.trigger.cause for frame in taken(desk.joined) if frame.trigger}
+    assert len(causes) == 2
+
+
+def test_what_a_camera_that_died_was_told_of_is_told_once_whether_it_was_met_or_not() -> None:
+    desk = Desk()
+    desk.hear(b'{"part_id": "in a batch"}')
+    desk.clock.now_s += 1.0
+    (met,) = taken(desk.joined)
+    assert met.trigger is not None
+    desk.handler.met(met.trigger)  # the engine is away: it is judged when it is back, however long that takes
     desk.hear(b'{"part_id": "waits"}')
     desk.handler.gone("top")
-    assert desk.missed == []  # it may be in a batch
-    desk.clock.now_s += GONE_S
-    desk.handler.gone("top")
     desk.hear(b'{"part_id": "later"}')
+    desk.clock.now_s += 100.0
     desk.handler.gone("top")
     assert [(each.trigger.part_id, each.reason) for each in desk.missed] == [
         ("waits", Reason.NO_FRAME),
         ("later", Reason.NO_FRAME),
     ]
-    assert desk.acknowledged == [1, 2]
+    assert desk.acknowledged == [2, 3]
+    desk.handler.stored(met.trigger)
+    assert desk.acknowledged == [2, 3, 1]
     desk.handler.gone("a file")
 
 
