@@ -75,13 +75,18 @@ class Outbound:
         with self._changed:
             self._unsent[topic] = None
 
-    def begin_again(self, topic: str, payload: bytes) -> None:
-        """Of a new connection: every retained topic is to be sent, `topic` first; what was for the old one is gone."""
+    def begin_again(self, say_first: Callable[[], Outgoing]) -> Outgoing:
+        """Of a new connection: every retained topic is to be sent; what was for the old one is gone.
+
+        Gives what is said first, which is asked for here: what is retained of it in this moment is the newer word.
+        """
         with self._changed:
-            self._retained[topic] = payload
-            self._unsent = dict.fromkeys([topic, *self._retained])
+            first = say_first()
+            self._retained[first.topic] = first.payload
+            self._unsent = dict.fromkeys([first.topic, *self._retained])
             self._passing.clear()
         self.again.begin_again()
+        return first
 
     def take_retained(self) -> Outgoing | None:
         """Give a retained topic's newest value that was not sent."""

@@ -73,8 +73,7 @@ class Publisher(Worker):
         if trouble == self._status.trouble:
             return
         self._status.trouble = trouble
-        if self.link.state == LinkState.CONNECTED:
-            self.retain(self._status.topic, self._status.online().payload)
+        self.retain(self._status.topic, self._status.online().payload)
 
     def subscribe(self, topic_filter: str, handler: Callable[[Message], None]) -> None:
         """Give every message on `topic_filter` to `handler`, while we are connected: call it before `start`.
@@ -168,9 +167,7 @@ class Publisher(Worker):
                 is_trusted=self.connector.is_own,
             )
             self._set_link(LinkState.CONNECTED, "")
-            online = self._status.online()
-            session.mark(online)
-            self.outbound.begin_again(online.topic, online.payload)
+            session.mark(self.outbound.begin_again(self._status.online))
             self._serve(session)
         except BaseException:
             connection.drop()

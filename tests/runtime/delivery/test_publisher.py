@@ -14,7 +14,7 @@ import pytest
 
 from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
-from runtime.delivery.message import Message
+from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbox import Outbox
 from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
@@ -130,6 +130,29 @@ def test_only_the_newest_value_of_a_retained_topic_counts(
     assert publisher.wait_idle(WAIT_S)
     assert json.loads(mosquitto.retained("plant/last").payload) == {"number": 199}
     assert len(mes.events("/last")) < 200
+
+
+def test_a_trouble_that_comes_while_a_connection_is_made_is_told(
+    mosquitto: Mosquitto, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(
+        Connector(BrokerSettings(host="127.0.0.1", port=mosquitto.port), "station"), outbox, STATUS, {"boot_id": "b"}
+    )
+    telling = threading.Thread(target=publisher.tell, args=("paused",))
+    online = publisher._status.online
+
+    def met_by_trouble() -> Outgoing:
+        told = online()
+        if threading.current_thread() is publisher and telling.ident is None:
+            telling.start()  # the judging thread, in this very moment
+            telling.join(0.2)
+        return told
+
+    monkeypatch.setattr(publisher._status, "online", met_by_trouble)
+    publisher.start()
+    wait_until(lambda: json.loads(mosquitto.retained(STATUS).payload)["reason"] == "paused")
+    publisher.stop("test", 0.0)
+    assert publisher.fault is None
 
 
 def test_a_clean_stop_says_offline_and_why(mosquitto: Mosquitto, publish: Callable[..., Publisher]) -> None:
