@@ -175,6 +175,9 @@ class WatchedFolder(Camera):
         relative = picture.relative_to(self._path)
         where = b"%s\0%s\0%d %d" % (self._name.encode(), os.fsencode(relative), seen.size, seen.changed_ns)
         cause = blake2b(where, digest_size=16).digest()
+        if cause in self._under_way:  # its folder was away, and is back before it is judged
+            self._give(picture, seen)
+            return None
         if self._memory is not None and self._memory.knows(cause):
             self._give(picture, seen)
             self._move(picture, seen, cause)

@@ -112,3 +112,18 @@ def test_folders_that_come_and_go_while_they_are_listed_are_no_fault(inbox: Path
         shutil.rmtree(inbox / f"s{(number * 3) % 7}", ignore_errors=True)
     shutil.copy(inbox / "00000.png", inbox / "new.png")
     wait_until(lambda: len(watching.frames) == 3)
+
+
+def test_what_waits_to_be_judged_is_not_given_again_where_its_folder_was_away(inbox: Path, watching: Watching) -> None:
+    part = inbox / "lot"
+    part.mkdir()
+    shutil.copy(inbox / "00000.png", part / "a.png")
+    wait_until(lambda: len(watching.frames) == 3)
+    part.rename(inbox.with_name("away"))  # as a share below the folder that drops out
+    shutil.copy(inbox / "00000.png", inbox / "b.png")
+    wait_until(lambda: len(watching.frames) == 4)
+    inbox.with_name("away").rename(part)
+    shutil.copy(inbox / "00000.png", inbox / "c.png")
+    shutil.copy(inbox / "00000.png", part / "d.png")
+    wait_until(lambda: {"c.png", "lot/d.png"} <= {frame.source for frame in watching.frames})
+    assert [frame.source for frame in watching.frames].count("lot/a.png") == 1

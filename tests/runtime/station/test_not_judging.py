@@ -78,7 +78,7 @@ def test_a_pause_shows_and_after_it_nothing_is_called_stale(station: Station) ->
     station.mes.wait_for(lambda: station.reason() == "paused by Ada")
     assert metric(station.address, "pwae_paused") == 1
     assert metric(station.address, "pwae_ready") == 0
-    assert station.problems() == state(station.address)["problems"]
+    wait_until(lambda: station.problems() == state(station.address)["problems"])
     seen = len(station.mes.events())
     wait_until(lambda: metric(station.address, 'pwae_frames_dropped_total{camera="live"}') > 30 * STALE_S)
     assert len(station.mes.events()) <= seen + 2  # which were on their way
