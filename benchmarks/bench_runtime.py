@@ -1,7 +1,8 @@
 """Images a second of `run-inspection`'s whole path against its bare backend on as many batches.
 
-Both sides run in this process, in turn, over the same pictures: the runtime reads, resizes, judges, stores every event
-on disk (fsync) and has it acknowledged by a real mosquitto on this machine; the bare backend is given ready batches.
+All run in this process, in turn, over the same pictures: the runtime reads, resizes, judges, stores every event on disk
+(fsync) and has it acknowledged by a real mosquitto on this machine; the bare backend is given ready batches. Between
+them stands the bound: the runtime's own threads read and resize for the backend, and nothing is judged or told.
 
     python benchmarks/bench_runtime.py --bundle B --pictures DIR > benchmarks/results/runtime.json
 """
@@ -14,14 +15,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from broker import running
 from machine import describe
 from numpy.typing import NDArray
 
 from core.picture import fit, list_pictures, read_picture
+from runtime.batching.batcher import Batcher
+from runtime.batching.feed import Feed
 from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.cameras.files import FolderCamera
+from runtime.cameras.settings import FolderSettings
 from runtime.inference.backend import Pending
+from runtime.inference.run import InferenceRun
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings, Kind
 from runtime.settings import InspectionSettings
@@ -40,25 +47,30 @@ def main() -> None:
     parser.add_argument("--kind", default="onnxruntime-cpu", help="backend.kind of both sides")
     arguments = parser.parse_args()
 
+    cv2.setNumThreads(1)  # as the runtime does
     bundle = load_bundle(arguments.bundle)
     batches = ready_batches(bundle, arguments.pictures, arguments.cameras, arguments.max_batch)
     with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
         rounds = [
             (
                 bare(bundle, batches, arguments.max_batch, arguments.kind),
+                bound(bundle, arguments),
                 whole(arguments, port, Path(scratch) / f"{number}.sqlite"),
             )
             for number in range(arguments.rounds)
         ]
-    bare_per_s = statistics.median(side for side, _ in rounds)
-    runtime_per_s = statistics.median(summary.images_per_s for _, summary in rounds)
+    bare_per_s = statistics.median(most for most, _, _ in rounds)
+    bound_per_s = statistics.median(most for _, most, _ in rounds)
+    runtime_per_s = statistics.median(summary.images_per_s for _, _, summary in rounds)
     result: dict[str, Any] = {
         **describe("p-wae", "onnxruntime", "opencv-python-headless", "paho-mqtt"),
         "bare_images_per_s": round(bare_per_s, 2),
+        "bound_images_per_s": round(bound_per_s, 2),
         "runtime_images_per_s": round(runtime_per_s, 2),
-        "ratio": round(statistics.median(summary.images_per_s / side for side, summary in rounds), 4),
-        "rounds": [[round(side, 2), round(summary.images_per_s, 2)] for side, summary in rounds],
-        "events_lost": sum(summary.judged - summary.acknowledged for _, summary in rounds),
+        "of_bare": round(statistics.median(summary.images_per_s / most for most, _, summary in rounds), 4),
+        "of_bound": round(statistics.median(summary.images_per_s / most for _, most, summary in rounds), 4),
+        "rounds": [[round(bare, 2), round(most, 2), round(run.images_per_s, 2)] for bare, most, run in rounds],
+        "events_lost": sum(summary.judged - summary.acknowledged for *_, summary in rounds),
         "images": sum(len(batch) for batch in batches),
         "cameras": arguments.cameras,
         "max_batch": arguments.max_batch,
@@ -92,6 +104,32 @@ def bare(bundle: Bundle, batches: list[NDArray[np.uint8]], max_batch: int, kind:
     for pending in under_way:
         pending.errors()
     per_s = sum(len(batch) for batch in batches) / (time.monotonic() - started_s)
+    backend.close()
+    return per_s
+
+
+def bound(bundle: Bundle, arguments: argparse.Namespace) -> float:
+    """Read and resize as the runtime does, and let the backend do the rest."""
+    backend = open_backend(BackendSettings(kind=arguments.kind), bundle, arguments.max_batch)
+    batcher = Batcher([backend.new_batch() for _ in range(backend.depth + 2)], 0.2, arguments.cameras)
+    settings = FolderSettings(kind="folder", path=arguments.pictures)
+    feeds = [
+        Feed(f"camera{number}", FolderCamera(arguments.pictures), settings, batcher, bundle.manifest.input)
+        for number in range(arguments.cameras)
+    ]
+    images, started_s = 0, time.monotonic()
+    under_way: list[InferenceRun] = []
+    for feed in feeds:
+        feed.start()
+    while under_way or not batcher.is_finished:
+        if len(under_way) == backend.depth:
+            run = under_way.pop(0).wait()
+            images += len(run.batch.written)
+            batcher.release(run.batch)
+        batch = batcher.take(0.0 if under_way else 0.1)
+        if batch is not None:
+            under_way.append(InferenceRun(backend, batch))
+    per_s = images / (time.monotonic() - started_s)
     backend.close()
     return per_s
 

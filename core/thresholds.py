@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from functools import lru_cache
 from typing import Annotated, Self
 
 import numpy as np
@@ -62,11 +63,16 @@ class Thresholds(BaseModel):
     @property
     def id(self) -> str:
         """Short digest of the values, carried by every event."""
-        return hashlib.sha256(np.asarray(self.values, np.float64).tobytes()).hexdigest()[:12]
+        return _digest(self.values)
 
     def scaled(self, factor: float) -> "Thresholds":
         """Multiply every threshold by `factor`; the id follows the values."""
         return self.model_copy(update={"values": tuple(value * factor for value in self.values)})
+
+
+@lru_cache(64)
+def _digest(values: tuple[float, ...]) -> str:
+    return hashlib.sha256(np.asarray(values, np.float64).tobytes()).hexdigest()[:12]
 
 
 def parts_needed(false_reject_rate: float) -> int:

@@ -53,7 +53,7 @@ class Subscription(Worker):
             self._tell(CONNECTED)
             backoff.succeeded()
             while not self._stopping.is_set():
-                connection.poll(1.0, self._bell.heard)
+                connection.poll(1.0, self._bell)
                 for message in connection.received():
                     self._on_message(message)
                     connection.acknowledge(message)

@@ -20,6 +20,7 @@ from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.packets import login_properties, message_properties, packet_bytes
 from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, QOS_REMEDY, Terms
+from runtime.threads.bell import Bell
 
 log = logging.getLogger(__name__)
 NUMBERS = itertools.count(1)
@@ -181,8 +182,8 @@ class Connection:
         received, self._received = self._received, []
         return received
 
-    def poll(self, timeout_s: float, wake: socket.socket | None) -> list[int]:
-        """Wait for acknowledgements, messages, or for a byte on `wake`. Returns the numbers of acknowledged messages.
+    def poll(self, timeout_s: float, wake: Bell | None) -> list[int]:
+        """Wait for acknowledgements, messages, or for `wake` to ring. Returns the numbers of acknowledged messages.
 
         Raises Unreachable where the connection is gone.
         """
@@ -213,7 +214,7 @@ class Connection:
         if (leftover := self._client.socket()) is not None:
             leftover.close()
 
-    def _turn(self, timeout_s: float, wake: socket.socket | None) -> None:
+    def _turn(self, timeout_s: float, wake: Bell | None) -> None:
         """Do what is to be done on the socket, after waiting up to `timeout_s` for something to do."""
         mine: Any = self._client.socket()
         if mine is None:
@@ -223,11 +224,11 @@ class Connection:
             timeout_s = 0.0
         # The broker's small answers wait, too, unless we say at once that the earlier ones came; it has to be repeated.
         self._option(socket.TCP_QUICKACK)
-        readers = [mine] if wake is None else [mine, wake]
+        readers = [mine] if wake is None else [mine, wake.heard]
         writers = [mine] if self._client.want_write() else []
         readable, writable = wait_ready(readers, writers, max(0.0, timeout_s))
-        if wake in readable and wake is not None:
-            wake.recv(4096)
+        if wake is not None and wake.heard in readable:
+            wake.hear()
         result = MQTTErrorCode.MQTT_ERR_SUCCESS
         if mine in readable or timeout_s == 0.0:
             result = self._client.loop_read()

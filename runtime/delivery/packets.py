@@ -1,5 +1,6 @@
 """Packets: what goes with a message or a login under MQTT 5, and how large a message is on the wire. Pure."""
 
+from functools import lru_cache
 from typing import Any, cast
 
 from paho.mqtt.packettypes import PacketTypes
@@ -13,17 +14,43 @@ RECEIVED_AT_ONCE = 20
 """Messages that the broker may have handed to us before we acknowledge one: its queue waits there, not here."""
 
 
+class Packed(Properties):
+    """Properties as they go out: packing them costs paho more than all else that it does with a message."""
+
+    def __init__(self, properties: Properties) -> None:
+        self.__dict__.update(vars(properties), packed=properties.pack())  # type: ignore[no-untyped-call]
+
+    def pack(self) -> bytes:
+        """Give the bytes."""
+        packed: bytes = self.__dict__["packed"]
+        return packed
+
+
 def message_properties(message: Outgoing) -> Properties:
     """What a message says of itself."""
+    expiry_s = None if message.expiry_s is None else min(max(1, round(message.expiry_s)), 2**32 - 1)
+    if message.correlation is not None:  # of one message alone
+        return _properties(message.media_type, expiry_s, message.user, message.correlation)
+    return _of_many(message.media_type, expiry_s, message.user)
+
+
+@lru_cache(256)
+def _of_many(media_type: str, expiry_s: int | None, user: tuple[tuple[str, str], ...]) -> Packed:
+    return Packed(_properties(media_type, expiry_s, user, None))
+
+
+def _properties(
+    media_type: str, expiry_s: int | None, user: tuple[tuple[str, str], ...], correlation: bytes | None
+) -> Properties:
     properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.ContentType = message.media_type
-    properties.PayloadFormatIndicator = int(message.media_type == "application/json")
-    if message.expiry_s is not None:
-        properties.MessageExpiryInterval = min(max(1, round(message.expiry_s)), 2**32 - 1)
-    if message.user:
-        properties.UserProperty = list(message.user)
-    if message.correlation is not None:
-        properties.CorrelationData = message.correlation
+    properties.ContentType = media_type
+    properties.PayloadFormatIndicator = int(media_type == "application/json")
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    if user:
+        properties.UserProperty = list(user)
+    if correlation is not None:
+        properties.CorrelationData = correlation
     return cast(Properties, properties)
 
 

@@ -105,7 +105,7 @@ class Session:
 
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
-        numbers = self._connection.poll(timeout_s, self._outbound.bell.heard)
+        numbers = self._connection.poll(timeout_s, self._outbound.bell)
         taken = [self._sent.pop(number) for number in numbers if number in self._sent]
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:

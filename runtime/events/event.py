@@ -4,6 +4,7 @@ Types never change: a float stays a float (0.0, not 0), what is not known is nul
 """
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from core.thresholds import Thresholds
@@ -75,7 +76,7 @@ def build(
         "station": origin.station,
         "camera": part.camera,
         "part_id": part.part_id,
-        **asdict(job),
+        **vars(job),
         "trigger": {"kind": "mqtt", "id": part.trigger.id} if part.trigger else None,
         "simulated": origin.simulated,
         "verdict": {
@@ -115,12 +116,13 @@ def _errors(judgement: Judgement, thresholds: Thresholds, manifest: Manifest) ->
     if judgement.errors is None:
         return {"score": None, "tiles": [], "worst_tile": None}
     places = [divmod(index, manifest.grid) for index in range(manifest.grid**2)]
-    tiles = list(zip(places, judgement.errors[1:], thresholds.values[1:], judgement.tile_verdicts, strict=True))
+    limits = _numbers(thresholds.values)
+    tiles = list(zip(places, judgement.errors[1:], limits[1:], judgement.tile_verdicts, strict=True))
     worst_row, worst_col = max(tiles, key=lambda tile: tile[1] / tile[2])[0]
     return {
         "score": {
             "value": _number(judgement.errors[0]),
-            "threshold": _number(thresholds.values[0]),
+            "threshold": limits[0],
             "margin": judgement.margin and round(judgement.margin, 6),
             "unit": manifest.score_unit,
         },
@@ -129,13 +131,18 @@ def _errors(judgement: Judgement, thresholds: Thresholds, manifest: Manifest) ->
                 "row": row,
                 "col": col,
                 "value": _number(value),
-                "threshold": _number(threshold),
+                "threshold": threshold,
                 "verdict": Verdict(verdict).word,
             }
             for (row, col), value, threshold, verdict in tiles
         ],
         "worst_tile": {"row": worst_row, "col": worst_col},
     }
+
+
+@lru_cache(64)
+def _numbers(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(_number(value) for value in values)
 
 
 def _number(value: float) -> float:

@@ -76,7 +76,7 @@ class SparkplugSender(Worker):
             backoff.succeeded()
             while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
                 self._send_waiting(connection)
-                connection.poll(1.0, self._bell.heard)
+                connection.poll(1.0, self._bell)
                 heard = connection.received()
                 for message in heard:
                     connection.acknowledge(message)

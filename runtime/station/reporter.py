@@ -97,4 +97,6 @@ class Reporter:
 
     def _of(self, camera: str) -> Counters:
         """Of a camera, which may be one of an earlier run whose events are in the outbox."""
-        return self.counters.setdefault(camera, Counters(self.totals.since))
+        if camera not in self.counters:
+            self.counters[camera] = Counters(self.totals.since)
+        return self.counters[camera]
