@@ -130,9 +130,11 @@ class Journal:
 
     def _row(self, event: StoredEvent) -> tuple[object, ...]:
         told = json.loads(event.body)
-        self._captured = told.get("capture_time", self._captured)
-        seq = told.get("seq", told.get("first_seq"))
-        return told["camera"], told["boot_id"], seq, event.topic, self._captured, seal(event.body)
+        # What a person says of a part belongs to no run, and to the time when it was said.
+        self._captured = told.get("marked_time", told.get("capture_time", self._captured))
+        seq = told.get("seq", told.get("first_seq", 0))
+        run = told.get("boot_id", told.get("id"))
+        return told["camera"], run, seq, event.topic, self._captured, seal(event.body)
 
 
 def open_journal(settings: OutboxSettings) -> Journal | None:

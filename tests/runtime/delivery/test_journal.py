@@ -13,6 +13,7 @@ from core.errors import ConfigError
 from runtime.delivery.journal import Journal
 from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.resending import MOST_UNDER_WAY, Resending
+from runtime.events.review import review
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, finish, folder, run_command, write_config
 from tests.runtime.contract import PREFIX
@@ -55,6 +56,18 @@ def test_it_keeps_the_newest_each_once_and_gives_them_in_order(journal: Journal)
     assert since is not None
     assert [json.loads(kept.body)["seq"] for kept in journal.read(since, 10**9, "top", 100)] == [39, 40]
     assert journal.read(since, 10**9, "side", 100) == []
+
+
+def test_what_people_say_of_parts_is_kept_too_and_sent_by_the_time_when_they_said_it(journal: Journal) -> None:
+    about = dict.fromkeys(
+        ("id", "source", "station", "part_id", "job_id", "simulated", "verdict", "thresholds_id"), "x"
+    )
+    part = {**about, "camera": "top", "capture_time": "2026-11-23T22:05:01.000Z", "model": {"sha256": "0"}}
+    said = [review(part, f"r{number}", "bad", "Ada", "", 1_795_000_000.0 + number) for number in (1, 2)]
+    journal.keep([stored(1), *(StoredEvent(n, "p/camera/top/review", 0.0, body) for n, body in enumerate(said, 2))])
+    first = journal.since_time(json.loads(said[1])["marked_time"])
+    assert first is not None
+    assert [kept.body for kept in journal.read(first, 100, "top", 100)] == [said[1]]
 
 
 def test_what_was_under_way_on_a_lost_connection_comes_again_and_one_is_sent_at_a_time(journal: Journal) -> None:
