@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from runtime.delivery.outbox_file import OutboxFile
-from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_row, new_row, read_row
+from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_alone, gap_row, new_row, read_row
 from runtime.delivery.outbox_schema import (
     ANSWERS_KEPT,
     SCHEMA,
@@ -102,10 +102,10 @@ class Outbox:
             events += self.read(rows[-1][0], limit - len(events), without)
         return events
 
-    def remove(self, positions: Sequence[int]) -> None:
+    def remove(self, events: Sequence[StoredEvent]) -> None:
         """Forget events that the broker has acknowledged."""
         with self._writing:
-            self._file.patiently(lambda: self._remove(positions))
+            self._file.patiently(lambda: self._remove(events))
 
     def knows(self, cause: bytes) -> bool:
         """Say whether an event of this `cause` was stored already."""
@@ -189,16 +189,19 @@ class Outbox:
         self.depth, self._events, self._bytes, self.newest = depth, events, size, newest
         return discarded
 
-    def _remove(self, positions: Sequence[int]) -> None:
+    def _remove(self, taken: Sequence[StoredEvent]) -> None:
         depth, events, size = self.depth, self._events, self._bytes
+        as_sent = "DELETE FROM events WHERE position = ? AND body = ? RETURNING LENGTH(body), verdict"
         with self._removing as database:
-            for position in positions:
-                removed = database.execute(
-                    "DELETE FROM events WHERE position = ? RETURNING COALESCE(LENGTH(body), 0), verdict", (position,)
-                ).fetchone()
-                depth -= removed is not None
-                if removed and removed[1] != GAP:
-                    events, size = events - 1, size - removed[0]
+            for event in taken:
+                # Given up on its way, it left its gap. One that tells of others, too, stays: they may not have come.
+                for body in (event.body, gap_alone(event)):
+                    removed = database.execute(as_sent, (event.position, body)).fetchone()
+                    if removed is not None:
+                        depth -= 1
+                        if removed[1] != GAP:
+                            events, size = events - 1, size - removed[0]
+                        break
         self.depth, self._events, self._bytes = depth, events, size
 
     def _surplus(self, events: int, size: int, oldest_s: float) -> list[tuple[int, str, int, int]]:
@@ -218,8 +221,7 @@ class Outbox:
     def _give_up(self, position: int) -> int:
         """Put a gap in the place of an event, joined with the gaps beside it. Returns how many rows that leaves less.
 
-        A joined gap takes the last of the places, so that what removes an event or a gap that is on its way to the
-        broker never removes a gap that was not sent.
+        A joined gap takes the last of the places: it is read, where one of the first is on its way to the broker.
         """
         row = self._row(position) or self._replacement(position)
         told = row if row is None or row.is_gap else gap_row(row, row.gap)

@@ -85,6 +85,14 @@ def sealed_gap(topic: str, body: bytes) -> bytes:
         return b""
 
 
+def gap_alone(event: StoredEvent) -> bytes:
+    """Give the gap event that tells of `event` and no other; empty for one that leaves none."""
+    try:
+        return gap_of(event.body)
+    except KeyError:
+        return b""
+
+
 def gap_row(row: Row, gap: bytes) -> Row | None:
     """Make the row that tells of `row` in its place, by its sealed `gap`; None where that is damaged too."""
     opened = unseal(gap)

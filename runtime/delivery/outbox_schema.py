@@ -1,5 +1,6 @@
 """The outbox's tables, and how a file of an older version gets them: nothing is lost with an update."""
 
+import json
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -26,8 +27,9 @@ CREATE TABLE IF NOT EXISTS causes (number INTEGER PRIMARY KEY, cause BLOB NOT NU
 CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY, cause BLOB NOT NULL, event TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS answers_by_cause ON answers (cause);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS lifetime (one INTEGER PRIMARY KEY, boot TEXT, since_boot_s REAL, lived_s REAL);
 """
+LIFETIME = "lifetime"
+"""The note that says how old what waits is."""
 ADDED = {
     "stored_s": "REAL NOT NULL DEFAULT 0",
     "gap": "BLOB NOT NULL DEFAULT x''",
@@ -74,15 +76,14 @@ def bring_up_to_date(database: sqlite3.Connection, stored_s: float) -> None:
 
 
 def read_lifetime(database: sqlite3.Connection) -> Kept | None:
-    """Give the age of what waits as it was kept last."""
-    found = database.execute("SELECT boot, since_boot_s, lived_s FROM lifetime").fetchone()
-    return Kept(*found) if found else None
+    """Give the age of what waits as it was kept last; where that is damaged it begins anew, and nothing looks old."""
+    note = read_note(database, LIFETIME)
+    return None if note is None else Kept(*json.loads(note))
 
 
 def write_lifetime(database: sqlite3.Connection, kept: Kept) -> None:
     """Keep the age of what waits."""
-    row = (kept.boot, kept.since_boot_s, kept.lived_s)
-    database.execute("INSERT OR REPLACE INTO lifetime VALUES (0, ?, ?, ?)", row)
+    write_notes(database, {LIFETIME: json.dumps([kept.boot, kept.since_boot_s, kept.lived_s]).encode()})
 
 
 def read_note(database: sqlite3.Connection, name: str) -> bytes | None:

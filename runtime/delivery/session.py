@@ -110,7 +110,7 @@ class Session:
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:
             self._on_delivered(delivered)
-            self._outbox.remove([event.position for event in delivered])
+            self._outbox.remove(delivered)
         for sent in taken:
             self._on_acknowledged(sent.message)
         for topic in {sent.message.topic for sent in taken}:

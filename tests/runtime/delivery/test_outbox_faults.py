@@ -61,7 +61,7 @@ def test_a_row_that_comes_back_changed_is_told_as_a_gap_and_never_sent(
     assert outbox.depth == 3
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "is not sent" in caplog.text
-    outbox.remove([event.position for event in outbox.read(0, 10)])
+    outbox.remove(outbox.read(0, 10))
     assert outbox.depth == 0
     outbox.close()
     with closing(sqlite3.connect(bounds.path)) as database:
@@ -77,6 +77,19 @@ def test_where_not_even_the_number_is_left_the_rest_goes_on(tmp_path: Path) -> N
     outbox = Outbox(bounds)
     assert [json.loads(event.body)["seq"] for event in outbox.read(0, 2)] == [3]
     assert outbox.depth == 1
+    outbox.close()
+
+
+@pytest.mark.parametrize("kept", [b"", b"\xff", b'12345678["boot", 1, 1e300]', 7, "text"])
+def test_where_the_age_of_what_waits_is_damaged_nothing_looks_old(tmp_path: Path, kept: object) -> None:
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    outbox = Outbox(bounds)
+    outbox.add([letter(number) for number in (1, 2)])
+    outbox.close()
+    change(bounds.path, "UPDATE notes SET body = ? WHERE name = 'lifetime'", kept)
+    outbox = Outbox(bounds)
+    assert outbox.add([letter(3)]) == []
+    assert bodies(outbox) == [1, 2, 3]
     outbox.close()
 
 
@@ -133,7 +146,7 @@ def test_a_crash_at_any_point_leaves_what_was_added_and_knows_its_causes(steps: 
                 event = letter(added)
                 outbox.add([NewEvent(event.topic, event.camera, event.verdict, event.body, b"%d" % added)])
             elif step == "remove" and (first := outbox.read(0, 1)):
-                outbox.remove([first[0].position])
+                outbox.remove(first)
                 removed.add(json.loads(first[0].body)["seq"])
             elif step == "crash":
                 number += 1
