@@ -59,11 +59,10 @@ def test_it_keeps_the_newest_each_once_and_gives_them_in_order(journal: Journal)
 
 
 def test_what_people_say_of_parts_is_kept_too_and_sent_by_the_time_when_they_said_it(journal: Journal) -> None:
-    about = dict.fromkeys(
-        ("id", "source", "station", "part_id", "job_id", "simulated", "verdict", "thresholds_id"), "x"
-    )
+    names = ("id", "source", "station", "part_id", "job_id", "simulated", "verdict", "thresholds_id")
+    about = dict.fromkeys(names, "x")
     part = {**about, "camera": "top", "capture_time": "2026-11-23T22:05:01.000Z", "model": {"sha256": "0"}}
-    said = [review(part, f"r{number}", "bad", "Ada", "", 1_795_000_000.0 + number) for number in (1, 2)]
+    said = [review(part, f"r{number}", "bad", "Ada", "", 1_800_000_000.0 + number) for number in (1, 2)]
     journal.keep([stored(1), *(StoredEvent(n, "p/camera/top/review", 0.0, body) for n, body in enumerate(said, 2))])
     first = journal.since_time(json.loads(said[1])["marked_time"])
     assert first is not None
