@@ -25,16 +25,16 @@ PROGRAM = """
 import resource, sys, time
 from training.session import train
 from training.settings import TrainingSettings
-import training.session as session
+import training.folds as folds
 started = time.perf_counter()
 fits = []
-inner = session.fit
+inner = folds.fit
 def timed(*arguments):
     begun = time.perf_counter()
     result = inner(*arguments)
     fits.append(time.perf_counter() - begun)
     return result
-session.fit = timed
+folds.fit = timed
 train(TrainingSettings(name="memory", data=sys.argv[1], output=sys.argv[2], epochs=1))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print("measured", time.perf_counter() - started, sum(fits), peak)
