@@ -37,6 +37,11 @@ def closed(node: Any) -> Any:
     return {"additionalProperties": False, **kept} if isinstance(node.get("properties"), dict) else kept
 
 
+@cache
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(closed(schema(name)))
+
+
 def channel_of(topic: str, prefix: str = PREFIX) -> str:
     for name, channel in asyncapi()["channels"].items():
         pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(channel["address"].replace("{prefix}", prefix)))
@@ -45,13 +50,13 @@ def channel_of(topic: str, prefix: str = PREFIX) -> str:
     raise AssertionError(f"{topic} is no channel of asyncapi.yaml")
 
 
-def check(message: paho.MQTTMessage) -> str:
+def check(message: paho.MQTTMessage, prefix: str = PREFIX) -> str:
     """Validate one message against its channel. Returns the channel's name."""
-    channel = channel_of(message.topic)
+    channel = channel_of(message.topic, prefix)
     (name,) = asyncapi()["channels"][channel]["messages"]
     described = asyncapi()["components"]["messages"][name]
     if "payload" in described:
-        Draft202012Validator(closed(schema(name))).validate(json.loads(message.payload))
+        validator(name).validate(json.loads(message.payload))
     operation = asyncapi()["operations"][f"send-{channel}"]
     assert message.qos == operation["bindings"]["mqtt"]["qos"], message.topic
     return channel

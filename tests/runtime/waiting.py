@@ -6,9 +6,9 @@ from collections.abc import Callable
 WAIT_S = 60.0
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
-    """Wait for a state that has no event of its own."""
+def wait_until(reached: Callable[[], bool], every_s: float = 0.002) -> None:
+    """Wait for a state that has no event of its own; look less often where a look costs something."""
     until_s = time.monotonic() + WAIT_S
     while not reached():
         assert time.monotonic() < until_s, "it never came"
-        time.sleep(0.002)
+        time.sleep(every_s)

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, run_command, write_config
 from tests.runtime.contract import PREFIX, check
 from tests.runtime.mes import Subscriber
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.waiting import WAIT_S, wait_until
 
+RATE = 20
+"""Parts a second: one second of peace, and one of trouble."""
 LIVE = {"kind": "rtsp", "url": "rtsp://none.example.com/belt"}
 
 
@@ -26,9 +30,11 @@ LIVE = {"kind": "rtsp", "url": "rtsp://none.example.com/belt"}
 def play(tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber) -> Iterator[Callable[..., None]]:
     started: list[subprocess.Popen[str]] = []
 
-    def start(cameras: dict[str, Any], *options: str) -> None:
-        config = write_config(tmp_path, tmp_path / "no-bundle", cameras, broker=at(mosquitto.port))
-        started.append(run_command("simulate", config, *options, folder=tmp_path))
+    def start(cameras: dict[str, Any], *options: str, station: str = "test-1") -> None:
+        folder = tmp_path / station
+        folder.mkdir()
+        config = write_config(folder, folder / "no-bundle", cameras, broker=at(mosquitto.port), station=station)
+        started.append(run_command("simulate", config, *options, folder=folder))
 
     yield start
     for process in started:
@@ -37,7 +43,7 @@ def play(tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber) -> Iterator[Call
         assert process.returncode == 0, err
     for message in mes.messages:
         if "/trigger/" not in message.topic:
-            check(message)
+            check(message, "/".join(message.topic.split("/")[:5]))
 
 
 def test_it_answers_triggers_and_tells_each_camera_s_state_once(play: Callable[..., None], mes: Subscriber) -> None:
@@ -56,21 +62,66 @@ def test_it_answers_triggers_and_tells_each_camera_s_state_once(play: Callable[.
     assert states in (["streaming"], ["reconnecting", "streaming"]), states  # however many frames came
 
 
-def test_a_gap_is_an_outage_in_which_more_came_than_could_wait(play: Callable[..., None], mes: Subscriber) -> None:
-    play({"belt": LIVE}, "--rate", "10", "--scenario", "gap")
-    mes.wait_for(lambda: len(mes.events("belt/gap")) >= 1)
-    (gone, *_more) = [status["reason"] for status in mes.events("test-1/status") if status["state"] == "offline"]
-    assert gone == "connection lost"
-    gap = mes.events("belt/gap")[0]
-    mes.wait_for(lambda: any(event["seq"] > gap["last_seq"] for event in mes.events()))
-    assert (gap["simulated"], gap["first_seq"] <= gap["last_seq"]) == (True, True)
+class Told:
+    """What one station told so far."""
+
+    def __init__(self, mes: Subscriber, station: str) -> None:
+        self._mes = mes
+        self._station = station
+
+    def all(self, leaf: str) -> list[dict[str, Any]]:
+        return self._mes.events(f"{self._station}/{leaf}")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return self.all("camera/belt/result")
+
+    def was_cut_off(self) -> bool:
+        """Whether the will was told, and what waited came afterwards, with no number missing."""
+        seqs = {event["seq"] for event in self.events}
+        gone = {seq for gap in self.all("camera/belt/gap") for seq in range(gap["first_seq"], gap["last_seq"] + 1)}
+        states = [(status["state"], status["reason"]) for status in self.all("status")]
+        lost = states.index(("offline", "connection lost")) if ("offline", "connection lost") in states else len(states)
+        is_whole = seqs | gone >= set(range(1, max(seqs, default=0) + 1))
+        return "online" in [state for state, _reason in states[lost:]] and is_whole
+
+    def went_down(self) -> bool:
+        """Whether the camera was told as down, and came back."""
+        told = self.all("camera/belt/status")
+        down = [place for place, status in enumerate(told) if "simulated: the camera is down" in status["reason"]]
+        return bool(down) and "streaming" in [status["state"] for status in told[down[0] :]]
+
+    def gave_up(self) -> bool:
+        """Whether a gap was told, and parts came behind it."""
+        gaps = self.all("camera/belt/gap")
+        assert all(gap["simulated"] and gap["first_seq"] <= gap["last_seq"] for gap in gaps)
+        return bool(gaps) and any(event["seq"] > gaps[0]["last_seq"] for event in self.events)
+
+    def hurried(self) -> bool:
+        """Whether ten parts came in the time of five."""
+        captured = [datetime.fromisoformat(event["capture_time"]) for event in self.events]
+        spans = ((last - first).total_seconds() for first, last in zip(captured, captured[10:], strict=False))
+        return any(span < 5 / RATE for span in spans)
 
 
-def test_a_camera_that_is_down_is_told_and_comes_back(play: Callable[..., None], mes: Subscriber) -> None:
-    play({"belt": LIVE}, "--rate", "10", "--scenario", "camera-down")
-    down = "simulated: the camera is down"
-    mes.wait_for(lambda: any(down in status["reason"] for status in mes.events("belt/status")))
-    mes.wait_for(lambda: mes.events("belt/status")[-1]["state"] == "streaming")
+SEEN: dict[Trouble, Callable[[Told], bool]] = {
+    Trouble.OUTAGE: Told.was_cut_off,
+    Trouble.CAMERA_DOWN: Told.went_down,
+    Trouble.GAP: Told.gave_up,
+    Trouble.BURST: Told.hurried,
+}
+
+
+def test_every_scenario_is_played_to_an_mes_over_a_real_broker(play: Callable[..., None], mes: Subscriber) -> None:
+    """Side by side, each by a station of its own: most of the time they wait."""
+    for name in PLAYED:
+        play({"belt": LIVE}, "--rate", str(RATE), "--scenario", name, station=f"test-{name}")
+    for name, troubles in PLAYED.items():
+        told = Told(mes, f"test-{name}")
+        wait_until(lambda told=told, troubles=troubles: all(SEEN[each](told) for each in troubles), 0.5)  # type: ignore[misc]
+    down = Told(mes, "test-camera-down").all("camera/belt/status")
+    told_of = [(each["state"], each["reason"], each["reconnects"]) for each in down]
+    assert all(one != other for one, other in pairwise(told_of))  # told when it changes only
 
 
 @given(st.sampled_from(sorted(PLAYED)), st.floats(0.1, 100), st.floats(0, 1e4))
