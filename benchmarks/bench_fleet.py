@@ -21,12 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.errors import RollOutError
-from fleet.order import Package, desired_topic, read_order
+from fleet.order import Package, read_order
 from fleet.page import page
-from fleet.report import Report, agent_topic, reported_topic
+from fleet.report import Report
 from fleet.roll_out import RollOut
 from fleet.settings import FleetSettings
 from fleet.station import Stations
+from runtime.events.topics import Topics
 
 PACKAGE = Package(sha256="ab" * 32, url="https://bundles.example.com/cell.zip")
 
@@ -56,7 +57,7 @@ class Simulated:
 
     def _client(self, name: str) -> paho.Client:
         client = paho.Client(CallbackAPIVersion.VERSION2, name.replace("/", "-"), protocol=MQTTProtocolVersion.MQTTv5)
-        client.will_set(agent_topic(name), b"offline", 1, True)
+        client.will_set(Topics(name).bundle_agent, b"offline", 1, True)
 
         def hear(client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
             order = read_order(bytes(message.payload), name, self._key)
@@ -64,14 +65,14 @@ class Simulated:
             report = Report(
                 state="running", serial=order.serial, sha256=order.sha256, model="cell", model_sha256="cd" * 32
             )
-            client.publish(reported_topic(name), report.payload(), 1, True)
+            client.publish(Topics(name).bundle_reported, report.payload(), 1, True)
 
         def greet(client: paho.Client, *_: Any) -> None:
             self.online += 1
-            client.subscribe(desired_topic(name), 1)
-            client.publish(agent_topic(name), b"online", 1, True)
+            client.subscribe(Topics(name).bundle_desired, 1)
+            client.publish(Topics(name).bundle_agent, b"online", 1, True)
             report = Report(state="running", serial=0, sha256=None, model="cell", model_sha256="ef" * 32)
-            client.publish(reported_topic(name), report.payload(), 1, True)
+            client.publish(Topics(name).bundle_reported, report.payload(), 1, True)
             client.publish(f"{name}/status", json.dumps({"state": "online", "reason": ""}).encode(), 1, True)
             client.publish(f"{name}/model", json.dumps({"name": "cell", "sha256": "ef" * 32}).encode(), 1, True)
             for camera in ("top", "side"):

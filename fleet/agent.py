@@ -16,8 +16,8 @@ from fleet.checking import check
 from fleet.download import fetch
 from fleet.line import Line
 from fleet.neighbour import Neighbour
-from fleet.order import Order, Package, desired_topic, read_order
-from fleet.report import Report, State, agent_topic, reported_topic
+from fleet.order import Order, Package, read_order
+from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
 from runtime.settings import InspectionSettings
@@ -35,7 +35,7 @@ class Agent:
         self._inspection = inspection = load_settings(settings.inspection, InspectionSettings)
         if inspection.bundle_key is None:
             raise ConfigError(f"{settings.inspection}: `bundle_key` is missing; a fleet's bundles have to be signed.")
-        self._station = inspection.topics.prefix
+        self._topics = inspection.topics
         self._shelf = Shelf(inspection.bundle)
         self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._newest = b""
@@ -46,8 +46,8 @@ class Agent:
         self._line = Line(
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
-            {desired_topic(self._station): self._hear_order, **self._neighbour.handlers},
-            will=(agent_topic(self._station), b"offline"),
+            {self._topics.bundle_desired: self._hear_order, **self._neighbour.handlers},
+            will=(self._topics.bundle_agent, b"offline"),
         )
         self._line.on_connected = self._greet
 
@@ -63,12 +63,12 @@ class Agent:
                 except queue.Empty:
                     continue
                 self._obey(payload)
-            self._line.publish(agent_topic(self._station), b"offline", retain=True).wait_for_publish(TURN_S)
+            self._line.publish(self._topics.bundle_agent, b"offline", retain=True).wait_for_publish(TURN_S)
 
     def _greet(self) -> None:
-        self._line.publish(agent_topic(self._station), b"online", retain=True)
+        self._line.publish(self._topics.bundle_agent, b"online", retain=True)
         if self._report is not None:
-            self._line.publish(reported_topic(self._station), self._report.payload(), retain=True)
+            self._line.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
 
     def _hear_order(self, _topic: str, payload: bytes, _retained: bool) -> None:
         if payload:
@@ -82,7 +82,7 @@ class Agent:
 
     def _obey(self, payload: bytes) -> None:
         try:
-            order = read_order(payload, self._station, self._inspection.bundle_key)
+            order = read_order(payload, self._topics.prefix, self._inspection.bundle_key)
             if order.serial < self._shelf.serial:
                 raise ArtifactError(f"order {order.serial} is older than {self._shelf.serial}; nothing is done.")
         except PwaeError as refusal:
@@ -150,4 +150,4 @@ class Agent:
             model_sha256=manifest.model_sha256,
             error=error,
         )
-        self._line.publish(reported_topic(self._station), self._report.payload(), retain=True)
+        self._line.publish(self._topics.bundle_reported, self._report.payload(), retain=True)

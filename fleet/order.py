@@ -49,11 +49,6 @@ class Order(BaseModel):
         return self.package.sha256 if self.package else None
 
 
-def desired_topic(station: str) -> str:
-    """Where the orders of a station are, retained."""
-    return f"{station}/bundle/desired"
-
-
 def sealed(order: Order, private_key: Any) -> bytes:
     """Give the payload of an order, signed with an Ed25519 key."""
     signature = base64.b64encode(private_key.sign(_content(order))).decode()

@@ -37,13 +37,3 @@ class Report(BaseModel):
     def is_done(self) -> bool:
         """Whether the order was carried out."""
         return self.state in ("running", "installed")
-
-
-def reported_topic(station: str) -> str:
-    """Where a station's agent tells what it has."""
-    return f"{station}/bundle/reported"
-
-
-def agent_topic(station: str) -> str:
-    """Where it is told whether the agent is there: `online` or, by its will, `offline`."""
-    return f"{station}/bundle/agent"

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from core.errors import ConfigError, RollOutError
-from fleet.order import Order, Package, desired_topic, sealed
+from fleet.order import Order, Package, sealed
 from fleet.report import Report
 from fleet.settings import FleetSettings
 from fleet.station import Count, Station, Stations
+from runtime.events.topics import Topics
 
 BACK = "/back"
 """Ends the name of a roll-out that was taken back."""
@@ -139,7 +140,7 @@ class RollOut:
     def _send(self, orders: Iterable[Order]) -> None:
         line, payloads = (
             self._stations.line,
-            [(desired_topic(order.station), sealed(order, self._key)) for order in orders],
+            [(Topics(order.station).bundle_desired, sealed(order, self._key)) for order in orders],
         )
         for sent in [line.publish(topic, payload, retain=True) for topic, payload in payloads]:
             sent.wait_for_publish(self._settings.report_within_s)

@@ -52,7 +52,7 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         ("gpu", partial(_gpu, settings.backend.device)),
         ("codecs", _codecs),
         *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
-        ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.prefix)),
+        ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.doctor)),
         ("outbox", partial(check_outbox, settings.outbox)),
         *([("plc", partial(check_plc, settings.modbus, coils))] if settings.modbus else []),
         *([("evidence", partial(check_folder, settings.evidence))] if settings.evidence else []),

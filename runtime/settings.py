@@ -13,7 +13,7 @@ from core.secrets import look_up_secret
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.cameras.settings import CameraSettings, FolderSettings, VerdictSettings, WatchSettings
-from runtime.delivery.settings import BrokerSettings, ModbusSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings, OutboxSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
@@ -69,6 +69,8 @@ class InspectionSettings(Settings):
     """None: no web page and no metrics."""
     sparkplug: SparkplugSettings | None = None
     """None: the events are told as JSON alone."""
+    home_assistant: HomeAssistantSettings | None = None
+    """None: Home Assistant is told nothing; what an earlier run told it is taken back."""
     modbus: ModbusSettings | None = None
     """None: no PLC is told by Modbus; `verdict.coil` of the cameras needs it."""
 

@@ -22,8 +22,8 @@ LARGEST_EVENT = 2000
 """Bytes, but for grids of more than 3 x 3."""
 
 
-def check_broker(settings: BrokerSettings, client_id: str, prefix: str) -> str:
-    """Log in, send a message of an event's size to `<prefix>/doctor`, and wait until it comes back.
+def check_broker(settings: BrokerSettings, client_id: str, topic: str) -> str:
+    """Log in, send a message of an event's size on `topic`, and wait until it comes back.
 
     Raises BrokerError where the broker does not take us in or does not hand it on; ConfigError where a password or
     certificate cannot be read.
@@ -36,9 +36,9 @@ def check_broker(settings: BrokerSettings, client_id: str, prefix: str) -> str:
     connector = Connector(settings, f"{client_id}-doctor")
     try:
         # With a will as the station's: some brokers refuse that alone.
-        connection = connector.open(Outgoing(f"{prefix}/doctor", b"", retain=True))
+        connection = connector.open(Outgoing(topic, b"", retain=True))
         try:
-            _send_to_ourselves(connection, f"{prefix}/doctor")
+            _send_to_ourselves(connection, topic)
         finally:
             connection.close()
     except Unreachable as error:

@@ -76,6 +76,13 @@ class OutboxSettings(Settings):
     again by `cmd/resend`. 0: none."""
 
 
+class HomeAssistantSettings(Settings):
+    """The station as a device of Home Assistant, by its MQTT discovery on the same broker."""
+
+    discovery_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = "homeassistant"
+    """As in Home Assistant's MQTT options. The broker's access list has to let the station write below it."""
+
+
 class ModbusSettings(Settings):
     """A PLC whose coils are switched by Modbus TCP (pip install '.[modbus]'). They are on while nobody judges."""
 

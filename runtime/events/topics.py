@@ -33,6 +33,10 @@ class Topics:
         """One inspection event per judged part; not retained."""
         return f"{self.prefix}/camera/{camera}/result"
 
+    def gap(self, camera: str) -> str:
+        """Which of the camera's events were given up; not retained."""
+        return gap_beside(self.result(camera))
+
     def camera_status(self, camera: str) -> str:
         """Retained: whether the camera gives frames."""
         return f"{self.prefix}/camera/{camera}/status"
@@ -77,6 +81,26 @@ class Topics:
     def command_reply(self) -> str:
         """The reply to a command that named no response topic (MQTT 3.1.1)."""
         return f"{self.prefix}/cmd_reply"
+
+    @property
+    def doctor(self) -> str:
+        """What `doctor` sends to itself, to see that it comes back."""
+        return f"{self.prefix}/doctor"
+
+    @property
+    def bundle_desired(self) -> str:
+        """Retained, sent to the station's agent: the bundle that it should have, signed."""
+        return f"{self.prefix}/bundle/desired"
+
+    @property
+    def bundle_reported(self) -> str:
+        """Retained, by the agent: the bundle that the station has."""
+        return f"{self.prefix}/bundle/reported"
+
+    @property
+    def bundle_agent(self) -> str:
+        """Retained, and the agent's will: `online` or `offline`."""
+        return f"{self.prefix}/bundle/agent"
 
 
 def gap_beside(result_topic: str) -> str:

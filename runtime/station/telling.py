@@ -9,6 +9,7 @@ from runtime.delivery.publisher import Publisher
 from runtime.events.origin import Origin
 from runtime.settings import InspectionSettings
 from runtime.sparkplug.sender import sending_sparkplug
+from runtime.station.announcing import announcing
 
 
 @contextmanager
@@ -26,4 +27,5 @@ def telling(settings: InspectionSettings, origin: Origin) -> Iterator[Publisher]
             births = settings.outbox.path.with_suffix(".bdseq")
             sender = stack.enter_context(sending_sparkplug(settings.broker, settings.client_id, node, births))
             publisher.on_acknowledged = sender.take
+        stack.enter_context(announcing(settings, publisher))
         yield publisher

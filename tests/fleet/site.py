@@ -4,9 +4,10 @@ import threading
 
 from core.config import load_settings
 from fleet.agent import Agent
-from fleet.order import Order, Package, desired_topic, sealed
-from fleet.report import Report, reported_topic
+from fleet.order import Order, Package, sealed
+from fleet.report import Report
 from fleet.settings import AgentSettings
+from runtime.events.topics import Topics
 from tests.fleet.conftest import Box, Key
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S
@@ -25,7 +26,7 @@ class Site:
         self._thread.start()
 
     def reports(self) -> list[Report]:
-        topic = reported_topic(self.box.station)
+        topic = Topics(self.box.station).bundle_reported
         return [Report.model_validate_json(each.payload) for each in list(self.mes.messages) if each.topic == topic]
 
     def order(self, package: Package | None, signed_by: Key | None = None, serial: int | None = None) -> Report:
@@ -36,7 +37,7 @@ class Site:
         )
         seen = len(self.reports())
         payload = sealed(order, (signed_by or self.key).private)
-        self.mes.send(desired_topic(self.box.station), payload)
+        self.mes.send(Topics(self.box.station).bundle_desired, payload)
         self.mes.wait_for(
             lambda: any(each.error or (each.serial == order.serial and each.is_done) for each in self.reports()[seen:])
         )

@@ -9,9 +9,9 @@ import pytest
 from core.config import load_settings
 from core.errors import ConfigError
 from fleet.agent import Agent
-from fleet.order import Package, desired_topic
-from fleet.report import agent_topic
+from fleet.order import Package
 from fleet.settings import AgentSettings
+from runtime.events.topics import Topics
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
 from tests.fleet.site import Site
@@ -75,7 +75,7 @@ def test_whatever_is_wrong_the_bundle_in_force_is_kept_and_it_is_told(
     folders = sorted(site.box.link.parent.glob("fleet-*"))
     if fault == "gibberish":
         seen = len(site.reports())
-        site.mes.send(desired_topic(site.box.station), b"\xff[")
+        site.mes.send(Topics(site.box.station).bundle_desired, b"\xff[")
         site.mes.wait_for(lambda: len(site.reports()) > seen)
         report = site.reports()[-1]
     else:
@@ -100,11 +100,13 @@ def test_an_agent_s_end_is_told_and_what_it_believed_stays(
     box = new_box(tmp_path, "press-2", broker, server, key, {"kind": "folder", "path": "pictures"})
     first = Site(box, key, broker.port)
     first.mes.wait_for(
-        lambda: b"online" in [each.payload for each in first.mes.messages if each.topic == agent_topic(box.station)]
+        lambda: (
+            b"online" in [each.payload for each in first.mes.messages if each.topic == Topics(box.station).bundle_agent]
+        )
     )
     first.order(None, serial=7)
     first.close()
-    assert broker.retained(agent_topic(box.station)).payload == b"offline"
+    assert broker.retained(Topics(box.station).bundle_agent).payload == b"offline"
     assert json.loads((tmp_path / ".fleet.json").read_text()) == {"serial": 7, "installed": "cell.bundle-1"}
 
 
