@@ -24,6 +24,7 @@ PREDICT_HELP = (
 )
 THRESHOLD_HELP = (
     "Set the thresholds of a checkpoint or a bundle for another false-reject rate, without training.\n\n"
+    "With --data and pictures of known bad parts it says how many of them each rate would find.\n\n"
     "They come from the good parts of the training, each judged by a decoder that has not seen it. The file is "
     "altered; a bundle's signature is taken away."
 )
@@ -87,7 +88,13 @@ def predict(
 @_evaluate.command(help=THRESHOLD_HELP)
 def set_threshold(
     model: _Model,
-    false_reject_rate: Annotated[float, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %.")],
+    false_reject_rate: Annotated[
+        float | None, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %; left out: only tell.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Known bad parts, labelled: say first what other rates would give on them; several times."),
+    ] = None,
     believe_all: Annotated[
         bool, typer.Option("--believe-all", help="Leave out no good part, however far it stands apart.")
     ] = False,
@@ -95,9 +102,18 @@ def set_threshold(
     """Recalibrate."""
     from rich.console import Console
 
+    from assessment.recalibration import consequences, thresholds_table
     from assessment.recalibration import set_threshold as recalibrate
-    from assessment.recalibration import thresholds_table
+    from assessment.summary import print_what_if
 
+    if data:
+        found = consequences(model, data, believe_all)
+        print_what_if(found.rows, found.defective)
+        typer.echo(found.told)
+    elif false_reject_rate is None:
+        raise ConfigError("give --false-reject-rate to set it, --data DATA to see what other rates give, or both.")
+    if false_reject_rate is None:
+        return
     done = recalibrate(model, false_reject_rate, believe_all)
     Console().print(thresholds_table(done))
     typer.echo(f"written: {model}")

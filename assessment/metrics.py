@@ -1,5 +1,6 @@
 """Metrics: what scores say of labelled parts, over all thresholds and at the calibrated one, with their confidence."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from core.dataset import GOOD
 from core.errors import DataError
 from core.thresholds import scores
 
-WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1)
+WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
+LARGEST_RATE = 0.5
+"""Beyond it nobody would run a line."""
 
 
 def image_metrics(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -> dict[str, float | None]:
@@ -103,3 +106,24 @@ def what_if(
             }
         )
     return rows
+
+
+def rate_that_finds_all(
+    calibration: Calibration, errors: NDArray[np.floating], believe_all: bool = False
+) -> float | None:
+    """Give the smallest false-reject rate for which thresholds reject all of these parts, to a thousandth.
+
+    errors (N, K + 1), of known bad parts. None where LARGEST_RATE does not.
+    """
+
+    def finds_all(rate: float) -> bool:
+        return bool((scores(errors, calibration.thresholds(rate, believe_all)) > 1).all())
+
+    # Thresholds fall as the rate rises, so that bisection finds where the last part is found.
+    low, high = math.ceil(1000 / (len(calibration.names) + 1)), round(1000 * LARGEST_RATE)
+    if not finds_all(high / 1000):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if finds_all(middle / 1000) else (middle + 1, high)
+    return high / 1000

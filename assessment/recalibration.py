@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.table import Table
 
-from assessment.model import is_bundle
+from assessment.metrics import LARGEST_RATE, rate_that_finds_all, what_if
+from assessment.model import is_bundle, opened
+from core.calibration import Calibration
+from core.dataset import GOOD, Data, labelled_samples, read_frames
 from core.thresholds import Thresholds
 
 
@@ -28,6 +33,40 @@ def set_threshold(path: Path, false_reject_rate: float, believe_all: bool = Fals
     older bundle without calibration, DataError where it holds too few good parts for the rate.
     """
     return (_of_bundle if is_bundle(path) else _of_checkpoint)(path, false_reject_rate, believe_all)
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What other rates would give on labelled pictures."""
+
+    rows: list[dict[str, Any]]
+    """See `what_if`."""
+    defective: int
+    finds_all: float | None
+    """See `rate_that_finds_all`; None too where no defective part is there."""
+
+    @property
+    def told(self) -> str:
+        """In words, what it takes to find all known bad parts."""
+        if not self.defective:
+            return "no defective pictures here: what other rates would miss cannot be measured"
+        if self.finds_all is None:
+            return f"not all {self.defective} defective parts would be found at any rate up to {LARGEST_RATE:.0%}"
+        return f"all {self.defective} defective parts are found from --false-reject-rate {self.finds_all:g} on"
+
+
+def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequences:
+    """Say what other false-reject rates of a checkpoint or a bundle would give on `data`; changes nothing.
+
+    Raises as `set_threshold`, DataError too where there is no picture, BackendError where it cannot be judged here.
+    """
+    calibration = _calibration(path)
+    with opened(path) as model:
+        frames = read_frames(labelled_samples(data), model.input)
+        errors = model.judge(frames.bgr_u8)[0]
+    defective = np.array([sample.kind != GOOD for sample in frames.samples])
+    finds_all = rate_that_finds_all(calibration, errors[defective], believe_all) if defective.any() else None
+    return Consequences(what_if(calibration, errors, defective, believe_all), int(defective.sum()), finds_all)
 
 
 def thresholds_table(done: Recalibrated) -> Table:
@@ -59,6 +98,17 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> R
     settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
     return Recalibrated(checkpoint.thresholds, after)
+
+
+def _calibration(path: Path) -> Calibration:
+    if is_bundle(path):
+        from runtime.bundles.bundle import load_bundle
+        from runtime.bundles.calibration import load_calibration
+
+        return load_calibration(load_bundle(path))
+    from training.checkpoint import load_checkpoint
+
+    return load_checkpoint(path).calibration
 
 
 def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:

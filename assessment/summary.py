@@ -23,6 +23,11 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         console.print("no defective pictures here: misses and AUROC cannot be measured", soft_wrap=True)
 
 
+def print_what_if(rows: list[dict[str, Any]], defective: int) -> None:
+    """Print what other false-reject rates would give on pictures, of which so many are defective; see `what_if`."""
+    Console().print(_table(*what_if_table({"what_if": rows, "defective": defective}), "what if"))
+
+
 def print_comparison(comparison: Comparison, names: Sequence[str], console: Console | None = None) -> None:
     """Print both models' figures, and the pictures of which their verdicts differ."""
     console = console or Console()

@@ -59,6 +59,8 @@ class Command(Settings):
     """recalibrate: those of them that are NotOK now are good, too."""
     dry_run: bool = False
     """recalibrate: tell what would be set, and set nothing."""
+    marked: bool = False
+    """recalibrate: the camera's parts that people marked as good count too, where this very model judged them."""
     reset: bool = False
     """recalibrate: the bundle's thresholds hold again, and a recalibration of the camera that is under way ends."""
 

@@ -40,7 +40,7 @@ class CommandHandler:
         self._replies = Replies(publisher, topics)
         self._waiting: queue.Queue[Message] = queue.Queue(LONGEST_QUEUE)
         self._snapshots = Snapshots(publisher, topics, self._replies)
-        self._recalibrations = Recalibrations(self._replies)
+        self._recalibrations = Recalibrations(self._replies, settings.evidence.folder if settings.evidence else None)
         self._reload = Reload(model.open, self._replies)
         self._others = others
         self._allowed = settings.commands

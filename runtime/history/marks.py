@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.confidence import Interval, wilson
 from core.thresholds import Thresholds
 from runtime.events.origin import NAMESPACE
@@ -112,6 +115,18 @@ def marks_of(file: HistoryFile, event: str) -> list[Mark]:
     query = "SELECT event, was, by, note, at_s, body, number FROM marks WHERE event = ? ORDER BY number DESC"
     with file.reading() as database:
         return [_mark(row) for row in database.execute(query, (event,))]
+
+
+def errors_of_good(file: HistoryFile, camera: str, model_sha256: str) -> NDArray[np.float64]:
+    """Give the errors (M, K + 1) of a camera's parts that were good, as people say, and that this model judged.
+
+    Raises sqlite3.Error.
+    """
+    bodies = [mark.body for mark in marks(file) if mark.was == Truth.GOOD]
+    mine = (body for body in bodies if body["camera"] == camera and body["model"]["sha256"] == model_sha256)
+    return np.array(
+        [[body["score"]["value"], *(tile["value"] for tile in body["tiles"])] for body in mine if body["score"]]
+    )
 
 
 def told(file: HistoryFile, camera: str, thresholds: Thresholds) -> Told:

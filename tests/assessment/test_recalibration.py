@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from assessment.prediction import predict
-from assessment.recalibration import set_threshold
+from assessment.recalibration import consequences, set_threshold
 from core.errors import ArtifactError, DataError
 from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.calibration import CALIBRATION, load_calibration
@@ -49,3 +49,31 @@ def test_an_unkeepable_promise_and_an_older_bundle_leave_everything_as_it_was(ex
     save_manifest(bundle, manifest.model_copy(update={"files": files}))
     with pytest.raises(ArtifactError, match="export it again"):
         set_threshold(bundle, 0.3)
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "exported"])
+def test_known_bad_parts_say_which_rate_would_find_them(
+    kind: str, parts: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model: Path = request.getfixturevalue(kind)
+    copy = tmp_path / "model"
+    (shutil.copytree if model.is_dir() else shutil.copy)(model, copy)
+    bad = tmp_path / "marked" / "test" / "bad"
+    shutil.copytree(parts / "test" / "scratch", bad)
+    # Parts that look as good ones do, and that somebody calls bad: strict thresholds find the one, none the other.
+    alike = sorted(predict(copy, [parts / "test" / "good"]), key=lambda one: one.score or 0.0)
+    shutil.copy(alike[0].file, bad / "never.png")
+    assert "not all 9 defective parts would be found at any rate" in consequences(copy, [str(tmp_path / "marked")]).told
+    for one in reversed(alike):
+        shutil.copy(one.file, bad / "never.png")
+        found = consequences(copy, [str(tmp_path / "marked")])
+        if (found.finds_all or 0) > 0.06:
+            break
+    missed = [row["misses"] for row in found.rows if "misses" in row]
+    assert missed == sorted(missed, reverse=True)
+    assert found.finds_all is not None
+    assert f"all 9 defective parts are found from --false-reject-rate {found.finds_all:g} on" in found.told
+    set_threshold(copy, found.finds_all)
+    assert all(one.verdict == "NotOK" for one in predict(copy, [bad]))
+    set_threshold(copy, found.finds_all - 0.001)
+    assert any(one.verdict == "OK" for one in predict(copy, [bad]))

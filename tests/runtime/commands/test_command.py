@@ -64,7 +64,7 @@ def test_the_schema_takes_what_we_take() -> None:
     from jsonschema import Draft202012Validator
 
     whole = {"request_id": "7", "by": "Ada", "camera": "top", "bundle": "cell-2.bundle", "parts": 100}
-    whole |= {"force": True, "dry_run": True, "reset": False}
+    whole |= {"force": True, "dry_run": True, "marked": True, "reset": False}
     whole |= {"seq": 7, "boot_id": "b", "time": "2026-11-23T22:05:07Z"}
     whole |= {"job_id": "J-9", "recipe": "blue", "batch": "7", "operator": "Ada"}
     Draft202012Validator(closed(schema("command"))).validate(whole)

@@ -126,7 +126,7 @@ def test_recalibration_sets_a_cameras_thresholds_and_they_last(
     start: Callable[..., Any], mes: Subscriber, own_bundle: Path
 ) -> None:
     process = start(VERBS)
-    assert "`by` and `parts` are needed" in ask(mes, "recalibrate")["error"]
+    assert "`by` and `parts` or `marked` are needed" in ask(mes, "recalibrate")["error"]
     assert "at least 99" in ask(mes, "recalibrate", by="Ada", parts=10)["error"]
     answer = ask(mes, "recalibrate", by="Ada", parts=100)
     assert (answer["ok"], answer["detail"]["by"], answer["detail"]["parts"]) == (True, "Ada", 100)

@@ -17,10 +17,13 @@ from runtime.commands.recalibration import Recalibrations
 from runtime.commands.replies import Replies
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
-from runtime.events.event import Timing
+from runtime.events.event import Timing, build
 from runtime.events.judged_part import JudgedPart
 from runtime.events.origin import Origin
 from runtime.events.topics import Topics
+from runtime.history.entry import Entry
+from runtime.history.file import HistoryFile, add
+from runtime.history.marks import Truth, add_mark
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.settings import BackendSettings
 from runtime.parts.part import Part
@@ -43,7 +46,8 @@ class Bench:
         backend = SimulatedBackend(bundle.manifest.thresholds, 1, seed=0)
         origin = Origin("s", "b", backend.name, bundle.manifest)
         self.model = ModelInUse(backend, origin, bundle, (None, BackendSettings(), 1), self.site)
-        self.under_test = Recalibrations(Replies(cast(Publisher, self), Topics("p")))
+        self.history = HistoryFile(bundle.path.parent / "evidence")
+        self.under_test = Recalibrations(Replies(cast(Publisher, self), Topics("p")), self.history.path.parent)
         self._seq = 0
 
     def send(self, message: Outgoing) -> None:
@@ -62,6 +66,25 @@ class Bench:
             judgement = judge(expected_errors(picture(self._seq)).astype(np.float32), thresholds, faults)
             part = Part(camera, 0.0, 0.0, None, None, faults)
             self.under_test.watch(JudgedPart(part, judgement, self._seq, thresholds, Timing(0, 0, 0), None))
+
+    def mark(self, picture: Callable[[int], np.ndarray], count: int, was: Truth = Truth.GOOD, **changed: Any) -> None:
+        """Mark parts that were judged earlier."""
+        manifest, camera = self.bundle.manifest, str(changed.pop("camera", "top"))
+        origin = Origin("s", "b", "cpu", manifest)
+        thresholds = self.model.thresholds[camera]
+        with self.history.writing() as database, database:
+            for _ in range(count):
+                self._seq += 1
+                judgement = judge(expected_errors(picture(self._seq)).astype(np.float32), thresholds, ())
+                part = Part(camera, 0.0, 0.0, None, None, ())
+                timing = Timing(0, 0, 0)
+                body = build(origin, part, self._seq, judgement=judgement, thresholds=thresholds, timing=timing)
+                event = json.loads(body)
+                event["model"] |= changed
+                entry = Entry(event["id"], 0.0, camera, judgement.verdict, judgement.margin, None, None, None, None)
+                add(database, [(entry, json.dumps(event).encode())])
+                database.commit()
+                add_mark(self.history, event["id"], was, "Ada", "")
 
     def answer(self) -> dict[str, Any]:
         def is_told() -> bool:
@@ -139,6 +162,32 @@ def test_a_dry_run_tells_and_changes_nothing(bench: Bench) -> None:
     assert not site_file(bench.bundle.path).exists()
 
 
+def test_parts_that_were_marked_good_count_beside_the_next_ones_and_need_no_force(bench: Bench) -> None:
+    bench.mark(bad_picture, 3)
+    bench.mark(bad_picture, 2, Truth.BAD)
+    bench.mark(bad_picture, 2, camera="side")
+    bench.mark(bad_picture, 2, sha256="0" * 64)
+    bench.ask(parts=PARTS, marked=True)
+    bench.give(good_picture, PARTS)
+    answer = bench.answer()
+    detail = answer["detail"]
+    assert answer["ok"]
+    assert (detail["parts"], detail["marked"], detail["before"]["rejects"]) == (PARTS + 3, 3, 3)
+    assert bench.model.thresholds["top"].id == detail["thresholds_id"]
+
+
+def test_marked_parts_alone_are_enough_where_they_can_promise_the_rate(bench: Bench) -> None:
+    bench.mark(good_picture, 50)
+    bench.ask(marked=True)
+    assert "50 good parts cannot promise" in bench.answer()["error"]
+    bench.mark(good_picture, 60)
+    bench.ask(marked=True, dry_run=True)
+    assert (detail := bench.answer()["detail"])["marked"] == detail["parts"] == 110
+    bench.ask(parts=PARTS)
+    bench.give(good_picture, PARTS)
+    assert bench.answer()["detail"]["marked"] == 0
+
+
 def test_a_reset_puts_the_bundles_in_force_and_ends_what_is_under_way(bench: Bench) -> None:
     bench.ask(parts=PARTS)
     bench.give(good_picture, PARTS)
@@ -188,6 +237,7 @@ def test_what_has_all_its_parts_at_the_end_is_stored_and_the_others_are_told(ben
         ({"by": None, "parts": PARTS}, "are needed"),
         ({}, "are needed"),
         ({"parts": PARTS, "reset": True}, "are needed"),
+        ({"marked": True, "reset": True}, "are needed"),
         ({"parts": 10}, "at least 99"),
     ],
 )
