@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.errors import CameraError, DataError
 from core.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
 from runtime.cameras.camera import Camera
+from runtime.cameras.settings import Decoding
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 
@@ -43,7 +44,7 @@ class FolderCamera(Camera):
 class VideoCamera(Camera):
     """Every `judge_every`-th frame of a video file, once."""
 
-    def __init__(self, path: Path, judge_every: int = 1) -> None:
+    def __init__(self, path: Path, judge_every: int = 1, decoding: Decoding = "software") -> None:
         """Open the file. Raises CameraError where it is missing or FFMPEG finds no picture in it."""
         import av
 
@@ -54,7 +55,8 @@ class VideoCamera(Camera):
         self._name = printable(Path(path.name))
         self._judge_every = judge_every
         try:
-            self._stream = VideoStream(f"file:{path}")  # a name with a colon would be a protocol's
+            # A name with a colon would be a protocol's.
+            self._stream = VideoStream(f"file:{path}", decoding=decoding, name=self._name)
         except av.FFmpegError as error:
             raise CameraError(f"{path}: FFMPEG finds no video in it; check that it is whole, not encrypted.") from error
         if not self._stream.grab():

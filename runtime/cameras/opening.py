@@ -15,6 +15,7 @@ from runtime.cameras.files import FolderCamera, VideoCamera
 from runtime.cameras.live import Capture, LiveCamera
 from runtime.cameras.settings import (
     CameraSettings,
+    Decoding,
     FolderSettings,
     GenicamSettings,
     V4l2Settings,
@@ -41,7 +42,7 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
                 settings.path, settings.move_to, name, settings.unreadable_after_s, settings.part_id_pattern
             )
         case VideoSettings():
-            return VideoCamera(settings.path, settings.judge_every)
+            return VideoCamera(settings.path, settings.judge_every, settings.decoding)
         case V4l2Settings():
             return LiveCamera(name, settings, _v4l2(settings), _stream_s)
         case GenicamSettings():
@@ -49,12 +50,12 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
 
             return FactoryCamera(name, settings)
         case _:
-            connect = partial(_open_url, settings.address(), settings.timeout_s)
+            connect = partial(_open_url, settings.address(), settings.timeout_s, settings.decoding, name)
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.
             return LiveCamera(name, settings, connect, _time_s if settings.kind == "rtsp" else None)
 
 
-def _open_url(url: str, timeout_s: float) -> Capture | None:
+def _open_url(url: str, timeout_s: float, decoding: Decoding, name: str) -> Capture | None:
     """Open with FFMPEG, RTSP over TCP. Raises OSError with the reason, which never holds the URL, or gives None."""
     import av
 
@@ -69,7 +70,7 @@ def _open_url(url: str, timeout_s: float) -> Capture | None:
         raise OSError(errno.EINVAL, "its URL is no address; look at the variables in it") from None
     options = {"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {}
     try:
-        return VideoStream(url, options, timeout_s)
+        return VideoStream(url, options, timeout_s, decoding, name)
     except (av.ExitError, av.InvalidDataError):  # the time is up, or it is no video
         return None
     except av.FFmpegError as error:

@@ -29,6 +29,9 @@ Address = Annotated[int, Field(ge=0, le=65_535)]
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
 Feature = StrictBool | StrictInt | StrictFloat | str
 """A value of a GenICam feature, as YAML reads it."""
+Decoding = Literal["software", "cuda", "vaapi"]
+"""Who decodes a film or stream. `cuda` (NVIDIA) and `vaapi` (Intel, AMD) take it off the cores; where they are not
+there software does, and the log says so. Only software tells what is damaged within a picture: else it is judged."""
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
 REMEDY = "put a password into an environment variable, and ${ITS_NAME} here"
 
@@ -130,6 +133,8 @@ class VideoSettings(_CameraSettings):
     path: Path
     judge_every: PositiveInt = 1
     """Every n-th frame is judged."""
+    decoding: Decoding = "software"
+    """Who decodes it: `software`, or `cuda` or `vaapi`, which tell less of damage."""
 
 
 class LiveCameraSettings(_CameraSettings):
@@ -157,6 +162,8 @@ class LiveCameraSettings(_CameraSettings):
 class _UrlSettings(LiveCameraSettings):
     url: str
     """`${NAME}` stands for the environment variable NAME: a password never stands in this file."""
+    decoding: Decoding = "software"
+    """Who decodes it: `software`, or `cuda` or `vaapi`, which tell less of damage. Motion JPEG always software."""
 
     @field_validator("url")
     @classmethod

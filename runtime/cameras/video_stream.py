@@ -7,6 +7,7 @@ next key frame, are unreadable. Motion JPEG goes through the decoder of pictures
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import av
@@ -19,17 +20,27 @@ from numpy.typing import NDArray
 from core.picture import as_bgr_u8
 from core.picture_file import LARGEST_PIXELS, PictureFault, decode
 from runtime.cameras.damage import Damage
+from runtime.cameras.decoding import hardware, tell_decoder
+from runtime.cameras.settings import Decoding
 
 
 class VideoStream:
     """Reads frames in turn: `grab` waits for one, `retrieve` gives its pixels. It belongs to one thread."""
 
-    def __init__(self, url: str, options: dict[str, str] | None = None, timeout_s: float | None = None) -> None:
-        """Open the first video stream of `url`; no read takes longer than `timeout_s`.
+    def __init__(
+        self,
+        url: str,
+        options: dict[str, str] | None = None,
+        timeout_s: float | None = None,
+        decoding: Decoding = "software",
+        name: str = "",
+    ) -> None:
+        """Open the first video stream of `url`, called `name` in the log; no read takes longer than `timeout_s`.
 
         Raises av.FFmpegError where there is none, or nothing comes in time.
         """
-        self._container = av.open(url, options=options or {}, timeout=timeout_s)
+        hwaccel = hardware(decoding, name)
+        self._container = av.open(url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel)
         if not self._container.streams.video:
             self._container.close()
             raise av.InvalidDataError(0, "there is no video in it")
@@ -38,6 +49,8 @@ class VideoStream:
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi")
         self._is_jpeg = self._stream.codec_context.name == "mjpeg"
+        self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
+        """Says who decodes, at the first frame; None: it was said."""
         self._frames = self._read()
         self._frame: VideoFrame | Packet[Any] | None = None
         self._reformatter = VideoReformatter()
@@ -89,6 +102,7 @@ class VideoStream:
             if not packet.size and (self._is_jpeg or self._is_live):
                 return  # what a live stream's decoder still holds came too late
             if self._is_jpeg:
+                self._say_who_decodes(None)
                 yield packet
             else:
                 yield from self._decode(packet)
@@ -106,7 +120,13 @@ class VideoStream:
         if packet.is_corrupt:
             self._damage.begin(packet.pts)
         for frame in frames:
+            self._say_who_decodes(frame)
             yield from self._damage.sifted(frame)
+
+    def _say_who_decodes(self, frame: VideoFrame | None) -> None:
+        if self._tell is not None:
+            self._tell(frame)
+            self._tell = None
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()

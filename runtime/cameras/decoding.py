@@ -1,0 +1,52 @@
+"""Decoding: films and streams by hardware where that was asked for and is there, else by software, and said in the log.
+
+Hardware shows what is damaged within a picture as whole: it says less of a stream than software does.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from av.codec import Codec
+from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.video.frame import VideoFrame
+
+from runtime.cameras.settings import Decoding
+
+log = logging.getLogger(__name__)
+HARDWARES_OWN = ("nv12", "p010", "p012", "p016", "p210", "p216")
+"""What pictures that hardware decoded are laid out as; software never gives these."""
+
+
+def hardware(decoding: Decoding, name: str) -> HWAccel | None:
+    """Give what decodes for camera `name`; None is software, which the log is told where hardware was asked for."""
+    why_not = obstacle(decoding)
+    if why_not:
+        tell_software(name, decoding, why_not)
+    return None if decoding == "software" or why_not else HWAccel(decoding, allow_software_fallback=True)
+
+
+def obstacle(decoding: Decoding) -> str:
+    """Say why this machine does not decode by this hardware; empty where it does, and of software."""
+    if decoding == "software":
+        return ""
+    if decoding not in (known := hwdevices_available()):
+        return f"the FFMPEG that PyAV came with knows {', '.join(known) or 'no hardware'}; build PyAV with another"
+    try:
+        HWAccel(decoding).create(Codec("h264", "r"))
+    except (OSError, NotImplementedError) as error:
+        return f"it cannot be opened ({getattr(error, 'strerror', None) or error}); look at its driver"
+    return ""
+
+
+def tell_decoder(name: str, decoding: Decoding, first: VideoFrame | None) -> None:
+    """Say in the log who decodes, by the `first` frame that FFMPEG decodes; None: it does not decode."""
+    if first is not None and first.format.name.startswith(HARDWARES_OWN):
+        log.info("decoded by hardware camera=%s decoding=%s", name, decoding)
+    else:
+        tell_software(name, decoding, "the hardware does not decode this kind of video")
+
+
+def tell_software(name: str, decoding: Decoding, reason: str) -> None:
+    """Say in the log that hardware was asked for and software decodes."""
+    log.warning("decoded by software camera=%s decoding=%s reason=%r", name, decoding, reason)
