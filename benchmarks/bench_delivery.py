@@ -85,12 +85,12 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
             ids.update({each.position: json.loads(each.body)["id"] for each in stored})
             return stored
 
-        def timed_remove(positions: Sequence[int]) -> None:
+        def timed_remove(events: Sequence[StoredEvent]) -> None:
             now_s = time.monotonic()
-            for position in positions:
-                added_s, before_ms = added.pop(ids.pop(position))
+            for each in events:
+                added_s, before_ms = added.pop(ids.pop(each.position))
                 took_ms.append((now_s - added_s) * 1000 + before_ms)
-            remove(positions)
+            remove(events)
 
         box.add, box.read, box.remove = timed_add, noted_read, timed_remove  # type: ignore[method-assign, assignment]
         inspection.run(Stop())
