@@ -35,6 +35,9 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
 """Of a file in a bundle, relative to it."""
 
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""Stands in every event, in logs and on the page."""
+
 
 class OutputParity(Record):
     """How far one error of the exported model is from the trained model's.
@@ -94,8 +97,8 @@ class Manifest(Record):
     """What `bundle.json` says."""
 
     format: Literal["p-wae-bundle/2"] = "p-wae-bundle/2"
-    name: str
-    created: str
+    name: Line
+    created: Line
     """RFC 3339, UTC."""
     height: Side
     width: Side
@@ -107,7 +110,7 @@ class Manifest(Record):
     bits: Annotated[int, Field(ge=8, le=16, exclude_if=lambda bits: bits == 16)] = 16
     """Of a grey level in picture files that keep 16. Left out where it is 16: older bundles have the same digest."""
     precision: Precision
-    score_unit: str
+    score_unit: Line
     """What an error is, in words: `mean squared pixel error`, for one."""
     thresholds: Thresholds
     parity: tuple[Parity, ...] = ()

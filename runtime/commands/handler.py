@@ -5,7 +5,7 @@ import queue
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.errors import ConfigError, PwaeError
+from core.errors import ConfigError, PwaeError, one_line
 from runtime.commands.command import Command, parse, verb_of
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.reload import Reload
@@ -69,6 +69,8 @@ class CommandHandler:
                 self._obey(verb_of(message), parse(message), message)
             except PwaeError as error:
                 self._replies.refuse(message, str(error))
+            except Exception as error:  # whatever somebody sends, the judging goes on
+                self._replies.refuse(message, f"{verb_of(message)}: it failed ({one_line(error)}).")
 
     def watch(self, judged: Sequence[JudgedPart]) -> None:
         """Look at the parts of a batch that was judged, for snapshots and thresholds."""
