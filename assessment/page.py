@@ -22,7 +22,8 @@ th, td {{ padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #dde3ea; text-
 th {{ font-weight: 600 }} th:first-child, td:first-child {{ text-align: left }}
 .charts, .parts {{ display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)) }}
 .parts {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); margin: .6rem 0 }}
-figure {{ margin: 0 }} .beside {{ display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 4px }}
+figure {{ margin: 0 }} .beside {{ display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 4px;
+  align-items: end }}
 .flat {{ grid-auto-flow: row }} .beside img {{ width: 100% }}
 .beside span {{ font-size: .85rem; overflow-wrap: anywhere }}
 figcaption {{ font-size: .85rem; color: #51606f; overflow-wrap: anywhere }}

@@ -186,7 +186,8 @@ def figures(folder: Path, models: Sequence[Path], data: str) -> dict[str, Any] |
     """Show what `compare` says of the first and the newest model, and give it as figures; None: nothing is to test."""
     if not (folder / data / "test").is_dir():
         return None
-    run("evaluate-model", "compare", str(models[0]), str(models[-1]), "--data", data, cwd=folder)
+    old, new = (str(model.relative_to(folder)) for model in (models[0], models[-1]))
+    run("evaluate-model", "compare", old, new, "--data", data, cwd=folder)
     found = compare((models[0], models[-1]), str(folder / data))
     rejected, defective = found.scores > 1, found.defective
     return {

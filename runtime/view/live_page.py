@@ -166,7 +166,7 @@ def _caption(shown: PartPicture | None) -> dict[str, Any] | None:
         "verdict": shown.judgement.verdict.word,
         "margin": shown.judgement.margin,
         "reasons": [str(reason) for reason in shown.judgement.reasons],
-        "part_id": trigger.part_id if trigger else None,
+        "part_id": shown.part.part_id,
         "job_id": trigger.job_id if trigger else None,
         "file": shown.part.source,
     }

@@ -76,8 +76,8 @@ function say(node, told) {
   const share = rate => rate.rate === null ? "–" : `${percent(rate.rate)} (${percent(rate.low)} – ${percent(rate.high)})`;
   const { false_rejects, misses } = told;
   list.querySelector(".false_rejects").textContent = `${share(false_rejects)}, ${words.promised} ${percent(false_rejects.promised)}; ` +
-    `${words.looked_at} ${number(told.looked_at)} / ${number(told.rejected)}`;
-  list.querySelector(".misses").textContent = misses.parts ? `${share(misses)}, ${number(misses.found)} / ${number(misses.parts)}` : "–";
+    `${words.looked_at} ${number(told.looked_at)}/${number(told.rejected)}`;
+  list.querySelector(".misses").textContent = misses.parts ? `${share(misses)}, ${number(misses.found)}/${number(misses.parts)}` : "–";
 }
 
 function draw(svg, trend, usual) {

@@ -43,7 +43,7 @@ def station(tmp_path_factory: pytest.TempPathFactory, bundle_path: Path) -> Iter
         folder,
         bundle_path,
         {
-            "top": {"kind": "watch", "path": str(folder / "pictures")},
+            "top": {"kind": "watch", "path": str(folder / "pictures"), "part_id_pattern": r"^(\d)"},
             "gone": {"kind": "http", "url": f"http://127.0.0.1:{free_port()}/", "stale_after_s": 0.5},
         },
         broker={"host": "127.0.0.1", "port": broker.port},

@@ -62,8 +62,9 @@ def test_a_part_is_found_looked_at_and_marked_and_what_follows_stands_on_the_liv
     page.get_by_role("link", name="Live").click()
     told = page.locator('[data-camera="top"] .told')
     told.wait_for()
-    assert "rejects looked at 1 / 1" in told.inner_text()
+    assert "rejects looked at 1/1" in told.inner_text()
     assert "promised" in told.inner_text()
+    page.locator('[data-camera="top"] .part').filter(has_text=f"part 2  ·  file 2{EVIL}.png").wait_for()
 
 
 def test_keys_lead_through_history_parts_and_cameras(page: "Page", station: str) -> None:
