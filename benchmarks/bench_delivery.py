@@ -1,9 +1,10 @@
-"""Delivery against a real mosquitto on this machine: latency, sustained storing, and draining after an outage.
+"""Delivery against a real mosquitto on this machine: latency, events end to end, storing, and draining after an outage.
 
     python benchmarks/bench_delivery.py > benchmarks/results/delivery.json
 
 Latency is from capture to PUBACK, less inference; batches of one frame, so nothing waits by configuration. Cameras and
 verdicts are the simulation's, all else is what `run-inspection` does: resize, event, fsync, publish, acknowledgement.
+End to end is as many of the same as there can be, until a subscriber of QoS 1 has all.
 """
 
 import argparse
@@ -30,11 +31,15 @@ from runtime.settings import InspectionSettings
 from runtime.station.inspection import Stop
 from runtime.station.simulation import open_simulation
 
+AS_FAST_AS_CAN_BE = 1e9
+"""Parts a second."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=30.0, help="events a second, for the latency")
     parser.add_argument("--events", type=int, default=1800, help="events, for the latency")
+    parser.add_argument("--through", type=int, default=40_000, help="events end to end, of four cameras")
     parser.add_argument("--waiting", type=int, default=100_000, help="events to drain")
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="for which events are stored as fast as they can be"
@@ -44,6 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
         folder = Path(scratch)
         result["latency"] = latency(folder, port, arguments.rate, arguments.events)
+        result["through"] = through(folder, port, arguments.through)
         event = sample(folder, port)
         result["event_bytes"] = len(event)
         result["store"] = {str(size): store(folder, event, size, arguments.seconds) for size in (1, 8)}
@@ -96,6 +102,30 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
         inspection.run(Stop())
     p50, p95, p99 = np.percentile(took_ms, [50, 95, 99]).round(2).tolist()
     return {"events": len(took_ms), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+
+
+def through(folder: Path, port: int, events: int) -> dict[str, Any]:
+    """Events a second from a frame to a subscriber that has acknowledged it, as fast as they can be."""
+    settings = station(folder, port, "through.sqlite")
+    cameras = {f"camera{number}": settings.cameras["top"] for number in range(4)}
+    batching = settings.batching.model_copy(update={"max_batch": 8, "max_wait_ms": 200.0})
+    settings = settings.model_copy(update={"cameras": cameras, "batching": batching})
+    topic = settings.topics.result("+")
+    command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-t", topic, "-C", str(events), "-W", "600"]
+    subscriber = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    time.sleep(1.0)
+    with open_simulation(settings, AS_FAST_AS_CAN_BE, events // len(cameras)) as inspection:
+        started_s, used_s = time.monotonic(), time.process_time()
+        inspection.run(Stop())
+        assert subscriber.wait() == 0, "events are missing"
+        took_s, used_s = time.monotonic() - started_s, time.process_time() - used_s
+    return {
+        "events": events,
+        "events_per_s": round(events / took_s),
+        "core_ms_an_event": round(used_s / events * 1000, 3),
+        "cameras": len(cameras),
+        "max_batch": batching.max_batch,
+    }
 
 
 def sample(folder: Path, port: int) -> bytes:

@@ -31,7 +31,9 @@ class Pictures:
         """Give the next picture (480, 640, 3), no two good ones alike."""
         if self._chance.random() < BLACK_SHARE:
             return self._black
-        return np.full((HEIGHT, WIDTH, 3), self._chance.integers(100, 156, 3), np.uint8)
+        picture = np.full((HEIGHT, WIDTH, 3), self._chance.integers(100, 156), np.uint8)
+        picture[0] = self._chance.integers(0, 256, (WIDTH, 3))
+        return picture
 
 
 class SimulatedCamera(Camera):
