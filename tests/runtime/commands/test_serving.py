@@ -33,7 +33,7 @@ class Line:
         publisher = SimpleNamespace(
             subscribe=self._subscribe, send=self.replies.append, outbound=outbound, notify=lambda: None
         )
-        asked = SimpleNamespace(topics=TOPICS, streams={"top": None}, commands=VERBS)
+        asked = SimpleNamespace(topics=TOPICS, streams={"top": None}, commands=VERBS, evidence=None)
         handler: Any = CommandHandler
         self.handler: CommandHandler = handler(asked, publisher, model, {"job": self._fail})
 
