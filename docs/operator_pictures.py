@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 
 from export.build import ExportRequest, build_bundle
 from tests.conftest import training_config
-from tests.pictures import draw_part
+from tests.pictures import draw_part, read_picture
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.browser import chromium
 from tests.runtime.command import run_command, write_config
@@ -142,7 +141,7 @@ def shown(browser: "Browser", address: str, path: str, size: tuple[int, int]) ->
 
 def write_small(file: Path, png: bytes) -> None:
     """Write a picture as WebP of at most LARGEST_BYTES."""
-    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    picture = read_picture(png)
     for quality in range(85, 20, -5):
         _done, content = cv2.imencode(".webp", picture, (cv2.IMWRITE_WEBP_QUALITY, quality))
         if len(content) <= LARGEST_BYTES:

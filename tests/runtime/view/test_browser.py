@@ -1,13 +1,18 @@
 """The pages under people's hands: a real browser clicks, types and swipes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.runtime.broker import free_port
 from tests.runtime.browser import CHROMIUM, chromium
+from tests.runtime.command import run_command, write_config
+from tests.runtime.pictures import write_pictures
 from tests.runtime.view.conftest import EVIL, TOKEN
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.waiting import WAIT_S, wait_until
+from tests.runtime.web import is_up
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -107,6 +112,31 @@ def test_a_phone_shows_whole_pages_with_buttons_for_a_finger_and_takes_swipes(br
     page.wait_for_url("**/event/old-283?*")
     swipe(page, 40, 300)
     page.wait_for_url("**/event/old-293?*")
+    context.close()
+
+
+def test_a_collection_is_counted_on_its_page_and_keeps_what_it_has_when_it_is_stopped(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    camera, port = {"kind": "watch", "path": str(tmp_path / "in")}, free_port()
+    config = write_config(tmp_path, tmp_path / "not-there-yet", {"top": camera}, view={"port": port})
+    options = ("--pictures", "5", "--output", str(tmp_path / "out"))
+    process = run_command("collect", config, *options, folder=tmp_path)
+    wait_until(lambda: process.poll() is not None or is_up(f"http://127.0.0.1:{port}"))
+    context = browser.new_context(viewport={"width": WIDTH, "height": 844})
+    page = context.new_page()
+    page.set_default_timeout(1000 * WAIT_S)
+    page.goto(f"http://127.0.0.1:{port}/")
+    page.locator(".count").filter(has_text="0 of 5").wait_for()
+    write_pictures(tmp_path / "in", 2)
+    page.locator(".count").filter(has_text="2 of 5").wait_for()
+    page.locator("img:visible").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDTH
+    process.terminate()
+    process.communicate(timeout=WAIT_S)
+    page.get_by_text("The collection has ended").wait_for()
+    assert len(list((tmp_path / "out/train/good").iterdir())) == 2
     context.close()
 
 
