@@ -25,7 +25,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 from runtime.cameras.live import LiveCamera
-from runtime.inference.model_in_use import open_model
+from runtime.inference.models import open_models
 from runtime.parts.frame import Frame
 from runtime.parts.layout import Layout
 from runtime.settings import InspectionSettings
@@ -111,10 +111,11 @@ def measure(
         name: MemoryCamera(name, camera, connect_device)  # type: ignore[arg-type]
         for name, camera in settings.cameras.items()
     }
-    model = open_model(settings.station, settings.bundle, settings.asked, settings.site_thresholds())
+    site = settings.site_thresholds()
+    models = open_models(settings.station, settings.bundle, settings.bundles, settings.asked, site)
     stop, counted = Stop(), Counted()
     ending = threading.Timer(WARM_UP_S + arguments.seconds, lambda: setattr(stop, "reason", "time is up"))
-    with connect(settings, cameras, model) as inspection:
+    with connect(settings, cameras, models) as inspection:
         inspection.reporter._throughput.judged = counted.judged  # type: ignore[method-assign]
         ending.start()
         inspection.run(stop)

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.config import load_settings
 from runtime.cameras.camera import Camera
-from runtime.inference.model_in_use import open_model
+from runtime.inference.models import open_models
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
@@ -45,7 +45,8 @@ class ProgramCamera(Camera):
 
 if __name__ == "__main__":
     settings = load_settings(Path(sys.argv[1]), InspectionSettings)
-    model = open_model(settings.station, settings.bundle, settings.asked, settings.site_thresholds())
+    site = settings.site_thresholds()
+    models = open_models(settings.station, settings.bundle, settings.bundles, settings.asked, site)
     cameras = {name: ProgramCamera(sys.argv[2:], frames_total=3) for name in settings.cameras}
-    with connect(settings, cameras, model) as inspection:
+    with connect(settings, cameras, models) as inspection:
         print(dict(inspection.run(Stop()).verdicts))

@@ -5,7 +5,7 @@ from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, StringConstraints, model_validator
 
 from core.config import Name, Settings
 from core.errors import ConfigError
@@ -26,6 +26,10 @@ Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate", "job", "r
 """A command over MQTT."""
 
 
+Recipe = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+"""As the MES names it."""
+
+
 def _quoted(value: Any) -> Any:
     if isinstance(value, int):  # YAML reads 14:00 as 840, and 06:00 as text
         raise ValueError('put times of the day in quotes, such as "14:00"')
@@ -40,7 +44,10 @@ class InspectionSettings(Settings):
     """The whole file."""
 
     bundle: Path
-    """The folder that `export-engine` wrote."""
+    """The folder that `export-engine` wrote. With `bundles` it judges the parts of which no recipe is told."""
+    bundles: dict[Recipe, Path] = Field(default={}, max_length=64)
+    """Of each recipe that a trigger or `cmd/job` may name, its own bundle; all are kept open and warm. A part of any
+    other recipe is NotDecidable. Left out: `bundle` judges whatever recipe is told."""
     bundle_key: Path | None = None
     """The site's public key in PEM: a bundle that is not signed with it is refused. None: no signature is asked for."""
     thresholds_key_file: Path | None = None

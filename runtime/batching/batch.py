@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.batching.task import Task
 from runtime.parts.part import Part
 
 
@@ -17,6 +18,10 @@ class Batch:
     """One a row, in the order of the claims; None while the camera still writes."""
     oldest_s: float = 0.0
     """When the first row was claimed."""
+    recipe: str | None = None
+    """Of the one model that judges it; see Origin."""
+    tasks: list[Task] = field(default_factory=list)
+    """What is done with each of the parts."""
 
     @property
     def frames_bgr_u8(self) -> NDArray[np.uint8]:
@@ -36,10 +41,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A claimed row: write into `pixels` (H, W, 3), then commit."""
+    """A claimed row: do its task, write into `pixels` (H, W, 3), then commit."""
 
     batch: Batch
     row: int
+    task: Task
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

@@ -3,23 +3,30 @@
 A camera claims one row at a time and rows are granted in the order in which they were asked for, so that no camera
 starves another: each gets a row before any gets its next. Buffers come from the backend and are reused only when
 it is done with them; while none is free the cameras wait, and memory stays bounded.
+
+Where a station has several models, a batch is of one of them. Batches go in the order in which they were begun, and no
+part joins one that was begun before another with a part of its stream: so each stream keeps its order.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.batching.batch import Batch, BatchRow
+from runtime.batching.task import Task
 from runtime.parts.part import Part
 
 
-def due_in_s(filled: int, capacity: int, waited_s: float, max_wait_s: float, ended: bool) -> float:
-    """Say in how many seconds a batch has to go: 0 when full, when its oldest has waited, or when no more will come."""
-    return 0.0 if filled == capacity or ended else max(0.0, max_wait_s - waited_s)
+def due_in_s(is_full: bool, waited_s: float, max_wait_s: float, ended: bool) -> float:
+    """Say in how many seconds the first batch has to go.
+
+    0 when it or one behind it `is_full`, when its oldest part has waited, or when no more will come.
+    """
+    return 0.0 if is_full or ended else max(0.0, max_wait_s - waited_s)
 
 
 class Batcher:
@@ -27,13 +34,13 @@ class Batcher:
 
     def __init__(
         self,
-        buffers: Sequence[NDArray[np.uint8]],
+        buffers: Mapping[str | None, Sequence[NDArray[np.uint8]]],
         max_wait_s: float,
         cameras: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take `buffers` into rotation for `cameras` camera threads."""
-        self._free = deque(buffers)
+        """Take `buffers`, by the recipes of their models, into rotation for `cameras` camera threads."""
+        self._free = {recipe: deque(own) for recipe, own in buffers.items()}
         self._open: deque[Batch] = deque()
         self._max_wait_s = max_wait_s
         self._cameras = cameras
@@ -56,25 +63,20 @@ class Batcher:
         with self._changed:
             return sum(len(batch.parts) for batch in self._open)
 
-    def claim(self, goes_on: bool = False, timeout_s: float | None = None) -> BatchRow | None:
-        """Wait for a row. It `goes_on` where other rows hold the same frame already. None once closed, or too late."""
+    def claim(self, ask: Callable[[], Task], goes_on: bool = False, timeout_s: float | None = None) -> BatchRow | None:
+        """Wait for a row for the task that `ask` gives when it is granted.
+
+        It `goes_on` where other rows hold the same frame already. None once closed, or too late.
+        """
         claim = object()
         with self._changed:
             self._claims.append(claim)
-            self._changed.wait_for(
-                lambda: self._closed or (self._is_next(claim, goes_on) and self._has_room()), timeout_s
+            row = self._changed.wait_for(
+                lambda: self._closed or (self._is_next(claim, goes_on) and self._grant(ask())), timeout_s
             )
-            is_granted = not self._closed and self._is_next(claim, goes_on) and self._has_room()
             self._claims.remove(claim)
-            if not is_granted:
-                self._changed.notify_all()
-                return None
-            if not self._open or self._open[-1].is_full:
-                self._open.append(Batch(self._free.popleft(), oldest_s=self._clock()))
-            batch = self._open[-1]
-            batch.parts.append(None)
             self._changed.notify_all()
-            return BatchRow(batch, len(batch.parts) - 1)
+            return row if isinstance(row, BatchRow) else None
 
     def commit(self, slot: BatchRow, part: Part) -> None:
         """Hand a written row over."""
@@ -105,7 +107,7 @@ class Batcher:
     def release(self, batch: Batch) -> None:
         """Give a taken batch's buffer back, once its results were read."""
         with self._changed:
-            self._free.append(batch.buffer)
+            self._free[batch.recipe].append(batch.buffer)
             self._changed.notify_all()
 
     def hold(self, is_held: bool) -> None:
@@ -120,15 +122,16 @@ class Batcher:
             self._settling = True
             return all(None not in batch.parts for batch in self._open)
 
-    def exchange(self, new_buffer: Callable[[], NDArray[np.uint8]], count: int) -> None:
-        """Take `count` new buffers into rotation instead of all others; what is written already is carried over.
+    def exchange(self, recipe: str | None, new_buffer: Callable[[], NDArray[np.uint8]], count: int) -> None:
+        """Take `count` new buffers into rotation instead of a model's others; what is written already is carried over.
 
         Call it where all is settled and no batch is taken and not yet released.
         """
         with self._changed:
-            self._free = deque(new_buffer() for _ in range(max(count, len(self._open))))
-            for batch in self._open:
-                buffer = self._free.popleft()
+            written = [batch for batch in self._open if batch.recipe == recipe]
+            self._free[recipe] = deque(new_buffer() for _ in range(max(count, len(written))))
+            for batch in written:
+                buffer = self._free[recipe].popleft()
                 buffer[: len(batch.parts)] = batch.frames_bgr_u8
                 batch.buffer = buffer
             self._settling = False
@@ -143,13 +146,28 @@ class Batcher:
     def _is_next(self, claim: object, goes_on: bool) -> bool:
         return goes_on if self._is_held else self._claims[0] is claim
 
-    def _has_room(self) -> bool:
-        has_row = bool(self._free) or bool(self._open and not self._open[-1].is_full)
-        return has_row and not self._settling
+    def _grant(self, task: Task) -> BatchRow | None:
+        batch = self._to_join(task)
+        if self._settling or (batch is None and not self._free[task.recipe]):
+            return None
+        if batch is None:
+            batch = Batch(self._free[task.recipe].popleft(), oldest_s=self._clock(), recipe=task.recipe)
+            self._open.append(batch)
+        batch.parts.append(None)
+        batch.tasks.append(task)
+        return BatchRow(batch, len(batch.parts) - 1, task)
+
+    def _to_join(self, task: Task) -> Batch | None:
+        """Give the open batch that takes another part; None where the part has to begin one."""
+        for batch in reversed(self._open):
+            if batch.recipe == task.recipe and not batch.is_full:
+                return batch
+            if any(task.stream == before.stream for before in batch.tasks):
+                return None
+        return None
 
     def _due_in_s(self, now_s: float) -> float:
         if not self._open:
             return float("inf")
-        batch = self._open[0]
-        ended = self._cameras == 0
-        return due_in_s(len(batch.parts), len(batch.buffer), now_s - batch.oldest_s, self._max_wait_s, ended)
+        is_full = any(batch.is_full for batch in self._open)
+        return due_in_s(is_full, now_s - self._open[0].oldest_s, self._max_wait_s, self._cameras == 0)

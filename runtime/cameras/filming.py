@@ -19,12 +19,11 @@ log = logging.getLogger(__name__)
 class Filming:
     """Gives a camera's frames. It belongs to the one thread that iterates over them."""
 
-    def __init__(self, name: str, camera: Camera, settings: CameraSettings, bits: int = 16) -> None:
-        """Film with `camera`, known as `name`, as `settings` ask; files of 16 bits hold `bits`, see `core.picture`."""
+    def __init__(self, name: str, camera: Camera, settings: CameraSettings) -> None:
+        """Film with `camera`, known as `name`, as `settings` ask."""
         self._name = name
         self._camera = camera
         self._settings = settings
-        self._bits = bits
         self._size = settings.frame_size
         self._wrong: tuple[int, int] | None = None
 
@@ -37,17 +36,12 @@ class Filming:
             next_s = max(next_s + interval_s, time.monotonic())
             stopping.wait(next_s - time.monotonic())
 
-    def newest(self, frame: Frame) -> Frame:
-        """Say what to judge in place of `frame`, which has waited for its turn, and mark one of a wrong size."""
-        return self._of_one_size(self._in_8_bits(self._camera.newer(frame)))
+    def newest(self, frame: Frame, bits: int = 16) -> Frame:
+        """Say what to judge in place of `frame`, which has waited for its turn, and mark one of a wrong size.
 
-    def _in_8_bits(self, frame: Frame) -> Frame:
-        if frame.stored_u16 is None:
-            return frame
-        try:
-            return replace(frame, pixels_u8=as_bgr_u8(frame.stored_u16, self._bits), stored_u16=None)
-        except DataError:
-            return replace(frame, fault=Reason.UNREADABLE, stored_u16=None)
+        Files of 16 bits hold `bits`, see `core.picture`.
+        """
+        return self._of_one_size(_in_8_bits(self._camera.newer(frame), bits))
 
     def _of_one_size(self, frame: Frame) -> Frame:
         """Mark a frame of another size than expected: resized like the others it would pass for one of them."""
@@ -63,3 +57,12 @@ class Filming:
             self._wrong = (width, height)
             log.warning("frames of %d x %d, not %d x %d: not judged %s", *self._wrong, *self._size, self._name)
         return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)
+
+
+def _in_8_bits(frame: Frame, bits: int) -> Frame:
+    if frame.stored_u16 is None:
+        return frame
+    try:
+        return replace(frame, pixels_u8=as_bgr_u8(frame.stored_u16, bits), stored_u16=None)
+    except DataError:
+        return replace(frame, fault=Reason.UNREADABLE, stored_u16=None)

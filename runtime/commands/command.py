@@ -43,6 +43,7 @@ class Command(Settings):
     job_id: Mark | None = None
     """job: comes back in every event, as `recipe`, `batch` and `operator` do; what is left out is none."""
     recipe: Mark | None = None
+    """Also chooses the bundle, where there are `bundles`. reload, recalibrate: whose bundle; left out: `bundle`."""
     batch: Mark | None = None
     operator: Mark | None = None
     seq: Annotated[int, Field(ge=1)] | None = None

@@ -15,7 +15,7 @@ from runtime.commands.snapshot import Snapshots
 from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
 from runtime.events.judged_part import JudgedPart
-from runtime.inference.model_in_use import ModelInUse
+from runtime.inference.models import Models
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class CommandHandler:
     """Queues commands on the publisher's thread; `serve` and all else run on the thread that judges, until `end`."""
 
     def __init__(
-        self, settings: InspectionSettings, publisher: Publisher, model: ModelInUse, others: Mapping[str, Act]
+        self, settings: InspectionSettings, publisher: Publisher, models: Models, others: Mapping[str, Act]
     ) -> None:
         """Hear the verbs that `settings` allow, and refuse those that they do not; `others` are not of this module."""
         topics = settings.topics
@@ -36,12 +36,12 @@ class CommandHandler:
         """Who holds the judging, in words; empty while nobody does."""
         self._cameras = settings.streams
         self._publisher = publisher
-        self._model = model
+        self._models = models
         self._replies = Replies(publisher, topics)
         self._waiting: queue.Queue[Message] = queue.Queue(LONGEST_QUEUE)
         self._snapshots = Snapshots(publisher, topics, self._replies)
         self._recalibrations = Recalibrations(self._replies, settings.evidence.folder if settings.evidence else None)
-        self._reload = Reload(model.open, self._replies)
+        self._reload = Reload(self._replies)
         self._others = others
         self._allowed = settings.commands
         if self._allowed:
@@ -52,17 +52,23 @@ class CommandHandler:
         """Whether a new model waits for the batches under way to end."""
         return self._reload.is_ready
 
-    def use_new_model(self) -> None:
-        """Let the new model take over, between two batches: what the old one said of parts counts no more."""
-        self._recalibrations.cancel("another model took over; ask again.")
-        self._model.use(self._reload.take())
+    def use_new_model(self) -> str | None:
+        """Let the new model take over, between two batches: what the old one said of parts counts no more.
+
+        Says whose place it took: by the recipe of the origin.
+        """
+        model, detector = self._reload.take()
+        self._recalibrations.cancel("another model took over; ask again.", model)
+        model.recovery.cancel()
+        model.use(detector)
+        return model.origin.recipe
 
     def serve(self) -> None:
         """Carry out what was asked."""
         self._snapshots.look()
         self._reload.look()
         if not self._reload.is_under_way:
-            self._recalibrations.look(self._model)
+            self._recalibrations.look()
         while not self._waiting.empty():
             message = self._waiting.get()
             try:
@@ -80,7 +86,7 @@ class CommandHandler:
 
     def end(self) -> None:
         """Tell those who still wait that nothing comes any more."""
-        waiting = (*self._snapshots.end(), *self._recalibrations.end(self._model), *self._reload.end())
+        waiting = (*self._snapshots.end(), *self._recalibrations.end(), *self._reload.end())
         for message in waiting:
             self._replies.refuse(message, "the inspection ended first.")
 
@@ -110,16 +116,16 @@ class CommandHandler:
             case "reload":
                 if self._recalibrations.is_storing:
                     raise ConfigError("reload: thresholds of the model in use are being stored; ask again.")
-                self._reload.begin(self._model.require_bundle(), command, message)
+                self._reload.begin(self._models.named(command.recipe), command, message)
             case "resend":
-                again, boot_id = self._publisher.outbound.again, self._model.origin.boot_id
+                again, boot_id = self._publisher.outbound.again, self._models.default.origin.boot_id
                 self._replies.done(message, resend(again, self._cameras, boot_id, command))
                 self._publisher.notify()
             case _ if verb in self._others:
                 self._replies.done(message, self._others[verb](command))
             case _:
-                bundle = self._model.require_bundle()
-                self._recalibrations.begin(self._camera(command), command, message, bundle)
+                model = self._models.named(command.recipe)
+                self._recalibrations.begin(self._camera(command), command, message, model)
 
     def _camera(self, command: Command) -> str:
         camera = command.camera or (next(iter(self._cameras)) if len(self._cameras) == 1 else None)

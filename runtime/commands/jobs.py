@@ -16,10 +16,11 @@ from core.timestamps import rfc3339
 from runtime.commands.command import Command
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
-from runtime.events.job import NO_JOB, Job
 from runtime.events.judged_part import JudgedPart
 from runtime.events.topics import Topics
-from runtime.parts.part import Part
+from runtime.parts.frame import Trigger
+from runtime.parts.job import NO_JOB, Job
+from runtime.parts.part import AskedPart, Part
 from runtime.parts.verdict import Verdict
 
 COUNTED = (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE)
@@ -54,10 +55,20 @@ class Jobs:
         for camera in self._of:
             self.tell(camera)
 
-    def of(self, part: Part) -> Job:
-        """What `part` is made for: its trigger may name a job of its own."""
-        work = self._of.get(part.camera)
-        return (NO_JOB if work is None else work.job).told_by(part.trigger)
+    def now(self, camera: str, trigger: Trigger | None) -> Job:
+        """What a part of `camera` would be made for now: its trigger may name a job of its own. For any thread."""
+        work = self._of.get(camera)
+        return (NO_JOB if work is None else work.job).told_by(trigger)
+
+    def of(self, part: Part, taken_for: Job | None) -> Job:
+        """What `part` is made for: the job under way, but where that would have chosen another model (see Task).
+
+        What somebody asks about is of none.
+        """
+        if isinstance(part, AskedPart):
+            return taken_for or NO_JOB
+        now = self.now(part.camera, part.trigger)
+        return now if taken_for is None or taken_for.recipe == now.recipe else taken_for
 
     def begin(self, command: Command) -> Mapping[str, Any]:
         """Let every event from now on carry what `command` says, and give what came of the jobs that this ends.
@@ -84,7 +95,8 @@ class Jobs:
         notes = {}
         for each in judged:
             work = self._of.get(each.part.camera)
-            if work is None or each.job.job_id != work.job.job_id:
+            is_of_now = each.job == self.now(each.part.camera, each.part.trigger)
+            if work is None or not is_of_now or each.job.job_id != work.job.job_id:
                 continue
             work.parts[_key(each.judgement.verdict)] += 1
             notes[_note(each.part.camera)] = work.card()

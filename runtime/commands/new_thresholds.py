@@ -16,6 +16,7 @@ from runtime.commands.command import Command
 from runtime.delivery.message import Message
 from runtime.history.file import HistoryFile
 from runtime.history.marks import errors_of_good
+from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.thresholds_in_force import ThresholdsInForce
 
 NAMED = 20
@@ -29,6 +30,8 @@ class Calibration:
     message: Message
     command: Command
     camera: str
+    model: ModelInUse
+    """Whose thresholds they are."""
     errors: list[NDArray[np.float64]] = field(default_factory=list)
     """Of each part (K + 1,)."""
     evidence: Path | None = None

@@ -1,6 +1,5 @@
 """Reload: another bundle is checked, opened and warmed up aside while judging goes on, and then takes over."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,15 @@ from runtime.commands.command import Command
 from runtime.commands.replies import Replies
 from runtime.delivery.message import Message
 from runtime.inference.detector import Detector
+from runtime.inference.model_in_use import ModelInUse
 from runtime.threads.worker import Worker
 
 
 @dataclass
 class _Opening:
     message: Message
+    model: ModelInUse
+    """Whose place it takes."""
     outcome: Detector | PwaeError | None = None
     """Set by the thread that opens, once."""
 
@@ -24,22 +26,22 @@ class _Opening:
 class Reload:
     """The one bundle that is being opened, if any. Belongs to the thread that judges."""
 
-    def __init__(self, open_detector: Callable[[Path], Detector], replies: Replies) -> None:
-        """`open_detector` takes its time, on a thread of its own."""
-        self._open_detector = open_detector
+    def __init__(self, replies: Replies) -> None:
+        """`replies` are how whoever asked is told."""
         self._replies = replies
         self._opening: _Opening | None = None
 
-    def begin(self, bundle: Bundle, command: Command, message: Message) -> None:
-        """Open what `command` names beside `bundle`, the one in use. Raises ConfigError while another is opened."""
+    def begin(self, model: ModelInUse, command: Command, message: Message) -> None:
+        """Open what `command` names beside the bundle of `model`. Raises ConfigError while another is opened."""
+        bundle = model.require_bundle()
         if self._opening is not None:
             raise ConfigError("reload: another one is under way.")
         path = bundle.path.resolve().with_name(command.bundle) if command.bundle else bundle.path
-        opening = self._opening = _Opening(message)
+        opening = self._opening = _Opening(message, model)
 
         def prepare() -> None:
             try:
-                opening.outcome = self._open_alike(path, bundle)
+                opening.outcome = _open_alike(path, model, bundle)
             except PwaeError as error:
                 opening.outcome = error
             except Exception as error:  # whatever a bundle does, the one in use goes on
@@ -63,14 +65,14 @@ class Reload:
             self._replies.refuse(self._opening.message, f"{self._opening.outcome} The bundle in use is kept.")
             self._opening = None
 
-    def take(self) -> Detector:
-        """Hand the new model over; call it between two batches, where it `is_ready`."""
+    def take(self) -> tuple[ModelInUse, Detector]:
+        """Hand the new model over, and say whose place it takes; call it between two batches, where it `is_ready`."""
         opening, self._opening = self._opening, None
         if opening is None or not isinstance(opening.outcome, Detector):
             raise RuntimeError("no new model waits")
         manifest = opening.outcome.bundle.manifest
         self._replies.done(opening.message, {"model": manifest.name, "sha256": manifest.model_sha256})
-        return opening.outcome
+        return opening.model, opening.outcome
 
     def end(self) -> list[Message]:
         """Close what nobody takes any more; gives those who wait in vain."""
@@ -80,15 +82,14 @@ class Reload:
             self._opening.outcome.backend.close()
         return [self._opening.message]
 
-    def _open_alike(self, path: Path, bundle: Bundle) -> Detector:
-        model = self._open_detector(path)
-        old, new = bundle.manifest, model.bundle.manifest
-        if old.input != new.input:
-            model.backend.close()
-            raise ArtifactError(
-                f"{path}: takes {_told(new.input)}, the one in use {_told(old.input)}; restart with it."
-            )
-        return model
+
+def _open_alike(path: Path, model: ModelInUse, bundle: Bundle) -> Detector:
+    detector = model.open(path)
+    old, new = bundle.manifest, detector.bundle.manifest
+    if old.input != new.input:
+        detector.backend.close()
+        raise ArtifactError(f"{path}: takes {_told(new.input)}, the one in use {_told(old.input)}; restart with it.")
+    return detector
 
 
 def _told(seen: ModelInput) -> str:

@@ -11,8 +11,8 @@ from core.thresholds import Thresholds
 from core.timestamps import rfc3339
 from runtime.bundles.manifest import Manifest
 from runtime.events.encoding import SCHEMA, dumps
-from runtime.events.job import NO_JOB, Job
 from runtime.events.origin import Origin, event_id
+from runtime.parts.job import NO_JOB, Job
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Verdict
 

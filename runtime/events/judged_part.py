@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from core.thresholds import Thresholds
 from runtime.events.event import EvidenceRef, Timing, Told, build
-from runtime.events.job import NO_JOB, Job
-from runtime.events.origin import Origin
+from runtime.events.origin import Origin, event_id
+from runtime.parts.job import NO_JOB, Job
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 
@@ -15,6 +15,8 @@ class JudgedPart:
     """What is known of a part when its batch is done."""
 
     part: Part
+    origin: Origin
+    """Who judged it."""
     judgement: Judgement
     seq: int
     """Of its camera in this run, from 1."""
@@ -28,10 +30,15 @@ class JudgedPart:
     job: Job = NO_JOB
     """What it is made for."""
 
-    def event(self, origin: Origin) -> bytes:
+    @property
+    def id(self) -> str:
+        """Of its event."""
+        return event_id(self.origin, self.part, self.seq)
+
+    def event(self) -> bytes:
         """What the MES is told of it."""
         return build(
-            *(origin, self.part, self.seq),
+            *(self.origin, self.part, self.seq),
             judgement=self.judgement,
             thresholds=self.thresholds,
             timing=self.timing,

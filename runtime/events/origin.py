@@ -1,7 +1,9 @@
 """The origin of events: which station judged, in which run and with which model."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from runtime.bundles.manifest import Manifest
 from runtime.events.encoding import dumps
@@ -24,23 +26,29 @@ class Origin:
     """Of the engine that computes; None: `model.onnx` itself."""
     simulated: bool = False
     """Whether verdicts are invented, for an MES side that is built before the cameras hang."""
+    recipe: str | None = None
+    """The first one of `bundles` that this model judges; None: it is `bundle`."""
 
-    def card(self) -> bytes:
-        """What the `model` topic tells."""
+    def told(self) -> dict[str, Any]:
+        """What is told of the model."""
         manifest = self.manifest
-        return dumps(
-            {
-                "name": manifest.name,
-                "version": manifest.created,
-                "sha256": manifest.model_sha256,
-                "precision": manifest.precision,
-                "backend": self.backend,
-                "grid": manifest.grid,
-                "score_unit": manifest.score_unit,
-                "thresholds_id": manifest.thresholds.id,
-                "false_reject_rate": manifest.thresholds.false_reject_rate,
-            }
-        )
+        return {
+            "name": manifest.name,
+            "version": manifest.created,
+            "sha256": manifest.model_sha256,
+            "precision": manifest.precision,
+            "backend": self.backend,
+            "grid": manifest.grid,
+            "score_unit": manifest.score_unit,
+            "thresholds_id": manifest.thresholds.id,
+            "false_reject_rate": manifest.thresholds.false_reject_rate,
+        }
+
+
+def model_card(origins: Mapping[str | None, Origin]) -> bytes:
+    """Tell what the `model` topic does of who judges each recipe; None: where none is told."""
+    recipes = {recipe: origin.told() for recipe, origin in origins.items() if recipe is not None}
+    return dumps({**origins[None].told(), "recipes": recipes})
 
 
 def event_id(origin: Origin, part: Part, seq: int) -> str:

@@ -16,6 +16,8 @@ from runtime.inference.backend import Backend, BackendFault
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings
 
+Asked = tuple[Path | None, BackendSettings, int]
+"""How a bundle is opened: the key that it is signed with, who is to compute it, the largest batch."""
 LEEWAY = 5
 """What the export allows is measured on one machine: an engine that computes something else is off by far more."""
 

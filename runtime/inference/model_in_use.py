@@ -18,14 +18,11 @@ from runtime.bundles.bundle import Bundle
 from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.events.origin import Origin
 from runtime.inference.backend import Backend
-from runtime.inference.detector import Detector, open_detector, reopen
-from runtime.inference.settings import BackendSettings
+from runtime.inference.detector import Asked, Detector, open_detector, reopen
+from runtime.inference.recovery import Recovery
 from runtime.inference.thresholds_in_force import ThresholdsInForce
 from runtime.parts.layout import Layout
 from runtime.parts.part import Picture
-
-Asked = tuple[Path | None, BackendSettings, int]
-"""How a bundle is opened: the key that it is signed with, who is to compute it, the largest batch."""
 
 
 class ModelInUse:
@@ -46,6 +43,7 @@ class ModelInUse:
         """Who judges: what events tell of the station, the run and the model."""
         self.bundle = bundle
         self.site = site
+        self.recovery = Recovery(self.reopen)
         self._asked = asked
         self.thresholds = ThresholdsInForce(origin.manifest, on_site or {}, site.factors)
 
@@ -97,9 +95,20 @@ class ModelInUse:
         self.backend.close()
 
 
-def open_model(station: str, path: Path, asked: Asked, site: SiteThresholds) -> ModelInUse:
-    """Open the bundle at `path` for a new run of `station`. Raises ArtifactError or BackendError."""
+def open_model(
+    station: str,
+    path: Path,
+    asked: Asked,
+    site: SiteThresholds,
+    recipe: str | None = None,
+    boot_id: str | None = None,
+) -> ModelInUse:
+    """Open the bundle at `path` for a run of `station`, to judge `recipe` (see Origin); `boot_id` None: a new run.
+
+    Raises ArtifactError or BackendError.
+    """
     detector = open_detector(path, *asked, site)
     backend, manifest = detector.backend, detector.bundle.manifest
-    origin = Origin(station, str(uuid.uuid4()), backend.name, manifest, engine_sha256=backend.engine_sha256)
+    run = boot_id or str(uuid.uuid4())
+    origin = Origin(station, run, backend.name, manifest, engine_sha256=backend.engine_sha256, recipe=recipe)
     return ModelInUse(backend, origin, detector.bundle, asked, site, detector.site)

@@ -26,10 +26,10 @@ class Counters:
     """Parts that whoever rejects had no verdict of in time."""
     trend: Trend = field(default_factory=Trend)
 
-    def count(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:
-        """Count a part that was judged against those thresholds."""
+    def count(self, part: Part, judgement: Judgement, thresholds_id: str, recipe: str | None = None) -> None:
+        """Count a part that was judged against those thresholds by the model of `recipe` (see Origin)."""
         self.verdicts[judgement.verdict] += 1
-        self.trend.add(judgement, thresholds_id)
+        self.trend.add(judgement, thresholds_id, recipe)
         self.unreadable += Reason.UNREADABLE in part.faults
 
     @property

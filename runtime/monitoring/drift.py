@@ -25,34 +25,50 @@ def drifts(reference: list[float], recent: list[float]) -> bool:
 
 
 @dataclass
-class Trend:
-    """One camera's margins since the start, or since its thresholds changed."""
+class _Margins:
+    """Of the good parts that one model judged since its thresholds changed."""
 
-    shown: deque[tuple[Verdict, float | None]] = field(default_factory=lambda: deque(maxlen=SHOWN))
-    """The last parts of any verdict, oldest first."""
-    thresholds_id: str = ""
-    _reference: list[float] = field(default_factory=list)
-    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-
-    def add(self, judgement: Judgement, thresholds_id: str) -> None:
-        """Take a part in. Margins against other thresholds cannot be compared: the reference begins anew."""
-        if thresholds_id != self.thresholds_id:
-            self.thresholds_id = thresholds_id
-            self._reference.clear()
-            self._recent.clear()
-        self.shown.append((judgement.verdict, judgement.margin))
-        if judgement.verdict == Verdict.OK and judgement.margin is not None:
-            if len(self._reference) < REFERENCE:
-                self._reference.append(judgement.margin)
-            else:
-                self._recent.append(judgement.margin)
-
-    @property
-    def usual(self) -> float | None:
-        """The median margin of the reference; None until it is complete."""
-        return median(self._reference) if len(self._reference) == REFERENCE else None
+    thresholds_id: str
+    reference: list[float] = field(default_factory=list)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @property
     def drifts(self) -> bool:
-        """Whether the recent good parts are nearer to the threshold than those of the reference."""
-        return drifts(self._reference, list(self._recent))
+        return drifts(self.reference, list(self.recent))
+
+
+@dataclass
+class Trend:
+    """One camera's margins since the start, of each of the station's models by itself."""
+
+    shown: deque[tuple[Verdict, float | None]] = field(default_factory=lambda: deque(maxlen=SHOWN))
+    """The last parts of any verdict, oldest first."""
+    _by_recipe: dict[str | None, _Margins] = field(default_factory=dict)
+    _newest: _Margins = field(default_factory=lambda: _Margins(""))
+
+    def add(self, judgement: Judgement, thresholds_id: str, recipe: str | None = None) -> None:
+        """Take a part in that the model of `recipe` (see Origin) judged.
+
+        Margins against other thresholds cannot be compared: the reference begins anew.
+        """
+        margins = self._by_recipe.get(recipe)
+        if margins is None or margins.thresholds_id != thresholds_id:
+            margins = self._by_recipe[recipe] = _Margins(thresholds_id)
+        self._newest = margins
+        self.shown.append((judgement.verdict, judgement.margin))
+        if judgement.verdict == Verdict.OK and judgement.margin is not None:
+            if len(margins.reference) < REFERENCE:
+                margins.reference.append(judgement.margin)
+            else:
+                margins.recent.append(judgement.margin)
+
+    @property
+    def usual(self) -> float | None:
+        """The median margin of the reference of the newest part's model; None until it is complete."""
+        reference = self._newest.reference
+        return median(reference) if len(reference) == REFERENCE else None
+
+    @property
+    def drifts(self) -> bool:
+        """Whether a model's recent good parts are nearer to the threshold than those of its reference."""
+        return any(margins.drifts for margins in self._by_recipe.values())

@@ -68,7 +68,8 @@ class StationStatus:
 
     prefix: str
     """Of its topics."""
-    origin: Origin
+    origins: Mapping[str | None, Origin]
+    """Who judges which recipe; None: where none is told."""
     cameras: Mapping[str, CameraHealth]
     dropped: Mapping[str, int]
     """Of each live camera: frames that gave way to a newer one."""
@@ -84,6 +85,11 @@ class StationStatus:
     """Verdicts that the PLC was not told; None: none is told any."""
     pause: str = ""
     """Who holds the judging, in words; empty while nobody does."""
+
+    @property
+    def origin(self) -> Origin:
+        """Who judges where no recipe is told."""
+        return self.origins[None]
 
 
 def why_unhealthy(found: StationStatus) -> list[str]:

@@ -67,12 +67,12 @@ class LiveView:
             if shown.judgement.verdict != Verdict.OK and (is_seen or seen.rejected is None):
                 seen.rejected = shown
 
-    def note(self, part: Part, judgement: Judgement, thresholds_id: str) -> None:
-        """Take a judged part in."""
+    def note(self, part: Part, judgement: Judgement, thresholds_id: str, recipe: str | None = None) -> None:
+        """Take a part in that the model of `recipe` (see Origin) judged."""
         with self.lock:
             seen = self.views[part.camera]
             seen.judgement, seen.judged_at_s = judgement, part.captured_at_s
-            seen.trend.add(judgement, thresholds_id)
+            seen.trend.add(judgement, thresholds_id, recipe)
 
     def note_batch(self, parts: Sequence[Part], inference_s: float) -> None:
         """Take a batch in whose events were just stored."""

@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """NotDecidable: the frame waited for longer than `stale_after_s` to be judged."""
     OVERRUN = "overrun"
     """NotDecidable: parts were triggered faster than they can be judged."""
+    NO_RECIPE = "no_recipe"
+    """NotDecidable: the station has bundles for its recipes, and none for the one that was told of the part."""
     ERROR_NOT_FINITE = "error_not_finite"
     """NotDecidable: the model gave a value that is no finite number."""
     ERROR_NOT_POSITIVE = "error_not_positive"
@@ -60,7 +62,7 @@ class Reason(StrEnum):
 
 NO_PIXELS = frozenset({Reason.UNREADABLE, Reason.ROI_OUTSIDE, Reason.NO_PART, Reason.NO_FRAME, Reason.OVERRUN})
 """Reasons for which a part's row holds nothing of it."""
-NO_ERRORS = NO_PIXELS | {Reason.ENGINE_FAULT}
+NO_ERRORS = NO_PIXELS | {Reason.ENGINE_FAULT, Reason.NO_RECIPE}
 """Reasons for which a part's errors mean nothing."""
 
 

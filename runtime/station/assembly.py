@@ -9,7 +9,7 @@ from runtime.actuator.verdicts import Verdicts
 from runtime.cameras.camera import Camera
 from runtime.cameras.opening import open_camera
 from runtime.commands.handler import CommandHandler
-from runtime.inference.model_in_use import ModelInUse, open_model
+from runtime.inference.models import Models, open_models
 from runtime.settings import InspectionSettings
 from runtime.station.camera_supervisor import CameraSupervisor
 from runtime.station.inspection import Inspection
@@ -26,22 +26,23 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
     Raises PwaeError where the bundle, a camera, the backend, the outbox, or the broker's settings are at fault.
     """
     cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
-    model = open_model(settings.station, settings.bundle, settings.asked, settings.site_thresholds())
-    with connect(settings, cameras, model) as inspection:
+    site = settings.site_thresholds()
+    models = open_models(settings.station, settings.bundle, settings.bundles, settings.asked, site)
+    with connect(settings, cameras, models) as inspection:
         yield inspection
 
 
 @contextmanager
-def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], model: ModelInUse) -> Iterator[Inspection]:
-    """Join `cameras` and `model` to the outbox and the broker, and part with them in order; closes `model`."""
+def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], models: Models) -> Iterator[Inspection]:
+    """Join `cameras` and `models` to the outbox and the broker, and part with them in order; closes `models`."""
     cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
     with ExitStack() as stack:
-        stack.callback(model.close)
-        publisher = stack.enter_context(telling(settings, model.origin))
+        stack.callback(models.close)
+        publisher = stack.enter_context(telling(settings, models.default.origin))
         pictures = PictureCapture(settings)
         reporter = Reporter(settings, publisher, pictures.display)
-        commands = CommandHandler(settings, publisher, model, {"job": reporter.jobs.begin})
+        commands = CommandHandler(settings, publisher, models, {"job": reporter.jobs.begin})
         verdicts = Verdicts(settings.verdicts, publisher, settings.topics.verdict, settings.modbus)
-        loop = JudgingLoop(model, commands, pictures, reporter, verdicts)
+        loop = JudgingLoop(models, commands, pictures, reporter, verdicts)
         supervisor = CameraSupervisor(cameras, settings, publisher, verdicts, loop.miss)
         yield Inspection(settings, supervisor, loop, reporter, publisher)

@@ -8,10 +8,10 @@ from core.errors import one_line
 from runtime.actuator.verdicts import Verdicts
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
+from runtime.batching.task import Assign
 from runtime.cameras.camera import Camera
 from runtime.delivery.publisher import Publisher
 from runtime.events.camera_status import camera_card
-from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 from runtime.station.gone_cameras import clear_gone, forget_gone
@@ -77,11 +77,10 @@ class CameraSupervisor:
         for name in self._triggers.refused:
             self._publisher.subscribe_lasting(self._topics.trigger(name), self._triggers.handle)
 
-    def start(self, batcher: Batcher, model: ModelInUse) -> None:
-        """Let the cameras fill the batches of `batcher` with what `model` judges of their frames."""
-        seen = model.origin.manifest.input
+    def start(self, batcher: Batcher, assign: Assign) -> None:
+        """Let the cameras fill the batches of `batcher` with what is judged of their frames, as `assign` says."""
         self.feeds = [
-            Feed(name, camera, self._settings[name], batcher, seen, model.fit, self._expect)
+            Feed(name, camera, self._settings[name], batcher, assign, self._expect)
             for name, camera in self._cameras.items()
         ]
         for feed in self.feeds:

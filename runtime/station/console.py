@@ -12,6 +12,7 @@ from runtime.monitoring.logfmt import log_to_stderr
 from runtime.station.inspection import Inspection, Stop
 from runtime.station.predictions import Predictions
 from runtime.station.reviews import reviews_of
+from runtime.station.sizes import warn_of_sizes
 from runtime.station.summary import Summary
 from runtime.view.pages import viewing
 from runtime.view.past import Past
@@ -32,6 +33,7 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
             reviews, judge = reviews_of(inspection), Predictions(inspection)
             stack.enter_context(viewing(view, display, inspection.status, past, reviews, judge))
         sys.stderr.write(_opening(inspection))
+        warn_of_sizes(inspection.settings, inspection.models)
         try:
             return _watch(inspection, stop)
         except (ConfigError, OSError, ModuleNotFoundError) as error:

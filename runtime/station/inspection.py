@@ -58,7 +58,7 @@ class Inspection:
         self.settings = settings
         self.supervisor = supervisor
         self.loop = loop
-        self.model = loop.model
+        self.models = loop.models
         self.reporter = reporter
         self.publisher = publisher
         self.evidence = loop.pictures.evidence
@@ -76,10 +76,10 @@ class Inspection:
 
     def status(self) -> StationStatus:
         """Look at every piece, and never wait for one. For any thread."""
-        outbox, recovery, coils = self.publisher.outbox, self.loop.recovery, self.loop.verdicts.coils
+        outbox, recovery, coils = self.publisher.outbox, self.models.recovery, self.loop.verdicts.coils
         return StationStatus(
             prefix=self.settings.topics.prefix,
-            origin=self.model.origin,
+            origins=self.models.origins,
             cameras=self._cameras(),
             dropped=self.supervisor.dropped,
             delivery=DeliveryHealth(
@@ -116,10 +116,12 @@ class Inspection:
         takes no more events, RestartError where the GPU is lost to this process; what was judged is in the outbox then.
         """
         waiting_before = self.publisher.outbox.depth
-        buffers = [self.model.backend.new_batch() for _ in range(self.model.buffers)]
+        buffers = {
+            model.origin.recipe: [model.backend.new_batch() for _ in range(model.buffers)] for model in self.models.each
+        }
         max_wait_s = self.settings.batching.max_wait_ms / 1000
         batcher = Batcher(buffers, max_wait_s, len(self.settings.cameras))
-        self.reporter.tell_model(self.model.origin)
+        self.reporter.tell_models(self.models.origins)
         self.supervisor.listen()
         # What is started is stopped in the opposite order, each piece whatever becomes of the others.
         with ExitStack() as stack:
@@ -134,7 +136,7 @@ class Inspection:
             stack.callback(self.loop.end)
             stack.callback(self.supervisor.stop)
             stack.callback(batcher.close)
-            self.supervisor.start(batcher, self.model)
+            self.supervisor.start(batcher, self.loop.assign)
             self._service.ready()
             self._conduct(batcher, stop)
             judging_s = time.monotonic() - started_s
@@ -147,14 +149,14 @@ class Inspection:
         clock = WallClock(time.time(), time.monotonic())
         while not (self.loop.is_idle and (stop.reason or batcher.is_finished)):
             judged = self.loop.turn(batcher, is_stopped=bool(stop.reason))
-            self.reporter.tell_model(self.model.origin)
+            self.reporter.tell_models(self.models.origins)
             if judged:
                 self.supervisor.judged([each.part for each in judged])
                 self.on_progress(len(judged))
             self._check_threads()
             self._check_patience(at_start=True)
             self.supervisor.tell()
-            trouble = why_not_judging(self.loop.pause, self.loop.recovery.problem, self.supervisor.states)
+            trouble = why_not_judging(self.loop.pause, self.models.recovery.problem, self.supervisor.states)
             self.publisher.tell("; ".join([*trouble, *filter(None, [self.loop.verdicts.problem])]))
             clock.look(time.time(), time.monotonic())
             self.reporter.beat(batcher.waiting)
@@ -187,9 +189,9 @@ class Inspection:
             raise fault
 
     def _check_patience(self, at_start: bool) -> None:
-        require_hope(self.loop.recovery)
+        require_hope(self.models.recovery)
         if self.frames_total is not None:
-            require_engine(self.loop.recovery)
+            require_engine(self.models.recovery)
             if not (at_start and self.publisher.link.was_connected):
                 require_broker(self.publisher.link, self.settings.broker, self.publisher.outbox)
 

@@ -11,11 +11,11 @@ from runtime.batching.batcher import Batcher
 from runtime.commands.handler import CommandHandler
 from runtime.events.event import Timing
 from runtime.events.judged_part import JudgedPart
-from runtime.inference.model_in_use import ModelInUse
-from runtime.inference.recovery import Recovery
+from runtime.inference.models import Models
 from runtime.inference.run import InferenceRun
 from runtime.parts.part import AskedPart, Part
 from runtime.parts.verdict import Reason, judge
+from runtime.station.assigner import Assigner
 from runtime.station.picture_capture import PictureCapture
 from runtime.station.reporter import Reporter
 
@@ -29,20 +29,20 @@ class JudgingLoop:
 
     def __init__(
         self,
-        model: ModelInUse,
+        models: Models,
         commands: CommandHandler,
         pictures: PictureCapture,
         reporter: Reporter,
         verdicts: Verdicts,
     ) -> None:
-        """Judge with `model`; `verdicts` tell at once, `reporter` for good.
+        """Judge with `models`; `verdicts` tell at once, `reporter` for good.
 
-        `commands` may hold that up, or change the model.
+        `commands` may hold that up, or change a model.
         """
-        self.model = model
+        self.models = models
+        self.assign = Assigner(models, reporter.jobs)
         self.pictures = pictures
         self.verdicts = verdicts
-        self.recovery = Recovery(model.reopen)
         self.batcher: Batcher | None = None
         """Whose batches are judged; None before the first."""
         self._commands = commands
@@ -68,17 +68,17 @@ class JudgingLoop:
         self.batcher = batcher
         self._commands.serve()
         if not self._under_way:
-            self._change_engine(batcher)
+            self._change_engines(batcher)
         # The rows of the next batch are closed as late as can be, so that its frames are new.
-        done = self._wait() if len(self._under_way) == self.model.backend.depth else None
+        done = self._wait() if len(self._under_way) == self.models.depth else None
         # In a pause the frames that are written are judged still: when it ends they would be old.
         batcher.hold(bool(self.pause))
-        is_held = self._commands.has_new_model or bool(self.recovery.problem)
+        is_held = self._commands.has_new_model or bool(self.models.recovery.problem)
         if is_held and done is None and not self._under_way and not is_stopped:
             time.sleep(TURN_S)
         batch = None if is_stopped or is_held else batcher.take(0.0 if self._under_way or done else TURN_S)
         if batch is not None:
-            self._under_way.append(InferenceRun(self.model.backend, batch))
+            self._under_way.append(InferenceRun(self.models[batch.recipe].backend, batch))
         elif done is None and self._under_way:
             done = self._wait()
         return [] if done is None else self._judge(done, batcher)
@@ -88,33 +88,41 @@ class JudgingLoop:
         with self._reporter.numbering:
             judged = []
             for part in parts:
-                thresholds, seq = self.model.thresholds[part.camera], self._reporter.numbering.next(part.camera)
-                judgement = judge(np.empty(0, np.float32), thresholds, part.faults)
-                told = self.verdicts.stand(part, judgement, seq, self.model.origin)
-                job = self._reporter.jobs.of(part)
-                judged.append(JudgedPart(part, judgement, seq, thresholds, NO_TIME, None, told, job))
-            self._reporter.store(judged, self.model.origin)
+                job = self._reporter.jobs.now(part.camera, part.trigger)
+                model, faults = self.models.choose(job.recipe)
+                origin, thresholds = model.origin, model.thresholds[part.camera]
+                seq = self._reporter.numbering.next(part.camera)
+                judgement = judge(np.empty(0, np.float32), thresholds, (*part.faults, *faults))
+                told = self.verdicts.stand(part, judgement, seq, origin)
+                judged.append(JudgedPart(part, origin, judgement, seq, thresholds, NO_TIME, None, told, job))
+            self._reporter.store(judged)
 
     def end(self) -> None:
         """Nothing is judged any more: neither an engine nor an answer to a command is to be waited for."""
-        self.recovery.cancel()
+        for model in self.models.each:
+            model.recovery.cancel()
         self._commands.end()
 
     def _wait(self) -> InferenceRun:
         """Wait for the oldest batch; where the engine fails, nothing counts that was under way in it."""
         run = self._under_way.popleft().wait()
-        if self.recovery.problem:
-            run.fault = run.fault or self.recovery.problem
+        model = self.models[run.batch.recipe]
+        if model.recovery.problem:
+            run.fault = run.fault or model.recovery.problem
         elif run.fault:
-            self.recovery.begin(self.model.backend, run.fault, run.is_sticky)
+            # What stays with the process goes only when all let go of the GPU.
+            broken = [each for each in self.models.each if each is model or run.is_sticky]
+            for each in broken:
+                if not each.recovery.problem:
+                    each.recovery.begin(each.backend, run.fault, run.is_sticky)
         else:
-            self.recovery.went_well()
+            model.recovery.went_well()
         return run
 
     def _judge(self, run: InferenceRun, batcher: Batcher) -> list[JudgedPart]:
         with self._reporter.numbering:
             judged = self._number_and_judge(run)
-            self._reporter.report(judged, self.model.origin)
+            self._reporter.report(judged)
         if not run.fault:
             self._commands.watch(judged)
         batcher.release(run.batch)
@@ -122,30 +130,33 @@ class JudgingLoop:
 
     def _number_and_judge(self, run: InferenceRun) -> list[JudgedPart]:
         faults = (Reason.ENGINE_FAULT,) if run.fault else ()
-        judged = []
-        for row, part in enumerate(run.batch.written):
-            thresholds = self.model.thresholds[part.camera]
+        model = self.models[run.batch.recipe]
+        origin, judged = model.origin, []
+        for row, (part, task) in enumerate(zip(run.batch.written, run.batch.tasks, strict=True)):
+            thresholds = model.thresholds[part.camera]
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
+            job = self._reporter.jobs.of(part, task.job)
             if isinstance(part, AskedPart):
-                answer = JudgedPart(part, judgement, 1, thresholds, _timing(part, run), None)
-                part.answers.put(answer.event(self.model.origin))
+                answer = JudgedPart(part, origin, judgement, 1, thresholds, _timing(part, run), None, job=job)
+                part.answers.put(answer.event())
                 continue
-            seq, job = self._reporter.numbering.next(part.camera), self._reporter.jobs.of(part)
-            told = self.verdicts.stand(part, judgement, seq, self.model.origin)
-            evidence = self.pictures.capture(run, row, seq, judgement, thresholds, self.model.origin)
-            judged.append(JudgedPart(part, judgement, seq, thresholds, _timing(part, run), evidence, told, job))
+            seq = self._reporter.numbering.next(part.camera)
+            told = self.verdicts.stand(part, judgement, seq, origin)
+            evidence = self.pictures.capture(run, row, seq, judgement, thresholds, origin)
+            judged.append(JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), evidence, told, job))
         return judged
 
-    def _change_engine(self, batcher: Batcher) -> None:
-        """Between two batches: let a new model take over, or an engine that is open again; no frame is lost."""
-        if not (self._commands.has_new_model or self.recovery.opened) or not batcher.settle():
+    def _change_engines(self, batcher: Batcher) -> None:
+        """Between two batches: let a new model take over, or engines that are open again; no frame is lost."""
+        opened = [model for model in self.models.each if model.recovery.opened]
+        if not (self._commands.has_new_model or opened) or not batcher.settle():
             return
+        for model in opened:
+            model.use_backend(model.recovery.take())
         if self._commands.has_new_model:
-            self.recovery.cancel()
-            self._commands.use_new_model()
-        else:
-            self.model.use_backend(self.recovery.take())
-        batcher.exchange(self.model.backend.new_batch, self.model.buffers)
+            opened.append(self.models[self._commands.use_new_model()])
+        for model in opened:
+            batcher.exchange(model.origin.recipe, model.backend.new_batch, model.buffers)
 
 
 def _timing(part: Part, run: InferenceRun) -> Timing:

@@ -34,7 +34,7 @@ class PictureCapture:
         """Look at one part of a batch that was judged; returns what its event says of its evidence."""
         part = run.batch.written[row]
         if self.display is not None:
-            self.display.note(part, judgement, thresholds.id)
+            self.display.note(part, judgement, thresholds.id, origin.recipe)
         is_kept = self.evidence is not None and self.evidence.wants(part.camera, judgement)
         is_shown = self.display is not None and self.display.wants(part.camera, judgement)
         if not (is_kept or is_shown):

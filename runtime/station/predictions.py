@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from queue import Empty, SimpleQueue
 
@@ -11,7 +12,8 @@ from core.errors import DataError
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
 from runtime.batching.batcher import Batcher
-from runtime.batching.feed import fill
+from runtime.batching.filling import do
+from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp
 from runtime.parts.frame import Frame
 from runtime.parts.part import AskedPart
@@ -31,18 +33,17 @@ class Predictions:
     def __init__(self, inspection: Inspection) -> None:
         """Judge as `inspection` does."""
         self._settings = inspection.settings
-        self._model = inspection.model
+        self._assign = inspection.loop.assign
         self._loop = inspection.loop
 
     def predict(self, data: bytes, camera: str | None) -> bytes:
         """See Judges."""
         stream = self._stream(camera)
-        seen = self._model.origin.manifest.input
         try:
-            pixels = as_bgr_u8(decode(data, LARGEST_PIXELS), seen.bits)
+            pixels = as_bgr_u8(decode(data, LARGEST_PIXELS), self._assign(stream, None).seen.bits)
         except (DataError, cv2.error, MemoryError) as error:
             raise PictureFault(str(error)) from error
-        if why := self._loop.pause or self._loop.recovery.problem:
+        if why := self._loop.pause or self._loop.models.recovery.problem:
             raise BusyError(f"nothing is judged now: {why}")
         batcher = self._loop.batcher
         answers = SimpleQueue[bytes]()
@@ -64,15 +65,15 @@ class Predictions:
 
     def _put(self, batcher: Batcher, frame: Frame, stream: str, answers: SimpleQueue[bytes]) -> bool:
         """Put the picture into a row, in its turn among the cameras; False where none came free."""
-        seen, settings = self._model.origin.manifest.input, self._settings.streams[stream]
+        settings = self._settings.streams[stream]
         regions = {name: roi for key, each in self._settings.cameras.items() for name, roi in each.streams(key).items()}
-        row = batcher.claim(timeout_s=WAIT_S)
+        row = batcher.claim(partial(self._assign, stream, None), timeout_s=WAIT_S)
         if row is None:
             return False
         # Without a fault of its own, so that a row that is claimed is always handed over.
-        part = fill(row.pixels, replace(frame, pixels_u8=None, fault=Reason.UNREADABLE), stream, settings, None)
+        part = do(row.task, row.pixels, replace(frame, pixels_u8=None, fault=Reason.UNREADABLE), settings, None)
         try:
-            part = fill(row.pixels, frame, stream, settings, regions[stream] or seen.roi, seen.part_size)
+            part = do(replace(row.task, fit=fit_on_cpu), row.pixels, frame, settings, regions[stream])
         finally:
             batcher.commit(row, AskedPart(**vars(part) | {"stale_s": None}, answers=answers))
         return True

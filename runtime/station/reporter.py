@@ -4,7 +4,7 @@ It belongs to whoever holds its `numbering`: the thread that judges, or the one 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runtime.commands.jobs import Jobs
@@ -12,7 +12,7 @@ from runtime.delivery.message import Outgoing, event_message
 from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.events.judged_part import JudgedPart
-from runtime.events.origin import Origin, event_id
+from runtime.events.origin import Origin, model_card
 from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
@@ -35,33 +35,33 @@ class Reporter:
         self.counters = {stream: Counters() for stream in settings.streams}
         self.history = HistoryWriter(settings.evidence, settings.shifts) if settings.evidence else None
         """Not started; None where no history is kept."""
-        self._told: Origin | None = None
+        self._told: Mapping[str | None, Origin] = {}
         self.numbering = Numbering()
         """Is held by whoever reports."""
         self.jobs = Jobs(settings.streams, publisher, settings.topics, self.numbering)
 
-    def tell_model(self, origin: Origin) -> None:
-        """Tell who judges, where it is another than before."""
-        if origin is not self._told:
-            self._told = origin
-            self._publisher.retain(self._topics.model, origin.card())
+    def tell_models(self, origins: Mapping[str | None, Origin]) -> None:
+        """Tell who judges which recipe, where it is another than before."""
+        if any(origin is not self._told.get(recipe) for recipe, origin in origins.items()):
+            self._told = origins
+            self._publisher.retain(self._topics.model, model_card(origins))
 
-    def report(self, judged: Sequence[JudgedPart], origin: Origin) -> None:
+    def report(self, judged: Sequence[JudgedPart]) -> None:
         """Store the events of a batch, count, and tell. Raises OutboxError where the disk takes no more events."""
         if self._display is not None and judged:
             self._display.note_batch([each.part for each in judged], judged[0].timing.infer / 1000)
-        self.store(judged, origin)
+        self.store(judged)
 
-    def store(self, judged: Sequence[JudgedPart], origin: Origin) -> None:
+    def store(self, judged: Sequence[JudgedPart]) -> None:
         """Store events, count, and tell, of parts that no page shows. Raises OutboxError."""
-        events = [self._event(each, origin) for each in judged]
+        events = [self._event(each) for each in judged]
         for camera, _verdict in self._outbox.add(events, self.jobs.count(judged)):
             self._of(camera).discarded += 1
         for each in judged:
-            self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id)
+            self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id, each.origin.recipe)
             self._of(each.part.camera).late += each.told is not None and each.told.is_late
         if self.history is not None:
-            ids = [event_id(origin, each.part, each.seq) for each in judged]
+            ids = [each.id for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
         self._publisher.notify()
         for camera, body in {event.camera: event.body for event in events}.items():
@@ -87,13 +87,13 @@ class Reporter:
         """Of all cameras since the start."""
         return total(self.counters.values())
 
-    def _event(self, judged: JudgedPart, origin: Origin) -> NewEvent:
+    def _event(self, judged: JudgedPart) -> NewEvent:
         part = judged.part
         topic = self._topics.result(part.camera)
-        event = NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(origin), part.cause)
+        event = NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(), part.cause)
         if part.trigger is None or part.trigger.id is None or part.trigger.cause is None:
             return event
-        return replace(event, answer=(part.trigger.cause, event_id(origin, part, judged.seq)))
+        return replace(event, answer=(part.trigger.cause, judged.id))
 
     def _of(self, camera: str) -> Counters:
         """Of a camera, which may be one of an earlier run whose events are in the outbox."""

@@ -27,7 +27,8 @@ class Reviews:
         """Keep marks of the parts of `inspection` in `file`."""
         self._file = file
         self._cameras = inspection.settings.streams
-        self._model = inspection.model
+        self._models = inspection.models
+        self._assign = inspection.loop.assign
         self._topics = inspection.settings.topics
         self._publisher = inspection.publisher
 
@@ -47,11 +48,16 @@ class Reviews:
         return mark
 
     def told(self) -> dict[str, Told]:
-        """Say what people tell of each camera's parts under the thresholds in force; nothing where none is known."""
+        """Say what people tell of each camera's parts under the thresholds in force; nothing where none is known.
+
+        They are those of the model that its job's recipe chooses.
+        """
         found = {}
         for camera in self._cameras:
             try:
-                found[camera] = told(self._file, camera, self._model.thresholds[camera])
+                found[camera] = told(
+                    self._file, camera, self._models[self._assign(camera, None).recipe].thresholds[camera]
+                )
             except sqlite3.Error:  # nothing was judged yet, or the file is away, which the history's writer tells
                 continue
         return found

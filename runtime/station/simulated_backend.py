@@ -1,5 +1,6 @@
 """A simulated engine: it draws its errors."""
 
+import hashlib
 import time
 
 import numpy as np
@@ -60,8 +61,8 @@ class _Drawn:
         return np.asarray(np.kron(tiles, np.ones((1, 4, 4), np.float32)))
 
 
-def invented_manifest() -> Manifest:
-    """Of no bundle: what events tell of the model that would have judged."""
+def invented_manifest(recipe: str | None = None) -> Manifest:
+    """Of no bundle: what events tell of the model that would have judged a recipe."""
     thresholds = Thresholds(
         values=(0.31, 0.39, 0.35, 0.38, 0.36, 0.28, 0.35, 0.41, 0.36, 0.4),
         false_reject_rate=0.01,
@@ -70,7 +71,7 @@ def invented_manifest() -> Manifest:
         parts=400,
     )
     return Manifest(
-        name="simulated",
+        name="simulated" if recipe is None else f"simulated {recipe}",
         created=rfc3339(time.time()),
         height=SIZE,
         width=SIZE,
@@ -79,5 +80,5 @@ def invented_manifest() -> Manifest:
         score_unit="1 - cosine of features, 1 is usual of a good part",
         thresholds=thresholds,
         provenance={},
-        files={MODEL: "0" * 64},
+        files={MODEL: "0" * 64 if recipe is None else hashlib.sha256(recipe.encode()).hexdigest()},
     )

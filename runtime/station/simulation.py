@@ -17,6 +17,7 @@ from runtime.cameras.camera import Camera
 from runtime.cameras.settings import CameraSettings, ExposureSettings, FolderSettings, LiveCameraSettings
 from runtime.events.origin import Origin
 from runtime.inference.model_in_use import ModelInUse
+from runtime.inference.models import Models
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
@@ -35,20 +36,25 @@ def open_simulation(
     MES has to tell. `scenario` is what goes wrong meanwhile. Raises PwaeError where it is none, or the outbox or the
     broker's settings are at fault.
     """
-    manifest = invented_manifest()
     play = Play(troubles_of(scenario), rate_per_s, time.monotonic, time.monotonic())
     settings = settings.model_copy(update=_changed(settings, play))
-    seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1).tolist()
+    seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1 + len(settings.bundles)).tolist()
     cameras: dict[str, Camera] = {}
     for name, camera in settings.cameras.items():
         if isinstance(camera, LiveCameraSettings):
             cameras[name] = SimulatedLiveCamera(name, camera, parts, seed.pop(), play)
         else:
             cameras[name] = SimulatedCamera(parts, seed.pop(), play)
-    backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed.pop())
-    origin = Origin(settings.station, str(uuid.uuid4()), backend.name, manifest, simulated=True)
-    model = ModelInUse(backend, origin, None, settings.asked, SiteThresholds(settings.threshold_factors))
-    with connect(settings, cameras, model) as inspection:
+    run = str(uuid.uuid4())
+
+    def invent(recipe: str | None) -> ModelInUse:
+        manifest = invented_manifest(recipe)
+        backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed.pop())
+        origin = Origin(settings.station, run, backend.name, manifest, simulated=True, recipe=recipe)
+        return ModelInUse(backend, origin, None, settings.asked, SiteThresholds(settings.threshold_factors))
+
+    models = Models(invent(None), {recipe: invent(recipe) for recipe in settings.bundles})
+    with connect(settings, cameras, models) as inspection:
         inspection.publisher.connector.is_cut = play.is_cut
         yield inspection
 

@@ -3,14 +3,18 @@
 import itertools
 import threading
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.geometry import ModelInput
 from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher, due_in_s
+from runtime.batching.task import Task
 from runtime.parts.part import Part
 
 WAIT_S = 10.0
@@ -24,10 +28,14 @@ def part(camera: str, number: int) -> Part:
     return Part(camera, 0.0, 0.0, (2, 2), str(number), ())
 
 
-def feed(batcher: Batcher, camera: str, frames: int) -> threading.Thread:
+def task(stream: str, recipe: str | None = None) -> Task:
+    return Task(stream, ModelInput(2, 2), recipe)
+
+
+def feed(batcher: Batcher, camera: str, frames: int, recipes: Sequence[str | None] = (None,)) -> threading.Thread:
     def run() -> None:
         for number in range(frames):
-            slot = batcher.claim()
+            slot = batcher.claim(partial(task, camera, recipes[number % len(recipes)]))
             if slot is None:
                 break
             slot.pixels[:] = number % 256
@@ -51,17 +59,17 @@ def drain(batcher: Batcher) -> list[tuple[Batch, list[int]]]:
 
 
 @given(
-    filled=st.integers(1, 8),
+    is_full=st.booleans(),
     waited_s=st.floats(0, 100),
     max_wait_s=st.floats(0, 10),
     ended=st.booleans(),
 )
 def test_a_batch_goes_when_full_or_waited_for_long_enough_or_at_the_end(
-    filled: int, waited_s: float, max_wait_s: float, ended: bool
+    is_full: bool, waited_s: float, max_wait_s: float, ended: bool
 ) -> None:
-    due_s = due_in_s(filled, 8, waited_s, max_wait_s, ended)
+    due_s = due_in_s(is_full, waited_s, max_wait_s, ended)
     assert due_s >= 0
-    assert (due_s == 0) == (filled == 8 or ended or waited_s >= max_wait_s)
+    assert (due_s == 0) == (is_full or ended or waited_s >= max_wait_s)
 
 
 @settings(max_examples=25, deadline=None)
@@ -74,7 +82,7 @@ def test_a_batch_goes_when_full_or_waited_for_long_enough_or_at_the_end(
 def test_every_frame_arrives_once_in_order_with_its_own_pixels(
     frames: list[int], rows: int, count: int, max_wait_s: float
 ) -> None:
-    batcher = Batcher(buffers(count, rows), max_wait_s, len(frames))
+    batcher = Batcher({None: buffers(count, rows)}, max_wait_s, len(frames))
     threads = [feed(batcher, str(camera), number) for camera, number in enumerate(frames)]
     taken = drain(batcher)
     for thread in threads:
@@ -86,9 +94,47 @@ def test_every_frame_arrives_once_in_order_with_its_own_pixels(
         assert [one.source for one, _ in arrived if one.camera == str(camera)] == [str(n) for n in range(number)]
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    recipes=st.lists(st.lists(st.sampled_from([None, "blue", "red"]), min_size=1, max_size=7), min_size=1, max_size=4),
+    rows=st.integers(1, 4),
+    count=st.integers(1, 3),
+    max_wait_s=st.sampled_from([0.0, 0.001, 5.0]),
+)
+def test_a_batch_is_of_one_recipe_and_each_stream_keeps_its_order_over_them(
+    recipes: list[list[str | None]], rows: int, count: int, max_wait_s: float
+) -> None:
+    frames = 30
+    own = {recipe: buffers(count, rows) for recipe in (None, "blue", "red")}
+    batcher = Batcher(own, max_wait_s, len(recipes))
+    threads = [feed(batcher, str(camera), frames, each) for camera, each in enumerate(recipes)]
+    taken = drain(batcher)
+    for thread in threads:
+        thread.join(WAIT_S)
+    for batch, _values in taken:
+        assert any(batch.buffer is buffer for buffer in own[batch.recipe])
+        for one in batch.written:
+            told = recipes[int(one.camera)]
+            assert told[int(one.source or 0) % len(told)] == batch.recipe
+    for camera in range(len(recipes)):
+        order = [one.source for batch, _ in taken for one in batch.written if one.camera == str(camera)]
+        assert order == [str(number) for number in range(frames)]
+
+
+def test_cameras_of_two_recipes_fill_their_batches_beside_each_other() -> None:
+    batcher = Batcher({"blue": buffers(1, 3), "red": buffers(1, 3)}, 60.0, 2)
+    for number in range(3):
+        for recipe in ("blue", "red"):
+            row = batcher.claim(partial(task, recipe, recipe))
+            assert row is not None
+            batcher.commit(row, part(recipe, number))
+    batches = [batcher.take(WAIT_S) for _ in range(2)]
+    assert [batch and (batch.recipe, len(batch.parts)) for batch in batches] == [("blue", 3), ("red", 3)]
+
+
 def test_no_camera_starves_another() -> None:
     cameras, frames = 16, 30
-    batcher = Batcher(buffers(2, 4), 0.05, cameras)
+    batcher = Batcher({None: buffers(2, 4)}, 0.05, cameras)
     for camera in range(cameras):
         feed(batcher, str(camera), frames)
     order = [one.camera for batch, _ in drain(batcher) for one in batch.parts if one]
@@ -97,8 +143,8 @@ def test_no_camera_starves_another() -> None:
 
 
 def test_a_batch_waits_for_a_row_that_is_still_written() -> None:
-    batcher = Batcher(buffers(1, 2), 0.0, 1)
-    slot = batcher.claim()
+    batcher = Batcher({None: buffers(1, 2)}, 0.0, 1)
+    slot = batcher.claim(lambda: task("top"))
     assert slot is not None
     assert batcher.take(0.01) is None
     batcher.commit(slot, part("a", 0))
@@ -109,7 +155,7 @@ def test_a_batch_waits_for_a_row_that_is_still_written() -> None:
 
 
 def test_cameras_wait_while_no_buffer_is_free() -> None:
-    batcher = Batcher(buffers(1, 1), 0.0, 1)
+    batcher = Batcher({None: buffers(1, 1)}, 0.0, 1)
     thread = feed(batcher, "a", 2)
     first = batcher.take(WAIT_S)
     assert first is not None
@@ -122,7 +168,7 @@ def test_cameras_wait_while_no_buffer_is_free() -> None:
 
 
 def test_several_batches_can_be_under_way() -> None:
-    batcher = Batcher(buffers(3, 1), 0.0, 1)
+    batcher = Batcher({None: buffers(3, 1)}, 0.0, 1)
     feed(batcher, "a", 3)
     batches = [batcher.take(WAIT_S) for _ in range(3)]
     assert None not in batches
@@ -131,7 +177,7 @@ def test_several_batches_can_be_under_way() -> None:
 
 @pytest.mark.parametrize("rows", [1, 4])
 def test_close_lets_every_waiting_thread_go(rows: int) -> None:
-    batcher = Batcher(buffers(1, rows), 60.0, 3)
+    batcher = Batcher({None: buffers(1, rows)}, 60.0, 3)
     threads = [feed(batcher, str(camera), 10**6) for camera in range(3)]
     taker = threading.Thread(target=lambda: list(itertools.takewhile(bool, iter(lambda: batcher.take(WAIT_S), 0))))
     taker.start()
@@ -143,13 +189,13 @@ def test_close_lets_every_waiting_thread_go(rows: int) -> None:
 
 
 def test_an_exchange_of_buffers_carries_rows_over_once_no_camera_writes_one() -> None:
-    batcher = Batcher(buffers(3, 2), max_wait_s=0, cameras=2)
+    batcher = Batcher({None: buffers(3, 2)}, max_wait_s=0, cameras=2)
     for number in range(3):
-        slot = batcher.claim()
+        slot = batcher.claim(lambda: task("top"))
         assert slot is not None
         slot.pixels[:] = number + 1
         batcher.commit(slot, part("top", number))
-    late = batcher.claim()
+    late = batcher.claim(lambda: task("top"))
     assert late is not None
     assert not batcher.settle()
     side = feed(batcher, "side", 1)
@@ -159,7 +205,7 @@ def test_an_exchange_of_buffers_carries_rows_over_once_no_camera_writes_one() ->
     assert batcher.waiting == 4  # the other camera begins no row now
     new = buffers(5, 2)
     given = iter(new)
-    batcher.exchange(lambda: next(given), 4)
+    batcher.exchange(None, lambda: next(given), 4)
     side.join(WAIT_S)
     batcher.end()
     taken = drain(batcher)
@@ -168,26 +214,26 @@ def test_an_exchange_of_buffers_carries_rows_over_once_no_camera_writes_one() ->
 
 
 def test_an_exchange_for_fewer_buffers_keeps_what_was_written() -> None:
-    batcher = Batcher(buffers(4, 1), max_wait_s=0, cameras=1)
+    batcher = Batcher({None: buffers(4, 1)}, max_wait_s=0, cameras=1)
     for number in range(4):
-        slot = batcher.claim()
+        slot = batcher.claim(lambda: task("top"))
         assert slot is not None
         slot.pixels[:] = number
         batcher.commit(slot, part("top", number))
     assert batcher.settle()
-    batcher.exchange(lambda: buffers(1, 1)[0], 2)
+    batcher.exchange(None, lambda: buffers(1, 1)[0], 2)
     batcher.end()
     assert [values for _batch, values in drain(batcher)] == [[0], [1], [2], [3]]
 
 
 def test_while_it_is_held_frames_that_were_begun_are_ended_and_none_is_begun() -> None:
-    batcher = Batcher(buffers(2, 4), max_wait_s=0, cameras=2)
-    first = batcher.claim()
+    batcher = Batcher({None: buffers(2, 4)}, max_wait_s=0, cameras=2)
+    first = batcher.claim(lambda: task("top"))
     assert first is not None
     batcher.commit(first, part("top-left", 0))
     batcher.hold(True)
     side = feed(batcher, "side", 1)
-    second = batcher.claim(goes_on=True)
+    second = batcher.claim(lambda: task("top"), goes_on=True)
     assert second is not None
     batcher.commit(second, part("top-right", 0))
     taken = batcher.take(WAIT_S)

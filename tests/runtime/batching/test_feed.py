@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from core.dataset import Sample, read_frames
 from core.geometry import ModelInput, Roi
 from runtime.batching.batcher import Batcher
-from runtime.batching.feed import Feed, fill
+from runtime.batching.feed import Feed
+from runtime.batching.filling import do, fill
 from runtime.batching.fitting import fit_on_cpu
+from runtime.batching.task import Assign, Task
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera
 from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings
@@ -29,6 +31,10 @@ from tests.runtime.pictures import good_picture, write_pictures
 
 WAIT_S = 10.0
 SEEN = ModelInput(8, 8)
+
+
+def seeing(seen: ModelInput) -> Assign:
+    return lambda stream, _trigger: Task(stream, seen)
 
 
 def camera_settings(**changed: object) -> FolderSettings:
@@ -64,19 +70,14 @@ def test_a_frame_that_shows_nothing_is_marked(
     assert part.faults == (fault,)
 
 
-def test_the_bundles_region_is_judged_where_the_camera_has_none(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    camera, batcher = FolderCamera(write_pictures(tmp_path, 1)), Batcher([np.zeros((1, 8, 8, 3), np.uint8)], 60.0, 1)
-
-    def streams(**given: object) -> dict[str, Roi | None]:
-        return Feed("top", camera, camera_settings(**given), batcher, ModelInput(8, 8, roi=(1, 2, 20, 10))).streams
-
-    assert streams() == {"top": (1, 2, 20, 10)}
-    assert streams(regions={"l": (0, 0, 20, 10)}) == {"top-l": (0, 0, 20, 10)}
-    assert not caplog.records
-    assert streams(roi=(5, 5, 10, 10)) == {"top": (5, 5, 10, 10)}
-    assert "judges 10 x 10 pixels, and the model was trained on 20 x 10" in caplog.text
+@pytest.mark.parametrize(("own", "shown"), [(None, (1, 2, 20, 10)), ((0, 0, 5, 5), (0, 0, 5, 5))])
+def test_the_bundles_region_is_judged_where_the_camera_has_none(own: Roi | None, shown: Roi) -> None:
+    pixels = np.arange(40 * 60 * 3, dtype=np.uint32).astype(np.uint8).reshape(40, 60, 3)
+    task = Task("top", ModelInput(8, 8, roi=(1, 2, 20, 10)))
+    part = do(task, np.zeros((8, 8, 3), np.uint8), frame(pixels), camera_settings(), own)
+    left, top, width, height = shown
+    assert part.pixels_bgr_u8 is not None
+    assert (part.pixels_bgr_u8 == pixels[top : top + height, left : left + width]).all()
 
 
 def test_a_frame_without_a_part_to_turn_is_marked() -> None:
@@ -112,9 +113,9 @@ def test_exposure_is_looked_at_within_the_region_only() -> None:
 
 
 def test_rate_limit_paces_a_folder(tmp_path: Path) -> None:
-    batcher = Batcher([np.zeros((16, 8, 8, 3), np.uint8)], 60.0, 1)
+    batcher = Batcher({None: [np.zeros((16, 8, 8, 3), np.uint8)]}, 60.0, 1)
     started_s = time.monotonic()
-    Feed("top", FolderCamera(write_pictures(tmp_path, 6)), camera_settings(max_fps=50.0), batcher, SEEN).start()
+    Feed("top", FolderCamera(write_pictures(tmp_path, 6)), camera_settings(max_fps=50.0), batcher, seeing(SEEN)).start()
     assert batcher.take(WAIT_S) is not None
     assert time.monotonic() - started_s >= 5 / 50
 
@@ -126,8 +127,8 @@ def test_what_kills_a_feed_is_kept_and_ends_it() -> None:
         def frames(self, stopping: threading.Event) -> Iterator[Frame]:
             raise RuntimeError("driver")
 
-    batcher = Batcher([np.zeros((1, 8, 8, 3), np.uint8)], 60.0, 1)
-    feed = Feed("top", Broken(), camera_settings(), batcher, SEEN)
+    batcher = Batcher({None: [np.zeros((1, 8, 8, 3), np.uint8)]}, 60.0, 1)
+    feed = Feed("top", Broken(), camera_settings(), batcher, seeing(SEEN))
     feed.start()
     feed.join(WAIT_S)
     assert str(feed.fault) == "driver"
@@ -142,8 +143,11 @@ def test_a_frame_that_cannot_be_fitted_is_told_and_keeps_no_other_from_being_jud
             raise ZeroDivisionError("a fault of ours")
         return fit_on_cpu(*arguments, **others)
 
-    batcher = Batcher([np.zeros((3, 8, 8, 3), np.uint8)], 60.0, 1)
-    feed = Feed("top", FolderCamera(write_pictures(tmp_path, 3)), camera_settings(), batcher, SEEN, fails_once)
+    def assign(stream: str, _trigger: object) -> Task:
+        return Task(stream, SEEN, fit=fails_once)
+
+    batcher = Batcher({None: [np.zeros((3, 8, 8, 3), np.uint8)]}, 60.0, 1)
+    feed = Feed("top", FolderCamera(write_pictures(tmp_path, 3)), camera_settings(), batcher, assign)
     feed.start()
     batch = batcher.take(WAIT_S)
     assert batch is not None
@@ -163,8 +167,10 @@ def test_each_region_is_a_stream_of_its_own_and_only_the_last_closes_its_frame()
             yield replace(frame(pixels), cause=b"it")
 
     buffer = np.zeros((2, 8, 8, 3), np.uint8)
-    batcher = Batcher([buffer], 60.0, 1)
-    Feed("top", Once(), camera_settings(regions={"l": (0, 0, 20, 20), "r": (20, 0, 20, 20)}), batcher, SEEN).start()
+    batcher = Batcher({None: [buffer]}, 60.0, 1)
+    Feed(
+        "top", Once(), camera_settings(regions={"l": (0, 0, 20, 20), "r": (20, 0, 20, 20)}), batcher, seeing(SEEN)
+    ).start()
     batch = batcher.take(WAIT_S)
     assert batch is not None
     assert [(part.camera, part.cause) for part in batch.written] == [("top-l", None), ("top-r", b"it")]
@@ -197,8 +203,8 @@ class Changing(Camera):
 def test_a_frame_of_another_size_is_not_judged_and_told_once(
     settings: CameraSettings, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    batcher = Batcher([np.zeros((8, 8, 8, 3), np.uint8)], 0.0, 1)
-    feed = Feed("top", Changing(40, 40, 30, 30, 40), settings, batcher, SEEN)
+    batcher = Batcher({None: [np.zeros((8, 8, 8, 3), np.uint8)]}, 0.0, 1)
+    feed = Feed("top", Changing(40, 40, 30, 30, 40), settings, batcher, seeing(SEEN))
     feed.start()
     feed.join(WAIT_S)
     assert feed.fault is None
@@ -216,8 +222,8 @@ def test_12_bits_in_16_are_seen_as_in_training(tmp_path: Path, is_watched: bool)
     cv2.imwrite(str(tmp_path / "b.png"), grey * 16)
     seen = ModelInput(8, 8, bits=12)
     camera = WatchedFolder(tmp_path, None, unreadable_after_s=0.0) if is_watched else FolderCamera(tmp_path)
-    batcher = Batcher([np.zeros((2, 8, 8, 3), np.uint8)], 60.0, 1)
-    feed = Feed("top", camera, camera_settings(), batcher, seen)
+    batcher = Batcher({None: [np.zeros((2, 8, 8, 3), np.uint8)]}, 60.0, 1)
+    feed = Feed("top", camera, camera_settings(), batcher, seeing(seen))
     feed.start()
     batch = batcher.take(WAIT_S)
     feed.stop()

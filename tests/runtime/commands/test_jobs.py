@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.events.job import Job
 from runtime.parts.frame import Trigger
+from runtime.parts.job import Job
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.contract import PREFIX, check

@@ -57,7 +57,7 @@ class Bench:
     def ask(self, camera: str = "top", **keys: Any) -> None:
         asked = {"request_id": "1", "by": "Ada", **keys}
         message = Message("p/cmd/recalibrate", json.dumps(asked).encode(), False)
-        self.under_test.begin(camera, Command.model_validate(asked), message, self.bundle)
+        self.under_test.begin(camera, Command.model_validate(asked), message, self.model)
 
     def give(self, picture: Callable[[int], np.ndarray], count: int, camera: str = "top", *faults: Reason) -> None:
         for _ in range(count):
@@ -65,7 +65,9 @@ class Bench:
             thresholds = self.model.thresholds[camera]
             judgement = judge(expected_errors(picture(self._seq)).astype(np.float32), thresholds, faults)
             part = Part(camera, 0.0, 0.0, None, None, faults)
-            self.under_test.watch(JudgedPart(part, judgement, self._seq, thresholds, Timing(0, 0, 0), None))
+            self.under_test.watch(
+                JudgedPart(part, self.model.origin, judgement, self._seq, thresholds, Timing(0, 0, 0), None)
+            )
 
     def mark(self, picture: Callable[[int], np.ndarray], count: int, was: Truth = Truth.GOOD, **changed: Any) -> None:
         """Mark parts that were judged earlier."""
@@ -88,7 +90,7 @@ class Bench:
 
     def answer(self) -> dict[str, Any]:
         def is_told() -> bool:
-            self.under_test.look(self.model)
+            self.under_test.look()
             return bool(self.answers)
 
         wait_until(is_told)
@@ -206,7 +208,7 @@ def test_what_could_not_be_judged_does_not_count(bench: Bench) -> None:
     bench.ask(parts=PARTS)
     bench.give(good_picture, PARTS, "top", Reason.STALE)
     bench.give(good_picture, PARTS - 1)
-    bench.under_test.look(bench.model)
+    bench.under_test.look()
     assert not bench.under_test.is_storing
     bench.give(good_picture, 1)
     assert bench.answer()["detail"]["parts"] == PARTS
@@ -218,7 +220,7 @@ def test_the_errors_of_two_models_are_never_mixed(bench: Bench) -> None:
     bench.under_test.cancel("another model took over; ask again.")
     assert "another model took over" in bench.answers.pop()["error"]
     bench.give(good_picture, PARTS)
-    bench.under_test.look(bench.model)
+    bench.under_test.look()
     assert not bench.under_test.is_storing
 
 
@@ -226,7 +228,7 @@ def test_what_has_all_its_parts_at_the_end_is_stored_and_the_others_are_told(ben
     bench.ask(parts=PARTS)
     bench.ask("side", parts=PARTS)
     bench.give(good_picture, PARTS)
-    (waiting,) = bench.under_test.end(bench.model)
+    (waiting,) = bench.under_test.end()
     assert bench.answer()["ok"]
     assert waiting.topic == "p/cmd/recalibrate"
 

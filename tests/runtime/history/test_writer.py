@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from runtime.events.event import EvidenceRef, Timing
-from runtime.events.job import Job
 from runtime.events.judged_part import JudgedPart
+from runtime.events.origin import Origin
 from runtime.evidence.settings import EvidenceSettings
 from runtime.history import writer
 from runtime.history.entry import Kind, Wanted
@@ -22,8 +22,10 @@ from runtime.history.file import HistoryFile
 from runtime.history.shifts import shift_start
 from runtime.history.writer import HistoryWriter
 from runtime.parts.frame import Trigger
+from runtime.parts.job import Job
 from runtime.parts.part import Part
 from runtime.parts.verdict import Verdict
+from runtime.station.simulated_backend import invented_manifest
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.mes import Subscriber
@@ -49,9 +51,10 @@ def judged(number: int, bad: bool = False) -> tuple[JudgedPart, str, bytes]:
     trigger = Trigger(f"P-{number}", "job <7>", None, None, 0.0, 0.0)
     part = Part("top", 1.8e9 + number, 0.0, (24, 24), None, (), trigger)
     reference = EvidenceRef(f"NotOK/2027-01-15/{number}.jpg", "0" * 64, "image/jpeg") if bad else None
-    made = JudgedPart(
-        part, part_picture(number, bad).judgement, number, thresholds(), Timing(1, 2, 3), reference, job=Job("job <7>")
-    )
+    origin = Origin("press-3", "boot", "simulated", invented_manifest())
+    shown = part_picture(number, bad)
+    timing, job = Timing(1, 2, 3), Job("job <7>")
+    made = JudgedPart(part, origin, shown.judgement, number, thresholds(), timing, reference, job=job)
     return made, f"event-{number}", json.dumps({"seq": number, "verdict": {"reason": []}}).encode()
 
 

@@ -143,7 +143,7 @@ def test_an_engine_that_fails_again_and_again_costs_the_batches_under_way_and_no
     monkeypatch.setattr("runtime.inference.detector.open_backend", openings)
     with open_inspection(settings(tmp_path, bundle_path, mes.port)) as inspection:
         summary = inspection.run(Stop())
-        assert inspection.loop.recovery.problem == ""
+        assert inspection.models.recovery.problem == ""
     assert (summary.judged, summary.acknowledged, summary.discarded) == (48, 48, 0)
     assert 4 * BATCH <= summary.verdicts["NotDecidable"] <= 8 * BATCH
     assert all(backend.is_closed for backend in openings.opened)
@@ -177,8 +177,8 @@ def test_it_is_stopped_while_the_engine_is_away_and_another_bundle_may_take_over
                 mes.wait_for(lambda: any("the GPU is lost" in status["reason"] for status in mes.events("/status")))
                 mes.send(command, json.dumps({"request_id": "1", "bundle": other.name}).encode())
                 mes.wait_for(lambda: len(mes.events()) >= 20)
-                wait_until(lambda: inspection.loop.recovery.problem == "")
-                inspection.loop.recovery.begin(inspection.model.backend, "a test")
+                wait_until(lambda: inspection.models.recovery.problem == "")
+                inspection.models.recovery.begin(inspection.models.default.backend, "a test")
             finally:
                 stop.reason = "a test"
 

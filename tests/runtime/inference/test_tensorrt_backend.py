@@ -153,7 +153,7 @@ def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_
         }
     )
     with open_inspection(settings) as inspection:
-        assert inspection.model.backend.name == "tensorrt-11.4.0.106/sm89"
+        assert inspection.models.default.backend.name == "tensorrt-11.4.0.106/sm89"
         summary = inspection.run(Stop())
     assert (summary.judged, summary.acknowledged) == (60, 60)
     mes.wait_for(lambda: len(mes.events()) >= 60)

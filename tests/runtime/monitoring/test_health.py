@@ -19,7 +19,7 @@ from runtime.station.simulated_backend import invented_manifest
 
 WELL = StationStatus(
     prefix="pwae/site/area/line/test-1",
-    origin=Origin("test-1", "boot-1", "simulated", invented_manifest()),
+    origins={None: Origin("test-1", "boot-1", "simulated", invented_manifest())},
     cameras={"top": CameraHealth("streaming", {}, 0, drifts=False)},
     dropped={},
     delivery=DeliveryHealth(Link(LinkState.CONNECTED, 0.0), 0, 100),

@@ -14,6 +14,7 @@ from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.cameras.camera import Camera
 from runtime.events.origin import Origin
 from runtime.inference.model_in_use import ModelInUse
+from runtime.inference.models import Models
 from runtime.parts.frame import Frame
 from runtime.settings import InspectionSettings
 from runtime.station import console
@@ -56,7 +57,7 @@ def station(folder: Path, port: int) -> AbstractContextManager[Inspection]:
     backend = SimulatedBackend(manifest.thresholds, settings.batching.max_batch, seed=0)
     origin = Origin("test-1", "b", backend.name, manifest, simulated=True)
     model = ModelInUse(backend, origin, None, settings.asked, SiteThresholds(settings.threshold_factors))
-    return connect(settings, {"top": SimulatedCamera(PARTS, 1), "side": Dying()}, model)
+    return connect(settings, {"top": SimulatedCamera(PARTS, 1), "side": Dying()}, Models(model))
 
 
 def test_the_others_go_on_and_the_run_ends_with_its_fault(

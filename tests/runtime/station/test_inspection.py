@@ -50,7 +50,7 @@ def test_every_part_is_judged_as_the_model_says_and_told(
         for topic in ("status", "model", "camera/top/last", "camera/top/counters")
     }
     assert (retained["status"]["state"], retained["status"]["reason"]) == ("offline", "finished")
-    assert retained["model"]["sha256"] == events[0]["model"]["sha256"]
+    assert (retained["model"]["sha256"], retained["model"]["recipes"]) == (events[0]["model"]["sha256"], {})
     assert retained["camera/top/last"]["id"] == events[-1]["id"]
     assert (retained["camera/top/counters"]["ok"], retained["camera/top/counters"]["not_ok"]) == (40, 10)
 

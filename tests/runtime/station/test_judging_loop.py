@@ -28,7 +28,7 @@ def test_a_batch_is_judged_and_stored_while_the_next_is_computed(tmp_path: Path,
         }
     )
     with open_simulation(settings, rate_per_s=1000, parts=3 * BATCH) as inspection:
-        inspection.model.backend = Waiting(inspection)
+        inspection.models.default.backend = Waiting(inspection)
         assert inspection.run(Stop()).acknowledged == 3 * BATCH
 
 
@@ -36,7 +36,7 @@ class Waiting:
     """Is done with a batch only when all that came before is in the outbox."""
 
     def __init__(self, inspection: Inspection) -> None:
-        self._inspection, self._backend = inspection, inspection.model.backend
+        self._inspection, self._backend = inspection, inspection.models.default.backend
         self._batches = 0
 
     def __getattr__(self, name: str) -> Any:

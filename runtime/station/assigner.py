@@ -1,0 +1,22 @@
+"""The assigner: says of each part, when it gets its row, which model judges it. For any thread."""
+
+from runtime.batching.task import Task
+from runtime.commands.jobs import Jobs
+from runtime.inference.models import Models
+from runtime.parts.frame import Trigger
+
+
+class Assigner:
+    """By the recipe of the part's job, where the station has several models. See Assign."""
+
+    def __init__(self, models: Models, jobs: Jobs) -> None:
+        """Choose among `models`."""
+        self._models = models
+        self._jobs = jobs
+
+    def __call__(self, stream: str, trigger: Trigger | None) -> Task:
+        """See Assign."""
+        job = self._jobs.now(stream, trigger) if self._models.has_recipes else None
+        model, faults = self._models.choose(None if job is None else job.recipe)
+        origin = model.origin
+        return Task(stream, origin.manifest.input, origin.recipe, model.fit, job, faults)
