@@ -48,7 +48,7 @@ def build_bundle(order: ExportRequest) -> Bundle:
     targets = [parse_target(text) for text in dict.fromkeys(order.targets)]
     with work_folder(order.output) as work:
         with step("load checkpoint"):
-            draft = Draft(order.checkpoint, work)
+            draft = Draft(order.checkpoint, work, order.output)
         try:
             _make(draft, order, targets)
         except ParityError as error:

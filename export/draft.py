@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 
 from core.errors import ParityError
+from export.numbering import next_number
 from export.parity import ParitySet
 from export.reference import REFERENCE, save_reference
 from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
@@ -29,13 +30,17 @@ _UNITS = {
 class Draft:
     """Graphs, engines and proofs of one checkpoint, as far as they have come."""
 
-    def __init__(self, checkpoint: Path, folder: Path) -> None:
-        """Begin a bundle of the file `checkpoint` in an empty folder. Raises ArtifactError where it cannot be read."""
+    def __init__(self, checkpoint: Path, folder: Path, output: Path | None = None) -> None:
+        """Begin a bundle of the file `checkpoint` in an empty folder; it is to lie at `output`, None: nowhere.
+
+        Raises ArtifactError where the checkpoint cannot be read.
+        """
         self.checkpoint: Checkpoint = load_checkpoint(checkpoint)
         self.parities: list[Parity] = []
         self.engines: list[Engine] = []
         self.folder = folder
         self._checkpoint_sha256 = sha256_of(checkpoint)
+        self._number = None if output is None else next_number(self.checkpoint.settings.name, output)
 
     @property
     def model(self) -> Path:
@@ -75,6 +80,7 @@ class Draft:
         settings = self.checkpoint.settings
         return Manifest(
             name=settings.name,
+            number=self._number,
             created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             height=settings.network.height,
             width=settings.network.width,

@@ -9,7 +9,7 @@ from rich.table import Table
 from core.dataset import names
 from export.parity import outputs_table, parity_table
 from runtime.bundles.bundle import Bundle
-from runtime.bundles.manifest import SIGNATURE, Engine
+from runtime.bundles.manifest import SIGNATURE, Engine, Manifest
 from runtime.inference.gpu import sm
 
 
@@ -19,8 +19,8 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     `key` is that which its signature was checked with.
     """
     manifest = bundle.manifest
-    training, thresholds = manifest.provenance.get("training", {}), manifest.thresholds
-    facts = Table(title=f"{manifest.name}, exported {manifest.created}", show_header=False)
+    learned, thresholds = manifest.trained_on, manifest.thresholds
+    facts = Table(title=f"{manifest.label}, exported {manifest.created}", show_header=False)
     facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
     if manifest.roi:
         facts.add_row("region of the picture", "{2} x {3} pixels from {0}, {1}".format(*manifest.roi))
@@ -40,8 +40,9 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     if thresholds.odd:
         facts.add_row("good pictures left out", f"{thresholds.odd}, since they stand apart from the others")
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
-    facts.add_row("trained on", ", ".join(names(manifest.provenance.get("settings", {}).get("data", "-"))))
-    facts.add_row("training data sha256", str(training.get("data_sha256", "-")))
+    facts.add_row("trained on", _folders(manifest))
+    facts.add_row("trained", learned.at or "-")
+    facts.add_row("training data sha256", learned.data_sha256 or "-")
     for package, version in manifest.provenance.get("versions", {}).items():
         facts.add_row(package, str(version))
     unchecked = "there, not checked: give --key" if (bundle.path / SIGNATURE).is_file() else "none"
@@ -57,6 +58,15 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     for name, digest in manifest.files.items():
         files.add_row(f"{(bundle.path / name).stat().st_size / 1e6:.2f}", f"{name}\n{digest}")
     console.print(files)
+
+
+def _folders(manifest: Manifest) -> str:
+    learned = manifest.trained_on
+    if learned.folders:
+        told = [f"{count} of {folder}" for folder, count in learned.folders.items()]
+        return f"{learned.pictures} good pictures: {', '.join(told)}"
+    folders = ", ".join(names(manifest.provenance.get("settings", {}).get("data", "-")))
+    return folders if learned.pictures is None else f"{learned.pictures} good pictures of {folders}"
 
 
 def wide_console() -> Console:

@@ -93,11 +93,26 @@ class Engine(Record):
     build_s: float
 
 
+class TrainedOn(Record):
+    """What a model learned from. Of an older bundle some of it is not known."""
+
+    pictures: Annotated[int, Field(ge=0)] | None = None
+    """Good ones, each counted once; those that set the thresholds are among them."""
+    folders: dict[Line, Annotated[int, Field(ge=0)]] = {}
+    """Of each folder or data set so many; empty where that is not known."""
+    at: Line | None = None
+    """RFC 3339, UTC."""
+    data_sha256: Sha256 | None = None
+    """Digest of the pictures themselves."""
+
+
 class Manifest(Record):
     """What `bundle.json` says."""
 
     format: Literal["p-wae-bundle/2"] = "p-wae-bundle/2"
     name: Line
+    number: Annotated[PositiveInt | None, Field(exclude_if=lambda number: number is None)] = None
+    """Counts the bundles of this name that lay side by side. Left out of older ones: they have the same digest."""
     created: Line
     """RFC 3339, UTC."""
     height: Side
@@ -129,6 +144,21 @@ class Manifest(Record):
     def input(self) -> ModelInput:
         """What the model sees of a picture."""
         return ModelInput(self.height, self.width, self.part_size, self.roi, self.bits)
+
+    @property
+    def label(self) -> str:
+        """Its name and its number, for people."""
+        return self.name if self.number is None else f"{self.name} #{self.number}"
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """What the model learned from, as far as its provenance tells."""
+        told = self.provenance.get("training")
+        names = {"pictures": "pictures", "folders": "folders", "trained": "at", "data_sha256": "data_sha256"}
+        try:
+            return TrainedOn(**{names[key]: value for key, value in dict(told or {}).items() if key in names})
+        except (TypeError, ValueError):  # whoever wrote it had other words for it
+            return TrainedOn()
 
     @property
     def model_sha256(self) -> str:

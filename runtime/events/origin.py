@@ -34,6 +34,7 @@ class Origin:
         manifest = self.manifest
         return {
             "name": manifest.name,
+            "number": manifest.number,
             "version": manifest.created,
             "sha256": manifest.model_sha256,
             "precision": manifest.precision,
@@ -42,6 +43,7 @@ class Origin:
             "score_unit": manifest.score_unit,
             "thresholds_id": manifest.thresholds.id,
             "false_reject_rate": manifest.thresholds.false_reject_rate,
+            "trained_on": manifest.trained_on.model_dump(),
         }
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from core.timestamps import rfc3339
+from runtime.events.origin import Origin
 from runtime.evidence.overlay import draw, jpeg
 from runtime.evidence.part_picture import PartPicture
 from runtime.history.shifts import shift_start
@@ -91,7 +92,7 @@ def _state(found: StationStatus, display: LiveView, past: Past | None, told: Map
         "simulated": origin.simulated,
         "now": rfc3339(time.time()),
         "boot_id": origin.boot_id,
-        "model": {"name": origin.manifest.name, "created": origin.manifest.created, "backend": origin.backend},
+        "model": {**_model(origin), "recipes": {name: _model(each) for name, each in found.origins.items() if name}},
         "broker": {"state": str(link.state), "reason": link.reason},
         "outbox": found.delivery.waiting,
         "evidence": asdict(found.evidence) if found.evidence else None,
@@ -108,6 +109,17 @@ def _state(found: StationStatus, display: LiveView, past: Past | None, told: Map
             }
             for name, camera in found.cameras.items()
         },
+    }
+
+
+def _model(origin: Origin) -> dict[str, Any]:
+    manifest = origin.manifest
+    return {
+        "name": manifest.name,
+        "number": manifest.number,
+        "created": manifest.created,
+        "backend": origin.backend,
+        "trained_on": manifest.trained_on.model_dump(),
     }
 
 

@@ -51,7 +51,13 @@ def test_the_bundle_tells_where_it_comes_from(bundle: Bundle, checkpoint: Path) 
     assert manifest.parity[0].pictures == 20
     assert manifest.parity[0].verdict_flips == 0
     assert 0 < manifest.parity[0].largest_difference < 1e-3
-    assert manifest.provenance["training"]["data_sha256"] == load_checkpoint(checkpoint).provenance["data_sha256"]
+    told = load_checkpoint(checkpoint).provenance
+    assert (manifest.number, manifest.label) == (1, "disc #1")
+    learned = manifest.trained_on
+    assert (learned.data_sha256, learned.pictures, learned.at) == tuple(
+        told[key] for key in ("data_sha256", "pictures", "trained")
+    )
+    assert sum(learned.folders.values()) == learned.pictures
     assert manifest.thresholds == load_checkpoint(checkpoint).thresholds
 
 
@@ -67,6 +73,8 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
     with pytest.raises(ConfigError, match="has other files in it"):
         build_bundle(ExportRequest(checkpoint, output))
     (output / "precious.txt").unlink()
+    second = build_bundle(ExportRequest(checkpoint, output)).manifest
+    assert (first.manifest.number, second.number) == (1, 2)
     older = (output / MANIFEST).read_text().replace("p-wae-bundle/2", "p-wae-bundle/1")
     (output / MANIFEST).write_text(older)
     link = tmp_path / "current"

@@ -104,13 +104,24 @@ function draw(svg, trend, usual) {
   });
 }
 
+function label(model) {
+  return model.number === null ? model.name : `${model.name} #${model.number}`;
+}
+
+function about(model) {
+  const { pictures, folders, at } = model.trained_on;
+  const told = pictures === null ? [] : [`${number(pictures)} ${words.pictures}: ${Object.keys(folders).join(", ")}`, at];
+  return [label(model), model.created, model.backend, ...told].filter(Boolean).join(", ");
+}
+
 function render() {
   pill("broker", state.broker.state, state.broker.state === "connected" ? "ok" : "bad");
   pill("outbox", number(state.outbox), state.outbox > 1000 ? "maybe" : "");
   pill("evidence", state.evidence === null ? words.evidence_off : state.evidence.problem ? words.evidence_not_written :
     `${number(state.evidence.written)} ${words.kept}`, state.evidence && state.evidence.problem ? "bad" : "");
-  pill("model", state.model.name);
-  byId("model").title = `${state.model.created}, ${state.model.backend}`;
+  const recipes = Object.entries(state.model.recipes);
+  pill("model", label(state.model) + (recipes.length ? ` + ${number(recipes.length)}` : ""));
+  byId("model").title = [about(state.model), ...recipes.map(([name, model]) => `${name}: ${about(model)}`)].join("\n");
   const problems = [...state.problems];
   if (state.broker.reason) problems.push(`${words.to_mes}: ${state.broker.state}: ${state.broker.reason}`);
   if (state.evidence && state.evidence.problem) problems.push(`${words.evidence}: ${state.evidence.problem}`);

@@ -196,3 +196,26 @@ def test_known_pictures_of_another_model_are_refused(own: Path) -> None:
     seal(own)
     with pytest.raises(ArtifactError, match="damaged"):
         open_detector(own, *ASKED)
+
+
+@pytest.mark.parametrize(
+    ("training", "pictures", "folders"),
+    [
+        (None, None, {}),
+        ({"pictures": 40, "data_sha256": "0" * 64, "losses": {}}, 40, {}),
+        ({"pictures": 43, "folders": {"a": 40, "b": 3}, "trained": "2026-11-23T22:05:00Z"}, 43, {"a": 40, "b": 3}),
+        ({"pictures": "many"}, None, {}),
+        ("by hand", None, {}),
+    ],
+)
+def test_what_a_bundle_tells_of_its_training_is_known_and_an_older_one_still_loads(
+    own: Path, training: Any, pictures: int | None, folders: dict[str, int]
+) -> None:
+    before = json.loads((own / MANIFEST).read_text())
+    assert "number" not in before, "the digest of older bundles stands"
+    seal(own, provenance={} if training is None else {"training": training})
+    manifest = load_bundle(own).manifest
+    assert (manifest.number, manifest.label) == (None, "even-grey")
+    assert (manifest.trained_on.pictures, manifest.trained_on.folders) == (pictures, folders)
+    seal(own, number=7)
+    assert load_bundle(own).manifest.label == "even-grey #7"
