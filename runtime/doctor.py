@@ -6,6 +6,7 @@ Every check opens the very thing that the inspection would open, and lets it go 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from core.errors import PwaeError
 from runtime.actuator.check import check_plc
@@ -45,10 +46,11 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
 
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
     coils = [verdict.coil for verdict in settings.verdicts.values() if verdict.coil is not None]
+    bundles = {"": settings.bundle} | {f" of recipe {recipe}": path for recipe, path in settings.bundles.items()}
     return [
-        ("bundle", partial(_bundle, settings)),
+        *((f"bundle{recipe}", partial(_bundle, settings, path)) for recipe, path in bundles.items()),
         ("onnxruntime", require_one_build),
-        ("backend", partial(_backend, settings)),
+        *((f"backend{recipe}", partial(_backend, settings, path)) for recipe, path in bundles.items()),
         ("gpu", partial(_gpu, settings.backend.device)),
         ("codecs", _codecs),
         *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
@@ -60,13 +62,13 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
     ]
 
 
-def _bundle(settings: InspectionSettings) -> str:
-    manifest = load_bundle(settings.bundle, settings.bundle_key).manifest
-    return f"{manifest.name}, {manifest.width} x {manifest.height}, {manifest.precision}, exported {manifest.created}"
+def _bundle(settings: InspectionSettings, path: Path) -> str:
+    manifest = load_bundle(path, settings.bundle_key).manifest
+    return f"{manifest.label}, {manifest.width} x {manifest.height}, {manifest.precision}, exported {manifest.created}"
 
 
-def _backend(settings: InspectionSettings) -> str:
-    model = open_detector(settings.bundle, *settings.asked, settings.site_thresholds())
+def _backend(settings: InspectionSettings, path: Path) -> str:
+    model = open_detector(path, *settings.asked, settings.site_thresholds())
     model.backend.close()
     why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
     memory = f", {model.backend.gpu_memory}" if model.backend.gpu_memory else ""

@@ -52,15 +52,17 @@ def at(port: int, **settings: Any) -> dict[str, Any]:
 def test_a_station_that_is_whole_is_ready_and_nobody_is_told_but_the_doctor(
     tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
 ) -> None:
-    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port))
+    code, found = ask_doctor(tmp_path, bundle_path, at(mosquitto.port), bundles={"blue": str(bundle_path)})
     assert code == 0, found
     assert found["verdict"] == "ready"
     assert all(line.startswith("ok ") for subject, line in found.items() if subject != "verdict")
     assert list(found) == [
         *(
             "bundle",
+            "bundle of recipe blue",
             "onnxruntime",
             "backend",
+            "backend of recipe blue",
             "gpu",
             "codecs",
             "camera top",
