@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from core.timestamps import rfc3339
-from runtime.events.origin import Origin
 from runtime.evidence.overlay import draw, jpeg
 from runtime.evidence.part_picture import PartPicture
 from runtime.history.shifts import shift_start
@@ -92,7 +91,11 @@ def _state(found: StationStatus, display: LiveView, past: Past | None, told: Map
         "simulated": origin.simulated,
         "now": rfc3339(time.time()),
         "boot_id": origin.boot_id,
-        "model": {**_model(origin), "recipes": {name: _model(each) for name, each in found.origins.items() if name}},
+        "model": {
+            "created": origin.manifest.created,
+            **origin.told(),
+            "recipes": {recipe: each.told() for recipe, each in found.origins.items() if recipe is not None},
+        },
         "broker": {"state": str(link.state), "reason": link.reason},
         "outbox": found.delivery.waiting,
         "evidence": asdict(found.evidence) if found.evidence else None,
@@ -109,17 +112,6 @@ def _state(found: StationStatus, display: LiveView, past: Past | None, told: Map
             }
             for name, camera in found.cameras.items()
         },
-    }
-
-
-def _model(origin: Origin) -> dict[str, Any]:
-    manifest = origin.manifest
-    return {
-        "name": manifest.name,
-        "number": manifest.number,
-        "created": manifest.created,
-        "backend": origin.backend,
-        "trained_on": manifest.trained_on.model_dump(),
     }
 
 

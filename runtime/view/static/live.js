@@ -111,7 +111,7 @@ function label(model) {
 function about(model) {
   const { pictures, folders, at } = model.trained_on;
   const told = pictures === null ? [] : [`${number(pictures)} ${words.pictures}: ${Object.keys(folders).join(", ")}`, at];
-  return [label(model), model.created, model.backend, ...told].filter(Boolean).join(", ");
+  return [label(model), model.version, model.backend, ...told].filter(Boolean).join(", ");
 }
 
 function render() {

@@ -31,12 +31,16 @@ def start(
     config = write_config(tmp_path, bundle_path, cameras, broker=at(mosquitto.port), commands=["job"])
 
     def run() -> "subprocess.Popen[str]":
-        before = len(mes.events())
+        before = runs(mes)
         process = run_command(config)
-        mes.wait_for_events(before + 1)
+        mes.wait_for(lambda: runs(mes) > before)  # what the last run left in the outbox comes first
         return process
 
     return run
+
+
+def runs(mes: Subscriber) -> set[str]:
+    return {event["boot_id"] for event in mes.events()}
 
 
 def tell(mes: Subscriber, **keys: Any) -> dict[str, Any]:
