@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from core.picture import fit, list_pictures, read_picture
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
+from runtime.batching.task import Task
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.cameras.files import FolderCamera
 from runtime.cameras.settings import FolderSettings
@@ -111,10 +112,14 @@ def bare(bundle: Bundle, batches: list[NDArray[np.uint8]], max_batch: int, kind:
 def bound(bundle: Bundle, arguments: argparse.Namespace) -> float:
     """Read and resize as the runtime does, and let the backend do the rest."""
     backend = open_backend(BackendSettings(kind=arguments.kind), bundle, arguments.max_batch)
-    batcher = Batcher([backend.new_batch() for _ in range(backend.depth + 2)], 0.2, arguments.cameras)
+    batcher = Batcher({None: [backend.new_batch() for _ in range(backend.depth + 2)]}, 0.2, arguments.cameras)
     settings = FolderSettings(kind="folder", path=arguments.pictures)
+
+    def assign(stream: str, _trigger: object) -> Task:
+        return Task(stream, bundle.manifest.input)
+
     feeds = [
-        Feed(f"camera{number}", FolderCamera(arguments.pictures), settings, batcher, bundle.manifest.input)
+        Feed(f"camera{number}", FolderCamera(arguments.pictures), settings, batcher, assign)
         for number in range(arguments.cameras)
     ]
     images, started_s = 0, time.monotonic()
