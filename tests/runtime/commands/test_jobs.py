@@ -51,7 +51,8 @@ def tell(mes: Subscriber, **keys: Any) -> dict[str, Any]:
 
 
 def of(mes: Subscriber, camera: str, **wanted: Any) -> list[dict[str, Any]]:
-    events = [event for event in mes.events() if event["camera"] == camera]
+    once = {event["id"]: event for event in mes.events()}.values()  # what a kill leaves unacknowledged comes again
+    events = [event for event in once if event["camera"] == camera]
     return [event for event in events if all(event[key] == value for key, value in wanted.items())]
 
 
