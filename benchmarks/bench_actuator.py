@@ -45,7 +45,8 @@ def main() -> None:
 
 def measure(folder: Path, port: int, plc: Plc, rate_per_s: float, parts: int) -> dict[str, Any]:
     """ms from the capture of each frame to its coil, in the order of the parts, and to its event on disk."""
-    camera = {"kind": "folder", "path": folder, "verdict": {"deadline_ms": DEADLINE_MS, "coil": 0}}
+    # A live one: files are read at a lower priority, and no line has an actuator behind a folder.
+    camera = {"kind": "rtsp", "url": "rtsp://simulated/belt", "verdict": {"deadline_ms": DEADLINE_MS, "coil": 0}}
     settings = InspectionSettings.model_validate(
         {
             "bundle": folder,

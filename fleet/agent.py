@@ -46,7 +46,7 @@ class Agent:
         self._line = Line(
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
-            {self._topics.bundle_desired: self._hear_order, **self._neighbour.handlers},
+            {**self._neighbour.handlers, self._topics.bundle_desired: self._hear_order},
             will=(self._topics.bundle_agent, b"offline"),
         )
         self._line.on_connected = self._greet

@@ -40,6 +40,9 @@ class Line:
         self._broker = broker
         self._handlers = handlers
         self._qos = qos
+        self._is_through = False
+        self._unheard: list[str] = []
+        """Filters that are to be subscribed on this connection."""
         self._connected = threading.Event()
         self._reason = "it does not answer"
         is_v5 = broker.protocol == 5
@@ -59,8 +62,9 @@ class Line:
         for topic_filter, handler in handlers.items():
             client.message_callback_add(topic_filter, _quick(handler))
         self.on_connected: Callable[[], None] = lambda: None
-        """Called on paho's thread whenever the connection stands."""
+        """Called on paho's thread whenever the connection stands, and all is subscribed."""
         client.on_connect = self._on_connect
+        client.on_subscribe = self._subscribe_next
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
 
@@ -83,19 +87,31 @@ class Line:
             host, port = self._broker.address
             raise BrokerError(f"broker {host}:{port}: {self._reason}; check `broker` in the configuration.")
 
+    @property
+    def is_through(self) -> bool:
+        """Whether all that was retained when the connection was made has come; or there is none."""
+        return self._is_through or not self._connected.is_set()
+
     def publish(self, topic: str, payload: bytes, retain: bool) -> paho.MQTTMessageInfo:
         """Send with QoS 1, now or when the connection stands again."""
         return self._client.publish(topic, payload, qos=1, retain=retain)
 
-    def _on_connect(self, client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             self._reason = f"{reason}"
             log.warning("broker refuses: %s", reason)
             return
-        for topic_filter in self._handlers:
-            client.subscribe(topic_filter, qos=self._qos)
+        self._unheard, self._is_through = list(self._handlers), False
         self._connected.set()
-        self.on_connected()
+        self._subscribe_next()
+
+    def _subscribe_next(self, *_: Any) -> None:
+        """Subscribe when all that is retained on the filter before has come: brokers drop what waits for a client."""
+        self._is_through = not self._unheard
+        if self._unheard:
+            self._client.subscribe(self._unheard.pop(0), qos=self._qos)
+        else:
+            self.on_connected()
 
     def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._connected.clear()

@@ -14,7 +14,7 @@ from fleet.order import Order, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
 
-QUIET_S = 0.5
+QUIET_S, LOOK_S = 0.5, 0.05
 """No retained message for this long after the first: they have all come."""
 
 
@@ -88,8 +88,8 @@ class Stations:
         """Wait until what is retained has come, and give the stations by name. Raises BrokerError."""
         self.line.require()
         self._heard_s = time.monotonic()
-        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0:
-            time.sleep(left_s)
+        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0 or not self.line.is_through:
+            time.sleep(max(left_s, LOOK_S))
         with self._changed:
             return dict(sorted(self._found.items()))
 
