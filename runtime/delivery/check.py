@@ -65,7 +65,7 @@ def _send_to_ourselves(connection: Connection, topic: str) -> None:
         except Unreachable as lost:
             raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
         for _number, _reason, words in connection.rejected():
-            raise Refused(f"{words} on {topic}; let this user write below it (mosquitto: `acl_file`)")
+            raise Refused(f"{words} on {topic}; let this user write there (mosquitto: `acl_file`)")
         for heard in connection.received():
             connection.acknowledge(heard)
             if heard.payload == message.payload:

@@ -268,20 +268,20 @@ def test_the_doctor_sends_itself_a_message(
     mosquitto: Mosquitto, protocol: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = BrokerSettings.model_validate({"host": "127.0.0.1", "port": mosquitto.port, "protocol": protocol})
-    assert "hands on what we send" in check_broker(settings, "station", "plant")
+    assert "hands on what we send" in check_broker(settings, "station", "plant/doctor")
     if protocol == "3.1.1":  # which tells nothing: all of it is waited for
         monkeypatch.setattr(check, "COMES_BACK_S", 0.5)
     restart(mosquitto, acl="topic read #\ntopic write plant/status\n")
     with pytest.raises(BrokerError, match="plant/doctor"):
-        check_broker(settings, "station", "plant")
+        check_broker(settings, "station", "plant/doctor")
     restart(mosquitto, "message_size_limit 1000\n")
     with pytest.raises(BrokerError, match=r"plant/doctor"):
-        check_broker(settings, "station", "plant")
+        check_broker(settings, "station", "plant/doctor")
     restart(mosquitto, "retain_available false\n")
-    assert "retain_available true" in check_broker(settings, "station", "plant")
+    assert "retain_available true" in check_broker(settings, "station", "plant/doctor")
     restart(mosquitto, "max_qos 0\n")
     with pytest.raises(BrokerError, match="max_qos"):
-        check_broker(settings, "station", "plant")
+        check_broker(settings, "station", "plant/doctor")
 
 
 def test_a_packet_limit_is_named_before_anything_is_sent(mosquitto: Mosquitto) -> None:

@@ -82,7 +82,8 @@ def test_no_fault_of_a_run_that_began_is_told_as_one_of_the_configuration(
         raise ConfigError("a test")
 
     monkeypatch.setattr(console, "_watch", fail)
+    monkeypatch.setattr(console, "warn_of_sizes", lambda *_: None)
     monkeypatch.setattr(cli, "_heed_signals", lambda _stop: None)
     with pytest.raises(PwaeError, match="ended by a fault: a test") as ended:
-        cli._run(nullcontext(SimpleNamespace(settings=settings_of(tmp_path, 1), display=None)))  # type: ignore[arg-type]
+        cli._run(nullcontext(SimpleNamespace(settings=settings_of(tmp_path, 1), display=None, models=None)))  # type: ignore[arg-type]
     assert ended.value.exit_code == 1

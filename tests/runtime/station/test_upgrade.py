@@ -72,9 +72,11 @@ def test_a_new_bundle_and_back_again(tmp_path: Path, mosquitto: Mosquitto, mes: 
     assert (refused["ok"], "The bundle in use is kept" in refused["error"]) == (False, True)
     assert tell(mes, "reload", bundle="cell-7")["ok"]
     mes.wait_for(partial(is_judged_by, mes, "top", old))
+    mes.wait_for(lambda: mes.events("/model")[-1]["number"] == 7)  # a retained topic has its newest value alone
     assert "`recipe`: red" in tell(mes, "reload", recipe="green")["error"]
     assert tell(mes, "reload", recipe="red", bundle="cell-8")["ok"]
     mes.wait_for(partial(is_judged_by, mes, "side", new))
+    mes.wait_for(lambda: mes.events("/model")[-1]["recipes"]["red"]["number"] == 8)
     process.terminate()
     _out, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, err
