@@ -9,7 +9,7 @@ from functools import partial
 
 from core.errors import one_line
 from runtime.batching.batcher import Batcher
-from runtime.batching.filling import do
+from runtime.batching.filling import fill
 from runtime.batching.task import Assign
 from runtime.cameras.camera import Camera, CameraState
 from runtime.cameras.filming import Filming
@@ -91,11 +91,11 @@ class Feed(Worker):
             try:
                 if number == 1:
                     frame = self._filming.newest(frame, slot.task.seen.bits)
-                part = do(slot.task, slot.pixels, frame, self._settings, roi)
+                part = fill(slot.task, slot.pixels, frame, self._settings, roi)
                 self._expect(part)
             except Exception as error:  # a fault of ours: a row that is kept would keep its whole batch from the judge
                 log.error("camera %s: a frame cannot be judged reason=%r remedy='report it'", stream, one_line(error))
                 unseen = replace(frame, pixels_u8=None, stored_u16=None, fault=Reason.UNREADABLE)
-                part = do(slot.task, slot.pixels, unseen, self._settings, None)
+                part = fill(slot.task, slot.pixels, unseen, self._settings, None)
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True

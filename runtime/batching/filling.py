@@ -1,14 +1,11 @@
 """Filling: a frame becomes a row of a batch, and a part of which it is known what is wrong with it."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError, PartNotFoundError
-from core.geometry import PartSize, Roi
-from runtime.batching.fitting import Fit, fit_on_cpu
+from core.geometry import Roi
 from runtime.batching.task import Task
 from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings
@@ -17,31 +14,16 @@ from runtime.parts.part import FileMark, Part
 from runtime.parts.verdict import Reason
 
 
-def do(task: Task, row: NDArray[np.uint8], frame: Frame, settings: CameraSettings, roi: Roi | None) -> Part:
+def fill(task: Task, row: NDArray[np.uint8], frame: Frame, settings: CameraSettings, roi: Roi | None) -> Part:
     """Fit `frame` into `row` (H, W, 3) as `task` asks, and say what is known of its part.
 
     `roi` is the camera's own region; where there is none, that which the model has seen is judged.
     """
-    seen = task.seen
-    part = fill(row, frame, task.stream, settings, roi or seen.roi, seen.part_size, task.fit)
-    return replace(part, faults=(*part.faults, *task.faults))
-
-
-def fill(
-    row: NDArray[np.uint8],
-    frame: Frame,
-    stream: str,
-    settings: CameraSettings,
-    roi: Roi | None,
-    part_size: PartSize | None = None,
-    fit: Fit = fit_on_cpu,
-) -> Part:
-    """Fit `frame` into `row` (H, W, 3), and say what is known of it."""
     pixels, picture = frame.pixels_u8, None
     faults = [] if frame.fault is None else [frame.fault]
     if pixels is not None:
         try:
-            picture = fit(pixels, frame.layout, row, roi, part_size)
+            picture = task.fit(pixels, frame.layout, row, roi or task.seen.roi, task.seen.part_size)
             exposure = exposure_fault(row, settings.exposure)
             faults += [] if exposure is None else [exposure]
         except PartNotFoundError:
@@ -56,12 +38,12 @@ def fill(
     if isinstance(settings, LiveCameraSettings) and frame.trigger is None and not settings.every_frame_is_a_part:
         stale_s = frame.captured_s + settings.stale_after_s
     return Part(
-        camera=stream,
+        camera=task.stream,
         captured_at_s=frame.captured_at_s,
         captured_s=frame.captured_s,
         size=None if pixels is None else (pixels.shape[1], pixels.shape[0]),
         source=frame.source,
-        faults=tuple(faults),
+        faults=(*faults, *task.faults),
         trigger=frame.trigger,
         chunks=frame.chunks,
         stale_s=stale_s,

@@ -12,7 +12,7 @@ from core.errors import DataError
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
 from runtime.batching.batcher import Batcher
-from runtime.batching.filling import do
+from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp
 from runtime.parts.frame import Frame
@@ -71,9 +71,9 @@ class Predictions:
         if row is None:
             return False
         # Without a fault of its own, so that a row that is claimed is always handed over.
-        part = do(row.task, row.pixels, replace(frame, pixels_u8=None, fault=Reason.UNREADABLE), settings, None)
+        part = fill(row.task, row.pixels, replace(frame, pixels_u8=None, fault=Reason.UNREADABLE), settings, None)
         try:
-            part = do(replace(row.task, fit=fit_on_cpu), row.pixels, frame, settings, regions[stream])
+            part = fill(replace(row.task, fit=fit_on_cpu), row.pixels, frame, settings, regions[stream])
         finally:
             batcher.commit(row, AskedPart(**vars(part) | {"stale_s": None}, answers=answers))
         return True

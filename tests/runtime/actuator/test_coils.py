@@ -1,21 +1,11 @@
 """Coils: what a slow PLC does not take in time is left out, told and counted."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from runtime.actuator.coils import Coils
 from runtime.delivery.settings import ModbusSettings
 from tests.runtime.plc import Plc
 from tests.runtime.waiting import WAIT_S, wait_until
-
-
-@pytest.fixture
-def plc() -> Iterator[Plc]:
-    plc = Plc()
-    plc.start()
-    yield plc
-    plc.stop()
 
 
 def test_a_plc_that_is_slower_than_verdicts_come_gets_the_newest_and_what_is_left_out_is_told_and_counted(

@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,14 +51,6 @@ class Wire:
 @pytest.fixture(scope="module")
 def origin(bundle_path: Path) -> Origin:
     return Origin("press-3", "boot", "onnxruntime/cpu", load_bundle(bundle_path).manifest)
-
-
-@pytest.fixture
-def plc() -> Iterator[Plc]:
-    plc = Plc()
-    plc.start()
-    yield plc
-    plc.stop()
 
 
 def verdicts(wire: Wire, deadline_ms: float) -> Verdicts:

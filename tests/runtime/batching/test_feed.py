@@ -17,7 +17,7 @@ from core.dataset import Sample, read_frames
 from core.geometry import ModelInput, Roi
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
-from runtime.batching.filling import do, fill
+from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.batching.task import Assign, Task
 from runtime.cameras.camera import Camera
@@ -31,6 +31,9 @@ from tests.runtime.pictures import good_picture, write_pictures
 
 WAIT_S = 10.0
 SEEN = ModelInput(8, 8)
+TOP = Task("top", SEEN)
+LONG = Task("top", replace(SEEN, part_size=(30, 10)))
+"""Its parts are turned straight."""
 
 
 def seeing(seen: ModelInput) -> Assign:
@@ -49,7 +52,7 @@ def test_a_frame_is_cropped_and_resized_into_the_row_itself() -> None:
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[10:30, 20:40] = 200
     buffer = np.zeros((2, 10, 10, 3), np.uint8)
-    part = fill(buffer[1], frame(pixels), "top", camera_settings(), (20, 10, 20, 20))
+    part = fill(TOP, buffer[1], frame(pixels), camera_settings(), (20, 10, 20, 20))
     assert (buffer[1] == 200).all()
     assert (buffer[0] == 0).all()
     assert (part.size, part.source, part.faults) == ((60, 40), "x.png", ())
@@ -66,7 +69,7 @@ def test_a_frame_is_cropped_and_resized_into_the_row_itself() -> None:
 def test_a_frame_that_shows_nothing_is_marked(
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], roi: Roi | None, fault: Reason
 ) -> None:
-    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), roi)
+    part = fill(TOP, np.zeros((8, 8, 3), np.uint8), frame(pixels), camera_settings(), roi)
     assert part.faults == (fault,)
 
 
@@ -74,7 +77,7 @@ def test_a_frame_that_shows_nothing_is_marked(
 def test_the_bundles_region_is_judged_where_the_camera_has_none(own: Roi | None, shown: Roi) -> None:
     pixels = np.arange(40 * 60 * 3, dtype=np.uint32).astype(np.uint8).reshape(40, 60, 3)
     task = Task("top", ModelInput(8, 8, roi=(1, 2, 20, 10)))
-    part = do(task, np.zeros((8, 8, 3), np.uint8), frame(pixels), camera_settings(), own)
+    part = fill(task, np.zeros((8, 8, 3), np.uint8), frame(pixels), camera_settings(), own)
     left, top, width, height = shown
     assert part.pixels_bgr_u8 is not None
     assert (part.pixels_bgr_u8 == pixels[top : top + height, left : left + width]).all()
@@ -82,9 +85,9 @@ def test_the_bundles_region_is_judged_where_the_camera_has_none(own: Roi | None,
 
 def test_a_frame_without_a_part_to_turn_is_marked() -> None:
     pixels = np.full((40, 40, 3), 120, np.uint8)
-    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), None, (30, 10))
+    part = fill(LONG, np.zeros((8, 8, 3), np.uint8), frame(pixels), camera_settings(), None)
     assert part.faults == (Reason.NO_PART,)
-    dark = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels * 0), "top", camera_settings(), None, (30, 10))
+    dark = fill(LONG, np.zeros((8, 8, 3), np.uint8), frame(pixels * 0), camera_settings(), None)
     assert dark.faults == (Reason.BLACK, Reason.NO_PART)
 
 
@@ -101,14 +104,14 @@ def test_whatever_shape_a_frame_has_a_part_comes_of_it(
 ) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (*sides, 3)).astype(np.uint8)
     row = np.zeros((8, 8, 3), np.uint8)
-    part = fill(row, frame(pixels), "top", camera_settings(), roi, part_size)
+    part = fill(Task("top", replace(SEEN, part_size=part_size)), row, frame(pixels), camera_settings(), roi)
     assert part.faults or row.any()
 
 
 def test_exposure_is_looked_at_within_the_region_only() -> None:
     pixels = np.zeros((40, 40, 3), np.uint8)
     pixels[:10, :10] = 120
-    part = fill(np.zeros((8, 8, 3), np.uint8), frame(pixels), "top", camera_settings(), (0, 0, 10, 10))
+    part = fill(TOP, np.zeros((8, 8, 3), np.uint8), frame(pixels), camera_settings(), (0, 0, 10, 10))
     assert part.faults == ()
 
 
