@@ -65,7 +65,7 @@ class Outbox:
             )
             self._file.patiently(lambda: self._adding.executescript(SCHEMA))
             self._lifetime = Lifetime(self._file.patiently(lambda: read_lifetime(self._adding)), machine)
-            self._file.patiently(lambda: bring_up_to_date(self._adding, self._lifetime.now_s()))
+            self._file.patiently(lambda: bring_up_to_date(self._adding, self._lifetime.now_s(), clock()))
             counts: tuple[int, int, int, int] = self._file.patiently(lambda: self._adding.execute(COUNTS).fetchone())
             self.depth, self._events, self._bytes, self.newest = counts
             self._file.patiently(self._keep_lifetime)

@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 LIFETIME = "lifetime"
 """The note that says how old what waits is."""
+CLOCK_WAS_SET_AT_S = 1_577_836_800.0
+"""2020: a clock that tells an earlier time has not been set since the machine was switched on."""
 ADDED = {
     "stored_s": "REAL NOT NULL DEFAULT 0",
     "gap": "BLOB NOT NULL DEFAULT x''",
@@ -54,8 +56,11 @@ def replace(database: sqlite3.Connection, row: Row, stored_at_s: float, position
     database.execute(change, (*_values(row, stored_at_s), position))
 
 
-def bring_up_to_date(database: sqlite3.Connection, stored_s: float) -> None:
-    """Give the rows of an older version what they lack; they count as stored at `stored_s`."""
+def bring_up_to_date(database: sqlite3.Connection, now_s: float, now_at_s: float) -> None:
+    """Give the rows of an older version what they lack. They are as old as the clock says, by which they were stored.
+
+    `now_s` is the outbox's own count, `now_at_s` the clock's.
+    """
     has = {column[1] for column in database.execute("PRAGMA table_info(events)")}
     if has.issuperset(ADDED):
         return
@@ -70,6 +75,7 @@ def bring_up_to_date(database: sqlite3.Connection, stored_s: float) -> None:
             try:
                 name = topic.decode()
                 gap = b"" if verdict == GAP else sealed_gap(name, body)
+                stored_s = now_s - _believable_age_s(stored_at_s, now_at_s)
                 replace(database, Row(name, camera.decode(), verdict, stored_s, gap, body), stored_at_s, position)
             except (ValueError, TypeError, AttributeError):
                 continue  # damaged before: it is set aside when it is read
@@ -78,12 +84,31 @@ def bring_up_to_date(database: sqlite3.Connection, stored_s: float) -> None:
 def read_lifetime(database: sqlite3.Connection) -> Kept | None:
     """Give the age of what waits as it was kept last; where that is damaged it begins anew, and nothing looks old."""
     note = read_note(database, LIFETIME)
-    return None if note is None else Kept(*json.loads(note))
+    return _lifetime_of_before(database) if note is None else Kept(*json.loads(note))
 
 
 def write_lifetime(database: sqlite3.Connection, kept: Kept) -> None:
     """Keep the age of what waits."""
     write_notes(database, {LIFETIME: json.dumps([kept.boot, kept.since_boot_s, kept.lived_s]).encode()})
+    database.execute("DROP TABLE IF EXISTS lifetime")
+
+
+def _lifetime_of_before(database: sqlite3.Connection) -> Kept | None:
+    """Give what stood in a table of its own before it was a note; None where there is none, or it is damaged."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'lifetime'").fetchone():
+        return None
+    found = database.execute("SELECT boot, since_boot_s, lived_s FROM lifetime").fetchone()
+    kinds = (str, float, float)
+    if found is None or not all(isinstance(value, kind) for value, kind in zip(found, kinds, strict=True)):
+        return None
+    return Kept(*found)
+
+
+def _believable_age_s(stored_at_s: object, now_at_s: float) -> float:
+    """Say how long ago that was; 0 where the clock had not been set, or damage says that it is still to come."""
+    if not isinstance(stored_at_s, float) or not CLOCK_WAS_SET_AT_S <= stored_at_s <= now_at_s:
+        return 0.0
+    return now_at_s - stored_at_s
 
 
 def read_note(database: sqlite3.Connection, name: str) -> bytes | None:

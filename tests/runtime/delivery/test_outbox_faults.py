@@ -213,21 +213,39 @@ def test_the_same_file_by_another_name_is_not_shared(tmp_path: Path, link: objec
     outbox.close()
 
 
-def test_an_outbox_of_an_older_version_loses_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "box.sqlite"
+def test_an_outbox_of_an_older_version_loses_nothing_and_what_waits_keeps_its_age(tmp_path: Path) -> None:
+    path, now_at_s = tmp_path / "box.sqlite", 1_800_000_000.0
+    # Stored when the clock was not set, longer ago than events may wait, a while ago, and in a time to come.
+    stored_at_s = (1.0, now_at_s - 1001.0, now_at_s - 400.0, now_at_s + 5000.0)
     with closing(sqlite3.connect(path)) as database, database:
         database.executescript(OLD_SCHEMA)
-        for number in (1, 2):
-            event = letter(number)
+        for number, at_s in enumerate(stored_at_s, start=1):
+            event = letter(number, (Verdict.NOT_OK, Verdict.OK, Verdict.NOT_OK, Verdict.NOT_OK)[number - 1])
             database.execute(
                 "INSERT INTO events (topic, camera, verdict, stored_at_s, body) VALUES (?, ?, ?, ?, ?)",
-                (event.topic, event.camera, event.verdict, 1.0, event.body),
+                (event.topic, event.camera, event.verdict, at_s, event.body),
             )
-        database.execute("INSERT INTO events VALUES (3, 't', 'a', 1, 1.0, x'ff')")
-    outbox = Outbox(OutboxSettings(path=path, max_age_s=1000.0))
-    outbox.add([letter(4)])
-    assert bodies(outbox) == [1, 2, 4]
+        database.execute("INSERT INTO events VALUES (5, 't', 'a', 1, 1.0, x'ff')")
+    outbox = Outbox(OutboxSettings(path=path, max_age_s=1000.0), lambda: now_at_s, lambda: ("boot", 70.0))
+    assert [outbox.age_s(event) for event in outbox.read(0, 9)] == [0.0, 1001.0, 400.0, 0.0]
+    assert outbox.add([letter(6)]) == [("a", Verdict.OK)]
+    assert (bodies(outbox), gaps(outbox)) == ([1, 3, 4, 6], [(2, 2)])
     outbox.close()
+
+
+@pytest.mark.parametrize(("lived_s", "age_s"), [(800.0, 900.0), ("flipped", 0.0)])
+def test_the_age_goes_on_that_an_older_version_kept_in_a_table(tmp_path: Path, lived_s: object, age_s: float) -> None:
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    outbox = Outbox(bounds, machine=lambda: ("boot", 70.0))
+    outbox.add([letter(1)])
+    outbox.close()
+    change(bounds.path, "DELETE FROM notes")
+    change(bounds.path, "CREATE TABLE lifetime (one INTEGER PRIMARY KEY, boot TEXT, since_boot_s REAL, lived_s REAL)")
+    change(bounds.path, "INSERT INTO lifetime VALUES (0, 'boot', 70.0, ?)", lived_s)
+    for _ in range(2):
+        outbox = Outbox(bounds, machine=lambda: ("boot", 170.0))
+        assert outbox.age_s(outbox.read(0, 1)[0]) == age_s
+        outbox.close()
 
 
 def test_a_clock_that_is_put_right_gives_up_nothing(tmp_path: Path) -> None:
