@@ -59,7 +59,7 @@ def judged_on_ray(plan: Plan, workers: int, gpus: float) -> Generator[tuple[int,
     that is started here. Raises ConfigError where Ray is missing or cannot be reached, BackendError where it gives up.
     """
     shards = [{"number": shard.number, "pictures": json.dumps(shard.pictures)} for shard in plan.missing()]
-    with ray_cluster(workers) as ray:
+    with ray_cluster(workers, gpus) as ray:
         ray.data.DataContext.get_current().enable_progress_bars = False
         data = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
             _Actor,

@@ -8,13 +8,18 @@ from typing import Any
 
 from core.errors import BackendError, ConfigError, PwaeError, one_line
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def ray_cluster(cpus: int) -> Iterator[Any]:
+def ray_cluster(cpus: int, gpus: float = 0.0) -> Iterator[Any]:
     """Give the module `ray`, connected; one that is started here has `cpus`. It tells nobody what is done with it.
 
-    Raises ConfigError where Ray is not installed, or no cluster is where RAY_ADDRESS says.
+    `gpus` is what each piece of work will ask for. Raises ConfigError where Ray is not installed, no cluster is where
+    RAY_ADDRESS says, or none could ever give so much of a GPU: Ray itself would wait for ever.
     """
+    if gpus > 1 and gpus != int(gpus):
+        raise ConfigError(f"--gpus {gpus:g}: give a share up to 1, or whole GPUs.")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it has files of its own for the rest
     try:
@@ -34,6 +39,10 @@ def ray_cluster(cpus: int) -> Iterator[Any]:
         where = f"RAY_ADDRESS {address}" if address else "a Ray cluster on this machine"
         raise ConfigError(f"{where} cannot be used: {one_line(error)}") from error
     try:
+        if gpus > ray.cluster_resources().get("GPU", 0.0):
+            if not address:
+                raise ConfigError(f"--gpus {gpus:g}: Ray finds no such GPU on this machine; leave --gpus out.")
+            log.warning("the cluster has no GPU for --gpus %g now; the work waits for one", gpus)
         yield ray
     finally:
         ray.shutdown()

@@ -81,6 +81,17 @@ def checkpoint(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(TrainingSettings.model_validate(config))
 
 
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[str]:
+    """The address of a Ray cluster with two cores and one GPU, which is one by name only."""
+    utilities = pytest.importorskip("ray.cluster_utils")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # its own, 15, is for ever where others work too
+        cluster = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1})
+    yield cluster.address
+    cluster.shutdown()
+
+
 LEFT_OUT = {
     "machine": {"mosquitto", "factory_camera", "mes", "mjpeg", "rtsp", "station", "gateway", "broker"},
     "long": {"checkpoint", "make_training_config", "built"},
@@ -90,6 +101,9 @@ LEFT_OUT = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("ray"):
+            for its_own in ("DeprecationWarning", "FutureWarning", "ResourceWarning"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{its_own}"))
         for marker, fixtures in LEFT_OUT.items():
             if fixtures & set(getattr(item, "fixturenames", ())):
                 item.add_marker(marker)

@@ -68,7 +68,7 @@ def run_on_ray(parts: Sequence[Part], cpus: int, gpus: float) -> Generator[Outco
         os.chdir(here)  # a configuration's paths are from where the command was given
         return run_part(part, cpus)
 
-    with ray_cluster(cores()) as ray:
+    with ray_cluster(cores(), gpus) as ray:
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=TRIES)(task)
         names = {remote.options(name=part.name).remote(part): part.name for part in parts}
         waiting = list(names)

@@ -1,7 +1,10 @@
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from archive.results import write_results
 from archive.shard_judge import ShardJudge
 from assessment.prediction import predict
 from core.errors import ArtifactError, BackendError, ConfigError, DataError
+from tests.processes import below
 from tests.runtime.small_bundle import write_bundle
 from tests.runtime.waiting import WAIT_S, wait_until
 
@@ -111,9 +115,6 @@ def test_what_cannot_be_used_is_told_before_the_work(bundle: Path, pictures: Pat
 
 
 @pytest.mark.ray
-@pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-)  # Ray's own
 def test_ray_gives_the_same_rows_and_names_the_killer_too(
     bundle: Path, deadly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,3 +123,24 @@ def test_ray_gives_the_same_rows_and_names_the_killer_too(
     for name, crew in (("here.jsonl", Crew(2)), ("ray.jsonl", Crew(2, on_ray=True))):
         rejudge(bundle, [deadly], tmp_path / name, crew, shard_pictures=8)
     assert rows_of(tmp_path / "ray.jsonl") == rows_of(tmp_path / "here.jsonl")
+
+
+@pytest.mark.ray
+def test_a_worker_of_ray_that_is_killed_loses_no_row_and_doubles_none(
+    bundle: Path, pictures: Path, tmp_path: Path, ray_here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", ray_here)
+    work, killed = tmp_path / "all.jsonl.work", []
+
+    def kill() -> None:
+        wait_until(lambda: any(work.glob("shard-*.jsonl")))
+        killed.append(below(os.getpid(), "^ray::.*_Actor")[0])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    told = rejudge(bundle, [pictures], tmp_path / "all.jsonl", Crew(2, on_ray=True, gpus=0.5), shard_pictures=1)
+    killer.join(WAIT_S)
+    assert len(killed) == 1
+    assert told.verdicts == {"OK": 30, "NotOK": 9, "NotDecidable": 1}
+    assert [row["file"] for row in rows_of(tmp_path / "all.jsonl")] == sorted(map(str, pictures.iterdir()))

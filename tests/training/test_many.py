@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from core.errors import ConfigError
+from tests.processes import below
 from tests.runtime.waiting import WAIT_S, wait_until
+from training.fitting import LEAST_STEPS
 from training.many import find_parts, outcomes_table, run_here, run_on_ray, write_table
-from training.part_run import Part, run_part
+from training.part_run import RESUME_POINT, Outcome, Part, run_part
 
 Config = Callable[..., dict[str, Any]]
 
@@ -27,12 +29,6 @@ def write_part(folder: Path, name: str, make: Config, data: Path, **changed: Any
     path = folder / "parts" / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
-
-
-def trainings_below(process: int, config: str = "") -> list[int]:
-    command = ["pgrep", "-P", str(process), "-f", f"train_model.*{config}"]
-    found = subprocess.run(command, check=False, capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
 
 
 def test_one_is_killed_and_trained_again_another_fails_and_both_are_told(
@@ -47,8 +43,8 @@ def test_one_is_killed_and_trained_again_another_fails_and_both_are_told(
     assert [part.name for part in todo] == ["disc", "lost"]
 
     def kill() -> None:
-        wait_until(lambda: bool(trainings_below(os.getpid(), "disc.yaml")))
-        os.kill(trainings_below(os.getpid(), "disc.yaml")[0], signal.SIGKILL)
+        wait_until(lambda: bool(below(os.getpid(), "train_model.*disc.yaml")))
+        os.kill(below(os.getpid(), "train_model.*disc.yaml")[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -73,13 +69,13 @@ def test_a_training_ends_with_whoever_started_it(tmp_path: Path, parts: Path, ma
     config = write_part(tmp_path, "disc", make_training_config, parts, epochs=100_000)
     output = tmp_path / "runs" / "disc"
     program = (
-        "from pathlib import Path; from training.part_run import Part, run_part; "
+        "from pathlib import Path; from training.part_run import RESUME_POINT, Outcome, Part, run_part; "
         f"run_part(Part('disc', Path({str(config)!r}), {str(parts)!r}, Path({str(output)!r})), 1)"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:
         try:
-            wait_until(lambda: bool(trainings_below(process.pid)))
-            (training,) = trainings_below(process.pid)
+            wait_until(lambda: bool(below(process.pid, "train_model")))
+            (training,) = below(process.pid, "train_model")
             wait_until((output / "train.log").exists)
         finally:
             process.kill()
@@ -100,15 +96,50 @@ def test_what_cannot_be_told_apart_or_is_not_there_is_refused(
 
 
 @pytest.mark.ray
-@pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-)  # Ray's own
-def test_ray_trains_them_too(
-    tmp_path: Path, parts: Path, make_training_config: Config, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_of_ray_that_is_killed_trains_its_part_on_beside_another_on_one_gpu(
+    tmp_path: Path, parts: Path, make_training_config: Config, ray_here: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    config = write_part(tmp_path, "disc", make_training_config, parts)
-    (done,) = run_on_ray([Part("disc", config, (str(parts),), tmp_path / "runs" / "disc")], cpus=1, gpus=0.0)
-    assert (done.error, done.tries) == ("", 1)
-    assert Path(done.report).exists()
+    monkeypatch.setenv("RAY_ADDRESS", ray_here)
+    for name, epochs in (("disc", LEAST_STEPS + 5), ("ring", 3)):
+        write_part(tmp_path, name, make_training_config, parts, epochs=epochs)
+    (tmp_path / "all.yaml").write_text("parts: ['parts/*.yaml']\n")
+    output, killed, resumed = tmp_path / "runs" / "disc", list[int](), threading.Event()
+
+    def kill() -> None:
+        wait_until((output / RESUME_POINT).exists)
+        killed.extend(below(os.getpid(), "^ray::disc"))
+        os.kill(killed[0], signal.SIGKILL)
+        wait_until(lambda: bool(below(os.getpid(), "train_model.*disc.yaml.*--resume")), 0.05)
+        resumed.set()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    outcomes = [*run_on_ray(find_parts(tmp_path / "all.yaml"), cpus=1, gpus=0.5)]
+    killer.join(WAIT_S)
+    assert len(killed) == 1
+    assert resumed.is_set()
+    assert sorted((each.name, each.error, each.tries) for each in outcomes) == [("disc", "", 1), ("ring", "", 1)]
+    assert all(Path(each.report).exists() for each in outcomes)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(("gpus", "side_by_side"), [(0.5, 2), (1.0, 1)])
+def test_ray_shares_a_gpu_among_as_many_parts_as_were_asked_for(
+    tmp_path: Path, ray_here: str, monkeypatch: pytest.MonkeyPatch, gpus: float, side_by_side: int
+) -> None:
+    def run(part: Part, _threads: int) -> Outcome:
+        """Stands for a training: waits for the other where there is to be one, and counts how many run."""
+        own = tmp_path / f"{part.name}.running"
+        own.touch()
+        if side_by_side == 2:
+            wait_until(lambda: len([*tmp_path.glob("*.running")]) == 2)
+        most = len([*tmp_path.glob("*.running")])
+        if side_by_side == 1:
+            own.unlink()
+        return Outcome(part.name, metrics={"most": most, "gpu": os.environ["CUDA_VISIBLE_DEVICES"]})
+
+    monkeypatch.setenv("RAY_ADDRESS", ray_here)
+    monkeypatch.setattr("training.many.run_part", run)
+    todo = [Part(name, tmp_path, (), tmp_path) for name in ("disc", "ring")]
+    metrics = [each.metrics for each in run_on_ray(todo, cpus=1, gpus=gpus)]
+    assert metrics == [{"most": side_by_side, "gpu": "0"}] * 2
