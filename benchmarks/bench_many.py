@@ -19,7 +19,8 @@ import yaml
 from tests.conftest import training_config
 from tests.pictures import write_parts
 from training.many import find_parts, run_here, run_on_ray
-from training.part_run import RESUME_POINT, Part
+from training.part_run import Part
+from training.resume_point import resume_points
 
 PARTS, EPOCHS = 8, 60
 
@@ -29,7 +30,7 @@ def kill_one(part: Part, killed: list[str]) -> None:
     command = ["pgrep", "-f", f"train_model.*{part.config}"]
     while not (running := subprocess.run(command, check=False, capture_output=True, text=True).stdout.split()):
         time.sleep(0.02)
-    while not (part.output / RESUME_POINT).exists():
+    while not resume_points(part.output):
         time.sleep(0.002)
     os.kill(int(running[0]), signal.SIGKILL)
     killed.append(part.name)

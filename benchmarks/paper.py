@@ -28,6 +28,7 @@ from core.dataset import GOOD, labelled_samples, read_frames, training_samples
 from core.errors import PwaeError
 from core.thresholds import parts_needed
 from training.checkpoint import Checkpoint, load_checkpoint
+from training.resume_point import resume_points
 from training.session import CHECKPOINT, train
 from training.settings import TrainingSettings
 
@@ -139,8 +140,7 @@ def trained(settings: TrainingSettings) -> Checkpoint:
         checkpoint = load_checkpoint(output / CHECKPOINT)
         if checkpoint.settings.model_copy(update={"output": settings.output}) == settings:
             return checkpoint
-    path = train(settings, resume=(output / "last.ckpt").is_file())
-    (output / "last.ckpt").unlink()
+    path = train(settings, resume=bool(resume_points(output)))
     return load_checkpoint(path)
 
 

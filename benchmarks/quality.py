@@ -109,7 +109,6 @@ def trained(data: str, name: str, method: str, seed: int) -> tuple[Path, Trainin
         started = time.perf_counter()
         train(settings)
         took["training_s"] = round(time.perf_counter() - started)
-        (output / "last.ckpt").unlink()
     return output / CHECKPOINT, settings, took
 
 

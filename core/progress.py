@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import Progress, track
@@ -26,6 +26,16 @@ def step(name: str) -> Iterator[None]:
     with console.status(name):
         yield
     console.print(f"{name}: {time.perf_counter() - started_s:.1f} s", soft_wrap=True, highlight=False)
+
+
+class Steps(Protocol):
+    """What long work in equal steps tells of itself."""
+
+    def skip(self, steps: int) -> None:
+        """Take off steps that were done before."""
+
+    def advance(self) -> None:
+        """Count a step that is done."""
 
 
 class Countdown:

@@ -125,7 +125,7 @@ def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path,
     command = [sys.executable, "-c", program, str(change(config, epochs=100_000))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_until((tmp_path / "run" / "last.ckpt").exists)
+            wait_until((tmp_path / "run" / "resume" / "decoder-1.ckpt").exists)
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=WAIT_S)
         finally:

@@ -14,12 +14,11 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
-from core.errors import ArtifactError, ConfigError
-from core.progress import Countdown
+from core.progress import Steps
 from training.learner import Learner
+from training.resume_point import resume_point
 from training.settings import TrainingSettings
 
-RESUME_POINT = "last.ckpt"
 LEAST_STEPS = 100
 """Between two points to resume from: writing one takes as long as several steps, and small sets have few an epoch."""
 _EXPECTED_WARNINGS = (
@@ -31,29 +30,17 @@ _EXPECTED_WARNINGS = (
 )
 
 
-def require_resumable(resume_point: Path, settings: TrainingSettings) -> Path:
-    """Check that it is there, and of this configuration."""
-    if not resume_point.is_file():
-        raise ArtifactError(f"{resume_point}: nothing to resume from; run without --resume.")
-    before = torch.load(resume_point, map_location="cpu", weights_only=True).get("settings", "")
-    if before != settings.model_dump_json():
-        raise ConfigError(
-            f"{resume_point}: was written with another configuration; put it back as it was, or run without --resume."
-        )
-    return resume_point
-
-
-def fit(
-    learner: Learner, dataset: Subset[list[Tensor]], resume_point: Path | None, countdown: Countdown
-) -> tuple[bool, dict[str, float]]:
-    """Train a member; say whether this process is the first, and the last epoch's mean of each loss term.
+def fit(learner: Learner, dataset: Subset[list[Tensor]], countdown: Steps) -> bool:
+    """Train a member from its resume point on, where it has one, up to its last; say whether this process is the first.
 
     A batch is one process's share of a step. The log starts anew, or goes on with what it had at the resume point.
     """
     settings = learner.settings
     trainer = _trainer(settings, learner.member, countdown)
+    path = resume_point(Path(settings.output), learner.member)
+    point = path if path.exists() else None
     if trainer.is_global_zero:
-        _begin_log(trainer, resume_point)
+        _begin_log(trainer, point)
     sampler: DistributedSampler[list[Tensor]] = DistributedSampler(
         dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
     )
@@ -64,11 +51,11 @@ def fit(
     with warnings.catch_warnings():
         for expected in _EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", f".*{expected}.*")
-        trainer.fit(learner, loader, ckpt_path=resume_point, weights_only=True)
-    return trainer.is_global_zero, {name: float(value) for name, value in trainer.callback_metrics.items()}
+        trainer.fit(learner, loader, ckpt_path=point, weights_only=True)
+    return trainer.is_global_zero
 
 
-def _trainer(settings: TrainingSettings, member: int, countdown: Countdown) -> L.Trainer:
+def _trainer(settings: TrainingSettings, member: int, countdown: Steps) -> L.Trainer:
     """Lightning's loop: mixed precision on a GPU, several devices by DDP."""
     output = Path(settings.output)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -81,7 +68,7 @@ def _trainer(settings: TrainingSettings, member: int, countdown: Countdown) -> L
         max_epochs=settings.epochs,
         default_root_dir=output,
         logger=_loggers(settings, member),
-        callbacks=[_ResumePoint(output / RESUME_POINT), _Counted(countdown)],
+        callbacks=[_ResumePoint(resume_point(output, member)), _Counted(countdown)],
         log_every_n_steps=1,
         enable_model_summary=False,
         enable_progress_bar=False,
@@ -97,15 +84,15 @@ def _loggers(settings: TrainingSettings, member: int) -> list[Logger]:
     return loggers
 
 
-def _begin_log(trainer: L.Trainer, resume_point: Path | None) -> None:
+def _begin_log(trainer: L.Trainer, resumed: Path | None) -> None:
     """Clear away another training's log; of this one's, keep the epochs up to the resume point."""
     logger = trainer.loggers[0]
     assert isinstance(logger, CSVLogger)  # noqa: S101 - the first of `_loggers`
     folder, earlier = Path(logger.log_dir), list[dict[str, Any]]()
-    if resume_point is None:
+    if resumed is None:
         shutil.rmtree(folder, ignore_errors=True)
     elif (folder / "metrics.csv").is_file():
-        point = torch.load(resume_point, map_location="cpu", weights_only=True)
+        point = torch.load(resumed, map_location="cpu", weights_only=True)
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
             earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < point["epoch"]]
         # Lightning logs an epoch after its point was written: a kill may have come between.
@@ -128,7 +115,7 @@ class _ResumePoint(Checkpoint):
 
 
 class _Counted(Callback):
-    def __init__(self, countdown: Countdown) -> None:
+    def __init__(self, countdown: Steps) -> None:
         self.countdown = countdown
 
     def on_train_start(self, trainer: L.Trainer, _: L.LightningModule) -> None:

@@ -1,22 +1,18 @@
-"""The folds: which pictures a member does not train on, the members trained one after the other, and what they say."""
+"""The folds: which pictures a member does not train on, and what it says of them."""
 
 import math
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Subset
 
-from core.dataset import hold_out, names
+from core.calibration import Calibration
+from core.dataset import Sample, hold_out, names
 from core.errors import DataError
-from core.progress import Countdown
 from core.thresholds import parts_needed
 from training.device import choose_device
-from training.fitting import fit
 from training.inspector import Inspector
-from training.learner import Learner
-from training.network import Network
 from training.settings import TrainingSettings
 from training.training_set import TrainingSet
 
@@ -46,39 +42,18 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
     return held_out
 
 
-def train_members(
-    network: Network,
+@torch.inference_mode()
+def judge_held_out(
+    inspector: Inspector,
     dataset: TrainingSet,
     held_out: list[NDArray[np.int64]],
-    settings: TrainingSettings,
+    samples: Sequence[Sample],
     left_out: NDArray[np.bool_],
-    resume_point: Path | None,
-) -> tuple[bool, dict[str, float]]:
-    """Train one member after the other, without its fold and those `left_out` (N,) of the pictures.
+) -> Calibration:
+    """Judge all pictures held out, each by the member that has not seen it; sets the stages' scale.
 
-    Says whether this process is the first, and the last member's losses.
+    `samples` and `left_out` (N,) are those of all pictures.
     """
-    first = 0
-    if resume_point is not None:
-        # The point holds the whole network, so the members before it are restored with it.
-        first = torch.load(resume_point, map_location="cpu", weights_only=True)["member"]
-    rank_zero, losses = True, dict[str, float]()
-    with Countdown("training", settings.epochs * len(held_out)) as countdown:
-        countdown.skip(first * settings.epochs)
-        for member in range(first, len(held_out)):
-            fitted = np.setdiff1d(np.flatnonzero(~left_out), held_out[member])
-            copies = np.concatenate([fitted + len(left_out) * copy for copy in range(1 + settings.augment.copies)])
-            learner = Learner(network.train(), settings, member)
-            point = resume_point if member == first else None
-            rank_zero, losses = fit(learner, Subset(dataset, copies.tolist()), point, countdown)
-    return rank_zero, losses
-
-
-@torch.inference_mode()
-def held_out_errors(
-    inspector: Inspector, dataset: TrainingSet, held_out: list[NDArray[np.int64]]
-) -> NDArray[np.float64]:
-    """Errors (M, K + 1) of all pictures held out, each by the member that has not seen it; sets the stages' scale."""
     inspector.eval().to(choose_device())
     pixels = inspector.score.space == "pixels"
     distances = torch.cat(
@@ -90,4 +65,7 @@ def held_out_errors(
     )
     if not pixels:
         inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
-    return inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
+    errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
+    judged = np.concatenate(held_out)
+    paths = tuple(str(samples[index].path.absolute()) for index in judged)
+    return Calibration(paths, errors, left_out[judged])

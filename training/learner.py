@@ -43,13 +43,19 @@ class Learner(L.LightningModule):
         self.network = network
         self.settings = settings
         self.member = member
+        self.strict_loading = False  # a resume point holds what is trained, and no more
         self.steps: list[dict[str, Tensor]] = []
         """What each step of this epoch gave. Lightning's own means, taken step by step, cost a fifth of a step."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say whose resume point it is, of which configuration, and the epoch's losses."""
+        """Keep what this member trains, and say of which configuration it is, and the epoch's losses."""
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        checkpoint |= {"member": self.member, "settings": self.settings.model_dump_json(), "metrics": metrics}
+        checkpoint |= {"settings": self.settings.model_dump_json(), "metrics": metrics}
+        is_frozen = self.settings.network.encoder.frozen
+        kept = (f"network.members.{self.member}.", *(() if is_frozen else ("network.encoder.",)))
+        checkpoint["state_dict"] = {
+            name: value for name, value in checkpoint["state_dict"].items() if name.startswith(kept)
+        }
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a run resumed at an epoch draws what the unbroken run would have drawn."""

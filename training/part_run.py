@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from core.files import write_whole
+from training.resume_point import resume_points
 
 TRIES = 3
 """A training that a signal ended is resumed so often: somebody's, or a lack of memory that may pass."""
 RECORD = "train-many.json"
-CHECKPOINT, RESUME_POINT = "checkpoint", "last.ckpt"
+CHECKPOINT = "checkpoint"
 EVALUATION = "evaluation"
 
 
@@ -64,7 +65,7 @@ def run_part(part: Part, threads: int) -> Outcome:
     # A signal may come when the checkpoint is written already; what a command says itself, it would say again.
     while tries < TRIES and code <= 0 and not (is_ours and checkpoint.exists()):
         tries += 1
-        resume = ["--resume"] if is_ours and (part.output / RESUME_POINT).exists() else []
+        resume = ["--resume"] if is_ours and resume_points(part.output) else []
         arguments, log = [str(part.config), *resume], part.output / "train.log"
         code, error = _run("training.cli", "train_model", arguments, log, threads)
     report, attempts = part.output / EVALUATION / "report.html", 0

@@ -11,18 +11,18 @@ import lightning as L
 import numpy as np
 import torch
 
-from core.calibration import Calibration
 from core.dataset import Frames, counts, distinct, read_frames, training_samples
 from core.errors import ConfigError
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.first_look import doubted
-from training.fitting import RESUME_POINT, require_resumable
-from training.folds import assign, held_out_errors, train_members
+from training.folds import assign, judge_held_out
 from training.inspector import Inspector
+from training.members import train_members
 from training.network import new_network
+from training.resume_point import clear_resume_points, require_resumable
 from training.settings import TrainingSettings
 from training.suspects import report_suspects
-from training.training_set import TrainingSet
+from training.training_set import prepare
 
 CHECKPOINT = "checkpoint"
 
@@ -36,7 +36,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if settings.tensorboard and find_spec("tensorboard") is None:
         raise ConfigError("`tensorboard: true` needs the package tensorboard; pip install '.[tensorboard]'.")
     output = Path(settings.output)
-    resume_point = require_resumable(output / RESUME_POINT, settings) if resume else None
+    if resume:
+        require_resumable(output, settings)
     chosen = settings.network
     frames = distinct(read_frames(training_samples(settings.data), chosen.input))
     held_out = assign(len(frames.samples), settings)
@@ -45,33 +46,34 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         told = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
         sys.stderr.write(f"good pictures: {told}, each counted once\n")
     output.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        clear_resume_points(output)
 
     L.seed_everything(settings.seed, verbose=False)
     network = new_network(chosen, len(held_out), settings.seed)
     inspector = Inspector(network, settings.score)
-    dataset = TrainingSet(network, frames.bgr_u8, settings.augment, settings.seed)
+    dataset = prepare(network, frames.bgr_u8, settings.augment, settings.seed)
     left_out = np.zeros(len(frames.samples), bool)
     if settings.folds > 1 and not settings.believe_all:
         # A decoder that trains on a defect learns to rebuild it, in the parts that it judges too. Of a part that was
         # marked as good somebody knows that it is none.
         marked = np.array([sample.is_marked for sample in frames.samples])
         left_out = doubted(inspector, dataset, len(left_out), settings.seed) & ~marked
-    rank_zero, losses = train_members(network, dataset, held_out, settings, left_out, resume_point)
+    rank_zero, losses = train_members(network, dataset, held_out, settings, left_out)
     path = output / CHECKPOINT
     if not rank_zero:
         return path
 
-    judged = np.concatenate(held_out)
-    errors = held_out_errors(inspector, dataset, held_out)
-    names = tuple(str(frames.samples[index].path.absolute()) for index in judged)
-    calibration = Calibration(names, errors, left_out[judged])
+    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out)
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
+    judged = np.concatenate(held_out)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {
         "folders": by_folder
     }
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
     report_suspects(calibration, frames, judged, output)
+    clear_resume_points(output)
     return path
 
 

@@ -20,15 +20,10 @@ _BATCH = 16
 class TrainingSet(Dataset[list[Tensor]]):
     """Frames (N, H, W, 3) uint8 and then their copies, given a batch at a time: one by itself costs many operations."""
 
-    def __init__(
-        self, network: Network, frames_bgr_u8: NDArray[np.uint8], augment: AugmentSettings | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, network: Network, frames: Tensor, raw_maps: Tensor | None) -> None:
         self.network = network
-        if augment is not None:
-            frames_bgr_u8 = with_copies(frames_bgr_u8, augment, seed)
-        # On a GPU they stay there: a step would copy them over again and again.
-        self.frames = torch.from_numpy(frames_bgr_u8).to(choose_device())
-        self.raw_maps = _cached_maps(network, self.frames) if network.settings.encoder.frozen else None
+        self.frames = frames
+        self.raw_maps = raw_maps
 
     def __len__(self) -> int:
         """Count the pictures, copies included."""
@@ -47,6 +42,17 @@ class TrainingSet(Dataset[list[Tensor]]):
             images = self.network.images(self.frames[chosen].to(device))
             raw = self.network.raw_maps(images) if self.raw_maps is None else self.raw_maps[chosen].to(device)
             yield images, self.network.standardised(raw)
+
+
+def prepare(
+    network: Network, frames_bgr_u8: NDArray[np.uint8], augment: AugmentSettings | None = None, seed: int = 0
+) -> TrainingSet:
+    """Make the training set of frames (N, H, W, 3); sets the standardisation of a network whose encoder is frozen."""
+    if augment is not None:
+        frames_bgr_u8 = with_copies(frames_bgr_u8, augment, seed)
+    # On a GPU they stay there: a step would copy them over again and again.
+    frames = torch.from_numpy(frames_bgr_u8).to(choose_device())
+    return TrainingSet(network, frames, _cached_maps(network, frames) if network.settings.encoder.frozen else None)
 
 
 @torch.inference_mode()

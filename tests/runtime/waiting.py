@@ -6,9 +6,9 @@ from collections.abc import Callable
 WAIT_S = 60.0
 
 
-def wait_until(reached: Callable[[], bool], every_s: float = 0.002) -> None:
+def wait_until(reached: Callable[[], bool], every_s: float = 0.002, within_s: float = WAIT_S) -> None:
     """Wait for a state that has no event of its own; look less often where a look costs something."""
-    until_s = time.monotonic() + WAIT_S
+    until_s = time.monotonic() + within_s
     while not reached():
         assert time.monotonic() < until_s, "it never came"
         time.sleep(every_s)

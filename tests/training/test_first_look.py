@@ -11,7 +11,7 @@ from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
 from training.tiles import permutation_set
-from training.training_set import TrainingSet
+from training.training_set import prepare
 
 PICTURES = 40
 
@@ -37,7 +37,7 @@ def inspector(request: pytest.FixtureRequest) -> Inspector:
 
 
 def look(inspector: Inspector, frames: NDArray[np.uint8], seed: int = 0) -> NDArray[np.bool_]:
-    return doubted(inspector, TrainingSet(inspector.network, frames), len(frames), seed)
+    return doubted(inspector, prepare(inspector.network, frames), len(frames), seed)
 
 
 def frames_with(planted: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -68,6 +68,6 @@ def test_a_picture_is_as_rare_whatever_the_order(inspector: Inspector) -> None:
     frames = frames_with(2)
     order = np.random.default_rng(1).permutation(PICTURES)
     straight, turned = (
-        rarities(inspector, TrainingSet(inspector.network, some), PICTURES, 0) for some in (frames, frames[order])
+        rarities(inspector, prepare(inspector.network, some), PICTURES, 0) for some in (frames, frames[order])
     )
     assert turned == pytest.approx(straight[order], rel=0.02)

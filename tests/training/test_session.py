@@ -51,14 +51,14 @@ def test_resuming_after_a_kill_gives_what_no_kill_gives(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     try:
-        while not (tmp_path / "killed" / "last.ckpt").exists() and time.monotonic() < deadline:
+        while not (tmp_path / "killed" / "resume" / "decoder-1.ckpt").exists() and time.monotonic() < deadline:
             with pytest.raises(subprocess.TimeoutExpired):  # it has not ended by itself
                 process.wait(0.02)
     finally:
         process.kill()
         process.wait()
     assert not (tmp_path / "killed" / "checkpoint").exists()
-    assert torch.load(tmp_path / "killed" / "last.ckpt", weights_only=True)["epoch"] < 19
+    assert torch.load(tmp_path / "killed" / "resume" / "decoder-1.ckpt", weights_only=True)["epoch"] < 19
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
     assert same(weights(unbroken), weights(tmp_path / "killed" / "checkpoint"))
     logs = [(tmp_path / run / "logs" / "decoder-1" / "metrics.csv").read_text() for run in ("unbroken", "killed")]
@@ -214,11 +214,18 @@ def test_the_losses_go_to_tensorboard_where_asked_and_its_absence_is_told_before
 
 
 def test_a_resume_with_another_configuration_is_refused(
-    parts: Path, tmp_path: Path, make_training_config: MakeConfig
+    parts: Path, tmp_path: Path, make_training_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(TrainingSettings.model_validate(make_training_config(parts, tmp_path, epochs=1)))
+    settings = TrainingSettings.model_validate(make_training_config(parts, tmp_path, epochs=1))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.session.save_checkpoint", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings)
     with pytest.raises(ConfigError, match="another configuration"):
-        train(TrainingSettings.model_validate(make_training_config(parts, tmp_path, epochs=2)), resume=True)
+        train(settings.model_copy(update={"epochs": 2}), resume=True)
 
 
 def test_a_loss_that_explodes_stops_with_the_term_and_the_remedy(

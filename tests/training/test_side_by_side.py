@@ -1,0 +1,151 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from core.errors import PwaeError
+from tests.runtime.waiting import WAIT_S, wait_until
+from training.checkpoint import load_checkpoint
+from training.resume_point import FOLDER, resume_points
+from training.session import train
+from training.settings import TrainingSettings
+from training.side_by_side import WORTH_STEPS, processes_for
+
+MakeConfig = Callable[..., dict[str, Any]]
+TRAINED_S = 130.0
+"""Three processes import torch first."""
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def worthwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.side_by_side.WORTH_STEPS", 1)
+
+
+@pytest.fixture
+def content(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> dict[str, Any]:
+    content = make_training_config(parts, tmp_path / "run", loss={"cosine": 1.0}, folds=3, epochs=12, batch_size=2)
+    content["network"]["encoder"] |= {"stages": [1, 2], "frozen": True}
+    content["score"] = {"space": "features", "distance": "cosine", "worst_share": 0.1}
+    return content
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).inspector.state_dict()
+
+
+def worker_runs(folder: Path) -> bool:
+    return not subprocess.run(["pgrep", "-f", str(folder / FOLDER)], check=False, capture_output=True).returncode
+
+
+def test_members_of_many_steps_train_in_as_many_processes_as_there_are_cores(content: dict[str, Any]) -> None:
+    settings = TrainingSettings.model_validate(content)
+    enough = torch.arange(-(-WORTH_STEPS // settings.epochs) * settings.batch_size)
+    assert processes_for(dict.fromkeys(range(3), enough), settings) == 2
+    assert processes_for({1: enough}, settings) == 1, "one member cannot be parted"
+    assert processes_for({0: enough, 1: enough[:-1]}, settings) == 1, "too short to be worth a process"
+    assert processes_for({}, settings) == 1
+    torch.set_num_threads(1)
+    assert processes_for(dict.fromkeys(range(3), enough), settings) == 1
+
+
+def test_side_by_side_members_learn_what_they_learn_one_by_one(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content |= {"epochs": 6, "batch_size": 8}
+    one_by_one = train(TrainingSettings.model_validate(content))
+    monkeypatch.setattr("training.side_by_side.WORTH_STEPS", 1)
+    side_by_side = train(TrainingSettings.model_validate(content | {"output": str(tmp_path / "beside")}))
+    torch.testing.assert_close(weights(side_by_side), weights(one_by_one), rtol=1e-3, atol=1e-4)
+    losses = [load_checkpoint(path).provenance["losses"] for path in (one_by_one, side_by_side)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    for member in range(1, 4):
+        log = Path("logs", f"decoder-{member}", "metrics.csv")
+        assert len((tmp_path / "beside" / log).read_text().splitlines()) == 1 + 6
+    assert capfd.readouterr().err.count("training: 100 %") == 2
+    assert not (tmp_path / "beside" / FOLDER).exists()
+
+
+def test_after_a_kill_no_worker_goes_on_and_resuming_gives_what_no_kill_gives(
+    content: dict[str, Any], tmp_path: Path, worthwhile: None
+) -> None:
+    unbroken = train(TrainingSettings.model_validate(content))
+    config, output = tmp_path / "killed.yaml", tmp_path / "killed"
+    config.write_text(yaml.safe_dump(content | {"output": str(output)}))
+    program = (
+        "import torch; torch.set_num_threads(2); import training.side_by_side as beside; beside.WORTH_STEPS = 1; "
+        "from training.cli import train_model; train_model()"
+    )
+    command = [sys.executable, "-c", program, str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: bool(resume_points(output)), within_s=TRAINED_S)
+        finally:
+            process.kill()
+    wait_until(lambda: not worker_runs(output))
+    assert not (output / "checkpoint").exists()
+    epochs = [torch.load(point, weights_only=True)["epoch"] for point in resume_points(output)]
+    assert epochs
+    subprocess.run([*command, "--resume"], check=True, capture_output=True, timeout=TRAINED_S)
+    torch.testing.assert_close(weights(output / "checkpoint"), weights(unbroken), rtol=0, atol=0)
+    assert (output / "logs" / "decoder-1" / "metrics.csv").read_text() == (
+        tmp_path / "run" / "logs" / "decoder-1" / "metrics.csv"
+    ).read_text()
+
+
+def test_ctrl_c_ends_the_workers_too_with_one_line(content: dict[str, Any], tmp_path: Path) -> None:
+    config, output = tmp_path / "long.yaml", tmp_path / "run"
+    config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
+    # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
+    )
+    command = [sys.executable, "-c", program, str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until(lambda: len(resume_points(output)) == 2, within_s=TRAINED_S)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in error
+    assert not worker_runs(output)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "decoders 1, 3 was ended by signal 9, .*--resume"),
+        ("raise SystemExit(3)", "decoders 1, 3 failed, as it says above; exit code 3"),
+    ],
+)
+def test_a_worker_that_ends_early_is_told(
+    program: str, message: str, content: dict[str, Any], worthwhile: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.side_by_side._PROGRAM", program)
+    with pytest.raises(PwaeError, match=message):
+        train(TrainingSettings.model_validate(content))
+
+
+def test_a_loss_that_explodes_in_a_worker_stops_with_the_term_and_the_remedy(
+    content: dict[str, Any], worthwhile: None
+) -> None:
+    content["optimiser"] = {"name": "sgd", "learning_rate": 1e9}
+    with pytest.raises(PwaeError, match=r"the \w+ loss became .* lower `optimiser.learning_rate`"):
+        train(TrainingSettings.model_validate(content))

@@ -1,0 +1,44 @@
+"""Where a training that was interrupted goes on: a point for each decoder, until the checkpoint is written."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from training.settings import TrainingSettings
+
+FOLDER = "resume"
+
+
+def resume_point(output: Path, member: int) -> Path:
+    """Say where member `member` (0 the first) of a training into `output` leaves its point."""
+    return output / FOLDER / f"decoder-{member + 1}.ckpt"
+
+
+def resume_points(output: Path) -> list[Path]:
+    """List the points that are there."""
+    return sorted((output / FOLDER).glob("decoder-*.ckpt"))
+
+
+def clear_resume_points(output: Path) -> None:
+    """Delete the points: the training is done, or begins anew."""
+    shutil.rmtree(output / FOLDER, ignore_errors=True)
+
+
+def require_resumable(output: Path, settings: "TrainingSettings") -> None:
+    """Check that points are there, of this configuration.
+
+    Raises ArtifactError where there is none, ConfigError where it was another configuration that was interrupted.
+    """
+    import torch
+
+    points = resume_points(output)
+    if not points:
+        raise ArtifactError(f"{output / FOLDER}: nothing to resume from; run without --resume.")
+    for point in points:
+        if torch.load(point, map_location="cpu", weights_only=True).get("settings", "") != settings.model_dump_json():
+            raise ConfigError(
+                f"{point}: was written with another configuration; put it back as it was, or run without --resume."
+            )
