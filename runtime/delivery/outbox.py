@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from runtime.delivery.outbox_file import OutboxFile
 from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_alone, gap_row, new_row, read_row
@@ -23,6 +24,7 @@ from runtime.delivery.outbox_schema import (
     read_lifetime,
     read_note,
     remember,
+    remove,
     replace,
     write_lifetime,
     write_notes,
@@ -58,7 +60,6 @@ class Outbox:
         self._clock = clock
         self._writing = threading.Lock()
         self._file = OutboxFile(bounds.path)
-        self.path = self._file.path
         try:
             self._adding, self._removing = self._file.patiently(
                 lambda: (self._file.connect("FULL"), self._file.connect("NORMAL"))
@@ -68,6 +69,8 @@ class Outbox:
             self._file.patiently(lambda: bring_up_to_date(self._adding, self._lifetime.now_s(), clock()))
             counts: tuple[int, int, int, int] = self._file.patiently(lambda: self._adding.execute(COUNTS).fetchone())
             self.depth, self._events, self._bytes, self.newest = counts
+            self._oldest_s = float("-inf")
+            """No event that waits was stored earlier."""
             self._file.patiently(self._keep_lifetime)
         except BaseException:
             self._file.close()
@@ -150,6 +153,11 @@ class Outbox:
         return max(0.0, self._lifetime.now_s() - event.stored_s)
 
     @property
+    def path(self) -> Path:
+        """Of its file, without links."""
+        return self._file.path
+
+    @property
     def bytes(self) -> int:
         """Of the events that wait."""
         return self._bytes
@@ -172,14 +180,14 @@ class Outbox:
         stored_s, stored_at_s = self._lifetime.now_s(), self._clock()
         with self._adding as database:
             write_notes(database, notes)
-            newest = 0
+            newest = insert(database, [new_row(letter, stored_s) for letter in letters], stored_at_s)
             for letter in letters:
-                newest = insert(database, new_row(letter, stored_s), stored_at_s)
                 remember(database, letter)
             depth, events = self.depth + len(letters), self._events + len(letters)
             size = self._bytes + sum(len(letter.body) for letter in letters)
             discarded: list[tuple[str, Verdict]] = []
-            for position, camera, verdict, length in self._surplus(events, size, stored_s - self._bounds.max_age_s):
+            going, oldest_s = self._surplus(events, size, stored_s)
+            for position, camera, verdict, length in going:
                 depth -= self._give_up(position)
                 discarded.append((camera, Verdict(verdict)))
                 events, size = events - 1, size - length
@@ -187,36 +195,36 @@ class Outbox:
                 write_lifetime(database, self._lifetime.keep())
                 forget_oldest(database)
         self.depth, self._events, self._bytes, self.newest = depth, events, size, newest
+        self._oldest_s = oldest_s
         return discarded
 
     def _remove(self, taken: Sequence[StoredEvent]) -> None:
-        depth, events, size = self.depth, self._events, self._bytes
-        as_sent = "DELETE FROM events WHERE position = ? AND body = ? RETURNING LENGTH(body), verdict"
+        positions = [event.position for event in taken]
         with self._removing as database:
-            for event in taken:
+            depth, events, size = remove(database, positions, [event.body for event in taken])
+            if depth < len(taken):
                 # Given up on its way, it left its gap. One that tells of others, too, stays: they may not have come.
-                for body in (event.body, gap_alone(event)):
-                    removed = database.execute(as_sent, (event.position, body)).fetchone()
-                    if removed is not None:
-                        depth -= 1
-                        if removed[1] != GAP:
-                            events, size = events - 1, size - removed[0]
-                        break
-        self.depth, self._events, self._bytes = depth, events, size
+                gaps = remove(database, positions, [gap_alone(event) for event in taken])
+                depth, events, size = depth + gaps[0], events + gaps[1], size + gaps[2]
+        self.depth, self._events, self._bytes = self.depth - depth, self._events - events, self._bytes - size
 
-    def _surplus(self, events: int, size: int, oldest_s: float) -> list[tuple[int, str, int, int]]:
-        """List events that must go (position, camera, verdict, bytes): the too old, then by DISCARD_ORDER."""
+    def _surplus(self, events: int, size: int, now_s: float) -> tuple[list[tuple[int, str, int, int]], float]:
+        """List events that must go (position, camera, verdict, bytes), too old or by DISCARD_ORDER; and `_oldest_s`."""
+        oldest_s = now_s - self._bounds.max_age_s
+        if events <= self._bounds.max_events and size <= self._bounds.max_bytes and oldest_s <= self._oldest_s:
+            return [], self._oldest_s
         by_age = """SELECT position, CAST(camera AS BLOB), verdict, COALESCE(LENGTH(body), 0), stored_s FROM events
             WHERE verdict = ? ORDER BY position"""
-        going = []
+        going, staying_s = [], now_s
         for verdict in DISCARD_ORDER:
             for position, camera, _verdict, length, stored_s in self._adding.execute(by_age, (verdict,)):
                 is_too_many = events > self._bounds.max_events or size > self._bounds.max_bytes
                 if not (is_too_many or (isinstance(stored_s, float) and stored_s < oldest_s)):
+                    staying_s = min(staying_s, stored_s) if isinstance(stored_s, float) else staying_s
                     break
                 going.append((position, bytes(camera or b"").decode(errors="replace"), int(verdict), length))
                 events, size = events - 1, size - length
-        return going
+        return going, staying_s
 
     def _give_up(self, position: int) -> int:
         """Put a gap in the place of an event, joined with the gaps beside it. Returns how many rows that leaves less.

@@ -3,7 +3,7 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runtime.delivery.outbox_row import GAP, NewEvent, Row, seal, sealed_gap, unseal
 from runtime.threads.lifetime import Kept
@@ -41,13 +41,37 @@ CAUSES_KEPT = 200_000
 """What was judged is remembered for so many files and triggers."""
 ANSWERS_KEPT = 10_000
 """A trigger that is sent again is known by so many events: fewer than there are ids where a PLC counts in 16 bits."""
+TOGETHER = 100
+"""Rows of one statement: each statement lets other threads run first, and one a row is most of what a row costs."""
+IS_EVENT = f"verdict <> {GAP}"
 VALUES = "topic, camera, verdict, stored_at_s, body, stored_s, gap, digest"
 
 
-def insert(database: sqlite3.Connection, row: Row, stored_at_s: float) -> int:
-    """Write a row behind all others; returns where it stands."""
-    new = f"INSERT INTO events ({VALUES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-    return database.execute(new, _values(row, stored_at_s)).lastrowid or 0
+def insert(database: sqlite3.Connection, rows: Sequence[Row], stored_at_s: float) -> int:
+    """Write rows behind all others, in order; returns where the last stands."""
+    last = 0
+    for start in range(0, len(rows), TOGETHER):
+        some = rows[start : start + TOGETHER]
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(some))
+        new = f"INSERT INTO events ({VALUES}) VALUES {places}"  # noqa: S608
+        last = database.execute(new, [each for row in some for each in _values(row, stored_at_s)]).lastrowid or 0
+    return last
+
+
+def remove(database: sqlite3.Connection, positions: Sequence[int], bodies: Sequence[bytes]) -> tuple[int, int, int]:
+    """Forget what stands at `positions` and is one of `bodies`; returns how many rows, events, and bytes of events."""
+    rows = events = size = 0
+    for start in range(0, len(positions), TOGETHER):
+        some = (*positions[start : start + TOGETHER], *bodies[start : start + TOGETHER])
+        places = ", ".join("?" * (len(some) // 2))
+        those = f"FROM events WHERE position IN ({places}) AND body IN ({places})"
+        counts = (
+            f"SELECT COUNT(*), COALESCE(SUM({IS_EVENT}), 0), COALESCE(SUM(LENGTH(body)) FILTER (WHERE {IS_EVENT}), 0)"
+        )
+        found = database.execute(f"{counts} {those}", some).fetchone()
+        database.execute(f"DELETE {those}", some)
+        rows, events, size = rows + found[0], events + found[1], size + found[2]
+    return rows, events, size
 
 
 def replace(database: sqlite3.Connection, row: Row, stored_at_s: float, position: int) -> None:
