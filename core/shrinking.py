@@ -26,14 +26,17 @@ def shrink(frame: NDArray[np.uint8], small: NDArray[np.uint8]) -> None:
     edges, rest = np.divmod(np.arange(rows + 1) * height, rows)
     before = (rest / rows).astype(np.float32).reshape(-1, *[1] * (frame.ndim - 1))
     cut_through = np.minimum(edges, height - 1)
+    # Made once: memory that is new costs more than what is worked out in it.
+    all_sums = np.empty((min(rows, TOGETHER), *frame.shape[1:]), np.float32)
+    all_shares = np.empty((len(all_sums) + 1, *frame.shape[1:]), np.float32)
     for top in range(0, rows, TOGETHER):
         end = min(rows, top + TOGETHER)
-        sums = np.empty((end - top, *frame.shape[1:]), np.float32)
+        sums, shares = all_sums[: end - top], all_shares[: end - top + 1]
         for row in range(top, end):
             area, total = frame[edges[row] : edges[row + 1]], sums[row - top : row - top + 1]
             cv2.reduce(area, 0, cv2.REDUCE_SUM, dst=total, dtype=cv2.CV_32F)
         if rest[top : end + 1].any():
-            shares = frame[cut_through[top : end + 1]] * before[top : end + 1]
+            np.multiply(frame[cut_through[top : end + 1]], before[top : end + 1], out=shares)
             sums += shares[1:]
             sums -= shares[:-1]
         averages = cv2.resize(sums, (columns, end - top), interpolation=cv2.INTER_AREA)
