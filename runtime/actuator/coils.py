@@ -1,8 +1,8 @@
 """Coils of a PLC, over Modbus TCP: on for what is to be rejected, and on while nobody judges.
 
-A part's coil is switched when its verdict stands. After a lost connection every coil is on until the next verdict: what
-was judged meanwhile has passed. The heartbeat counts only while the judging thread goes round. What a PLC does not take
-in time is left out, the oldest first, told and counted.
+A part's coil is switched when its verdict stands. After a lost connection, which is looked for each second, every coil
+is on until the next verdict: what was judged meanwhile has passed. The heartbeat counts only while the judging thread
+goes round. What a PLC does not take in time is left out, the oldest first, told and counted.
 """
 
 import logging
@@ -98,12 +98,19 @@ class Coils(Worker):
                 self._changed.wait_for(lambda: self._is_over or bool(self._asked), beat_s - time.monotonic())
                 if self._is_over:
                     return
-                asked = [self._asked.popleft() for _ in range(len(self._asked))]
+                asked = deque(self._asked)
+                self._asked.clear()
                 is_overrun, self._is_overrun = self._is_overrun, False
             if asked:
                 self._tell_problem(f"{self._plc} is slower than verdicts come: not all are told" if is_overrun else "")
-            for coil, is_on in asked:
-                self._write(client.write_coil(coil, is_on, device_id=self._settings.unit))
+            try:
+                while asked:
+                    coil, is_on = asked[0]
+                    self._write(client.write_coil(coil, is_on, device_id=self._settings.unit))
+                    asked.popleft()
+            finally:
+                with self._changed:
+                    self.left_out += len(asked)
             now_s = time.monotonic()
             if now_s >= beat_s:
                 beat_s = now_s + BEAT_EVERY_S
@@ -114,6 +121,10 @@ class Coils(Worker):
         if register is not None and now_s - self._alive_s < HANGS_S:
             self._beats = (self._beats + 1) % 2**16
             self._write(client.write_register(register, self._beats, device_id=self._settings.unit))
+        elif self._coils:
+            # A PLC that was switched off and on has its coils off, which passes all: its connection tells. Whatever it
+            # answers, it is the one that was connected to.
+            client.read_coils(self._coils[0], count=1, device_id=self._settings.unit)
 
     def _all_on(self, client: Any) -> None:
         with self._changed:

@@ -26,3 +26,25 @@ def test_a_plc_that_is_slower_than_verdicts_come_gets_the_newest_and_what_is_lef
     coils.stop()
     assert plc.values("coil", 0)[-2:] == [0, 1]
     assert not coils.fault
+
+
+def test_a_plc_that_was_switched_off_and_on_has_its_coils_on_before_the_next_verdict_and_what_it_missed_is_counted(
+    plc: Plc,
+) -> None:
+    coils = Coils(ModbusSettings(host="127.0.0.1", port=plc.port), [0])
+    coils.start()
+    plc.wait_for(lambda: plc.values("coil", 0) == [1])
+    coils.switch(0, is_on=False)
+    plc.wait_for(lambda: plc.values("coil", 0) == [1, 0])
+    plc.stop()  # and with it what its coils were
+    plc.start()
+    plc.wait_for(lambda: plc.values("coil", 0) == [1, 0, 1])
+    plc.stop()
+    for _ in range(3):
+        coils.switch(0, is_on=False)
+    wait_until(lambda: "is not told" in coils.problem)
+    plc.start()
+    plc.wait_for(lambda: plc.values("coil", 0) == [1, 0, 1, 1])
+    assert coils.left_out == 3
+    coils.stop()
+    assert not coils.fault
