@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.crypto.truststore import TrustStore
 from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from core.errors import ConfigError, one_line
@@ -52,6 +53,7 @@ async def secure(server: Server, settings: SecuritySettings) -> None:
             await asyncio.to_thread(make_certificate, cert_file, key_file, server.get_application_uri())
         await server.load_certificate(cert_file, "pem")
         await server.load_private_key(key_file, format="pem")
+        require_pair(cert_file, key_file)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(
             f"security: {cert_file} and {key_file} cannot be used ({one_line(error)}); check them, or remove both."
@@ -61,6 +63,18 @@ async def secure(server: Server, settings: SecuritySettings) -> None:
     if settings.trusted_folder is not None:
         options = CertificateValidatorOptions.BASIC_VALIDATION | CertificateValidatorOptions.TRUSTED
         server.set_certificate_validator(CertificateValidator(options, await load_trusted(settings.trusted_folder)))
+
+
+def require_pair(cert_file: Path, key_file: Path) -> None:
+    """See that both belong together: clients would be refused without a word why. Raises OSError, ValueError."""
+    certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
+    key = load_pem_private_key(key_file.read_bytes(), None)
+    if certificate.public_key() != key.public_key():
+        raise ValueError("the key is another certificate's")
+    if certificate.not_valid_after_utc < datetime.now(UTC):
+        log.warning(
+            "certificate expired file=%s remedy='remove it and its key; let the clients trust the new one'", cert_file
+        )
 
 
 async def load_trusted(folder: Path) -> TrustStore:

@@ -12,7 +12,7 @@ import yaml
 
 from core.config import parse_settings
 from core.errors import ConfigError
-from gateway.access import load_trusted
+from gateway.access import load_trusted, make_certificate
 from gateway.cli import opcua_gateway
 from gateway.settings import GatewaySettings
 
@@ -66,6 +66,15 @@ def no_key(folder: Path) -> dict[str, Any]:
     return {"security": {"cert_file": str(folder / "own.pem"), "key_file": str(folder / "own.key"), "users": users}}
 
 
+def other_key(folder: Path) -> dict[str, Any]:
+    """The key of another certificate."""
+    security = no_key(folder)
+    for name in ("own", "other"):
+        (folder / "own.key").unlink(missing_ok=True)
+        make_certificate(folder / f"{name}.pem", folder / "own.key", "urn:test")
+    return security
+
+
 @pytest.mark.parametrize("content", [None, b"no certificate"])
 def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
@@ -75,7 +84,13 @@ def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize(
-    ("prepare", "told"), [(port_taken, "cannot be listened on"), (no_password, "cannot be read"), (no_key, "own.pem")]
+    ("prepare", "told"),
+    [
+        (port_taken, "cannot be listened on"),
+        (no_password, "cannot be read"),
+        (no_key, "own.pem"),
+        (other_key, "another certificate's"),
+    ],
 )
 def test_it_ends_in_one_line_with_exit_code_2(
     tmp_path: Path,
