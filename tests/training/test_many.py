@@ -18,7 +18,8 @@ from tests.processes import below
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.fitting import LEAST_STEPS
 from training.many import find_parts, outcomes_table, run_here, run_on_ray, write_table
-from training.part_run import RESUME_POINT, Outcome, Part, run_part
+from training.part_run import Outcome, Part, run_part
+from training.resume_point import resume_points
 
 Config = Callable[..., dict[str, Any]]
 
@@ -69,7 +70,7 @@ def test_a_training_ends_with_whoever_started_it(tmp_path: Path, parts: Path, ma
     config = write_part(tmp_path, "disc", make_training_config, parts, epochs=100_000)
     output = tmp_path / "runs" / "disc"
     program = (
-        "from pathlib import Path; from training.part_run import RESUME_POINT, Outcome, Part, run_part; "
+        "from pathlib import Path; from training.part_run import Part, run_part; "
         f"run_part(Part('disc', Path({str(config)!r}), {str(parts)!r}, Path({str(output)!r})), 1)"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:
@@ -106,7 +107,7 @@ def test_a_worker_of_ray_that_is_killed_trains_its_part_on_beside_another_on_one
     output, killed, resumed = tmp_path / "runs" / "disc", list[int](), threading.Event()
 
     def kill() -> None:
-        wait_until((output / RESUME_POINT).exists)
+        wait_until(lambda: bool(resume_points(output)))
         killed.extend(below(os.getpid(), "^ray::disc"))
         os.kill(killed[0], signal.SIGKILL)
         wait_until(lambda: bool(below(os.getpid(), "train_model.*disc.yaml.*--resume")), 0.05)
