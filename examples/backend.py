@@ -38,7 +38,7 @@ class Compared:
 class GoldenBackend:
     """Errors are squared differences from one good picture (H, W, 3)."""
 
-    name = "golden-picture"
+    name = kind = "golden-picture"
     engine_sha256: str | None = None
     gpu_memory = ""
     depth = 1

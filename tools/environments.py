@@ -37,7 +37,7 @@ class Case:
 
 
 CASES = {
-    "cpu": Case([["install", ".[cpu]"]], BUILDS, "(CPU)"),
+    "cpu": Case([["install", ".[cpu]"]], BUILDS, "CPU)"),
     "cpu, then cuda's build over it": Case(
         [["install", ".[cpu]"], ["install", "--no-deps", "onnxruntime-gpu"]], BUILDS, "lie over each other", True
     ),

@@ -31,10 +31,16 @@ class Pending(Protocol):
         """
 
 
+SPARE = 3
+"""Buffers beside one for each batch under way: one that is filled, one that is read, one for the known pictures."""
+
+
 class Backend(Protocol):
     """The engine behind the batches, warm when it is made; what it says of itself is fixed then."""
 
     name: str
+    kind: str
+    """What `backend.kind` calls it."""
     engine_sha256: str | None
     """Of the engine's file; None where `model.onnx` itself is computed."""
     gpu_memory: str
@@ -49,7 +55,8 @@ class Backend(Protocol):
     def new_batch(self) -> NDArray[np.uint8]:
         """Return an input buffer (max_batch, H, W, 3) uint8 that cameras fill in place; page-locked on a GPU.
 
-        It stays memory that can be written to after `close`.
+        It stays memory that can be written to after `close`. The first `depth + SPARE` were made with the backend, so
+        that they are there whatever has become of the GPU. Raises BackendFault where it is lost by the next.
         """
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:

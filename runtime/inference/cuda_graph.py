@@ -24,16 +24,17 @@ class CudaGraph:
         graph, self._executable = ctypes.c_void_p(), ctypes.c_void_p()
         gpu.check(cuda, cuda.cuStreamBeginCapture_v2(ctypes.c_void_p(stream), THREAD_LOCAL))
         try:
-            enqueue()
-        finally:
-            ended = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
-        gpu.check(cuda, ended)
-        try:
+            try:
+                enqueue()
+            finally:
+                ended = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
+            gpu.check(cuda, ended)
             gpu.check(
                 cuda, cuda.cuGraphInstantiateWithFlags(ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0))
             )
         finally:
-            cuda.cuGraphDestroy(graph)
+            if graph:
+                cuda.cuGraphDestroy(graph)
 
     def launch(self, stream: int) -> None:
         """Put the recorded work into the stream with this handle. Raises CudaError."""

@@ -94,7 +94,8 @@ def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:
         reasons.append(f"{engine.file}: {reason}")
     if machine.gpu is None:
         raise BackendError(
-            f"no TensorRT engine can run here: {machine.missing['gpu']}; install its driver, or set backend.kind: auto."
+            f"no TensorRT engine can run here: {machine.missing['gpu']}; install its driver, or set another "
+            "backend.kind."
         )
     found = ". ".join(reasons) or "the bundle has no engine"
     add, size = f"export-engine add {bundle.path} --target", f"--max-batch {max_batch}"

@@ -79,21 +79,30 @@ class FramesDevice:
             staging.row = self._cuda.mem_alloc(row_bytes)
 
     def fit(self, fittings: Sequence[Fitting]) -> None:
-        """Write all these rows, and wait until they are written."""
+        """Write all these rows, and wait until they are written; where one fails, until nothing writes any more."""
         with self._current():
-            for fitting in fittings:
-                self._start(fitting)
+            try:
+                for fitting in fittings:
+                    self._start(fitting)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    self._stream.synchronize()
+                raise
             self._done.record(self._stream)
             self._done.synchronize()
 
     def close(self) -> None:
         """Free everything; after a CUDA error much of it fails, which changes nothing."""
         with contextlib.suppress(Exception), self._current():
-            for staging in self._stagings:
-                self._free(staging)
-            self._kernel = self._module = self._done = self._stream = None
+            self._free_all()
         with contextlib.suppress(Exception):
             self._context.detach()
+        self._free_all()  # what is still there, of a context that is lost: see Device.close
+
+    def _free_all(self) -> None:
+        for staging in self._stagings:
+            self._free(staging)
+        self._kernel = self._module = self._done = self._stream = None
 
     def _start(self, fitting: Fitting) -> None:
         cuda, staging, row = self._cuda, fitting.staging, fitting.row

@@ -4,6 +4,7 @@
 """
 
 import ctypes
+import functools
 import mmap
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,8 @@ from core.errors import BackendError
 DRIVER = "libcuda.so.1"
 MULTIPROCESSOR_COUNT, COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 16, 75, 76
 """CUdevice_attribute."""
-STICKY = frozenset({226, 700, 702, 710, *range(714, 720), 721, 911})
-"""CUresult, where cuda.h says that the process is left in an inconsistent state: 700 is an illegal address, 719 a
-launch that failed. 710, an assertion, spoils the context alone, which is as bad."""
+SUCCESS, INVALID_CONTEXT = 0, 201
+"""CUresult; 201 is also what is answered where no context is current."""
 
 
 def sm(compute_capability: tuple[int, int]) -> str:
@@ -85,8 +85,13 @@ def find_gpu(number: int = 0) -> Gpu:
 
 
 def has_sticky_error() -> bool:
-    """Whether the current CUDA context has failed for good: every call gives the error again. Waits for its work."""
-    return int(driver().cuCtxSynchronize()) in STICKY
+    """Whether the current CUDA context has failed for good: it gives an error when nothing is asked of it.
+
+    So it does after an illegal address (700), a launch that failed (719), an error of the GPU's memory (214), and where
+    the GPU is gone (46, 100 or 999, as it happens); memory that was not to be had (2) only that call tells of. Waits
+    for its work.
+    """
+    return int(driver().cuCtxSynchronize()) not in (SUCCESS, INVALID_CONTEXT)
 
 
 def page_lock(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -111,7 +116,7 @@ def page_unlock(array: NDArray[Any]) -> None:
 
 def driver() -> Any:
     """Load the driver's library. Raises OSError where there is none."""
-    return ctypes.CDLL(DRIVER)
+    return _load(DRIVER)
 
 
 def check(cuda: Any, status: int) -> None:
@@ -120,3 +125,8 @@ def check(cuda: Any, status: int) -> None:
         text = ctypes.c_char_p()
         cuda.cuGetErrorString(status, ctypes.byref(text))
         raise CudaError(f"CUDA error {status}: {(text.value or b'unknown').decode(errors='replace')}")
+
+
+@functools.cache
+def _load(library: str) -> Any:
+    return ctypes.CDLL(library)

@@ -74,8 +74,12 @@ class ModelInUse:
         return open_detector(path, *self._asked, self.site)
 
     def reopen(self) -> Backend:
-        """Open another backend for the bundle in use; takes its time. Raises ArtifactError or BackendError."""
-        return reopen(self.bundle, *self._asked)
+        """Open another backend for the bundle in use; takes its time. Raises ArtifactError or BackendError.
+
+        It is of the same kind: what `auto` chose stays, or a GPU that was away for a moment would not be used again.
+        """
+        key, settings, max_batch = self._asked
+        return reopen(self.bundle, key, settings.model_copy(update={"kind": self.backend.kind}), max_batch)
 
     def use(self, detector: Detector) -> None:
         """Close what is in use and go on with another bundle, in its backend."""

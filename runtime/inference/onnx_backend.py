@@ -1,8 +1,10 @@
 """The backend on ONNX Runtime: on the CPU, or on a GPU by its CUDA provider."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -13,7 +15,7 @@ from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference import gpu
-from runtime.inference.backend import BackendFault, Pending, require_batch
+from runtime.inference.backend import SPARE, BackendFault, Pending, require_batch
 from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 
 T = TypeVar("T")
@@ -43,11 +45,12 @@ class OnnxBackend:
         Raises BackendError where ONNX Runtime refuses the graph, or has not the provider that was asked for;
         ArtifactError where the graph is not the one that the manifest tells of.
         """
-        self._ort = ort = import_onnx_runtime()
+        ort = import_onnx_runtime()
         self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
-        self._provider, self._threads, self._device = provider, threads, device
+        self._provider, self._device = provider, device
         self._session: Any = None
         self._locked: list[NDArray[np.uint8]] = []
+        self._ready: deque[NDArray[np.uint8]] = deque()
         if PROVIDERS[provider] not in ort.get_available_providers():
             raise BackendError(
                 f"this ONNX Runtime {ort.__version__} has no {PROVIDERS[provider]}; {REMEDY.format(extra=provider)}."
@@ -57,10 +60,10 @@ class OnnxBackend:
         model = bundle.read_model()
         # CUDA belongs to the thread that uses it first: everything is done on this one.
         self._thread = ThreadPoolExecutor(1, "inference")
-        self.name = f"onnxruntime-{ort.__version__}/{provider}"
+        self.name, self.kind = f"onnxruntime-{ort.__version__}/{provider}", f"onnxruntime-{provider}"
         self.max_batch = max_batch
         try:
-            errors = self._thread.submit(self._open, model).result()
+            errors = self._thread.submit(self._open, ort, model, threads).result()
             if errors.shape != (expected := (max_batch, len(bundle.manifest.thresholds.values))):
                 raise ArtifactError(
                     f"{bundle.model} gives errors {errors.shape}, and {MANIFEST} tells of {expected}; export it again."
@@ -72,14 +75,17 @@ class OnnxBackend:
             self.close()
             raise BackendError(f"{bundle.model}: ONNX Runtime refuses it: {one_line(error)}") from error
 
-    def _open(self, model: bytes) -> NDArray[np.float32]:
-        """Open the graph, judge batches of every size that will come, and give the errors of the largest."""
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
+    def _open(self, ort: ModuleType, model: bytes, threads: int) -> NDArray[np.float32]:
+        """Open the graph, judge batches of every size that will come, and give the errors of the largest.
+
+        The buffers are made too, once CUDA's context is there.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
         # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
         options.add_session_config_entry("session.dynamic_block_base", "4")
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = self._ort.InferenceSession(model, options, providers=self._providers())
+        self._session = ort.InferenceSession(model, options, providers=self._providers())
         self._session.disable_fallback()
         used, wanted = self._session.get_providers()[0], PROVIDERS[self._provider]
         if used != wanted:  # it goes on without, silently, where a library is missing
@@ -88,19 +94,22 @@ class OnnxBackend:
                 "'.[cuda]' brings the CUDA and cuDNN that it was built with; or set another backend.kind."
             )
         frames = np.zeros(self._shape, np.uint8)
-        if self._provider != "cpu":  # cuDNN chooses, and memory grows, at the first batch of a size
-            for rows in range(1, self.max_batch):
-                self._run(frames[:rows])
-        return self._run(frames)[0]
-
-    def new_batch(self) -> NDArray[np.uint8]:
-        """See Backend. Raises BackendError where no memory can be page-locked."""
         if self._provider == "cpu":
-            return np.zeros(self._shape, np.uint8)
+            return self._run(frames)[0]
+        for rows in range(1, self.max_batch):  # cuDNN chooses, and memory grows, at the first batch of a size
+            self._run(frames[:rows])
+        errors = self._run(frames)[0]
         try:
-            return self._thread.submit(self._lock).result()
+            self._ready.extend(self._lock() for _ in range(self.depth + SPARE))
         except (gpu.CudaError, OSError) as error:
             raise BackendError(f"{self.name}: it gets no page-locked memory ({one_line(error)}).") from error
+        return errors
+
+    def new_batch(self) -> NDArray[np.uint8]:
+        """See Backend."""
+        if self._provider == "cpu":
+            return np.zeros(self._shape, np.uint8)
+        return self._ready.popleft() if self._ready else self.do(self._lock).result()
 
     def submit(self, frames_bgr_u8: NDArray[np.uint8]) -> Pending:
         """See Backend."""

@@ -21,7 +21,7 @@ from runtime.batching.fitting import Fit, fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
 from runtime.inference import gpu
-from runtime.inference.backend import BackendFault, Pending, require_batch
+from runtime.inference.backend import SPARE, BackendFault, Pending, require_batch
 from runtime.inference.gpu_fit import GpuFit
 from runtime.inference.settings import FramesOn
 from runtime.inference.tensorrt_device import Device
@@ -33,6 +33,7 @@ T = TypeVar("T")
 class TensorRtBackend:
     """Computes an engine with two batches under way, on the thread that made it, until `close`."""
 
+    kind = "tensorrt"
     depth = 2
 
     def __init__(
@@ -72,7 +73,7 @@ class TensorRtBackend:
                 raise
 
     def _open(self, plan: Path, api: str, device: int) -> Device:
-        return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + 2, ordinal=device)
+        return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + SPARE, ordinal=device)
 
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""
@@ -118,8 +119,8 @@ class TensorRtBackend:
                 with self._device.current():
                     return step(*arguments)
             except Exception as error:  # pycuda's and TensorRT's own, whatever they are
-                self._fault = one_line(error)
-                with contextlib.suppress(Exception), self._device.current():
+                self._fault, self._is_sticky = one_line(error), True
+                with contextlib.suppress(Exception), self._device.current():  # a context that is lost refuses even that
                     self._is_sticky = gpu.has_sticky_error()
         raise BackendFault(self._fault, self._is_sticky)
 

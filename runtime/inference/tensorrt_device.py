@@ -76,16 +76,22 @@ class Device:
     def close(self) -> None:
         """Free everything, last made first freed; after a CUDA error much of it fails, which changes nothing."""
         with contextlib.suppress(Exception), self.current():
-            for lane in reversed(self.lanes):
-                lane.free()
-            for slot in reversed(self.slots):
-                slot.free()
-            self.aside = None
-            if self._loaded is not None:
-                self._loaded.free()
-            self._loaded = None
+            self._free()
         with contextlib.suppress(Exception):
             self._context.detach()
+        # A context that is lost may not be made current any more. What was made in it goes after it: while pycuda holds
+        # it for whole, it aborts the process.
+        self._free()
+
+    def _free(self) -> None:
+        for lane in reversed(self.lanes):
+            lane.free()
+        for slot in reversed(self.slots):
+            slot.free()
+        self.lanes, self.slots, self.aside = [], [], None
+        if self._loaded is not None:
+            self._loaded.free()
+        self._loaded = None
 
     def _require_memory(self, lanes: int, slots: int) -> str:
         """Say what is needed and what is free. Raises BackendError where it is not enough."""

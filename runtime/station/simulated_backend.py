@@ -21,7 +21,7 @@ GRID = 3
 class SimulatedBackend:
     """Errors as a line of mostly good parts would give them; a bad part fails in one tile."""
 
-    name = "simulated"
+    name = kind = "simulated"
     engine_sha256: str | None = None
     gpu_memory = ""
     depth = 1

@@ -62,6 +62,14 @@ class OverPycuda(StandIn):
         """Let every call in the context answer `result`, until the context is gone."""
         self.cuda.stand_in_fails(result)
 
+    def has(self, memory_bytes: int) -> None:
+        """Let the GPU's memory be so large."""
+        self.cuda.stand_in_has(ctypes.c_size_t(memory_bytes))
+
+    def lose(self, result: int) -> None:
+        """Let whatever needs the GPU answer `result`, a context's being made current too; with 0 it is back."""
+        self.cuda.stand_in_loses(result)
+
 
 class _Streams:
     """What Python puts into a stream of the driver's."""

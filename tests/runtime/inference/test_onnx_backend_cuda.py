@@ -16,7 +16,7 @@ from core.errors import BackendError
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS
 from runtime.inference import gpu
-from runtime.inference.backend import BackendFault
+from runtime.inference.backend import SPARE, BackendFault
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend
 from tests.runtime.cuda_driver_stand_in import Driver
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture
@@ -122,7 +122,7 @@ def test_only_the_errors_are_fetched_and_maps_when_they_are_asked_for(backend: O
 def test_buffers_are_page_locked_by_the_thread_that_computes_and_let_go_at_the_end(
     backend: OnnxBackend, asked: Asked, driver: Driver
 ) -> None:
-    buffers = [backend.new_batch() for _ in range(3)]
+    buffers = [backend.new_batch() for _ in range(backend.depth + SPARE + 1)]  # one more than were made ready
     assert driver.held == [f"locked {buffer.ctypes.data}" for buffer in buffers]
     assert len(asked.threads) == 1
     assert threading.get_ident() not in asked.threads
@@ -131,19 +131,29 @@ def test_buffers_are_page_locked_by_the_thread_that_computes_and_let_go_at_the_e
     buffers[0][:] = 7  # a camera that is late
 
 
-@pytest.mark.parametrize(("status", "is_sticky"), [(700, True), (719, True), (2, False)])
+@pytest.mark.parametrize(("status", "answers_then"), [(700, 700), (719, 719), (100, 100), (2, 0)])
 def test_a_fault_says_whether_it_stays_with_the_process(
-    backend: OnnxBackend, asked: Asked, driver: Driver, status: int, is_sticky: bool
+    backend: OnnxBackend, asked: Asked, driver: Driver, status: int, answers_then: int
 ) -> None:
-    asked.fault, driver.broken = f"CUDA failure {status}", status
+    asked.fault, driver.broken = f"CUDA failure {status}", answers_then
     with pytest.raises(BackendFault, match=f"ONNX Runtime: CUDA failure {status}") as told:
         backend.submit(backend.new_batch()).errors()
-    assert told.value.is_sticky == is_sticky
+    assert told.value.is_sticky == bool(answers_then)
 
 
-def test_memory_that_cannot_be_locked_is_one_line(
-    backend: OnnxBackend, driver: Driver, monkeypatch: pytest.MonkeyPatch
+def test_memory_that_cannot_be_locked_keeps_it_from_opening_in_one_line(
+    asked: Asked, driver: Driver, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "cuMemHostRegister_v2", lambda *_: 2)
     with pytest.raises(BackendError, match="it gets no page-locked memory .CUDA error 2"):
+        OnnxBackend(bundle, BATCH, provider="cuda", device=1)
+
+
+def test_where_the_gpu_is_lost_before_the_first_batch_the_buffers_are_there(
+    backend: OnnxBackend, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "cuMemHostRegister_v2", lambda *_: 999)
+    for _ in range(backend.depth + SPARE):
+        backend.new_batch()
+    with pytest.raises(BackendFault, match="CUDA error 999"):
         backend.new_batch()

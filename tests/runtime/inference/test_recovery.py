@@ -35,7 +35,7 @@ FAULT = "an illegal memory access was encountered"
 class Flaky:
     """A real backend, two batches deep, that fails with the batches it is told to."""
 
-    depth = 2
+    kind, depth = "onnxruntime-cpu", 2
     engine_sha256, gpu_memory = None, ""
     fit = staticmethod(fit_on_cpu)
 

@@ -8,10 +8,12 @@ import pytest
 
 from core.errors import BackendError, RestartError
 from runtime.bundles.bundle import Bundle, load_bundle
+from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.inference import recovery as module
 from runtime.inference.backend import Backend
-from runtime.inference.gpu import STICKY
+from runtime.inference.model_in_use import open_model
 from runtime.inference.recovery import Recovery
+from runtime.inference.settings import BackendSettings
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
 from runtime.station.inspection import Stop
@@ -78,9 +80,19 @@ def test_one_whose_reopening_hangs_is_hopeless_after_a_time(monkeypatch: pytest.
     go_on.set()
 
 
-def test_the_errors_that_stay_are_those_of_cuda_h() -> None:
-    assert {700, 716, 717, 718, 719} <= STICKY
-    assert not {0, 2, 201, 600, 701, 713} & STICKY  # out of memory, no context, not ready, too many resources
+def test_what_auto_chose_is_opened_again_and_nothing_slower(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = StandIn(bundle.model).install(monkeypatch)
+    model = open_model("test-1", bundle.path, (None, BackendSettings(), BATCH), SiteThresholds({}))
+    assert model.backend.kind == "tensorrt"
+    gpu.driver.refusal = 100  # no device
+    with pytest.raises(BackendError, match="no TensorRT engine can run here: .* refuses .CUDA error 100"):
+        model.reopen()
+    gpu.driver.refusal = 0
+    again = model.reopen()
+    assert again.kind == "tensorrt"
+    again.close()
+    model.close()
+    assert gpu.held == []
 
 
 @pytest.mark.parametrize("kind", ["watch", "folder"])

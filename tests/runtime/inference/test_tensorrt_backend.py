@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
-from runtime.inference.backend import BackendFault, Pending
+from runtime.inference.backend import SPARE, BackendFault, Pending
 from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
@@ -47,7 +47,7 @@ def test_one_thread_of_its_own_makes_every_call(gpu: StandIn, bundle: Bundle) ->
 
 def test_all_is_freed_lanes_and_slots_before_the_engine_and_the_context_last(gpu: StandIn, bundle: Bundle) -> None:
     backend = opened(bundle)
-    slots = backend.depth + 2
+    slots = backend.depth + SPARE
     buffers = [backend.new_batch() for _ in range(slots + 1)]  # one more than were made ready
     assert sum(name.startswith("event") for name in gpu.held) == slots + 1
     pending = backend.submit(buffers[0])
@@ -90,6 +90,19 @@ def test_a_cuda_error_is_a_fault_of_everything_from_then_on(gpu: StandIn, bundle
     with pytest.raises(BackendFault, match="an illegal memory access"):
         submitted(backend).errors()
     gpu.fault = "an illegal memory access was encountered"
+    backend.close()
+    assert gpu.held == []
+
+
+def test_where_the_gpu_is_lost_before_the_first_batch_the_buffers_are_there_and_the_batch_is_a_fault(
+    gpu: StandIn, bundle: Bundle
+) -> None:
+    backend = opened(bundle)
+    gpu.fault = "no CUDA-capable device is detected"
+    buffers = [backend.new_batch() for _ in range(backend.depth + SPARE)]
+    for ask in (backend.submit(buffers[0]).errors, backend.new_batch):
+        with pytest.raises(BackendFault, match="no CUDA-capable device"):
+            ask()
     backend.close()
     assert gpu.held == []
 

@@ -11,12 +11,13 @@ typedef struct { void *at; size_t bytes; } Range;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Range allocated[MOST_ALLOCATIONS], locked[MOST_ALLOCATIONS];
-static int is_initialised, sticky;
+static int is_initialised, sticky, gone;
+static size_t memory_bytes = 8000000000;
 static Count retained, lost;
 static __thread int depth;
 static char primary_context;
 
-Result refusal(void) { return !is_initialised ? NOT_INITIALIZED : !depth ? INVALID_CONTEXT : sticky; }
+Result refusal(void) { return !is_initialised ? NOT_INITIALIZED : !depth ? INVALID_CONTEXT : gone ? gone : sticky; }
 
 /* What the tests ask and say. */
 
@@ -26,12 +27,27 @@ static long count(const Range *ranges) {
   return found;
 }
 
+static void forget(void) {
+  memset(allocated, 0, sizeof allocated);
+  memset(locked, 0, sizeof locked);
+  streams = events = graphs = modules = 0;
+  sticky = 0;
+}
+
 void stand_in_held(long *held) {
   const long all[] = {count(allocated), count(locked), streams, events, graphs, modules, retained, lost};
   memcpy(held, all, sizeof all);
 }
 
 void stand_in_fails(int result) { sticky = result; }
+
+void stand_in_has(size_t bytes) { memory_bytes = bytes; }
+
+/* With 0 it comes back, and what was held on it is not there any more. */
+void stand_in_loses(int result) {
+  gone = result;
+  if (!result) forget();
+}
 
 size_t stand_in_bytes_at(Address address) {
   for (int i = 0; i < MOST_ALLOCATIONS; i++)
@@ -72,8 +88,16 @@ int is_on_device(const void *at, size_t bytes) { return is_within(allocated, at,
 
 int is_locked(const void *at, size_t bytes) { return is_within(locked, at, bytes); }
 
+static size_t free_bytes(void) {
+  size_t free = memory_bytes;
+  for (int i = 0; i < MOST_ALLOCATIONS; i++)
+    if (allocated[i].at) free -= allocated[i].bytes < free ? allocated[i].bytes : free;
+  return free;
+}
+
 Result cuMemAlloc_v2(Address *address, size_t bytes) {
   IN_CONTEXT
+  if (bytes > free_bytes()) return OUT_OF_MEMORY;
   void *memory = calloc(1, bytes);
   *address = (Address)(uintptr_t)memory;
   return add(allocated, memory, bytes);
@@ -86,9 +110,10 @@ Result cuMemFree_v2(Address address) {
   return result;
 }
 
-Result cuMemGetInfo_v2(size_t *free_bytes, size_t *all_bytes) {
+Result cuMemGetInfo_v2(size_t *free, size_t *all) {
   IN_CONTEXT
-  *free_bytes = *all_bytes = (size_t)8000000000;
+  *free = free_bytes();
+  *all = memory_bytes;
   return SUCCESS;
 }
 
@@ -135,6 +160,7 @@ Result cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 
 Result cuDevicePrimaryCtxRetain(void **context, int device) {
+  if (gone) return gone;
   retained++;
   *context = &primary_context;
   return device ? INVALID_DEVICE : SUCCESS;
@@ -144,15 +170,13 @@ Result cuDevicePrimaryCtxRelease_v2(int device) {
   if (device || !retained) return INVALID_CONTEXT;
   if (--retained) return SUCCESS;
   /* All that is left goes with the context, and so does what ailed it; of a whole one nothing should be left. */
-  if (!sticky) lost += count(allocated) + count(locked) + streams + events + graphs + modules;
-  memset(allocated, 0, sizeof allocated);
-  memset(locked, 0, sizeof locked);
-  streams = events = graphs = modules = 0;
-  sticky = 0;
+  if (!sticky && !gone) lost += count(allocated) + count(locked) + streams + events + graphs + modules;
+  forget();
   return SUCCESS;
 }
 
 Result cuCtxPushCurrent_v2(void *context) {
+  if (gone) return gone;
   depth += context == &primary_context;
   return context == &primary_context && retained ? SUCCESS : INVALID_CONTEXT;
 }
@@ -176,6 +200,6 @@ Result cuCtxSynchronize(void) {
 }
 
 Result cuGetErrorString(Result result, const char **text) {
-  *text = result == 700 ? "an illegal memory access was encountered" : "an error of the stand-in";
+  *text = result == 700 ? "an illegal memory access was encountered" : result == 2 ? "out of memory" : "an error of the stand-in";
   return SUCCESS;
 }

@@ -17,7 +17,7 @@ typedef _Atomic long Count;
 
 extern Count streams, events, graphs, modules;
 
-/* What keeps a call from being made: no context, or an error that stays. */
+/* What keeps a call from being made: no context, an error that stays, or a GPU that is gone. */
 Result refusal(void);
 
 /* Whether all of it is memory of the device, or page-locked memory. */
