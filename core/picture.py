@@ -22,6 +22,8 @@ UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
 """Before the suffix: `part.tmp.png` is a copy that is not there yet."""
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """What a file holds: (H, W) or (H, W, channels)."""
+HIDDEN = (".", "~")
+"""How names begin that are passed over."""
 FOREIGN = frozenset({"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found"})
 """Folders of other systems: their thumbnails and what was thrown away."""
 
@@ -66,13 +68,11 @@ def list_folder(folder: Path, odd: list[Path] | None = None) -> list[tuple[Path,
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if name.startswith((".", "~")):
-                continue
             try:
                 if entry.is_dir():
-                    if name.lower() not in FOREIGN:
+                    if not name.startswith(HIDDEN) and name.lower() not in FOREIGN:
                         found.append((name, True))
-                elif _is_picture(name):
+                elif may_be_picture(name):
                     if entry.is_file():
                         found.append((name, False))
                     elif odd is not None:
@@ -82,7 +82,10 @@ def list_folder(folder: Path, odd: list[Path] | None = None) -> list[tuple[Path,
     return [(folder / name, is_folder) for name, is_folder in sorted(found)]
 
 
-def _is_picture(name: str) -> bool:
+def may_be_picture(name: str) -> bool:
+    """Say whether a file of this name is listed: it is called like a picture, not hidden, and no copy under way."""
+    if name.startswith(HIDDEN):
+        return False
     stem, dot, suffix = name.lower().rpartition(".")
     return dot + suffix in SUFFIXES and UNDER_WAY.isdisjoint(f".{part}" for part in stem.split(".")[1:])
 

@@ -5,13 +5,14 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from stat import S_ISREG
 
 from core.errors import CameraError, DataError
-from core.picture import decode_as_stored, read_whole
+from core.picture import decode_as_stored, may_be_picture, read_whole
 from runtime.cameras.camera import Camera, CameraState, CameraStatus, Memory
 from runtime.cameras.files import by_depth, printable
 from runtime.cameras.folder_bell import FolderBell
@@ -24,7 +25,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.1
 """The folder is looked at this often: notifications do not come from a network's folders."""
 LOOK_AT_ALL_S = 1.0
-"""Pictures that were given are looked at this often, for one that is written anew in its place."""
+"""Pictures that were given are looked at this often, for one that is written anew in its place; so is a folder that
+takes long to list, while the bell names what comes."""
 LOOK_SHARE = 0.05
 """Of the time may be spent on that."""
 ENDLESS_S = 60.0
@@ -90,21 +92,21 @@ class WatchedFolder(Camera):
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. Pictures that appear together come in name order."""
         bell = self._look.bell = FolderBell()
-        whole: set[Path] = set()
+        told: set[Path] = set()
+        due_s = 0.0
         try:
             while not stopping.is_set():
+                yield from self._read_each(self._named(time.monotonic(), told), stopping)
                 started_s = time.monotonic()
-                settled = self._settled(started_s, whole)
-                looked_s = time.monotonic()
-                for picture in settled:
-                    if stopping.is_set():
-                        return
-                    frame = self._read(picture, self._seen[picture])
-                    if frame is not None:
-                        yield frame
-                # A folder where much goes on rings all the time, and each look costs something.
-                stopping.wait(min(LOOK_EVERY_S, (looked_s - started_s) / LOOK_SHARE))
-                whole = bell.wait(LOOK_EVERY_S)
+                if started_s >= due_s and not stopping.is_set():
+                    settled = self._settled(started_s, told)
+                    looked_s = time.monotonic()
+                    # A folder where much goes on rings all the time, and each look costs something.
+                    longest_s = LOOK_AT_ALL_S if told and not self._pending else LOOK_EVERY_S
+                    due_s = looked_s + min(longest_s, (looked_s - started_s) / LOOK_SHARE)
+                    told = set()
+                    yield from self._read_each(settled, stopping)
+                told |= bell.wait(LOOK_EVERY_S)
         finally:
             bell.close()
 
@@ -126,28 +128,50 @@ class WatchedFolder(Camera):
         """See Camera."""
         self._status = CameraStatus(CameraState.STOPPED, time.time())
 
-    def _settled(self, now_s: float, whole: Iterable[Path] = ()) -> list[Path]:
+    def _settled(self, now_s: float, whole: Set[Path] = frozenset()) -> list[Path]:
         """List the pictures not yet given that have not changed between two looks, or are `whole` as was told."""
         has_changed = self._look.again(now_s)
         if self._look.problem:
             self._tell_state(self._look.problem)
             return []  # what was seen there is known when it comes back
+        all_of_them = self._look.pictures
         if has_changed or now_s >= self._all_s:
-            pictures: Iterable[Path] = self._look.pictures
-            self._seen = {picture: self._seen[picture] for picture in pictures if picture in self._seen}
+            self._seen = {picture: self._seen[picture] for picture in all_of_them if picture in self._seen}
+        if now_s >= self._all_s:
+            pictures: Iterable[Path] = all_of_them
+        elif has_changed:
+            waiting = {*self._pending, *whole}
+            pictures = [picture for picture in all_of_them if picture in waiting or picture not in self._seen]
         else:
             pictures = dict.fromkeys([*self._pending, *(picture for picture in whole if picture in self._seen)])
-        settled, told = [], set(whole)
+        settled = self._look_at(pictures, now_s, whole)
+        if now_s >= self._all_s:
+            self._pending = {picture: None for picture in self._pending if picture in self._seen}
+            self._all_s = now_s + max(LOOK_AT_ALL_S, (time.monotonic() - now_s) / LOOK_SHARE)
+        self._tell_state(self._why_stuck(settled, now_s))
+        return settled
+
+    def _named(self, now_s: float, whole: Set[Path]) -> list[Path]:
+        """List what was told to be `whole` and not yet given, before any look; nothing where something else waits."""
+        if self._look.problem or not whole >= self._pending.keys():
+            return []
+        return self._look_at(sorted(picture for picture in whole if may_be_picture(picture.name)), now_s, whole)
+
+    def _look_at(self, pictures: Iterable[Path], now_s: float, whole: Set[Path]) -> list[Path]:
+        """Say which of `pictures` are not yet given, and have not changed since they were seen, or are `whole`."""
+        settled = []
         for picture in pictures:
             seen = self._seen.get(picture)
             try:
                 stat = picture.stat()
             except OSError:
                 continue
+            if not S_ISREG(stat.st_mode):
+                continue
             if seen is None or (seen.size, seen.changed_ns) != (stat.st_size, stat.st_mtime_ns):
                 first_s = now_s if seen is None or seen.is_given else seen.first_s
                 seen = self._seen[picture] = _Seen(stat.st_size, stat.st_mtime_ns, now_s, first_s)
-                is_still = picture in told
+                is_still = picture in whole
             else:
                 is_still = True
             if not seen.is_given:
@@ -155,10 +179,6 @@ class WatchedFolder(Camera):
                 is_last_try = now_s - seen.since_s >= self._unreadable_after_s
                 if is_still and (not seen.was_read or is_last_try):
                     settled.append(picture)
-        if now_s >= self._all_s:
-            self._pending = {picture: None for picture in self._pending if picture in self._seen}
-            self._all_s = now_s + max(LOOK_AT_ALL_S, (time.monotonic() - now_s) / LOOK_SHARE)
-        self._tell_state(self._why_stuck(settled, now_s))
         return settled
 
     def _why_stuck(self, settled: Collection[Path], now_s: float) -> str:
@@ -168,6 +188,14 @@ class WatchedFolder(Camera):
             if now_s - self._seen[picture].first_s > ENDLESS_S and picture not in settled:
                 return f"{printable(picture)} has not become whole for {ENDLESS_S:.0f} s"
         return ""
+
+    def _read_each(self, settled: Iterable[Path], stopping: threading.Event) -> Iterator[Frame]:
+        for picture in settled:
+            if stopping.is_set():
+                return
+            frame = self._read(picture, self._seen[picture])
+            if frame is not None:
+                yield frame
 
     def _read(self, picture: Path, seen: _Seen) -> Frame | None:
         """Read a picture; None while it may become whole or changes, and where it was judged before."""

@@ -127,3 +127,29 @@ def test_what_waits_to_be_judged_is_not_given_again_where_its_folder_was_away(in
     shutil.copy(inbox / "00000.png", part / "d.png")
     wait_until(lambda: {"c.png", "lot/d.png"} <= {frame.source for frame in watching.frames})
     assert [frame.source for frame in watching.frames].count("lot/a.png") == 1
+
+
+def test_what_the_bell_names_waits_for_no_look_and_is_not_judged_twice(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera, stopping = WatchedFolder(inbox, None), threading.Event()
+    frames = camera.frames(stopping)
+    assert [next(frames).source for _ in range(2)] == ["00000.png", "00001.png"]
+    listings: list[Path] = []
+
+    def counted(folder: Path, odd: list[Path] | None = None) -> list[tuple[Path, bool]]:
+        listings.append(folder)
+        return list_folder(folder, odd)
+
+    monkeypatch.setattr(folder_look, "list_folder", counted)
+    for name in ("c.tmp.png", ".d.png", "b.png", "a.png"):
+        shutil.copy(inbox / "00000.png", inbox.with_name("whole"))
+        inbox.with_name("whole").rename(inbox / name)
+    assert [next(frames).source for _ in range(2)] == ["a.png", "b.png"]
+    assert not listings
+    inbox.with_name("whole").write_bytes((inbox / "00000.png").read_bytes())
+    threading.Timer(0.3, inbox.with_name("whole").rename, [inbox / "e.png"]).start()
+    assert next(frames).source == "e.png"
+    assert listings  # so it was looked for a and b, too
+    stopping.set()
+    assert not list(frames)
