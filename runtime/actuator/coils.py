@@ -2,7 +2,8 @@
 
 A part's coil is switched when its verdict stands. After a lost connection, which is looked for each second, every coil
 is on until the next verdict: what was judged meanwhile has passed. The heartbeat counts only while the judging thread
-goes round. What a PLC does not take in time is left out, the oldest first, told and counted.
+goes round; where it stands still, every coil is on too. What a PLC does not take in time is left out, the oldest first,
+told and counted.
 """
 
 import logging
@@ -21,7 +22,7 @@ from runtime.threads.worker import Worker
 log = logging.getLogger(__name__)
 BEAT_EVERY_S = 1.0
 HANGS_S = 3.0
-"""The heart stops when the judging thread has stood still for so long."""
+"""The heart stops, and every coil is on, when the judging thread has stood still for so long."""
 LONGEST_QUEUE = 1000
 """Verdicts that wait for a PLC that is slower than they come."""
 RETRY_S = 2.0
@@ -92,7 +93,7 @@ class Coils(Worker):
                 self._changed.wait_for(lambda: self._is_over, min(backoff.failed(), RETRY_S))
 
     def _serve(self, client: Any) -> None:
-        beat_s = time.monotonic()
+        beat_s, hangs = time.monotonic(), False
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_over or bool(self._asked), beat_s - time.monotonic())
@@ -114,11 +115,15 @@ class Coils(Worker):
             now_s = time.monotonic()
             if now_s >= beat_s:
                 beat_s = now_s + BEAT_EVERY_S
-                self._beat(client, now_s)
+                hung, hangs = hangs, now_s - self._alive_s >= HANGS_S
+                if hangs and not hung:
+                    log.error("judging stands still: every coil is on until the next verdict")
+                    self._switch_all_on(client)
+                self._beat(client, hangs)
 
-    def _beat(self, client: Any, now_s: float) -> None:
+    def _beat(self, client: Any, hangs: bool) -> None:
         register = self._settings.heartbeat_register
-        if register is not None and now_s - self._alive_s < HANGS_S:
+        if register is not None and not hangs:
             self._beats = (self._beats + 1) % 2**16
             self._write(client.write_register(register, self._beats, device_id=self._settings.unit))
         elif self._coils:
@@ -131,6 +136,9 @@ class Coils(Worker):
             self.left_out += len(self._asked)
             self._asked.clear()
             self._is_overrun = False
+        self._switch_all_on(client)
+
+    def _switch_all_on(self, client: Any) -> None:
         for coil in self._coils:
             self._write(client.write_coil(coil, True, device_id=self._settings.unit))
 

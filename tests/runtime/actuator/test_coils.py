@@ -49,3 +49,20 @@ def test_a_plc_that_was_switched_off_and_on_has_its_coils_on_before_the_next_ver
     assert coils.left_out - before == 3
     coils.stop()
     assert not coils.fault
+
+
+def test_where_judging_stands_still_the_coils_are_on_until_the_next_verdict(
+    plc: Plc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.actuator.coils.BEAT_EVERY_S", 0.01)
+    monkeypatch.setattr("runtime.actuator.coils.HANGS_S", 0.1)
+    coils = Coils(ModbusSettings(host="127.0.0.1", port=plc.port, timeout_s=WAIT_S), [0])
+    coils.start()
+    for verdicts in (1, 2):
+        plc.wait_for(lambda: plc.values("coil", 0)[-1:] == [1])
+        coils.switch(0, is_on=False)
+        plc.wait_for(lambda: plc.values("coil", 0).count(0) == verdicts)  # noqa: B023
+        coils.alive()
+    plc.wait_for(lambda: plc.values("coil", 0)[-1] == 1)
+    coils.stop()
+    assert not coils.fault
