@@ -1,10 +1,13 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.runtime.broker import Mosquitto
 
 # Tests are small: one thread each is faster than two that wait for one another.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,6 +23,19 @@ def _ended() -> Iterator[None]:
     from tests.runtime.command import end_all
 
     end_all()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> "Iterator[Mosquitto]":
+    """A real broker of the test's own."""
+    from tests.runtime.broker import Mosquitto
+
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = Mosquitto(folder)
+    broker.start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(scope="session")

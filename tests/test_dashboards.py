@@ -17,14 +17,12 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 PREFIX = "pwae/+/+/+/+"
 
 
-def test_every_metric_of_the_grafana_dashboard_is_exported_with_its_labels(tmp_path: Path) -> None:
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    broker = Mosquitto(folder)
-    broker.start()
+def test_every_metric_of_the_grafana_dashboard_is_exported_with_its_labels(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
     port = free_port()
     camera = {"kind": "rtsp", "url": "rtsp://none.example.com/belt"}
-    config = write_config(tmp_path, tmp_path, {"belt": camera}, broker=at(broker.port), view={"port": port})
+    config = write_config(tmp_path, tmp_path, {"belt": camera}, broker=at(mosquitto.port), view={"port": port})
     process = run_command("simulate", config, "--rate", "20", folder=tmp_path)
     try:
         wait_until(lambda: is_up(f"http://127.0.0.1:{port}"))
@@ -33,7 +31,6 @@ def test_every_metric_of_the_grafana_dashboard_is_exported_with_its_labels(tmp_p
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=WAIT_S)
-        broker.stop()
     exported = {
         name: set(re.findall(r"(\w+)=", labels)) for name, labels in re.findall(r"^(\w+)\{?([^}\s]*)", told, re.M)
     }

@@ -1,10 +1,7 @@
 """The inbox between a real broker and a server that is slower than what is told: bounded, told, counted, and right."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from paho.mqtt.publish import single
 
 from gateway.inbox import LONGEST, Inbox
@@ -15,14 +12,6 @@ from runtime.delivery.settings import BrokerSettings
 from tests.runtime.broker import Mosquitto
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S
-
-
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 def test_more_than_can_be_served_is_left_out_told_and_counted_and_states_come_anew(mosquitto: Mosquitto) -> None:

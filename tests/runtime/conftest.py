@@ -20,16 +20,6 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    broker = Mosquitto(folder)
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
 def mes(mosquitto: Mosquitto) -> Iterator[Subscriber]:
     subscriber = Subscriber(mosquitto.port)
     yield subscriber
