@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,10 +87,15 @@ def test_no_module_imports_more_than_12_of_ours() -> None:
         assert len(imported(path)) <= LIMIT, f"{name} imports {sorted(imported(path))}"
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+
+
 def imported(path: Path) -> set[str]:
     """The modules of ours that a file imports, wherever in it, those for the type checker alone included."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -99,7 +105,7 @@ def imported(path: Path) -> set[str]:
 
 def test_no_class_has_more_than_12_attributes() -> None:
     for module, path in OURS.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and f"{module}.{node.name}" not in MIRRORS:
                 assert len(attributes(node)) <= LIMIT, f"{module}.{node.name}: {sorted(attributes(node))}"
 

@@ -53,9 +53,9 @@ def test_an_unkeepable_promise_and_an_older_bundle_leave_everything_as_it_was(ex
 
 @pytest.mark.parametrize("kind", ["checkpoint", "exported"])
 def test_known_bad_parts_say_which_rate_would_find_them(
-    kind: str, parts: Path, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, checkpoint: Path, exported: Path, parts: Path, tmp_path: Path
 ) -> None:
-    model: Path = request.getfixturevalue(kind)
+    model = {"checkpoint": checkpoint, "exported": exported}[kind]
     copy = tmp_path / "model"
     (shutil.copytree if model.is_dir() else shutil.copy)(model, copy)
     bad = tmp_path / "marked" / "test" / "bad"
