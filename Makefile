@@ -19,11 +19,16 @@ test: $(VENV)/.dev mosquitto chromium aravis
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained or exported and no engine built.
 check: $(VENV)/.dev
-	+$(MAKE) -j2 -O --no-print-directory lint quick-tests
+	+$(MAKE) -j3 -O --no-print-directory lint quick-runtime quick-rest
 
-.PHONY: quick-tests
-quick-tests: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not machine and not long"
+# A process each, and no workers: neither imports what the other's tests need, and the runtime's need no torch.
+QUICK := $(BIN)/python -m pytest -m "not machine and not long"
+.PHONY: quick-runtime quick-rest
+quick-runtime: $(VENV)/.dev
+	$(QUICK) tests/runtime
+
+quick-rest: $(VENV)/.dev
+	$(QUICK) --ignore tests/runtime
 
 # What runs on Ray, on clusters that are started here: 3 minutes on two cores. Its extra is some 500 MB, so not in `dev`.
 .PHONY: test-ray
