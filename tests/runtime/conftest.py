@@ -1,5 +1,7 @@
 """Fixtures: real parts for the runtime's tests."""
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,29 @@ from tests.runtime.watcher import Watcher
 @pytest.fixture(scope="session")
 def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundle") / "even-grey")
+
+
+@pytest.fixture
+def finish_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """`run-inspection` in this process, for what is refused before it runs: as `finish`, without a second's start."""
+    from core import cli
+    from runtime.cli import app
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["run-inspection", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.run(app)
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    monkeypatch.chdir(tmp_path)
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -179,9 +180,14 @@ def test_a_part_whose_verdict_comes_late_is_rejected_in_time_and_its_event_says_
     ],
 )
 def test_coils_that_nobody_or_two_would_switch_are_refused(
-    tmp_path: Path, bundle_path: Path, cameras: dict[str, Any], sections: dict[str, Any], said: str
+    tmp_path: Path,
+    bundle_path: Path,
+    cameras: dict[str, Any],
+    sections: dict[str, Any],
+    said: str,
+    finish_here: Callable[..., tuple[int, str, str]],
 ) -> None:
     told = {name: {**folder(tmp_path), "verdict": {"deadline_ms": 9, **each}} for name, each in cameras.items()}
     config = write_config(tmp_path, bundle_path, told, **sections)
-    code, _out, err = finish(config)
+    code, _out, err = finish_here(config)
     assert (code, said in err) == (ConfigError.exit_code, True), err

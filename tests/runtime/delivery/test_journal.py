@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,9 @@ def old(mes: Subscriber, heard: int, run: str) -> list[dict[str, Any]]:
     return [event for event in came if event["boot_id"] == run]
 
 
-def test_resend_without_a_journal_is_refused_before_the_run(tmp_path: Path, bundle_path: Path) -> None:
+def test_resend_without_a_journal_is_refused_before_the_run(
+    tmp_path: Path, bundle_path: Path, finish_here: Callable[..., tuple[int, str, str]]
+) -> None:
     config = write_config(tmp_path, bundle_path, {"top": folder(tmp_path)}, commands=["resend"])
-    code, _out, err = finish(config)
+    code, _out, err = finish_here(config)
     assert (code, "`outbox.journal_events`" in err) == (ConfigError.exit_code, True)

@@ -1,6 +1,7 @@
 """What keeps a run from starting or ends it at once: one line and an exit code; and the broker of a trial."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,23 +77,39 @@ def bad_outbox(tmp_path: Path, config: dict[str, Any]) -> type[Exception]:
     return OutboxError
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [unreachable, damaged_bundle, no_bundle, no_folder, empty_folder, no_video, no_password, bad_outbox],
-)
-def test_what_a_person_can_mend_is_one_line_and_an_exit_code(tmp_path: Path, bundle_path: Path, spoil: Any) -> None:
+def spoilt(tmp_path: Path, bundle_path: Path, spoil: Any) -> tuple[Path, type[Any]]:
+    """A configuration that cannot run, and the error that says so."""
     content: dict[str, Any] = {
         "bundle": str(bundle_path),
         "cameras": {"top": folder(write_pictures(tmp_path / "pictures", 2))},
         "broker": at(free_port()),
     }
     expected = spoil(tmp_path, content)
-    config = write_config(tmp_path, content.pop("bundle"), content.pop("cameras"), **content)
-    code, _out, err = finish(config)
+    return write_config(tmp_path, content.pop("bundle"), content.pop("cameras"), **content), expected
+
+
+def assert_one_line(code: int, err: str, expected: type[Any]) -> None:
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert code == expected.exit_code, err
     assert len(errors) == 1, err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "spoil", [damaged_bundle, no_bundle, no_folder, empty_folder, no_video, no_password, bad_outbox]
+)
+def test_what_a_person_can_mend_is_one_line_and_an_exit_code(
+    tmp_path: Path, bundle_path: Path, spoil: Any, finish_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, expected = spoilt(tmp_path, bundle_path, spoil)
+    code, _out, err = finish_here(config)
+    assert_one_line(code, err, expected)
+
+
+def test_a_process_ends_so_where_the_broker_is_unreachable(tmp_path: Path, bundle_path: Path) -> None:
+    config, expected = spoilt(tmp_path, bundle_path, unreachable)
+    code, _out, err = finish(config)
+    assert_one_line(code, err, expected)
 
 
 def test_a_refused_login_ends_a_finite_run_at_once_with_the_events_kept(

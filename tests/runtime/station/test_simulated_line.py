@@ -137,11 +137,10 @@ def test_every_trouble_of_a_scenario_comes_in_turn_and_passes(name: str, rate_pe
     assert set(PLAYED["mixed"]) == set(Trouble)
 
 
-def test_a_scenario_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callable[..., tuple[int, str, str]]) -> None:
     config = write_config(tmp_path, tmp_path, {"belt": LIVE})
-    process = run_command("simulate", config, "--scenario", "flood", folder=tmp_path)
-    _out, err = process.communicate(timeout=WAIT_S)
-    assert (process.returncode, "outage, camera-down, gap, burst, mixed" in err) == (ConfigError.exit_code, True)
+    code, _out, err = finish_here("simulate", config, "--scenario", "flood")
+    assert (code, "outage, camera-down, gap, burst, mixed" in err) == (ConfigError.exit_code, True)
 
 
 def test_what_was_retained_of_a_camera_that_is_gone_is_cleared(

@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from core.config import parse_settings
 from core.errors import ConfigError
 from runtime.cameras.settings import WatchSettings
 from tests.runtime.broker import Mosquitto
-from tests.runtime.command import at, finish, run_command, write_config
+from tests.runtime.command import at, run_command, write_config
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import write_pictures
 from tests.runtime.waiting import WAIT_S, wait_until
@@ -79,7 +80,9 @@ def test_a_folder_that_is_gone_is_told_on_the_cameras_topic(
     assert [event["frame"]["source"] for event in mes.events()] == ["00000.png", "00001.png"]
 
 
-def test_a_station_that_would_judge_its_own_pictures_does_not_start(tmp_path: Path, bundle_path: Path) -> None:
+def test_a_station_that_would_judge_its_own_pictures_does_not_start(
+    tmp_path: Path, bundle_path: Path, finish_here: Callable[..., tuple[int, str, str]]
+) -> None:
     inbox = write_pictures(tmp_path / "in", good=1)
     (tmp_path / "link").symlink_to(inbox)
     for kind, key, own in (
@@ -87,6 +90,6 @@ def test_a_station_that_would_judge_its_own_pictures_does_not_start(tmp_path: Pa
         ("folder", "evidence.folder", {"evidence": {"folder": str(inbox / "evidence")}}),
     ):
         cameras = {"top": {"kind": kind, "path": str(inbox)}}
-        code, _out, err = finish(write_config(tmp_path, bundle_path, cameras, **own))
+        code, _out, err = finish_here(write_config(tmp_path, bundle_path, cameras, **own))
         assert code == ConfigError.exit_code
         assert f"`{key}` lies in the folder that camera `top` judges" in err
