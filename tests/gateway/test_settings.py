@@ -12,7 +12,7 @@ import yaml
 
 from core.config import parse_settings
 from core.errors import ConfigError
-from gateway.access import load_trusted, make_certificate
+from gateway.access import load_trusted, make_certificate, require_pair
 from gateway.cli import opcua_gateway
 from gateway.settings import GatewaySettings
 
@@ -73,6 +73,15 @@ def other_key(folder: Path) -> dict[str, Any]:
         (folder / "own.key").unlink(missing_ok=True)
         make_certificate(folder / f"{name}.pem", folder / "own.key", "urn:test")
     return security
+
+
+def test_a_certificate_that_has_expired_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.access.CERTIFICATE_DAYS", 0)
+    make_certificate(tmp_path / "own.pem", tmp_path / "own.key", "urn:test")
+    require_pair(tmp_path / "own.pem", tmp_path / "own.key")
+    assert "certificate expired" in caplog.text
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])
