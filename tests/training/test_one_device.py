@@ -1,0 +1,61 @@
+"""Training on PyTorch's device `meta`, which computes nothing and refuses, as CUDA does, what lies on two devices.
+
+So all that a step and an error are made of is seen to lie on one device; that CUDA computes it, `make test-gpu` shows.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.fx.experimental import _config
+
+from training import losses
+from training.inspector import Inspector
+from training.learner import Learner
+from training.network import new_network
+from training.settings import TrainingSettings
+from training.training_set import TrainingSet
+
+GPU = torch.device("meta")
+FROZEN = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True, "weights": None, "whole": True}
+FORMS: dict[str, dict[str, Any]] = {
+    "pixels": {"score": {"space": "pixels", "distance": "squared"}},
+    "features": {
+        "score": {"space": "features"},
+        "network": {"height": 48, "width": 48, "permutations": 20, "encoder": FROZEN},
+        "loss": {"cosine": 1.0},
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_from_frames_to_loss_and_errors_all_lies_on_one_device(
+    make_training_config: Callable[..., dict[str, Any]], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "isfinite", lambda term: True)  # there is no value to ask for
+    monkeypatch.setattr(losses, "_without_autocast", lambda x: nullcontext())  # there is none to be without
+    settings = TrainingSettings.model_validate(make_training_config(Path("p"), Path("o"), **FORMS[form]))
+    network = new_network(settings.network, 1, 0)
+    inspector = Inspector(network, settings.score).to(GPU)
+    frames = torch.zeros((8, 48, 48, 3), dtype=torch.uint8, device=GPU)
+    maps = network.raw_maps(network.images(frames)).half() if form == "features" else None
+    dataset = TrainingSet(network, frames, maps)
+    learner = Learner(network, settings)
+    with _config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined] # it is put there
+        loss = learner.training_step(dataset.__getitems__([3, 1, 5, 2]), 0)
+    loss.backward()
+    assert {"hsic", "swd", "jigsaw"} <= set(learner.steps[-1])
+    gradients = [parameter.grad for parameter in network.members[0].parameters() if parameter.grad is not None]
+    assert {tensor.device for tensor in (loss, *gradients)} == {GPU}
+    for images, standardised in dataset.batches(np.arange(5)):
+        assert inspector.distances(images, standardised, 0, pixels=True)[0].device == GPU
+    assert inspector.inspect(frames).errors.device == GPU
+
+
+def test_what_lies_elsewhere_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="device"):
+        _ = torch.zeros(3, device=GPU) @ torch.zeros(3)
