@@ -66,8 +66,11 @@ def facts(given: Given) -> None:
         except importlib.metadata.PackageNotFoundError:
             given.tell(package=name, version=None)
     version = ctypes.c_int()
-    check(driver(), driver().cuDriverGetVersion(ctypes.byref(version)))
-    given.tell(driver_cuda=version.value)
+    try:
+        check(driver(), driver().cuDriverGetVersion(ctypes.byref(version)))
+        given.tell(driver_cuda=version.value)
+    except OSError:
+        given.tell(driver_cuda=None)
 
 
 def imports(given: Given) -> None:
@@ -128,7 +131,10 @@ def sticky(given: Given) -> None:
     for extra in ("", "torch"):
         command = [sys.executable, str(ROOT / "tools" / "illegal_access.py"), extra]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        given.tell(beside=extra or "nothing", says=done.stdout.splitlines(), rc=done.returncode, err=done.stderr[-300:])
+        says = done.stdout.splitlines()
+        given.tell(beside=extra or "nothing", says=says, rc=done.returncode, err=done.stderr[-300:])
+        if not says and done.returncode > 0:
+            raise RuntimeError(f"no illegal access was tried: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
 
 
 def engine(given: Given) -> None:
@@ -226,6 +232,8 @@ def training(given: Given) -> None:
     from training.inspector import judge
     from training.session import train
 
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"torch {torch.__version__} has no GPU here")
     before = load_checkpoint(given.checkpoint).settings
     with tempfile.TemporaryDirectory() as scratch:
         changed = {"data": str(given.pictures), "output": scratch, "epochs": 2, "false_reject_rate": 0.3}
