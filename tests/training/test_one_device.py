@@ -45,7 +45,8 @@ def test_from_frames_to_loss_and_errors_all_lies_on_one_device(
     maps = network.raw_maps(network.images(frames)).half() if form == "features" else None
     dataset = TrainingSet(network, frames, maps)
     learner = Learner(network, settings)
-    with _config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined] # it is put there
+    config: Any = _config  # `patch` is put there when it is imported
+    with config.patch(meta_nonzero_assume_all_nonzero=True):
         loss = learner.training_step(dataset.__getitems__([3, 1, 5, 2]), 0)
     loss.backward()
     assert {"hsic", "swd", "jigsaw"} <= set(learner.steps[-1])
