@@ -1,9 +1,10 @@
 """Gap events: they tell which events of a camera were given up before they were sent. Pure."""
 
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from runtime.events.encoding import GAP_SCHEMA, dumps
 from runtime.events.origin import NAMESPACE
@@ -13,13 +14,13 @@ GAP_TYPE = "pwae.gap.v1"
 
 def gap_of(discarded: bytes) -> bytes:
     """Build the event that tells of an event (see `build`) which was given up before it was sent."""
-    event = json.loads(discarded)
+    event = orjson.loads(discarded)
     return _gap(event, event["seq"], event["seq"])
 
 
 def joined_gap(one: bytes, other: bytes) -> bytes | None:
     """Join two gaps that lie side by side in one run of a camera; None where they do not."""
-    first, second = sorted((json.loads(one), json.loads(other)), key=lambda gap: int(gap["first_seq"]))
+    first, second = sorted((orjson.loads(one), orjson.loads(other)), key=lambda gap: int(gap["first_seq"]))
     if first["boot_id"] != second["boot_id"] or first["last_seq"] + 1 != second["first_seq"]:
         return None
     return _gap(first, first["first_seq"], second["last_seq"])
