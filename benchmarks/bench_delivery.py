@@ -71,37 +71,44 @@ def station(folder: Path, port: int, name: str) -> InspectionSettings:
 
 
 def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str, Any]:
-    """ms from capture to PUBACK less inference, of every event."""
-    added: dict[str, tuple[float, float]] = {}
-    ids: dict[int, str] = {}
-    took_ms: list[float] = []
+    """ms from capture to PUBACK less inference, of every event, and where they go."""
+    took_ms: dict[int, list[float]] = {}
+    looked_at: list[float] = []
     with open_simulation(station(folder, port, "latency.sqlite"), rate_per_s, events) as inspection:
         box = inspection.publisher.outbox
         add, read, remove = box.add, box.read, box.remove
 
         def timed_add(letters: Sequence[NewEvent], notes: Mapping[str, bytes]) -> list[tuple[str, Verdict]]:
-            now_s = time.monotonic()
-            for letter in letters:
-                event = json.loads(letter.body)
-                added[event["id"]] = now_s, event["timing_ms"]["total"] - event["timing_ms"]["infer"]
-            return add(letters, notes)
+            timing = json.loads(letters[0].body)["timing_ms"]
+            begun_s = time.monotonic()
+            given_up = add(letters, notes)
+            stored_s = time.monotonic()
+            took_ms[box.newest] = [timing["total"] - timing["infer"], (stored_s - begun_s) * 1000]
+            looked_at.append(stored_s)
+            return given_up
 
-        def noted_read(after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
+        def timed_read(after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
             stored = read(after, limit, without)
-            ids.update({each.position: json.loads(each.body)["id"] for each in stored})
+            read_s.update(dict.fromkeys((each.position for each in stored), time.monotonic()))
             return stored
 
         def timed_remove(events: Sequence[StoredEvent]) -> None:
-            now_s = time.monotonic()
-            for each in events:
-                added_s, before_ms = added.pop(ids.pop(each.position))
-                took_ms.append((now_s - added_s) * 1000 + before_ms)
+            acknowledged_s.update(dict.fromkeys((each.position for each in events), time.monotonic()))
             remove(events)
 
-        box.add, box.read, box.remove = timed_add, noted_read, timed_remove  # type: ignore[method-assign, assignment]
+        read_s: dict[int, float] = {}
+        acknowledged_s: dict[int, float] = {}
+        box.add, box.read, box.remove = timed_add, timed_read, timed_remove  # type: ignore[method-assign, assignment]
         inspection.run(Stop())
-    p50, p95, p99 = np.percentile(took_ms, [50, 95, 99]).round(2).tolist()
-    return {"events": len(took_ms), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+    steps = []
+    for stored_s, (position, (to_verdict, to_disk)) in zip(looked_at, took_ms.items(), strict=True):
+        to_reader, to_broker = read_s[position] - stored_s, acknowledged_s[position] - read_s[position]
+        steps.append([to_verdict, to_disk, to_reader * 1000, to_broker * 1000])
+    p50, p95, p99 = np.percentile(np.sum(steps, axis=1), [50, 95, 99]).round(2).tolist()
+    names = ("capture_to_verdict", "event_to_disk", "disk_to_publisher", "publisher_to_acknowledgement")
+    parts = dict(zip(names, np.median(steps, axis=0).round(2).tolist(), strict=True))
+    told = {"events": len(steps), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+    return {**told, "p50_ms_of": parts}
 
 
 def through(folder: Path, port: int, events: int) -> dict[str, Any]:
