@@ -13,6 +13,7 @@ from core.errors import ConfigError
 from gateway.access import Users, secure
 from gateway.inbox import Inbox
 from gateway.nodeset import load_nodeset
+from gateway.results import KEPT
 from gateway.settings import GatewaySettings
 from gateway.subscription import CONNECTED, Subscription
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
@@ -45,6 +46,9 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     server = Server(user_manager=Users(security.passwords()) if security else None)
     server.set_server_name("P-WAE OPC UA gateway")
     await server.init()
+    # By OPC UA a session outlives its connection for minutes. A client that comes and goes leaves many, and for each
+    # wait the events that it missed: no more than it could ask for by id.
+    server.iserver.max_monitored_item_queue_size = KEPT
     server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}/")
     await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
     if security is None:
