@@ -4,6 +4,7 @@ from runtime.batching.task import Task
 from runtime.commands.jobs import Jobs
 from runtime.inference.models import Models
 from runtime.parts.frame import Trigger
+from runtime.parts.job import Job
 
 
 class Assigner:
@@ -16,7 +17,16 @@ class Assigner:
 
     def __call__(self, stream: str, trigger: Trigger | None) -> Task:
         """See Assign."""
-        job = self._jobs.now(stream, trigger) if self._models.has_recipes else None
+        return self._task(stream, self._jobs.now(stream, trigger) if self._models.has_recipes else None)
+
+    def asked(self, stream: str, recipe: str | None) -> Task:
+        """Give what is to be done with a picture that somebody asks about: of no job, but judged as `recipe`.
+
+        Where None is told, as the recipe of the job under way.
+        """
+        return self._task(stream, Job(recipe=recipe or self._jobs.now(stream, None).recipe))
+
+    def _task(self, stream: str, job: Job | None) -> Task:
         model, faults = self._models.choose(None if job is None else job.recipe)
         origin = model.origin
         return Task(stream, origin.manifest.input, origin.recipe, model.fit, job, faults)

@@ -11,7 +11,6 @@ import cv2
 from core.errors import DataError
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
-from runtime.batching.batcher import Batcher
 from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp
@@ -33,23 +32,22 @@ class Predictions:
     def __init__(self, inspection: Inspection) -> None:
         """Judge as `inspection` does."""
         self._settings = inspection.settings
-        self._assign = inspection.loop.assign
+        self._assigner = inspection.loop.assign
         self._loop = inspection.loop
 
-    def predict(self, data: bytes, camera: str | None) -> bytes:
+    def predict(self, data: bytes, camera: str | None, recipe: str | None) -> bytes:
         """See Judges."""
         stream = self._stream(camera)
         try:
-            pixels = as_bgr_u8(decode(data, LARGEST_PIXELS), self._assign(stream, None).seen.bits)
+            pixels = as_bgr_u8(decode(data, LARGEST_PIXELS), self._assigner.asked(stream, recipe).seen.bits)
         except (DataError, cv2.error, MemoryError) as error:
             raise PictureFault(str(error)) from error
         if why := self._loop.pause or self._loop.models.recovery.problem:
             raise BusyError(f"nothing is judged now: {why}")
-        batcher = self._loop.batcher
-        answers = SimpleQueue[bytes]()
         identity = blake2b(data, digest_size=16).hexdigest()
         frame = Frame(pixels, time.time(), time.monotonic(), identity=identity)
-        if batcher is None or not self._put(batcher, frame, stream, answers):
+        answers = self._put(frame, stream, recipe)
+        if answers is None:
             raise BusyError("nothing is judged now; ask again.")
         try:
             return stamp(answers.get(timeout=WAIT_S), time.time(), replayed=False)
@@ -63,17 +61,20 @@ class Predictions:
             raise LookupError(f"`camera`: one of {', '.join(streams)}")
         return chosen
 
-    def _put(self, batcher: Batcher, frame: Frame, stream: str, answers: SimpleQueue[bytes]) -> bool:
-        """Put the picture into a row, in its turn among the cameras; False where none came free."""
-        settings = self._settings.streams[stream]
+    def _put(self, frame: Frame, stream: str, recipe: str | None) -> SimpleQueue[bytes] | None:
+        """Put the picture into a row, in its turn among the cameras; gives where its event comes; None: no row."""
+        batcher, settings = self._loop.batcher, self._settings.streams[stream]
         regions = {name: roi for key, each in self._settings.cameras.items() for name, roi in each.streams(key).items()}
-        row = batcher.claim(partial(self._assign, stream, None), timeout_s=WAIT_S)
-        if row is None:
-            return False
+        row = (
+            None if batcher is None else batcher.claim(partial(self._assigner.asked, stream, recipe), timeout_s=WAIT_S)
+        )
+        if batcher is None or row is None:
+            return None
+        answers = SimpleQueue[bytes]()
         # Without a fault of its own, so that a row that is claimed is always handed over.
         part = fill(row.task, row.pixels, replace(frame, pixels_u8=None, fault=Reason.UNREADABLE), settings, None)
         try:
             part = fill(replace(row.task, fit=fit_on_cpu), row.pixels, frame, settings, regions[stream])
         finally:
             batcher.commit(row, AskedPart(**vars(part) | {"stale_s": None}, answers=answers))
-        return True
+        return answers

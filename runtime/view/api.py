@@ -48,11 +48,19 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
         camera: Annotated[
             str | None, Query(description="Whose region, exposure and thresholds; left out: of the only one")
         ] = None,
+        recipe: Annotated[
+            str | None,
+            Query(
+                max_length=256,
+                description="By whose bundle, as of a trigger: an unknown one is NotDecidable, no_recipe; left out: "
+                "that of the camera's job",
+            ),
+        ] = None,
     ) -> Response:
         data = await _read(request)
         async with turn:
             try:
-                event = await run_in_threadpool(judge.predict, data, camera)
+                event = await run_in_threadpool(judge.predict, data, camera, recipe)
             except PictureFault as fault:
                 raise HTTPException(422, f"the picture cannot be judged: {fault}") from fault
             except LookupError as error:

@@ -13,8 +13,8 @@ class BusyError(PwaeError):
 class Judges(Protocol):
     """Who judges pictures that come by HTTP. For any thread."""
 
-    def predict(self, data: bytes, camera: str | None) -> bytes:
-        """Judge a picture file as one of `camera`; gives the event, which nobody else is told.
+    def predict(self, data: bytes, camera: str | None, recipe: str | None) -> bytes:
+        """Judge a picture file as one of `camera` and of `recipe`; gives the event, which nobody else is told.
 
         Raises PictureFault where it is no picture, LookupError where there is no such camera, BusyError where nothing
         is judged now.

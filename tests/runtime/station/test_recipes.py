@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from core.errors import ArtifactError
@@ -14,14 +15,15 @@ from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.inference.models import Models, open_models
 from runtime.inference.settings import BackendSettings
 from runtime.parts.verdict import Reason
-from tests.runtime.broker import Mosquitto
+from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.contract import PREFIX, check
 from tests.runtime.mes import Subscriber
-from tests.runtime.pictures import GOOD_GREY, write_pictures
+from tests.runtime.pictures import GOOD_GREY, good_picture, write_pictures
 from tests.runtime.servers import MjpegServer
 from tests.runtime.small_bundle import write_bundle
 from tests.runtime.waiting import WAIT_S
+from tests.runtime.web import post
 
 LIGHT = 200
 
@@ -99,6 +101,7 @@ def test_a_job_chooses_the_bundle_of_a_camera_that_runs_freely(
         broker=at(mosquitto.port),
         batching={"max_batch": 4, "max_wait_ms": 50},
         commands=["job", "pause", "resume"],
+        view={"port": (port := free_port())},
     )
     process = run_command(config)
     mes.wait_for_events(4)
@@ -106,6 +109,10 @@ def test_a_job_chooses_the_bundle_of_a_camera_that_runs_freely(
         answer = tell(mes, "job", job_id="J", recipe=recipe, camera=camera)
         assert answer["ok"], answer
         mes.wait_for(partial(are_told, mes, camera, recipe, 6))
+    predicted = partial(predict, f"http://127.0.0.1:{port}/predict?camera=", bundles)
+    assert predicted("top&recipe=blue") == ("blue", "blue", "OK", [])
+    assert predicted("side") == ("red", "red", "NotOK", ["image_error", "tile_error"])
+    assert predicted("side&recipe=yellow") == ("yellow", "plain", "NotDecidable", ["no_recipe"])
     assert tell(mes, "pause")["ok"]
     paused = len(mes.events())
     assert tell(mes, "job", recipe="blue")["ok"]
@@ -126,6 +133,14 @@ def test_a_job_chooses_the_bundle_of_a_camera_that_runs_freely(
         assert numbers == list(range(1, len(numbers) + 1))
     reasons = {(each["recipe"], *each["verdict"]["reason"]) for each in mes.events()}
     assert reasons == {(None,), ("blue",), ("red", "image_error", "tile_error"), ("green", "no_recipe")}
+
+
+def predict(address: str, bundles: dict[str, Path], query: str) -> tuple[str, str, str, list[str]]:
+    """The recipe that a good picture is judged as, whose bundle did, and what it found; of no job."""
+    code, event = post(address + query, cv2.imencode(".png", good_picture(1))[1].tobytes())
+    assert (code, event["job_id"]) == (200, None), event
+    (who,) = (name for name, bundle in bundles.items() if sha256(bundle) == event["model"]["sha256"])
+    return event["recipe"], who, event["verdict"]["name"], event["verdict"]["reason"]
 
 
 def are_told(mes: Subscriber, camera: str, recipe: str, least: int) -> bool:
