@@ -15,7 +15,7 @@ from export.package import unpack
 from fleet.checking import check
 from fleet.download import fetch
 from fleet.line import Line
-from fleet.neighbour import Neighbour
+from fleet.neighbour import Neighbour, several_recipes
 from fleet.order import Order, Package, read_order
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
@@ -30,11 +30,13 @@ class Agent:
     """Obeys one order after the other, on the thread that calls `run`."""
 
     def __init__(self, settings: AgentSettings) -> None:
-        """Raises ConfigError where a configuration, the bundle's link or a key is at fault."""
+        """Raises ConfigError where a configuration, the bundle's link or a key is at fault, or recipes are several."""
         self._settings = settings
         self._inspection = inspection = load_settings(settings.inspection, InspectionSettings)
         if inspection.bundle_key is None:
             raise ConfigError(f"{settings.inspection}: `bundle_key` is missing; a fleet's bundles have to be signed.")
+        if inspection.bundles:
+            raise ConfigError(f"{settings.inspection}: {several_recipes(inspection.bundles)}")
         self._topics = inspection.topics
         self._shelf = Shelf(inspection.bundle)
         self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,14 @@ HEARD_S = 2.0
 """So long after the connection an inspection that runs has told of itself."""
 
 
+def several_recipes(names: Iterable[str]) -> str:
+    """Say why no order is carried out: neither it nor the station's counters name a recipe, by which to watch it."""
+    return (
+        f"`bundles` has bundles of its own for {', '.join(names)}, and an order does not say which it replaces; "
+        "bring bundles there by `cmd/reload` with `recipe`, or leave `bundles` out."
+    )
+
+
 class Neighbour:
     """Heard on the line's thread, asked on the agent's."""
 
@@ -34,6 +42,8 @@ class Neighbour:
         self._is_running = False
         self._in_use: tuple[Any, Any] = (None, None)
         """Model and thresholds that it judges with."""
+        self._recipes: tuple[str, ...] = ()
+        """Those that have a bundle of their own."""
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -52,6 +62,8 @@ class Neighbour:
 
     def use(self, folder: Path, line: Line) -> None:
         """Let it judge with the bundle in `folder`, unless it does already. Raises ArtifactError where it refuses."""
+        if self._recipes:
+            raise ArtifactError(several_recipes(self._recipes))
         manifest = read_manifest(folder)
         if self._in_use == (manifest.model_sha256, manifest.thresholds.id):
             return
@@ -80,6 +92,7 @@ class Neighbour:
             if topic == self._topics.status:
                 self._is_running = told["state"] == "online" and not told.get("simulated")
             else:
+                self._recipes = tuple(told.get("recipes", ()))
                 self._in_use = told["sha256"], told["thresholds_id"]
                 self._heard.set()
         except (ValueError, TypeError, KeyError):

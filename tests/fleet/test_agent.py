@@ -8,6 +8,7 @@ import pytest
 
 from core.config import load_settings
 from core.errors import ConfigError
+from export.package import sign
 from fleet.agent import Agent
 from fleet.order import Package
 from fleet.settings import AgentSettings
@@ -16,6 +17,11 @@ from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
 from tests.fleet.site import Site
 from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.command import run_command
+from tests.runtime.small_bundle import write_bundle
+from tests.runtime.waiting import WAIT_S
+
+LIGHT = 200
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +100,32 @@ def test_whatever_is_wrong_the_bundle_in_force_is_kept_and_it_is_told(
     assert site.order(packed(125)).error == "", "and the next order is carried out"
 
 
+def test_an_order_for_an_inspection_that_has_taken_up_recipes_is_refused_in_words(
+    tmp_path: Path, broker: Mosquitto, server: HttpsServer, key: Key, packed: Callable[..., Package]
+) -> None:
+    (tmp_path / "inbox").mkdir()
+    camera = {"kind": "watch", "path": str(tmp_path / "inbox")}
+    box = new_box(tmp_path, "press-4", broker, server, key, camera)
+    site = Site(box, key, broker.port)
+    try:
+        own = box.inspection.with_name("with-recipes.yaml")
+        own.write_text(
+            f"{box.inspection.read_text()}bundles: {{blue: {box.link.resolve()}, red: {tmp_path / 'red'}}}\n"
+        )
+        sign(write_bundle(tmp_path / "red", LIGHT), key.private_file)
+        process = run_command(own)
+        topics = Topics(box.station)
+        site.mes.wait_for(lambda: {topics.status, topics.model} <= {each.topic for each in site.mes.messages})
+        report = site.order(packed(126))
+        assert report.state == "failed"
+        assert "`bundles` has bundles of its own for blue, red, and an order does not say which" in report.error
+        assert box.link.resolve().name == "cell.bundle-1"
+        process.terminate()
+        assert process.wait(WAIT_S) == 0
+    finally:
+        site.close()
+
+
 def test_an_agent_s_end_is_told_and_what_it_believed_stays(
     tmp_path: Path, broker: Mosquitto, server: HttpsServer, key: Key
 ) -> None:
@@ -118,6 +150,9 @@ def test_a_box_that_is_not_set_up_for_it_is_told_how(
     text = box.inspection.read_text()
     box.inspection.write_text(text.replace("bundle_key", "#"))
     with pytest.raises(ConfigError, match="`bundle_key` is missing"):
+        Agent(settings)
+    box.inspection.write_text(f"{text}bundles: {{blue: cell.bundle-1, red: cell.bundle-1}}\n")
+    with pytest.raises(ConfigError, match="`bundles` has bundles of its own for blue, red, and an order does not say"):
         Agent(settings)
     box.inspection.write_text(text)
     box.link.unlink()
