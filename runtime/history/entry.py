@@ -36,6 +36,7 @@ class Entry:
     """Its picture's name, where it came from a file."""
     picture: str | None
     """Its evidence: path below the evidence's folder, which may have been cleared since; None where none was kept."""
+    recipe: str | None = None
     number: int = 0
     """Its place in the history: a later part has a larger one."""
 
@@ -51,6 +52,7 @@ class Wanted:
     part: str | None = None
     """The beginning of a part's id, or of its file's name."""
     job: str | None = None
+    recipe: str | None = None
 
     @property
     def conditions(self) -> tuple[str, list[str | float]]:
@@ -62,9 +64,11 @@ class Wanted:
             case Kind.NOT_OK | Kind.NOT_DECIDABLE | Kind.OK:
                 (verdict,) = (verdict for verdict in Verdict if verdict.word == self.kind)
                 parts.append(f"verdict = {int(verdict)}")
+                if verdict != Verdict.OK:
+                    parts.append("verdict <> 1")  # said too, so that the indexes of what was not passed are used
             case Kind.ALL:
                 pass
-        for column, asked in (("camera =", self.camera), ("job =", self.job)):
+        for column, asked in (("camera =", self.camera), ("job =", self.job), ("recipe =", self.recipe)):
             if asked is not None:
                 parts.append(f"{column} ?")
                 values.append(asked)

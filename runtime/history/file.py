@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS events (
     part TEXT,
     job TEXT,
     file TEXT,
-    picture TEXT
+    picture TEXT,
+    recipe TEXT
 );
 CREATE TABLE IF NOT EXISTS bodies (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TRIGGER IF NOT EXISTS forget_body AFTER DELETE ON events
@@ -44,6 +45,8 @@ CREATE INDEX IF NOT EXISTS events_by_camera ON events (camera, at_s);
 CREATE INDEX IF NOT EXISTS events_not_passed ON events (at_s) WHERE verdict <> 1;
 CREATE INDEX IF NOT EXISTS events_not_passed_by_camera ON events (camera, at_s) WHERE verdict <> 1;
 CREATE INDEX IF NOT EXISTS events_by_job ON events (job, at_s) WHERE job IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_by_recipe ON events (recipe, at_s) WHERE recipe IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_not_passed_by_recipe ON events (recipe, at_s) WHERE verdict <> 1;
 CREATE INDEX IF NOT EXISTS events_by_part ON events (part) WHERE part IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_by_file ON events (file) WHERE file IS NOT NULL;
 CREATE TABLE IF NOT EXISTS counts (
@@ -78,7 +81,7 @@ CREATE TABLE IF NOT EXISTS marks (
 CREATE INDEX IF NOT EXISTS marks_by_event ON marks (event);
 CREATE INDEX IF NOT EXISTS marks_by_thresholds ON marks (camera, thresholds);
 """
-COLUMNS = "id, at_s, camera, verdict, margin, part, job, file, picture"
+COLUMNS = "id, at_s, camera, verdict, margin, part, job, file, picture, recipe"
 CLEAR_ORDER = (Verdict.OK, Verdict.UNDEFINED, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
 
 
@@ -97,6 +100,7 @@ class HistoryFile:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            _add_recipes(database)
             database.executescript(SCHEMA)
             yield database
         finally:
@@ -170,7 +174,7 @@ def add(database: sqlite3.Connection, entries: Iterable[tuple[Entry, bytes]]) ->
     """Write entries with their events; one that is there already gives way to its newer judgement."""
     for entry, body in entries:
         database.execute("DELETE FROM events WHERE id = ?", (entry.id,))
-        new = f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+        new = f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
         number = database.execute(new, astuple(entry)[:-1]).lastrowid
         database.execute("INSERT INTO bodies VALUES (?, ?)", (number, zlib.compress(body, 1)))
 
@@ -197,6 +201,13 @@ def clear(database: sqlite3.Connection, surplus: int) -> None:
     for verdict in CLEAR_ORDER:
         gone = f"DELETE FROM events WHERE number IN ({oldest})"  # noqa: S608
         surplus -= database.execute(gone, (verdict, max(0, surplus))).rowcount
+
+
+def _add_recipes(database: sqlite3.Connection) -> None:
+    """Give the table of a file from before there were recipes its column: it knows none of its parts' recipes."""
+    columns = [name for _number, name, *_others in database.execute("PRAGMA table_info(events)")]
+    if columns and "recipe" not in columns:
+        database.execute("ALTER TABLE events ADD COLUMN recipe TEXT")
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -146,4 +146,5 @@ def _entry(judged: JudgedPart, event_id: str) -> Entry:
         job=judged.job.job_id,
         file=part.source,
         picture=judged.evidence.ref if judged.evidence else None,
+        recipe=judged.job.recipe,
     )

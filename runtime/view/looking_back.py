@@ -18,14 +18,22 @@ from runtime.view.rendering import Pages
 
 PAGE = 48
 """Parts a page."""
+FILTER = ("camera", "since", "until", "part", "job", "recipe")
+"""What may be asked for beside the verdict."""
 Width = Annotated[int | None, Query(ge=16, le=WIDEST_PX)]
 
 
 def asked(
-    camera: str = "", verdict: Kind = Kind.REJECTS, since: str = "", until: str = "", part: str = "", job: str = ""
+    camera: str = "",
+    verdict: Kind = Kind.REJECTS,
+    since: str = "",
+    until: str = "",
+    part: str = "",
+    job: str = "",
+    recipe: str = "",
 ) -> Wanted:
     """Read the filter that stands in an address; times without a zone are the station's."""
-    return Wanted(verdict, camera or None, _moment(since), _moment(until), part or None, job or None)
+    return Wanted(verdict, camera or None, _moment(since), _moment(until), part or None, job or None, recipe or None)
 
 
 Asked = Annotated[Wanted, Depends(asked)]
@@ -43,7 +51,7 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
         except sqlite3.Error:
             return pages.render(request, "message.html", 503, message="history_fails")
         more = len(entries) == PAGE
-        form = {name: request.query_params.get(name, "") for name in ("camera", "since", "until", "part", "job")}
+        form = {name: request.query_params.get(name, "") for name in FILTER}
         return pages.render(
             *(request, "history.html"),
             entries=[_shown(past, entry, reasons[entry.id]) for entry in entries],
@@ -148,6 +156,7 @@ def _told(past: Past, entry: Entry) -> dict[str, Any]:
         "margin": entry.margin,
         "part_id": entry.part,
         "job_id": entry.job,
+        "recipe": entry.recipe,
         "file": entry.file,
         "picture": f"evidence/{entry.id}.jpg" if past.picture(entry) else None,
         "map": f"evidence/{entry.id}{MAP}.jpg" if past.picture(entry, MAP) else None,
@@ -172,8 +181,7 @@ def _tiles(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 def _filter(request: Request, **more: str) -> str:
     """Give the filter of the page asked for, as it stands in an address."""
-    names = ("camera", "verdict", "since", "until", "part", "job")
-    kept = {name: value for name in names if (value := request.query_params.get(name))}
+    kept = {name: value for name in ("verdict", *FILTER) if (value := request.query_params.get(name))}
     return str(request.url.replace(query="").include_query_params(**kept, **more).query)
 
 

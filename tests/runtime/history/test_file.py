@@ -35,6 +35,7 @@ def entry(number: int) -> Entry:
         job=f"job-{number // 5000}",
         file=None if number % 2 else f"shelf/{number:07}.png",
         picture=None if verdict == Verdict.OK else f"{verdict.word}/2027-01-15/{number:036}.jpg",
+        recipe=None if number % 10 == 0 else "red" if number % 500 == 7 else "blue",
     )
 
 
@@ -59,7 +60,7 @@ def entries() -> list[Entry]:
 def many(entries: list[Entry], tmp_path_factory: pytest.TempPathFactory) -> HistoryFile:
     file = HistoryFile(tmp_path_factory.mktemp("many"))
     with file.writing() as database, database:
-        new = f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+        new = f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
         database.executemany(new, (astuple(each)[:-1] for each in entries))
     return file
 
@@ -72,6 +73,10 @@ def many(entries: list[Entry], tmp_path_factory: pytest.TempPathFactory) -> Hist
         Wanted(Kind.NOT_DECIDABLE, camera="right"),
         Wanted(camera="top", job="job-0"),
         Wanted(camera="nobody"),
+        Wanted(recipe="blue"),
+        Wanted(Kind.ALL, recipe="red"),
+        Wanted(Kind.NOT_DECIDABLE, camera="left", recipe="blue", until_at_s=1.8e9 + 50_000),
+        Wanted(Kind.ALL, recipe="green"),
         Wanted(Kind.ALL, part="P-0000001"),
         Wanted(Kind.ALL, part="shelf/00000"),
         Wanted(Kind.OK, since_at_s=1.8e9 + 10, until_at_s=1.8e9 + 60),
@@ -98,6 +103,7 @@ def fits(each: Entry, wanted: Wanted) -> bool:
         wanted.kind in ({Kind.ALL, each.verdict.word} | ({Kind.REJECTS} if each.verdict != Verdict.OK else set()))
         and wanted.camera in (None, each.camera)
         and wanted.job in (None, each.job)
+        and wanted.recipe in (None, each.recipe)
         and (wanted.since_at_s is None or each.at_s >= wanted.since_at_s)
         and (wanted.until_at_s is None or each.at_s < wanted.until_at_s)
         and (wanted.part is None or any(name.startswith(wanted.part) for name in names))
@@ -134,12 +140,18 @@ def test_an_event_comes_back_whole_by_its_id_and_one_that_is_judged_anew_replace
 @given(text=st.text(min_size=1).filter(lambda text: text.isprintable()))
 def test_names_mean_themselves_whatever_is_in_them(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     usual = entry(7)
-    assume(text not in (usual.camera, usual.job) and not str(usual.part).startswith(text))
+    assume(text not in (usual.camera, usual.job, usual.recipe) and not str(usual.part).startswith(text))
     file = HistoryFile(tmp_path_factory.mktemp("names"))
-    odd = Entry("1", 0.0, text, Verdict.NOT_OK, None, text, text, text, None)
+    odd = Entry("1", 0.0, text, Verdict.NOT_OK, None, text, text, text, None, text)
     with file.writing() as database, database:
         add(database, [(odd, b"{}"), (usual, b"{}")])
-    for wanted in (Wanted(camera=text), Wanted(part=text), Wanted(job=text), Wanted(part=text[:1], camera=text)):
+    for wanted in (
+        Wanted(camera=text),
+        Wanted(part=text),
+        Wanted(job=text),
+        Wanted(recipe=text),
+        Wanted(part=text[:1], camera=text),
+    ):
         assert [each.id for each in file.find(wanted, 5)] == ["1"]
 
 
@@ -166,6 +178,17 @@ def test_counts_add_up_over_shifts_and_jobs(tmp_path: Path) -> None:
     assert file.of_shift("14:00") == {"top": Counter({Verdict.OK: 15, Verdict.NOT_OK: 3})}
     assert file.of_job("top", "a") == Counter({Verdict.OK: 30})
     assert file.of_job("top", "b") == Counter()
+
+
+def test_a_history_from_before_there_were_recipes_is_gone_on_with(tmp_path: Path) -> None:
+    file = write(tmp_path, range(20))
+    with file.writing() as database:
+        for old in ("DROP INDEX events_by_recipe", "DROP INDEX events_not_passed_by_recipe"):
+            database.execute(old)
+        database.execute("ALTER TABLE events DROP COLUMN recipe")
+    write(tmp_path, range(20, 30))
+    assert [int(each.id) for each in file.find(Wanted(Kind.ALL, recipe="blue"), 99)] == [*range(29, 20, -1)]
+    assert len(file.find(Wanted(Kind.ALL), 99)) == 30
 
 
 def test_where_there_is_no_history_that_is_said_and_none_is_made(tmp_path: Path) -> None:

@@ -70,13 +70,15 @@ def past(number: int) -> tuple[Entry, bytes]:
         job="job & 7",
         file=None,
         picture="../../../../etc/passwd" if number == 3 else f"NotOK/2023-11-14/old-{number}.jpg",
+        recipe=f"{EVIL}blue" if number % 4 == 1 else None,
     )
     tile = {"row": 0, "col": 0, "value": 0.3, "threshold": 0.2, "verdict": "NotOK"}
     event = {
         "verdict": {"reason": [EVIL]},
         "tiles": [tile],
         "score": {"value": 0.1, "threshold": 0.2},
-        "model": {"name": EVIL},
+        "recipe": f"{EVIL}blue",
+        "model": {"name": EVIL, "version": EVIL, "sha256": EVIL},
         "simulated": False,
     }
     return entry, json.dumps(event).encode()

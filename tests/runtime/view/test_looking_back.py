@@ -24,6 +24,9 @@ def test_a_filter_finds_what_it_names_the_newest_first(station: str) -> None:
     assert len(history(station, until="2024-01-01T00:00", verdict="all", camera="left", job="job & 7")) == EVENTS // 2
     assert [each["id"] for each in history(station, part=f"{EVIL}293")] == ["old-293"]
     assert history(station, job="job & 8") == []
+    blue = history(station, recipe=f"{EVIL}blue")
+    assert [each["id"] for each in blue] == [f"old-{number}" for number in range(293, 0, -20)]
+    assert {each["recipe"] for each in blue} == {f"{EVIL}blue"}
     assert {each["verdict"] for each in history(station, camera="top", verdict="all")} == {
         "OK",
         "NotOK",
@@ -66,7 +69,7 @@ def test_a_shift_is_counted_beside_what_was_counted_since_the_start(station: str
     assert state(station)["title"] == "test-1"
 
 
-PAGES = ("", "camera/top", "history?verdict=all", "event/old-293?verdict=all", "history?part=EVIL")
+PAGES = ("", "camera/top", "history?verdict=all", "event/old-293?verdict=all", "history?recipe=EVILblue")
 
 
 @pytest.mark.parametrize("path", PAGES)
