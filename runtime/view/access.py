@@ -36,12 +36,14 @@ def require_token(token: str | None, mark_token: str | None = None) -> Callable[
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         given = (request.cookies.get(COOKIE), bearer)
         asked = request.query_params.get("token")
-        may_look = token is None or request.url.path in OPEN_PATHS
+        # Not `request.url`, which is put together with the Host header, as the client likes it.
+        path: str = request.scope["path"]
+        may_look = token is None or path in OPEN_PATHS
         # For the routes, which ask for it.
         request.state.may_mark = any(is_one_of(each, (mark_token,)) for each in given)
         response: Response
         if asked is not None and is_one_of(asked, (token, mark_token)):
-            response = RedirectResponse(request.url.path, 303)
+            response = RedirectResponse(f"/{path.lstrip('/')}", 303)  # two slashes would lead to another host
             response.set_cookie(COOKIE, asked, httponly=True, samesite="strict")
         elif may_look or any(is_one_of(each, (token, mark_token)) for each in given):
             response = await go_on(request)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from core.picture_file import PictureFault
 from runtime.view.desk import BusyError, Judges, TakesMarks
@@ -12,6 +13,9 @@ from runtime.view.marking import add_marking
 from runtime.view.rendering import Pages
 
 LARGEST_BYTES = 2**25
+BODIES = 4
+"""Held in memory at a time; others wait unread."""
+READ_WITHIN_S = 30.0
 PICTURES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp")
 
 
@@ -21,6 +25,7 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
     if reviews is not None:
         add_marking(router, reviews)
     turn = asyncio.Semaphore(1)  # a picture takes memory, and the line's own parts go first
+    places = asyncio.Semaphore(BODIES)
 
     @router.get("/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, Any]:
@@ -57,26 +62,33 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
             ),
         ] = None,
     ) -> Response:
-        data = await _read(request)
-        async with turn:
-            try:
-                event = await run_in_threadpool(judge.predict, data, camera, recipe)
-            except PictureFault as fault:
-                raise HTTPException(422, f"the picture cannot be judged: {fault}") from fault
-            except LookupError as error:
-                raise HTTPException(404, str(error.args[0])) from error
-            except BusyError as error:
-                raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
+        async with places:
+            data = await _read(request)
+            async with turn:
+                try:
+                    event = await run_in_threadpool(judge.predict, data, camera, recipe)
+                except PictureFault as fault:
+                    raise HTTPException(422, f"the picture cannot be judged: {fault}") from fault
+                except LookupError as error:
+                    raise HTTPException(404, str(error.args[0])) from error
+                except BusyError as error:
+                    raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
         return Response(event, media_type="application/json")
 
     return router
 
 
 async def _read(request: Request) -> bytes:
-    """Read a body of a bounded size."""
+    """Read a body of a bounded size, in bounded time."""
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > LARGEST_BYTES:
-            raise HTTPException(413, f"more than the {LARGEST_BYTES:,} bytes that are taken")
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > LARGEST_BYTES:
+                    raise HTTPException(413, f"more than the {LARGEST_BYTES:,} bytes that are taken")
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the connection ended before the picture") from error
+    except TimeoutError as error:
+        raise HTTPException(408, f"the picture had not come within {READ_WITHIN_S:.0f} s; send it again") from error
     return bytes(data)

@@ -115,6 +115,7 @@ def test_beyond_this_machine_everything_but_health_asks_for_the_token(
         assert ask(f"{address}/{path}")[0] == 401
         assert ask(f"{address}/{path}", Authorization="Bearer wrong")[0] == 401
         assert ask(f"{address}/{path}?token=wrong")[0] == 401
+        assert ask(f"{address}/{path}", Host="x/healthz?")[0] == 401
     assert ask(f"{address}/metrics", Authorization=f"Bearer {TOKEN}")[0] == 200
     assert ask(f"{address}/state.json", Cookie=f"pwae_token={TOKEN}")[0] == 200
     process.terminate()
