@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.thresholds import Thresholds
+from runtime.parts.job import NO_JOB, Job
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 
@@ -22,3 +23,5 @@ class PartPicture:
     judgement: Judgement
     thresholds: Thresholds
     grid: int
+    job: Job = NO_JOB
+    """What it was made for."""

@@ -142,7 +142,7 @@ class JudgingLoop:
                 continue
             seq = self._reporter.numbering.next(part.camera)
             told = self.verdicts.stand(part, judgement, seq, origin)
-            evidence = self.pictures.capture(run, row, seq, judgement, thresholds, origin)
+            evidence = self.pictures.capture(run, row, seq, judgement, thresholds, origin, job)
             judged.append(JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), evidence, told, job))
         return judged
 

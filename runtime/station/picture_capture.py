@@ -13,6 +13,7 @@ from runtime.evidence.archive import Evidence
 from runtime.evidence.part_picture import PartPicture
 from runtime.inference.run import InferenceRun
 from runtime.monitoring.live_view import LiveView
+from runtime.parts.job import Job
 from runtime.parts.verdict import Judgement
 from runtime.settings import InspectionSettings
 
@@ -29,7 +30,14 @@ class PictureCapture:
         self._address = settings.view.address if settings.view else None
 
     def capture(
-        self, run: InferenceRun, row: int, seq: int, judgement: Judgement, thresholds: Thresholds, origin: Origin
+        self,
+        run: InferenceRun,
+        row: int,
+        seq: int,
+        judgement: Judgement,
+        thresholds: Thresholds,
+        origin: Origin,
+        job: Job,
     ) -> EvidenceRef | None:
         """Look at one part of a batch that was judged; returns what its event says of its evidence."""
         part = run.batch.written[row]
@@ -47,6 +55,7 @@ class PictureCapture:
             judgement=judgement,
             thresholds=thresholds,
             grid=origin.manifest.grid,
+            job=job,
         )
         if self.display is not None and is_shown:
             self.display.show(shown)

@@ -127,7 +127,7 @@ def _shift(past: Past | None) -> tuple[str | None, Mapping[str, Counter[Verdict]
 
 
 def _job(past: Past | None, camera: str, shown: PartPicture | None) -> dict[str, Any] | None:
-    job = None if shown is None or shown.part.trigger is None else shown.part.trigger.job_id
+    job = None if shown is None else shown.job.job_id
     if past is None or job is None:
         return None
     try:
@@ -163,7 +163,6 @@ def _camera_view(display: LiveView, camera: str, past: Past | None) -> dict[str,
 def _caption(shown: PartPicture | None) -> dict[str, Any] | None:
     if shown is None:
         return None
-    trigger = shown.part.trigger
     return {
         "id": shown.event_id,
         "captured_at": rfc3339(shown.part.captured_at_s),
@@ -171,6 +170,7 @@ def _caption(shown: PartPicture | None) -> dict[str, Any] | None:
         "margin": shown.judgement.margin,
         "reasons": [str(reason) for reason in shown.judgement.reasons],
         "part_id": shown.part.part_id,
-        "job_id": trigger.job_id if trigger else None,
+        "job_id": shown.job.job_id,
+        "recipe": shown.job.recipe,
         "file": shown.part.source,
     }

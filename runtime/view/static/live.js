@@ -54,7 +54,7 @@ function verdict(node, part) {
   for (const word of Object.keys(words.verdicts)) node.classList.toggle(word, word === part.verdict);
   node.querySelector(".verdict").textContent = words.verdicts[part.verdict];
   node.querySelector(".why").textContent = reasons(part);
-  const named = [[words.part, part.part_id], [words.job, part.job_id], [words.file, part.file]];
+  const named = [[words.part, part.part_id], [words.job, part.job_id], [words.recipe, part.recipe], [words.file, part.file]];
   node.querySelector(".part").textContent = named.filter(([, name]) => name).map(([what, name]) => `${what} ${name}`).join("  ·  ");
 }
 

@@ -23,7 +23,7 @@ from tests.runtime.pictures import GOOD_GREY, good_picture, write_pictures
 from tests.runtime.servers import MjpegServer
 from tests.runtime.small_bundle import write_bundle
 from tests.runtime.waiting import WAIT_S
-from tests.runtime.web import post
+from tests.runtime.web import post, state
 
 LIGHT = 200
 
@@ -113,6 +113,8 @@ def test_a_job_chooses_the_bundle_of_a_camera_that_runs_freely(
     assert predicted("top&recipe=blue") == ("blue", "blue", "OK", [])
     assert predicted("side") == ("red", "red", "NotOK", ["image_error", "tile_error"])
     assert predicted("side&recipe=yellow") == ("yellow", "plain", "NotDecidable", ["no_recipe"])
+    seen = state(f"http://127.0.0.1:{port}")["cameras"]["side"]["last"]
+    assert (seen["job_id"], seen["recipe"]) == ("J", "red")
     assert tell(mes, "pause")["ok"]
     paused = len(mes.events())
     assert tell(mes, "job", recipe="blue")["ok"]
