@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
@@ -43,7 +43,8 @@ def print_comparison(comparison: Comparison, names: Sequence[str], console: Cons
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> Table:
-    table = Table(*head, title=title)
+    # Names are folded, not cut: their ends tell pictures and models apart.
+    table = Table(*(Column(name, overflow="fold") for name in head), title=title)
     for row in rows:
         table.add_row(*row)
     return table

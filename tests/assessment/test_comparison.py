@@ -33,6 +33,9 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     ):
         assert words in shown
     assert all(str(found.samples[i].path) in shown for i in found.differing)
+    narrow = Console(width=80, record=True, file=StringIO())
+    print_comparison(found, ("runs/a-long-name/of-old", "runs/a-long-name/of-new"), narrow)
+    assert "…" not in narrow.export_text()
 
 
 def test_the_report_shows_what_changes_verdict_with_both_maps_and_says_whether_that_is_better(
