@@ -22,10 +22,11 @@ from broker import running
 from machine import describe
 
 from runtime.delivery.connector import Connector
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import NewEvent, StoredEvent
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent, StoredEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Stop

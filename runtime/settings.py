@@ -8,20 +8,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, StringConstraints, model_validator
 
 from core.config import Name, Settings
-from core.errors import ConfigError
-from core.secrets import look_up_secret
 from runtime.batching.settings import BatchingSettings
-from runtime.bundles.site_thresholds import SiteThresholds
+from runtime.bundles.site_thresholds import SiteThresholds, site_secret
 from runtime.cameras.settings import CameraSettings, FolderSettings, VerdictSettings, WatchSettings
-from runtime.delivery.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
+from runtime.outbox.settings import OutboxSettings
 from runtime.sparkplug.settings import SparkplugSettings
 from runtime.view.settings import ViewSettings
 
-LEAST_SECRET = 32
-"""Characters: of hexadecimal digits, 128 bits."""
 Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate", "job", "resend"]
 """A command over MQTT."""
 
@@ -154,12 +151,7 @@ class InspectionSettings(Settings):
 
     def site_thresholds(self) -> SiteThresholds:
         """Give what reads and writes thresholds set on site. Raises ConfigError where their secret cannot be read."""
-        secret = look_up_secret("thresholds_key", None, self.thresholds_key_file)
-        if secret is not None and len(secret) < LEAST_SECRET:
-            raise ConfigError(
-                f"thresholds_key_file: fewer than {LEAST_SECRET} characters in {self.thresholds_key_file}; "
-                "write a long random one into it (openssl rand -hex 32)."
-            )
+        secret = site_secret(self.thresholds_key_file)
         return SiteThresholds(self.threshold_factors, secret, is_sealed=self.bundle_key is not None)
 
     @property

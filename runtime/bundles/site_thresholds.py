@@ -9,13 +9,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.errors import ArtifactError
+from core.errors import ArtifactError, ConfigError
 from core.files import write_whole
+from core.secrets import look_up_secret
 from core.thresholds import LARGEST_LOOSENING, Thresholds
 from core.timestamps import rfc3339
 from runtime.bundles.bundle import Bundle
 
 log = logging.getLogger(__name__)
+LEAST_SECRET = 32
+"""Characters: of hexadecimal digits, 128 bits."""
 
 
 class _Entry(BaseModel):
@@ -44,6 +47,17 @@ class _Site(BaseModel):
 def site_file(bundle: Path) -> Path:
     """Beside the bundle folder: a bundle is never altered."""
     return bundle.resolve().with_name(bundle.resolve().name + ".thresholds.json")
+
+
+def site_secret(file: Path | None) -> str | None:
+    """Read the station's own secret, if it has one. Raises ConfigError where it cannot be read or is short."""
+    secret = look_up_secret("thresholds_key", None, file)
+    if secret is not None and len(secret) < LEAST_SECRET:
+        raise ConfigError(
+            f"thresholds_key_file: fewer than {LEAST_SECRET} characters in {file}; "
+            "write a long random one into it (openssl rand -hex 32)."
+        )
+    return secret
 
 
 class SiteThresholds:

@@ -1,1 +1,1 @@
-"""Events stay on disk until the broker has them."""
+"""The connection to the broker, and what goes over it."""

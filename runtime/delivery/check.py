@@ -10,8 +10,9 @@ from runtime.delivery.connector import Connector
 from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.message import Outgoing
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
 
 COMES_BACK_S = 5.0
 CLOSED_AT_IT = (

@@ -6,11 +6,12 @@ from typing import Any
 
 from runtime.delivery.connector import Connector
 from runtime.delivery.embedded_broker import EmbeddedBroker
-from runtime.delivery.journal import open_journal
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.outbox import Outbox
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.journal import open_journal
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
 
 
 @contextmanager

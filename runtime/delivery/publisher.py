@@ -17,11 +17,11 @@ from runtime.delivery.connector import Connector
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.refusals import Refusals
 from runtime.delivery.session import GOODBYE_S, Session, Subscription
 from runtime.delivery.status import Status
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import StoredEvent
 from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
 

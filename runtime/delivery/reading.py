@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator, Set
 
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.refusals import Refusals
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import StoredEvent
 
 
 class Reading:

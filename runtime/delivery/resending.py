@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import ConfigError, OutboxError
-from runtime.delivery.journal import Journal, Kept
 from runtime.delivery.message import Outgoing, event_message
-from runtime.delivery.outbox_row import StoredEvent
+from runtime.outbox.journal import Journal, Kept
+from runtime.outbox.row import StoredEvent
 
 log = logging.getLogger(__name__)
 PAGE = 100

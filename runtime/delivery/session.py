@@ -11,10 +11,10 @@ from runtime.delivery.connection import Connection, Unreachable
 from runtime.delivery.echo import Echo
 from runtime.delivery.message import Message, Outgoing, event_message
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.reading import Reading
 from runtime.delivery.refusals import BUSY, TOPIC_REASONS, Refusals
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import StoredEvent
 
 RETAINED_EVERY_S = 0.2
 """Retained topics change with every part; their newest value is sent this often."""

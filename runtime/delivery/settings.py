@@ -1,9 +1,9 @@
-"""The delivery's part of the configuration: the broker, the outbox where events wait for it, and a PLC."""
+"""The delivery's part of the configuration: the broker, Home Assistant, and a PLC."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, PositiveFloat, StringConstraints, model_validator
 
 from core.config import Settings
 from core.secrets import look_up_secret
@@ -61,19 +61,6 @@ class BrokerSettings(Settings):
     def password(self) -> str | None:
         """Look the password up. Raises ConfigError where it is not where the configuration says."""
         return look_up_secret("broker.password", self.password_env, self.password_file)
-
-
-class OutboxSettings(Settings):
-    """Where events wait for the broker. When a bound is reached the oldest OK go first, NotOK last."""
-
-    path: Path = Path("pwae-outbox.sqlite")
-    max_events: PositiveInt = 500_000
-    max_bytes: PositiveInt = 1_000_000_000
-    """Of events; the file on disk is somewhat larger."""
-    max_age_s: PositiveFloat = 30 * 86400.0
-    journal_events: NonNegativeInt = 0
-    """So many events that the broker has taken are kept beside it (`pwae-outbox.journal.sqlite`, 2 kB each), to be sent
-    again by `cmd/resend`. 0: none."""
 
 
 class HomeAssistantSettings(Settings):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from core.timestamps import rfc3339
-from runtime.delivery.outbox import Outbox
 from runtime.events.encoding import dumps
+from runtime.outbox.outbox import Outbox
 
 
 class Throughput:

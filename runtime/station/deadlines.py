@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from core.errors import BackendError, BrokerError, RestartError
 from runtime.delivery.link import Link, LinkState
-from runtime.delivery.outbox import Outbox
 from runtime.delivery.settings import BrokerSettings
 from runtime.inference.recovery import Recovery
+from runtime.outbox.outbox import Outbox
 
 ENGINE_PATIENCE_S = 60.0
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from runtime.commands.jobs import Jobs
 from runtime.delivery.message import Outgoing, event_message
-from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.events.judged_part import JudgedPart
 from runtime.events.origin import Origin, model_card
@@ -17,6 +16,7 @@ from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
+from runtime.outbox.row import NewEvent
 from runtime.settings import InspectionSettings
 from runtime.station.numbering import Numbering
 

@@ -12,8 +12,8 @@ import pytest
 
 from core.errors import ArtifactError, BackendError, BrokerError, CameraError, ConfigError, OutboxError
 from export.package import sign
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.settings import OutboxSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import PREFIX

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError
 from runtime.commands.handler import CommandHandler
-from runtime.delivery.journal import Journal
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.outbox_row import StoredEvent
 from runtime.events.topics import Topics
+from runtime.outbox.journal import Journal
+from runtime.outbox.row import StoredEvent
 
 VERBS = ["pause", "resume", "snapshot", "reload", "recalibrate", "resend", "job"]
 TOPICS = Topics("plant")

@@ -15,10 +15,11 @@ import pytest
 from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
 from runtime.delivery.message import Message, Outgoing
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.mes import Subscriber

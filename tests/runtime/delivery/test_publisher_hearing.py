@@ -10,9 +10,10 @@ import pytest
 from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
 from runtime.delivery.message import Message
-from runtime.delivery.outbox import Outbox
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
 from tests.runtime.broker import Mosquitto
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import wait_until

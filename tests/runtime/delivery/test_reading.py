@@ -6,11 +6,11 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import NewEvent, StoredEvent
 from runtime.delivery.reading import Reading
 from runtime.delivery.refusals import Refusals
-from runtime.delivery.settings import OutboxSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent, StoredEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.scratch import scratch
 

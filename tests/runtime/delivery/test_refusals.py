@@ -14,11 +14,11 @@ from runtime.delivery.check import check_broker
 from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
 from runtime.delivery.message import Outgoing
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.terms import Terms, milder
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent
 from runtime.parts.verdict import Verdict
 from tests.runtime.broker import Mosquitto
 from tests.runtime.delivery.test_publisher import STATUS, add, outbox, publish, seqs

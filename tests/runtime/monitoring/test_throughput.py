@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import NewEvent
-from runtime.delivery.settings import OutboxSettings
 from runtime.monitoring.throughput import Throughput, percentiles
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 
 

@@ -12,10 +12,11 @@ import paho.mqtt.client as paho
 import pytest
 
 from runtime.delivery.connector import Connector
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_row import NewEvent
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings, OutboxSettings
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from runtime.sparkplug.birth_number import next_birth_number
 from runtime.sparkplug.node import EdgeNode

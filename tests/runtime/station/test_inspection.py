@@ -13,8 +13,8 @@ import pytest
 from core.errors import BrokerError
 from core.picture import fit, read_picture
 from runtime.bundles.bundle import load_bundle, save_manifest
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.settings import OutboxSettings
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, finish, folder, run_command, stored, write_config
 from tests.runtime.mes import Subscriber

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import OutboxError
-from runtime.delivery.outbox_row import StoredEvent, seal, unseal
-from runtime.delivery.settings import OutboxSettings
+from runtime.outbox.row import StoredEvent, seal, unseal
+from runtime.outbox.settings import OutboxSettings
 
 log = logging.getLogger(__name__)
 SCHEMA = """

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import OutboxError
-from runtime.delivery.outbox import DISCARD_ORDER, Outbox
-from runtime.delivery.outbox_row import NewEvent
-from runtime.delivery.settings import OutboxSettings
+from runtime.outbox.outbox import DISCARD_ORDER, Outbox
+from runtime.outbox.row import NewEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.scratch import scratch
 
@@ -234,7 +234,7 @@ def test_a_trigger_s_events_are_known_when_all_are_stored_over_restarts_and_with
     outbox.close()
     outbox = Outbox(bounds)
     assert outbox.answers(b"trigger") == ["left", "right"]
-    monkeypatch.setattr("runtime.delivery.outbox.ANSWERS_KEPT", 5)
+    monkeypatch.setattr("runtime.outbox.outbox.ANSWERS_KEPT", 5)
     outbox.add([replace(letter(seq), answer=(b"%d" % seq, "other")) for seq in range(5)])
     assert outbox.answers(b"trigger") == []
     outbox.close()

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import OutboxError
-from runtime.delivery import outbox_file
-from runtime.delivery.outbox import Outbox
-from runtime.delivery.outbox_file import holders
-from runtime.delivery.outbox_row import NewEvent
-from runtime.delivery.settings import OutboxSettings
+from runtime.outbox import file as outbox_file
+from runtime.outbox.file import holders
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.row import NewEvent
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
-from tests.runtime.delivery.test_outbox import bodies, gaps, letter, told
+from tests.runtime.outbox.test_outbox import bodies, gaps, letter, told
 from tests.runtime.scratch import scratch
 
 OLD_SCHEMA = """

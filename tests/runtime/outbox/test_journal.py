@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError
-from runtime.delivery.journal import Journal
-from runtime.delivery.outbox_row import StoredEvent
 from runtime.delivery.resending import MOST_UNDER_WAY, Resending
 from runtime.events.review import review
+from runtime.outbox.journal import Journal
+from runtime.outbox.row import StoredEvent
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, finish, folder, run_command, write_config
 from tests.runtime.contract import PREFIX

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from runtime.delivery.outbox_row import GAP, NewEvent, Row, seal, sealed_gap, unseal
+from runtime.outbox.row import GAP, NewEvent, Row, seal, sealed_gap, unseal
 from runtime.threads.lifetime import Kept
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runtime.delivery.outbox_file import OutboxFile
-from runtime.delivery.outbox_row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_alone, gap_row, new_row, read_row
-from runtime.delivery.outbox_schema import (
+from runtime.events.gap import joined_gap
+from runtime.outbox.file import OutboxFile
+from runtime.outbox.row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_alone, gap_row, new_row, read_row
+from runtime.outbox.schema import (
     ANSWERS_KEPT,
     SCHEMA,
     bring_up_to_date,
@@ -29,8 +30,7 @@ from runtime.delivery.outbox_schema import (
     write_lifetime,
     write_notes,
 )
-from runtime.delivery.settings import OutboxSettings
-from runtime.events.gap import joined_gap
+from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from runtime.threads.lifetime import Lifetime, MachineTime, machine_time
 

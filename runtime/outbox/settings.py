@@ -1,0 +1,20 @@
+"""The outbox's part of the configuration: where events wait for the broker, and how many."""
+
+from pathlib import Path
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from core.config import Settings
+
+
+class OutboxSettings(Settings):
+    """Where events wait for the broker. When a bound is reached the oldest OK go first, NotOK last."""
+
+    path: Path = Path("pwae-outbox.sqlite")
+    max_events: PositiveInt = 500_000
+    max_bytes: PositiveInt = 1_000_000_000
+    """Of events; the file on disk is somewhat larger."""
+    max_age_s: PositiveFloat = 30 * 86400.0
+    journal_events: NonNegativeInt = 0
+    """So many events that the broker has taken are kept beside it (`pwae-outbox.journal.sqlite`, 2 kB each), to be sent
+    again by `cmd/resend`. 0: none."""
