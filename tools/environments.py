@@ -2,12 +2,13 @@
 
     python tools/environments.py [NAME...] | tee benchmarks/results/environments.jsonl
 
-Needs the package index. `cuda` brings 2 GB; `tensorrt` goes as far as NVIDIA's host and the machine let it. Exit code 1
-where something else came out than should.
+Needs the package index. `cuda` brings 2 GB, `train` and `ray` 1 GB; `tensorrt` goes as far as NVIDIA's host and the
+machine let it. Exit code 1 where something else came out than should.
 """
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,11 +18,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+REMEDY = re.compile(r"(?:(pip uninstall -y [\w -]+), then )?(pip install '[^']+')")
 BUILDS = "from runtime.inference.onnx_runtime import require_one_build as r; print(r())"
 CUDA = "import onnxruntime as o; o.preload_dlls(); print(o.__version__, o.get_available_providers())"
-RTX = "import tensorrt_rtx_bindings as t; print(t.__version__, t.Builder(t.Logger()) is not None)"
+IMPORTED = "from core.cli import run; from importlib import import_module as i; run(lambda: print(i({!r}).__name__))"
+SIGNED = "from pathlib import Path as P; from runtime.bundles.signature import is_signed as s; s(b'', b'', P('no.pub'))"
+PARQUET = "from pathlib import Path as P; from archive.results import writer_of as w; print(w(P('a.parquet')))"
 TENSORRT = "import tensorrt as t, pycuda; print(t.__version__, pycuda.VERSION_TEXT)"
-REMEDY = re.compile(r"(pip uninstall -y [\w -]+), then (pip install '[^']+')")
+
+
+def install(package: str, *how: str) -> Sequence[str]:
+    """What pip is asked for, in the versions that were tested."""
+    return ("install", *how, package, "-c", "constraints.txt")
+
+
+CPU, CUDA_OVER_IT = install(".[cpu]"), install("onnxruntime-gpu", "--no-deps")
 
 
 @dataclass(frozen=True)
@@ -32,31 +43,45 @@ class Case:
     question: str
     answer: str
     """A part of it; of what may fail here, empty."""
-    is_remedied: bool = False
-    """Whether the answer names a remedy, which is carried out, and the question asked again."""
+    then: str = ""
+    """A part of the second answer, once the remedy that the first one names was carried out, word for word."""
 
 
 CASES = {
-    "cpu": Case([["install", ".[cpu]"]], BUILDS, "CPU)"),
-    "cpu, then cuda's build over it": Case(
-        [["install", ".[cpu]"], ["install", "--no-deps", "onnxruntime-gpu"]], BUILDS, "lie over each other", True
-    ),
+    "none": Case([install(".")], BUILDS, "no ONNX Runtime here", "CPU)"),
+    "cpu, then cuda's build over it": Case([CPU, CUDA_OVER_IT], BUILDS, "lie over each other", "CPU)"),
     "remains of a build": Case(
-        [["install", ".[cpu]"], ["install", "--no-deps", "onnxruntime-gpu"], ["uninstall", "-y", "onnxruntime"]],
-        BUILDS,
-        "pip uninstall -y",
-        True,
+        [CPU, CUDA_OVER_IT, ("uninstall", "-y", "onnxruntime")], BUILDS, "only remains of", "CPU)"
     ),
-    "none": Case([["install", "."]], BUILDS, "no ONNX Runtime here; pip install '.[cpu]'"),
-    "view": Case([["install", ".[cpu,view]"]], "import runtime.view.web_page, pynvml; print('opens')", "opens"),
-    "sign": Case(
-        [["install", ".[cpu,sign]"]], "import runtime.bundles.signature, cryptography as c; print('opens')", "opens"
+    "view": Case(
+        [CPU],
+        "from runtime.view.web_page import require_packages as r; r(); import pynvml; print('opens')",
+        "view: its packages are missing",
+        "opens",
     ),
-    "trial": Case([["install", ".[cpu,trial]"]], "import amqtt; print('opens')", "opens"),
-    "genicam": Case([["install", ".[cpu,genicam]"]], "import viva_genicam; print('opens')", "opens"),
-    "rtx": Case([["install", ".[cpu,rtx]"]], RTX, "True"),
-    "cuda": Case([["install", ".[cuda]"]], CUDA, "CUDAExecutionProvider"),
-    "tensorrt": Case([["install", ".[cpu]"], ["install", ".[tensorrt]"]], TENSORRT, ""),
+    "sign": Case([CPU], SIGNED, "needs the package cryptography", "no.pub"),
+    "trial": Case(
+        [CPU], "from runtime.delivery.embedded_broker import EmbeddedBroker as b; print(b())", "amqtt is not", "object"
+    ),
+    "genicam": Case(
+        [CPU],
+        "from runtime.cameras.discovery import require_package as r; r(); import viva_genicam; print('opens')",
+        "its package is missing",
+        "opens",
+    ),
+    "modbus": Case(
+        [CPU],
+        "from runtime.actuator.coils import _require_package as r; r(); import pymodbus; print('opens')",
+        "pymodbus is missing",
+        "opens",
+    ),
+    "parquet": Case([CPU], PARQUET, "Parquet needs pyarrow", "function"),
+    "opcua": Case([install(".")], IMPORTED.format("gateway.server"), "needs the package asyncua", "gateway.server"),
+    "ray": Case([CPU], IMPORTED.format("ray.data"), "needs the package ray", "ray.data"),
+    "train": Case([CPU], IMPORTED.format("training.session"), "needs the package", "training.session"),
+    "rtx": Case([CPU], "from export.engines import parse_target as p; print(p('sm89'))", "is missing here", "Target("),
+    "cuda": Case([install(".[cuda]")], CUDA, "CUDAExecutionProvider"),
+    "tensorrt": Case([CPU, install(".[tensorrt]")], TENSORRT, ""),
 }
 
 
@@ -69,11 +94,8 @@ class Environment:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
 
     def pip(self, *arguments: str) -> tuple[int, str]:
-        """Call it, in the project's folder and with its constraints; give its code and its last line."""
-        command = [self._python, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
-        if arguments[0] == "install":
-            command += ["-c", "constraints.txt"]
-        return self._run(command)
+        """Call it in the project's folder; give its code and its last line."""
+        return self._run([self._python, "-m", "pip", "--disable-pip-version-check", "-q", *arguments])
 
     def ask(self, question: str) -> tuple[int, str]:
         """Run Python code; give its code and its last line."""
@@ -91,17 +113,17 @@ def look(name: str, case: Case) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         environment, started_s = Environment(Path(folder)), time.monotonic()
         installed = [environment.pip(*arguments) for arguments in case.installed]
-        code, answer = environment.ask(case.question)
+        _, answer = environment.ask(case.question)
         told = {"environment": name, "pip": [code for code, _ in installed], "answer": answer}
         if problems := [line for code, line in installed if code]:
             told["problems"] = problems
         is_right = case.answer in answer
-        if case.is_remedied:
+        if case.then:
             remedy = REMEDY.search(answer)
-            steps = [step.replace("'", "").split()[1:] for step in remedy.groups()] if remedy else []
-            told["remedy"] = [environment.pip(*step)[0] for step in steps]
-            code, told["then"] = environment.ask(case.question)
-            is_right = is_right and code == 0 and bool(steps)
+            steps = [step for step in remedy.groups() if step] if remedy else []
+            told["remedy"] = {step: environment.pip(*shlex.split(step)[1:])[0] for step in steps}
+            _, told["then"] = environment.ask(case.question)
+            is_right = is_right and bool(steps) and case.then in told["then"]
         print(json.dumps({**told, "ok": is_right, "took_s": round(time.monotonic() - started_s)}), flush=True)
     return is_right
 
