@@ -24,6 +24,9 @@ SMALLEST_HOLE = 256
 """In a file of few pages a hole is a quarter of it, and at least this."""
 WIDTH_TAG, HEIGHT_TAG, ORIENTATION_TAG = 256, 257, 274
 """Of TIFF and of EXIF, which is written as a TIFF."""
+FILL = re.compile(rb"\xff+")
+MOST_SEGMENTS = 4096
+"""And scans, of a JPEG: more is written only to hold up who reads it."""
 TRUNCATED = "not a whole picture (empty, truncated or of an unknown format)"
 
 
@@ -114,14 +117,16 @@ def _read_header(data: bytes) -> Header:
 
 def _jpeg(data: bytes) -> Header:
     """Read the segments up to the first scan."""
-    at, orientation, frame = 2, 1, b""
+    at, orientation, frame, segments = 2, 1, b"", 0
     while data[at + 1] != 0xDA:
         if data[at] != 0xFF:
             raise PictureFault(TRUNCATED)
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xFF:  # any number of these may stand before a marker
-            at += 1
+            at = len(data) if (fill := FILL.match(data, at)) is None else fill.end() - 1
             continue
+        if (segments := segments + 1) > MOST_SEGMENTS:
+            raise PictureFault(TRUNCATED)
         body = data[at + 4 : at + 2 + length]
         if marker == 0xE1 and body.startswith(b"Exif\0\0"):
             orientation = _orientation(body[6:])
@@ -139,7 +144,10 @@ def _require_all_scans(data: bytes, start: int, components: set[int]) -> None:
     """Refuse a JPEG that ends between two scans: it is whole for its decoder, and coarse or without its colours."""
     lacking = {component: np.full(64, 99) for component in components}
     end = data.find(b"\xff\xd9", start)
-    for scan in re.finditer(rb"\xff\xda", data[start : end if end >= 0 else len(data)]):
+    scans = re.finditer(rb"\xff\xda", data[start : end if end >= 0 else len(data)])
+    for number_of_scan, scan in enumerate(scans):
+        if number_of_scan == MOST_SEGMENTS:
+            raise PictureFault(TRUNCATED)
         at = start + scan.start() + 4
         count = data[at]
         first, last, precision = data[at + 1 + 2 * count : at + 4 + 2 * count]

@@ -203,3 +203,15 @@ def test_links_are_followed_once_and_what_others_keep_is_passed_over(tmp_path: P
     (elsewhere / "back").symlink_to(folder, target_is_directory=True)
     (folder / "nowhere.png").symlink_to(tmp_path / "gone.png")
     assert list(find_pictures(folder)) == [folder / "linked" / "part.png", folder / "part.png"]
+
+
+@pytest.mark.parametrize(
+    "filler", [b"\xff", b"\xff\xe0\0\2", b"\xff\xda\0\6\1\1\0\0\0\0"], ids=["fill", "segments", "scans"]
+)
+def test_a_jpeg_that_is_written_to_hold_up_its_reader_is_refused_at_once(filler: bytes) -> None:
+    frame = b"\xff\xc0\0\x0b\x08\0\x08\0\x08\1\1\x11\0"
+    content = b"\xff\xd8" + frame + filler * (2**25 // len(filler))
+    started_s = time.process_time()
+    with pytest.raises(PictureFault):
+        decode(content)
+    assert time.process_time() - started_s < 1
