@@ -52,7 +52,8 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
         return schema.model_validate(content)
     except ValidationError as error:
         problems = [one_line(_describe(problem, schema)) for problem in error.errors()]
-        raise ConfigError(f"{source}: " + "; ".join(problems)) from error
+        told = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
+        raise ConfigError(f"{source}: " + "; ".join(told)) from error
 
 
 def _describe(problem: Any, schema: type[BaseModel]) -> str:
