@@ -14,6 +14,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from core.database import Database
 from runtime.history.entry import Entry, Wanted
 from runtime.parts.verdict import Verdict
 
@@ -96,7 +97,7 @@ class HistoryFile:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Open or make the file, to write in transactions (`with database:`). Raises sqlite3.Error, OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self.path, timeout=BUSY_S)
+        database = sqlite3.connect(self.path, timeout=BUSY_S, factory=Database)
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
@@ -109,7 +110,9 @@ class HistoryFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open the file to look only. Raises sqlite3.Error where there is none."""
-        database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, uri=True)
+        database = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, uri=True, factory=Database
+        )
         try:
             database.execute("PRAGMA query_only = 1")
             yield database

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
+from core.database import Database
 from core.errors import OutboxError
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class OutboxFile:
 
     def connect(self, synchronous: str) -> sqlite3.Connection:
         """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error."""
-        database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S)
+        database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S, factory=Database)
         self._connections.append(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {synchronous}")

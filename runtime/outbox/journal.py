@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.database import Database
 from core.errors import OutboxError
 from runtime.outbox.row import StoredEvent, seal, unseal
 from runtime.outbox.settings import OutboxSettings
@@ -57,7 +58,7 @@ class Journal:
         self._using = threading.Lock()
         self._problem = ""
         try:
-            self._database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, factory=Database)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(SCHEMA)

@@ -164,7 +164,7 @@ def test_a_full_outbox_gives_up_ok_first_and_tells_which(
 ) -> None:
     pictures = write_pictures(tmp_path / "pictures", good=60, bad=5)
     bounds = {"path": str(tmp_path / "box.sqlite"), "max_events": 20}
-    broker = at(free_port(), connect_timeout_s=0.6)
+    broker = at(free_port(), connect_timeout_s=4.0)  # in which all 65 are judged
     config = write_config(tmp_path, bundle_path, {"top": folder(pictures)}, broker=broker, outbox=bounds)
     code, _out, _err = finish(config)
     assert code == BrokerError.exit_code

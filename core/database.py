@@ -1,0 +1,35 @@
+"""SQLite connections whose faults all come as sqlite3.Error, those of a damaged file too."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Database(sqlite3.Connection):
+    """A connection, for `sqlite3.connect(path, factory=Database)`.
+
+    SQLite tells what it found in a broken schema byte by byte, which Python then cannot decode.
+    """
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3.Connection."""
+        return _told(lambda: super(Database, self).execute(*arguments))
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3.Connection."""
+        return _told(lambda: super(Database, self).executemany(*arguments))
+
+    def executescript(self, *arguments: Any) -> sqlite3.Cursor:
+        """See sqlite3.Connection."""
+        return _told(lambda: super(Database, self).executescript(*arguments))
+
+
+def _told(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except UnicodeDecodeError as error:
+        damaged = sqlite3.DatabaseError("its schema is damaged")
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged from error
