@@ -16,6 +16,7 @@ class Listener:
         """It hears nothing in time."""
 
 
+@pytest.mark.machine
 def test_for_a_client_that_is_away_no_more_events_wait_than_it_could_ask_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
