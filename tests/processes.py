@@ -1,6 +1,11 @@
-"""Looking at the processes that a test started."""
+"""The processes that a test starts: looked at, and interrupted."""
 
+import signal
 import subprocess
+import sys
+from collections.abc import Callable
+
+from tests.runtime.waiting import WAIT_S
 
 
 def below(process: int, pattern: str = "") -> list[int]:
@@ -12,6 +17,26 @@ def below(process: int, pattern: str = "") -> list[int]:
         parents = _pgrep("-P", family)
         found += _pgrep("-P", family, "-f", pattern) if pattern else parents
     return found
+
+
+def matching(pattern: str) -> list[int]:
+    """Those whose command line matches `pattern`, whoever started them."""
+    return _pgrep("-f", pattern)
+
+
+def interrupted(program: str, argument: str, wait_until_ready: Callable[[], None]) -> tuple[int, str]:
+    """Run a Python `program` and interrupt it when it is ready: its exit code, and what it said on stderr."""
+    # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", heard + program, argument]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until_ready()
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
+    return process.returncode, error
 
 
 def _pgrep(*arguments: str) -> list[int]:

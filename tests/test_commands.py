@@ -2,7 +2,6 @@
 
 import os
 import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from export.cli import export_engine
 from fleet.cli import fleet
 from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
-from tests.runtime.waiting import WAIT_S, wait_until
+from tests.processes import interrupted
+from tests.runtime.waiting import wait_until
 from training.cli import train_model
 from training.many_cli import train_many
 
@@ -119,18 +119,12 @@ def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], 
 
 
 def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path, tmp_path: Path) -> None:
-    # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = f"{heard}; from training.cli import train_model; train_model()"
-    command = [sys.executable, "-c", program, str(change(config, epochs=100_000))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            wait_until((tmp_path / "run" / "resume" / "decoder-1.ckpt").exists)
-            process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=WAIT_S)
-        finally:
-            process.kill()
-    assert process.returncode == 130
+    code, error = interrupted(
+        "from training.cli import train_model; train_model()",
+        str(change(config, epochs=100_000)),
+        lambda: wait_until((tmp_path / "run" / "resume" / "decoder-1.ckpt").exists),
+    )
+    assert code == 130
     assert error.splitlines()[-1] == "interrupted"
     assert "Traceback" not in error
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from core.progress import Steps
 from training.learner import Learner
-from training.resume_point import resume_point
+from training.resume_point import read_point, resume_point
 from training.settings import TrainingSettings
 
 LEAST_STEPS = 100
@@ -92,7 +92,7 @@ def _begin_log(trainer: L.Trainer, resumed: Path | None) -> None:
     if resumed is None:
         shutil.rmtree(folder, ignore_errors=True)
     elif (folder / "metrics.csv").is_file():
-        point = torch.load(resumed, map_location="cpu", weights_only=True)
+        point = read_point(resumed)
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
             earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < point["epoch"]]
         # Lightning logs an epoch after its point was written: a kill may have come between.

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import ArtifactError, ConfigError
 
@@ -22,6 +22,14 @@ def resume_points(output: Path) -> list[Path]:
     return sorted((output / FOLDER).glob("decoder-*.ckpt"))
 
 
+def read_point(path: Path) -> dict[str, Any]:
+    """Load a point; the last of a member holds what it has learnt."""
+    import torch
+
+    point: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return point
+
+
 def clear_resume_points(output: Path) -> None:
     """Delete the points: the training is done, or begins anew."""
     shutil.rmtree(output / FOLDER, ignore_errors=True)
@@ -32,13 +40,11 @@ def require_resumable(output: Path, settings: "TrainingSettings") -> None:
 
     Raises ArtifactError where there is none, ConfigError where it was another configuration that was interrupted.
     """
-    import torch
-
     points = resume_points(output)
     if not points:
         raise ArtifactError(f"{output / FOLDER}: nothing to resume from; run without --resume.")
     for point in points:
-        if torch.load(point, map_location="cpu", weights_only=True).get("settings", "") != settings.model_dump_json():
+        if read_point(point).get("settings", "") != settings.model_dump_json():
             raise ConfigError(
                 f"{point}: was written with another configuration; put it back as it was, or run without --resume."
             )

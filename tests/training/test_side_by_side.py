@@ -1,4 +1,3 @@
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,8 @@ import torch
 import yaml
 
 from core.errors import PwaeError
-from tests.runtime.waiting import WAIT_S, wait_until
+from tests.processes import interrupted, matching
+from tests.runtime.waiting import wait_until
 from training.checkpoint import load_checkpoint
 from training.resume_point import FOLDER, resume_points
 from training.session import train
@@ -43,10 +43,6 @@ def content(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> di
     return content
 
 
-def worker_runs(folder: Path) -> bool:
-    return not subprocess.run(["pgrep", "-f", str(folder / FOLDER)], check=False, capture_output=True).returncode
-
-
 def test_members_of_many_steps_train_in_as_many_processes_as_there_are_cores(content: dict[str, Any]) -> None:
     settings = TrainingSettings.model_validate(content)
     enough = torch.arange(-(-WORTH_STEPS // settings.epochs) * settings.batch_size)
@@ -77,7 +73,7 @@ def test_side_by_side_killed_and_resumed_members_learn_what_they_learn_one_by_on
             wait_until(lambda: bool(resume_points(output)), within_s=TRAINED_S)
         finally:
             process.kill()
-    wait_until(lambda: not worker_runs(output))
+    wait_until(lambda: not matching(str(output / FOLDER)))
     assert resume_points(output)
     assert not (output / "checkpoint").exists()
     monkeypatch.setattr("training.side_by_side.WORTH_STEPS", 1)
@@ -94,23 +90,14 @@ def test_side_by_side_killed_and_resumed_members_learn_what_they_learn_one_by_on
 def test_ctrl_c_ends_the_workers_too_with_one_line(content: dict[str, Any], tmp_path: Path) -> None:
     config, output = tmp_path / "long.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
-    # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
+    program = "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
+    code, error = interrupted(
+        program, str(config), lambda: wait_until(lambda: len(resume_points(output)) == 2, within_s=TRAINED_S)
     )
-    command = [sys.executable, "-c", program, str(config)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            wait_until(lambda: len(resume_points(output)) == 2, within_s=TRAINED_S)
-            process.send_signal(signal.SIGINT)
-            _, error = process.communicate(timeout=WAIT_S)
-        finally:
-            process.kill()
-    assert process.returncode == 130
+    assert code == 130
     assert error.splitlines()[-1] == "interrupted"
     assert "Traceback" not in error
-    assert not worker_runs(output)
+    assert not matching(str(output / FOLDER))
 
 
 @pytest.mark.parametrize(
