@@ -1,32 +1,36 @@
 """Picture files: what their headers say before anything is decoded, and whether they are whole.
 
 Decoders fill what is missing with grey, black or what they please; so each format is held to what it has against that.
-JPEG has a decoder that does not forgive, PNG its checksums. BMP, TIFF and WebP have nothing, and are refused where a
-page of the file is blank, as preallocated files are that were never written to the end.
+JPEG has a decoder that does not forgive, PNG its checksums, TIFF those of its compression; in what is packed as WebP
+zeros are no picture. BMP and plain TIFF have nothing, and are refused where a page of the file is blank, as
+preallocated files are that were never written to the end.
 """
 
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core import tiff_file
+from core.jpeg_holes import SMALLEST_HOLE, has_hole
+
 LARGEST_BYTES = 2**30
 LARGEST_PIXELS = 2**28
 """16,384 x 16,384: nine bytes of a header shall not claim all memory of a box."""
 PAGE = 4096
-"""Bytes that are all 0 where data should stand: a file's hole is as large as this or larger."""
-SMALLEST_HOLE = 256
-"""In a file of few pages a hole is a quarter of it, and at least this."""
+"""Bytes that are all 0 where data should stand: a file's hole is as large as this or larger; in a file of few pages a
+quarter of it."""
 WIDTH_TAG, HEIGHT_TAG, ORIENTATION_TAG = 256, 257, 274
 """Of TIFF and of EXIF, which is written as a TIFF."""
 FILL = re.compile(rb"\xff+")
 MOST_SEGMENTS = 4096
 """And scans, of a JPEG: more is written only to hold up who reads it."""
+SEVERAL = "holds several pictures, of which one would be seen; save each as a file of its own"
 TRUNCATED = "not a whole picture (empty, truncated or of an unknown format)"
 
 
@@ -137,6 +141,8 @@ def _jpeg(data: bytes) -> Header:
     if bits != 8:
         raise PictureFault(f"{bits} bits a channel in a JPEG are not supported; save it as PNG")
     _require_all_scans(data, at, {frame[6 + 3 * number] for number in range(components)})
+    if has_hole(data, 2):
+        raise PictureFault("not a whole picture (damaged JPEG: part of the file is blank)")
     return Header(width, height, orientation)
 
 
@@ -168,6 +174,8 @@ def _png(data: bytes) -> Header:
             raise PictureFault("not a whole picture (damaged PNG: a checksum differs)")
         if kind == b"eXIf":
             orientation = _orientation(data[at + 8 : at + 8 + length])
+        if kind == b"acTL" and struct.unpack_from(">I", data, at + 8)[0] > 1:
+            raise PictureFault(SEVERAL)
         at += 12 + length
     return Header(width, height, orientation)
 
@@ -187,9 +195,19 @@ def _bmp(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    tags = dict(_tags(data))
-    _require_no_hole(data)
-    return Header(tags.get(WIDTH_TAG, 0), tags.get(HEIGHT_TAG, 0))  # OpenCV turns a TIFF by itself
+    tags = tiff_file.numbers(data)
+    header = Header(tags.get(WIDTH_TAG, 0), tags.get(HEIGHT_TAG, 0))  # OpenCV turns a TIFF by itself
+    if header.width * header.height > LARGEST_PIXELS:
+        return header
+    try:
+        is_sure = tiff_file.require_whole(data)
+    except tiff_file.SeveralPictures as error:
+        raise PictureFault(SEVERAL) from error
+    except tiff_file.Damaged as error:
+        raise PictureFault(f"not a whole picture (damaged TIFF: {error})") from error
+    if not is_sure:
+        _require_no_hole(data)
+    return header
 
 
 def _webp(data: bytes) -> Header:
@@ -198,10 +216,12 @@ def _webp(data: bytes) -> Header:
         raise PictureFault(TRUNCATED)
     _require_no_hole(data)
     width = height = 0
-    orientation, at = 1, 12
+    orientation, at, frames = 1, 12, 0
     while at + 8 <= 8 + size:
         kind, length = struct.unpack_from("<4sI", data, at)
         at += 8
+        if kind in (b"VP8 ", b"VP8L") and bytes(SMALLEST_HOLE) in data[at : at + length]:
+            raise PictureFault("not a whole picture (damaged WebP: part of the file is blank)")
         if kind == b"VP8X":
             width, height = (1 + int.from_bytes(data[at + place : at + place + 3], "little") for place in (4, 7))
         elif kind == b"VP8 " and not width:
@@ -211,6 +231,8 @@ def _webp(data: bytes) -> Header:
             width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
         elif kind == b"EXIF":
             orientation = _orientation(data[at : at + length].removeprefix(b"Exif\0\0"))
+        elif kind == b"ANMF" and (frames := frames + 1) > 1:
+            raise PictureFault(SEVERAL)
         at += length + length % 2
     return Header(width, height, orientation)
 
@@ -225,17 +247,6 @@ def _require_no_hole(data: bytes) -> None:
 def _orientation(exif: bytes) -> int:
     """Read the orientation from EXIF data; what cannot be read there turns nothing."""
     try:
-        return dict(_tags(exif)).get(ORIENTATION_TAG, 1)
+        return tiff_file.numbers(exif).get(ORIENTATION_TAG, 1)
     except (struct.error, IndexError):
         return 1
-
-
-def _tags(data: bytes) -> Iterator[tuple[int, int]]:
-    """Give the whole numbers of a TIFF's first folder by their tag."""
-    order = ">" if data[:2] == b"MM" else "<"
-    (at,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, at)
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if kind in (3, 4):
-            yield tag, struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)[0]

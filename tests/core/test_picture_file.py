@@ -30,6 +30,8 @@ FORMATS = JPEG | {
     "webp": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 80]),
     "lossless webp": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
     "tiff": (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 1]),
+    "packed tiff": (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 5]),
+    "zipped tiff": (".tif", [cv2.IMWRITE_TIFF_COMPRESSION, 8]),
 }
 
 

@@ -1,0 +1,127 @@
+"""What a lost sector leaves, and what holds more than it shows: told wherever the format has anything to tell it by."""
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.picture_file import PictureFault, decode
+from tests.core.test_picture_file import casting
+
+SECTOR = 512
+CASTING = Image.fromarray(casting()[:, :, ::-1])
+GREY = CASTING.convert("L")
+DEEP = Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257)
+TIFFS = [
+    ("tiff_adobe_deflate", CASTING),
+    ("tiff_adobe_deflate", DEEP),
+    ("tiff_lzw", CASTING),
+    ("tiff_lzw", CASTING.convert("RGBA")),
+    ("tiff_lzw", DEEP),
+    ("packbits", GREY),
+    ("jpeg", CASTING),
+    ("jpeg", GREY),
+    ("group4", GREY.convert("1")),
+]
+
+
+def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, form, **options)
+    return file.getvalue()
+
+
+def sectors(data: bytes) -> range:
+    """Where sectors begin that hold nothing but the picture's data."""
+    return range(2 * SECTOR, len(data) - 8 * SECTOR, SECTOR)
+
+
+def told(data: bytes, begins: range) -> list[bool]:
+    """Say, of each sector, whether the picture without it is refused."""
+    refused = []
+    for at in begins:
+        holed = data[:at] + bytes(SECTOR) + data[at + SECTOR :]
+        try:
+            decode(holed)
+        except PictureFault as fault:
+            assert "not a whole picture" in str(fault)  # noqa: PT017
+            refused.append(True)
+        else:
+            refused.append(False)
+    return refused
+
+
+@pytest.mark.parametrize(("packed", "picture"), TIFFS)
+def test_a_packed_tiff_without_a_sector_is_refused(packed: str, picture: Image.Image) -> None:
+    data = saved(picture, "TIFF", compression=packed)
+    assert decode(data).shape[:2] == (260, 340)
+    assert all(told(data, sectors(data)[:: max(1, len(sectors(data)) // 12)]))
+
+
+@pytest.mark.parametrize("packed", [5, 8, 32773])
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_packed_tiff_is_read_as_opencv_reads_it(packed: int, predictor: int, dtype: type, channels: int) -> None:
+    pixels: np.ndarray = np.dstack([casting(), casting()[:, :, 0]])[:, :, :channels].astype(dtype)
+    pixels[:90] = 0  # its checksums tell a black area from a hole
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, packed, cv2.IMWRITE_TIFF_PREDICTOR, predictor]
+    data = cv2.imencode(".tif", pixels, options)[1].tobytes()
+    assert np.array_equal(decode(data), pixels.squeeze())
+
+
+@pytest.mark.parametrize("quality", [90, 95])
+@pytest.mark.parametrize("options", [{"optimize": True}, {"progressive": True}, {}], ids=str)
+@pytest.mark.parametrize("picture", [CASTING, GREY], ids=["colour", "grey"])
+def test_a_jpeg_without_a_sector_is_refused(picture: Image.Image, options: dict[str, bool], quality: int) -> None:
+    data = saved(picture, "JPEG", quality=quality, subsampling=2, **options)
+    assert decode(data).shape[:2] == (260, 340)
+    assert all(told(data, sectors(data)[::6]))
+
+
+@pytest.mark.parametrize("options", [{"optimize": True}, {"progressive": True}, {}], ids=str)
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_jpeg_that_is_flat_is_whole_though_much_of_it_is_zeros(options: dict[str, bool], level: int) -> None:
+    flat = np.full((1600, 1600), level, np.uint8)
+    cv2.circle(flat, (800, 800), 99, 180, -1)
+    data = saved(Image.fromarray(flat), "JPEG", **options)
+    assert bytes(256) in data or not options
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert expected is not None
+    assert np.array_equal(decode(data), expected)
+
+
+@pytest.mark.parametrize("options", [{"quality": 80}, {"lossless": True}], ids=str)
+def test_a_webp_without_a_sector_is_refused_and_a_flat_one_is_whole(options: dict[str, Any]) -> None:
+    data = saved(CASTING, "WEBP", **options)
+    assert all(told(data, sectors(data)[::4]))
+    flat = np.zeros((1600, 1600, 3), np.uint8)
+    cv2.circle(flat, (800, 800), 99, (180, 180, 180), -1)
+    assert decode(saved(Image.fromarray(flat), "WEBP", **options)).shape == flat.shape
+
+
+@pytest.mark.parametrize("form", ["TIFF", "PNG", "WEBP"])
+def test_a_file_of_several_pictures_is_refused_for_one_alone_would_be_judged(form: str) -> None:
+    two = saved(CASTING, form, save_all=True, append_images=[CASTING.rotate(180)])
+    with pytest.raises(PictureFault, match="several pictures, of which one would be seen"):
+        decode(two)
+    assert decode(saved(CASTING, form, save_all=True)).shape == (260, 340, 3)
+
+
+def test_a_tiff_may_have_a_thumbnail_behind_its_picture() -> None:
+    data = saved(CASTING, "TIFF", save_all=True, append_images=[CASTING.resize((34, 26))])
+    with pytest.raises(PictureFault, match="several"):
+        decode(data)
+    assert decode(_with_thumbnail(data)).shape == (260, 340, 3)
+
+
+def _with_thumbnail(two: bytes) -> bytes:
+    """Give the file with its second folder's first tag made into NewSubfileType, of a smaller picture."""
+    first = int.from_bytes(two[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(two[first : first + 2], "little")
+    second = int.from_bytes(two[end : end + 4], "little")
+    entry = b"\xfe\0\4\0\1\0\0\0\1\0\0\0"
+    return two[: second + 2] + entry + two[second + 14 :]
