@@ -13,9 +13,10 @@ INSTALL := $(BIN)/pip install -q --disable-pip-version-check --no-compile -c con
 demo: $(VENV)/.demo
 	$(BIN)/python demo.py
 
-# Three processes, since many tests wait; a file's tests stay together, so that what they share is built once.
+# Four processes, since many tests wait; a file's tests stay together, so that what they share is built once. In the order
+# that they are collected in: the longest first (tests/conftest.py), so that none of them is left for the end.
 test: $(VENV)/.dev mosquitto chromium aravis
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained or exported and no engine built.
 check: $(VENV)/.dev
