@@ -1,13 +1,17 @@
+import hashlib
+import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import pytest
+import torch
 
 from core.dataset import labelled_samples, read_frames
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
 from core.geometry import ModelInput
-from export import build
+from export import build, lowering
 from export.build import ExportRequest, build_bundle
 from export.graph import export_onnx
 from export.parity import backend_errors
@@ -18,6 +22,26 @@ from runtime.inference.onnx_backend import OnnxBackend
 from tests.export.test_layer_difference import overflow
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.inspector import judge
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _exported_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each network in each precision is exported once, really; the same network again gives a copy of that file."""
+    exported: dict[tuple[bytes, bool], Path] = {}
+
+    def export_once(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint.inspector.state_dict(), content)
+        what = hashlib.sha256(content.getvalue()).digest(), half
+        if what not in exported:
+            exported[what] = tmp_path_factory.mktemp("exported") / "model.onnx"
+            export_onnx(checkpoint, exported[what], half)
+        shutil.copyfile(exported[what], path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (build, lowering):
+            patch.setattr(module, "export_onnx", export_once)
+        yield
 
 
 @pytest.fixture(scope="module")
