@@ -19,6 +19,8 @@ from training.network import Network
 SHARE = 0.1
 PROJECTED = 64
 _BATCH = 16
+_BLOCK = 4096
+_FARTHEST = 16384
 
 
 @torch.inference_mode()
@@ -47,14 +49,28 @@ def _scores(good: Tensor, tested: Tensor, seed: int) -> NDArray[np.float64]:
 
 
 def k_center(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Choose `count` of points (N, d) greedily, each the farthest from those chosen before; indices (count,)."""
+    """Choose `count` of points (N, d) greedily, each the farthest from those chosen before; indices (count,).
+
+    A distance to the nearest chosen point only falls, so one from an earlier round is an upper bound: among the places
+    that were farthest then, the next ones are found without the others, until one of those could be farther.
+    """
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     nearest = torch.full((len(points),), torch.inf)
     norms = points.square().sum(dim=1)
+    lowered = 0
     while len(chosen) < count:
-        centre = points[chosen[-1]]
-        nearest = torch.minimum(nearest, norms - 2 * points @ centre + centre.square().sum())
-        chosen.append(int(nearest.argmax()))
+        for start in range(0, len(points), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            distances = norms[block, None] - 2 * points[block] @ points[chosen[lowered:]].T + norms[chosen[lowered:]]
+            nearest[block] = torch.minimum(nearest[block], distances.amin(dim=1))
+        lowered = len(chosen)
+        bounds, farthest = nearest.topk(min(len(points), _FARTHEST))
+        others = bounds[-1] if len(farthest) < len(points) else bounds.new_tensor(-torch.inf)
+        near, near_norms = points[farthest], norms[farthest]
+        while len(chosen) < count and (len(chosen) == lowered or bounds.max() >= others):
+            best = int(bounds.argmax())
+            chosen.append(int(farthest[best]))
+            bounds = torch.minimum(bounds, near_norms - 2 * near @ near[best] + near_norms[best])
     return torch.tensor(chosen)
 
 
