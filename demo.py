@@ -4,12 +4,15 @@
 or from the files that the commands wrote.
 """
 
+import contextlib
 import json
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +42,11 @@ def main() -> None:
     checkpoint = Path(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["output"]) / "checkpoint"
     bundle = OUTPUT / "elpv-mono.bundle"
     _command("train-model", str(CONFIG), "--replace")
-    _command("evaluate-model", str(checkpoint), DATA, "--output", str(OUTPUT))
-    _command("export-engine", str(checkpoint), "--output", str(bundle))
-    cells = _lay_out_cells(OUTPUT / "cells")
+    # Neither needs what the other makes, and each leaves a core idle for a part of its time.
+    with _begun("export-engine", str(checkpoint), "--output", str(bundle)) as exported:
+        _command("evaluate-model", str(checkpoint), DATA, "--output", str(OUTPUT))
+        cells = _lay_out_cells(OUTPUT / "cells")
+        exported()
 
     with EmbeddedBroker(_free_port()) as broker, _Mes(broker.port) as mes:
         config = OUTPUT / "inspection.yaml"
@@ -100,8 +105,32 @@ def _command(name: str, *arguments: str) -> None:
     """Run one of the project's commands from this environment; its failure is the demo's."""
     console.rule(" ".join([name, *arguments]))
     finished = subprocess.run([str(Path(sys.executable).parent / name), *arguments], check=False)  # noqa: S603
-    if finished.returncode:
-        raise PwaeError(f"{name} ended with exit code {finished.returncode}; its message stands above.")
+    _require_success(name, finished.returncode)
+
+
+@contextlib.contextmanager
+def _begun(name: str, *arguments: str) -> Iterator[Callable[[], None]]:
+    """Begin a command as `_command` runs one; what is given waits for its end, and then shows what it said."""
+    command = [str(Path(sys.executable).parent / name), *arguments]
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as process:  # noqa: S603
+
+        def ended() -> None:
+            code = process.wait()
+            console.rule(" ".join([name, *arguments]))
+            said.seek(0)
+            sys.stdout.write(said.read().decode(errors="replace"))
+            sys.stdout.flush()
+            _require_success(name, code)
+
+        try:
+            yield ended
+        finally:
+            process.kill()
+
+
+def _require_success(name: str, code: int) -> None:
+    if code:
+        raise PwaeError(f"{name} ended with exit code {code}; its message stands above.")
 
 
 def _lay_out_cells(folder: Path) -> Path:

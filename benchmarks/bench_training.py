@@ -62,7 +62,7 @@ def main() -> None:
     frames = torch.randint(256, (IMAGES, 300, 300, 3), dtype=torch.uint8)
     trained = {"name": "resnet18", "stages": [3], "weights": None, "frozen": False, "whole": False}
     frozen = {**trained, "frozen": True}
-    cached = learner(Network, frozen, {"features": 1.0, "pixels_share": 0.25})
+    cached = learner(Network, frozen, {"features": 1.0, "pixels_share": 0.125})
     maps = cached.network.raw_maps(cached.network.images(frames)).detach()
     sides = {
         "straightforward: tile by tile": (learner(OneTileAtATime, trained, {}), [[pair] for pair in frames.split(2)]),

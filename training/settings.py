@@ -92,7 +92,7 @@ class LossSettings(Settings):
     """Weights of Eq. 20; 0 leaves a term out and does not compute it."""
 
     pixels: Weight = 1.0
-    pixels_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    pixels_share: Annotated[float, Field(gt=0, le=1)] = 0.125
     """Share of a batch whose pixels are rebuilt: where features are judged, pixels are only for people to look at."""
     features: Weight = 0.0
     """Mean squared error of the rebuilt maps; needs a frozen encoder."""
