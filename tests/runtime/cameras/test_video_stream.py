@@ -2,8 +2,10 @@
 
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +31,26 @@ def scene(number: int) -> np.ndarray:
 
 
 def write_film(path: Path, codec: str = "libx264", frames: int = 40, gop: int = 10) -> Path:
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25)
-        stream.height, stream.width = SIZE
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.codec_context.gop_size = gop
-        if codec == "libx265":
-            stream.codec_context.options = {"x265-params": "log-level=none"}
-        for number in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(number), format="bgr24")))
-        container.mux(stream.encode())
+    path.write_bytes(film_bytes(path.suffix, codec, frames, gop))
     return path
+
+
+@cache
+def film_bytes(suffix: str, codec: str, frames: int, gop: int) -> bytes:
+    """A film as a file, encoded once: many tests damage the same one in different places."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"film{suffix}"
+        with av.open(str(path), "w") as container:
+            stream: Any = container.add_stream(codec, rate=25)
+            stream.height, stream.width = SIZE
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.codec_context.gop_size = gop
+            if codec == "libx265":
+                stream.codec_context.options = {"x265-params": "log-level=none"}
+            for number in range(frames):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(number), format="bgr24")))
+            container.mux(stream.encode())
+        return path.read_bytes()
 
 
 def packets_of(path: Path) -> list[tuple[int, int]]:
