@@ -2,12 +2,14 @@
 
 A camera claims one row at a time and rows are granted in the order in which they were asked for, so that no camera
 starves another: each gets a row before any gets its next. Buffers come from the backend and are reused only when
-it is done with them; while none is free the cameras wait, and memory stays bounded.
+it is done with them; while none is free the cameras wait, and memory stays bounded. Only who can go on is woken: of
+the cameras the next one, of the backend's thread that a batch has to go. Waking takes a core more than a small frame.
 
 Where a station has several models, a batch is of one of them. Batches go in the order in which they were begun, and no
 part joins one that was begun before another with a part of its stream: so each stream keeps its order.
 """
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -45,8 +47,11 @@ class Batcher:
         self._max_wait_s = max_wait_s
         self._cameras = cameras
         self._clock = clock
-        self._claims: deque[object] = deque()
-        self._changed = threading.Condition()
+        self._held = threading.RLock()
+        self._claims: deque[threading.Condition] = deque()
+        """In the order in which they were made; each wakes its camera."""
+        self._is_due = threading.Condition(self._held)
+        """Wakes the backend's thread: the first batch may have to go, or there is a first one."""
         self._closed = False
         self._settling = False
         self._is_held = False
@@ -54,13 +59,13 @@ class Batcher:
     @property
     def is_finished(self) -> bool:
         """Whether every camera has ended and every row was taken."""
-        with self._changed:
+        with self._held:
             return self._closed or (self._cameras == 0 and not self._open)
 
     @property
     def waiting(self) -> int:
         """How many rows were claimed and not yet taken."""
-        with self._changed:
+        with self._held:
             return sum(len(batch.parts) for batch in self._open)
 
     def claim(self, ask: Callable[[], Task], goes_on: bool = False, timeout_s: float | None = None) -> BatchRow | None:
@@ -68,32 +73,32 @@ class Batcher:
 
         It `goes_on` where other rows hold the same frame already. None once closed, or too late.
         """
-        claim = object()
-        with self._changed:
+        with self._held:
+            claim = threading.Condition(self._held)
             self._claims.append(claim)
-            row = self._changed.wait_for(
+            row = claim.wait_for(
                 lambda: self._closed or (self._is_next(claim, goes_on) and self._grant(ask())), timeout_s
             )
             self._claims.remove(claim)
-            self._changed.notify_all()
+            self._call_next()
             return row if isinstance(row, BatchRow) else None
 
     def commit(self, slot: BatchRow, part: Part) -> None:
         """Hand a written row over."""
-        with self._changed:
+        with self._held:
             slot.batch.parts[slot.row] = part
-            self._changed.notify_all()
+            self._call_backend()
 
     def end(self) -> None:
         """One camera gives no more frames."""
-        with self._changed:
+        with self._held:
             self._cameras -= 1
-            self._changed.notify_all()
+            self._call_backend()
 
     def take(self, timeout_s: float) -> Batch | None:
         """Return the next batch that has to go, wholly written; None where there was none within `timeout_s`."""
         until_s = self._clock() + timeout_s
-        with self._changed:
+        with self._held:
             while not self._closed:
                 now_s = self._clock()
                 due_s = self._due_in_s(now_s)
@@ -101,24 +106,24 @@ class Batcher:
                     return self._open.popleft()
                 if now_s >= until_s:
                     return None
-                self._changed.wait(min(until_s - now_s, due_s or until_s - now_s))
+                self._is_due.wait(min(until_s - now_s, due_s or until_s - now_s))
         return None
 
     def release(self, batch: Batch) -> None:
         """Give a taken batch's buffer back, once its results were read."""
-        with self._changed:
+        with self._held:
             self._free[batch.recipe].append(batch.buffer)
-            self._changed.notify_all()
+            self._call_next()
 
     def hold(self, is_held: bool) -> None:
         """Let no camera begin another frame while `is_held`; what is written, and frames that go on, can be taken."""
-        with self._changed:
+        with self._held:
             self._is_held = is_held
-            self._changed.notify_all()
+            self._call_next()
 
     def settle(self) -> bool:
         """Let no camera begin another row before an exchange; whether none is being written any more."""
-        with self._changed:
+        with self._held:
             self._settling = True
             return all(None not in batch.parts for batch in self._open)
 
@@ -127,7 +132,7 @@ class Batcher:
 
         Call it where all is settled and no batch is taken and not yet released.
         """
-        with self._changed:
+        with self._held:
             written = [batch for batch in self._open if batch.recipe == recipe]
             self._free[recipe] = deque(new_buffer() for _ in range(max(count, len(written))))
             for batch in written:
@@ -135,13 +140,25 @@ class Batcher:
                 buffer[: len(batch.parts)] = batch.frames_bgr_u8
                 batch.buffer = buffer
             self._settling = False
-            self._changed.notify_all()
+            self._call_next()
 
     def close(self) -> None:
         """Let every waiting thread go; what was not taken is not judged."""
-        with self._changed:
+        with self._held:
             self._closed = True
-            self._changed.notify_all()
+            self._is_due.notify()
+            for claim in self._claims:
+                claim.notify()
+
+    def _call_next(self) -> None:
+        """Wake the camera whose turn it is; in a pause it may be any one."""
+        for claim in self._claims if self._is_held else itertools.islice(self._claims, 1):
+            claim.notify()
+
+    def _call_backend(self) -> None:
+        """Wake it where the first batch has to go and is written: as long as it only waits, it has its own alarm."""
+        if self._due_in_s(self._clock()) == 0 and self._open and None not in self._open[0].parts:
+            self._is_due.notify()
 
     def _is_next(self, claim: object, goes_on: bool) -> bool:
         return goes_on if self._is_held else self._claims[0] is claim
@@ -153,8 +170,10 @@ class Batcher:
         if batch is None:
             batch = Batch(self._free[task.recipe].popleft(), oldest_s=self._clock(), recipe=task.recipe)
             self._open.append(batch)
+            self._is_due.notify()
         batch.parts.append(None)
         batch.tasks.append(task)
+        self._call_backend()
         return BatchRow(batch, len(batch.parts) - 1, task)
 
     def _to_join(self, task: Task) -> Batch | None:

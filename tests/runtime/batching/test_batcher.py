@@ -245,3 +245,25 @@ def test_while_it_is_held_frames_that_were_begun_are_ended_and_none_is_begun() -
     after = batcher.take(WAIT_S)
     assert after is not None
     assert [each.camera for each in after.written] == ["side"]
+
+
+def test_a_camera_that_waits_no_longer_lets_the_next_one_have_its_turn() -> None:
+    batcher = Batcher({None: buffers(1, rows=1)}, 0.0, cameras=2)
+    slot = batcher.claim(lambda: task("top"))
+    assert slot is not None
+    batcher.commit(slot, part("top", 0))
+    taken = batcher.take(WAIT_S)
+    assert taken is not None
+    behind: list[threading.Thread] = []
+
+    def ask() -> Task:
+        if not behind:  # it is behind for certain: whoever asks holds the batcher
+            behind.append(feed(batcher, "side", 1))
+        return task("top")
+
+    assert batcher.claim(ask, timeout_s=0.05) is None
+    batcher.release(taken)
+    behind[0].join(WAIT_S)
+    after = batcher.take(WAIT_S)
+    assert after is not None
+    assert [each.camera for each in after.written] == ["side"]
