@@ -7,6 +7,7 @@ parts fall into that tenth with a chance below 1e-11, so the warning means somet
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median, quantiles
 
 from runtime.parts.verdict import Judgement, Verdict
@@ -15,13 +16,6 @@ REFERENCE = 200
 RECENT = 50
 SHOWN = 240
 """How many parts a trend remembers for the eye."""
-
-
-def drifts(reference: list[float], recent: list[float]) -> bool:
-    """Say whether good parts come closer to the threshold than they used to; both are margins, 1 - e / eps."""
-    if len(reference) < REFERENCE or len(recent) < RECENT:
-        return False
-    return median(recent) < quantiles(reference, n=10)[0]
 
 
 @dataclass
@@ -34,7 +28,11 @@ class _Margins:
 
     @property
     def drifts(self) -> bool:
-        return drifts(self.reference, list(self.recent))
+        return len(self.recent) == RECENT and median(self.recent) < self._worst_tenth
+
+    @cached_property
+    def _worst_tenth(self) -> float:
+        return quantiles(self.reference, n=10)[0]  # of a reference that is complete, and stays
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """Trends: when it is said that good parts come closer to the threshold."""
 
+from statistics import median, quantiles
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.monitoring.drift import RECENT, REFERENCE, SHOWN, Trend, drifts
+from runtime.monitoring.drift import RECENT, REFERENCE, SHOWN, Trend
 from runtime.parts.verdict import Judgement, Verdict
 
 
@@ -39,10 +41,18 @@ def test_parts_that_get_better_do_not_warn() -> None:
     assert not filled(margins(3, RECENT, centre=0.6)).drifts
 
 
-@given(st.lists(st.floats(-5, 1), max_size=REFERENCE - 1), st.lists(st.floats(-5, 1), max_size=RECENT))
-@settings(max_examples=50)
-def test_nothing_is_said_before_there_is_a_reference(reference: list[float], recent: list[float]) -> None:
-    assert not drifts(reference, recent)
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.5), st.integers(0, 3 * RECENT))
+@settings(max_examples=50, deadline=None)
+def test_the_last_parts_are_held_against_the_first_and_nothing_is_said_before(
+    seed: int, centre: float, more: int
+) -> None:
+    reference, recent = margins(seed, REFERENCE), margins(seed + 1, more, centre)
+    trend = Trend()
+    for number, margin in enumerate(reference + recent, start=1):
+        trend.add(part(margin), "t1")
+        has_enough = number >= REFERENCE + RECENT
+        last = recent[: number - REFERENCE][-RECENT:]
+        assert trend.drifts == (has_enough and median(last) < quantiles(reference, n=10)[0])
 
 
 @pytest.mark.parametrize("verdict", [Verdict.NOT_OK, Verdict.NOT_DECIDABLE])
