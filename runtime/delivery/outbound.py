@@ -30,9 +30,11 @@ class Outbound:
         """Set the newest value of a retained topic."""
         with self._changed:
             self._retained[topic] = payload
+            is_known = topic in self._unsent
             self._unsent[topic] = None
             self._idle.clear()
-        self.bell.ring()
+        if not is_known:  # whoever sends knows already that there is a newer value, and takes the newest
+            self.bell.ring()
 
     def send(self, message: Outgoing) -> None:
         """Send something that is of use now or never."""

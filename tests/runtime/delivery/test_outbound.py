@@ -1,0 +1,31 @@
+"""Outbound: whoever sends is woken for what it does not know of yet, and for nothing else."""
+
+from contextlib import closing
+
+from runtime.delivery.outbound import Outbound
+from runtime.delivery.readiness import wait_ready
+
+
+def rings(outbound: Outbound) -> bool:
+    """Whether the bell rang since the last call."""
+    is_ringing = bool(wait_ready([outbound.bell.heard], [], 0.0)[0])
+    if is_ringing:
+        outbound.bell.hear()
+    return is_ringing
+
+
+def test_values_of_a_retained_topic_ring_once_until_the_newest_is_taken() -> None:
+    with closing(Outbound()) as outbound:
+        outbound.retain("top/last", b"1")
+        assert rings(outbound)
+        outbound.retain("top/last", b"2")
+        assert not rings(outbound)
+        outbound.retain("top/counters", b"3")
+        assert rings(outbound)
+        taken = [outbound.take_retained(), outbound.take_retained()]
+        assert [message and (message.topic, message.payload) for message in taken] == [
+            ("top/last", b"2"),
+            ("top/counters", b"3"),
+        ]
+        outbound.retain("top/last", b"4")
+        assert rings(outbound)
