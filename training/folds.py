@@ -1,7 +1,7 @@
 """The folds: which pictures a member does not train on, and what it says of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -33,13 +33,22 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
     needed = parts_needed(settings.false_reject_rate)
     if least_fitted < LEAST_FITTED or judged < needed:
         total = needed if settings.folds > 1 else math.ceil(needed / settings.calibration_share)
-        rate = 1 / (judged + 1)
+        remedies = ["add pictures", *_other_remedies(pictures, judged, least_fitted, settings)]
         raise DataError(
             f"{', '.join(names(settings.data))}: {pictures} good pictures are too few: a false-reject rate of "
-            f"{settings.false_reject_rate:.1%} needs about {total}; add pictures, or set `false_reject_rate: "
-            f"{math.ceil(rate * 100) / 100:.2f}`" + (" or `folds: 4`." if settings.folds == 1 else ".")
+            f"{settings.false_reject_rate:.1%} needs about {total}; {', or '.join(remedies)}."
         )
     return held_out
+
+
+def _other_remedies(pictures: int, judged: int, least_fitted: int, settings: TrainingSettings) -> Iterator[str]:
+    """Say what else would do, where it would."""
+    rate = math.ceil(100 / (judged + 1)) / 100
+    if least_fitted >= LEAST_FITTED and rate < 1 and judged >= parts_needed(rate):
+        yield f"set `false_reject_rate: {rate:.2f}`"
+    many = pictures >= max(parts_needed(settings.false_reject_rate), LEAST_FITTED + 2)
+    if settings.folds == 1 and settings.network.encoder.frozen and many:
+        yield "set `folds: 4`"
 
 
 @torch.inference_mode()

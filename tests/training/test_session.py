@@ -75,7 +75,7 @@ def test_too_few_good_pictures_are_refused_before_training(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
     config = make_training_config(parts, tmp_path, false_reject_rate=0.02)
-    advice = "needs about 98; add pictures, or set .false_reject_rate: 0.05. or .folds: 4."
+    advice = "needs about 98; add pictures, or set .false_reject_rate: 0.05.\\."
     with pytest.raises(DataError, match=f"40 good pictures are too few.*{advice}"):
         train(TrainingSettings.model_validate(config))
 
