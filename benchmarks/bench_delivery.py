@@ -4,16 +4,20 @@
 
 Latency is from capture to PUBACK, less inference; batches of one frame, so nothing waits by configuration. Cameras and
 verdicts are the simulation's, all else is what `run-inspection` does: resize, event, fsync, publish, acknowledgement.
-End to end is as many of the same as there can be, until a subscriber of QoS 1 has all.
+Beside it stands what the disk alone takes to flush as much, at the same pace right before; `--folder /dev/shm` leaves
+that out. End to end is as many of the same as there can be, until a subscriber of QoS 1 has all.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +35,12 @@ from runtime.parts.verdict import Verdict
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Stop
 from runtime.station.simulation import open_simulation
+from runtime.threads.worker import Worker
 
 AS_FAST_AS_CAN_BE = 1e9
 """Parts a second."""
+PAGES_BYTES = 3 * 4096
+MANY = 100
 
 
 def main() -> None:
@@ -45,10 +52,12 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="for which events are stored as fast as they can be"
     )
+    parser.add_argument("--folder", type=Path, help="where the outboxes lie; else where temporary files do")
     arguments = parser.parse_args()
     result: dict[str, Any] = describe("p-wae", "paho-mqtt")
-    with tempfile.TemporaryDirectory() as scratch, running(Path(scratch)) as port:
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch, running(Path(scratch)) as port:
         folder = Path(scratch)
+        result["bare_flush"] = bare_flush(folder, arguments.rate, arguments.events // 4)
         result["latency"] = latency(folder, port, arguments.rate, arguments.events)
         result["through"] = through(folder, port, arguments.through)
         event = sample(folder, port)
@@ -69,6 +78,22 @@ def station(folder: Path, port: int, name: str) -> InspectionSettings:
             "outbox": {"path": folder / name},
         }
     )
+
+
+def bare_flush(folder: Path, rate_per_s: float, flushes: int) -> dict[str, Any]:
+    """ms to flush three pages (fdatasync) of a file that grows no more: what a commit waits for at least."""
+    took_ms = []
+    with (folder / "flushed").open("w+b", buffering=0) as file:
+        file.write(bytes(MANY * PAGES_BYTES))
+        os.fsync(file.fileno())
+        for number in range(flushes):
+            os.pwrite(file.fileno(), os.urandom(PAGES_BYTES), number % MANY * PAGES_BYTES)
+            begun_s = time.monotonic()
+            os.fdatasync(file.fileno())
+            took_ms.append((time.monotonic() - begun_s) * 1000)
+            time.sleep(1 / rate_per_s)
+    p50, p99 = np.percentile(took_ms, [50, 99]).round(2).tolist()
+    return {"flushes": flushes, "p50_ms": p50, "p99_ms": p99}
 
 
 def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str, Any]:
@@ -122,7 +147,7 @@ def through(folder: Path, port: int, events: int) -> dict[str, Any]:
     command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-t", topic, "-C", str(events), "-W", "600"]
     subscriber = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     time.sleep(1.0)
-    with open_simulation(settings, AS_FAST_AS_CAN_BE, events // len(cameras)) as inspection:
+    with open_simulation(settings, AS_FAST_AS_CAN_BE, events // len(cameras)) as inspection, core_times() as used_of:
         started_s, used_s = time.monotonic(), time.process_time()
         inspection.run(Stop())
         assert subscriber.wait() == 0, "events are missing"
@@ -131,9 +156,28 @@ def through(folder: Path, port: int, events: int) -> dict[str, Any]:
         "events": events,
         "events_per_s": round(events / took_s),
         "core_ms_an_event": round(used_s / events * 1000, 3),
+        "core_ms_of": {name: round(own_s / events * 1000, 3) for name, own_s in sorted(used_of.items())},
         "cameras": len(cameras),
         "max_batch": batching.max_batch,
     }
+
+
+@contextmanager
+def core_times() -> Iterator[dict[str, float]]:
+    """Core time in s of this thread and of each kind of worker that ends meanwhile, filled in at the end."""
+    used_s: defaultdict[str, float] = defaultdict(float)
+    run, begun_s = Worker.run, time.thread_time()
+
+    def timed_run(worker: Worker) -> None:
+        run(worker)
+        used_s[worker.name.split()[0]] += time.thread_time()
+
+    Worker.run = timed_run  # type: ignore[method-assign, assignment]
+    try:
+        yield used_s
+    finally:
+        Worker.run = run  # type: ignore[method-assign]
+        used_s["judging"] = time.thread_time() - begun_s
 
 
 def sample(folder: Path, port: int) -> bytes:
