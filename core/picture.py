@@ -17,7 +17,9 @@ from core.picture_file import LARGEST_BYTES, PictureFault, decode
 from core.pose import cut_out, locate
 from core.shrinking import shrink
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
+NOT_READ = frozenset({".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".pgm", ".ppm", ".pnm"})
+"""Of pictures too, listed so that each is refused by name: passed over in silence, a part would be seen by nobody."""
 UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
 """Before the suffix: `part.tmp.png` is a copy that is not there yet."""
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
@@ -87,7 +89,7 @@ def may_be_picture(name: str) -> bool:
     if name.startswith(HIDDEN):
         return False
     stem, dot, suffix = name.lower().rpartition(".")
-    return dot + suffix in SUFFIXES and UNDER_WAY.isdisjoint(f".{part}" for part in stem.split(".")[1:])
+    return dot + suffix in SUFFIXES | NOT_READ and UNDER_WAY.isdisjoint(f".{part}" for part in stem.split(".")[1:])
 
 
 def read_picture(path: Path, bits: int = 16) -> NDArray[np.uint8]:

@@ -22,6 +22,25 @@ def test_colour_pictures_are_read_as_bgr(tmp_path: Path, photo: np.ndarray, suff
     assert np.abs(read_picture(path).astype(int) - photo).mean() < 4
 
 
+def test_a_picture_under_another_name_is_read_and_one_of_another_kind_is_listed_and_refused(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
+    for name, kind in {"a.jfif": ".jpg", "b.JPE": ".jpg", "c.dib": ".bmp"}.items():
+        (tmp_path / name).write_bytes(cv2.imencode(kind, photo)[1].tobytes())
+    others = ["d.gif", "e.jp2", "f.pgm"]
+    for name in others:
+        cv2.imwrite(str(tmp_path / name), photo[:, :, 0])
+    (tmp_path / "g.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    (tmp_path / "notes.txt").write_text("no picture")
+    listed = [path.name for path in list_pictures(tmp_path)]
+    assert listed == ["a.jfif", "b.JPE", "c.dib", *others, "g.heic"]
+    for name in listed[:3]:
+        assert np.abs(read_picture(tmp_path / name).astype(int) - photo).mean() < 4
+    for name in listed[3:]:
+        with pytest.raises(DataError, match=f"{name}.*unknown format"):
+            read_picture(tmp_path / name)
+
+
 def test_grey_alpha_and_16_bit_become_8_bit_bgr(tmp_path: Path, photo: np.ndarray) -> None:
     grey = photo[:, :, 0]
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
