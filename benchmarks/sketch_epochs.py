@@ -8,7 +8,6 @@ figures are appended to benchmarks/results/epochs.jsonl as it ends, and one that
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -20,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import elpv_dataset
 import numpy as np
 from machine import describe
-from quality import RESULTS, SETS, overlay, read_runs, recipe_for
+from quality import RESULTS, SETS, append_run, misses_at_own_share, overlay, read_runs, recipe_for
 from sklearn.metrics import roc_auc_score
 
 from assessment.evaluation import evaluate
@@ -53,8 +52,7 @@ def main() -> None:
                 continue
             changes = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "folds": folds}
             run = {**case, **measure(data, name, changes), **describe("torch")}
-            with log.open("a") as file:
-                file.write(json.dumps(run) + "\n")
+            append_run(log, run)
             print(run, flush=True)
 
 
@@ -67,12 +65,12 @@ def measure(data: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
         checkpoint = load_checkpoint(train(settings))
         took_s, core_s = time.perf_counter() - started[0], time.process_time() - started[1]
     evaluation = evaluate(checkpoint, data)
-    good, bad = evaluation.scores[~evaluation.defective], evaluation.scores[evaluation.defective]
     kept = ("auroc", "false_reject_rate", "miss_rate")
     figures = {key: round(float(evaluation.metrics[key]), 4) for key in kept}
-    rejected = round(settings.false_reject_rate * len(good))
-    figures["miss_rate_at_the_tests_own_share"] = round(float((bad <= np.sort(good)[::-1][rejected]).mean()), 4)
+    own_share = misses_at_own_share(evaluation, settings.false_reject_rate)
+    figures["miss_rate_at_the_tests_own_share"] = round(own_share, 4)
     if name.startswith(ELPV):
+        good = evaluation.scores[~evaluation.defective]
         cells = read_frames(unsure_cells(name.removeprefix(ELPV)), settings.network.input)
         unsure = scores(judge(checkpoint.inspector, cells.bgr_u8)[0].astype(np.float64), checkpoint.thresholds)
         figures["auroc_unsure"] = round(
