@@ -9,19 +9,25 @@ import re
 
 SMALLEST_HOLE = 256
 """Bytes: what is shorter holds too few blocks to tell."""
+MOST_SEGMENTS = 4096
+"""And scans, of a JPEG: more is written only to hold up who reads it."""
 START_OF_SCAN, TABLES = 0xDA, 0xC4
 END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def has_hole(data: bytes, start: int) -> bool:
-    """Say whether a scan of a JPEG, whose first segment stands at `start`, has a hole in it."""
-    hole = data.find(bytes(SMALLEST_HOLE), start)
-    if hole < 0:
+    """Say whether a scan of a JPEG, whose first segment stands at `start`, has a hole in it.
+
+    Raises ValueError where the segments after its first scan are too many.
+    """
+    if data.find(bytes(SMALLEST_HOLE), start) < 0:
         return False
     first: dict[int, int] = {}
     """What a code of zeros means, by the table's kind (16: of AC) and number."""
-    at = start
+    at, segments = start, 0
     while 0 <= at < len(data) - 4 and data[at] == 0xFF and data[at + 1] != 0xD9:
+        if (segments := segments + 1) > 2 * MOST_SEGMENTS:
+            raise ValueError("segments without end")
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == TABLES:
             first |= _first_of_each(data[at + 4 : at + 2 + length])

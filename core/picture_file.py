@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import tiff_file
-from core.jpeg_holes import SMALLEST_HOLE, has_hole
+from core.jpeg_holes import MOST_SEGMENTS, SMALLEST_HOLE, has_hole
 
 LARGEST_BYTES = 2**30
 LARGEST_PIXELS = 2**28
@@ -28,8 +28,6 @@ quarter of it."""
 WIDTH_TAG, HEIGHT_TAG, ORIENTATION_TAG = 256, 257, 274
 """Of TIFF and of EXIF, which is written as a TIFF."""
 FILL = re.compile(rb"\xff+")
-MOST_SEGMENTS = 4096
-"""And scans, of a JPEG: more is written only to hold up who reads it."""
 SEVERAL = "holds several pictures, of which one would be seen; save each as a file of its own"
 TRUNCATED = "not a whole picture (empty, truncated or of an unknown format)"
 

@@ -18,7 +18,8 @@ FAX = (2, 3, 4)
 DEFLATE = (8, 32946)
 SMALLER_OR_MASK = 1 | 4
 """Of SUBFILE: what goes with a picture and is none of its own."""
-MOST_PICTURES = 4096
+MOST_ENTRIES = 2**16
+"""Of all folders: more is written only to hold up who reads it."""
 AT_ONCE = 2**20
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4}
 
@@ -109,13 +110,17 @@ def _require_single(data: bytes, order: str, first: int) -> None:
 def _folders(data: bytes, order: str, at: int) -> Iterator[dict[int, _Entry]]:
     """Give the folders in turn. What is no place of a folder ends them: readers of the first take no offence."""
     seen: set[int] = set()
-    while 8 <= at < len(data) and at not in seen and len(seen) < MOST_PICTURES:
+    entries = 0
+    while 8 <= at < len(data) and at not in seen:
         seen.add(at)
         try:
-            folder = _folder(data, at)
-            (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * len(folder))
+            (count,) = struct.unpack_from(order + "H", data, at)
+            (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * count)
         except struct.error:
             return
+        if (entries := entries + 1 + count) > MOST_ENTRIES:
+            raise struct.error("folders without end")
+        folder = _folder(data, at)
         yield folder
         at = following
 

@@ -118,6 +118,35 @@ def test_a_tiff_may_have_a_thumbnail_behind_its_picture() -> None:
     assert decode(_with_thumbnail(data)).shape == (260, 340, 3)
 
 
+def test_several_pictures_are_seen_behind_a_tag_that_stands_twice() -> None:
+    small = CASTING.resize((34, 26))
+    two = bytearray(saved(small, "TIFF", save_all=True, append_images=[small.rotate(180)]))
+    first = int.from_bytes(two[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(two[first : first + 2], "little")
+    two[end - 12 : end] = two[end - 24 : end - 12]
+    with pytest.raises(PictureFault, match="several"):
+        decode(bytes(two))
+
+
+def test_segments_and_folders_without_end_are_refused_before_they_are_all_read() -> None:
+    whole = saved(CASTING, "JPEG")
+    segments = b"\xff\xe0\2\0" + bytes(510) + b"\xff\xe0\0\2" * 9000
+    with pytest.raises(PictureFault, match="not a whole picture"):
+        decode(whole[:-2] + segments + whole[-2:])
+    tiff = saved(CASTING, "TIFF", compression="tiff_lzw")
+    first = int.from_bytes(tiff[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(tiff[first : first + 2], "little")
+    places = [len(tiff) + number * (2 + 12 * 9000 + 4) for number in range(9)]
+    smaller = b"\xfe\0\4\0\1\0\0\0\1\0\0\0"
+    folders = [
+        (9000).to_bytes(2, "little") + smaller * 9000 + (following or 0).to_bytes(4, "little")
+        for following in [*places[1:], None]
+    ]
+    endless = tiff[:end] + places[0].to_bytes(4, "little") + tiff[end + 4 :] + b"".join(folders)
+    with pytest.raises(PictureFault, match="not a whole picture"):
+        decode(endless)
+
+
 def _with_thumbnail(two: bytes) -> bytes:
     """Give the file with its second folder's first tag made into NewSubfileType, of a smaller picture."""
     first = int.from_bytes(two[4:8], "little")
