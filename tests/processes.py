@@ -5,7 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.waiting import WAIT_S, wait_until
+
+TRAINED_S = 130.0
+"""Until a process that is started has trained a little: it imports torch first, on a new machine uncompiled."""
 
 
 def below(process: int, pattern: str = "") -> list[int]:
@@ -24,14 +27,14 @@ def matching(pattern: str) -> list[int]:
     return _pgrep("-f", pattern)
 
 
-def interrupted(program: str, argument: str, wait_until_ready: Callable[[], None]) -> tuple[int, str]:
-    """Run a Python `program` and interrupt it when it is ready: its exit code, and what it said on stderr."""
+def interrupted(program: str, argument: str, is_ready: Callable[[], bool]) -> tuple[int, str]:
+    """Run a Python `program`, interrupt it when it is ready or has ended: its exit code, and what it said on stderr."""
     # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", heard + program, argument]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_until_ready()
+            wait_until(lambda: is_ready() or process.poll() is not None, 0.02, TRAINED_S)
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=WAIT_S)
         finally:

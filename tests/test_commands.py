@@ -18,7 +18,6 @@ from fleet.cli import fleet
 from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
 from tests.processes import interrupted
-from tests.runtime.waiting import wait_until
 from training.cli import train_model
 from training.many_cli import train_many
 
@@ -122,7 +121,7 @@ def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path,
     code, error = interrupted(
         "from training.cli import train_model; train_model()",
         str(change(config, epochs=100_000)),
-        lambda: wait_until((tmp_path / "run" / "resume" / "decoder-1.ckpt").exists),
+        (tmp_path / "run" / "resume" / "decoder-1.ckpt").exists,
     )
     assert code == 130
     assert error.splitlines()[-1] == "interrupted"

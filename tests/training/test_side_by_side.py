@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from core.errors import PwaeError
-from tests.processes import interrupted, matching
+from tests.processes import TRAINED_S, interrupted, matching
 from tests.runtime.waiting import wait_until
 from training.checkpoint import load_checkpoint
 from training.resume_point import FOLDER, resume_points
@@ -18,8 +18,6 @@ from training.settings import TrainingSettings
 from training.side_by_side import WORTH_STEPS, processes_for
 
 MakeConfig = Callable[..., dict[str, Any]]
-TRAINED_S = 130.0
-"""Three processes import torch first."""
 
 
 @pytest.fixture(autouse=True)
@@ -91,9 +89,7 @@ def test_ctrl_c_ends_the_workers_too_with_one_line(content: dict[str, Any], tmp_
     config, output = tmp_path / "long.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
     program = "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
-    code, error = interrupted(
-        program, str(config), lambda: wait_until(lambda: len(resume_points(output)) == 2, within_s=TRAINED_S)
-    )
+    code, error = interrupted(program, str(config), lambda: len(resume_points(output)) == 2)
     assert code == 130
     assert error.splitlines()[-1] == "interrupted"
     assert "Traceback" not in error
