@@ -17,7 +17,7 @@ cat "$parts"/part.* | tar -x -C "$out/wheels"
 install() { "$venv/bin/python" -m pip install -q --no-compile --no-index --no-deps --find-links "$out/wheels" "$@"; }
 install -r "$project/tools/gpu-wheels.txt" || while read -r package; do
   case $package in '' | '#'*) continue ;; esac
-  install "$package" || echo "not to be had: $package" >&2
+  install "$package" || echo "could not be installed: $package" >&2
 done < "$project/tools/gpu-wheels.txt"
 "$venv/bin/python" "$project/tools/gpu_check.py" --bundle "$bundle" --checkpoint "$checkpoint" \
   --pictures "$pictures" --out "$out" "$@"

@@ -88,7 +88,7 @@ def has_sticky_error() -> bool:
     """Whether the current CUDA context has failed for good: it gives an error when nothing is asked of it.
 
     So it does after an illegal address (700), a launch that failed (719), an error of the GPU's memory (214), and where
-    the GPU is gone (46, 100 or 999, as it happens); memory that was not to be had (2) only that call tells of. Waits
+    the GPU is gone (46, 100 or 999, as it happens); memory that ran out (2) only that call tells of. Waits
     for its work.
     """
     return int(driver().cuCtxSynchronize()) not in (SUCCESS, INVALID_CONTEXT)
