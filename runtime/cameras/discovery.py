@@ -6,11 +6,12 @@ import contextlib
 import importlib.util
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.errors import ConfigError
-from runtime.cameras.features import told
+from core.errors import ConfigError, one_line
 from runtime.cameras.settings import GenicamSettings
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ class FoundCamera:
         """Name it for people."""
         where = f"at {self.address}" if self.address else "on USB"
         return f"{self.model}, serial {self.serial or 'not told'}, {where}"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Carry the library's errors over to OSError, whose text the camera's status tells."""
+    import viva_genicam as vg
+
+    try:
+        yield
+    except vg.GenicamError as error:
+        raise OSError(one_line(error)) from error
 
 
 def require_package() -> None:

@@ -1,82 +1,93 @@
 """Features: how a factory camera is set up by what it is made of, its GenICam description."""
 
-from __future__ import annotations
-
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import Protocol
 
-from core.errors import one_line
 from runtime.cameras.settings import Feature
-
-if TYPE_CHECKING:
-    import viva_genicam
 
 INTEGERS = frozenset({"Integer", "IntConverter", "IntSwissKnife"})
 FLOATS = frozenset({"Float", "Converter", "SwissKnife"})
-"""Kinds of features that hold numbers."""
+"""Kinds of nodes that hold numbers."""
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Carry the library's errors over to OSError, whose text the camera's status tells."""
-    import viva_genicam as vg
+class Nodes(Protocol):
+    """A camera's description as its reader gives it. Whatever the camera or its description refuses is an OSError."""
 
-    try:
-        yield
-    except vg.GenicamError as error:
-        raise OSError(one_line(error)) from error
+    def names(self) -> Collection[str]:
+        """Give the names of all nodes."""
+
+    def features(self) -> Collection[str]:
+        """Give the names of those that are meant for people."""
+
+    def kind(self, name: str) -> str:
+        """Say what a node is, as the description writes it: Integer, Enumeration, ..."""
+
+    def entries(self, name: str) -> list[str]:
+        """Give what an enumeration takes; nothing of another node."""
+
+    def set(self, name: str, value: str) -> None:
+        """Set a feature."""
 
 
-def set_features(camera: viva_genicam.Camera, features: dict[str, Feature]) -> None:
+def set_features(nodes: Nodes, features: dict[str, Feature]) -> None:
     """Set a camera's features in their order.
 
     Raises OSError for one that it has not, naming the nearest that it has, and for a value that it refuses.
     """
-    import viva_genicam as vg
-
     for name, value in features.items():
-        if name not in camera.nodes():
-            known = [feature for names in camera.categories().values() for feature in names]
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        if name not in nodes.names():
+            nearest = difflib.get_close_matches(name, nodes.features(), n=1, cutoff=0.5)
             hint = f"did you mean `{nearest[0]}`?" if nearest else "see its data sheet"
             raise OSError(f"it has no feature `{name}`: {hint}")
+        entries: list[str] = []
         try:
-            state = camera.feature_state(name)
-            camera.set(name, _as_text(value, state.kind))
-        except vg.GenicamError as error:
-            entries = f"; it takes {', '.join(state.enum_entries)}" if state.enum_entries else ""
-            raise OSError(f"it refuses `{name}: {value}` ({one_line(error)}{entries})") from error
+            entries = nodes.entries(name)
+            nodes.set(name, _as_text(value, nodes.kind(name)))
+        except OSError as error:
+            takes = f"; it takes {', '.join(entries)}" if entries else ""
+            raise OSError(f"it refuses `{name}: {value}` ({error}{takes})") from error
 
 
-def run_freely(camera: viva_genicam.Camera) -> None:
+def run_freely(nodes: Nodes) -> None:
     """Undo the triggers that whoever had the camera before has left switched on; each frame's is selected then."""
-    if "TriggerMode" not in camera.nodes():
+    if "TriggerMode" not in nodes.names():
         return
-    selectors = camera.available_enum_entries("TriggerSelector")
+    selectors = nodes.entries("TriggerSelector") if "TriggerSelector" in nodes.names() else []
     for selector in sorted(selectors, key=lambda each: each == "FrameStart"):
-        camera.disable_trigger(selector)
+        nodes.set("TriggerSelector", selector)
+        nodes.set("TriggerMode", "Off")
+    if not selectors:
+        nodes.set("TriggerMode", "Off")
 
 
-def ask_for_chunks(camera: viva_genicam.Camera, chunks: tuple[str, ...]) -> None:
+def wait_for_software(nodes: Nodes) -> None:
+    """Let each frame wait for the software trigger. Raises OSError where the camera has none."""
+    for name, value in {"TriggerSelector": "FrameStart", "TriggerSource": "Software", "TriggerMode": "On"}.items():
+        if name != "TriggerSelector" or name in nodes.names():
+            set_features(nodes, {name: value})
+
+
+def ask_for_chunks(nodes: Nodes, chunks: tuple[str, ...]) -> None:
     """Let the camera say `chunks` of each frame. Raises OSError for those that it has not."""
     if not chunks:
         return
-    known = camera.enum_entries("ChunkSelector") if "ChunkSelector" in camera.nodes() else []
+    known = nodes.entries("ChunkSelector") if "ChunkSelector" in nodes.names() else []
     unknown = [name for name in chunks if name not in known]
     if unknown:
         raise OSError(f"it has no chunk data `{unknown[0]}`; it has {', '.join(known) or 'none'}")
-    with told():
-        camera.configure_chunks(list(chunks))
+    nodes.set("ChunkModeActive", "true")
+    for name in chunks:
+        nodes.set("ChunkSelector", name)
+        nodes.set("ChunkEnable", "true")
 
 
-def numbers_of_chunks(camera: viva_genicam.Camera) -> dict[str, type[int] | type[float]]:
+def numbers_of_chunks(nodes: Nodes) -> dict[str, type[int] | type[float]]:
     """Say which chunk features are numbers, and of which type: the type of a value in an event never changes."""
     numbers: dict[str, type[int] | type[float]] = {}
-    for node in camera.all_node_info():
-        if node.name.startswith("Chunk") and node.kind in INTEGERS | FLOATS:
-            numbers[node.name] = int if node.kind in INTEGERS else float
+    for name in nodes.names():
+        if name.startswith("Chunk") and nodes.kind(name) in INTEGERS | FLOATS:
+            numbers[name] = int if nodes.kind(name) in INTEGERS else float
     return numbers
 
 

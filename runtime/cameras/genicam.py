@@ -1,19 +1,19 @@
 """GenICam: a factory camera of GigE Vision or USB3 Vision, read block by block.
 
-The package viva-genicam is young: it is pinned exactly, and seen by this module, `discovery` and `features` alone.
+The package viva-genicam is young: it is pinned exactly, and seen by this module and `discovery` alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.cameras.discovery import choose, require_package
-from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, told
+from runtime.cameras.discovery import choose, require_package, told
+from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, wait_for_software
 from runtime.cameras.pixel_format import Raw, is_known, to_u8
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout
@@ -46,19 +46,48 @@ def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
         with told():
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
-            with told():
-                run_freely(camera)
-            set_features(camera, settings.features)
-            with told():
-                if settings.trigger is not None and settings.trigger.mode == "software":
-                    camera.enable_trigger("FrameStart", "Software")
-            ask_for_chunks(camera, settings.chunks)
+            nodes = VivaNodes(camera)
+            run_freely(nodes)
+            set_features(nodes, settings.features)
+            if settings.trigger is not None and settings.trigger.mode == "software":
+                wait_for_software(nodes)
+            ask_for_chunks(nodes, settings.chunks)
             return GenicamStream(camera, settings, str(found))
         except BaseException:
             _let_go(camera)
             raise
 
     return connect
+
+
+class VivaNodes:
+    """See Nodes."""
+
+    def __init__(self, camera: viva_genicam.Camera) -> None:
+        self._camera = camera
+        self._kinds = {node.name: node.kind for node in camera.all_node_info()}
+
+    def names(self) -> Collection[str]:
+        """See Nodes."""
+        return self._kinds.keys()
+
+    def features(self) -> Collection[str]:
+        """See Nodes."""
+        return [feature for names in self._camera.categories().values() for feature in names]
+
+    def kind(self, name: str) -> str:
+        """See Nodes."""
+        return self._kinds[name]
+
+    def entries(self, name: str) -> list[str]:
+        """See Nodes."""
+        with told():
+            return self._camera.available_enum_entries(name) if self.kind(name) == "Enumeration" else []
+
+    def set(self, name: str, value: str) -> None:
+        """See Nodes."""
+        with told():
+            self._camera.set(name, value)
 
 
 class GenicamStream:
@@ -77,7 +106,7 @@ class GenicamStream:
             if not is_known(pixel_format):
                 raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")
             self._ticks_per_s = _ticks_per_s(camera)
-            self._numbers = numbers_of_chunks(camera)
+            self._numbers = numbers_of_chunks(VivaNodes(camera))
             self._stream = camera.stream(
                 # Blocks that lost packets come too, so that they are told of.
                 *(settings.interface, None, PACKET_SIZE not in settings.features),

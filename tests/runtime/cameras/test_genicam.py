@@ -13,7 +13,7 @@ from core.errors import CameraError, ConfigError
 from runtime.cameras.camera import CameraState
 from runtime.cameras.discovery import find_cameras
 from runtime.cameras.features import set_features
-from runtime.cameras.genicam import GenicamStream
+from runtime.cameras.genicam import GenicamStream, VivaNodes
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout
@@ -87,7 +87,7 @@ def test_on_and_off_which_yaml_reads_as_booleans_are_set(factory_camera: Factory
     (found,) = find_cameras(HOST)
     with vg.connect_gige(found.device, HOST) as camera:
         for word in ("On", "Off"):
-            set_features(camera, yaml.safe_load(f"TriggerMode: {word}"))
+            set_features(VivaNodes(camera), yaml.safe_load(f"TriggerMode: {word}"))
             assert camera.get("TriggerMode") == word
 
 
