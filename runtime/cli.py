@@ -51,10 +51,11 @@ let go again; nothing is published or switched. Exit code 0 when ready, else tha
 before the start: a running inspection holds the outbox and the port.
 """
 
-CAMERAS_HELP = """List the factory cameras (GigE Vision, USB3 Vision) that answer, as lines for the configuration.
+CAMERAS_HELP = """List the factory cameras that answer, as lines for the configuration.
 
-Needs pip install '.[genicam]'. Nothing is set, and no camera is taken from whoever uses it. Exit code 7
-where none answers.
+Those of GigE Vision and USB3 Vision (pip install '.[genicam]'), or with --producer those behind a maker's GenTL
+producer (pip install '.[gentl]'). Nothing is set, and no camera is taken from whoever uses it. Exit code 7 where none
+answers.
 """
 
 COLLECT_HELP = """Film pictures of good parts with the cameras, regions and triggers of CONFIG, to train on.
@@ -181,20 +182,14 @@ def cameras(
     interface: Annotated[
         str | None, typer.Option(help="A network interface's name or IPv4 address; left out: all, and USB.")
     ] = None,
+    producer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A GenTL producer (.cti), or a folder of them.")
+    ] = None,
 ) -> None:
     """Print what answers as YAML."""
-    from core.errors import CameraError
-    from runtime.cameras.discovery import as_yaml, find_cameras
+    from runtime.cameras.discovery import list_cameras
 
-    try:
-        found = find_cameras(interface)
-    except OSError as error:
-        raise CameraError(f"cameras cannot be looked for: {error}") from error
-    if not found:
-        raise CameraError(
-            "no camera answers; check power and cable, and that it is in this machine's network (subnet)."
-        )
-    typer.echo(as_yaml(found, interface))
+    typer.echo(list_cameras(interface, producer))
 
 
 def run_inspection() -> None:

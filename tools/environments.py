@@ -69,6 +69,12 @@ CASES = {
         "its package is missing",
         "opens",
     ),
+    "gentl": Case(
+        [CPU],
+        "from runtime.cameras.gentl import require_packages as r; r(); from genicam import genapi; print('opens')",
+        "its packages are missing",
+        "opens",
+    ),
     "modbus": Case(
         [CPU],
         "from runtime.actuator.coils import _require_package as r; r(); import pymodbus; print('opens')",

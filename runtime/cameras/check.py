@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.errors import CameraError
 from runtime.cameras.opening import open_camera
-from runtime.cameras.settings import CameraSettings, GenicamSettings, LiveCameraSettings
+from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
 
 TRIAL_S = 1.0
 """How long a factory camera's packets are counted."""
@@ -22,7 +22,7 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     Raises CameraError where it gives no frame, loses packets, or a region lies outside its frames; ConfigError where a
     URL's variable is not set or a package is missing.
     """
-    if isinstance(settings, GenicamSettings):
+    if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings)
     if not isinstance(settings, LiveCameraSettings):
         camera = open_camera(name, settings)
@@ -39,9 +39,9 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     return f"gives frames of {_size(name, settings, first.pixels_u8)} pixels"
 
 
-def _check_factory_camera(name: str, settings: GenicamSettings) -> str:
+def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> str:
     """Count what is lost while it runs freely, whatever triggers it on the line."""
-    from runtime.cameras.genicam import connection
+    from runtime.cameras.factory_camera import connection
 
     features = {key: "Off" if key == "TriggerMode" else value for key, value in settings.features.items()}
     connect = connection(settings.model_copy(update={"features": features, "trigger": None}))
@@ -59,10 +59,14 @@ def _check_factory_camera(name: str, settings: GenicamSettings) -> str:
     finally:
         stream.release()
     if lost or not decoded or pixels is None:
+        remedy = (
+            f"raise net.core.rmem_max ({RECEIVE_BUFFER.read_text().strip()} now), set the network card's MTU to 9000, "
+            "or let the camera wait between packets (GevSCPD)"
+            if isinstance(settings, GenicamSettings)
+            else "let the camera send less (AcquisitionFrameRate), and look with its maker's software"
+        )
         raise CameraError(
-            f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; raise "
-            f"net.core.rmem_max ({RECEIVE_BUFFER.read_text().strip()} now), set the network card's MTU to 9000, or let "
-            "the camera wait between packets (GevSCPD)."
+            f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; {remedy}."
         )
     return f"{stream.name}, gives frames of {_size(name, settings, pixels)} pixels{packets}, none of {total} lost"
 

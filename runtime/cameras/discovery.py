@@ -6,12 +6,14 @@ import contextlib
 import importlib.util
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from core.errors import ConfigError, one_line
+from core.errors import CameraError, ConfigError, one_line
+from runtime.cameras.gentl import find_devices
 from runtime.cameras.settings import GenicamSettings
 
 if TYPE_CHECKING:
@@ -34,11 +36,29 @@ class FoundCamera:
     """Of GigE Vision, its IPv4 address; None on USB."""
     device: Any
     """What it is connected to by."""
+    interface: str | None = None
+    """The network interface on which it was looked for; None where it was on all."""
 
     def __str__(self) -> str:
         """Name it for people."""
         where = f"at {self.address}" if self.address else "on USB"
         return f"{self.model}, serial {self.serial or 'not told'}, {where}"
+
+    def section(self) -> dict[str, str]:
+        """Say what a configuration needs to find it again."""
+        place = {"serial": self.serial} if self.serial else {"address": str(self.address)}
+        return {"kind": "genicam", **place, **({"interface": self.interface} if self.interface else {})}
+
+
+class Listed(Protocol):
+    """A camera that answers, of any kind. Its words are for people."""
+
+    @property
+    def model(self) -> str:
+        """What its maker calls it."""
+
+    def section(self) -> dict[str, str]:
+        """Say what a configuration needs to find it again."""
 
 
 @contextmanager
@@ -88,14 +108,25 @@ def choose(settings: GenicamSettings) -> FoundCamera:
     raise OSError(f"{wanted} does not answer; found: {others}")
 
 
-def as_yaml(found: list[FoundCamera], interface: str | None) -> str:
-    """Write the lines that a configuration takes, each below a comment that names the camera."""
+def list_cameras(interface: str | None, producer: Path | None) -> str:
+    """Write what answers on `interface`, or behind a GenTL `producer`, as the lines that a configuration takes.
+
+    Raises CameraError where nothing does, ConfigError where both are given or a package is missing.
+    """
+    if interface and producer:
+        raise ConfigError("a producer looks on its own interfaces; give --interface or --producer.")
+    try:
+        found: Sequence[Listed] = find_cameras(interface) if producer is None else find_devices(producer)
+    except OSError as error:
+        raise CameraError(f"cameras cannot be looked for: {error}") from error
+    if not found:
+        where = "it is in this machine's network (subnet)" if producer is None else "its maker's software shows it"
+        raise CameraError(f"no camera answers; check power and cable, and that {where}.")
     lines = ["cameras:"]
     for number, each in enumerate(found, start=1):
-        settings = f"serial: {json.dumps(each.serial)}" if each.serial else f"address: {each.address}"
-        where = f", interface: {json.dumps(interface)}" if interface else ""
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", each.model)[:60]
-        lines += [f"  # {each}", f"  {name}-{number}: {{kind: genicam, {settings}{where}}}"]
+        section = [f"{key}: {value if key == 'kind' else json.dumps(value)}" for key, value in each.section().items()]
+        lines += [f"  # {each}", f"  {name}-{number}: {{{', '.join(section)}}}"]
     return "\n".join(lines)
 
 
@@ -106,4 +137,4 @@ def _look_at(device: viva_genicam.GigeDeviceInfo, interface: str | None) -> Foun
     serial = ""
     with contextlib.suppress(vg.GenicamError), vg.connect_gige(device, interface, monitor=True) as camera:
         serial = next((camera.get(name) for name in SERIALS if name in camera.nodes()), "")
-    return FoundCamera(device.model or "a camera", serial, device.ip, device)
+    return FoundCamera(device.model or "a camera", serial, device.ip, device, interface)

@@ -4,15 +4,15 @@ Where every frame is a part silence is normal: whether the camera is there is as
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.cameras.block_ids import missed
 from runtime.cameras.camera import CameraState
-from runtime.cameras.genicam import GenicamStream, connection
-from runtime.cameras.live import LOOK_EVERY_S, LiveCamera
+from runtime.cameras.live import LOOK_EVERY_S, Capture, LiveCamera
 from runtime.cameras.part_queue import FiredParts, PartQueue, without_frame
-from runtime.cameras.settings import GenicamSettings
+from runtime.cameras.settings import GenicamSettings, GentlSettings
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.verdict import Reason
 
@@ -21,10 +21,37 @@ ASK_EVERY_S = 1.0
 """How often a silent camera is asked whether it is there."""
 
 
-class FactoryCamera(LiveCamera):
-    """A camera of GigE Vision or USB3 Vision."""
+class FactoryStream(Capture, Protocol):
+    """What is used beside of a GenicamStream or a GentlStream."""
 
-    def __init__(self, name: str, settings: GenicamSettings) -> None:
+    @property
+    def block_id(self) -> int:
+        """The camera's number of what was grabbed."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a frame; False where none came."""
+
+    def fire(self) -> bool:
+        """Fire the software trigger; False where the camera does not say that it heard."""
+
+    def is_ours(self) -> bool:
+        """Ask the camera whether it is there and obeys us."""
+
+
+def connection(settings: GenicamSettings | GentlSettings) -> Callable[[], Any]:
+    """Give what connects to the camera, and raises OSError where it cannot.
+
+    Raises ConfigError where the package is missing.
+    """
+    from runtime.cameras import genicam, gentl
+
+    return gentl.connection(settings) if isinstance(settings, GentlSettings) else genicam.connection(settings)
+
+
+class FactoryCamera(LiveCamera):
+    """A camera of GigE Vision or USB3 Vision, or behind its maker's producer."""
+
+    def __init__(self, name: str, settings: GenicamSettings | GentlSettings) -> None:
         """Raises ConfigError where the package is missing."""
         super().__init__(name, settings, connection(settings), lambda stream: float(stream.time_s))
         self._parts: PartQueue | None = None
@@ -57,7 +84,7 @@ class FactoryCamera(LiveCamera):
             self._parts.lost(time.time())
         super()._change(state, reason, reconnects, last_frame_at_s)
 
-    def _take_each(self, stream: GenicamStream, parts: PartQueue) -> str:
+    def _take_each(self, stream: FactoryStream, parts: PartQueue) -> str:
         """Take every frame in turn, and tell of those that were lost between two. Returns why it ended."""
         last: int | None = None
         while not self._closing.is_set():
@@ -75,7 +102,7 @@ class FactoryCamera(LiveCamera):
             self._pass_on(self._read(stream, now_at_s, now_s))
         return ""
 
-    def _fire_each(self, stream: GenicamStream, parts: FiredParts) -> str:
+    def _fire_each(self, stream: FactoryStream, parts: FiredParts) -> str:
         """Fire each trigger and take its frame. Returns why it ended.
 
         Where none came in time the stream is opened anew: a late one must not be taken for the next part's.
@@ -93,7 +120,7 @@ class FactoryCamera(LiveCamera):
             self._pass_on(replace(frame, trigger=trigger))
         return ""
 
-    def _photograph(self, stream: GenicamStream, trigger: Trigger) -> Frame | None:
+    def _photograph(self, stream: FactoryStream, trigger: Trigger) -> Frame | None:
         """Fire, and give the one frame that comes of it; None where none came in time, or another than the next."""
         last: int | None = None
         while stream.wait(0.0):  # nobody fired that
@@ -105,7 +132,7 @@ class FactoryCamera(LiveCamera):
             return None
         return self._read(stream, time.time(), time.monotonic())
 
-    def _is_there(self, stream: GenicamStream) -> bool:
+    def _is_there(self, stream: FactoryStream) -> bool:
         """Ask the camera now and then; one that answers is not silent."""
         self._heard_s = time.monotonic()
         if self._heard_s - self._asked_s < ASK_EVERY_S:

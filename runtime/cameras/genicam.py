@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.cameras.discovery import choose, require_package, told
 from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, wait_for_software
-from runtime.cameras.pixel_format import Raw, is_known, to_u8
+from runtime.cameras.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout
 
@@ -25,9 +25,6 @@ TICK_FREQUENCY_ADDRESS = 0x093C
 """Bootstrap register of GigE Vision: how often a second the camera's clock ticks, 64 bits."""
 CONTROL_ADDRESS = 0x0A00
 """Bootstrap register of GigE Vision: whether whoever asks controls the camera."""
-MOSAICS = ("BayerRG8", "BayerGB8", "BayerGR8", "BayerBG8")
-CHANNELS = {"Mono8": 1, **dict.fromkeys(MOSAICS, 1), "RGB8": 3, "RGB8Packed": 3}
-"""Of formats that are laid out as an array is, by either of their names."""
 PACKET_SIZE = "GevSCPSPacketSize"
 
 
@@ -215,9 +212,7 @@ class GenicamStream:
 def raw_of(frame: viva_genicam.Frame) -> Raw:
     """Give what the camera sent, by one copy where it can be."""
     if frame.pixel_format in CHANNELS and not frame.padding_x and not frame.chunks:
-        shape = (frame.height, frame.width, CHANNELS[frame.pixel_format])
-        pixels = np.frombuffer(frame.payload(), np.uint8).reshape(shape)
-        return pixels if shape[2] > 1 else pixels[:, :, 0]
+        return laid_out(frame.payload(), frame.pixel_format, frame.height, frame.width)
     return frame.to_numpy()
 
 

@@ -1,5 +1,5 @@
 """Sources: how the camera that is configured is opened. Streams by FFMPEG, devices by OpenCV with Video4Linux, factory
-cameras by GenICam."""
+cameras by GenICam or their makers' drivers."""
 
 import errno
 import math
@@ -18,6 +18,7 @@ from runtime.cameras.settings import (
     Decoding,
     FolderSettings,
     GenicamSettings,
+    GentlSettings,
     V4l2Settings,
     VideoSettings,
     WatchSettings,
@@ -45,7 +46,7 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
             return VideoCamera(settings.path, settings.judge_every, settings.decoding)
         case V4l2Settings():
             return LiveCamera(name, settings, _v4l2(settings), _stream_s)
-        case GenicamSettings():
+        case GenicamSettings() | GentlSettings():
             from runtime.cameras.factory_camera import FactoryCamera
 
             return FactoryCamera(name, settings)

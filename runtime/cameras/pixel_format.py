@@ -14,6 +14,11 @@ Raw = NDArray[np.uint8] | NDArray[np.uint16]
 KNOWN = re.compile(r"(?P<family>Mono|Bayer|RGB|BGR|YUV|YCbCr)(?P<mosaic>RG|GB|GR|BG)?(?P<depth>\d+)?")
 
 
+MOSAICS = ("BayerRG8", "BayerGB8", "BayerGR8", "BayerBG8")
+CHANNELS = {"Mono8": 1, **dict.fromkeys(MOSAICS, 1), "RGB8": 3, "RGB8Packed": 3}
+"""Of formats that are laid out as an array is, by either of their names."""
+
+
 def is_known(name: str) -> bool:
     """Say whether pictures of the format `name` can be judged."""
     return KNOWN.match(name) is not None
@@ -29,3 +34,13 @@ def to_u8(raw: Raw, name: str) -> tuple[NDArray[np.uint8], Layout]:
         raise ValueError(f"pixel format {name} is not known")
     pixels = scaled_to_u8(raw, int(found["depth"] or 16)) if raw.dtype == np.uint16 else cast("NDArray[np.uint8]", raw)
     return pixels, cast("Layout", found["mosaic"] or ("RGB" if raw.ndim == 3 else "BGR"))
+
+
+def laid_out(payload: bytes, name: str, height: int, width: int) -> NDArray[np.uint8]:
+    """Give pixels of a format of `CHANNELS`, without lines' padding, as an array of the same memory.
+
+    Raises ValueError where there are too few.
+    """
+    channels = CHANNELS[name]
+    pixels = np.frombuffer(payload, np.uint8, height * width * channels).reshape(height, width, channels)
+    return pixels if channels > 1 else pixels[:, :, 0]

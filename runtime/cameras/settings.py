@@ -229,16 +229,11 @@ class GenicamTriggerSettings(TriggerSettings):
     set in `features`); a message gives the next part's id ahead. Of the last two no frame is ever left out."""
 
 
-class GenicamSettings(LiveCameraSettings):
-    """A factory camera: GigE Vision or USB3 Vision."""
+class FactoryCameraSettings(LiveCameraSettings):
+    """A factory camera, set up by its GenICam description."""
 
-    kind: Literal["genicam"]
-    address: IPv4Address | None = None
-    """Of a camera of GigE Vision, on this machine's own network. `run-inspection cameras` lists what answers."""
     serial: str | None = Field(default=None, min_length=1)
-    """Instead of `address`: the serial number, of GigE Vision or USB3 Vision."""
-    interface: str | None = Field(default=None, min_length=1)
-    """The network interface that leads to the camera: its name or its own IPv4 address. None: all are asked."""
+    """The camera's serial number. `run-inspection cameras` lists what answers."""
     features: dict[str, Feature] = Field(default={})
     """Features of the camera by their names in its data sheet, set in this order at each connection, such as
     `PixelFormat: BayerRG8` or `ExposureTime: 5000`. What the camera does not have or take is refused."""
@@ -259,6 +254,16 @@ class GenicamSettings(LiveCameraSettings):
             raise ValueError("where every frame is a part, `judge_every` and `max_fps` would leave parts out")
         return self
 
+
+class GenicamSettings(FactoryCameraSettings):
+    """A factory camera of GigE Vision or USB3 Vision."""
+
+    kind: Literal["genicam"]
+    address: IPv4Address | None = None
+    """Instead of `serial`: of a camera of GigE Vision, on this machine's own network."""
+    interface: str | None = Field(default=None, min_length=1)
+    """The network interface that leads to the camera: its name or its own IPv4 address. None: all are asked."""
+
     @model_validator(mode="after")
     def _names_one_camera(self) -> Self:
         if (self.address is None) == (self.serial is None):
@@ -266,7 +271,30 @@ class GenicamSettings(LiveCameraSettings):
         return self
 
 
+class GentlSettings(FactoryCameraSettings):
+    """A factory camera behind its maker's GenTL producer, such as one of CoaXPress or Camera Link."""
+
+    kind: Literal["gentl"]
+    producer: Path | None = None
+    """The producer's .cti file, or a folder of them. None: the folders that the variable GENICAM_GENTL64_PATH names."""
+    device: str | None = Field(default=None, min_length=1)
+    """Instead of `serial`: the name that the producer has for the camera."""
+
+    @model_validator(mode="after")
+    def _names_one_camera(self) -> Self:
+        if (self.device is None) == (self.serial is None):
+            raise ValueError("give the camera's `serial` or its `device`; `run-inspection cameras` lists them")
+        return self
+
+
 CameraSettings = Annotated[
-    FolderSettings | WatchSettings | VideoSettings | RtspSettings | HttpSettings | V4l2Settings | GenicamSettings,
+    FolderSettings
+    | WatchSettings
+    | VideoSettings
+    | RtspSettings
+    | HttpSettings
+    | V4l2Settings
+    | GenicamSettings
+    | GentlSettings,
     Field(discriminator="kind"),
 ]

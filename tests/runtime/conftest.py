@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.runtime.broker import Mosquitto
+from tests.runtime.conveyor import Line
 from tests.runtime.gige import KINDS, FactoryCamera, sole_use
 from tests.runtime.mes import Subscriber
 from tests.runtime.servers import MjpegServer, RtspServer, write_h264
@@ -91,3 +92,11 @@ def factory_camera(request: pytest.FixtureRequest) -> Iterator[FactoryCamera]:
     """Each of two makers' GigE Vision cameras, on and free-running."""
     with sole_use(), FactoryCamera(request.param) as camera:
         yield camera
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Line]]:
+    started: list[Line] = []
+    yield started
+    for line in started:
+        line.watcher.stop()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from runtime.cameras.discovery import find_cameras
-from runtime.cameras.settings import GenicamSettings
+from runtime.cameras.settings import GenicamSettings, GentlSettings
 from tests.runtime.waiting import WAIT_S, wait_until
 
 HOST = "127.0.0.1"
@@ -73,7 +73,7 @@ class FactoryCamera:
             self._process.wait(WAIT_S)
             self._process = None
 
-    def settings(self, **changed: Any) -> GenicamSettings:
+    def settings(self, **changed: Any) -> GenicamSettings | GentlSettings:
         """What connects to it; `features` beside those that make both cameras alike."""
         return GenicamSettings.model_validate(self.section(**changed))
 

@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,71 +9,14 @@ import pytest
 from core.config import parse_settings
 from core.errors import ConfigError
 from runtime.cameras.camera import CameraState
-from runtime.cameras.live import LiveCamera
 from runtime.cameras.part_queue import MAX_WAITING
 from runtime.cameras.settings import GenicamSettings
-from runtime.parts.frame import Trigger
 from runtime.parts.verdict import Reason
+from tests.runtime.conveyor import BARRIER, Line
 from tests.runtime.gige import HOST, FactoryCamera, sole_use
 from tests.runtime.waiting import wait_until
-from tests.runtime.watcher import Watcher
 
 pytestmark = pytest.mark.machine
-BARRIER = {"TriggerMode": "On", "TriggerSource": "Software"}
-"""Stands for the camera's line, which a software camera has not: the test is the light barrier."""
-
-
-class Line:
-    """A conveyor before a camera: parts pass, and the camera sees them or not."""
-
-    def __init__(
-        self, camera: FactoryCamera, mode: str, features: dict[str, Any] | None = None, **changed: Any
-    ) -> None:
-        trigger = {"mode": mode, "tolerance_ms": changed.pop("tolerance_ms", 5000)}
-        self._streams: list[Any] = []
-        self._ids = itertools.count()
-        self.watcher = Watcher(camera.settings(trigger=trigger, features=features or {}, **changed), self._keep_streams)
-
-    def _keep_streams(self, camera: LiveCamera) -> None:
-        connect = camera._connect
-
-        def keep() -> Any:
-            self._streams.append(connect())
-            return self._streams[-1]
-
-        camera._connect = keep
-
-    def ready(self) -> None:
-        wait_until(lambda: self.watcher.state == CameraState.STREAMING and bool(self._streams))
-
-    def part_passes(self) -> None:
-        """The light barrier fires the camera."""
-        assert self._streams[-1].fire()
-
-    def name(self, late_s: float = 0.0) -> str:
-        """Tell the camera of a part; returns its id."""
-        part_id = str(next(self._ids))
-        now_s = time.monotonic()
-        assert self.watcher.camera.triggered is not None
-        self.watcher.camera.triggered.ask(Trigger(part_id, None, None, None, time.time(), now_s - late_s))
-        return part_id
-
-    def wait_for(self, parts: int) -> None:
-        wait_until(lambda: len(self.watcher.frames) >= parts)
-
-    @property
-    def told(self) -> list[tuple[str | None, Reason | None]]:
-        """Each part's id and fault."""
-        frames = list(self.watcher.frames)
-        return [(frame.trigger.part_id if frame.trigger else None, frame.fault) for frame in frames]
-
-
-@pytest.fixture
-def lines() -> Iterator[list[Line]]:
-    started: list[Line] = []
-    yield started
-    for line in started:
-        line.watcher.stop()
 
 
 def test_every_frame_of_a_hardware_trigger_is_a_part_and_takes_the_next_id_ahead(
