@@ -112,6 +112,29 @@ def test_who_waits_for_a_frame_lets_all_others_work(connect: Callable[..., Gentl
     assert most >= 10
 
 
+def test_a_camera_that_does_not_answer_its_reader_holds_up_no_other(connect: Callable[..., GentlStream]) -> None:
+    dead, other = connect("0"), connect("1")
+    port, asked, answers = dead._nodes._port, threading.Event(), threading.Event()
+    read = port.read
+
+    def read_late(address: int, length: int) -> bytes:
+        asked.set()
+        answers.wait(WAIT_S)
+        return read(address, length)
+
+    port.read = read_late  # type: ignore[method-assign]
+    dead._nodes._nodes["Width"].node.invalidate_node()
+    asking = threading.Thread(target=dead._nodes.get, args=("Width",))
+    asking.start()
+    assert asked.wait(WAIT_S)
+    assert other.grab()
+    assert other._nodes.get("Width") == "400"
+    assert connect("2").grab()
+    assert asking.is_alive()
+    answers.set()
+    asking.join()
+
+
 def test_frames_for_which_no_buffer_was_free_are_parts_that_nobody_saw() -> None:
     """The reader stands still at first: the camera fills what buffers there are, and numbers what it lost."""
     goes_on = threading.Event()
