@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import deque
 
-from runtime.delivery.connection import Unreachable
+from runtime.delivery.faults import Unreachable
 from runtime.delivery.message import Message
 
 LONGEST = 2000

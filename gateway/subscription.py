@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from runtime.delivery.connector import Connector, keep_connected
+from runtime.delivery.faults import Refused
 from runtime.delivery.message import Message
-from runtime.threads.backoff import BackOff
+from runtime.delivery.words import ACCESS
 from runtime.threads.bell import Bell
 from runtime.threads.worker import Worker
 
@@ -45,15 +46,17 @@ class Subscription(Worker):
         with closing(self._bell):
             keep_connected(self._connect_and_hear, self._tell, self._stopping)
 
-    def _connect_and_hear(self, backoff: BackOff) -> None:
+    def _connect_and_hear(self) -> None:
         connection = self._connector.open()
         try:
-            for topic_filter in self._filters:
-                connection.subscribe(topic_filter)
-            self._tell(CONNECTED)
-            backoff.succeeded()
+            asked = {connection.subscribe(topic_filter): topic_filter for topic_filter in self._filters}
             while not self._stopping.is_set():
-                connection.poll(1.0, self._bell)
+                for number in connection.poll(1.0, self._bell):
+                    asked.pop(number, None)
+                for number, _reason, words in connection.rejected():
+                    raise Refused(f"subscription to {asked[number]} ({words}); {ACCESS}")
+                if not asked:
+                    self._tell(CONNECTED)
                 for message in connection.received():
                     self._on_message(message)
                     connection.acknowledge(message)

@@ -47,6 +47,10 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
     coils = [verdict.coil for verdict in settings.verdicts.values() if verdict.coil is not None]
     bundles = {"": settings.bundle} | {f" of recipe {recipe}": path for recipe, path in settings.bundles.items()}
+    topics = settings.topics
+    heard = [topics.command("+")] * bool(settings.commands) + [
+        topics.trigger(name) for name, camera in settings.cameras.items() if getattr(camera, "trigger", None)
+    ]
     return [
         *((f"bundle{recipe}", partial(_bundle, settings, path)) for recipe, path in bundles.items()),
         ("onnxruntime", require_one_build),
@@ -54,7 +58,7 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         ("gpu", partial(_gpu, settings.backend.device)),
         ("codecs", _codecs),
         *((f"camera {name}", partial(check_camera, name, camera)) for name, camera in settings.cameras.items()),
-        ("broker", partial(check_broker, settings.broker, settings.client_id, settings.topics.doctor)),
+        ("broker", partial(check_broker, settings.broker, settings.client_id, topics.doctor, heard)),
         ("outbox", partial(check_outbox, settings.outbox)),
         *([("plc", partial(check_plc, settings.modbus, coils))] if settings.modbus else []),
         *([("evidence", partial(check_folder, settings.evidence))] if settings.evidence else []),

@@ -2,13 +2,15 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 
 from core.errors import BrokerError
 from core.files import free_space
-from runtime.delivery.connection import Connection, Refused, Unreachable
+from runtime.delivery.connection import Connection
 from runtime.delivery.connector import Connector
 from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
+from runtime.delivery.faults import Refused, Unreachable
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
@@ -23,8 +25,8 @@ LARGEST_EVENT = 2000
 """Bytes, but for grids of more than 3 x 3."""
 
 
-def check_broker(settings: BrokerSettings, client_id: str, topic: str) -> str:
-    """Log in, send a message of an event's size on `topic`, and wait until it comes back.
+def check_broker(settings: BrokerSettings, client_id: str, topic: str, filters: Sequence[str] = ()) -> str:
+    """Log in, send a message of an event's size on `topic`, and wait until it comes back; ask for `filters`, too.
 
     Raises BrokerError where the broker does not take us in or does not hand it on; ConfigError where a password or
     certificate cannot be read.
@@ -39,7 +41,7 @@ def check_broker(settings: BrokerSettings, client_id: str, topic: str) -> str:
         # With a will as the station's: some brokers refuse that alone.
         connection = connector.open(Outgoing(topic, b"", retain=True))
         try:
-            _send_to_ourselves(connection, topic)
+            _send_to_ourselves(connection, topic, filters)
         finally:
             connection.close()
     except Unreachable as error:
@@ -52,21 +54,25 @@ def check_broker(settings: BrokerSettings, client_id: str, topic: str) -> str:
     return f"{host}:{port} takes us in, and hands on what we send{losses}"
 
 
-def _send_to_ourselves(connection: Connection, topic: str) -> None:
+def _send_to_ourselves(connection: Connection, topic: str, filters: Sequence[str]) -> None:
     """Send a message and wait for it. Raises Refused, with what may be at fault, or Unreachable."""
     message = Outgoing(topic, b'{"doctor":"%s"}' % secrets.token_hex(LARGEST_EVENT // 2 - 8).encode())
     if (objection := connection.objection(message)) is not None:
         raise Refused(objection)
+    asked = {connection.subscribe(each): each for each in filters}
     connection.subscribe(topic)
-    connection.publish(message)
+    sent = connection.publish(message)
     until_s = time.monotonic() + COMES_BACK_S
     while (left_s := until_s - time.monotonic()) > 0:
         try:
             connection.poll(left_s, None)
         except Unreachable as lost:
             raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
-        for _number, _reason, words in connection.rejected():
-            raise Refused(f"{words} on {topic}; let this user write there (mosquitto: `acl_file`)")
+        for number, _reason, words in connection.rejected():
+            if number == sent:
+                raise Refused(f"{words} on {topic}; let this user write there (mosquitto: `acl_file`)")
+            if number in asked:
+                raise Refused(f"{words} on {asked[number]}; let this user read there")
         for heard in connection.received():
             connection.acknowledge(heard)
             if heard.payload == message.payload:

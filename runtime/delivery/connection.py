@@ -14,36 +14,31 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from core.errors import one_line
+from runtime.delivery.faults import Closed, NotOnTheseTerms, Refused, TakenOver, Unreachable
 from runtime.delivery.login import Granted, Login, granted
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.packets import login_properties, message_properties, packet_bytes
 from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, QOS_REMEDY, Terms
+from runtime.delivery.words import (
+    CLOSED,
+    NO_MQTT,
+    TAKEN_OVER,
+    UNANSWERED,
+    why_ended,
+    why_not_open,
+    with_remedy,
+    words_of,
+)
 from runtime.threads.bell import Bell
 
 log = logging.getLogger(__name__)
 NUMBERS = itertools.count(1)
-
-
-class Unreachable(Exception):  # noqa: N818
-    """No broker answers there, or the connection was lost; trying again may help."""
-
-
-class TakenOver(Unreachable):
-    """Another client logged in with our client id, and the broker gave it our place. MQTT 5 only."""
-
-
-class Refused(Exception):  # noqa: N818
-    """The broker answers and does not want us: login, certificate, protocol version or topic. A person has to act."""
-
-
-class NotOnTheseTerms(Refused):
-    """The broker refused the login, for a reason in numbers of MQTT 5; None: it gave none."""
-
-    def __init__(self, words: str, reason: int | None) -> None:
-        super().__init__(words)
-        self.reason = reason
+UNANSWERED_S = 60.0
+"""A message that is not acknowledged for so long never will be: brokers take milliseconds."""
 
 
 class Connection:
@@ -56,13 +51,15 @@ class Connection:
         self.number = next(NUMBERS)
         """Of this connection, among all of this process."""
         self._is_lasting = is_lasting
+        self.is_answered = False
+        """Whether the broker took or refused anything that we published."""
         self._granted: Granted | None = None
         self._acknowledged: list[int] = []
         self._received: list[Message] = []
-        self._subscribed: dict[int, str] = {}
-        self._lost: str | None = None
+        self._awaited: dict[int, float] = {}
+        """Since when (monotonic clock) what we published is not acknowledged, by its number; the oldest first."""
+        self._lost: Unreachable | None = None
         self._rejected: list[tuple[int, int, str]] = []
-        self._unacknowledged = 0
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             login.client_id,
@@ -88,7 +85,7 @@ class Connection:
     def room(self) -> int:
         """How many messages may be sent before the next acknowledgement."""
         window = self._granted.window if self._granted else None
-        return min(self._broker.max_inflight, window or self._broker.max_inflight) - self._unacknowledged
+        return min(self._broker.max_inflight, window or self._broker.max_inflight) - len(self._awaited)
 
     def open(self) -> None:
         """Connect and log in. Raises Unreachable or Refused with the reason in words."""
@@ -97,17 +94,15 @@ class Connection:
         self._client.connect_timeout = until_s - time.monotonic()
         try:
             if self._is_v5:
-                properties = login_properties() if self._is_lasting else None
-                clean_start = not self._is_lasting
+                clean_start, properties = not self._is_lasting, login_properties(self._is_lasting)
                 self._client.connect(
                     host, port, self._broker.keepalive_s, clean_start=clean_start, properties=properties
                 )
             else:
                 self._client.connect(host, port, self._broker.keepalive_s)
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(f"certificate not trusted ({error.verify_message}); check broker.tls.ca_file") from error
         except OSError as error:
-            raise Unreachable(error.strerror or str(error)) from error
+            why, is_final = why_not_open(error, self._broker.tls is not None)
+            raise (Refused if is_final else Unreachable)(why) from error
         # Small messages go at once instead of waiting for the acknowledgement of earlier ones (Nagle).
         self._option(socket.TCP_NODELAY)
         while self._granted is None and self._lost is None:
@@ -115,26 +110,35 @@ class Connection:
                 raise Unreachable("it does not answer the login")
             self._turn(until_s - time.monotonic(), None)
         if self._granted is None:
-            if self._broker.tls:  # TLS 1.3 refuses a certificate after the handshake, and not every broker says so
-                raise Refused("it ends the connection where it would check our certificate; check broker.tls.cert_file")
-            closed = f"it closed the connection during the login ({self._lost})"
-            if self._is_v5:  # it would have said why
-                raise Unreachable(closed)
-            raise NotOnTheseTerms(closed, None)
-        answer = self._granted.reason
+            self._give_up_login()
+        answer, words = self.granted.reason, self.granted.words
         if answer.value in BUSY:
-            raise Unreachable(f"{answer}: it is tried again")
+            raise Unreachable(f"{words}: it is tried again")
         if answer.value == NO_QOS:
             raise Refused(QOS_REMEDY)
         if answer.is_failure:
-            raise NotOnTheseTerms(_advice(str(answer)), answer.value)
+            raise NotOnTheseTerms(with_remedy(words, answer.value), answer.value)
+
+    def _give_up_login(self) -> None:
+        """Raise what is known of a login that was not answered."""
+        lost = self._lost or Unreachable(CLOSED)
+        if not isinstance(lost, Closed):  # what came is no answer to a login
+            raise lost
+        if self._broker.tls:  # TLS 1.3 refuses a certificate after the handshake, and not every broker says so
+            raise Refused("it ends the connection where it would check our certificate; check broker.tls.cert_file")
+        closed = f"{CLOSED} during the login"
+        if self._is_v5:  # it would have said why
+            raise Unreachable(closed)
+        raise NotOnTheseTerms(closed, None)
 
     def publish(self, message: Outgoing) -> int:
         """Send. Returns the number under which `poll` reports the acknowledgement (QoS 0: that it went)."""
-        self._unacknowledged += 1
         properties = message_properties(message) if self._is_v5 else None
         retain = message.retain and self.terms.retain
-        return self._client.publish(message.topic, message.payload, message.qos, retain, properties).mid
+        sent = self._client.publish(message.topic, message.payload, message.qos, retain, properties)
+        if sent.rc or not sent.is_published():  # QoS 0 is out already, where the line takes it
+            self._awaited[sent.mid] = time.monotonic()
+        return sent.mid
 
     def unsubscribe(self, topic_filter: str) -> None:
         """Ask for no more of them."""
@@ -171,11 +175,13 @@ class Connection:
         if message.number and message.connection == self.number:
             self._client.ack(message.number, 1)
 
-    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Ask for messages. A broker that refuses is told of in the log; all else goes on."""
-        number = self._client.subscribe(topic_filter, qos=qos)[1]
-        if number is not None:
-            self._subscribed[number] = topic_filter
+    def subscribe(self, topic_filter: str, qos: int = 1, is_told_retained: bool = False) -> int:
+        """Ask for messages. Returns the number under which `poll` reports that they come, or `rejected` why not.
+
+        `is_told_retained`: a message that was sent to be retained says so also where it comes just now; MQTT 5 only.
+        """
+        options = SubscribeOptions(qos=qos, retainAsPublished=is_told_retained) if self._is_v5 else None
+        return self._client.subscribe(topic_filter, 0 if options else qos, options)[1] or 0
 
     def received(self) -> list[Message]:
         """Return what came in since the last call, in order."""
@@ -191,16 +197,21 @@ class Connection:
             # Of QoS 0 we know the moment it is sent, before anything is to be waited for.
             self._turn(0.0 if self._acknowledged else timeout_s, wake)
         acknowledged, self._acknowledged = self._acknowledged, []
-        self._unacknowledged -= len(acknowledged)
+        self._require_answers()
         if not acknowledged and not self._rejected and self._lost is not None:
-            raise (TakenOver if self._lost == "Session taken over" else Unreachable)(self._lost)
+            raise self._lost
         return acknowledged
 
     def rejected(self) -> list[tuple[int, int, str]]:
         """Return what the broker did not take since the last call: number, reason of MQTT 5, and in words."""
         rejected, self._rejected = self._rejected, []
-        self._unacknowledged -= len(rejected)
         return rejected
+
+    def _require_answers(self) -> None:
+        """Give a broker up that keeps the connection and acknowledges nothing."""
+        waited_s = time.monotonic() - next(iter(self._awaited.values()), float("inf"))
+        if waited_s > UNANSWERED_S and not self._client.want_write():
+            self._lost = self._lost or Unreachable(UNANSWERED.format(waited_s=UNANSWERED_S))
 
     def close(self) -> None:
         """Say goodbye where there still is somebody, and free the socket. The broker then keeps our will to itself."""
@@ -218,7 +229,7 @@ class Connection:
         """Do what is to be done on the socket, after waiting up to `timeout_s` for something to do."""
         mine: Any = self._client.socket()
         if mine is None:
-            self._lost = self._lost or "connection closed"
+            self._lost = self._lost or Closed(CLOSED)
             return
         if isinstance(mine, ssl.SSLSocket) and mine.pending():
             timeout_s = 0.0
@@ -229,15 +240,19 @@ class Connection:
         readable, writable = wait_ready(readers, writers, max(0.0, timeout_s))
         if wake is not None and wake.heard in readable:
             wake.hear()
-        result = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if mine in readable or timeout_s == 0.0:
-            result = self._client.loop_read()
-        if mine in writable and result == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            result = self._client.loop_write()
-        if result == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            result = self._client.loop_misc()
+        try:
+            result = MQTTErrorCode.MQTT_ERR_SUCCESS
+            if mine in readable or timeout_s == 0.0:
+                result = self._client.loop_read()
+            if mine in writable and result == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                result = self._client.loop_write()
+            if result == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                result = self._client.loop_misc()
+        except Exception as error:  # whatever comes over the line, it costs the connection and no more
+            self._lost = self._lost or Unreachable(f"{NO_MQTT} ({one_line(error)})")
+            return
         if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._lost = self._lost or paho.error_string(result)
+            self._lost = self._lost or Closed(CLOSED)
 
     def _option(self, option: int) -> None:
         mine: Any = self._client.socket()
@@ -247,36 +262,39 @@ class Connection:
     def _on_connect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._granted = granted(reason, flags, properties)
 
-    def _on_publish(self, _client: Any, _userdata: Any, number: int, reason: ReasonCode, _properties: Any) -> None:
+    def _on_publish(self, _client: Any, _userdata: Any, number: int, reason: ReasonCode, properties: Any) -> None:
+        self.is_answered = True
+        self._awaited.pop(number, None)
+        self._answer(number, reason, properties)
+
+    def _on_subscribe(self, _client: Any, _userdata: Any, number: int, reasons: Any, properties: Any) -> None:
+        self._answer(number, reasons[0], properties)
+
+    def _answer(self, number: int, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
-            self._rejected.append((number, reason.value, str(reason)))
+            self._rejected.append((number, reason.value, words_of(reason, properties)))
         else:
             self._acknowledged.append(number)
 
-    def _on_subscribe(self, _client: Any, _userdata: Any, number: int, reasons: Any, _properties: Any) -> None:
-        if any(reason.is_failure for reason in reasons):
-            log.error(
-                "broker refuses the subscription to %s (%s); check its access list",
-                self._subscribed.get(number),
-                reasons[0],
-            )
-
     def _on_message(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            log.warning("a message is left out, whose topic is no text; whoever sent it has to mend that")
+            self._client.ack(message.mid, message.qos)
+            return
         response_topic = getattr(message.properties, "ResponseTopic", None)
         correlation = getattr(message.properties, "CorrelationData", None)
         heard = Message(
-            *(message.topic, bytes(message.payload), message.retain, response_topic, correlation),
+            *(topic, bytes(message.payload), message.retain, response_topic, correlation),
             number=message.mid if message.qos else 0,
             came_before=bool(message.dup),
             connection=self.number,
         )
         self._received.append(heard)
 
-    def _on_disconnect(self, _client: Any, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self._lost = str(reason)
-
-
-def _advice(reason: str) -> str:
-    if "protocol version" in reason.lower():
-        return f"{reason}; set broker.protocol: 3.1.1"
-    return f"{reason}; check broker.username and its password, and that it may connect as broker.client_id"
+    def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        is_told = flags.is_disconnect_packet_from_server
+        why = why_ended(is_told, reason, properties)
+        kind = TakenOver if is_told and reason.value == TAKEN_OVER else Closed if why == CLOSED else Unreachable
+        self._lost = kind(why)

@@ -2,10 +2,13 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from runtime.delivery.connection import Connection, NotOnTheseTerms, Refused, Unreachable
+from core.errors import ConfigError
+from runtime.delivery.connection import Connection
+from runtime.delivery.faults import NotOnTheseTerms, Refused, Unreachable
 from runtime.delivery.login import Login
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
@@ -14,10 +17,12 @@ from runtime.delivery.tls import tls_context
 from runtime.threads.backoff import BackOff
 
 log = logging.getLogger(__name__)
+STABLE_AFTER_S = 5.0
+"""A connection that lasted this long starts the back-off anew when it is lost."""
 
 
 class Connector:
-    """Makes connections to one broker: what is configured is looked up once, at the start."""
+    """Makes connections to one broker. Password and certificates are read again where it did not take us in."""
 
     def __init__(self, broker: BrokerSettings, client_id: str) -> None:
         """Raises ConfigError where a password or certificate cannot be read."""
@@ -28,7 +33,8 @@ class Connector:
         """On which the broker took us in last; begins with all that we want."""
         self.is_cut: Callable[[], bool] = lambda: False
         """Whether the cable is pulled; a simulation pulls it."""
-        self._login = Login(broker, client_id, broker.password(), tls_context(broker.tls) if broker.tls else None)
+        self._broker = broker
+        self._login: Login | None = self._look_up()
 
     def open(self, will: Outgoing | None = None, is_lasting: bool = False) -> Connection:
         """Connect and log in, without what this broker does not take. Raises Unreachable or Refused with the reason.
@@ -39,8 +45,13 @@ class Connector:
         self.require_cable()
         # From the start each time: a login that was lost for another reason must not cost us anything for long.
         terms, first = Terms(), None
+        try:
+            login = self._login or self._look_up()
+        except ConfigError as error:
+            raise Refused(str(error)) from error
+        self._login = None  # passwords and certificates may be changed, until it takes us in
         while True:
-            connection = Connection(self._login, will, terms, is_lasting)
+            connection = Connection(login, will, terms, is_lasting)
             try:
                 connection.open()
             except NotOnTheseTerms as refusal:
@@ -55,7 +66,12 @@ class Connector:
                 raise
             else:
                 self._settle(terms, connection)
+                self._login = login
                 return connection
+
+    def _look_up(self) -> Login:
+        tls = self._broker.tls
+        return Login(self._broker, self.client_id, self._broker.password(), tls_context(tls) if tls else None)
 
     def require_cable(self) -> None:
         """Raise Unreachable where the cable is pulled."""
@@ -75,15 +91,20 @@ class Connector:
         self.terms = terms
 
 
-def keep_connected(serve: Callable[[BackOff], None], tell: Callable[[str], None], stopping: threading.Event) -> None:
+def keep_connected(serve: Callable[[], None], tell: Callable[[str], None], stopping: threading.Event) -> None:
     """Let `serve` open and serve one connection after another until `stopping`; `tell` why there was none.
 
-    `serve` says `succeeded` to the back-off once it is connected, and raises Unreachable or Refused.
+    `serve` raises Unreachable or Refused.
     """
     backoff = BackOff()
     while not stopping.is_set():
+        began_s = time.monotonic()
         try:
-            serve(backoff)
-        except (Unreachable, Refused) as error:
-            tell(f"{type(error).__name__.lower()}: {error}")
+            serve()
+        except Refused as error:
+            tell(f"refused: {error}")
+        except Unreachable as error:
+            tell(f"unreachable: {error}")
+        if time.monotonic() - began_s > STABLE_AFTER_S:
+            backoff.succeeded()
         stopping.wait(backoff.failed())

@@ -7,6 +7,7 @@ from typing import Any
 from paho.mqtt.reasoncodes import ReasonCode
 
 from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import words_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Granted:
     """What the broker answered."""
 
     reason: ReasonCode
+    words: str
+    """The reason, with what the broker adds to it."""
     is_resumed: bool
     """Whether it kept our session: what waited for us comes now."""
     window: int | None
@@ -38,6 +41,7 @@ def granted(reason: ReasonCode, flags: Any, properties: Any) -> Granted:
     """Read paho's account of the answer."""
     return Granted(
         reason,
+        words_of(reason, properties),
         bool(flags.session_present),
         getattr(properties, "ReceiveMaximum", None),
         getattr(properties, "MaximumPacketSize", None),

@@ -1,6 +1,7 @@
 """MQTT messages, as the broker gives them to us and as we give them to it."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +27,17 @@ class Message:
     """Whether it waited at the broker while we were away, or may have."""
     connection: int = field(default=0, compare=False)
     """Over which of our connections it came, by its number."""
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Who hears the messages on a topic filter."""
+
+    topic_filter: str
+    handler: Callable[[Sequence[Message]], None]
+    """Is given what came together, in order."""
+    is_lasting: bool = False
+    """Whether the broker keeps for us what comes while we are away, and until the handler has it acknowledged."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Outbound: what waits in memory for the broker, beside the outbox. Any thread puts, the publisher takes."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
@@ -8,6 +9,10 @@ from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.resending import Resending
 from runtime.outbox.journal import Journal
 from runtime.threads.bell import Bell
+
+log = logging.getLogger(__name__)
+MOST_PASSING = 1000
+"""Messages of use now or never that may wait for the broker."""
 
 
 class Outbound:
@@ -19,7 +24,9 @@ class Outbound:
         self._retained: dict[str, bytes] = {}
         self._unsent: dict[str, None] = {}
         self._left_alone: frozenset[str] = frozenset()
-        self._passing: deque[Outgoing] = deque()
+        self._passing: deque[Outgoing] | None = None
+        """None: there is no connection."""
+        self._is_crowded = False
         self._done: deque[Message] = deque()
         self._changed = threading.Lock()
         self._idle = threading.Event()
@@ -37,8 +44,15 @@ class Outbound:
             self.bell.ring()
 
     def send(self, message: Outgoing) -> None:
-        """Send something that is of use now or never."""
+        """Send something that is of use now or never: it is dropped where there is no connection."""
         with self._changed:
+            if self._passing is None:
+                return
+            if len(self._passing) >= MOST_PASSING:
+                self._passing.popleft()
+                if not self._is_crowded:
+                    log.warning("%d replies, verdicts and the like wait for the broker: older ones drop", MOST_PASSING)
+                self._is_crowded = True
             self._passing.append(message)
             self._idle.clear()
         self.bell.ring()
@@ -86,9 +100,14 @@ class Outbound:
             first = say_first()
             self._retained[first.topic] = first.payload
             self._unsent = dict.fromkeys([first.topic, *self._retained])
-            self._passing.clear()
+            self._passing = deque()
         self.again.begin_again()
         return first
+
+    def disconnected(self) -> None:
+        """Drop what is of use now or never, until the next connection."""
+        with self._changed:
+            self._passing = None
 
     def take_retained(self) -> Outgoing | None:
         """Give a retained topic's newest value that was not sent."""
@@ -101,7 +120,11 @@ class Outbound:
 
     def take_passing(self) -> Outgoing | None:
         """Give the next message that is of use now or never."""
-        return self._passing.popleft() if self._passing else None
+        with self._changed:
+            if not self._passing:
+                self._is_crowded = False
+                return None
+            return self._passing.popleft()
 
     def settle(self, is_busy: Callable[[], bool]) -> bool:
         """Say whether nothing waits here, nor elsewhere by `is_busy`; whoever waits for that is told."""

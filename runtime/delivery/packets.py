@@ -14,6 +14,10 @@ RECEIVED_AT_ONCE = 20
 """Messages that the broker may have handed to us before we acknowledge one: its queue waits there, not here."""
 
 
+LARGEST_BYTES = 1_000_000
+"""Of a message that the broker may hand to us: it drops larger ones, which would fill our memory."""
+
+
 class Packed(Properties):
     """Properties as they go out: packing them costs paho more than all else that it does with a message."""
 
@@ -54,9 +58,12 @@ def _properties(
     return cast(Properties, properties)
 
 
-def login_properties() -> Properties:
-    """Ask for a session that outlives the connection."""
+def login_properties(is_lasting: bool) -> Properties:
+    """Say what we take; `is_lasting` asks for a session that outlives the connection."""
     properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = LARGEST_BYTES
+    if not is_lasting:
+        return cast(Properties, properties)
     properties.SessionExpiryInterval = SESSION_S
     properties.ReceiveMaximum = RECEIVED_AT_ONCE
     return cast(Properties, properties)

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runtime.delivery.connection import Refused, TakenOver, Unreachable
-from runtime.delivery.connector import Connector
+from runtime.delivery.connector import STABLE_AFTER_S, Connector
+from runtime.delivery.faults import Closed, Refused, TakenOver, Unreachable
 from runtime.delivery.link import Link, LinkState
-from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.message import Message, Outgoing, Subscription
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.refusals import Refusals
-from runtime.delivery.session import GOODBYE_S, Session, Subscription
+from runtime.delivery.session import GOODBYE_S, Session
 from runtime.delivery.status import Status
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
@@ -26,8 +26,6 @@ from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
-STABLE_AFTER_S = 5.0
-"""A connection that lasted this long starts the back-off anew when it is lost."""
 SUSPICIOUS_LOSSES = 3
 """So many connections in a row that were lost soon after the login look like another client with our client id, which
 many brokers do not tell."""
@@ -105,8 +103,7 @@ class Publisher(Worker):
 
     def send(self, message: Outgoing) -> None:
         """Send something that is of use now or never: it is dropped where the broker is away. Returns at once."""
-        if self.link.state == LinkState.CONNECTED:
-            self.outbound.send(message)
+        self.outbound.send(message)
 
     def notify(self) -> None:
         """There are new events in the outbox. Returns at once."""
@@ -142,9 +139,11 @@ class Publisher(Worker):
             except TakenOver:
                 self._set_link(LinkState.REFUSED, f"another client uses our client id: {self._advice}")
             except Unreachable as error:
-                losses += self.link.state == LinkState.CONNECTED
+                is_closed = isinstance(error, Closed)
+                losses += is_closed
                 suspicion = f" soon after the login, again and again: {self._advice}"
-                self._set_link(LinkState.UNREACHABLE, f"{error}{suspicion if losses >= SUSPICIOUS_LOSSES else ''}")
+                is_suspicious = is_closed and losses >= SUSPICIOUS_LOSSES
+                self._set_link(LinkState.UNREACHABLE, f"{error}{suspicion if is_suspicious else ''}")
             except Refused as error:
                 self._set_link(LinkState.REFUSED, str(error))
             if time.monotonic() - connected_s > STABLE_AFTER_S:
@@ -166,12 +165,13 @@ class Publisher(Worker):
                 *(self._count, self.on_acknowledged),
                 is_trusted=self.connector.is_own,
             )
-            self._set_link(LinkState.CONNECTED, "")
             session.mark(self.outbound.begin_again(self._status.online))
             self._serve(session)
         except BaseException:
             connection.drop()
             raise
+        finally:
+            self.outbound.disconnected()
         connection.close()
 
     def _serve(self, session: Session) -> None:
@@ -186,6 +186,8 @@ class Publisher(Worker):
                     break
                 wait_s = min(wait_s, left_s)
             session.collect(wait_s)
+            if session.is_answered:
+                self._set_link(LinkState.CONNECTED, "")
         session.say_goodbye(self._status.offline(reason))
 
     def _count(self, events: Sequence[StoredEvent]) -> None:

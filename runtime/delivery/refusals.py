@@ -43,6 +43,15 @@ class Refusals:
                 *(topic, reason, "mend it at the broker; what waits is kept, and the rest goes on"),
             )
 
+    def refuse_subscription(self, topic_filter: str, words: str) -> None:
+        """The broker gives us nothing on `topic_filter`: ask again after a while."""
+        self._topics[topic_filter] = self._clock() + RETRY_AFTER_S
+        reason = f"it gives us nothing of it ({words}); let this user read there"
+        self.reasons = {**self.reasons, topic_filter: reason}
+        if (topic_filter, reason) not in self._told:
+            self._told[topic_filter, reason] = None
+            log.error("broker refuses the subscription topic=%s reason=%r", topic_filter, reason)
+
     def tell_once(self, topic: str, reason: str) -> None:
         """Tell of a message that was of use now or never."""
         if (topic, reason) not in self._told:
@@ -52,9 +61,9 @@ class Refusals:
             self._told.pop(next(iter(self._told)))
 
     def took(self, topic: str) -> None:
-        """The broker took a message on `topic`."""
+        """The broker took a message on `topic`, or our subscription."""
         if topic in self.reasons:
-            log.info("broker takes messages again topic=%s", topic)
+            log.info("broker refuses no longer topic=%s", topic)
             self.reasons = {name: reason for name, reason in self.reasons.items() if name != topic}
             self._topics.pop(topic, None)
             self._told = {key: None for key in self._told if key[0] != topic}

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from paho.mqtt.client import topic_matches_sub
-
 from runtime.delivery.backlog import Backlog
-from runtime.delivery.connection import Connection, Unreachable
+from runtime.delivery.connection import Connection
 from runtime.delivery.echo import Echo
-from runtime.delivery.message import Message, Outgoing, event_message
+from runtime.delivery.faults import Unreachable
+from runtime.delivery.listening import Listening
+from runtime.delivery.message import Outgoing, Subscription, event_message
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.reading import Reading
 from runtime.delivery.refusals import BUSY, TOPIC_REASONS, Refusals
@@ -22,17 +22,6 @@ REPLAYED_AFTER_S = 5.0
 """An event that waited longer than this in the outbox is marked as replayed."""
 GOODBYE_S = 0.3
 """How long the broker is given to acknowledge that we go offline."""
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """Who hears the messages on a topic filter."""
-
-    topic_filter: str
-    handler: Callable[[Sequence[Message]], None]
-    """Is given what came together, in order."""
-    is_lasting: bool = False
-    """Whether the broker keeps for us what comes while we are away, and until the handler has it acknowledged."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,6 @@ class Session:
         self._outbox = outbox
         self._outbound = outbound
         self._refusals = refusals
-        self._subscriptions = subscriptions
         self._on_delivered = on_delivered
         self._on_acknowledged = on_acknowledged
         self._echo = None if is_trusted or connection.tells_refusals else Echo(connection)
@@ -72,17 +60,18 @@ class Session:
         self._reading = Reading(outbox, refusals)
         self._retained_s = 0.0
         self._backlog = Backlog(connection.granted.is_resumed)
-        for each in subscriptions:
-            connection.subscribe(each.topic_filter, qos=int(each.is_lasting))
+        self._listening = Listening(connection, refusals, subscriptions)
+        self._listening.ask()
 
     def mark(self, message: Outgoing) -> None:
         """Take a message that we send for the end of what was kept for us: it comes back behind all of that."""
-        if self._backlog.is_coming and any(each.is_lasting for each in self._subscriptions):
+        if self._backlog.is_coming and self._listening.is_lasting:
             self._backlog.ends_with(message.topic, message.payload)
             self._connection.subscribe(message.topic)
 
     def send(self, at_once: bool) -> bool:
         """Send what there is room for, retained topics now and then or `at_once`. True: all that can be is settled."""
+        self._listening.ask()
         self._outbound.leave_alone(self._refusals.left_alone)
         if at_once or time.monotonic() - self._retained_s >= RETAINED_EVERY_S:
             self._retained_s = time.monotonic()
@@ -96,6 +85,11 @@ class Session:
         if not self._sent:
             self._outbound.again.settled()
         return self._outbound.settle(lambda: bool(self._sent or not self._reading.is_through))
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the broker took or refused anything that we sent: some keep a connection and never do."""
+        return self._connection.is_answered
 
     @property
     def due_s(self) -> float:
@@ -115,10 +109,13 @@ class Session:
             self._on_acknowledged(sent.message)
         for topic in {sent.message.topic for sent in taken}:
             self._refusals.took(topic)
+        self._listening.granted(numbers)
         self._hear()
         for number, reason, words in self._connection.rejected():
             if (refused := self._sent.pop(number, None)) is not None:
                 self._refuse(refused, reason, words)
+            else:
+                self._listening.refused(number, words)
 
     def say_goodbye(self, status: Outgoing) -> None:
         """Tell that we go offline: a clean end sends no will, so this is ours to send."""
@@ -131,20 +128,11 @@ class Session:
             self._echo.end()
 
     def _hear(self) -> None:
-        """Hand on what came in; what nobody has to store first is acknowledged at once."""
+        """Hand on what came in, but for what we listen to ourselves."""
         received = self._connection.received()
         if self._echo is not None:
             self._echo.hear(received)
-        heard = self._backlog.tell_apart(received)
-        taken: set[int] = set()
-        for each in self._subscriptions:
-            mine = [message for message in heard if topic_matches_sub(each.topic_filter, message.topic)]
-            if mine:
-                each.handler(mine)
-            taken.update(message.number for message in mine if each.is_lasting)
-        for message in heard:
-            if message.number not in taken:
-                self._connection.acknowledge(message)
+        self._listening.hand_on(self._backlog.tell_apart(received))
 
     def _send_all(self, take: Callable[[], Outgoing | None]) -> None:
         while self._connection.room > 0 and (message := take()) is not None:

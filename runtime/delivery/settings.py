@@ -1,13 +1,34 @@
 """The delivery's part of the configuration: the broker, Home Assistant, and a PLC."""
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, StringConstraints, model_validator
 
 from core.config import Settings
 from core.secrets import look_up_secret
 from runtime.cameras.settings import Address
+
+
+def _require_host(host: str) -> str:
+    """Raises ValueError for what is neither an address nor a name that can be looked up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            name = host.encode("idna").decode()
+        except UnicodeError:
+            name = ""
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            example = "mes.example.com, 10.0.0.5 or fe80::1"
+            raise ValueError(f"write the name or address alone, as in {example}: no scheme, port or brackets") from None
+    return host
+
+
+Host = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True), AfterValidator(_require_host)]
+"""Where another machine is reached."""
 
 
 class TlsSettings(Settings):
@@ -25,7 +46,7 @@ class TlsSettings(Settings):
 class BrokerSettings(Settings):
     """The MQTT broker. Without `host` one is started in this process, for a trial (pip install '.[trial]')."""
 
-    host: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)] | None = None
+    host: Host | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     """None: 1883, with `tls` 8883."""
     protocol: Literal[5, "3.1.1"] = 5
@@ -73,7 +94,7 @@ class HomeAssistantSettings(Settings):
 class ModbusSettings(Settings):
     """A PLC whose coils are switched by Modbus TCP (pip install '.[modbus]'). They are on while nobody judges."""
 
-    host: Annotated[str, StringConstraints(min_length=1)]
+    host: Host
     port: int = Field(default=502, ge=1, le=65_535)
     unit: int = Field(default=1, ge=0, le=255)
     heartbeat_register: Address | None = None

@@ -125,5 +125,5 @@ def why_not_ready(found: StationStatus) -> list[str]:
     if link.state != LinkState.CONNECTED and waiting > FULL_SHARE * found.delivery.limit:
         problems.append(f"broker {link.state} and outbox nearly full ({waiting} events)")
     refused = {topic: why for topic, why in found.delivery.refused.items() if topic.startswith(f"{found.prefix}/")}
-    problems += [f"broker takes nothing on {topic}: {why}" for topic, why in refused.items()]
+    problems += [f"broker refuses {topic}: {why}" for topic, why in refused.items()]
     return problems

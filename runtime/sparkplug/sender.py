@@ -14,12 +14,13 @@ from pathlib import Path
 
 from runtime.delivery.connection import Connection
 from runtime.delivery.connector import Connector, keep_connected
+from runtime.delivery.faults import Refused
 from runtime.delivery.message import Outgoing
 from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
 from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import ACCESS
 from runtime.sparkplug.birth_number import next_birth_number
 from runtime.sparkplug.node import EdgeNode
-from runtime.threads.backoff import BackOff
 from runtime.threads.bell import Bell
 from runtime.threads.worker import Worker
 
@@ -45,6 +46,7 @@ class SparkplugSender(Worker):
         self._bell = Bell()
         self._stopping = threading.Event()
         self._stop_by_s = 0.0
+        self._refusal = ""
 
     def take(self, message: Outgoing) -> None:
         """Take a message that the broker has acknowledged. Returns at once; raises what killed this thread."""
@@ -66,17 +68,17 @@ class SparkplugSender(Worker):
         with closing(self._bell):
             keep_connected(self._connect_and_serve, self._tell, self._stopping)
 
-    def _connect_and_serve(self, backoff: BackOff) -> None:
+    def _connect_and_serve(self) -> None:
         bd_seq = next_birth_number(self._birth_file)
         connection = self._connector.open(self._node.death(bd_seq))
         try:
             connection.subscribe(self._node.commands)
             self._send(connection, self._node.births(bd_seq))
             self._tell("connected")
-            backoff.succeeded()
             while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
                 self._send_waiting(connection)
                 connection.poll(1.0, self._bell)
+                self._hear_refusals(connection)
                 heard = connection.received()
                 for message in heard:
                     connection.acknowledge(message)
@@ -97,7 +99,17 @@ class SparkplugSender(Worker):
 
     def _send(self, connection: Connection, messages: list[Outgoing]) -> None:
         for message in messages:
+            if (objection := connection.objection(message)) is not None:
+                raise Refused(f"{message.topic}: {objection}")
             connection.publish(message)
+
+    def _hear_refusals(self, connection: Connection) -> None:
+        """Data is QoS 0, of which nothing is said: it is our subscription alone that can be refused here."""
+        for _number, _reason, words in connection.rejected():
+            refusal = f"broker refuses the subscription to {self._node.commands} ({words}); {ACCESS}"
+            if refusal != self._refusal:
+                self._refusal = refusal
+                log.error("sparkplug: %s", refusal)
 
     def _say_goodbye(self, connection: Connection, bd_seq: int) -> None:
         """A clean end sends no will, so this is ours to send."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError
-from runtime.delivery.connection import Refused, TakenOver, Unreachable
 from runtime.delivery.connector import Connector
+from runtime.delivery.faults import Refused, TakenOver, Unreachable
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings, TlsSettings
 from runtime.delivery.tls import tls_context
@@ -17,20 +17,25 @@ from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.waiting import WAIT_S
 
 
-@pytest.fixture
-def certificates(tmp_path: Path) -> Path:
-    """A CA, and certificates by it: one for `localhost` only, one for a station."""
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CA, and certificates by it: for `localhost` only, one of them expired, and one for a station."""
+    folder = tmp_path_factory.mktemp("certificates")
     script = """
-    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=test-ca
-    openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost
+    new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    by="-CA ca.crt -CAkey ca.key -CAcreateserial"
+    openssl req -x509 $new -days 2 -keyout ca.key -out ca.crt -subj /CN=test-ca
+    openssl req $new -keyout server.key -out server.csr -subj /CN=localhost
     printf 'subjectAltName=DNS:localhost' > san
-    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.crt
-    openssl req -newkey rsa:2048 -nodes -keyout station.key -out station.csr -subj /CN=station
-    openssl x509 -req -in station.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out station.crt
+    openssl x509 -req -in server.csr $by -days 2 -extfile san -out server.crt
+    openssl x509 -req -in server.csr $by -days -1 -extfile san -out expired.crt
+    openssl req $new -keyout station.key -out station.csr -subj /CN=station
+    openssl x509 -req -in station.csr $by -days 2 -out station.crt
     chmod 644 *.key
     """
-    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
-    return tmp_path
+    subprocess.run(["sh", "-ec", script], cwd=folder, check=True, capture_output=True)
+    folder.chmod(0o755)
+    return folder
 
 
 def connector(broker: Mosquitto, host: str, ca_file: Path | None) -> Connector:
@@ -43,17 +48,26 @@ def connector(broker: Mosquitto, host: str, ca_file: Path | None) -> Connector:
 def test_tls_takes_a_broker_only_with_the_right_certificate_and_name(mosquitto: Mosquitto, certificates: Path) -> None:
     mosquitto.stop()
     mosquitto.extra += f"certfile {certificates}/server.crt\nkeyfile {certificates}/server.key\n"
-    certificates.chmod(0o755)
     mosquitto.start()
     ca_file = certificates / "ca.crt"
     connection = connector(mosquitto, "localhost", ca_file).open()
     number = connection.publish(Outgoing("a", b"{}"))
     assert connection.poll(5.0, None) == [number]
     connection.close()
-    with pytest.raises(Refused, match="not trusted"):
+    with pytest.raises(Refused, match=r"not trusted .*broker\.tls\.ca_file"):
         connector(mosquitto, "localhost", None).open()
-    with pytest.raises(Refused, match="not trusted"):
+    with pytest.raises(Refused, match=r"not trusted .*a name that stands in it"):
         connector(mosquitto, "127.0.0.1", ca_file).open()
+    mosquitto.stop()
+    mosquitto.extra = mosquitto.extra.replace("server.crt", "expired.crt")
+    mosquitto.start()
+    with pytest.raises(Refused, match=r"expired.*renewed, or set this machine's clock"):
+        connector(mosquitto, "localhost", ca_file).open()
+    mosquitto.stop()
+    mosquitto.extra = "allow_anonymous true\n"
+    mosquitto.start()
+    with pytest.raises(Unreachable, match=r"where TLS begins; .*broker\.port"):
+        connector(mosquitto, "localhost", ca_file).open()
 
 
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])
@@ -63,7 +77,6 @@ def test_a_broker_that_asks_for_a_certificate_gets_the_stations_or_refuses(
     mosquitto.stop()
     mosquitto.extra += f"certfile {certificates}/server.crt\nkeyfile {certificates}/server.key\n"
     mosquitto.extra += f"cafile {certificates}/ca.crt\nrequire_certificate true\n"
-    certificates.chmod(0o755)
     mosquitto.start()
     own = {"cert_file": certificates / "station.crt", "key_file": certificates / "station.key"}
     broker = {"host": "localhost", "port": mosquitto.port, "protocol": protocol}

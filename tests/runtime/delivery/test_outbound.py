@@ -2,7 +2,10 @@
 
 from contextlib import closing
 
-from runtime.delivery.outbound import Outbound
+import pytest
+
+from runtime.delivery.message import Outgoing
+from runtime.delivery.outbound import MOST_PASSING, Outbound
 from runtime.delivery.readiness import wait_ready
 
 
@@ -29,3 +32,25 @@ def test_values_of_a_retained_topic_ring_once_until_the_newest_is_taken() -> Non
         ]
         outbound.retain("top/last", b"4")
         assert rings(outbound)
+
+
+def test_what_is_of_use_now_or_never_waits_in_bounds_and_only_while_there_is_a_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def send(count: int) -> None:
+        for number in range(count):
+            outbound.send(Outgoing("reply", b"%d" % number))
+
+    def taken() -> list[int]:
+        return [int(message.payload) for message in iter(outbound.take_passing, None)]
+
+    with closing(Outbound()) as outbound:
+        send(1)
+        assert taken() == []
+        outbound.begin_again(lambda: Outgoing("status", b"", retain=True))
+        send(MOST_PASSING + 50)
+        assert taken() == [*range(50, MOST_PASSING + 50)]
+        assert caplog.text.count("older ones drop") == 1
+        send(1)
+        outbound.disconnected()
+        assert taken() == []

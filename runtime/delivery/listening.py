@@ -1,0 +1,61 @@
+"""Listening: what is asked of the broker on one connection, and who hears it."""
+
+from collections.abc import Iterable, Sequence
+
+from paho.mqtt.client import topic_matches_sub
+
+from runtime.delivery.connection import Connection
+from runtime.delivery.message import Message, Subscription
+from runtime.delivery.refusals import Refusals
+
+
+class Listening:
+    """Belongs to the publisher's thread."""
+
+    def __init__(self, connection: Connection, refusals: Refusals, subscriptions: Sequence[Subscription]) -> None:
+        """Nothing is asked for yet."""
+        self._connection = connection
+        self._refusals = refusals
+        self._subscriptions = subscriptions
+        self._unasked = list(subscriptions)
+        self._asked: dict[int, Subscription] = {}
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the broker keeps anything for us."""
+        return any(each.is_lasting for each in self._subscriptions)
+
+    def ask(self) -> None:
+        """Subscribe, and again a while after that was refused."""
+        if not self._unasked:
+            return
+        left_alone = self._refusals.left_alone
+        for each in [each for each in self._unasked if each.topic_filter not in left_alone]:
+            self._unasked.remove(each)
+            # A command that is kept by the broker may be old; a trigger that is sent to be kept may well be of now.
+            number = self._connection.subscribe(each.topic_filter, int(each.is_lasting), not each.is_lasting)
+            self._asked[number] = each
+
+    def granted(self, numbers: Iterable[int]) -> None:
+        """The broker took what has one of these numbers, perhaps a subscription."""
+        for number in numbers:
+            if (each := self._asked.pop(number, None)) is not None:
+                self._refusals.took(each.topic_filter)
+
+    def refused(self, number: int, words: str) -> None:
+        """The broker did not take what has this number, perhaps a subscription."""
+        if (each := self._asked.pop(number, None)) is not None:
+            self._unasked.append(each)
+            self._refusals.refuse_subscription(each.topic_filter, words)
+
+    def hand_on(self, heard: Sequence[Message]) -> None:
+        """Hand on what came in; what nobody has to store first is acknowledged at once."""
+        taken: set[int] = set()
+        for each in self._subscriptions:
+            mine = [message for message in heard if topic_matches_sub(each.topic_filter, message.topic)]
+            if mine:
+                each.handler(mine)
+            taken.update(message.number for message in mine if each.is_lasting)
+        for message in heard:
+            if message.number not in taken:
+                self._connection.acknowledge(message)

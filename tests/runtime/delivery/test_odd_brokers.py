@@ -1,0 +1,187 @@
+"""Brokers that are odd, and what is no broker at all: told in words, and the publisher lives on."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core.config import parse_settings
+from core.errors import ConfigError
+from runtime.delivery import connection, refusals
+from runtime.delivery.connector import Connector
+from runtime.delivery.faults import Refused, Unreachable
+from runtime.delivery.link import LinkState
+from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.publisher import Publisher
+from runtime.delivery.settings import BrokerSettings
+from runtime.outbox.outbox import Outbox
+from tests.runtime.broker import Mosquitto
+from tests.runtime.delivery.test_publisher import STATUS, add, outbox, publish
+from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, good, number_of, odd_broker, packet, published
+from tests.runtime.waiting import wait_until
+
+__all__ = ["outbox", "publish"]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost connection is tried again at once."""
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda *_: 0.01)
+
+
+def test_a_broker_that_acknowledges_nothing_is_given_up_and_told_once(
+    outbox: Outbox,
+    publish: Callable[..., Publisher],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(connection, "UNANSWERED_S", 0.05)
+    add(outbox, 0, 3)
+    with odd_broker(lambda first, _body: b"" if first >> 4 == PUBLISH else None) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: broker.count(CONNECT) >= 2)
+        assert publisher.link.state == LinkState.UNREACHABLE
+        assert "has not acknowledged" in publisher.link.reason
+        publisher.stop("test", 0.0)
+    assert (outbox.depth, caplog.text.count("has not acknowledged"), "broker connected" in caplog.text) == (3, 1, False)
+
+
+def test_whatever_comes_over_the_line_costs_the_connection_alone() -> None:
+    chance = random.Random(1)
+
+    def damaged(first: int, body: bytes) -> bytes:
+        said = bytearray(good(first, body) + published(b"plant/cmd/" + chance.randbytes(3), chance.randbytes(5)))
+        for _ in range(chance.choice([0, 1, 2])):
+            said[chance.randrange(len(said))] = chance.randrange(256)
+        return bytes(said)
+
+    ended: Counter[str] = Counter()
+    with odd_broker(damaged) as broker:
+        connector = Connector(BrokerSettings(host="127.0.0.1", port=broker.port, connect_timeout_s=0.1), "s")
+        for _ in range(40):
+            try:
+                with closing(connector.open()) as opened:
+                    opened.subscribe("plant/cmd/+")
+                    opened.publish(Outgoing("plant/result", b"{}"))
+                    for _ in range(3):
+                        opened.poll(0.01, None)
+                        opened.received()
+                ended["stood"] += 1
+            except (Unreachable, Refused) as fault:
+                ended[str(fault)] += 1
+    assert len(ended) > 1, ended
+
+
+def test_a_message_whose_topic_is_no_text_is_left_out(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Message] = []
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        if first >> 4 != SUBSCRIBE:
+            return None
+        return good(first, body) + published(b"plant/cmd/\xff", b"1") + published(b"plant/cmd/a", b"2", retain=True)
+
+    with odd_broker(answer) as broker:
+        publisher = Publisher(Connector(BrokerSettings(host="127.0.0.1", port=broker.port), "s"), outbox, STATUS, {})
+        publisher.subscribe("plant/cmd/+", heard.append)
+        publisher.start()
+        wait_until(lambda: bool(heard))
+        publisher.stop("test", 0.0)
+    assert [(each.topic, each.retained) for each in heard] == [("plant/cmd/a", True)]
+    assert "whose topic is no text" in caplog.text
+    assert broker.count(CONNECT) == 1
+
+
+def test_a_refused_subscription_is_told_and_asked_for_again(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(refusals, "RETRY_AFTER_S", 0.1)
+    is_mended: list[bool] = []
+    denied = b"\x13\x1f\0\x10ask the bus team\x87"
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        return packet(0x90, body[:2] + denied) if first >> 4 == SUBSCRIBE and not is_mended else None
+
+    with odd_broker(answer) as broker:
+        publisher = Publisher(Connector(BrokerSettings(host="127.0.0.1", port=broker.port), "s"), outbox, STATUS, {})
+        publisher.subscribe("plant/cmd/+", lambda _message: None)
+        publisher.start()
+        wait_until(lambda: broker.count(SUBSCRIBE) >= 3)
+        assert "ask the bus team" in publisher.refused["plant/cmd/+"]
+        is_mended.append(True)
+        wait_until(lambda: not publisher.refused)
+        publisher.stop("test", 0.0)
+    assert caplog.text.count("broker refuses the subscription") == 1
+    assert publisher.fault is None
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(100), "no MQTT"),
+        (packet(0x20, b"\0\x9d\x0f\x1c\0\x0cbroker2:1883"), "Server moved (broker2:1883); set broker.host"),
+        (packet(0x20, b"\0\x86\x07\x1f\0\x04no\n!"), "Bad user name or password (no!); check broker.username"),
+    ],
+)
+def test_a_login_that_is_answered_oddly_is_told_in_words(
+    outbox: Outbox, publish: Callable[..., Publisher], said: bytes, words: str
+) -> None:
+    with odd_broker(lambda first, _body: said if first >> 4 == CONNECT else None) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: bool(publisher.link.reason))
+        assert words in publisher.link.reason
+
+
+@pytest.mark.parametrize("host", ["mqtt://mes", "mes:1883", "[::1]", "mes..example.com", "a" * 64, "mes example"])
+def test_a_host_that_is_none_is_refused_with_the_file(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"host.*the name or address alone"):
+        parse_settings({"host": host}, BrokerSettings, "inspection.yaml")
+
+
+@pytest.mark.parametrize("host", ["mes.example.com", "10.0.0.5", "::1", "fe80::1%eth0", "mes_1", "münchen.example"])
+def test_a_host_that_is_one_is_taken(host: str) -> None:
+    assert BrokerSettings(host=host).address == (host, 1883)
+
+
+def test_a_password_that_is_changed_is_read_again(
+    mosquitto: Mosquitto, outbox: Outbox, publish: Callable[..., Publisher], tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("old\n")
+    mosquitto.stop()
+    mosquitto.extra = mosquitto.password_file("station", "new")
+    mosquitto.start()
+    add(outbox, 0, 1)
+    publisher = publish(mosquitto.port, username="station", password_file=str(file))
+    wait_until(lambda: publisher.link.state == LinkState.REFUSED)
+    file.unlink()
+    wait_until(lambda: "password_file" in publisher.link.reason)
+    file.write_text("new\n")
+    wait_until(lambda: publisher.acknowledged == 1)
+
+
+def test_a_broker_that_says_why_it_ends_the_connection_is_not_suspected_of_another_client(
+    outbox: Outbox, publish: Callable[..., Publisher]
+) -> None:
+    with odd_broker(lambda first, _body: packet(0xE0, b"\x8b\0") if first >> 4 == PUBLISH else None) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: broker.count(CONNECT) >= 4)
+        assert publisher.link.reason == "Server shutting down"
+
+
+def test_an_acknowledgement_that_is_odd_counts_for_its_message_alone(
+    outbox: Outbox, publish: Callable[..., Publisher]
+) -> None:
+    def answer(first: int, body: bytes) -> bytes | None:
+        twice = packet(0x40, number_of(body)) * 2
+        return packet(0x40, b"\x7f\x7f") + twice if first >> 4 == PUBLISH and first & 6 else None
+
+    add(outbox, 0, 50)
+    with odd_broker(answer) as broker:
+        publisher = publish(broker.port)
+        publisher.notify()
+        wait_until(lambda: publisher.acknowledged == 50)
+        publisher.stop("test", 1.0)
+        assert (outbox.depth, broker.count(CONNECT)) == (0, 1)
