@@ -45,19 +45,19 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) 
 
     features = {key: "Off" if key == "TriggerMode" else value for key, value in settings.features.items()}
     connect = connection(settings.model_copy(update={"features": features, "trigger": None}))
-    try:
-        stream = connect()
-    except OSError as error:
-        raise CameraError(f"camera {name}: {error}.") from error
     decoded, pixels = False, None
     try:
-        until_s = time.monotonic() + TRIAL_S
-        while stream.grab() and time.monotonic() < until_s:
-            decoded, pixels = stream.retrieve()
-        lost, total = stream.frames_lost
-        packets = f", packets of {stream.packet_bytes} bytes" if stream.packet_bytes else ""
-    finally:
-        stream.release()
+        stream = connect()
+        try:
+            until_s = time.monotonic() + TRIAL_S
+            while stream.grab() and time.monotonic() < until_s:
+                decoded, pixels = stream.retrieve()
+            lost, total = stream.frames_lost
+            packets = f", packets of {stream.packet_bytes} bytes" if stream.packet_bytes else ""
+        finally:
+            stream.release()
+    except OSError as error:
+        raise CameraError(f"camera {name}: {error}.") from error
     if lost or not decoded or pixels is None:
         remedy = (
             f"raise net.core.rmem_max ({RECEIVE_BUFFER.read_text().strip()} now), set the network card's MTU to 9000, "

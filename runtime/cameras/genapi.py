@@ -132,16 +132,20 @@ class GenapiNodes:
         with _told():
             self._nodes[name].from_string(value)
 
-    def get(self, name: str) -> str:
+    def get(self, name: str) -> int | float | str:
         """Ask for a feature's value. Raises OSError where the camera does not tell it, or has none such."""
-        return str(self._node(name).to_string())
+        node, kind = self._node(name), self.kind(name)
+        with _told():
+            if kind in ("Integer", "Float"):  # as text they may be hexadecimal
+                return int(node.value) if kind == "Integer" else float(node.value)
+            return str(node.value).lower() if kind == "Boolean" else str(node.to_string())
 
     def execute(self, name: str) -> None:
         """Let the camera carry out a command. Raises OSError where it does not, or has none such."""
         with _told():
             self._node(name).execute()
 
-    def chunks(self, buffer: bytes, chunks: Iterable[Chunk], names: Iterable[str]) -> dict[str, str]:
+    def chunks(self, buffer: bytes, chunks: Iterable[Chunk], names: Iterable[str]) -> dict[str, int | float | str]:
         """Read the values of those of `names` that `buffer` holds in its `chunks`."""
         found = []
         for number, offset, length in chunks:
@@ -151,11 +155,9 @@ class GenapiNodes:
         with _told():
             self._reads_chunks.attach_buffer(buffer, found)
             try:
-                return {
-                    name: str(self._nodes[name].to_string())
-                    for name in names
-                    if name in self._nodes and self._nodes[name].node.get_access_mode() == genapi.EAccessMode.RO
-                }
+                readable = (genapi.EAccessMode.RO, genapi.EAccessMode.RW)
+                there = [name for name in names if name in self._nodes]
+                return {name: self.get(name) for name in there if self._nodes[name].node.get_access_mode() in readable}
             finally:
                 self._reads_chunks.detach_buffer()
 
@@ -164,6 +166,7 @@ class GenapiNodes:
         return self._port.is_there()
 
     def _node(self, name: str) -> genapi.IValue:
+        """Give a node. Raises OSError where the camera has none such."""
         if name not in self._nodes:
             raise OSError(f"it has no feature `{name}`")
         return self._nodes[name]

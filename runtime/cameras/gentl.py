@@ -23,7 +23,7 @@ from runtime.cameras.data_stream import (
     DataStream,
     opened_stream,
 )
-from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, wait_for_software
+from runtime.cameras.features import ask_for_chunks, run_freely, set_features, wait_for_software
 from runtime.cameras.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
 from runtime.cameras.producer import Device, Producer, loaded, producer_files, quietly
 from runtime.cameras.settings import GentlSettings
@@ -90,7 +90,7 @@ def connection(settings: GentlSettings) -> Callable[[], "GentlStream"]:
             if settings.trigger is not None and settings.trigger.mode == "software":
                 wait_for_software(nodes)
             ask_for_chunks(nodes, settings.chunks)
-            pixel_format = nodes.get("PixelFormat")
+            pixel_format = str(nodes.get("PixelFormat"))
             if not is_known(pixel_format):
                 raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")
             frames = opening.enter_context(opened_stream(producer, device, int(nodes.get("PayloadSize"))))
@@ -126,7 +126,6 @@ class GentlStream:
         self._settings = settings
         self._pixel_format = pixel_format
         self._opened = opened
-        self._numbers = numbers_of_chunks(nodes)
         self._lost = self._total = 0
 
     @property
@@ -148,8 +147,7 @@ class GentlStream:
         if not self._settings.chunks or not self._frames.is_whole:
             return None
         names = [f"Chunk{name}" for name in self._settings.chunks]
-        told = self._nodes.chunks(self._frames.content(), self._frames.chunks(), names)
-        return {name: self._numbers.get(name, str)(value) for name, value in sorted(told.items())} or None
+        return self._nodes.chunks(self._frames.content(), self._frames.chunks(), sorted(names)) or None
 
     def grab(self) -> bool:
         """Wait for a frame; False where none came in time."""

@@ -74,7 +74,12 @@ class Producer:
             self._library = CDLL(str(path))
             self._initialise = self._library.GCInitLib
         except OSError as error:
-            raise OSError(f"producer {path} cannot be loaded here ({error}); take the one for this machine") from error
+            # Of a file that is there the loader says so, too, that it is not.
+            foreign = str(error).startswith(f"{path}: cannot open shared object file")
+            reason = "it is made for another processor" if foreign else error
+            raise OSError(
+                f"producer {path} cannot be loaded ({reason}); install the camera maker's software for this machine"
+            ) from error
         except AttributeError:
             raise OSError(f"{path} is no GenTL producer") from None
         self.call("GCInitLib")

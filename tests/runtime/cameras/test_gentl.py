@@ -128,7 +128,7 @@ def test_a_camera_that_does_not_answer_its_reader_holds_up_no_other(connect: Cal
     asking.start()
     assert asked.wait(WAIT_S)
     assert other.grab()
-    assert other._nodes.get("Width") == "400"
+    assert other._nodes.get("Width") == 400
     assert connect("2").grab()
     assert asking.is_alive()
     answers.set()
@@ -220,8 +220,8 @@ def test_what_is_no_producer_for_this_machine_is_named(tmp_path: Path, monkeypat
     monkeypatch.setenv(FOLDERS_VARIABLE, "")
     for producer, reason in {
         tmp_path / "gone.cti": "there is no producer",
-        tmp_path / "foreign.cti": "cannot be loaded here",
-        tmp_path / "text.cti": "invalid ELF header",
+        tmp_path / "foreign.cti": "cannot be loaded (it is made for another processor); install",
+        tmp_path / "text.cti": "cannot be loaded",
         tmp_path / "empty": "no .cti file lies in",
         None: f"{FOLDERS_VARIABLE} is not set; install the camera maker's software",
     }.items():

@@ -83,6 +83,19 @@ def test_lost_packets_and_lost_frames_are_their_own_parts(lines: list[Line]) -> 
     assert [frame.chunks for frame in line.watcher.frames[:8] if frame.pixels_u8 is None] == [None] * 3
 
 
+def test_a_free_running_camera_that_dies_is_told_within_its_time_and_found_again(watch: Callable[..., Watcher]) -> None:
+    with sole_use(), BehindProducer("viva") as camera:
+        watcher = watch(camera.settings(stale_after_s=1, timeout_s=0.5))
+        wait_until(lambda: watcher.seen() >= 3)
+        camera.off()
+        wait_until(lambda: watcher.state == CameraState.RECONNECTING and Reason.NO_FRAME in watcher.faults())
+        seen = watcher.seen()
+        camera.on()
+        wait_until(lambda: watcher.state == CameraState.STREAMING and watcher.seen() >= seen + 3)
+        watcher.stop()
+    assert set(watcher.faults()) == {Reason.NO_FRAME}
+
+
 def test_a_camera_that_another_program_has_is_told(watch: Callable[..., Watcher]) -> None:
     import viva_genicam as vg
 
