@@ -8,6 +8,7 @@ import ctypes
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import byref, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
@@ -83,10 +84,7 @@ class Port(genapi.AbstractPort):  # type: ignore[misc]
             else:
                 self.description_at = int(found["address"], 16)
                 content = self.read(self.description_at, int(found["size"], 16))
-            if content.startswith(b"PK"):
-                with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                    content = archive.read(archive.namelist()[0])
-            return content.rstrip(b"\0")
+            return (_unpacked(content) if content.startswith(b"PK") else content).rstrip(b"\0")
         raise OSError(f"it has no description that can be read; it names {', '.join(urls) or 'none'}")
 
 
@@ -170,6 +168,14 @@ class GenapiNodes:
         if name not in self._nodes:
             raise OSError(f"it has no feature `{name}`")
         return self._nodes[name]
+
+
+def _unpacked(archive: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            return opened.read(opened.namelist()[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, NotImplementedError, RuntimeError) as error:
+        raise OSError(f"its description cannot be unpacked ({one_line(error)})") from error
 
 
 @contextmanager
