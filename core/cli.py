@@ -1,5 +1,7 @@
 """What the commands share: one line and an exit code for what a person can mend, and a default subcommand."""
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -7,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from core.errors import ConfigError, PwaeError
+from core.errors import ConfigError, PwaeError, shown
 
 EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
@@ -25,10 +27,14 @@ INTERRUPTED = 130
 
 def run(app: Callable[..., Any]) -> None:
     """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may be no text, or none of this terminal's
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _require_arguments(sys.argv[1:])
         _interruptible(app)
     except PwaeError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {shown(error)}\n")
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -39,12 +45,19 @@ def run(app: Callable[..., Any]) -> None:
     except OSError as error:  # a full disk, a path that cannot be written: nothing of ours to report
         if error.strerror is None or isinstance(error, BrokenPipeError):
             raise
-        where = error.filename or "a file"
-        sys.stderr.write(f"error: {where}: {error.strerror}; check the path, its permissions and the free space.\n")
+        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
+        told = f"{where}: {error.strerror}; check the path, its permissions and the free space."
+        sys.stderr.write(f"error: {shown(told)}\n")
         sys.exit(ConfigError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def _require_arguments(arguments: list[str]) -> None:
+    """Refuse an empty argument: as a path it would be the folder that one stands in."""
+    if "" in arguments:
+        raise ConfigError(f"argument {arguments.index('') + 1} is empty; is a variable of the shell not set?")
 
 
 def _interruptible(app: Callable[..., Any]) -> None:

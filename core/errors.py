@@ -1,5 +1,9 @@
 """What can go wrong in a way a person can mend: one class a kind, each with its documented exit code."""
 
+import re
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 class PwaeError(Exception):
     """Something a person can mend. The message says what is wrong, where, and what to do, in one line."""
@@ -80,6 +84,11 @@ class PlcError(PwaeError):
 def one_line(error: object) -> str:
     """Give what an error of somebody else's says as one line; its kind, where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shown(text: object) -> str:
+    """Give text that may hold the name of a file as one line, of which a terminal heeds nothing."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 EXIT_CODES = """\b

@@ -1,18 +1,74 @@
-"""Files that are written whole or not at all, and the room that is left for them."""
+"""Files that are written whole or not at all, by one process at a time, and the room that is left for them."""
 
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from core.errors import ConfigError
 
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
     part = file.with_name(f".{file.name}.part")
     try:
-        part.write_bytes(content)
-        part.replace(file)
+        with naming(file):
+            part.write_bytes(content)
+            part.replace(file)
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """Name `place`, a file or folder, in an OSError that has no name: a full disk does not say which one it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold `folder` against other processes that do so; it is made where it is missing, and goes where it stays empty.
+
+    Raises ConfigError where another one holds it, or nothing can be written there.
+    """
+    make_folder(folder)
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"{folder}: another process is at work there; wait for its end, or choose another output."
+            ) from error
+        except OSError:  # a file system without such locks
+            pass
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
+    finally:
+        os.close(held)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` where it is not there, before the work whose results it is for. Raises ConfigError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(f"{folder}: is a file; name a folder.") from error
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror}); name another folder.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: nothing can be written there; mend its permissions, or name another folder.")
 
 
 def free_space(folder: Path) -> str:

@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from core.cli import app, run
+from core.errors import DataError
 
 
 def test_a_package_that_is_not_installed_is_one_line_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,3 +48,27 @@ def test_other_exit_codes_pass(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         run(commands)
     assert end.value.code == 2
     assert "interrupted" not in capsys.readouterr().err
+
+
+def test_an_argument_that_is_empty_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", "init", ""])
+    with pytest.raises(SystemExit) as end:
+        run(lambda: None)
+    assert end.value.code == 2
+    assert "argument 2 is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [DataError("a\n\x1b[31m.png: no"), OSError(2, "no", b"a\n\x1b[31m.png")])
+def test_a_name_with_control_characters_is_told_in_one_line(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(command)
+    told = capsys.readouterr().err
+    assert told.startswith(r"error: a\n\x1b[31m.png: no")
+    assert told.count("\n") == 1

@@ -1,10 +1,12 @@
 """Files: whole or not at all."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from core.files import write_whole
+from core.errors import ConfigError
+from core.files import alone, make_folder, naming, write_whole
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -18,3 +20,29 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"a\.json"):
         write_whole(tmp_path / "a.json", b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_is_told_with_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"), naming(tmp_path / "a.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="absent"), naming(tmp_path / "a.json"):
+        (tmp_path / "absent").read_bytes()
+
+
+def test_one_process_at_a_time_has_a_folder(tmp_path: Path) -> None:
+    with alone(tmp_path / "work"):
+        with pytest.raises(ConfigError, match="another process is at work there"), alone(tmp_path / "work"):
+            pass
+        assert (tmp_path / "work").is_dir()
+    assert not (tmp_path / "work").exists()
+    with alone(tmp_path / "work"):
+        (tmp_path / "work" / "result").touch()
+    assert (tmp_path / "work" / "result").exists()
+
+
+def test_a_file_where_a_folder_is_wanted_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is a file; name a folder"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        make_folder(tmp_path / "file" / "below")
