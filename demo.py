@@ -25,8 +25,9 @@ from rich.table import Table
 
 from assessment.metrics import image_metrics
 from core.cli import run
-from core.dataset import GOOD, labelled_samples
+from core.dataset import labelled_samples
 from core.errors import PwaeError
+from core.layout import GOOD
 from runtime.delivery.embedded_broker import EmbeddedBroker
 
 CONFIG = Path("configs/elpv-mono.yaml")

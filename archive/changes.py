@@ -14,6 +14,7 @@ from archive.rejudging import Crew, judge_missing
 from archive.results import rows_of_shards
 from assessment.score_table import Row
 from core.errors import ConfigError
+from core.files import alone, naming
 from runtime.parts.verdict import Verdict
 
 OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE))
@@ -58,14 +59,22 @@ def changes(
     if output.exists():
         raise ConfigError(f"{output}: exists; choose another --output.")
     work = output.with_name(f"{output.name}.work")
-    # Both before the first is judged: a bundle that is no good is told at once.
-    first, second = (
-        make_plan(bundle, places, work / name, shard_pictures) for bundle, name in ((old, "old"), (new, "new"))
-    )
-    if first.pictures != second.pictures:
-        raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin anew.")
-    judge_missing(first, crew, "judging with the old bundle")
-    judge_missing(second, crew, "judging with the new bundle")
+    with alone(work), naming(output):
+        # Both before the first is judged: a bundle that is no good is told at once.
+        first, second = (
+            make_plan(bundle, places, work / name, shard_pictures) for bundle, name in ((old, "old"), (new, "new"))
+        )
+        if first.pictures != second.pictures:
+            raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin anew.")
+        judge_missing(first, crew, "judging with the old bundle")
+        judge_missing(second, crew, "judging with the new bundle")
+        pairs = _write_changes(first, second, output)
+        for plan in (first, second):
+            plan.remove()
+    return Changes(pairs)
+
+
+def _write_changes(first: Plan, second: Plan, output: Path) -> Counter[tuple[str, str]]:
     pairs: Counter[tuple[str, str]] = Counter()
     part = output.with_name(f".{output.name}.part")
     with part.open("w", encoding="utf-8", newline="") as out:
@@ -77,10 +86,7 @@ def changes(
                 columns = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
                 lines.writerow((before["file"], *columns))
     part.replace(output)
-    for plan in (first, second):
-        plan.remove()
-    work.rmdir()
-    return Changes(pairs)
+    return pairs
 
 
 def changes_table(found: Changes) -> Table:

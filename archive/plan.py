@@ -42,7 +42,7 @@ class Plan:
     bundle: Path
     terms: Terms
     pictures: tuple[str, ...]
-    """Whole paths in name order, folder by folder; some 100 bytes each are held in memory."""
+    """Whole paths in name order, folder by folder, each once; some 100 bytes each are held in memory."""
     folder: Path
 
     @property
@@ -83,7 +83,10 @@ def make_plan(bundle: Path, places: Sequence[Path], folder: Path, shard_pictures
     for place in places:
         if not place.is_dir():
             raise DataError(f"{place}: no such folder; give folders of pictures.")
-    pictures = tuple(str(file) for place in whole for file in find_pictures(Path(place)))
+    ours = {PICTURES, f".{PICTURES}.part", f".{PLAN}.part"}
+    if folder.is_dir() and (foreign := {path.name for path in folder.iterdir()} - ours):
+        raise ConfigError(f"{folder}: holds {min(foreign)}, and is taken away in the end; choose another --output.")
+    pictures = tuple(dict.fromkeys(str(file) for place in whole for file in find_pictures(Path(place))))
     if not pictures:
         raise DataError(f"{', '.join(whole)}: no pictures in it.")
     folder.mkdir(parents=True, exist_ok=True)

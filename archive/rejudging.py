@@ -9,6 +9,7 @@ from pathlib import Path
 from archive.plan import SHARD_PICTURES, Plan, make_plan
 from archive.results import require_writable, rows_of_shards, write_results
 from archive.workers import judged_here, judged_on_ray
+from core.files import alone
 from core.progress import Countdown, console
 
 
@@ -39,11 +40,13 @@ def rejudge(
     Raises what `make_plan`, `judged_here` and `judged_on_ray` do, ConfigError where `output` exists.
     """
     require_writable(output)
-    plan = make_plan(bundle, places, output.with_name(f"{output.name}.work"), shard_pictures)
-    judge_missing(plan, crew, "judging")
-    write_results(plan, output)
-    told = tell(plan)
-    plan.remove()
+    work = output.with_name(f"{output.name}.work")
+    with alone(work):
+        plan = make_plan(bundle, places, work, shard_pictures)
+        judge_missing(plan, crew, "judging")
+        write_results(plan, output)
+        told = tell(plan)
+        plan.remove()
     return told
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from archive.plan import Plan
 from assessment.score_table import Row
 from core.errors import ConfigError
+from core.files import naming
 
 
 def require_writable(file: Path) -> None:
@@ -37,8 +38,9 @@ def write_results(plan: Plan, file: Path) -> None:
     """Put the rows of all shards, which are there, into `file`: whole or not at all. Raises OSError."""
     part = file.with_name(f".{file.name}.part")
     try:
-        writer_of(file)(plan, part)
-        part.replace(file)
+        with naming(file):
+            writer_of(file)(plan, part)
+            part.replace(file)
     except OSError:
         part.unlink(missing_ok=True)
         raise

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError
+from core.errors import EXIT_CODES, ConfigError, shown
 
 # torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,10 +43,11 @@ def report(
     output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("evaluation"),
 ) -> None:
     """Evaluate."""
-    from assessment.evaluation import evaluate
+    from assessment.evaluation import evaluate, results_folder
     from assessment.summary import print_metrics
     from training.checkpoint import load_checkpoint
 
+    results_folder(output, data)
     evaluation = evaluate(load_checkpoint(checkpoint), data)
     evaluation.save(output)
     print_metrics(evaluation.metrics)
@@ -67,7 +68,7 @@ def predict(
     import json
 
     from assessment.prediction import predict as judged
-    from assessment.score_table import printable, write_csv
+    from assessment.score_table import write_csv
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other; give one of them.")
@@ -80,9 +81,8 @@ def predict(
         write_csv(rows, sys.stdout)
     else:
         for one in predictions:
-            typer.echo(
-                f"{one.verdict:12} {one.reason if one.score is None else f'{one.score:.3f}'}  {printable(one.file)}"
-            )
+            said = one.reason if one.score is None else f"{one.score:.3f}"
+            typer.echo(shown(f"{one.verdict:12} {said}  {one.file}"))
 
 
 @_evaluate.command(help=THRESHOLD_HELP)
@@ -106,6 +106,8 @@ def set_threshold(
     from assessment.recalibration import set_threshold as recalibrate
     from assessment.summary import print_what_if
 
+    if false_reject_rate is not None and not 0 < false_reject_rate < 1:
+        raise ConfigError(f"--false-reject-rate {false_reject_rate:g}: is no share between 0 and 1; 0.02 is 2 %.")
     if data:
         found = consequences(model, data, believe_all)
         print_what_if(found.rows, found.defective)
@@ -138,13 +140,13 @@ def compare(
     Writes report.html into --output: what changes verdict, side by side with both error maps.
     """
     from assessment.comparison import compare as judged
-    from assessment.comparison_report import render_comparison
+    from assessment.comparison_report import save_comparison
+    from assessment.evaluation import results_folder
     from assessment.summary import print_comparison
 
+    results_folder(output, data)
     comparison, names = judged((one, other), data), (str(one), str(other))
-    report = output / "report.html"
-    output.mkdir(parents=True, exist_ok=True)
-    report.write_text(render_comparison(comparison, names, ", ".join(data)), "utf-8", "backslashreplace")
+    report = save_comparison(comparison, names, ", ".join(data), output)
     print_comparison(comparison, names)
     typer.echo(f"written: {report}")
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from assessment.confidence import auroc_interval, difference_interval, placements
 from assessment.model import opened
 from core.confidence import Interval
-from core.dataset import GOOD, Data, Sample, labelled_samples, read_frames
+from core.dataset import Data, Sample, labelled_samples, read_frames
 from core.geometry import ModelInput
+from core.layout import GOOD
 from core.thresholds import Thresholds, scores
 
 

@@ -1,6 +1,7 @@
 """The report of a comparison: one self-contained HTML file, with what changes verdict shown as both models see it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.score_table import printable
 from core.dataset import Sample
+from core.files import naming
 
 _LONGEST_PX = 360
 
@@ -34,6 +36,14 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
         *(_group(comparison, names, title, what, np.flatnonzero(chosen)) for title, chosen, what in groups),
     ]
     return page(f"{names[0]} and {names[1]} on {data}", body)
+
+
+def save_comparison(comparison: Comparison, names: Sequence[str], data: str, output: Path) -> Path:
+    """Write `report.html` into the folder `output`, and give its path. Raises OSError."""
+    report = output / "report.html"
+    with naming(report):
+        report.write_text(render_comparison(comparison, names, data), "utf-8", "backslashreplace")
+    return report
 
 
 def _group(comparison: Comparison, names: Sequence[str], title: str, what: str, chosen: NDArray[np.int64]) -> str:

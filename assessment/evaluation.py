@@ -14,7 +14,9 @@ from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
 from core.calibration import Calibration
-from core.dataset import GOOD, Data, Frames, labelled_samples, names, read_frames
+from core.dataset import Data, Frames, folders, labelled_samples, names, read_frames
+from core.files import make_folder, naming
+from core.layout import GOOD, require_apart
 from core.thresholds import scores
 from training.checkpoint import Checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
@@ -44,13 +46,14 @@ class Evaluation:
     def save(self, output: Path) -> None:
         """Write metrics.json, scores.csv, contact_sheet.png and report.html into the folder `output`."""
         output.mkdir(parents=True, exist_ok=True)
-        (output / "metrics.json").write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
-        with (output / "scores.csv").open("w", encoding="utf-8", newline="") as file:
-            write_csv(self.rows(), file)
-        chosen = clearest_and_worst(self.scores, self.defective)
-        draw_contact_sheet(self.checkpoint, self.frames, chosen).savefig(output / "contact_sheet.png", dpi=100)
-        report = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
-        (output / "report.html").write_text(report, encoding="utf-8", errors="backslashreplace")
+        with naming(output):
+            (output / "metrics.json").write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
+            with (output / "scores.csv").open("w", encoding="utf-8", newline="") as file:
+                write_csv(self.rows(), file)
+            chosen = clearest_and_worst(self.scores, self.defective)
+            draw_contact_sheet(self.checkpoint, self.frames, chosen).savefig(output / "contact_sheet.png", dpi=100)
+            report = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
+            (output / "report.html").write_text(report, encoding="utf-8", errors="backslashreplace")
 
     def rows(self) -> list[dict[str, Any]]:
         """Lay out a line a picture; one that could not be read is NotDecidable."""
@@ -60,6 +63,12 @@ class Evaluation:
             for sample, score, errors in zip(self.frames.samples, self.scores, self.errors.tolist(), strict=True)
         ]
         return rows + [score_row(path, "NotDecidable", None, (), tiles, kind="") for path in self.frames.skipped]
+
+
+def results_folder(output: Path, data: Data) -> None:
+    """Make the folder for results, before hours of work. Raises ConfigError where it cannot be, or is one of `data`."""
+    require_apart(output, folders(data))
+    make_folder(output)
 
 
 def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:

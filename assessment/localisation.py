@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import GOOD, Sample, read_mask
+from core.dataset import Sample, read_mask
 from core.errors import DataError
+from core.layout import GOOD
 from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3

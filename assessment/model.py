@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.errors import ArtifactError
 from core.geometry import ModelInput
 from core.thresholds import Thresholds
+from runtime.bundles.manifest import MANIFEST
 
 MAX_BATCH = 8
 
@@ -31,7 +32,11 @@ def is_bundle(path: Path) -> bool:
     """Whether `path` is a bundle's folder; a checkpoint is a file. Raises ArtifactError where it is neither."""
     if not path.exists():
         raise ArtifactError(f"{path}: not there; give a checkpoint of train-model, or a bundle of export-engine.")
-    return path.is_dir()
+    if not path.is_dir():
+        return False
+    if not (path / MANIFEST).exists() and (path / "checkpoint").is_file():
+        raise ArtifactError(f"{path}: is the folder of a training; give {path / 'checkpoint'}.")
+    return True
 
 
 @contextmanager

@@ -4,26 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from assessment.model import Model, opened
-from assessment.part_view import read_view
+from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
-from core.dataset import Sample
-from core.errors import ConfigError, DataError
+from core.errors import DataError
 from core.picture import fit, list_pictures, read_picture
 from core.progress import counted
 from core.thresholds import scores
-from runtime.evidence.overlay import draw
-from runtime.evidence.part_picture import PartPicture
-from runtime.parts.part import Part
-from runtime.parts.verdict import Judgement, Verdict, judge
+from runtime.parts.verdict import Verdict, judge
 
 _CHUNK = 16
 """Pictures held at once."""
-_OVERLAY_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -52,13 +45,12 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
     """Judge pictures, and the pictures in folders, with a checkpoint or a bundle.
 
     `overlays` is a new folder to write a picture each into. Raises ArtifactError or BackendError where the model cannot
-    be used, DataError where a picture is not there, ConfigError where there is something in `overlays`.
+    be used, DataError where a picture is not there, ConfigError where there is something in `overlays`
+    or it lies in such a folder.
     """
     files = [file for place in pictures for file in _files(Path(place))]
     if overlays is not None:
-        if overlays.exists() and (not overlays.is_dir() or any(overlays.iterdir())):
-            raise ConfigError(f"{overlays}: exists and is not empty; name a new folder for the overlays.")
-        overlays.mkdir(parents=True, exist_ok=True)
+        overlays_folder(overlays, [place for place in map(Path, pictures) if place.is_dir()])
     with opened(Path(model)) as judging:
         starts = counted(range(0, len(files), _CHUNK), "judging")
         return [one for start in starts for one in judge_files(judging, files[start : start + _CHUNK], start, overlays)]
@@ -97,17 +89,6 @@ def judge_files(
         score = float(scores(errors[None], model.thresholds)[0])
         prediction = Prediction(file, judgement.verdict.word, score, judgement.errors)
         if overlays is not None:
-            overlay = overlays / f"{start + row + 1:05}-{file.stem}.jpg"
-            _write_overlay(overlay, model, file, judgement, error_map)
+            overlay = write_overlay(overlays, start + row + 1, model, file, judgement, error_map)
             prediction = replace(prediction, overlay=overlay)
         yield prediction
-
-
-def _write_overlay(
-    overlay: Path, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
-) -> None:
-    view = read_view(Sample(file), model.input, _OVERLAY_PX)
-    part = Part("", 0.0, 0.0, None, file.name, ())
-    shown = draw(view, PartPicture("", part, error_map, judgement, model.thresholds, model.grid))
-    _done, encoded = cv2.imencode(".jpg", shown)
-    overlay.write_bytes(encoded.tobytes())

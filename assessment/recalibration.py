@@ -10,7 +10,8 @@ from rich.table import Table
 from assessment.metrics import LARGEST_RATE, rate_that_finds_all, what_if
 from assessment.model import is_bundle, opened
 from core.calibration import Calibration
-from core.dataset import GOOD, Data, labelled_samples, read_frames
+from core.dataset import Data, labelled_samples, read_frames
+from core.layout import GOOD
 from core.thresholds import Thresholds
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.score_table import printable
-from core.dataset import GOOD, Frames
+from core.dataset import Frames
+from core.layout import GOOD
 from core.thresholds import ratios, scores
 from training.checkpoint import Checkpoint
 

@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from assessment.evaluation import Evaluation, evaluate
-from core.dataset import GOOD
+from core.layout import GOOD
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.contact_sheet import clearest_and_worst, draw_contact_sheet
 from training.tiles import merge

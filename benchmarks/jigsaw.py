@@ -17,7 +17,8 @@ import torch
 from machine import describe
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import GOOD, labelled_samples, read_frames
+from core.dataset import labelled_samples, read_frames
+from core.layout import GOOD
 from training.checkpoint import load_checkpoint
 from training.network import Network
 from training.tiles import merge, shuffle, split

@@ -22,7 +22,8 @@ from quality import RESULTS, SETS, append_run, overlay, read_runs, recipe_for, t
 
 from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
-from core.dataset import GOOD, Sample, labelled_samples, training_samples
+from core.dataset import Sample, labelled_samples, training_samples
+from core.layout import GOOD
 from training.checkpoint import load_checkpoint
 from training.session import train
 from training.settings import TrainingSettings

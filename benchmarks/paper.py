@@ -24,8 +24,9 @@ from quality import ALONE, RESULTS, append_run, cell, overlay, read_runs, recipe
 from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
 from core.config import parse_settings
-from core.dataset import GOOD, labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, read_frames, training_samples
 from core.errors import PwaeError
+from core.layout import GOOD
 from core.thresholds import parts_needed
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.resume_point import resume_points

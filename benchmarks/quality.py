@@ -28,8 +28,9 @@ from sklearn.metrics import roc_auc_score
 
 from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
-from core.dataset import GOOD, labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, read_frames, training_samples
 from core.geometry import ModelInput
+from core.layout import GOOD
 from training.advice import advise
 from training.checkpoint import load_checkpoint
 from training.session import CHECKPOINT, train

@@ -24,7 +24,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from core.dataset import GOOD, labelled_samples, training_samples
+from core.dataset import labelled_samples, training_samples
+from core.layout import GOOD
 from core.picture import read_picture
 from core.pose import cut_out, locate, outline
 from core.thresholds import _logs, _median_and_spread

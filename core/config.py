@@ -21,10 +21,15 @@ class Settings(BaseModel):
     @field_validator("*")
     @classmethod
     def _expands_home(cls, value: Any) -> Any:
-        try:
-            return value.expanduser() if isinstance(value, Path) else value
-        except RuntimeError as error:
-            raise ValueError("there is no such home folder; write the whole path") from error
+        return expanded(value) if isinstance(value, Path) else value
+
+
+def expanded(path: Path) -> Path:
+    """Put the home folder in the place of `~`. Raises ValueError where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such home folder; write the whole path") from error
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)

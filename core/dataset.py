@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError, DataError
 from core.geometry import ModelInput
-from core.picture import as_bgr_u8, crop, fit, list_folder, list_pictures, read_as_stored, read_picture, usual_bits
+from core.layout import GOOD, list_plain, require_folders, require_lower_case
+from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
 from core.progress import counted
 from core.remarks import load_remarks
@@ -27,10 +28,7 @@ from core.remarks import load_remarks
 Data: TypeAlias = str | Sequence[str]
 """The name of a data set, or the names of several that are one together."""
 
-GOOD = "good"
 ELPV = "elpv:"
-LONGEST_LINK = 250
-"""Bytes of a file that may be what a copy made of a link."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,13 @@ def training_samples(data: Data) -> list[Sample]:
     if data.startswith(ELPV):
         return _elpv(data)[0]
     root = Path(data).expanduser()
-    _require_lower_case(root, root / "train")
+    require_lower_case(root, root / "train")
     good = root / "train" / GOOD
     if (root / "train").is_dir() and not good.is_dir():
         raise DataError(f"{root / 'train'}: no folder `{GOOD}` in it; the MVTec layout has train/{GOOD}.")
     if (root / "test").is_dir() and not good.is_dir():  # defective pictures must not be taken for good ones
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
-    return _marked(root, (Sample(path) for path in list_pictures(good if good.is_dir() else root)))
+    return _marked(root, map(Sample, list_pictures(good) if good.is_dir() else list_plain(root)))
 
 
 def labelled_samples(data: Data) -> list[Sample]:
@@ -86,11 +84,11 @@ def labelled_samples(data: Data) -> list[Sample]:
         return _elpv(data)[1]
     root = Path(data).expanduser()
     test = root / "test" if (root / "test").is_dir() else root
-    _require_lower_case(root, test)
+    require_lower_case(root, test)
     if (test / GOOD).is_dir():
-        _require_folders(test)
+        require_folders(test)
     if not (test / GOOD).is_dir() and test == root:
-        return _marked(root, (Sample(path) for path in list_pictures(root)))
+        return _marked(root, map(Sample, list_plain(root)))
     samples = []
     for path in list_pictures(test):
         kind = path.relative_to(test).parts[0]
@@ -102,6 +100,15 @@ def labelled_samples(data: Data) -> list[Sample]:
 def names(data: Data) -> tuple[str, ...]:
     """Give the names that a data set has: one or several."""
     return (data,) if isinstance(data, str) else tuple(data)
+
+
+def folders(data: Data) -> list[Path]:
+    """Give the folders in which a data set's pictures are looked for, those below them included."""
+    found = []
+    for root in (Path(name).expanduser() for name in names(data) if not name.startswith(ELPV)):
+        parts = [part for part in (root / "train" / GOOD, root / "test", root / "ground_truth") if part.is_dir()]
+        found += parts or [root]
+    return found
 
 
 def counts(data: Data, samples: Sequence[Sample]) -> dict[str, int]:
@@ -130,26 +137,6 @@ def _require_same_cut(frame: NDArray[np.uint8], seen: ModelInput, path: Path) ->
             f"{path}: is a cut-out of {here[0]} x {here[1]} pixels by the model that judged it, and {asked} are asked "
             "for here: use that model's `network.roi` and `network.part_size`, or leave this folder out."
         )
-
-
-def _require_lower_case(root: Path, kinds: Path) -> None:
-    """Refuse `Train` and `Good`: good parts would be taken for defective ones, or defective ones for good ones."""
-    for folder, names in ((root, ("train", "test", "ground_truth")), (kinds, (GOOD,))):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.is_dir() and path.name not in names and path.name.lower() in names:
-                raise DataError(f"{path}: call it `{path.name.lower()}`; the MVTec layout is in small letters.")
-
-
-def _require_folders(test: Path) -> None:
-    """Refuse pictures that lie beside the kinds, which would each be a kind, and links that came as files."""
-    for path, is_folder in list_folder(test):
-        if not is_folder:
-            raise DataError(f"{path}: lies beside the folders of the kinds; put it into one of them.")
-    for path in sorted(test.iterdir()):
-        if path.is_file() and not path.suffix and path.stat().st_size <= LONGEST_LINK:
-            goal = path.read_text(encoding="utf-8", errors="replace").strip()
-            if goal and (test / goal).is_dir():
-                raise DataError(f"{path}: is a link to {goal} that was copied as a file; copy that folder.")
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[Sample]:

@@ -174,7 +174,7 @@ def _require_enough(parts: int, false_reject_rate: float) -> None:
     needed = parts_needed(false_reject_rate)
     if parts < needed:
         raise DataError(
-            f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:.1%}: give at least "
+            f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:g}: give at least "
             f"{needed}, or ask for a rate of {math.ceil(100 / (max(parts, LEAST_PARTS) + 1)) / 100:.2f}."
         )
 
@@ -202,7 +202,7 @@ def _rate_upper_bound(parts: int, rank: int, confidence: float = 0.95) -> float:
     below = np.arange(rank)
     choices = factorials[parts] - factorials[below] - factorials[parts - below]
     low, high = 0.0, 1.0
-    for _ in range(60):
+    for _ in range(50):  # with more the rate would become 1 itself, which has no logarithm of the rest
         rate = (low + high) / 2
         covered = np.exp(choices + below * np.log1p(-rate) + (parts - below) * np.log(rate)).sum()
         low, high = (rate, high) if covered < confidence else (low, rate)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import ConfigError
+from core.files import naming
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
 
 
@@ -22,7 +23,8 @@ def work_folder(output: Path) -> Iterator[Path]:
         raise ConfigError(f"{output}: cannot be written there ({error.strerror}); choose another --output.") from error
     try:
         folder.chmod(0o755)  # of the user alone otherwise, and a service is another user
-        yield folder
+        with naming(output):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

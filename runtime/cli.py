@@ -156,7 +156,7 @@ def export_evidence(
         raise ConfigError(f"--annotations {annotations}: one of {', '.join(Annotations)}.")
     form = Annotations(annotations) if annotations else None
     regions = {name: roi for camera, each in settings.cameras.items() for name, roi in each.streams(camera).items()}
-    for line in export(settings.evidence.folder, output, form, regions):
+    for line in export(settings.evidence.folder, output, form, regions, settings.picture_folders):
         typer.echo(line)
 
 

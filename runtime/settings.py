@@ -129,6 +129,11 @@ class InspectionSettings(Settings):
         return {"site": self.site, "area": self.area, "line": self.line, "station": self.station}
 
     @property
+    def picture_folders(self) -> list[Path]:
+        """Folders whose pictures are judged."""
+        return [camera.path for camera in self.cameras.values() if isinstance(camera, WatchSettings | FolderSettings)]
+
+    @property
     def streams(self) -> dict[str, CameraSettings]:
         """Every stream of parts that is judged, by the name its events carry: a camera, or each of its regions."""
         return {stream: camera for name, camera in self.cameras.items() for stream in camera.streams(name)}

@@ -107,11 +107,34 @@ def test_too_few_good_pictures(ended: Callable[..., tuple[int, str]], config: Pa
     assert (code, one_line(error)) == (3, True)
 
 
+def test_what_would_be_trained_on_the_next_time_is_not_written_among_the_pictures(
+    ended: Callable[..., tuple[int, str]], config: Path, parts: Path, tmp_path: Path
+) -> None:
+    good, taken = parts / "train" / "good", "would be taken for one of its pictures"
+    for name, *arguments in (
+        ("train-model", change(config, output=str(good / "run"))),
+        ("train-model", "init", good, "--output", good / "my-part.yaml"),
+        ("evaluate-model", tmp_path, parts, "--output", parts / "test" / "evaluation"),
+        ("evaluate-model", "predict", tmp_path, good, "--overlays", good / "overlays"),
+    ):
+        code, error = ended(name, *arguments)
+        assert (code, one_line(error), taken in error) == (2, True, True)
+    assert len([*good.iterdir()]) == 40
+
+
+def test_a_configuration_is_not_written_where_its_sheet_would_be(
+    ended: Callable[..., tuple[int, str]], parts: Path, tmp_path: Path
+) -> None:
+    code, error = ended("train-model", "init", parts, "--output", tmp_path / "my-part.png")
+    assert (code, one_line(error)) == (2, True)
+
+
 @pytest.mark.parametrize("name", ["evaluate-model", "export-engine"])
 def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], tmp_path: Path, name: str) -> None:
     (tmp_path / "damaged").write_bytes(b"PK\x03\x04 no checkpoint")
     rest = ("x",) if name == "evaluate-model" else ("--output", tmp_path / "bundle")
-    for checkpoint in ("absent", "damaged"):
+    (tmp_path / "folder").mkdir()
+    for checkpoint in ("absent", "damaged", "folder"):
         code, error = ended(name, tmp_path / checkpoint, *rest)
         assert code == 4
         assert error.splitlines()[-1].startswith(f"error: {tmp_path / checkpoint}: ")

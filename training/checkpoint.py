@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
+from core.files import naming
 from core.thresholds import Thresholds
 from training.inspector import Inspector
 from training.network import Network
@@ -31,7 +32,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in one step, so that a kill leaves the old one or the new one."""
+    """Write a checkpoint in one step, so that a kill leaves the old one or the new one. Raises OSError."""
     content = {
         "format": FORMAT,
         "settings": checkpoint.settings.model_dump_json(),
@@ -43,8 +44,24 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
     }
     temporary = path.with_name(f".{path.name}.part")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    try:
+        with naming(path), temporary.open("wb") as file:  # of a full disk, torch itself says in its words
+            torch.save(content, file)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _require_one_whole(inspector: Inspector, thresholds: Thresholds, calibration: Calibration) -> None:
+    """Refuse what would judge by a part of its thresholds, or give no number. Raises ValueError."""
+    outputs, parts = inspector.network.settings.grid**2 + 1, len(calibration.names)
+    if len(thresholds.values) != outputs or calibration.errors.shape != (parts, outputs):
+        raise ValueError("thresholds or calibration are another network's")
+    if calibration.doubted.shape != (parts,):
+        raise ValueError("the calibration does not belong together")
+    if not all(bool(tensor.isfinite().all()) for tensor in inspector.state_dict().values()):
+        raise ValueError("weights that are no numbers")
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -52,6 +69,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises ArtifactError where it is missing, damaged, or of another kind.
     """
+    if path.is_dir():
+        raise ArtifactError(f"{path}: is a folder; give the file `checkpoint` that `train-model` writes.")
     if not path.is_file():
         raise ArtifactError(f"{path}: no such checkpoint; `train-model` writes one into its output folder.")
     try:
@@ -67,6 +86,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
         inspector.load_state_dict(content["weights"])
+        _require_one_whole(inspector, thresholds, calibration)
     except ArtifactError:
         raise
     except ValidationError as error:

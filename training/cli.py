@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -35,10 +36,14 @@ def _train_command(
     replace: Annotated[bool, typer.Option("--replace", help="Train anew where a checkpoint stands already.")] = False,
 ) -> None:
     from core.config import load_settings
+    from core.dataset import folders
     from core.errors import ConfigError
+    from core.files import alone
+    from core.layout import require_apart
     from training.settings import TrainingSettings
 
     settings = load_settings(config, TrainingSettings)
+    require_apart(Path(settings.output), folders(settings.data))
     from training.session import CHECKPOINT, train
 
     standing = Path(settings.output) / CHECKPOINT
@@ -46,7 +51,9 @@ def _train_command(
     if standing.exists() and not (resume or replace) and "LOCAL_RANK" not in os.environ:
         raise ConfigError(f"{standing}: stands already and is kept; set another `output`, or give --replace.")
 
-    path = train(settings, resume)
+    # Those that help the first one write into its folder.
+    with nullcontext() if "LOCAL_RANK" in os.environ else alone(Path(settings.output)):
+        path = train(settings, resume)
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")
@@ -72,7 +79,9 @@ def _init_command(
         int, typer.Option(min=8, max=16, help="Of a grey level in files that keep 16: 12 for 12 bits in 16.")
     ] = 16,
 ) -> None:
+    from core.dataset import folders
     from core.errors import ConfigError
+    from core.layout import require_apart
     from training.advice import advise
     from training.survey import survey
 
@@ -81,6 +90,9 @@ def _init_command(
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", named).strip("-") or "my-part"
     config = output or Path(f"{name}.yaml")
     sheet = config.with_suffix(".png")
+    if config == sheet:
+        raise ConfigError(f"{config}: the pictures' sheet is to be called so; name the configuration .yaml.")
+    require_apart(sheet, folders(data))
     for path in (config, sheet):
         if path.exists():
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")

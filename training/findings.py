@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import GOOD
+from core.layout import GOOD
 from core.picture import usual_bits
 from training.survey import Picture, Survey
 

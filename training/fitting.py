@@ -110,7 +110,10 @@ class _ResumePoint(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if last or trainer.global_step - self._written_at_step >= LEAST_STEPS:
-            trainer.save_checkpoint(self.path)
+            try:
+                trainer.save_checkpoint(self.path)
+            except OSError as error:  # it names a file of Lightning's own, in another place
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
             self._written_at_step = trainer.global_step
 
 

@@ -3,15 +3,18 @@
 The defaults are the recipe of docs/method.md; `configs/paper.yaml` spells out the paper's own form.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from core.config import Settings
+from core.config import Settings, expanded
 from core.geometry import ModelInput, PartSize, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 
+Place = Annotated[str, AfterValidator(lambda text: str(expanded(Path(text))))]
+"""A path, as text: a checkpoint carries it."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -27,7 +30,7 @@ class EncoderSettings(Settings):
     (strides 2, 4, 8, 16, 16, 32, 32). The paper's is the last of a ResNet-50 alone."""
     stride: Count = 16
     """The maps are stacked at this stride of the tile: a latent has ceil(tile side / stride) places a side."""
-    weights: str | None = "package"
+    weights: Place | None = "package"
     """A state-dict file with torchvision's names, `package` (efficientnet-lite0), or none: random."""
     frozen: bool = True
     """Keep the pretrained weights: maps are then computed once and cached, and errors may be measured on them."""
@@ -166,7 +169,7 @@ class TrainingSettings(Settings):
     ]
     """A folder in MVTec layout, a folder of good pictures, or elpv:mono, elpv:poly; or a list of such, that train
     together: `[pictures/collected, pictures/marked]`. Of two pictures that are the same the first counts."""
-    output: str
+    output: Place
     """Folder for the checkpoint, logs and the resume point."""
     seed: int = 0
     network: NetworkSettings = NetworkSettings()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cv2
 
-from core.dataset import GOOD
 from core.errors import ConfigError
+from core.layout import GOOD, require_apart
 from runtime.cameras.camera import Camera
 from runtime.cameras.filming import Filming
 from runtime.cameras.live import LiveCamera
@@ -70,8 +70,9 @@ def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Ite
     """Film `pictures` pictures of each stream of `settings` into the folder `output` while the context lasts.
 
     Where a camera is triggered over MQTT, the broker is told that nothing is judged. Raises ConfigError where pictures
-    lie in `output` already, CameraError, and what `open_publisher` raises.
+    lie in `output` already, or a camera would film what is put there, CameraError, and what `open_publisher` raises.
     """
+    require_apart(output, settings.picture_folders)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{output}: exists already and is kept; give another --output, training takes several.")
     cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.geometry import Roi
+from core.layout import require_apart
 from runtime.history.annotations import coco, label_studio
 from runtime.history.marked_pictures import export_marked
 
@@ -18,9 +19,17 @@ class Annotations(StrEnum):
 
 
 def export(
-    evidence: Path, output: Path, annotations: Annotations | None, regions: Mapping[str, Roi | None]
+    evidence: Path,
+    output: Path,
+    annotations: Annotations | None,
+    regions: Mapping[str, Roi | None],
+    judged: Sequence[Path] = (),
 ) -> Sequence[str]:
-    """Export the marked pictures as `export_marked` does; returns in words what lies where. Raises as that does."""
+    """Export the marked pictures as `export_marked` does; returns in words what lies where. Raises as that does.
+
+    ConfigError too where `output` lies in one of the folders whose pictures are `judged`.
+    """
+    require_apart(output, judged)
     exported = export_marked(evidence, output, regions)
     lines = [f"{output / folder}: {count} pictures" for folder, count in sorted(exported.folders.items())]
     if exported.without_picture:

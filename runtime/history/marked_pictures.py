@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.dataset import GOOD
 from core.errors import ConfigError, DataError, one_line
 from core.geometry import Roi
+from core.layout import GOOD
 from core.picture import read_picture
 from core.remarks import Remark, save_remarks
 from core.timestamps import rfc3339

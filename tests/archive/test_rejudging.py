@@ -41,6 +41,19 @@ def test_every_picture_is_a_row_as_predict_says_whatever_the_file_s_format(
     assert not (tmp_path / "all.jsonl.work").exists()
 
 
+def test_a_folder_that_is_somebody_s_is_not_taken_away(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.csv.work").mkdir()
+    (tmp_path / "all.csv.work" / "thesis").touch()
+    with pytest.raises(ConfigError, match="holds thesis"):
+        rejudge(bundle, [pictures], tmp_path / "all.csv", Crew(1))
+    assert (tmp_path / "all.csv.work" / "thesis").exists()
+
+
+def test_folders_that_overlap_give_each_picture_once(bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    once, twice = (make_plan(bundle, [pictures] * times, tmp_path / str(times)) for times in (1, 2))
+    assert once.pictures == twice.pictures
+
+
 def test_parquet_and_csv_hold_the_same_rows(bundle: Path, pictures: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     plan = make_plan(bundle, [pictures], tmp_path / "work", 30)

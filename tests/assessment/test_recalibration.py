@@ -42,7 +42,7 @@ def test_a_bundle_is_sealed_again_and_loses_its_signature(
 def test_an_unkeepable_promise_and_an_older_bundle_leave_everything_as_it_was(exported: Path, tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
     manifest = load_bundle(bundle).manifest
-    with pytest.raises(DataError, match="cannot promise a false-reject rate of 0.1%"):
+    with pytest.raises(DataError, match="cannot promise a false-reject rate of 0.001:"):
         set_threshold(bundle, 0.001)
     assert load_bundle(bundle).manifest == manifest
     files = {name: digest for name, digest in manifest.files.items() if name != CALIBRATION}

@@ -1,5 +1,7 @@
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +30,27 @@ def test_missing_damaged_and_foreign_files_are_refused(checkpoint: Path, tmp_pat
     torch.save({"state_dict": {}}, tmp_path / "foreign")
     with pytest.raises(ArtifactError, match="not a P-WAE checkpoint"):
         load_checkpoint(tmp_path / "foreign")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (
+            "thresholds",
+            lambda text: text.replace(":[", ":[1.0,"),
+        ),
+        ("calibration_errors", lambda errors: errors[:, :4]),
+        ("doubted", lambda doubted: doubted[1:]),
+        ("weights", lambda weights: weights | {"network.feature_mean": weights["network.feature_mean"] * torch.nan}),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(
+    checkpoint: Path, tmp_path: Path, name: str, change: Callable[[Any], Any]
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {name: change(content[name])}, tmp_path / "mixed")
+    with pytest.raises(ArtifactError, match="damaged"):
+        load_checkpoint(tmp_path / "mixed")
 
 
 class _Evil:

@@ -1,0 +1,76 @@
+"""Layout: how the folders of a data set are called, and what must not lie in them.
+
+A folder that is read as another one than its owner means gives defective parts to train on, or none to test on.
+"""
+
+from collections.abc import Iterable
+from os.path import realpath
+from pathlib import Path
+
+from core.errors import ConfigError, DataError
+from core.picture import list_folder, list_pictures
+
+GOOD = "good"
+TESTING = frozenset({"test", "ground_truth"})
+LONGEST_LINK = 250
+"""Bytes of a file that may be what a copy made of a link."""
+
+
+def list_plain(root: Path) -> list[Path]:
+    """List the pictures below a plain folder, which all show good parts. Raises DataError where some would not.
+
+    That is where a folder below it is called as those are that hold test pictures, or stands beside one called `good`.
+    """
+    pictures = list_pictures(root)
+    beside: dict[Path, set[str]] = {}
+    for path in pictures:
+        for folder in (root / part for part in path.relative_to(root).parents):
+            if folder != root:
+                beside.setdefault(folder.parent, set()).add(folder.name)
+    levels = [(above, {name.lower(): name for name in sorted(found)}) for above, found in sorted(beside.items())]
+    for above, found in levels:
+        if odd := next((name for lower, name in found.items() if lower in TESTING), None):
+            raise DataError(
+                f"{above / odd}: pictures to test with, which would be taken for good parts; give {above} itself, in "
+                "the MVTec layout (train/good, test/good), or a folder of good pictures alone."
+            )
+    for above, found in levels:
+        if other := next((name for lower, name in found.items() if GOOD in found and lower != GOOD), None):
+            raise DataError(
+                f"{above / other}: lies beside a folder `{found[GOOD]}`, and would be taken for good parts too; give "
+                f"{above / found[GOOD]}, or one folder with nothing but good pictures."
+            )
+    return pictures
+
+
+def require_apart(output: Path, read: Iterable[Path]) -> None:
+    """Refuse a place to write pictures to that lies in a folder which is `read`: they would be read the next time.
+
+    Raises ConfigError.
+    """
+    for folder in read:
+        if Path(realpath(output)).is_relative_to(realpath(folder)):  # `resolve` raises for a link to itself
+            raise ConfigError(
+                f"{output}: lies in {folder}, and what is written there would be taken for one of its pictures; "
+                "choose another place."
+            )
+
+
+def require_lower_case(root: Path, kinds: Path) -> None:
+    """Refuse `Train` and `Good`: good parts would be taken for defective ones, or defective ones for good ones."""
+    for folder, names in ((root, ("train", *sorted(TESTING))), (kinds, (GOOD,))):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_dir() and path.name not in names and path.name.lower() in names:
+                raise DataError(f"{path}: call it `{path.name.lower()}`; the MVTec layout is in small letters.")
+
+
+def require_folders(test: Path) -> None:
+    """Refuse pictures that lie beside the kinds, which would each be a kind, and links that came as files."""
+    for path, is_folder in list_folder(test):
+        if not is_folder:
+            raise DataError(f"{path}: lies beside the folders of the kinds; put it into one of them.")
+    for path in sorted(test.iterdir()):
+        if path.is_file() and not path.suffix and path.stat().st_size <= LONGEST_LINK:
+            goal = path.read_text(encoding="utf-8", errors="replace").strip()
+            if goal and (test / goal).is_dir():
+                raise DataError(f"{path}: is a link to {goal} that was copied as a file; copy that folder.")

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from core.dataset import folders, labelled_samples, training_samples
+from core.errors import ConfigError, DataError
+from core.layout import require_apart
+
+
+def make(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("good", "defective", "where"),
+    [
+        ("good/a.png", "scratch/b.png", "scratch: lies beside a folder `good`"),  # `data/test` for `data`
+        ("part-7/train/good/a.png", "part-7/test/scratch/b.png", "part-7/test: pictures to test with"),
+        ("a.png", "deep/down/Ground_Truth/b.png", "down/Ground_Truth: pictures to test with"),
+        ("Good/a.png", "NOK/b.png", "NOK: lies beside a folder `Good`"),
+    ],
+)
+def test_defective_parts_are_never_taken_for_good_ones(tmp_path: Path, good: str, defective: str, where: str) -> None:
+    root = make(tmp_path, good, defective)
+    with pytest.raises(DataError, match=where):
+        training_samples(str(root))
+
+
+def test_nor_are_they_tested_as_good_ones(tmp_path: Path) -> None:
+    root = make(tmp_path, "part-7/test/good/a.png", "part-7/test/scratch/b.png")
+    with pytest.raises(DataError, match="part-7/test: pictures to test with"):
+        labelled_samples(str(root))
+
+
+def test_good_parts_may_lie_in_folders_of_any_other_name(tmp_path: Path) -> None:
+    root = make(tmp_path, "monday/a.png", "tuesday/b.png", "tuesday/late/c.png")
+    assert len(training_samples(str(root))) == len(labelled_samples(str(root))) == 3
+
+
+def test_what_would_be_read_as_a_picture_is_not_written_there(tmp_path: Path) -> None:
+    mvtec, plain = make(tmp_path / "mvtec", "train/good/a.png", "test/good/b.png"), make(tmp_path / "plain", "a.png")
+    (tmp_path / "link").symlink_to(plain)
+    read = folders([str(mvtec), str(plain), "elpv:mono"])
+    for output in (mvtec / "train" / "good", mvtec / "test" / "run", plain, tmp_path / "link" / "run"):
+        with pytest.raises(ConfigError, match="would be taken for one of its pictures"):
+            require_apart(output, read)
+    for output in (mvtec / "runs", tmp_path / "plainer", tmp_path):
+        require_apart(output, read)
