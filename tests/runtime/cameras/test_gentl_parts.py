@@ -1,18 +1,18 @@
 """Parts before cameras behind a producer: cameras of two makers, that are triggered, killed, taken and lose packets."""
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 
-from runtime.cameras import producer
+from runtime.cameras import factory_camera, producer
 from runtime.cameras.camera import CameraState
+from runtime.cameras.gentl import connection
+from runtime.cameras.settings import GentlSettings
 from runtime.parts.verdict import Reason
 from tests.runtime.conveyor import BARRIER, Line
 from tests.runtime.gentl import BehindProducer, GigeProducer
 from tests.runtime.gige import HOST, sole_use
 from tests.runtime.waiting import wait_until
-from tests.runtime.watcher import Watcher
 
 pytest.importorskip("genicam", reason="genicam is not installed")
 pytestmark = pytest.mark.machine
@@ -21,49 +21,37 @@ pytestmark = pytest.mark.machine
 @pytest.fixture(autouse=True)
 def _own_producer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "CDLL", GigeProducer)
+    monkeypatch.setattr(factory_camera, "ASK_EVERY_S", 0.2)
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("aravis", "hardware"), ("viva", "software")])
-def test_each_part_has_its_frame_and_none_is_left_out_when_the_camera_dies_and_comes_back(
-    lines: list[Line], kind: str, mode: str
-) -> None:
-    with sole_use(), BehindProducer(kind) as camera:
-        line = Line(camera, mode, BARRIER, stale_after_s=0.3)
+def test_parts_that_a_triggered_camera_may_not_have_seen_are_told_when_it_is_taken_or_dies(lines: list[Line]) -> None:
+    with sole_use(), BehindProducer("viva") as camera:
+        line = Line(camera, "hardware", BARRIER, stale_after_s=0.3)
         lines.append(line)
-
-        def part(number: int) -> None:
-            line.name()
-            if mode == "hardware":
-                line.part_passes()
-            wait_until(lambda: (str(number), None) in line.told)
-
-        line.ready()
-        part(0)
-        part(1)
-        camera.off()
-        line.name()
-        wait_until(lambda: ("2", Reason.NO_FRAME) in line.told)
-        wait_until(lambda: f"device {HOST} does not answer; found: nothing" in line.watcher.reason)
-        assert line.watcher.state == CameraState.RECONNECTING
+        for lose in (camera.fake.revoke_control, camera.off):
+            line.ready()
+            line.part_passes()
+            wait_until(lambda: line.told[-1:] == [(None, None)])
+            lose()
+            wait_until(lambda: line.watcher.state == CameraState.RECONNECTING)
         camera.on()
         line.ready()
-        part(3)
+        line.name()
+        line.part_passes()
+        wait_until(lambda: line.told[-1] == ("0", None))
+        assert [fault for _, fault in line.told] == [None, Reason.NO_FRAME, None, Reason.NO_FRAME, None]
         line.watcher.stop()
-    parts = [(part_id, fault) for part_id, fault in line.told if part_id is not None]
-    assert parts == [("0", None), ("1", None), ("2", Reason.NO_FRAME), ("3", None)]
 
 
-def test_a_camera_that_is_taken_away_tells_of_the_parts_it_may_not_have_seen(lines: list[Line]) -> None:
-    with sole_use(), BehindProducer("viva") as camera:
-        line = Line(camera, "hardware", BARRIER)
+def test_each_part_that_is_named_fires_its_frame(lines: list[Line]) -> None:
+    with sole_use(), BehindProducer("aravis") as camera:
+        line = Line(camera, "software", stale_after_s=0.3)
         lines.append(line)
         line.ready()
-        camera.fake.revoke_control()
-        wait_until(lambda: line.told == [(None, Reason.NO_FRAME)])
-        line.ready()
-        line.part_passes()
-        line.wait_for(2)
-        assert line.told[1:] == [(None, None)]
+        for part in range(3):
+            line.name()
+            line.wait_for(part + 1)
+        assert line.told == [("0", None), ("1", None), ("2", None)]
         line.watcher.stop()
 
 
@@ -83,28 +71,22 @@ def test_lost_packets_and_lost_frames_are_their_own_parts(lines: list[Line]) -> 
     assert [frame.chunks for frame in line.watcher.frames[:8] if frame.pixels_u8 is None] == [None] * 3
 
 
-def test_a_free_running_camera_that_dies_is_told_within_its_time_and_found_again(watch: Callable[..., Watcher]) -> None:
-    with sole_use(), BehindProducer("viva") as camera:
-        watcher = watch(camera.settings(stale_after_s=1, timeout_s=0.5))
-        wait_until(lambda: watcher.seen() >= 3)
-        camera.off()
-        wait_until(lambda: watcher.state == CameraState.RECONNECTING and Reason.NO_FRAME in watcher.faults())
-        seen = watcher.seen()
-        camera.on()
-        wait_until(lambda: watcher.state == CameraState.STREAMING and watcher.seen() >= seen + 3)
-        watcher.stop()
-    assert set(watcher.faults()) == {Reason.NO_FRAME}
-
-
-def test_a_camera_that_another_program_has_is_told(watch: Callable[..., Watcher]) -> None:
+def test_a_camera_that_another_program_has_or_that_dies_is_told() -> None:
     import viva_genicam as vg
 
     with sole_use(), BehindProducer("viva") as camera:
+        reach = connection(GentlSettings.model_validate(camera.section(timeout_s=0.3)))
         (found,) = vg.discover(300, iface=HOST)
-        with vg.connect_gige(found, HOST):
-            watcher = watch(camera.settings())
-            wait_until(lambda: watcher.camera.status().reconnects >= 1)
-            assert "another program has it" in watcher.reason
-            assert watcher.seen() == 0
-        wait_until(lambda: watcher.seen() >= 3)
-        watcher.stop()
+        with vg.connect_gige(found, HOST), pytest.raises(OSError, match="another program has it"):
+            reach()
+        stream = reach()
+        assert stream.grab()
+        assert stream.is_ours()
+        camera.off()
+        while stream.grab():  # what came before
+            pass
+        assert not stream.is_ours()
+        assert not stream.fire()
+        stream.release()
+        with pytest.raises(OSError, match=f"device {HOST} does not answer; found: nothing"):
+            reach()
