@@ -1,8 +1,9 @@
-"""Commands: what may be asked of a running inspection over MQTT, and the replies. Pure; `handler` carries them out."""
+"""Commands: what may be asked of a running inspection over MQTT, how often, and the replies; see `handler`."""
 
 import json
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
@@ -13,8 +14,10 @@ from core.timestamps import rfc3339
 from runtime.delivery.message import Message, Outgoing
 from runtime.events.encoding import dumps
 
+log = logging.getLogger(__name__)
 LONGEST_BYTES = 4096
 LONGEST_TOPIC_BYTES = 1024
+MOST_A_SECOND = 100
 Words = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -46,7 +49,7 @@ class Command(Settings):
     """Also chooses the bundle, where there are `bundles`. reload, recalibrate: whose bundle; left out: `bundle`."""
     batch: Mark | None = None
     operator: Mark | None = None
-    seq: Annotated[int, Field(ge=1)] | None = None
+    seq: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     """resend: from this event of the camera on."""
     boot_id: Words | None = None
     """resend: the run whose `seq` it is; left out: the one that is under way."""
@@ -64,6 +67,29 @@ class Command(Settings):
     """recalibrate: the camera's parts that people marked as good count too, where this very model judged them."""
     reset: bool = False
     """recalibrate: the bundle's thresholds hold again, and a recalibration of the camera that is under way ends."""
+
+
+class Rate:
+    """How many commands a second are heard: a program that runs wild must not keep the station from its work.
+
+    It belongs to one thread.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` is monotonic."""
+        self._clock = clock
+        self._second_s = float("-inf")
+        self._heard = 0
+
+    def is_exceeded(self) -> bool:
+        """Count one more, and say whether that is too much. Told once in each second in which it is."""
+        now_s = self._clock()
+        if now_s - self._second_s >= 1.0:
+            self._second_s, self._heard = now_s, 0
+        self._heard += 1
+        if self._heard == MOST_A_SECOND + 1:
+            log.error("more than %d commands a second: the others are left out; find who sends them", MOST_A_SECOND)
+        return self._heard > MOST_A_SECOND
 
 
 def parse(message: Message) -> Command:
@@ -115,10 +141,20 @@ def reply(
     return Outgoing(where, dumps(body), correlation=message.correlation)
 
 
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of what stands in JSON. Raises ConfigError where a key stands twice: one of them is wrong."""
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise ConfigError(f"{name[:64]!a} stands twice; say it once.")
+        content[name] = value
+    return content
+
+
 def _content_of(message: Message) -> Any:
     """Read JSON that can be told again: Python takes half characters (lone surrogates), which no text can hold."""
     try:
-        content = json.loads(message.payload)
+        content = json.loads(message.payload, object_pairs_hook=once)
         json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{verb_of(message)}: not valid JSON.") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.errors import ConfigError, PwaeError, one_line
-from runtime.commands.command import Command, parse, verb_of
+from runtime.commands.command import Command, Rate, parse, verb_of
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.reload import Reload
 from runtime.commands.replies import Replies
@@ -43,6 +43,7 @@ class CommandHandler:
         self._recalibrations = Recalibrations(self._replies, settings.evidence.folder if settings.evidence else None)
         self._reload = Reload(self._replies)
         self._others = others
+        self._rate = Rate()
         self._allowed = settings.commands
         if self._allowed:
             publisher.subscribe(topics.command("+"), self._take)
@@ -69,7 +70,7 @@ class CommandHandler:
         self._reload.look()
         if not self._reload.is_under_way:
             self._recalibrations.look()
-        while not self._waiting.empty():
+        for _ in range(self._waiting.qsize()):  # what comes meanwhile has its turn behind the next batch
             message = self._waiting.get()
             try:
                 self._obey(verb_of(message), parse(message), message)
@@ -91,6 +92,8 @@ class CommandHandler:
             self._replies.refuse(message, "the inspection ended first.")
 
     def _take(self, message: Message) -> None:
+        if self._rate.is_exceeded():
+            return
         if message.retained:
             log.warning("a retained message on %s is no command; nobody should send it so", message.topic)
             return

@@ -1,11 +1,13 @@
 """Trigger payloads: what a message says of a part that stands before a camera, and what makes it this one."""
 
 import itertools
+import json
 from hashlib import blake2b
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from runtime.commands.command import Mark, Text
+from core.errors import ConfigError
+from runtime.commands.command import Mark, Text, once
 from runtime.delivery.message import Message
 from runtime.events.encoding import dumps
 from runtime.parts.frame import Trigger
@@ -41,11 +43,15 @@ class TriggerPayload(BaseModel):
 def read_payload(payload: bytes) -> TriggerPayload:
     """Raises ValueError where it is malformed."""
     try:
-        return TriggerPayload.model_validate_json(payload)
+        told = TriggerPayload.model_validate_json(payload)
+        json.loads(payload, object_pairs_hook=once)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from error
+    return told
 
 
 def cause_of(message: Message, told: TriggerPayload) -> bytes:

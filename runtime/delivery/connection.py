@@ -20,7 +20,7 @@ from core.errors import one_line
 from runtime.delivery.faults import Closed, NotOnTheseTerms, Refused, TakenOver, Unreachable
 from runtime.delivery.login import Granted, Login, granted
 from runtime.delivery.message import Message, Outgoing
-from runtime.delivery.packets import login_properties, message_properties, packet_bytes
+from runtime.delivery.packets import login_properties, message_of, message_properties, why_too_large
 from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, QOS_REMEDY, Terms
 from runtime.delivery.words import (
@@ -37,6 +37,8 @@ from runtime.threads.bell import Bell
 
 log = logging.getLogger(__name__)
 NUMBERS = itertools.count(1)
+MOST_READ = 50
+"""Times that is read before anything else has its turn."""
 UNANSWERED_S = 60.0
 """A message that is not acknowledged for so long never will be: brokers take milliseconds."""
 
@@ -147,12 +149,7 @@ class Connection:
     def objection(self, message: Outgoing) -> str | None:
         """Say why the broker would not take `message`; None where nothing is known against it."""
         largest = self.granted.largest_bytes
-        if largest is None:
-            return None
-        size = packet_bytes(message, message_properties(message) if self._is_v5 else None)
-        if size <= largest:
-            return None
-        return f"packets of {size // 1000 + 1} kB: it takes no more than {largest} bytes (mosquitto: `max_packet_size`)"
+        return None if largest is None else why_too_large(message, largest)
 
     @property
     def granted(self) -> Granted:
@@ -244,6 +241,12 @@ class Connection:
             result = MQTTErrorCode.MQTT_ERR_SUCCESS
             if mine in readable or timeout_s == 0.0:
                 result = self._client.loop_read()
+            for _ in range(MOST_READ):  # it takes about one message at a time, and all around that costs as much
+                if self._lost is not None or result != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    break
+                if not wait_ready([mine], [], 0.0)[0]:
+                    break
+                result = self._client.loop_read()
             if mine in writable and result == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 result = self._client.loop_write()
             if result == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -278,20 +281,10 @@ class Connection:
 
     def _on_message(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
         try:
-            topic = message.topic
+            self._received.append(message_of(message, self.number))
         except UnicodeDecodeError:
             log.warning("a message is left out, whose topic is no text; whoever sent it has to mend that")
             self._client.ack(message.mid, message.qos)
-            return
-        response_topic = getattr(message.properties, "ResponseTopic", None)
-        correlation = getattr(message.properties, "CorrelationData", None)
-        heard = Message(
-            *(topic, bytes(message.payload), message.retain, response_topic, correlation),
-            number=message.mid if message.qos else 0,
-            came_before=bool(message.dup),
-            connection=self.number,
-        )
-        self._received.append(heard)
 
     def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         is_told = flags.is_disconnect_packet_from_server

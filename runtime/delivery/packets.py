@@ -6,7 +6,7 @@ from typing import Any, cast
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from runtime.delivery.message import Outgoing
+from runtime.delivery.message import Message, Outgoing
 
 SESSION_S = 86_400
 """How long the broker keeps what was sent to us while we are away."""
@@ -73,3 +73,26 @@ def packet_bytes(message: Outgoing, properties: Properties | None) -> int:
     """How many bytes a message takes on the wire, at most."""
     packed = len(properties.pack()) if properties is not None else 0  # type: ignore[no-untyped-call]
     return 5 + 2 + len(message.topic.encode()) + 2 + packed + len(message.payload)
+
+
+def why_too_large(message: Outgoing, largest_bytes: int) -> str | None:
+    """Say why a broker of MQTT 5 that takes no more than `largest_bytes` a packet does not take it; None: it does."""
+    size = packet_bytes(message, message_properties(message))
+    if size <= largest_bytes:
+        return None
+    limit = f"it takes no more than {largest_bytes} bytes (mosquitto: `max_packet_size`)"
+    return f"packets of {size // 1000 + 1} kB: {limit}"
+
+
+def message_of(heard: Any, connection: int) -> Message:
+    """Give what paho heard over a connection, by its number. Raises UnicodeDecodeError for a topic that is no text."""
+    return Message(
+        heard.topic,
+        bytes(heard.payload),
+        heard.retain,
+        getattr(heard.properties, "ResponseTopic", None),
+        getattr(heard.properties, "CorrelationData", None),
+        number=heard.mid if heard.qos else 0,
+        came_before=bool(heard.dup),
+        connection=connection,
+    )

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from runtime.commands.command import LONGEST_BYTES, parse, reply, request_id_of
+from runtime.commands.command import LONGEST_BYTES, MOST_A_SECOND, Rate, parse, reply, request_id_of
+from runtime.commands.trigger_payload import read_payload
 from runtime.delivery.message import Message
 from tests.runtime.contract import closed, schema
 
@@ -107,3 +108,21 @@ def test_whatever_response_topic_comes_the_answer_can_be_published(topic: str) -
 
     answer = reply(Message("plant/cmd/pause", b"", False, topic), "plant/cmd_reply", error="x")
     paho.Client(CallbackAPIVersion.VERSION2).publish(answer.topic, answer.payload, 1)
+
+
+def test_only_so_many_a_second_are_heard_and_it_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    now_s = [5.0]
+    rate = Rate(lambda: now_s[0])
+    for second in range(1, 4):
+        assert [rate.is_exceeded() for _ in range(3 * MOST_A_SECOND)].count(False) == MOST_A_SECOND
+        assert caplog.text.count("commands a second") == second
+        now_s[0] += 1.0
+    assert not any(rate.is_exceeded() for _ in range(MOST_A_SECOND))
+    assert caplog.text.count("commands a second") == 3
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'by' stands twice"):
+        parse(Message("s/cmd/pause", b'{"request_id":"1","by":"a","by":"b"}', False))
+    with pytest.raises(ValueError, match="'part_id' stands twice"):
+        read_payload(b'{"part_id":"1","part_id":"2"}')

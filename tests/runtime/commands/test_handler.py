@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import signal
+import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,23 @@ def start(
         return process
 
     return run
+
+
+def test_a_flood_of_commands_holds_up_no_part(start: Callable[..., "subprocess.Popen[str]"], mes: Subscriber) -> None:
+    process = start(["resume"])
+    with socket.create_connection(("127.0.0.1", mes.port)) as flood:
+        flood.sendall(b"\x10\x11\0\4MQTT\4\2\0\0\0\5flood")  # CONNECT of MQTT 3.1.1
+        topic, body = f"{PREFIX}/cmd/resume".encode(), b'{"request_id":"1"}'
+        command = bytes([0x30, 2 + len(topic) + len(body), 0, len(topic)]) + topic + body
+        before = len(mes.events())
+        until_s = time.monotonic() + WAIT_S
+        while len(mes.events()) < before + 20:
+            assert time.monotonic() < until_s
+            flood.sendall(command * 20)
+            time.sleep(0.02)  # a thousand a second
+    process.send_signal(signal.SIGTERM)
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, "commands a second" in err) == (0, True)
 
 
 def ask(mes: Subscriber, verb: str, **keys: Any) -> dict[str, Any]:
