@@ -5,7 +5,8 @@
 Latency is from capture to PUBACK, less inference; batches of one frame, so nothing waits by configuration. Cameras and
 verdicts are the simulation's, all else is what `run-inspection` does: resize, event, fsync, publish, acknowledgement.
 Beside it stands what the disk alone takes to flush as much, at the same pace right before; `--folder /dev/shm` leaves
-that out. End to end is as many of the same as there can be, until a subscriber of QoS 1 has all.
+that out. End to end is as many as there can be, until a subscriber of QoS 1 has all: with the simulation's cameras, who
+draw and shrink 640 x 480, and with frames that lie in memory at the size that is judged (`through_ready`).
 """
 
 import argparse
@@ -14,12 +15,14 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from broker import running
@@ -28,12 +31,16 @@ from machine import describe
 from runtime.delivery.connector import Connector
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
+from runtime.events.judged_part import JudgedPart
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent, StoredEvent
 from runtime.outbox.settings import OutboxSettings
+from runtime.parts.frame import Frame
 from runtime.parts.verdict import Verdict
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Stop
+from runtime.station.simulated_backend import SIZE
+from runtime.station.simulated_camera import SimulatedCamera
 from runtime.station.simulation import open_simulation
 from runtime.threads.worker import Worker
 
@@ -60,6 +67,7 @@ def main() -> None:
         result["bare_flush"] = bare_flush(folder, arguments.rate, arguments.events // 4)
         result["latency"] = latency(folder, port, arguments.rate, arguments.events)
         result["through"] = through(folder, port, arguments.through)
+        result["through_ready"] = through(folder, port, arguments.through, ReadyCamera)
         event = sample(folder, port)
         result["event_bytes"] = len(event)
         result["store"] = {str(size): store(folder, event, size, arguments.seconds) for size in (1, 8)}
@@ -98,48 +106,56 @@ def bare_flush(folder: Path, rate_per_s: float, flushes: int) -> dict[str, Any]:
 
 def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str, Any]:
     """ms from capture to PUBACK less inference, of every event, and where they go."""
-    took_ms: dict[int, list[float]] = {}
-    looked_at: list[float] = []
+    captured_s, told_s, stored_s, sent_s, acknowledged_s = marks = [dict[int, float]() for _ in range(5)]
     with open_simulation(station(folder, port, "latency.sqlite"), rate_per_s, events) as inspection:
-        box = inspection.publisher.outbox
-        add, read, remove = box.add, box.read, box.remove
+        box, reporter = inspection.publisher.outbox, inspection.reporter
+        add, read, remove, report = box.add, box.read, box.remove, reporter.report
+
+        def timed_report(judged: Sequence[JudgedPart]) -> None:
+            (only,) = judged
+            captured_s[box.newest + 1] = only.part.captured_s + only.timing.infer / 1000
+            report(judged)
 
         def timed_add(letters: Sequence[NewEvent], notes: Mapping[str, bytes]) -> list[tuple[str, Verdict]]:
-            timing = json.loads(letters[0].body)["timing_ms"]
-            begun_s = time.monotonic()
+            told_s[box.newest + 1] = time.monotonic()
             given_up = add(letters, notes)
-            stored_s = time.monotonic()
-            took_ms[box.newest] = [timing["total"] - timing["infer"], (stored_s - begun_s) * 1000]
-            looked_at.append(stored_s)
+            stored_s[box.newest] = time.monotonic()
             return given_up
 
         def timed_read(after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
             stored = read(after, limit, without)
-            read_s.update(dict.fromkeys((each.position for each in stored), time.monotonic()))
+            sent_s.update(dict.fromkeys((each.position for each in stored), time.monotonic()))
             return stored
 
         def timed_remove(events: Sequence[StoredEvent]) -> None:
             acknowledged_s.update(dict.fromkeys((each.position for each in events), time.monotonic()))
             remove(events)
 
-        read_s: dict[int, float] = {}
-        acknowledged_s: dict[int, float] = {}
+        reporter.report = timed_report  # type: ignore[method-assign]
         box.add, box.read, box.remove = timed_add, timed_read, timed_remove  # type: ignore[method-assign, assignment]
         inspection.run(Stop())
-    steps = []
-    for stored_s, (position, (to_verdict, to_disk)) in zip(looked_at, took_ms.items(), strict=True):
-        to_reader, to_broker = read_s[position] - stored_s, acknowledged_s[position] - read_s[position]
-        steps.append([to_verdict, to_disk, to_reader * 1000, to_broker * 1000])
-    p50, p95, p99 = np.percentile(np.sum(steps, axis=1), [50, 95, 99]).round(2).tolist()
-    names = ("capture_to_verdict", "event_to_disk", "disk_to_publisher", "publisher_to_acknowledgement")
-    parts = dict(zip(names, np.median(steps, axis=0).round(2).tolist(), strict=True))
-    told = {"events": len(steps), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
-    return {**told, "p50_ms_of": parts}
+    moments = np.array([[each[position] for each in marks] for position in captured_s]) * 1000
+    p50, p95, p99 = np.percentile(moments[:, -1] - moments[:, 0], [50, 95, 99]).round(2).tolist()
+    names = ("capture_to_event", "event_to_disk", "disk_to_publisher", "publisher_to_acknowledgement")
+    steps = dict(zip(names, np.median(np.diff(moments), axis=0).round(2).tolist(), strict=True))
+    told = {"events": len(moments), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+    return {**told, "p50_ms_of": steps}
 
 
-def through(folder: Path, port: int, events: int) -> dict[str, Any]:
+class ReadyCamera(SimulatedCamera):
+    """Gives what is to be judged, as it lies in memory."""
+
+    def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+        ready = [np.full((SIZE, SIZE, 3), level, np.uint8) for level in range(100, 156)]
+        for number in range(self.frames_total or 0):
+            if stopping.is_set():
+                return
+            yield Frame(ready[number % len(ready)], time.time(), time.monotonic())
+
+
+def through(folder: Path, port: int, events: int, camera: type[SimulatedCamera] = SimulatedCamera) -> dict[str, Any]:
     """Events a second from a frame to a subscriber that has acknowledged it, as fast as they can be."""
-    settings = station(folder, port, "through.sqlite")
+    settings = station(folder, port, f"through-{camera.__name__}.sqlite")
     cameras = {f"camera{number}": settings.cameras["top"] for number in range(4)}
     batching = settings.batching.model_copy(update={"max_batch": 8, "max_wait_ms": 200.0})
     settings = settings.model_copy(update={"cameras": cameras, "batching": batching})
@@ -147,7 +163,8 @@ def through(folder: Path, port: int, events: int) -> dict[str, Any]:
     command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-t", topic, "-C", str(events), "-W", "600"]
     subscriber = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     time.sleep(1.0)
-    with open_simulation(settings, AS_FAST_AS_CAN_BE, events // len(cameras)) as inspection, core_times() as used_of:
+    opened = open_simulation(settings, AS_FAST_AS_CAN_BE, events // len(cameras))
+    with patch("runtime.station.simulation.SimulatedCamera", camera), opened as inspection, core_times() as used_of:
         started_s, used_s = time.monotonic(), time.process_time()
         inspection.run(Stop())
         assert subscriber.wait() == 0, "events are missing"
