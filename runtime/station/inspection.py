@@ -146,20 +146,27 @@ class Inspection:
         return self._summary(judging_s, waiting_before, stop)
 
     def _conduct(self, batcher: Batcher, stop: Stop) -> None:
-        clock = WallClock(time.time(), time.monotonic())
+        clock, look_s = WallClock(time.time(), time.monotonic()), 0.0
         while not (self.loop.is_idle and (stop.reason or batcher.is_finished)):
             judged = self.loop.turn(batcher, is_stopped=bool(stop.reason))
-            self.reporter.tell_models(self.models.origins)
             if judged:
                 self.supervisor.judged([each.part for each in judged])
                 self.on_progress(len(judged))
-            self._check_threads()
-            self._check_patience(at_start=True)
-            self.supervisor.tell()
-            trouble = why_not_judging(self.loop.pause, self.models.recovery.problem, self.supervisor.states)
-            self.publisher.tell("; ".join([*trouble, *filter(None, [self.loop.verdicts.problem])]))
-            clock.look(time.time(), time.monotonic())
-            self.reporter.beat(batcher.waiting)
+            # Longer than a small batch: between two that follow each other nothing new is to be told.
+            if time.monotonic() >= look_s:
+                look_s = time.monotonic() + TURN_S
+                self._look_around(batcher, clock)
+
+    def _look_around(self, batcher: Batcher, clock: WallClock) -> None:
+        """See that all live, and tell how it stands where that has changed."""
+        self._check_threads()
+        self._check_patience(at_start=True)
+        self.reporter.tell_models(self.models.origins)
+        self.supervisor.tell()
+        trouble = why_not_judging(self.loop.pause, self.models.recovery.problem, self.supervisor.states)
+        self.publisher.tell("; ".join([*trouble, *filter(None, [self.loop.verdicts.problem])]))
+        clock.look(time.time(), time.monotonic())
+        self.reporter.beat(batcher.waiting)
 
     def _deliver(self, stop: Stop) -> None:
         """Wait for the acknowledgement of all that was judged."""
