@@ -87,6 +87,8 @@ class Batcher:
         """Hand a written row over."""
         with self._held:
             slot.batch.parts[slot.row] = part
+            if slot.row == 0:  # from now on there is something that has to go some time
+                self._is_due.notify()
             self._call_backend()
 
     def end(self) -> None:
@@ -170,7 +172,6 @@ class Batcher:
         if batch is None:
             batch = Batch(self._free[task.recipe].popleft(), oldest_s=self._clock(), recipe=task.recipe)
             self._open.append(batch)
-            self._is_due.notify()
         batch.parts.append(None)
         batch.tasks.append(task)
         self._call_backend()
