@@ -15,18 +15,23 @@ from pathlib import Path
 
 from runtime.events.gap import joined_gap
 from runtime.outbox.file import OutboxFile
+from runtime.outbox.fresh import Fresh
 from runtime.outbox.row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_alone, gap_row, new_row, read_row
 from runtime.outbox.schema import (
-    ANSWERS_KEPT,
     SCHEMA,
     bring_up_to_date,
+    count,
     forget_oldest,
     insert,
+    is_remembered,
+    of_verdict,
+    read_answers,
     read_lifetime,
     read_note,
     remember,
     remove,
     replace,
+    row_at,
     write_lifetime,
     write_notes,
 )
@@ -35,11 +40,6 @@ from runtime.parts.verdict import Verdict
 from runtime.threads.lifetime import Lifetime, MachineTime, machine_time
 
 log = logging.getLogger(__name__)
-COUNTS = """
-SELECT COUNT(*), COALESCE(SUM(verdict <> -1), 0), COALESCE(SUM(LENGTH(body)) FILTER (WHERE verdict <> -1), 0),
-    COALESCE(MAX(position), 0)
-FROM events
-"""
 DISCARD_ORDER = (Verdict.OK, Verdict.UNDEFINED, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
 Notes = Mapping[str, bytes]
 """What is kept beside the events, by name."""
@@ -67,8 +67,8 @@ class Outbox:
             self._file.patiently(lambda: self._adding.executescript(SCHEMA))
             self._lifetime = Lifetime(self._file.patiently(lambda: read_lifetime(self._adding)), machine)
             self._file.patiently(lambda: bring_up_to_date(self._adding, self._lifetime.now_s(), clock()))
-            counts: tuple[int, int, int, int] = self._file.patiently(lambda: self._adding.execute(COUNTS).fetchone())
-            self.depth, self._events, self._bytes, self.newest = counts
+            self.depth, self._events, self._bytes, newest = self._file.patiently(lambda: count(self._adding))
+            self._fresh = Fresh(newest, newest)
             self._oldest_s = float("-inf")
             """No event that waits was stored earlier."""
             self._file.patiently(self._keep_lifetime)
@@ -92,6 +92,9 @@ class Outbox:
 
         Fewer come where there are no more. What is damaged is set aside instead.
         """
+        fresh = self._fresh.read(after, limit, without)
+        if fresh is not None:
+            return fresh
         others = f"AND topic NOT IN ({', '.join('?' * len(without))})" if without else ""
         query = f"SELECT position, {COLUMNS} FROM events WHERE position > ? {others} ORDER BY position LIMIT ?"  # noqa: S608
         rows = self._file.patiently(lambda: self._removing.execute(query, (after, *without, limit)).fetchall())
@@ -112,16 +115,12 @@ class Outbox:
 
     def knows(self, cause: bytes) -> bool:
         """Say whether an event of this `cause` was stored already."""
-        query = "SELECT 1 FROM causes WHERE cause = ?"
         with self._writing:
-            return self._file.patiently(lambda: self._adding.execute(query, (cause,)).fetchone()) is not None
+            return self._file.patiently(lambda: is_remembered(self._adding, cause))
 
     def answers(self, cause: bytes) -> list[str]:
         """Give the ids of the events that the trigger of this `cause` got; none where they are not all stored."""
-        query = """SELECT event FROM answers WHERE cause = ? AND number > (SELECT MAX(number) FROM answers) - ?
-            AND EXISTS (SELECT 1 FROM causes WHERE causes.cause = answers.cause) ORDER BY number"""
-        rows = self._file.patiently(lambda: self._removing.execute(query, (cause, ANSWERS_KEPT)).fetchall())
-        return [event for (event,) in rows]
+        return self._file.patiently(lambda: read_answers(self._removing, cause))
 
     def forget(self, cause: bytes) -> None:
         """Nothing will come again of this `cause`; what looks like it is new."""
@@ -158,6 +157,11 @@ class Outbox:
         return self._file.path
 
     @property
+    def newest(self) -> int:
+        """The position of the last event that was stored."""
+        return self._fresh.newest
+
+    @property
     def bytes(self) -> int:
         """Of the events that wait."""
         return self._bytes
@@ -189,12 +193,15 @@ class Outbox:
             going, oldest_s = self._surplus(events, size, stored_s)
             for position, camera, verdict, length in going:
                 depth -= self._give_up(position)
-                discarded.append((camera, Verdict(verdict)))
+                discarded.append((camera, verdict))
                 events, size = events - 1, size - length
             if self._lifetime.is_due:
                 write_lifetime(database, self._lifetime.keep())
                 forget_oldest(database)
-        self.depth, self._events, self._bytes, self.newest = depth, events, size, newest
+        positions = range(newest - len(letters) + 1, newest + 1)
+        new = [StoredEvent(at, each.topic, stored_s, each.body) for at, each in zip(positions, letters, strict=True)]
+        self._fresh = Fresh(newest, newest) if going else self._fresh.with_new(new)
+        self.depth, self._events, self._bytes = depth, events, size
         self._oldest_s = oldest_s
         return discarded
 
@@ -206,23 +213,22 @@ class Outbox:
                 # Given up on its way, it left its gap. One that tells of others, too, stays: they may not have come.
                 gaps = remove(database, positions, [gap_alone(event) for event in taken])
                 depth, events, size = depth + gaps[0], events + gaps[1], size + gaps[2]
+        self._fresh = self._fresh.without(set(positions))
         self.depth, self._events, self._bytes = self.depth - depth, self._events - events, self._bytes - size
 
-    def _surplus(self, events: int, size: int, now_s: float) -> tuple[list[tuple[int, str, int, int]], float]:
+    def _surplus(self, events: int, size: int, now_s: float) -> tuple[list[tuple[int, str, Verdict, int]], float]:
         """List events that must go (position, camera, verdict, bytes), too old or by DISCARD_ORDER; and `_oldest_s`."""
         oldest_s = now_s - self._bounds.max_age_s
         if events <= self._bounds.max_events and size <= self._bounds.max_bytes and oldest_s <= self._oldest_s:
             return [], self._oldest_s
-        by_age = """SELECT position, CAST(camera AS BLOB), verdict, COALESCE(LENGTH(body), 0), stored_s FROM events
-            WHERE verdict = ? ORDER BY position"""
         going, staying_s = [], now_s
         for verdict in DISCARD_ORDER:
-            for position, camera, _verdict, length, stored_s in self._adding.execute(by_age, (verdict,)):
+            for position, camera, length, stored_s in of_verdict(self._adding, verdict):
                 is_too_many = events > self._bounds.max_events or size > self._bounds.max_bytes
                 if not (is_too_many or (isinstance(stored_s, float) and stored_s < oldest_s)):
                     staying_s = min(staying_s, stored_s) if isinstance(stored_s, float) else staying_s
                     break
-                going.append((position, bytes(camera or b"").decode(errors="replace"), int(verdict), length))
+                going.append((position, bytes(camera or b"").decode(errors="replace"), verdict, length))
                 events, size = events - 1, size - length
         return going, staying_s
 
@@ -231,7 +237,7 @@ class Outbox:
 
         A joined gap takes the last of the places: it is read, where one of the first is on its way to the broker.
         """
-        row = self._row(position) or self._replacement(position)
+        row = row_at(self._adding, position) or self._replacement(position)
         told = row if row is None or row.is_gap else gap_row(row, row.gap)
         if told is None:
             self._adding.execute("DELETE FROM events WHERE position = ?", (position,))
@@ -240,7 +246,7 @@ class Outbox:
         for way in ("position < ? ORDER BY position DESC", "position > ? ORDER BY position"):
             beside = f"SELECT position FROM events WHERE verdict = ? AND camera = ? AND {way} LIMIT 1"  # noqa: S608
             found = self._adding.execute(beside, (GAP, told.camera, position)).fetchone()
-            neighbour = self._row(found[0]) if found else None
+            neighbour = row_at(self._adding, found[0]) if found else None
             if neighbour is not None and (joined := joined_gap(neighbour.body, gap)):
                 gap = joined
                 places.append(found[0])
@@ -251,19 +257,13 @@ class Outbox:
                 self._adding.execute("DELETE FROM events WHERE position = ?", (place,))
         return len(places) - 1
 
-    def _row(self, position: int) -> Row | None:
-        """Read one row; None where it is damaged."""
-        query = f"SELECT {COLUMNS} FROM events WHERE position = ?"  # noqa: S608
-        found = self._adding.execute(query, (position,)).fetchone()
-        return read_row(found) if found else None
-
     def _set_aside(self, position: int) -> Row | None:
         """Put a gap in the place of a damaged row; None, and nothing, where not even its number is known any more."""
 
         def change() -> Row | None:
             with self._adding as database:
-                if self._row(position) is not None:  # mended, or given up meanwhile
-                    return self._row(position)
+                if row_at(self._adding, position) is not None:  # mended, or given up meanwhile
+                    return row_at(self._adding, position)
                 gap = self._replacement(position)
                 if gap is None:
                     database.execute("DELETE FROM events WHERE position = ?", (position,))
@@ -273,7 +273,8 @@ class Outbox:
 
         with self._writing:
             gap = self._file.patiently(change)
-            self.depth, self._events, self._bytes = self._adding.execute(COUNTS).fetchone()[:3]
+            self._fresh = Fresh(self.newest, self.newest)
+            self.depth, self._events, self._bytes = count(self._adding)[:3]
         return gap
 
     def _replacement(self, position: int) -> Row | None:

@@ -3,9 +3,9 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from runtime.outbox.row import GAP, NewEvent, Row, seal, sealed_gap, unseal
+from runtime.outbox.row import COLUMNS, GAP, NewEvent, Row, read_row, seal, sealed_gap, unseal
 from runtime.threads.lifetime import Kept
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ ANSWERS_KEPT = 10_000
 TOGETHER = 100
 """Rows of one statement: each statement lets other threads run first, and one a row is most of what a row costs."""
 IS_EVENT = f"verdict <> {GAP}"
+COUNTS = f"COUNT(*), COALESCE(SUM({IS_EVENT}), 0), COALESCE(SUM(LENGTH(body)) FILTER (WHERE {IS_EVENT}), 0)"
 VALUES = "topic, camera, verdict, stored_at_s, body, stored_s, gap, digest"
 
 
@@ -65,13 +66,28 @@ def remove(database: sqlite3.Connection, positions: Sequence[int], bodies: Seque
         some = (*positions[start : start + TOGETHER], *bodies[start : start + TOGETHER])
         places = ", ".join("?" * (len(some) // 2))
         those = f"FROM events WHERE position IN ({places}) AND body IN ({places})"
-        counts = (
-            f"SELECT COUNT(*), COALESCE(SUM({IS_EVENT}), 0), COALESCE(SUM(LENGTH(body)) FILTER (WHERE {IS_EVENT}), 0)"
-        )
-        found = database.execute(f"{counts} {those}", some).fetchone()
+        found = database.execute(f"SELECT {COUNTS} {those}", some).fetchone()
         database.execute(f"DELETE {those}", some)
         rows, events, size = rows + found[0], events + found[1], size + found[2]
     return rows, events, size
+
+
+def count(database: sqlite3.Connection) -> tuple[int, int, int, int]:
+    """Say how many rows there are, how many of them events, of how many bytes, and the last position."""
+    counts = database.execute(f"SELECT {COUNTS}, COALESCE(MAX(position), 0) FROM events").fetchone()  # noqa: S608
+    return counts[0], counts[1], counts[2], counts[3]
+
+
+def of_verdict(database: sqlite3.Connection, verdict: int) -> Iterator[tuple[int, bytes | None, int, object]]:
+    """Give a verdict's events, the oldest first: position, camera, bytes, when it was stored; as the disk has them."""
+    columns = "position, CAST(camera AS BLOB), COALESCE(LENGTH(body), 0), stored_s"
+    return database.execute(f"SELECT {columns} FROM events WHERE verdict = ? ORDER BY position", (verdict,))  # noqa: S608
+
+
+def row_at(database: sqlite3.Connection, position: int) -> Row | None:
+    """Read one row; None where it is damaged."""
+    found = database.execute(f"SELECT {COLUMNS} FROM events WHERE position = ?", (position,)).fetchone()  # noqa: S608
+    return read_row(found) if found else None
 
 
 def replace(database: sqlite3.Connection, row: Row, stored_at_s: float, position: int) -> None:
@@ -156,6 +172,18 @@ def remember(database: sqlite3.Connection, event: NewEvent) -> None:
         database.execute("INSERT OR IGNORE INTO causes (cause) VALUES (?)", (event.cause,))
     if event.answer is not None:
         database.execute("INSERT INTO answers (cause, event) VALUES (?, ?)", event.answer)
+
+
+def is_remembered(database: sqlite3.Connection, cause: bytes) -> bool:
+    """Say whether an event of this `cause` was stored."""
+    return database.execute("SELECT 1 FROM causes WHERE cause = ?", (cause,)).fetchone() is not None
+
+
+def read_answers(database: sqlite3.Connection, cause: bytes) -> list[str]:
+    """Give the ids of the events that the trigger of this `cause` got; none where they are not all stored."""
+    query = """SELECT event FROM answers WHERE cause = ? AND number > (SELECT MAX(number) FROM answers) - ?
+        AND EXISTS (SELECT 1 FROM causes WHERE causes.cause = answers.cause) ORDER BY number"""
+    return [event for (event,) in database.execute(query, (cause, ANSWERS_KEPT)).fetchall()]
 
 
 def forget_oldest(database: sqlite3.Connection) -> None:

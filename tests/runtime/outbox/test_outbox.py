@@ -234,7 +234,7 @@ def test_a_trigger_s_events_are_known_when_all_are_stored_over_restarts_and_with
     outbox.close()
     outbox = Outbox(bounds)
     assert outbox.answers(b"trigger") == ["left", "right"]
-    monkeypatch.setattr("runtime.outbox.outbox.ANSWERS_KEPT", 5)
+    monkeypatch.setattr("runtime.outbox.schema.ANSWERS_KEPT", 5)
     outbox.add([replace(letter(seq), answer=(b"%d" % seq, "other")) for seq in range(5)])
     assert outbox.answers(b"trigger") == []
     outbox.close()
