@@ -147,15 +147,18 @@ class Inspection:
 
     def _conduct(self, batcher: Batcher, stop: Stop) -> None:
         clock, look_s = WallClock(time.time(), time.monotonic()), 0.0
-        while not (self.loop.is_idle and (stop.reason or batcher.is_finished)):
-            judged = self.loop.turn(batcher, is_stopped=bool(stop.reason))
-            if judged:
-                self.supervisor.judged([each.part for each in judged])
-                self.on_progress(len(judged))
-            # Longer than a small batch: between two that follow each other nothing new is to be told.
-            if time.monotonic() >= look_s:
-                look_s = time.monotonic() + TURN_S
-                self._look_around(batcher, clock)
+        try:
+            while not (self.loop.is_idle and (stop.reason or batcher.is_finished)):
+                judged = self.loop.turn(batcher, is_stopped=bool(stop.reason))
+                if judged:
+                    self.supervisor.judged([each.part for each in judged])
+                    self.on_progress(len(judged))
+                # Longer than a small batch: between two that follow each other there is nothing new to be told.
+                if time.monotonic() >= look_s:
+                    look_s = time.monotonic() + TURN_S
+                    self._look_around(batcher, clock)
+        finally:
+            self.reporter.tell()
 
     def _look_around(self, batcher: Batcher, clock: WallClock) -> None:
         """See that all live, and tell how it stands where that has changed."""
@@ -166,6 +169,7 @@ class Inspection:
         trouble = why_not_judging(self.loop.pause, self.models.recovery.problem, self.supervisor.states)
         self.publisher.tell("; ".join([*trouble, *filter(None, [self.loop.verdicts.problem])]))
         clock.look(time.time(), time.monotonic())
+        self.reporter.tell()
         self.reporter.beat(batcher.waiting)
 
     def _deliver(self, stop: Stop) -> None:

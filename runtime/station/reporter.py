@@ -36,6 +36,8 @@ class Reporter:
         self.history = HistoryWriter(settings.evidence, settings.shifts) if settings.evidence else None
         """Not started; None where no history is kept."""
         self._told: Mapping[str | None, Origin] = {}
+        self._untold: dict[str, bytes] = {}
+        """Of each camera that has judged since `tell`: its last event."""
         self.numbering = Numbering()
         """Is held by whoever reports."""
         self.jobs = Jobs(settings.streams, publisher, settings.topics, self.numbering)
@@ -47,13 +49,13 @@ class Reporter:
             self._publisher.retain(self._topics.model, model_card(origins))
 
     def report(self, judged: Sequence[JudgedPart]) -> None:
-        """Store the events of a batch, count, and tell. Raises OutboxError where the disk takes no more events."""
+        """Store the events of a batch, and count. Raises OutboxError where the disk takes no more events."""
         if self._display is not None and judged:
             self._display.note_batch([each.part for each in judged], judged[0].timing.infer / 1000)
         self.store(judged)
 
     def store(self, judged: Sequence[JudgedPart]) -> None:
-        """Store events, count, and tell, of parts that no page shows. Raises OutboxError."""
+        """Store events, and count, of parts that no page shows. Raises OutboxError."""
         events = [self._event(each) for each in judged]
         for camera, _verdict in self._outbox.add(events, self.jobs.count(judged)):
             self._of(camera).discarded += 1
@@ -64,14 +66,20 @@ class Reporter:
             ids = [each.id for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
         self._publisher.notify()
-        for camera, body in {event.camera: event.body for event in events}.items():
-            last = event_message(self._topics.last(camera), body, replayed=False)
-            self._publisher.retain(last.topic, last.payload)
-            self._publisher.retain(self._topics.counters(camera), self._of(camera).payload())
-            self.jobs.tell(camera)
+        self._untold |= {event.camera: event.body for event in events}
         stored_s = time.monotonic()
         for each in judged:
             self._throughput.judged(each.part.camera, (stored_s - each.part.captured_s) * 1000)
+
+    def tell(self) -> None:
+        """Tell the newest of each camera that has judged something since the last call."""
+        with self.numbering:
+            untold, self._untold = self._untold, {}
+            for camera, body in untold.items():
+                last = event_message(self._topics.last(camera), body, replayed=False)
+                self._publisher.retain(last.topic, last.payload)
+                self._publisher.retain(self._topics.counters(camera), self._of(camera).payload())
+                self.jobs.tell(camera)
 
     def beat(self, frames_waiting: int) -> None:
         """Tell the station's speed where it is due."""
