@@ -14,7 +14,7 @@ from runtime.events.encoding import SCHEMA, dumps
 from runtime.events.origin import Origin, event_id
 from runtime.parts.job import NO_JOB, Job
 from runtime.parts.part import Part
-from runtime.parts.verdict import Judgement, Verdict
+from runtime.parts.verdict import Judgement
 
 TYPE = "pwae.inspection.v1"
 
@@ -132,7 +132,7 @@ def _errors(judgement: Judgement, thresholds: Thresholds, manifest: Manifest) ->
                 "col": col,
                 "value": _number(value),
                 "threshold": threshold,
-                "verdict": Verdict(verdict).word,
+                "verdict": verdict.word,
             }
             for (row, col), value, threshold, verdict in tiles
         ],

@@ -1,5 +1,6 @@
 """Verdicts: a part's errors against their thresholds, and the reasons why a part cannot be judged. Pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -7,7 +8,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from core.thresholds import Thresholds, ratios
+from core.thresholds import Thresholds
 
 
 class Verdict(IntEnum):
@@ -92,23 +93,25 @@ def judge(errors: NDArray[np.float32], thresholds: Thresholds, faults: Sequence[
     """
     if not NO_ERRORS.isdisjoint(faults):
         return Judgement(Verdict.NOT_DECIDABLE, tuple(faults), None, (), None)
-    if not np.isfinite(errors).all():
+    values = errors.tolist()
+    if not all(map(math.isfinite, values)):
         return Judgement(Verdict.NOT_DECIDABLE, (*faults, Reason.ERROR_NOT_FINITE), None, (), None)
-    if not (errors > 0).all():
+    if min(values) <= 0:
         return Judgement(Verdict.NOT_DECIDABLE, (*faults, Reason.ERROR_NOT_POSITIVE), None, (), None)
-    share = ratios(errors, thresholds)
-    failed = share > 1
+    # As core.thresholds.ratios, whose arrays cost more than ten divisions.
+    shares = [error / limit for error, limit in zip(values, thresholds.values, strict=True)]
+    failed = [share > 1 for share in shares]
     if faults:
         verdict, reasons = Verdict.NOT_DECIDABLE, tuple(faults)
-    elif failed.any():
+    elif any(failed):
         verdict = Verdict.NOT_OK
-        reasons = (Reason.IMAGE_ERROR,) * bool(failed[0]) + (Reason.TILE_ERROR,) * bool(failed[1:].any())
+        reasons = (Reason.IMAGE_ERROR,) * failed[0] + (Reason.TILE_ERROR,) * any(failed[1:])
     else:
         verdict, reasons = Verdict.OK, ()
     return Judgement(
         verdict=verdict,
         reasons=reasons,
-        errors=tuple(errors.tolist()),
+        errors=tuple(values),
         tile_verdicts=tuple(Verdict.NOT_OK if tile else Verdict.OK for tile in failed[1:]),
-        margin=float(1 - share.max()),
+        margin=1 - max(shares),
     )
