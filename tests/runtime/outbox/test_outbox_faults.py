@@ -121,9 +121,8 @@ def test_whatever_byte_is_flipped_what_is_sent_was_stored(data: st.DataObject, c
         bounds.path.write_bytes(content)
         logging.disable(logging.ERROR)
         try:
-            outbox = Outbox(bounds)
-            events = told(outbox)
-            outbox.close()
+            with closing(Outbox(bounds)) as outbox:
+                events = told(outbox)
         except OutboxError:
             return
         finally:
