@@ -23,10 +23,15 @@ def resume_points(output: Path) -> list[Path]:
 
 
 def read_point(path: Path) -> dict[str, Any]:
-    """Load a point; the last of a member holds what it has learnt."""
+    """Load a point; the last of a member holds what it has learnt. Raises ArtifactError where it is damaged."""
     import torch
 
-    point: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        point = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, zip and pickle errors share no base class
+        raise ArtifactError(f"{path}: damaged; remove it, and --resume begins that decoder anew.") from error
+    if not isinstance(point, dict):
+        raise ArtifactError(f"{path}: no point of a training; remove it, and --resume begins that decoder anew.")
     return point
 
 

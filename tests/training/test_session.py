@@ -71,6 +71,16 @@ def test_resume_without_a_run_is_refused(parts: Path, tmp_path: Path, make_train
         train(TrainingSettings.model_validate(make_training_config(parts, tmp_path)), resume=True)
 
 
+def test_a_damaged_point_to_resume_from_is_told(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> None:
+    settings = TrainingSettings.model_validate(make_training_config(parts, tmp_path))
+    point = tmp_path / "resume" / "decoder-1.ckpt"
+    point.parent.mkdir()
+    for content in (b"", b"PK\x03\x04 cut"):
+        point.write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"decoder-1\.ckpt: damaged; remove it"):
+            train(settings, resume=True)
+
+
 def test_too_few_good_pictures_are_refused_before_training(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
