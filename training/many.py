@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from glob import glob
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,8 @@ class ManySettings(Settings):
     """What `train-many` reads."""
 
     parts: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Configurations of `train-model`, one a part number: files, or patterns such as `parts/*.yaml`, from this file."""
+    """Configurations of `train-model`, one a part number: files, or patterns such as `parts/*.yaml`, from this file,
+    which is none of them."""
 
 
 def find_parts(file: Path) -> list[Part]:
@@ -32,9 +34,11 @@ def find_parts(file: Path) -> list[Part]:
     patterns = load_settings(file, ManySettings).parts
     found: dict[Path, None] = {}
     for pattern in patterns:
-        configs = sorted(file.parent.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
+        named = str(Path(pattern).expanduser()) if pattern else pattern
+        matched = [file.parent / name for name in sorted(glob(named, root_dir=file.parent, recursive=True))]
+        configs = [config for config in matched if not file.samefile(config)]
         if not configs:
-            raise ConfigError(f"{file}: `parts`: there is no {pattern} in {file.parent.resolve()}.")
+            raise ConfigError(f"{file}: `parts`: there is no {pattern or '(empty)'} in {file.parent.resolve()}.")
         found |= dict.fromkeys(configs)
     parts: list[Part] = []
     for config in found:

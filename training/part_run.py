@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.errors import ConfigError, DataError
 from core.files import write_whole
 from training.resume_point import resume_points
 
@@ -54,12 +55,21 @@ class Outcome:
 def run_part(part: Part, threads: int) -> Outcome:
     """Train a part, or go on with it, and evaluate it; what is there for this configuration is not done again."""
     started_s = time.monotonic()
+    try:
+        return _run_part(part, threads, started_s)
+    except OSError as error:  # of one part; the others go on
+        told = f"{error.filename or part.output}: {error.strerror}; check the path, its permissions and the free space"
+        return Outcome(part.name, told, ConfigError.exit_code, minutes=(time.monotonic() - started_s) / 60)
+
+
+def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
     record, checkpoint = part.output / RECORD, part.output / CHECKPOINT
     digest = hashlib.sha256(part.config.read_bytes()).hexdigest()
-    is_ours = record.is_file() and json.loads(record.read_bytes()) == {"config_sha256": digest}
+    ours = json.dumps({"config_sha256": digest}).encode()
+    is_ours = record.is_file() and record.read_bytes() == ours
     part.output.mkdir(parents=True, exist_ok=True)
     if not checkpoint.exists():
-        write_whole(record, json.dumps({"config_sha256": digest}).encode())
+        write_whole(record, ours)
         is_ours = True
     tries, code, error = 0, 0, ""
     # A signal may come when the checkpoint is written already; what a command says itself, it would say again.
@@ -79,7 +89,11 @@ def run_part(part: Part, threads: int) -> Outcome:
     minutes = (time.monotonic() - started_s) / 60
     if not report.exists():
         return Outcome(part.name, error, max(code, 1), tries, minutes)
-    metrics = json.loads((report.parent / "metrics.json").read_bytes())
+    try:
+        metrics = json.loads((report.parent / "metrics.json").read_bytes())
+    except ValueError:
+        told = f"{report.parent / 'metrics.json'}: damaged; remove {report.parent}, and it is evaluated again"
+        return Outcome(part.name, told, DataError.exit_code, tries, minutes)
     return Outcome(part.name, "", 0, tries, minutes, metrics, str(report))
 
 

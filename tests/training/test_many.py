@@ -1,6 +1,8 @@
 """Many part numbers, trained by the real commands."""
 
 import csv
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -64,6 +66,33 @@ def test_one_is_killed_and_trained_again_another_fails_and_both_are_told(
     rows = [*csv.DictReader((tmp_path / "all.csv").read_text().splitlines())]
     assert [(row["part"], row["tries"], row["good"]) for row in rows] == [("disc", "2", "12"), ("lost", "1", "-")]
     assert outcomes_table([lost, disc]).title == "2 parts, 1 failed"
+
+
+def test_a_part_that_cannot_be_run_or_whose_figures_are_damaged_is_told_as_the_others_go_on(tmp_path: Path) -> None:
+    config = tmp_path / "disc.yaml"
+    config.touch()
+    (tmp_path / "file").touch()
+    outcome = run_part(Part("disc", config, ("data",), tmp_path / "file"), threads=1)
+    assert (outcome.exit_code, outcome.error.startswith(f"{tmp_path / 'file'}: ")) == (2, True)
+    (tmp_path / "run" / "evaluation").mkdir(parents=True)
+    digest = hashlib.sha256(b"").hexdigest()
+    (tmp_path / "run" / "train-many.json").write_text(json.dumps({"config_sha256": digest}))
+    for name in ("checkpoint", "evaluation/report.html", "evaluation/metrics.json"):
+        (tmp_path / "run" / name).write_text("{")
+    outcome = run_part(Part("disc", config, ("data",), tmp_path / "run"), threads=1)
+    assert (outcome.exit_code, "metrics.json: damaged" in outcome.error) == (3, True)
+
+
+def test_patterns_may_be_whole_paths_and_match_the_list_itself(
+    tmp_path: Path, parts: Path, make_training_config: Config
+) -> None:
+    one = write_part(tmp_path, "disc", make_training_config, parts)
+    for patterns in (["*.yaml"], [str(one.parent / "d*.yaml")], [str(one)]):
+        (one.parent / "all.yaml").write_text(yaml.safe_dump({"parts": patterns}))
+        assert [part.config for part in find_parts(one.parent / "all.yaml")] == [one]
+    (one.parent / "all.yaml").write_text("parts: ['']")
+    with pytest.raises(ConfigError, match=r"there is no \(empty\)"):
+        find_parts(one.parent / "all.yaml")
 
 
 def test_a_training_ends_with_whoever_started_it(tmp_path: Path, parts: Path, make_training_config: Config) -> None:
