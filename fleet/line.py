@@ -45,6 +45,10 @@ class Line:
         """Filters that are to be subscribed on this connection."""
         self._connected = threading.Event()
         self._reason = "it does not answer"
+        self._asked = ""
+        """The filter that was subscribed last."""
+        self._refusal = ""
+        """Why nothing comes on one of them; empty: all are heard."""
         is_v5 = broker.protocol == 5
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -64,7 +68,7 @@ class Line:
         self.on_connected: Callable[[], None] = lambda: None
         """Called on paho's thread whenever the connection stands, and all is subscribed."""
         client.on_connect = self._on_connect
-        client.on_subscribe = self._subscribe_next
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
 
@@ -82,10 +86,15 @@ class Line:
         self._client.loop_stop()
 
     def require(self) -> None:
-        """Wait for the connection. Raises BrokerError where there is none within `broker.connect_timeout_s`."""
+        """Wait for the connection.
+
+        Raises BrokerError where there is none within `broker.connect_timeout_s`, or where it gives us nothing.
+        """
+        host, port = self._broker.address
         if not self._connected.wait(self._broker.connect_timeout_s):
-            host, port = self._broker.address
             raise BrokerError(f"broker {host}:{port}: {self._reason}; check `broker` in the configuration.")
+        if self._refusal:
+            raise BrokerError(f"broker {host}:{port}: {self._refusal}.")
 
     @property
     def is_through(self) -> bool:
@@ -101,15 +110,22 @@ class Line:
             self._reason = f"{reason}"
             log.warning("broker refuses: %s", reason)
             return
-        self._unheard, self._is_through = list(self._handlers), False
+        self._unheard, self._is_through, self._refusal = list(self._handlers), False, ""
         self._connected.set()
         self._subscribe_next()
 
-    def _subscribe_next(self, *_: Any) -> None:
+    def _on_subscribe(self, _client: Any, _userdata: Any, _number: int, reasons: Any, _properties: Any) -> None:
+        if reasons[0].is_failure:
+            self._refusal = f"it gives us nothing of {self._asked} ({reasons[0]}); let this user read there"
+            log.error("broker: %s", self._refusal)
+        self._subscribe_next()
+
+    def _subscribe_next(self) -> None:
         """Subscribe when all that is retained on the filter before has come: brokers drop what waits for a client."""
         self._is_through = not self._unheard
         if self._unheard:
-            self._client.subscribe(self._unheard.pop(0), qos=self._qos)
+            self._asked = self._unheard.pop(0)
+            self._client.subscribe(self._asked, qos=self._qos)
         else:
             self.on_connected()
 

@@ -85,11 +85,15 @@ class Stations:
         self.line = Line(settings.broker, client_id, handlers, qos=0)
 
     def read(self) -> dict[str, Station]:
-        """Wait until what is retained has come, and give the stations by name. Raises BrokerError."""
+        """Wait until what is retained has come, and give the stations by name.
+
+        Raises BrokerError where the broker cannot be reached, or does not let us hear them.
+        """
         self.line.require()
         self._heard_s = time.monotonic()
         while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0 or not self.line.is_through:
             time.sleep(max(left_s, LOOK_S))
+        self.line.require()
         with self._changed:
             return dict(sorted(self._found.items()))
 

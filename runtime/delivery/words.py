@@ -68,6 +68,8 @@ def why_not_open(error: OSError, is_encrypted: bool) -> tuple[str, bool]:
     """Say why no connection came about, and whether a person has to act, since trying again helps nothing."""
     if is_encrypted and isinstance(error, ssl.SSLEOFError | ConnectionResetError):
         return "it ends the connection where TLS begins; check that broker.port is the one that speaks TLS", False
+    if isinstance(error, TimeoutError):
+        return "it does not answer" + ", or speaks no TLS there" * is_encrypted, False
     if not isinstance(error, ssl.SSLError):
         return error.strerror or str(error), False
     if isinstance(error, ssl.SSLCertVerificationError):
