@@ -18,8 +18,9 @@ DRIFT_LEVELS, DRIFT_SPREADS = 5, 2
 """Groups of pictures differ in brightness where it is by more than both: grey levels, and spreads within a group."""
 MANY = 100
 """Good pictures, from which on the thresholds are near those of many."""
-LEAST_GROUP = 5
-"""Pictures of which a median brightness can be told."""
+LEAST_GROUP = 10
+"""Pictures of which a median brightness can be told: of groups of five, every fourth set without any drift has one."""
+MOST_GROUPS = 4
 NAMED = 10
 """As many files of a kind are named; of more their number is told."""
 
@@ -92,12 +93,12 @@ def _depth(good: Sequence[Picture], bits: int) -> list[str]:
 
 
 def _brightness(good: Sequence[Picture]) -> list[str]:
-    """Tell of brightness that differs between sub-folders, or else between the quarters of the files in name order."""
+    """Tell of brightness that differs between sub-folders, or else in the files' order by name."""
     folders: dict[str, list[float]] = {}
     for picture in good:
         folders.setdefault(str(picture.path.parent), []).append(picture.brightness)
-    quarters = np.array_split(np.array([picture.brightness for picture in good]), 4)
-    by_order = {f"quarter {number} of the files": quarter.tolist() for number, quarter in enumerate(quarters, 1)}
+    runs = np.array_split(np.arange(len(good)), max(1, min(MOST_GROUPS, len(good) // LEAST_GROUP)))
+    by_order = {f"files {run[0] + 1} to {run[-1] + 1}": [good[index].brightness for index in run] for run in runs}
     for where, groups in (("between folders", folders), ("in the order of the files", by_order)):
         large = {name: np.array(levels) for name, levels in groups.items() if len(levels) >= LEAST_GROUP}
         if len(large) > 1 and (drift := _drift(large)):
@@ -116,7 +117,7 @@ def _drift(groups: dict[str, NDArray[np.float64]]) -> str:
     least = max(DRIFT_LEVELS, DRIFT_SPREADS * 1.4826 * float(np.median(within)))
     if medians[brightest] - medians[darkest] <= least:
         return ""
-    return f"{darkest} has {medians[darkest]:.0f} of 255, {brightest} {medians[brightest]:.0f}"
+    return f"{medians[darkest]:.0f} of 255 in {darkest}, {medians[brightest]:.0f} in {brightest}"
 
 
 def _duplicates(survey: Survey) -> list[str]:

@@ -16,8 +16,9 @@ from core.thresholds import parts_needed
 from tests.pictures import read_picture
 from training.advice import Advice, advise
 from training.cli import train_model
+from training.findings import findings
 from training.settings import TrainingSettings
-from training.survey import survey
+from training.survey import Picture, Survey, survey
 
 
 def part(seed: int, length: int = 120, breadth: int = 40, size: tuple[int, int] = (200, 200)) -> np.ndarray:
@@ -153,14 +154,28 @@ def test_brightness_that_differs_between_folders_is_told(tmp_path: Path) -> None
     )
     words = advice_for(tmp_path / "parts")[1]
     assert "Brightness differs between folders" in words
-    assert "monday has 120 of 255" in words
+    assert "monday, 150 in" in words
 
 
 def test_brightness_that_drifts_over_the_files_is_told(tmp_path: Path) -> None:
     ageing = write(
         tmp_path / "parts", lambda seed: np.clip(texture(seed) * (1 - seed / 100), 0, 255).astype(np.uint8), 40
     )
-    assert "in the order of the files: quarter 4 of the files has" in advice_for(ageing)[1]
+    words = advice_for(ageing)[1]
+    assert "in the order of the files:" in words
+    assert "of 255 in files 31 to 40," in words
+
+
+def test_few_pictures_whose_brightness_is_by_chance_have_no_drift() -> None:
+    rng = np.random.default_rng(0)
+
+    def told(count: int) -> bool:
+        levels = rng.normal(120, 15, count)
+        good = tuple(Picture(Path("part.png"), (96, 96), level, None, None, str(level)) for level in levels)
+        return any("Brightness" in line for line in findings(Survey("parts", good, (), (), (), ()), [(96, 96)], 216))
+
+    for count in (20, 31, 60):
+        assert sum(told(count) for _ in range(200)) <= 10
 
 
 def test_the_same_picture_is_named_among_the_good_and_in_the_test(tmp_path: Path) -> None:
