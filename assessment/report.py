@@ -112,7 +112,12 @@ def _share(count: int, of: int) -> str:
 
 def _origin(checkpoint: Checkpoint) -> str:
     thresholds = checkpoint.thresholds
-    odd = f" {thresholds.odd} more stand apart from them and were left out." if thresholds.odd else ""
+    odd = (
+        f" {thresholds.odd} more stand apart from them and were left out; should they be good, "
+        f"{thresholds.false_reject_with_odd:.1%} is to be expected."
+        if thresholds.odd
+        else ""
+    )
     return (
         f"The thresholds come from {thresholds.parts} good pictures, each judged by a decoder that has not seen it, "
         f"for a false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is "

@@ -65,6 +65,11 @@ class Thresholds(BaseModel):
         """Short digest of the values, carried by every event."""
         return _digest(self.values)
 
+    @property
+    def false_reject_with_odd(self) -> float:
+        """The rate to be expected should those left out be good: as large a share of good parts is like them then."""
+        return (self.odd + self.false_reject_expected * self.parts) / (self.odd + self.parts)
+
     def scaled(self, factor: float) -> "Thresholds":
         """Multiply every threshold by `factor`; the id follows the values."""
         return self.model_copy(update={"values": tuple(value * factor for value in self.values)})

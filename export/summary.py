@@ -38,7 +38,11 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
         f"{thresholds.false_reject_upper:.1%} with 95 % confidence",
     )
     if thresholds.odd:
-        facts.add_row("good pictures left out", f"{thresholds.odd}, since they stand apart from the others")
+        facts.add_row(
+            "good pictures left out",
+            f"{thresholds.odd}, since they stand apart from the others; should they be good, "
+            f"{thresholds.false_reject_with_odd:.1%} rejected is to be expected",
+        )
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
     facts.add_row("trained on", _folders(manifest))
     facts.add_row("trained", learned.at or "-")

@@ -72,7 +72,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     }
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
-    report_suspects(calibration, frames, judged, output)
+    report_suspects(calibration, thresholds, frames, judged, output)
     clear_resume_points(output)
     return path
 

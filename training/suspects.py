@@ -10,20 +10,26 @@ from numpy.typing import NDArray
 
 from core.calibration import Calibration
 from core.dataset import Frames
-from core.thresholds import standing
+from core.thresholds import Thresholds, standing
 
-_SHOWN = 24
+_LEAST_SHOWN, _MOST_SHOWN = 24, 96
 _COLUMNS = 6
 
 
-def report_suspects(calibration: Calibration, frames: Frames, judged: NDArray[np.int64], output: Path) -> None:
+def report_suspects(
+    calibration: Calibration, thresholds: Thresholds, frames: Frames, judged: NDArray[np.int64], output: Path
+) -> None:
     """Write suspects.csv, every good picture with the most suspect first, and suspects.png, a sheet of the first ones.
 
-    `judged` (M,) says which of `frames` each line of the calibration is. Warns on stderr where some stand apart.
+    Those left out come before all others: one that stood apart at first look was not trained on, and is to be looked
+    at, however well the decoders rebuild it. `judged` (M,) says which of `frames` each line of the calibration is.
+    Warns on stderr where some stand apart.
     """
-    stands, odd = standing(calibration.errors), calibration.odd
+    stands = standing(calibration.errors)
+    odd = calibration.odd if thresholds.odd else np.zeros(len(stands), bool)
     marked = np.array([frames.samples[index].is_marked for index in judged])
-    order = np.argsort(-stands)
+    order = np.lexsort((-stands, ~odd))
+    shown = order[: min(max(_LEAST_SHOWN, int(odd.sum())), _MOST_SHOWN)]
     with (output / "suspects.csv").open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
         lines.writerow(["picture", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"])
@@ -31,12 +37,13 @@ def report_suspects(calibration: Calibration, frames: Frames, judged: NDArray[np
             name = calibration.names[line].encode("utf-8", "backslashreplace").decode()
             row = [name, f"{stands[line]:.2f}", *("yes" if yes else "no" for yes in (odd[line], marked[line]))]
             lines.writerow(row)
-    _sheet(frames, judged, order[:_SHOWN], stands, odd).savefig(output / "suspects.png", dpi=90)
+    _sheet(frames, judged, shown, stands, odd).savefig(output / "suspects.png", dpi=90)
     if odd.any():
         sys.stderr.write(
             f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
             f"thresholds. Look at {output / 'suspects.png'}: remove the bad ones from the data and train again; if all "
-            "are good, set `believe_all: true`.\n"
+            f"are good, {thresholds.false_reject_with_odd:.0%} of good parts are to be rejected and not "
+            f"{thresholds.false_reject_rate:.0%}: set `believe_all: true`.\n"
         )
     if marked.any():
         sys.stderr.write(

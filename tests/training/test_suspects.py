@@ -1,0 +1,41 @@
+"""In which order good pictures are shown to somebody who is to look at them."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from core.calibration import Calibration
+from core.dataset import Frames, Sample
+from training.suspects import report_suspects
+
+PICTURES, DOUBTED = 60, 30
+
+
+def test_what_was_left_out_at_first_look_is_shown_first_though_the_decoders_rebuild_it_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = tuple(Sample(Path(f"{number:03}.png")) for number in range(PICTURES))
+    frames = Frames(np.zeros((PICTURES, 8, 8, 3), np.uint8), samples, ())
+    errors = np.random.default_rng(0).gamma(8, 1, (PICTURES, 10))
+    errors[-DOUBTED:] = np.median(errors, axis=0)
+    is_doubted = np.arange(PICTURES) >= PICTURES - DOUBTED
+    calibration = Calibration(tuple(str(sample.path) for sample in samples), errors, is_doubted)
+    report_suspects(calibration, calibration.thresholds(0.05), frames, np.arange(PICTURES), tmp_path)
+    with (tmp_path / "suspects.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    left_out = [row["left_out_of_the_thresholds"] == "yes" for row in rows]
+    assert left_out == sorted(left_out, reverse=True)
+    assert sum(left_out) == calibration.odd.sum() >= DOUBTED
+    believed = [float(row["spreads_above_the_others"]) for row in rows[sum(left_out) :]]
+    assert believed == sorted(believed, reverse=True)
+    # Half of the pictures, and one in twenty of the other half.
+    assert "if all are good, 52% of good parts are to be rejected and not 5%" in capsys.readouterr().err
+    sheet = cv2.imread(str(tmp_path / "suspects.png"))
+    assert sheet is not None
+    assert sheet.shape[0] == pytest.approx(2.3 * 90 * -(-max(24, sum(left_out)) // 6), abs=2)
+    report_suspects(calibration, calibration.thresholds(0.05, believe_all=True), frames, np.arange(PICTURES), tmp_path)
+    assert "stand apart" not in capsys.readouterr().err, "somebody has said that all are good"
+    assert ",yes," not in (tmp_path / "suspects.csv").read_text(encoding="utf-8")
