@@ -33,6 +33,8 @@ class Outline:
     """Root of the ratio of the area's second moments about its principal axes, 1 or above; 1 is round or square."""
     share: float
     """Share of the picture that the part fills, 0 to 1."""
+    second: float
+    """Area of the next largest region that differs from the border, over the part's, 0 to 1: another part beside it?"""
     touches_border: bool
     axes: NDArray[np.float64]
     """(2, 2): unit vectors (x, y) as columns, from the heavier end along the length, and across it."""
@@ -59,7 +61,8 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     difference = np.minimum(distances, 255).astype(np.uint8)
     _, marked = cv2.threshold(difference, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(marked)
-    largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    largest = 1 + int(np.argmax(areas))
     left, top, columns_spanned, rows_spanned, area = (int(number) for number in statistics[largest])
     rows, columns = np.nonzero(labels == largest)
     # A pixel of the smaller picture covers several of the frame: its middle is meant.
@@ -82,6 +85,7 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
         extents=(length, breadth),
         axis_ratio=float(np.sqrt(greatest / least)),
         share=area / (shape[0] * shape[1]),
+        second=float(np.partition(areas, -2)[-2] / area) if len(areas) > 1 else 0.0,
         touches_border=not inside,
         axes=axes,
         middle=centre + axes @ ((lowest + highest) / 2),

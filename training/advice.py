@@ -26,6 +26,8 @@ STEP = round(_NETWORK.grid * _NETWORK.encoder.stride / _NETWORK.tile_scale)
 """Sides are multiples of it: then a tile covers whole places of the encoder's maps."""
 FOUND = 0.95
 """A part must be found in this share of the pictures to be cut out of all."""
+LIKE_IT = 0.5
+"""Of the part's area: what is larger and lies beside it is another part, at which nobody would look."""
 LEAST_AXIS_RATIO = 1.15
 """Below it noise decides which way the principal axis points: round and square parts."""
 MOST_DEVIATION = 0.1
@@ -115,14 +117,26 @@ def _pose(good: Sequence[Picture]) -> tuple[PartSize | None, str]:
     filled = float(np.median([part.share for part in parts]))
     deviation = float(np.median(np.abs(lengths - np.median(lengths))) / np.median(lengths))
     ratio = float(np.percentile([part.axis_ratio for part in parts], 5))
-    if touching > len(parts) / 2:
-        return None, none + f"in {touching} of {len(good)} pictures what is found runs off the picture."
-    if filled > MOST_FILLED:
-        return None, none + f"what is found fills {filled:.0%} of the picture."
-    if deviation > MOST_DEVIATION:
-        return None, none + f"the lengths that are found differ by {deviation:.0%}."
-    if ratio < LEAST_AXIS_RATIO:
-        return None, none + f"they are round or square, with no long axis to turn by (axis ratio {ratio:.2f})."
+    beside = sum(part.second > LIKE_IT for part in parts)
+    reasons = (
+        (
+            beside > (1 - FOUND) * len(parts),
+            f"in {beside} of {len(good)} pictures another thing nearly as large lies beside what is found, and one "
+            "alone would be judged. Where parts lie in places of their own, judge each in a region (`roi`).",
+        ),
+        (
+            touching > len(parts) / 2,
+            f"in {touching} of {len(good)} pictures what is found runs off the picture.",
+        ),
+        (filled > MOST_FILLED, f"what is found fills {filled:.0%} of the picture."),
+        (deviation > MOST_DEVIATION, f"the lengths that are found differ by {deviation:.0%}."),
+        (
+            ratio < LEAST_AXIS_RATIO,
+            f"they are round or square, with no long axis to turn by (axis ratio {ratio:.2f}).",
+        ),
+    )
+    if against := [reason for holds, reason in reasons if holds]:
+        return None, none + against[0]
     length, breadth = (math.ceil(extent * MARGIN) for extent in np.percentile(extents, 95, axis=0))
     part_size = max(length, breadth), min(length, breadth)
     reason = (
