@@ -18,7 +18,10 @@ from core.pose import cut_out, locate
 from core.shrinking import shrink
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"})
-NOT_READ = frozenset({".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".pgm", ".ppm", ".pnm"})
+NOT_READ = frozenset(
+    {".gif", ".apng", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr", ".pgm", ".ppm", ".pnm", ".pbm"}
+    | {".pam", ".pfm", ".hdr", ".exr", ".dng", ".psd", ".tga"}
+)
 """Of pictures too, listed so that each is refused by name: passed over in silence, a part would be seen by nobody."""
 UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
 """Before the suffix: `part.tmp.png` is a copy that is not there yet."""

@@ -27,13 +27,14 @@ def test_a_picture_under_another_name_is_read_and_one_of_another_kind_is_listed_
 ) -> None:
     for name, kind in {"a.jfif": ".jpg", "b.JPE": ".jpg", "c.dib": ".bmp"}.items():
         (tmp_path / name).write_bytes(cv2.imencode(kind, photo)[1].tobytes())
-    others = ["d.gif", "e.jp2", "f.pgm"]
+    others = ["d.gif", "e.jp2", "f.pgm", "f.pnm"]
     for name in others:
         cv2.imwrite(str(tmp_path / name), photo[:, :, 0])
-    (tmp_path / "g.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    for name in ("g.heic", "h.exr", "i.psd"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     (tmp_path / "notes.txt").write_text("no picture")
     listed = [path.name for path in list_pictures(tmp_path)]
-    assert listed == ["a.jfif", "b.JPE", "c.dib", *others, "g.heic"]
+    assert listed == ["a.jfif", "b.JPE", "c.dib", *others, "g.heic", "h.exr", "i.psd"]
     for name in listed[:3]:
         assert np.abs(read_picture(tmp_path / name).astype(int) - photo).mean() < 4
     for name in listed[3:]:
