@@ -13,6 +13,7 @@ class Reading:
 
     def __init__(self, outbox: Outbox, refusals: Refusals) -> None:
         """Begin with the oldest event."""
+        outbox.begin()
         self._outbox = outbox
         self._refusals = refusals
         self._position = 0
@@ -36,6 +37,7 @@ class Reading:
     def look_back(self) -> None:
         """Begin again with the oldest, where a topic that was left alone is to be tried."""
         if time.monotonic() >= self._again_s:
+            self._outbox.begin()
             self._position = 0
         self._again_s = time.monotonic() + self._refusals.next_try_s
 

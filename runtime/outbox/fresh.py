@@ -1,6 +1,7 @@
 """Fresh events: the last that were stored, in memory too: who is up to date need not read them from the disk. Pure.
 
-The disk stays the truth: where a row is changed there, and not only removed, nothing is fresh any more.
+The disk stays the truth: where a row is changed there, and not only removed, or a reader begins with the oldest,
+nothing is fresh any more.
 """
 
 from collections.abc import Collection, Sequence

@@ -50,10 +50,7 @@ class Outbox:
     """Stores, gives and removes events, for any thread, until `close`."""
 
     def __init__(
-        self,
-        bounds: OutboxSettings,
-        clock: Callable[[], float] = time.time,
-        machine: MachineTime = machine_time,
+        self, bounds: OutboxSettings, clock: Callable[[], float] = time.time, machine: MachineTime = machine_time
     ) -> None:
         """Open or make the file. Raises OutboxError where it cannot be, or another process uses it."""
         self._bounds = bounds
@@ -86,6 +83,11 @@ class Outbox:
             return []
         with self._writing:
             return self._file.patiently(lambda: self._add(letters, notes))
+
+    def begin(self) -> None:
+        """Read from the disk what waits now, though it was stored a moment before: a reader begins with the oldest."""
+        with self._writing:
+            self._fresh = Fresh(self.newest, self.newest)
 
     def read(self, after: int, limit: int, without: Sequence[str] = ()) -> list[StoredEvent]:
         """Return up to `limit` events behind position `after`, in order, and none on the topics `without`.
@@ -252,9 +254,8 @@ class Outbox:
                 places.append(found[0])
         joint = Row(told.topic, told.camera, GAP, told.stored_s, b"", gap)
         replace(self._adding, joint, self._clock(), max(places))
-        for place in places:
-            if place != max(places):
-                self._adding.execute("DELETE FROM events WHERE position = ?", (place,))
+        others = [(place,) for place in places if place != max(places)]
+        self._adding.executemany("DELETE FROM events WHERE position = ?", others)
         return len(places) - 1
 
     def _set_aside(self, position: int) -> Row | None:

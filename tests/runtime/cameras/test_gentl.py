@@ -250,7 +250,7 @@ def test_connecting_again_and_again_leaves_nothing_behind() -> None:
 
     def descriptions() -> int:
         gc.collect()
-        return sum(isinstance(each, genapi.NodeMap) for each in gc.get_objects())
+        return sum(type(each) is genapi.NodeMap for each in gc.get_objects())
 
     reach = connection(settings(features={"PixelFormat": "Mono8"}))
     before = descriptions()

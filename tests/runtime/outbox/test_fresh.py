@@ -7,6 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.delivery.reading import Reading
+from runtime.delivery.refusals import Refusals
 from runtime.outbox import fresh
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
@@ -71,4 +73,15 @@ def test_who_is_up_to_date_reads_from_memory_and_who_is_not_from_the_disk(tmp_pa
         database.execute("DELETE FROM events")
     assert [event.position for event in outbox.read(1, 10)] == [2]
     assert outbox.read(0, 10) == []
+    outbox.close()
+
+
+def test_who_begins_with_the_oldest_reads_it_from_the_disk(tmp_path: Path) -> None:
+    """So a row that was damaged while the broker was away is told, though it was whole in memory."""
+    outbox = Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
+    outbox.add([letter(1), letter(2)])
+    with closing(sqlite3.connect(tmp_path / "box.sqlite")) as database, database:
+        database.execute("UPDATE events SET body = x'00' WHERE position = 2")
+    reading = Reading(outbox, Refusals())
+    assert [event.topic.rsplit("/", 1)[1] for event in reading.read(100, set())] == ["result", "gap"]
     outbox.close()
