@@ -42,7 +42,7 @@ def report_suspects(
         sys.stderr.write(
             f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
             f"thresholds. Look at {output / 'suspects.png'}: remove the bad ones from the data and train again; if all "
-            f"are good, {thresholds.false_reject_with_odd:.0%} of good parts are to be rejected and not "
+            f"are good, up to about {thresholds.false_reject_with_odd:.0%} of good parts are rejected and not "
             f"{thresholds.false_reject_rate:.0%}: set `believe_all: true`.\n"
         )
     if marked.any():
