@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection
 from typing import Protocol
 
-from runtime.cameras.settings import Feature
+from runtime.cameras.settings import FactoryCameraSettings, Feature
 
 INTEGERS = frozenset({"Integer", "IntConverter", "IntSwissKnife"})
 FLOATS = frozenset({"Float", "Converter", "SwissKnife"})
@@ -28,6 +28,18 @@ class Nodes(Protocol):
 
     def set(self, name: str, value: str) -> None:
         """Set a feature."""
+
+
+def set_up(nodes: Nodes, settings: FactoryCameraSettings) -> None:
+    """Let a camera run freely, or wait for the software trigger, with the features and chunks that `settings` want.
+
+    Raises OSError for what it has not or refuses.
+    """
+    run_freely(nodes)
+    set_features(nodes, settings.features)
+    if settings.trigger is not None and settings.trigger.mode == "software":
+        wait_for_software(nodes)
+    ask_for_chunks(nodes, settings.chunks)
 
 
 def set_features(nodes: Nodes, features: dict[str, Feature]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.cameras.discovery import choose, require_package, told
-from runtime.cameras.features import ask_for_chunks, numbers_of_chunks, run_freely, set_features, wait_for_software
+from runtime.cameras.features import numbers_of_chunks, set_up
 from runtime.cameras.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout
@@ -43,12 +43,7 @@ def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
         with told():
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
-            nodes = VivaNodes(camera)
-            run_freely(nodes)
-            set_features(nodes, settings.features)
-            if settings.trigger is not None and settings.trigger.mode == "software":
-                wait_for_software(nodes)
-            ask_for_chunks(nodes, settings.chunks)
+            set_up(VivaNodes(camera), settings)
             return GenicamStream(camera, settings, str(found))
         except BaseException:
             _let_go(camera)

@@ -23,7 +23,7 @@ from runtime.cameras.data_stream import (
     DataStream,
     opened_stream,
 )
-from runtime.cameras.features import ask_for_chunks, run_freely, set_features, wait_for_software
+from runtime.cameras.features import set_up
 from runtime.cameras.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
 from runtime.cameras.producer import Device, Producer, loaded, producer_files, quietly
 from runtime.cameras.settings import GentlSettings
@@ -85,11 +85,7 @@ def connection(settings: GentlSettings) -> Callable[[], "GentlStream"]:
             producer, found = _choose(settings, opening)
             device = opening.enter_context(producer.open_device(found))
             nodes = opening.enter_context(closing(GenapiNodes(producer, device)))
-            run_freely(nodes)
-            set_features(nodes, settings.features)
-            if settings.trigger is not None and settings.trigger.mode == "software":
-                wait_for_software(nodes)
-            ask_for_chunks(nodes, settings.chunks)
+            set_up(nodes, settings)
             pixel_format = str(nodes.get("PixelFormat"))
             if not is_known(pixel_format):
                 raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")

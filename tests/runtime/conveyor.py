@@ -15,6 +15,9 @@ from tests.runtime.watcher import Watcher
 BARRIER = {"TriggerMode": "On", "TriggerSource": "Software"}
 """Stands for the camera's line, which a software camera has not: the test is the light barrier."""
 
+LOST = [(3, 1), *itertools.product((5, 6), range(3))]
+"""Packets, by frame and number: of the third frame one, of the fifth and sixth all."""
+
 
 class Line:
     """A conveyor before a camera: parts pass, and the camera sees them or not."""
@@ -59,3 +62,12 @@ class Line:
         """Each part's id and fault."""
         frames = list(self.watcher.frames)
         return [(frame.trigger.part_id if frame.trigger else None, frame.fault) for frame in frames]
+
+    def tells_what_is_lost(self) -> None:
+        """Eight parts pass a camera that loses LOST: each is one part, whole or with its fault."""
+        for _ in range(8):
+            self.name()
+        self.wait_for(8)
+        self.watcher.stop()
+        faults = {"2": Reason.UNREADABLE, "4": Reason.NO_FRAME, "5": Reason.NO_FRAME}
+        assert self.told[:8] == [(str(number), faults.get(str(number))) for number in range(8)]

@@ -1,6 +1,5 @@
 """Triggered factory cameras of two makers: each part one frame or one reason, and never another part's frame."""
 
-import itertools
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ from runtime.cameras.camera import CameraState
 from runtime.cameras.part_queue import MAX_WAITING
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.verdict import Reason
-from tests.runtime.conveyor import BARRIER, Line
+from tests.runtime.conveyor import BARRIER, LOST, Line
 from tests.runtime.gige import HOST, FactoryCamera, sole_use
 from tests.runtime.waiting import wait_until
 
@@ -105,17 +104,10 @@ def test_a_hardware_triggered_camera_that_is_taken_away_tells_of_the_parts_it_ma
 
 
 def test_lost_packets_and_lost_frames_are_their_own_parts(lines: list[Line]) -> None:
-    """Of the third frame a packet is lost, of the fifth and sixth all."""
-    lost = [(3, 1), *itertools.product((5, 6), range(3))]
-    with sole_use(), FactoryCamera("viva", drop_packets=lost, packet_resend=False) as camera:
+    with sole_use(), FactoryCamera("viva", drop_packets=LOST, packet_resend=False) as camera:
         line = Line(camera, "hardware")
         lines.append(line)
-        for _ in range(8):
-            line.name()
-        line.wait_for(8)
-        line.watcher.stop()
-    faults = {"2": Reason.UNREADABLE, "4": Reason.NO_FRAME, "5": Reason.NO_FRAME}
-    assert line.told[:8] == [(str(number), faults.get(str(number))) for number in range(8)]
+        line.tells_what_is_lost()
 
 
 def test_a_software_trigger_whose_frame_is_lost_is_not_given_the_next_frame(lines: list[Line]) -> None:

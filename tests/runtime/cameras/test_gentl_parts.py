@@ -1,7 +1,5 @@
 """Parts before cameras behind a producer: cameras of two makers, that are triggered, killed, taken and lose packets."""
 
-import itertools
-
 import pytest
 
 from runtime.cameras import factory_camera, producer
@@ -9,7 +7,7 @@ from runtime.cameras.camera import CameraState
 from runtime.cameras.gentl import connection
 from runtime.cameras.settings import GentlSettings
 from runtime.parts.verdict import Reason
-from tests.runtime.conveyor import BARRIER, Line
+from tests.runtime.conveyor import BARRIER, LOST, Line
 from tests.runtime.gentl import BehindProducer, GigeProducer
 from tests.runtime.gige import HOST, sole_use
 from tests.runtime.waiting import wait_until
@@ -56,17 +54,10 @@ def test_each_part_that_is_named_fires_its_frame(lines: list[Line]) -> None:
 
 
 def test_lost_packets_and_lost_frames_are_their_own_parts(lines: list[Line]) -> None:
-    """Of the third frame a packet is lost, of the fifth and sixth all."""
-    lost = [(3, 1), *itertools.product((5, 6), range(3))]
-    with sole_use(), BehindProducer("viva", drop_packets=lost, packet_resend=False) as camera:
+    with sole_use(), BehindProducer("viva", drop_packets=LOST, packet_resend=False) as camera:
         line = Line(camera, "hardware", {"ExposureTime": 4000.0}, chunks=["ExposureTime", "FrameID"])
         lines.append(line)
-        for _ in range(8):
-            line.name()
-        line.wait_for(8)
-        line.watcher.stop()
-    faults = {"2": Reason.UNREADABLE, "4": Reason.NO_FRAME, "5": Reason.NO_FRAME}
-    assert line.told[:8] == [(str(number), faults.get(str(number))) for number in range(8)]
+        line.tells_what_is_lost()
     assert line.watcher.frames[0].chunks == {"ChunkExposureTime": 4000.0, "ChunkFrameID": 1}
     assert [frame.chunks for frame in line.watcher.frames[:8] if frame.pixels_u8 is None] == [None] * 3
 
