@@ -21,7 +21,7 @@ from runtime.cameras.thinning import Thinning
 from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
-from runtime.threads.backoff import BackOff
+from runtime.threads.backoff import STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker
 
 LOOK_EVERY_S = 0.1
@@ -30,8 +30,6 @@ READ_ENDS_S = 0.2
 """How long a read that is under way is waited for at the end."""
 SETTLE_S = 0.5
 """What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
-STABLE_AFTER_S = 5.0
-"""A connection that gave frames for this long starts the back-off anew when it is lost."""
 
 
 class Capture(Protocol):

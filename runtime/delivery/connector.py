@@ -14,11 +14,9 @@ from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.terms import QOS_REMEDY, Terms, milder
 from runtime.delivery.tls import tls_context
-from runtime.threads.backoff import BackOff
+from runtime.threads.backoff import STABLE_AFTER_S, BackOff
 
 log = logging.getLogger(__name__)
-STABLE_AFTER_S = 5.0
-"""A connection that lasted this long starts the back-off anew when it is lost."""
 
 
 class Connector:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runtime.delivery.connector import STABLE_AFTER_S, Connector
+from runtime.delivery.connector import Connector
 from runtime.delivery.faults import Closed, Refused, TakenOver, Unreachable
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.message import Message, Outgoing, Subscription
@@ -22,7 +22,7 @@ from runtime.delivery.session import GOODBYE_S, Session
 from runtime.delivery.status import Status
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
-from runtime.threads.backoff import BackOff
+from runtime.threads.backoff import STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)

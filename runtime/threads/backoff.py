@@ -2,6 +2,9 @@
 
 import random
 
+STABLE_AFTER_S = 5.0
+"""A connection that lasted this long starts the back-off anew when it is lost."""
+
 
 class BackOff:
     """Counts tries in a row that failed. It belongs to one thread."""
