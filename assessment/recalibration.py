@@ -80,7 +80,7 @@ def thresholds_table(done: Recalibrated) -> Table:
         ("below, with 95 % confidence", [f"{one.false_reject_upper:.1%}" for one in (before, after)]),
         ("good parts believed", [str(one.parts) for one in (before, after)]),
         ("left out, since they stand apart", [str(one.odd) for one in (before, after)]),
-        ("expected, should these be good", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
+        ("up to about, should these be good", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
     ):
         table.add_row(label, *values)
     grid = round((len(after.values) - 1) ** 0.5)

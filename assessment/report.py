@@ -114,7 +114,7 @@ def _origin(checkpoint: Checkpoint) -> str:
     thresholds = checkpoint.thresholds
     odd = (
         f" {thresholds.odd} more stand apart from them and were left out; should they be good, "
-        f"{thresholds.false_reject_with_odd:.1%} is to be expected."
+        f"up to about {thresholds.false_reject_with_odd:.1%} are rejected."
         if thresholds.odd
         else ""
     )

@@ -67,7 +67,7 @@ class Thresholds(BaseModel):
 
     @property
     def false_reject_with_odd(self) -> float:
-        """The rate to be expected should those left out be good: as large a share of good parts is like them then."""
+        """The rate, at most about, should those left out be good: as large a share of good parts is like them then."""
         return (self.odd + self.false_reject_expected * self.parts) / (self.odd + self.parts)
 
     def scaled(self, factor: float) -> "Thresholds":

@@ -41,7 +41,7 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
         facts.add_row(
             "good pictures left out",
             f"{thresholds.odd}, since they stand apart from the others; should they be good, "
-            f"{thresholds.false_reject_with_odd:.1%} rejected is to be expected",
+            f"up to about {thresholds.false_reject_with_odd:.1%} are rejected",
         )
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
     facts.add_row("trained on", _folders(manifest))
