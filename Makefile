@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 # Full TensorRT's bindings, against which the tests hold what we ask of it.
 TENSORRT := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106 \
   tensorrt-rtx-cu13-bindings==1.6.1.120
-# Not compiled ahead: half of the time, and most of what comes is never imported.
+# Not compiled ahead: half of the time, and most of what comes is never imported. What is imported keeps what it was
+# compiled to, even where the machine would not have it so: torch takes a process 14 s of a core then, and else 5.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/pip install -q --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test check lint docs setup bench results clean
