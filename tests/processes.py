@@ -27,7 +27,9 @@ def matching(pattern: str) -> list[int]:
     return _pgrep("-f", pattern)
 
 
-def interrupted(program: str, argument: str, is_ready: Callable[[], bool]) -> tuple[int, str]:
+def interrupted(
+    program: str, argument: str, is_ready: Callable[[], bool], by: signal.Signals = signal.SIGINT
+) -> tuple[int, str]:
     """Run a Python `program`, interrupt it when it is ready or has ended: its exit code, and what it said on stderr."""
     # Where the tests run in the background of a script, SIGINT is ignored, and children inherit that.
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -35,7 +37,7 @@ def interrupted(program: str, argument: str, is_ready: Callable[[], bool]) -> tu
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until(lambda: is_ready() or process.poll() is not None, 0.02, TRAINED_S)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(by)
             _, error = process.communicate(timeout=WAIT_S)
         finally:
             process.kill()

@@ -1,5 +1,4 @@
-import subprocess
-import sys
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 import yaml
 
 from core.errors import PwaeError
-from tests.processes import TRAINED_S, interrupted, matching
+from tests.processes import interrupted, matching
 from tests.runtime.waiting import wait_until
 from training.checkpoint import load_checkpoint
 from training.resume_point import FOLDER, resume_points
@@ -65,12 +64,8 @@ def test_side_by_side_killed_and_resumed_members_learn_what_they_learn_one_by_on
         "import torch; torch.set_num_threads(2); import training.side_by_side as beside; beside.WORTH_STEPS = 1; "
         "from training.cli import train_model; train_model()"
     )
-    command = [sys.executable, "-c", program, str(config)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until(lambda: bool(resume_points(output)), within_s=TRAINED_S)
-        finally:
-            process.kill()
+    code, error = interrupted(program, str(config), lambda: bool(resume_points(output)), by=signal.SIGKILL)
+    assert code == -signal.SIGKILL, error
     wait_until(lambda: not matching(str(output / FOLDER)))
     assert resume_points(output)
     assert not (output / "checkpoint").exists()
