@@ -12,7 +12,11 @@ venv=${VENV:-$out/venv}
 mkdir -p "$out/wheels"
 (cd "$parts" && sha256sum --quiet -c sha256)
 cat "$parts"/part.* | tar -x -C "$out/wheels"
-"${PYTHON:-python3}" -m venv --system-site-packages "$venv"
+python=${PYTHON:-python3}
+"$python" -m venv --system-site-packages "$venv"
+# The machine's own packages, where its Python is an environment itself: --system-site-packages passes that one over.
+"$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+  "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/machine.pth"
 # What the machine has already is kept. All at once, or else each by itself: what cannot be had takes nothing else along.
 install() { "$venv/bin/python" -m pip install -q --no-compile --no-index --no-deps --find-links "$out/wheels" "$@"; }
 install -r "$project/tools/gpu-wheels.txt" || while read -r package; do

@@ -140,26 +140,24 @@ def sticky(given: Given) -> None:
 def engine(given: Given) -> None:
     """TensorRT: for which target an engine is built and loads here, whether it judges as the CPU does, and how fast."""
     from core.errors import PwaeError
-    from export.engines import Target, build_engine, parse_target
+    from export.engines import build_engine, parse_target
     from runtime.bundles.bundle import load_bundle, sha256_of
     from runtime.inference.gpu import find_gpu
     from runtime.inference.tensorrt_backend import TensorRtBackend
 
-    found = find_gpu()
     bundle = load_bundle(given.bundle)
-    # A GPU that TensorRT for RTX does not know may still run what was built for an older one.
-    tried = [Target("tensorrt_rtx", capability, None) for capability in (found.compute_capability, (8, 0), (8, 9))]
-    for target in (*tried, "here"):
+    # A GPU that TensorRT for RTX does not name may still run what was built for an older one.
+    for target in dict.fromkeys((find_gpu().target, "here", "sm80")):
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                wanted = parse_target(target) if isinstance(target, str) else target
+                wanted = parse_target(target)
                 built = build_engine(bundle.model, wanted, BATCH, Path(scratch))
                 file = Path(scratch) / built.file
                 here = replace_files(bundle, Path(scratch), built.file, sha256_of(file))
                 started_s = time.perf_counter()
                 backend = TensorRtBackend(here, built, BATCH)
-            except (PwaeError, KeyError, ValueError) as error:
-                given.tell(target=getattr(target, "name", target), fails=f"{type(error).__name__}: {error}"[:500])
+            except (PwaeError, ValueError) as error:
+                given.tell(target=target, fails=f"{type(error).__name__}: {error}"[:500])
                 continue
             told = {"target": wanted.name, "build_s": built.build_s, "open_s": time.perf_counter() - started_s}
             given.tell(**told, bytes=file.stat().st_size, memory=backend.gpu_memory)
@@ -208,8 +206,16 @@ def compare(given: Given, backend: Any, name: str) -> None:
     cpu = OnnxBackend(bundle, 8)
     expected, found = backend_errors(cpu, frames), backend_errors(backend, frames)
     cpu.close()
-    difference = np.abs(ratios(found, manifest.thresholds) - ratios(expected, manifest.thresholds)).max()
-    given.tell(backend=name, pictures=len(frames), largest_difference=float(difference))
+    answers, given_ratios = ratios(expected, manifest.thresholds), ratios(found, manifest.thresholds)
+    differences = np.abs(given_ratios - answers) / np.maximum(answers, 1)  # as `verify` has it
+    flips = int(((given_ratios > 1).any(axis=1) != (answers > 1).any(axis=1)).sum())
+    given.tell(
+        backend=name,
+        pictures=len(frames),
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        verdict_flips=flips,
+    )
     buffer = backend.new_batch()
     buffer[:] = frames[0]
     for rows in sorted({1, 2, 3, backend.max_batch // 2, backend.max_batch}):
