@@ -117,7 +117,7 @@ def on_the_gpu(backend: Backend, buffer: Frames) -> Callable[[int], None] | None
         return None
     import onnxruntime as ort
 
-    session = backend._session  # type: ignore[attr-defined]
+    session = backend._sessions[len(buffer)]  # type: ignore[attr-defined]
     binding = session.io_binding()
     binding.bind_ortvalue_input(INPUT, ort.OrtValue.ortvalue_from_numpy(np.array(buffer), "cuda", 0))
     for name in (ERRORS, ERROR_MAP):

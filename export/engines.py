@@ -1,8 +1,7 @@
 """Engines: model.onnx compiled for a GPU, through the one API that TensorRT and TensorRT for RTX share.
 
-TensorRT for RTX builds ahead, for named GPUs on any machine, and on a machine for its own GPU. Full TensorRT measures
-its kernels on the GPU that will run them, so it builds on that machine. In both every tensor has the type that the
-graph says.
+TensorRT for RTX builds ahead, for named GPUs on any machine. Full TensorRT measures its kernels on the GPU that
+will run them, so it builds on that machine. In both every tensor has the type that the graph says.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
 from core.errors import BackendError, ConfigError, one_line
 from core.progress import step
@@ -27,14 +26,13 @@ from runtime.inference.kernel_cache import read_cache, write_cache
 FOLDER = "engines"
 USUAL_BATCH = 8
 HERE = "here"
-Api = Literal["tensorrt", "tensorrt_rtx"]
 
 
 @dataclass(frozen=True)
 class Target:
     """What an engine is built for, and with what."""
 
-    api: Api
+    api: Literal["tensorrt", "tensorrt_rtx"]
     compute_capability: tuple[int, int]
     gpu: str | None
     """Name of the one GPU; None: every GPU of that capability."""
@@ -48,7 +46,7 @@ class Target:
 
 
 def parse_target(text: str) -> Target:
-    """Read `sm89`, an RTX GPU's compute capability, or `here`, the GPU of this machine, by TensorRT where that is here.
+    """Read `sm89`, an RTX GPU's compute capability, or `here`, the GPU of this machine.
 
     Raises ConfigError where it is neither or TensorRT for RTX knows no such GPU, BackendError where the API is
     missing or, for `here`, the GPU.
@@ -59,7 +57,8 @@ def parse_target(text: str) -> Target:
         except NoGpuError as error:
             remedy = "build on the machine that will run it, or name one: sm89."
             raise BackendError(f"--target {HERE}: {error}; {remedy}") from error
-        return Target(_api_of_here(), gpu.compute_capability, gpu.name, gpu.multiprocessors)
+        _api("tensorrt")
+        return Target("tensorrt", gpu.compute_capability, gpu.name, gpu.multiprocessors)
     trt = _api("tensorrt_rtx")
     known = {name.lower(): name[2:] for name in trt.ComputeCapability.__members__ if name.startswith("SM")}
     if text not in known:
@@ -88,10 +87,8 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     batches = (1, min(USUAL_BATCH, max_batch), max_batch)
     config = _config(trt, builder, tuple(network.get_input(0).shape)[1:], batches)
     if target.api == "tensorrt_rtx":
-        # Built ahead, an engine is for a capability that TensorRT for RTX names; here, for what this GPU is.
-        known = "CURRENT" if target.gpu else sm(target.compute_capability).upper()
         config.num_compute_capabilities = 1
-        config.set_compute_capability(trt.ComputeCapability.__members__[known], 0)
+        config.set_compute_capability(trt.ComputeCapability.__members__[sm(target.compute_capability).upper()], 0)
         plan = builder.build_serialized_network(network, config)
     else:
         plan = _build_timed(builder, network, config, _timing_cache(trt, target))
@@ -141,18 +138,6 @@ def _build_timed(builder: Any, network: Any, config: Any, cache_name: str) -> An
 def _timing_cache(trt: Any, target: Target) -> str:
     gpu = re.sub(r"\W+", "-", target.gpu or "")
     return f"{target.name}-{trt.__version__}-{gpu}.timing"
-
-
-def _api_of_here() -> Api:
-    missing = []
-    for name in get_args(Api):
-        try:
-            import_api(name)
-        except ImportError as error:
-            missing.append(f"{name} is missing ({one_line(error)})")
-        else:
-            return cast(Api, name)
-    raise BackendError(f"--target {HERE}: {'; '.join(missing)}; pip install {EXTRAS['tensorrt']}.")
 
 
 def _api(name: str) -> Any:

@@ -146,8 +146,7 @@ def engine(given: Given) -> None:
     from runtime.inference.tensorrt_backend import TensorRtBackend
 
     bundle = load_bundle(given.bundle)
-    # A GPU that TensorRT for RTX does not name may still run what was built for an older one.
-    for target in dict.fromkeys((find_gpu().target, "here", "sm80")):
+    for target in (find_gpu().target, "here"):
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 wanted = parse_target(target)

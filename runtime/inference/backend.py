@@ -69,6 +69,15 @@ class Backend(Protocol):
         """End what is under way and free what the backend holds, in order; once closed, do nothing."""
 
 
+def batch_sizes(most: int) -> tuple[int, ...]:
+    """Give the sizes that a GPU computes: 1, 2, 4 and so on, and `most`. A batch is filled up to the next.
+
+    Each has kernels of its own, which are chosen or compiled once: a size that nobody has seen would cost a part its
+    deadline.
+    """
+    return (*(2**power for power in range(most.bit_length()) if 2**power < most), most)
+
+
 def require_batch(frames_bgr_u8: NDArray[np.uint8], buffer: tuple[int, ...]) -> None:
     """Refuse what is no batch for buffers of the shape `buffer` (max_batch, H, W, 3). Raises ValueError."""
     shape, dtype = frames_bgr_u8.shape, frames_bgr_u8.dtype

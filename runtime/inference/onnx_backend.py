@@ -15,7 +15,7 @@ from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference import gpu
-from runtime.inference.backend import SPARE, BackendFault, Pending, require_batch
+from runtime.inference.backend import SPARE, BackendFault, Pending, batch_sizes, require_batch
 from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAEx
 CUDA_OPTIONS = {
     # With TF32 a float32 product keeps 10 bits, and the bundle is not the same detector.
     "use_tf32": "0",
-    # The exhaustive search, ONNX Runtime's own choice, tries every algorithm anew for every batch size it meets.
+    # The exhaustive search, ONNX Runtime's own choice, tries every algorithm.
     "cudnn_conv_algo_search": "HEURISTIC",
 }
 
@@ -48,8 +48,8 @@ class OnnxBackend:
         ort = import_onnx_runtime()
         self._shape = (max_batch, bundle.manifest.height, bundle.manifest.width, 3)
         self._provider, self._device = provider, device
-        self._session: Any = None
-        self._locked: list[NDArray[np.uint8]] = []
+        self._sessions: dict[int, Any] = {}
+        self._locked: dict[int, NDArray[np.uint8]] = {}
         self._ready: deque[NDArray[np.uint8]] = deque()
         if PROVIDERS[provider] not in ort.get_available_providers():
             raise BackendError(
@@ -85,25 +85,30 @@ class OnnxBackend:
         # The cores are shared with what decodes frames: small portions of work, and no core kept busy with waiting.
         options.add_session_config_entry("session.dynamic_block_base", "4")
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(model, options, providers=self._providers())
-        self._session.disable_fallback()
-        used, wanted = self._session.get_providers()[0], PROVIDERS[self._provider]
-        if used != wanted:  # it goes on without, silently, where a library is missing
-            raise BackendError(
-                f"ONNX Runtime has {wanted} but cannot load it here (it would use {used}): pip install "
-                "'.[cuda]' brings the CUDA and cuDNN that it was built with; or set another backend.kind."
-            )
         frames = np.zeros(self._shape, np.uint8)
+        # With CUDA a session makes its convolutions' plans anew whenever the size of its batch changes, which took 0.2
+        # to 0.7 s on an H200: each size has a session of its own, as it has an engine's context.
+        for size in (self.max_batch,) if self._provider == "cpu" else batch_sizes(self.max_batch):
+            self._sessions[size] = self._new_session(ort, model, options)
+            errors = self._run(frames[:size])[0]
         if self._provider == "cpu":
-            return self._run(frames)[0]
-        for rows in range(1, self.max_batch):  # cuDNN chooses, and memory grows, at the first batch of a size
-            self._run(frames[:rows])
-        errors = self._run(frames)[0]
+            return errors
         try:
             self._ready.extend(self._lock() for _ in range(self.depth + SPARE))
         except (gpu.CudaError, OSError) as error:
             raise BackendError(f"{self.name}: it gets no page-locked memory ({one_line(error)}).") from error
         return errors
+
+    def _new_session(self, ort: ModuleType, model: bytes, options: Any) -> Any:
+        session = ort.InferenceSession(model, options, providers=self._providers())
+        session.disable_fallback()
+        used, wanted = session.get_providers()[0], PROVIDERS[self._provider]
+        if used != wanted:  # it goes on without, silently, where a library is missing
+            raise BackendError(
+                f"ONNX Runtime has {wanted} but cannot load it here (it would use {used}): pip install "
+                "'.[cuda]' brings the CUDA and cuDNN that it was built with; or set another backend.kind."
+            )
+        return session
 
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""
@@ -138,23 +143,29 @@ class OnnxBackend:
 
     def _run(self, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Any]:
         """Judge; give the errors, and the error maps where they are computed: few are ever asked for."""
-        binding = self._session.io_binding()
+        rows = len(frames_bgr_u8)
+        size = next(size for size in self._sessions if size >= rows)
+        if self._provider != "cpu" and size > rows:
+            frames_bgr_u8 = self._locked[frames_bgr_u8.ctypes.data][:size]  # filled up with what was there before
+        session = self._sessions[size]
+        binding = session.io_binding()
         binding.bind_cpu_input(INPUT, frames_bgr_u8)
         binding.bind_output(ERRORS, "cpu")
         binding.bind_output(ERROR_MAP, self._provider, self._device if self._provider != "cpu" else 0)
-        self._session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         errors, maps = binding.get_outputs()
-        return errors.numpy(), maps
+        return errors.numpy()[:rows], maps
 
     def _lock(self) -> NDArray[np.uint8]:
-        self._locked.append(gpu.page_lock(self._shape, np.uint8))
-        return self._locked[-1]
+        buffer = gpu.page_lock(self._shape, np.uint8)
+        self._locked[buffer.ctypes.data] = buffer
+        return buffer
 
     def _end(self) -> None:
-        for locked in self._locked:
+        for locked in self._locked.values():
             with contextlib.suppress(Exception):  # where the GPU is lost there is nothing to unlock
                 gpu.page_unlock(locked)
-        self._locked, self._session = [], None
+        self._locked, self._sessions = {}, {}
 
     def _providers(self) -> list[str | tuple[str, dict[str, str]]]:
         """With the one that computes what the first leaves over."""
@@ -179,6 +190,6 @@ class _Running:
         return self._outputs.result()[0]
 
     def error_maps(self) -> NDArray[np.float32]:
-        _errors, maps = self._outputs.result()
+        errors, maps = self._outputs.result()
         copied: NDArray[np.float32] = self._backend.do(maps.numpy).result()
-        return copied
+        return copied[: len(errors)]

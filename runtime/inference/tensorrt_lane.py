@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.errors import one_line
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from runtime.inference import gpu
+from runtime.inference.backend import batch_sizes
 from runtime.inference.cuda_graph import CudaGraph
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: nobody else's work on the default stream is waited for."""
-
-
-def batch_sizes(most: int) -> tuple[int, ...]:
-    """Give the sizes that are computed: 1, 2, 4 and so on, and `most`. A batch is filled up to the next."""
-    return (*(2**power for power in range(most.bit_length()) if 2**power < most), most)
 
 
 class Lane:

@@ -3,6 +3,7 @@
 PWAE_TEST_GPU=1 says that there is one: then what the machine has and cannot be used is a failure, never skipped.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import Backend
+from runtime.inference.engine_fit import import_api
 from runtime.inference.gpu import Gpu, NoGpuError, find_gpu
 from runtime.inference.onnx_backend import PROVIDERS
 from runtime.inference.selection import open_backend
@@ -37,9 +39,14 @@ def require_gpu() -> Gpu:
 
 
 def build_engine(bundle: Path) -> None:
-    """Add an engine for this machine's GPU: with TensorRT for RTX where it builds for it, else with TensorRT."""
-    tried = []
-    for target in (require_gpu().target, "here"):
+    """Add an engine for this machine's GPU: with TensorRT for RTX where it names it, else with TensorRT.
+
+    A machine that has neither for its GPU has no such backend, and the test is skipped.
+    """
+    gpu, tried = require_gpu(), []
+    if not _has_tensorrt(gpu):
+        pytest.skip(f"no TensorRT is here, and TensorRT for RTX names no {gpu.target}")
+    for target in (gpu.target, "here"):
         arguments = ["add", str(bundle), "--target", target]
         command = [sys.executable, "-c", "from export.cli import export_engine; export_engine()", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -47,6 +54,15 @@ def build_engine(bundle: Path) -> None:
             return
         tried.append(done.stderr.strip().splitlines()[-1:])
     pytest.fail(f"no engine can be built here: {tried}")
+
+
+def _has_tensorrt(gpu: Gpu) -> bool:
+    with contextlib.suppress(ImportError):
+        import_api("tensorrt")
+        return True
+    with contextlib.suppress(ImportError):
+        return gpu.target.upper() in import_api("tensorrt_rtx").ComputeCapability.__members__
+    return False
 
 
 def open_on_gpu(kind: Any, bundle: Bundle, max_batch: int) -> Backend:

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from core.errors import ArtifactError, BackendError
-from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
+from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.known_pictures import KNOWN_PICTURES, save_known_pictures
 from runtime.bundles.manifest import MANIFEST, MODEL, Manifest
 from runtime.inference.detector import open_detector, reopen
@@ -184,6 +184,28 @@ def test_a_backend_that_answers_as_the_bundle_knows_takes_over(own: Path) -> Non
 def test_a_backend_that_computes_something_else_never_takes_over(own: Path, factor: float) -> None:
     know(own, known_answers() * (1.0, *(1.0,) * 4, factor, *(1.0,) * 4))
     with pytest.raises(BackendError, match="knows the answer otherwise"):
+        open_detector(own, *ASKED)
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 4])
+def test_a_gpu_that_computes_one_size_of_batch_otherwise_never_takes_over(
+    own: Path, wrong: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(own, known_answers())
+
+    class OnAGpu(OnnxBackend):
+        def __init__(self, bundle: Bundle, max_batch: int) -> None:
+            super().__init__(bundle, max_batch)
+            self.kind = "tensorrt"
+
+        def _run(self, frames_bgr_u8: np.ndarray) -> tuple[np.ndarray, Any]:
+            errors, maps = super()._run(frames_bgr_u8)
+            return errors * (1.1 if len(errors) == wrong else 1), maps
+
+    monkeypatch.setattr(
+        "runtime.inference.detector.open_backend", lambda _settings, bundle, max_batch: OnAGpu(bundle, max_batch)
+    )
+    with pytest.raises(BackendError, match=f"otherwise, in a batch of {wrong}:"):
         open_detector(own, *ASKED)
 
 

@@ -230,7 +230,7 @@ def test_what_onnx_runtime_fails_at_is_a_fault_and_no_crash(bundle: Bundle, monk
         def io_binding(self) -> Any:
             raise RuntimeError("CUDA failure 2:\n out of memory")
 
-    monkeypatch.setattr(backend, "_session", Broken())
+    monkeypatch.setattr(backend, "_sessions", {BATCH: Broken()})
     pending = backend.submit(backend.new_batch())
     for ask in (pending.errors, pending.error_maps, pending.errors):
         with pytest.raises(BackendFault, match="ONNX Runtime: CUDA failure 2: out of memory"):

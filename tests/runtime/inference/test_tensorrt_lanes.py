@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
+from runtime.inference.backend import batch_sizes
 from runtime.inference.kernel_cache import read_cache, write_cache
 from runtime.inference.tensorrt_backend import TensorRtBackend
-from runtime.inference.tensorrt_lane import batch_sizes
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture
 

@@ -1,0 +1,128 @@
+"""Sketch: whether decoders train on the pictures that a first look doubts, where good pictures are few.
+
+    python benchmarks/sketch_doubted.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted]
+
+Three ways: `left out` of training and thresholds, `trained on` but setting no threshold, `believed` like all others.
+Each on the set as it is, and with `--planted` one in twenty (at least one) of its good training pictures replaced by
+defective ones, seeded, which are tested no more. Sets: those of benchmarks/quality.py, and those of
+benchmarks/unseen_sets.py, on which no choice is made. Configuration: what `train-model init` writes, without pixels,
+which only people look at. Figures are appended to benchmarks/results/doubted.jsonl as runs end.
+"""
+
+import argparse
+import csv
+import os
+import random
+import shutil
+from itertools import product
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import numpy as np
+import sketch_unseen
+from label_noise import SHARE, lay_out
+from machine import describe
+from quality import RESULTS, append_run, misses_at_own_share, overlay, read_runs, recipe_for
+from sklearn.metrics import roc_auc_score
+from unseen_sets import SETS as UNSEEN
+
+from assessment.evaluation import evaluate
+from core.config import parse_settings
+from core.dataset import labelled_samples, training_samples
+from core.layout import GOOD
+from training.checkpoint import load_checkpoint
+from training.members import train_members
+from training.session import train
+from training.settings import TrainingSettings
+
+WAYS = ("left out", "trained on", "believed")
+RUNS = Path("runs/doubted")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
+    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--planted", action="store_true")
+    arguments = parser.parse_args()
+    log = RESULTS / "doubted.jsonl"
+    done = {(run["set"], run["way"], run["seed"], run["planted"] > 0) for run in read_runs(log)}
+    for seed, name, way in product(arguments.seeds, arguments.sets, arguments.ways):
+        if (name, way, seed, arguments.planted) not in done:
+            run = measure(name, arguments.mvtec, way, seed, arguments.planted)
+            append_run(log, run)
+            print(run, flush=True)
+
+
+def measure(name: str, mvtec: Path, way: str, seed: int, is_planted: bool) -> dict[str, Any]:
+    """Train and evaluate once."""
+    folder = RUNS / name / f"{seed}{'-planted' if is_planted else ''}"
+    shutil.rmtree(folder, ignore_errors=True)
+    data, pictures, planted, tested_not = pictures_of(name, mvtec, folder, seed, is_planted)
+    changes = {
+        "data": pictures,
+        "seed": seed,
+        "output": str(folder),
+        "loss": {"pixels": 0},
+        "believe_all": way == "believed",
+    }
+    settings = parse_settings(overlay(recipe_for(data, name), changes), TrainingSettings, name)
+    with mock.patch("training.session.train_members", all_train if way == "trained on" else train_members):
+        checkpoint = load_checkpoint(train(settings))
+    evaluation = evaluate(checkpoint, data)
+    tested = np.array([sample.path not in tested_not for sample in evaluation.frames.samples])
+    good, bad = tested & ~evaluation.defective, tested & evaluation.defective
+    figures: dict[str, Any] = {
+        "auroc": roc_auc_score(evaluation.defective[tested], evaluation.scores[tested]),
+        "false_reject_rate": (evaluation.scores[good] > 1).mean(),
+        "miss_rate": (evaluation.scores[bad] <= 1).mean(),
+        "miss_rate_at_the_tests_own_share": misses_at_own_share(evaluation, settings.false_reject_rate),
+        "promised_below": checkpoint.thresholds.false_reject_upper,
+    }
+    figures = {key: round(float(value), 4) for key, value in figures.items()}
+    figures |= {
+        "parts": len(checkpoint.calibration.names),
+        "doubted": int(checkpoint.calibration.doubted.sum()),
+        "odd": checkpoint.thresholds.odd,
+        "planted": len(planted),
+    }
+    if planted:
+        with (folder / "suspects.csv").open(encoding="utf-8") as file:
+            first = [Path(row["picture"]).name for row in csv.DictReader(file)][: 2 * len(planted)]
+        calibration = checkpoint.calibration
+        named = {Path(name).name for name, odd in zip(calibration.names, calibration.odd, strict=True) if odd}
+        figures |= {"found": len(planted & set(first)), "told_odd": len(planted & named)}
+    return {"set": name, "way": way, "seed": seed, **figures, **describe("torch")}
+
+
+def all_train(network: Any, dataset: Any, held_out: Any, settings: Any, left_out: Any) -> Any:
+    """Train the decoders on the doubted pictures too."""
+    return train_members(network, dataset, held_out, settings, np.zeros_like(left_out))
+
+
+def pictures_of(
+    name: str, mvtec: Path, folder: Path, seed: int, is_planted: bool
+) -> tuple[str, str, set[str], set[Path]]:
+    """The set, what it trains on, the planted pictures' names there, and those that are tested no more."""
+    if name in UNSEEN:
+        data = folder / "pictures"
+        return str(data), str(data), sketch_unseen.lay_out(name, mvtec, seed, data, is_planted), set()
+    path = name if name.startswith("elpv:") else str(mvtec / name)
+    if not is_planted:
+        return path, path, set(), set()
+    good = training_samples(path)
+    defective = [sample for sample in labelled_samples(path) if sample.kind != GOOD]
+    rng = random.Random(seed)
+    count = max(1, round(SHARE * len(good)))
+    planted, removed = rng.sample(defective, count), set(rng.sample(range(len(good)), count))
+    kept = [sample for number, sample in enumerate(good) if number not in removed]
+    names = lay_out(folder / "pictures", kept, planted)
+    return path, str(folder / "pictures"), names, {sample.path for sample in planted}
+
+
+if __name__ == "__main__":
+    main()
