@@ -20,7 +20,8 @@ HELP = (
 )
 PREDICT_HELP = (
     "Judge pictures, or folders of them, with a checkpoint or a bundle; a bundle needs no torch.\n\n"
-    "A score above 1 is NotOK. A picture that cannot be read is NotDecidable, and the others are judged."
+    "A score above 1 is NotOK. A picture that cannot be read, or is black or over-exposed, is NotDecidable, "
+    "and the others are judged."
 )
 THRESHOLD_HELP = (
     "Set the thresholds of a checkpoint or a bundle for another false-reject rate, without training.\n\n"
@@ -81,7 +82,7 @@ def predict(
         write_csv(rows, sys.stdout)
     else:
         for one in predictions:
-            said = one.reason if one.score is None else f"{one.score:.3f}"
+            said = one.reason or f"{one.score:.3f}"
             typer.echo(shown(f"{one.verdict:12} {said}  {one.file}"))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.confidence import auroc_interval, difference_interval, placements
+from assessment.decidable import decidable
 from assessment.model import opened
 from core.confidence import Interval
 from core.dataset import Data, Sample, labelled_samples, read_frames
@@ -92,9 +93,9 @@ def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def _judge(path: Path, samples: Sequence[Sample]) -> tuple[dict[Sample, int], Judged]:
-    """Judge what can be read; says too in which row each picture is."""
+    """Judge what can be read and decided about; says too in which row each picture is."""
     with opened(path) as model:
-        frames = read_frames(samples, model.input)
+        frames = decidable(read_frames(samples, model.input))
         errors, maps = model.judge(frames.bgr_u8)
         rows = {sample: row for row, sample in enumerate(frames.samples)}
         return rows, Judged(model.input, model.grid, model.thresholds, errors, maps)

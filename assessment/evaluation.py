@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assessment.decidable import decidable
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
-from core.calibration import Calibration
 from core.dataset import Data, Frames, folders, labelled_samples, names, read_frames
 from core.files import make_folder, naming
 from core.layout import GOOD, require_apart
@@ -56,7 +56,7 @@ class Evaluation:
             (output / "report.html").write_text(report, encoding="utf-8", errors="backslashreplace")
 
     def rows(self) -> list[dict[str, Any]]:
-        """Lay out a line a picture; one that could not be read is NotDecidable."""
+        """Lay out a line a picture; one that was skipped is NotDecidable."""
         tiles = self.errors.shape[1] - 1
         rows = [
             score_row(sample.path, "NotOK" if score > 1 else "OK", float(score), errors, tiles, kind=sample.kind)
@@ -74,11 +74,11 @@ def results_folder(output: Path, data: Data) -> None:
 def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     """Judge all test pictures of `data`. Raises DataError where there are none."""
     network = checkpoint.settings.network
-    frames = read_frames(labelled_samples(data), network.input)
+    frames = decidable(read_frames(labelled_samples(data), network.input))
     started_s = time.perf_counter()
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
-    errors, known = _by_unseen_decoders(judged, frames, checkpoint.calibration)
+    errors, known = _by_unseen_decoders(judged, frames, checkpoint)
     apart = checkpoint.calibration.odd if checkpoint.thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
@@ -102,12 +102,13 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
 
 
 def _by_unseen_decoders(
-    errors: NDArray[np.float32], frames: Frames, calibration: Calibration
+    errors: NDArray[np.float32], frames: Frames, checkpoint: Checkpoint
 ) -> tuple[NDArray[np.float64], list[int]]:
     """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say which it knows.
 
     The whole detector has trained on these pictures and would flatter itself.
     """
+    calibration = checkpoint.calibration
     known = {Path(name).resolve(): row for row, name in enumerate(calibration.names)}
     honest = errors.astype(np.float64)
     found = [(i, known.get(sample.path.resolve())) for i, sample in enumerate(frames.samples)]

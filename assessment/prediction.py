@@ -13,6 +13,7 @@ from core.errors import DataError
 from core.picture import fit, list_pictures, read_picture
 from core.progress import counted
 from core.thresholds import scores
+from runtime.cameras.exposure import exposure_fault
 from runtime.parts.verdict import Verdict, judge
 
 _CHUNK = 16
@@ -27,11 +28,11 @@ class Prediction:
     verdict: str
     """`OK`, `NotOK`, or `NotDecidable` where the picture cannot be judged."""
     score: float | None
-    """Above 1 is NotOK; None where the picture cannot be judged."""
+    """Above 1 is NotOK; None where the picture cannot be judged. A black one has a score, which decides nothing."""
     errors: tuple[float, ...]
     """e_0 of the image, e_1..e_K of its tiles, row-major; empty where the picture cannot be judged."""
     reason: str = ""
-    """Why the picture cannot be judged."""
+    """Why the verdict is NotDecidable."""
     overlay: Path | None = None
     """The picture with its error map over it, where it was asked for."""
 
@@ -82,12 +83,14 @@ def judge_files(
             yield Prediction(file, Verdict.NOT_DECIDABLE.word, None, (), reasons[row])
             continue
         errors, error_map = judged[row]
-        judgement = judge(errors, model.thresholds)
+        fault = exposure_fault(frames[row])
+        judgement = judge(errors, model.thresholds, () if fault is None else (fault,))
         if judgement.errors is None:
             yield Prediction(file, judgement.verdict.word, None, (), "the model gave no finite number")
             continue
         score = float(scores(errors[None], model.thresholds)[0])
-        prediction = Prediction(file, judgement.verdict.word, score, judgement.errors)
+        reason = "" if fault is None else f"{file}: {fault}, a station would not decide about it"
+        prediction = Prediction(file, judgement.verdict.word, score, judgement.errors, reason)
         if overlays is not None:
             overlay = write_overlay(overlays, start + row + 1, model, file, judgement, error_map)
             prediction = replace(prediction, overlay=overlay)

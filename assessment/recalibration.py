@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from assessment.decidable import decidable
 from assessment.metrics import LARGEST_RATE, rate_that_finds_all, what_if
 from assessment.model import is_bundle, opened
 from core.calibration import Calibration
@@ -63,7 +64,7 @@ def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequen
     """
     calibration = _calibration(path)
     with opened(path) as model:
-        frames = read_frames(labelled_samples(data), model.input)
+        frames = decidable(read_frames(labelled_samples(data), model.input))
         errors = model.judge(frames.bgr_u8)[0]
     defective = np.array([sample.kind != GOOD for sample in frames.samples])
     finds_all = rate_that_finds_all(calibration, errors[defective], believe_all) if defective.any() else None
