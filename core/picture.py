@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -29,12 +29,18 @@ Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """What a file holds: (H, W) or (H, W, channels)."""
 HIDDEN = (".", "~")
 """How names begin that are passed over."""
-FOREIGN = frozenset({"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "__macosx", "lost+found"})
+FOREIGN = frozenset(
+    {"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "__macosx"}
+    | {"lost+found"}
+)
 """Folders of other systems: their thumbnails and what was thrown away."""
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """List the picture files below `folder` in name order. Raises DataError where there is no folder, or none in it."""
+    """List the pictures below `folder` in name order.
+
+    Raises DataError where there is no folder, or no picture in it, and as `find_pictures`.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give a folder of pictures.")
     pictures = list(find_pictures(folder))
@@ -44,15 +50,18 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def find_pictures(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
-    """Give the picture files below `folder` in name order; what vanishes meanwhile is passed over.
+    """Give what is called like a picture below `folder`, in name order; what vanishes meanwhile is passed over.
 
-    Linked folders are looked through, but for those that are `above`, by device and inode.
+    Linked folders are looked through, but for those that are `above`, by device and inode. Raises DataError where a
+    folder cannot be looked through, since nobody knows what is in it.
     """
     try:
         stat = folder.stat()
         entries = list_folder(folder)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be looked through ({error.strerror}); mend it, or move it away.") from error
     here = (stat.st_dev, stat.st_ino)
     if here in above:
         return
@@ -67,24 +76,35 @@ def list_folder(folder: Path, odd: list[Path] | None = None) -> list[tuple[Path,
     """List what may be a picture in `folder` itself, and the folders in it (True), in name order. Raises OSError.
 
     Hidden names, copies under way and what other systems keep are passed over. Other files cost next to nothing. What
-    is called like a picture and is neither file nor folder, such as a pipe, is added to `odd`.
+    is called like a picture and is neither file nor folder, such as a pipe, is listed too, and so is a link to nothing
+    that may have been a folder: they are refused by name when they are read. Where `odd` is given, they go there.
     """
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            try:
-                if entry.is_dir():
-                    if not name.startswith(HIDDEN) and name.lower() not in FOREIGN:
-                        found.append((name, True))
-                elif may_be_picture(name):
-                    if entry.is_file():
-                        found.append((name, False))
-                    elif odd is not None:
-                        odd.append(folder / name)
-            except OSError:
-                continue
+            if _is(entry.is_dir):
+                if not name.startswith(HIDDEN) and name.lower() not in FOREIGN:
+                    found.append((name, True))
+            elif may_be_picture(name) or _may_have_been_folder(entry):
+                if odd is None or _is(entry.is_file):
+                    found.append((name, False))
+                else:
+                    odd.append(folder / name)
     return [(folder / name, is_folder) for name, is_folder in sorted(found)]
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    """Ask what an entry is; a link to itself, or into what may not be entered, is nothing."""
+    try:
+        return asked()
+    except OSError:
+        return False
+
+
+def _may_have_been_folder(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a link to nothing, called as a folder may be: a share that is not mounted."""
+    return entry.is_symlink() and not entry.name.startswith(HIDDEN) and "." not in entry.name and not _is(entry.is_file)
 
 
 def may_be_picture(name: str) -> bool:
@@ -116,7 +136,8 @@ def read_whole(path: Path) -> bytes:
     """Read a file that may be a picture. Raises DataError where it is none, or larger than what is taken."""
     try:
         if not path.is_file():  # a pipe would be waited for
-            raise DataError(f"{path}: no such file.")
+            there = os.path.lexists(path)
+            raise DataError(f"{path}: {'no file, but a pipe, device or link to nothing' if there else 'no such file'}.")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(LARGEST_BYTES + 1) if size <= LARGEST_BYTES else b""
