@@ -5,17 +5,27 @@ A frame that is damaged or lost spoils those that build on it, up to the next ke
 
 from av import VideoFrame
 
+DEEPEST = 16
+"""No codec shows a frame more than so many others later than it was handed over."""
+
 
 class Damage:
     """Follows one stream, in its own time (pts). It belongs to the thread that reads."""
 
-    def __init__(self, is_counted: bool) -> None:
-        """`is_counted` says whether the times of packets are those of frames: only then is a lost one missed."""
+    def __init__(self, is_counted: bool, is_live: bool = False) -> None:
+        """`is_counted` says whether the times of packets are those of frames: only then is a lost one missed.
+
+        What is live is not held back until the frames are shown that it may build on, and that are shown later.
+        """
         self._is_counted = is_counted
+        self._is_live = is_live
         self._has_begun = False
         """Whether there was a key frame: what stands before it builds on what was not seen."""
-        self._awaited: set[int] = set()
-        """When the frames are to be shown that were handed to the decoder."""
+        self._awaited: dict[int, int] = {}
+        """When the frames are to be shown that were handed to the decoder, and the last one that each may build on."""
+        self._held: list[VideoFrame | None] = []
+        """What may build on a frame that is shown later, at the latest at the next of these times."""
+        self._held_until: int | float = float("-inf")
         self._lost: set[int] = set()
         self._shown: int | float = float("-inf")
         self._is_broken = False
@@ -24,14 +34,15 @@ class Damage:
         """When the key frames are to be shown that were handed over, and are not damaged."""
 
     @property
-    def awaited(self) -> int:
-        """How many frames were handed to the decoder and did not come out."""
-        return len(self._awaited)
+    def rest(self) -> list[VideoFrame | None]:
+        """What is left at the end: frames that are held, and None for those that did not come out of the decoder."""
+        lost: list[VideoFrame | None] = [None] * len(self._awaited)
+        return ([None] * len(self._held) if lost else self._held) + lost
 
     def expect(self, pts: int, is_key: bool) -> None:
         """Note a frame that is handed to the decoder."""
         if self._is_counted and pts > self._shown:
-            self._awaited.add(pts)
+            self._awaited[pts] = max([pts, *self._awaited])
         if is_key:
             self._keys = {key for key in self._keys if key > self._shown} | {pts}
 
@@ -49,7 +60,12 @@ class Damage:
         """Give a decoded frame where it is whole, and None for it, and for each one lost before it, where not."""
         if frame.pts in self._lost:  # it comes after all, and was told of
             return []
+        if frame.pts is not None and self._is_counted and not self._is_live:
+            ahead = self._held_until if frame.pts > self._shown else frame.pts  # else the clock began anew
+            self._held_until = max(ahead, self._awaited.get(frame.pts, frame.pts))
         found: list[VideoFrame | None] = [None] * self._lost_before(frame)
+        if frame.is_corrupt or found:
+            self._held = [None] * len(self._held)
         if frame.is_corrupt:
             self.begin(frame.pts)
         elif frame.key_frame:
@@ -57,14 +73,19 @@ class Damage:
             self._is_broken &= frame.pts is not None and frame.pts not in self._keys
         if self._has_begun:
             found.append(None if self._is_broken else frame)
-        return found
+        self._held += found
+        if self._shown < self._held_until and len(self._held) < DEEPEST:
+            return []
+        shown, self._held = self._held, []
+        return shown
 
     def _lost_before(self, frame: VideoFrame) -> int:
         """Count the frames that should have been shown before this one; those behind may build on them."""
         if frame.pts is None or not self._is_counted:
             return 0
         lost = [pts for pts in self._awaited if pts < frame.pts] if self._has_begun else []
-        self._shown, self._awaited = frame.pts, {pts for pts in self._awaited if pts > frame.pts}
+        self._awaited = {pts: last for pts, last in self._awaited.items() if pts > frame.pts}
+        self._shown = frame.pts
         self._lost = set(lost) | (set() if frame.key_frame else self._lost)
         if lost:
             self.begin(max(lost))

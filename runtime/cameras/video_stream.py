@@ -47,8 +47,10 @@ class VideoStream:
         self._stream = self._container.streams.video[0]
         self._is_live = timeout_s is not None
         # AVI guesses the times of its packets.
-        self._damage = Damage(is_counted=self._container.format.name != "avi")
+        self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
         self._is_jpeg = self._stream.codec_context.name == "mjpeg"
+        if self._stream.codec_context.name == "h264":
+            self._stream.codec_context.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
         self._frames = self._read()
@@ -106,7 +108,7 @@ class VideoStream:
                 yield packet
             else:
                 yield from self._decode(packet)
-        yield from [None] * self._damage.awaited
+        yield from self._damage.rest
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         if packet.size and packet.pts is not None and not packet.is_discard:

@@ -68,6 +68,20 @@ def overwrite(path: Path, packet: int, share: float, put: Callable[[int], bytes]
     path.write_bytes(bytes(content))
 
 
+def frames_of(path: Path) -> list[Any]:
+    camera = VideoCamera(path)
+    frames = list(camera.frames(RUN))
+    camera.close()
+    return [frame.pixels_u8 for frame in frames]
+
+
+def assert_told(frames: list[Any], whole: list[Any]) -> None:
+    """Something is unreadable, and what is not is as it was filmed."""
+    assert any(frame is None for frame in frames)
+    pairs = zip(frames, whole, strict=True)
+    assert all(np.array_equal(frame, as_filmed) for frame, as_filmed in pairs if frame is not None)
+
+
 def faults_of(path: Path) -> list[Reason | None]:
     camera = VideoCamera(path)
     frames = list(camera.frames(RUN))
@@ -103,6 +117,31 @@ def test_no_frame_is_passed_that_builds_on_a_damaged_one(tmp_path: Path, codec: 
         if frame.pixels_u8 is not None:
             assert np.abs(frame.pixels_u8.astype(int) - scene(number)).mean() < 9
     assert all(frame.fault is None for frame in frames[-15:])
+
+
+@pytest.mark.parametrize("packet", range(9, 19))
+def test_of_h264_any_lost_part_is_told_and_so_is_what_is_shown_earlier_and_builds_on_it(
+    tmp_path: Path, packet: int
+) -> None:
+    """A frame's data may end so that the decoder takes it for whole, with several threads."""
+    whole = frames_of(write_film(tmp_path / "film.mp4"))
+    for share in (0.1, 0.3, 0.5, 0.7):
+        film = write_film(tmp_path / "film.mp4")
+        overwrite(film, packet, share, bytes)
+        frames = frames_of(film)
+        assert len(frames) == 40
+        assert_told(frames, whole)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_film_without_times_that_ends_within_a_frame_tells_of_it(tmp_path: Path, share: float) -> None:
+    film = write_film(tmp_path / "film.h264")
+    whole = frames_of(film)
+    at, size = packets_of(film)[25]
+    film.write_bytes(film.read_bytes()[: at + int(size * share)])
+    frames = frames_of(film)
+    assert len(frames) == 26
+    assert_told(frames, whole[:26])
 
 
 def test_without_another_key_frame_nothing_is_passed_behind_damage(tmp_path: Path) -> None:
