@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os.path import realpath
 from pathlib import Path
 from typing import TypeAlias
 
@@ -74,12 +75,28 @@ def training_samples(data: Data) -> list[Sample]:
 
 
 def labelled_samples(data: Data) -> list[Sample]:
-    """List the pictures meant for testing with their kinds and masks. Raises DataError where there are none.
+    """List the pictures meant for testing with their kinds and masks, each once, whatever links lead to it.
 
-    `data` names folders with `test` in them, such `test` folders themselves, or plain folders of good pictures.
+    `data` names folders with `test` in them, such `test` folders themselves, or plain folders of good pictures. Raises
+    DataError where there are none, or where a picture is listed as two kinds.
     """
-    if not isinstance(data, str):
-        return [sample for one in data for sample in labelled_samples(one)]
+    samples = [sample for one in names(data) for sample in _labelled(one)]
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        known = first.setdefault(realpath(sample.path), sample)
+        if known.kind != sample.kind:
+            raise DataError(
+                f"{sample.path}: is listed as `{known.kind}` ({known.path}) and as `{sample.kind}`; leave one of them "
+                "out: a folder without kinds below it is taken for good parts."
+            )
+    if more := len(samples) - len(first):
+        sys.stderr.write(
+            f"counted once: {more} of {len(samples)} pictures are listed twice, by links or by several DATA\n"
+        )
+    return list(first.values())
+
+
+def _labelled(data: str) -> list[Sample]:
     if data.startswith(ELPV):
         return _elpv(data)[1]
     root = Path(data).expanduser()

@@ -56,6 +56,23 @@ def test_pictures_are_counted_by_the_first_folder_that_shows_them(parts: Path, t
     assert counts(data[1], kept[40:]) == {data[1]: 2}
 
 
+def test_a_picture_that_several_names_lead_to_is_tested_once_and_as_one_kind(
+    parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "again").symlink_to(parts, target_is_directory=True)
+    once = labelled_samples(str(parts))
+    assert labelled_samples((str(parts), str(tmp_path / "again"), f"{parts}/../{parts.name}/test")) == once
+    assert "counted once: 40 of 60 pictures are listed twice" in capsys.readouterr().err
+    test = Path(shutil.copytree(parts / "test", tmp_path / "data" / "test"))
+    (test / "good" / "linked.png").symlink_to(test / "good" / "000.png")
+    assert labelled_samples(str(tmp_path / "data")) == [
+        Sample(test / one.kind / one.path.name, one.kind) for one in once
+    ]
+    assert "counted once: 1 of 21" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"000.png: is listed as `scratch` \(.*000.png\) and as `good`"):
+        labelled_samples((str(parts), str(parts / "test" / "scratch")))
+
+
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         training_samples(str(tmp_path / "absent"))
