@@ -20,7 +20,7 @@ def read_view(sample: Sample, seen: ModelInput, longest_px: int) -> NDArray[np.u
     It is the region that the model sees, or the part cut out of it, lying straight. Raises DataError.
     """
     here = seen.without_cut if sample.is_cut else seen
-    picture = cut(read_picture(sample.path, seen.bits), here.roi, here.part_size)
+    picture = cut(read_picture(sample.path, seen.bits), here.roi, here.pose)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:
         return picture

@@ -73,7 +73,7 @@ def judge_files(
     reasons: dict[int, str] = {}
     for row, file in enumerate(files):
         try:
-            fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.part_size)
+            fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.pose)
         except DataError as error:
             reasons[row] = str(error)
     readable = [row for row in range(len(files)) if row not in reasons]

@@ -85,7 +85,7 @@ def ready_batches(bundle: Bundle, folder: Path, cameras: int, max_batch: int) ->
     frames = []
     for picture in list_pictures(folder):
         frame = np.zeros((bundle.manifest.height, bundle.manifest.width, 3), np.uint8)
-        fit(read_picture(picture, bundle.manifest.bits), frame, bundle.manifest.roi, bundle.manifest.part_size)
+        fit(read_picture(picture, bundle.manifest.bits), frame, bundle.manifest.input.roi, bundle.manifest.input.pose)
         frames += [frame] * cameras
     stacked = np.stack(frames)
     return [stacked[start : start + max_batch] for start in range(0, len(stacked), max_batch)]

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from core.dataset import labelled_samples, training_samples
+from core.geometry import Pose
 from core.layout import GOOD
 from core.picture import read_picture
 from core.pose import cut_out, locate, outline
@@ -46,7 +47,7 @@ def posed(pictures: list[NDArray[np.uint8]], train: int, pose: str) -> list[NDAr
         extents = np.array([outline(picture).extents for picture in pictures[:train]])
         length, breadth = np.ceil(np.percentile(extents, 95, axis=0) * 1.05)
         size = int(length), int(breadth)
-        return [cut_out(picture, locate(picture, size), size) for picture in pictures]
+        return [cut_out(picture, locate(picture, Pose(size)), size) for picture in pictures]
     return registered(pictures, train) if pose == "registered" else pictures
 
 

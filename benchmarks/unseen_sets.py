@@ -14,6 +14,7 @@ from unseen_defects import DEFECTS, Mask, Picture, Rng, as_u8, filmed
 from unseen_parts import Filed, brackets, cable, caps, photograph, strip, texture, weave
 
 from core.dataset import labelled_samples, training_samples
+from core.geometry import Pose
 from core.layout import GOOD
 from core.picture import read_picture
 from core.pose import cut_out, locate, outline
@@ -87,7 +88,7 @@ def board(rng: Rng, mvtec: Path) -> Filed:
     straight = []
     for folder in ("train/good", "test/good"):
         whole = [read_picture(path) for path in sorted((mvtec / "circuitboard" / folder).iterdir())]
-        straight.append([cut_out(picture, locate(picture, size), size)[20:220, 130:400] for picture in whole])
+        straight.append([cut_out(picture, locate(picture, Pose(size)), size)[20:220, 130:400] for picture in whole])
     train, tested = straight
     yield from (("train/good", filmed(picture, rng, 0.02, 2)) for picture in train)
     yield from (("test/good", filmed(picture, rng, 0.02, 2)) for picture in tested)

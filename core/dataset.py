@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import realpath
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from core.remarks import load_remarks
 Data: TypeAlias = str | Sequence[str]
 """The name of a data set, or the names of several that are one together."""
 
+T = TypeVar("T")
 ELPV = "elpv:"
 
 
@@ -156,7 +157,7 @@ def _require_same_cut(frame: NDArray[np.uint8], seen: ModelInput, path: Path) ->
         )
 
 
-def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+def spread(samples: Sequence[T], count: int) -> list[T]:
     """Choose up to `count` of `samples`, spread evenly over them."""
     chosen = np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int))
     return [samples[index] for index in chosen]
@@ -178,7 +179,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             seen_here = seen.without_cut if sample.is_cut else seen
             if sample.is_cut:
                 _require_same_cut(frame, seen, sample.path)
-            fit(frame, frames[len(kept)], seen_here.roi, seen_here.part_size)
+            fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
         except DataError as error:
             where = "" if str(sample.path) in str(error) else f"{sample.path}: "
             sys.stderr.write(f"skipped: {where}{error}\n")
@@ -227,10 +228,9 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     drawn = crop(read_picture(sample.mask), seen.roi)
     least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
     mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
-    if seen.part_size is not None:
-        mask = cut_out(
-            mask, locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.part_size), seen.part_size
-        )
+    if seen.pose is not None:
+        place = locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.pose)
+        mask = cut_out(mask, place, seen.pose.size)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to nought.
     marked = cv2.resize(

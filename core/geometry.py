@@ -6,6 +6,19 @@ Roi = tuple[int, int, int, int]
 """Region of interest: left, top, width, height."""
 PartSize = tuple[int, int]
 """Length and breadth of the cut-out in pixels of the camera's picture: the part's own and a margin."""
+ANGLES, RINGS = 128, 32
+"""Of the colours around a part's middle, by which it is turned upright."""
+UPRIGHT_CHARACTERS = ANGLES * RINGS * 3 * 4 // 3
+"""Of those colours as text (base64)."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How a part that may lie anywhere is cut out of its picture, lying straight."""
+
+    size: PartSize
+    upright: str | None = None
+    """What is on it when it lies upright (core/upright.py); None: its long axis says how it lies."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +27,7 @@ class ModelInput:
 
     height: int
     width: int
-    part_size: PartSize | None = None
+    pose: Pose | None = None
     """None: all of the region."""
     roi: Roi | None = None
     """None: the whole picture."""
@@ -24,9 +37,9 @@ class ModelInput:
     @property
     def cut_size(self) -> tuple[int, int] | None:
         """Width and height of what is cut out of a picture; None: nothing is."""
-        return self.part_size or (self.roi[2:] if self.roi else None)
+        return self.pose.size if self.pose else (self.roi[2:] if self.roi else None)
 
     @property
     def without_cut(self) -> "ModelInput":
         """The same of a picture that is cut already."""
-        return replace(self, part_size=None, roi=None)
+        return replace(self, pose=None, roi=None)

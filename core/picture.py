@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.geometry import PartSize, Roi
+from core.geometry import Pose, Roi
 from core.picture_file import LARGEST_BYTES, PictureFault, decode
 from core.pose import cut_out, locate
 from core.shrinking import shrink
@@ -205,27 +205,27 @@ def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:
     return frame[top : top + height, left : left + width]
 
 
-def cut(frame: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None) -> NDArray[np.uint8]:
+def cut(frame: NDArray[np.uint8], roi: Roi | None = None, pose: Pose | None = None) -> NDArray[np.uint8]:
     """Give what is judged of `frame` (H, W, 3), or grey (H, W), at the camera's own size: `roi`, which is a view of it.
 
-    With `part_size` the part is cut out of that, lying straight: (breadth, length, 3). Raises DataError where `roi`
+    With `pose` the part is cut out of that, lying straight: (breadth, length, 3). Raises DataError where `roi`
     does not lie within the frame, PartNotFoundError where there is no part.
     """
     frame = crop(frame, roi)
-    if part_size is not None:
+    if pose is not None:
         frame = as_bgr_u8(frame)
-        frame = cut_out(frame, locate(frame, part_size), part_size)
+        frame = cut_out(frame, locate(frame, pose), pose.size)
     return frame
 
 
 def fit(
-    frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, part_size: PartSize | None = None
+    frame: NDArray[np.uint8], out: NDArray[np.uint8], roi: Roi | None = None, pose: Pose | None = None
 ) -> NDArray[np.uint8]:
     """Cut `frame` as `cut` does, and resize it into `out` (h, w, 3) in place, by area averaging; returns the cut.
 
     The only preprocessing outside the model's graph. Raises as `cut`.
     """
-    frame = cut(frame, roi, part_size)
+    frame = cut(frame, roi, pose)
     if frame.ndim == 2:
         small = np.empty(out.shape[:2], np.uint8)
         shrink(frame, small)

@@ -1,7 +1,7 @@
 """The pose of a part that may lie at any angle: where it is in the picture, and how it is cut out lying straight.
 
-For parts longer than broad, with one end heavier than the other, alone on a background of one colour: screws, bolts,
-boards.
+For parts alone on a background of one colour: those longer than broad with one end heavier than the other (screws,
+bolts, boards), and round or square ones with something on them that tells how they lie (caps, cables).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import PartNotFoundError
-from core.geometry import PartSize
+from core.geometry import PartSize, Pose
+from core.upright import turned_by
 
 SEARCHED_PIXELS = 512
 """The part is looked for in a picture of at most this many pixels a side; it is cut out of the whole one."""
@@ -92,17 +93,22 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     )
 
 
-def locate(frame_bgr_u8: NDArray[np.uint8], part_size: PartSize) -> NDArray[np.float64]:
+def locate(frame_bgr_u8: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
     """Find the part in a frame (H, W, 3): the (2, 3) matrix that takes a pixel of the cut-out to one of the frame.
 
-    The part's principal axis becomes the cut-out's length, its heavier end comes left, the middle of its extents comes
-    to the middle. Raises PartNotFoundError.
+    The part's principal axis becomes the cut-out's length, its heavier end comes left; or it is turned until it is most
+    alike the upright one. The middle of its extents comes to the middle. Raises PartNotFoundError.
     """
-    part = outline(frame_bgr_u8)
+    part, part_size = outline(frame_bgr_u8), pose.size
     if part.share * frame_bgr_u8.shape[0] * frame_bgr_u8.shape[1] < LEAST_SHARE * part_size[0] * part_size[1]:
         raise PartNotFoundError(f"no part found: nothing fills a tenth of {part_size[0]} x {part_size[1]} pixels.")
-    corner = part.middle - part.axes @ ((np.array(part_size) - 1) / 2)
-    return np.column_stack([part.axes, corner])
+    axes = part.axes
+    if pose.upright is not None:
+        angle = turned_by(frame_bgr_u8, part.middle, part_size[1], pose.upright)
+        along = np.array([np.cos(angle), np.sin(angle)])
+        axes = np.stack([along, [-along[1], along[0]]], axis=1)
+    corner = part.middle - axes @ ((np.array(part_size) - 1) / 2)
+    return np.column_stack([axes, corner])
 
 
 def cut_out(picture: NDArray[np.uint8], place: NDArray[np.float64], part_size: PartSize) -> NDArray[np.uint8]:

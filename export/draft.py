@@ -87,6 +87,7 @@ class Draft:
             grid=settings.network.grid,
             roi=settings.network.roi,
             part_size=settings.network.part_size,
+            upright=settings.network.upright,
             bits=settings.network.bits,
             precision=self.parities[-1].precision if self.parities else "fp32",
             score_unit=_UNITS[settings.score.space, settings.score.distance],

@@ -27,7 +27,8 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     if manifest.bits != 16:
         facts.add_row("files of 16 bits keep", f"{manifest.bits} of them")
     if manifest.part_size:
-        facts.add_row("part turned straight", "{} x {} pixels of the picture".format(*manifest.part_size))
+        turned = "part turned upright by what is on it" if manifest.upright else "part turned straight"
+        facts.add_row(turned, "{} x {} pixels of the picture".format(*manifest.part_size))
     if manifest.refused:
         facts.add_row("refused", manifest.refused)
     facts.add_row("precision", manifest.precision)

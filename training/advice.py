@@ -11,11 +11,12 @@ import yaml
 
 from core.dataset import Data
 from core.errors import DataError
-from core.geometry import PartSize
+from core.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
 from training.findings import findings, summary
+from training.poses import look_at_poses
 from training.settings import NetworkSettings, TrainingSettings
-from training.survey import Picture, Survey
+from training.survey import Survey
 
 _NETWORK = NetworkSettings()
 SIDE = min(_NETWORK.height, _NETWORK.width)
@@ -24,17 +25,6 @@ LONGEST = 10
 """A part so many times as long as broad is judged at the full SIDE; a longer one at less, or its cost has no end."""
 STEP = round(_NETWORK.grid * _NETWORK.encoder.stride / _NETWORK.tile_scale)
 """Sides are multiples of it: then a tile covers whole places of the encoder's maps."""
-FOUND = 0.95
-"""A part must be found in this share of the pictures to be cut out of all."""
-LIKE_IT = 0.5
-"""Of the part's area: what is larger and lies beside it is another part, at which nobody would look."""
-LEAST_AXIS_RATIO = 1.15
-"""Below it noise decides which way the principal axis points: round and square parts."""
-MOST_DEVIATION = 0.1
-"""Median deviation of the length, as a share of it: of one kind of part at one distance it is less."""
-MOST_FILLED = 0.6
-"""Share of the picture: a part that fills more cannot turn far."""
-MARGIN = 1.05
 BELIEVED = 0.9
 """Training leaves odd pictures out of the thresholds: so few of the good ones may be left."""
 
@@ -55,7 +45,7 @@ class Advice:
     findings: tuple[str, ...]
     network: tuple[Setting, ...] = ()
     settings: tuple[Setting, ...] = ()
-    part_size: PartSize | None = None
+    pose: Pose | None = None
 
     def as_yaml(self, name: str, data: Data) -> str:
         """Write the configuration with its reasons as comments."""
@@ -83,11 +73,13 @@ def advise(survey: Survey) -> Advice:
             f"{survey.data}: {len(good)} good pictures{different} are too few for any training; give 100 or more."
         )
     # What a model cut out says nothing of how parts lie in the camera's pictures.
-    part_size, pose = _pose([picture for picture in good if not picture.is_cut] or good)
-    judged = [part_size] if part_size else [picture.size for picture in good]
-    network = sized = _input_size(judged, "the part is" if part_size else "the pictures are")
-    if part_size is not None:
-        network = (Setting("part_size", list(part_size), pose), *network)
+    lying = look_at_poses([picture for picture in good if not picture.is_cut] or good, survey.roi, survey.bits)
+    judged = [lying.pose.size] if lying.pose else [picture.size for picture in good]
+    network = sized = _input_size(judged, "the part is" if lying.pose else "the pictures are")
+    if lying.upright is not None:
+        network = (Setting("upright", str(lying.upright), lying.why_upright), *network)
+    if lying.pose is not None:
+        network = (Setting("part_size", list(lying.pose.size), lying.reason), *network)
     if survey.roi is not None:
         reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
         network = (Setting("roi", list(survey.roi), reason), *network)
@@ -95,57 +87,11 @@ def advise(survey: Survey) -> Advice:
         network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
     found = [
         summary(survey),
-        *([] if part_size else [pose]),
+        *([] if lying.pose else [lying.reason]),
         *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
         *findings(survey, judged, SIDE),
     ]
-    return Advice(tuple(found), network, _enough(len(good)), part_size)
-
-
-def _pose(good: Sequence[Picture]) -> tuple[PartSize | None, str]:
-    """Say how large a part is cut out and turned straight, or None; and why."""
-    parts = [picture.outline for picture in good if picture.outline]
-    none = "Parts are not cut out and turned straight (network.part_size): "
-    if len(parts) < FOUND * len(good):
-        return (
-            None,
-            none + f"only in {len(parts)} of {len(good)} pictures is there a part of another colour than the rim.",
-        )
-    extents = np.array([part.extents for part in parts])
-    lengths = np.array([max(part.extents) for part in parts])
-    touching = sum(part.touches_border for part in parts)
-    filled = float(np.median([part.share for part in parts]))
-    deviation = float(np.median(np.abs(lengths - np.median(lengths))) / np.median(lengths))
-    ratio = float(np.percentile([part.axis_ratio for part in parts], 5))
-    beside = sum(part.second > LIKE_IT for part in parts)
-    reasons = (
-        (
-            beside > (1 - FOUND) * len(parts),
-            f"in {beside} of {len(good)} pictures another thing nearly as large lies beside what is found, and one "
-            "alone would be judged. Where parts lie in places of their own, judge each in a region (`roi`).",
-        ),
-        (
-            touching > len(parts) / 2,
-            f"in {touching} of {len(good)} pictures what is found runs off the picture.",
-        ),
-        (filled > MOST_FILLED, f"what is found fills {filled:.0%} of the picture."),
-        (deviation > MOST_DEVIATION, f"the lengths that are found differ by {deviation:.0%}."),
-        (
-            ratio < LEAST_AXIS_RATIO,
-            f"they are round or square, with no long axis to turn by (axis ratio {ratio:.2f}).",
-        ),
-    )
-    if against := [reason for holds, reason in reasons if holds]:
-        return None, none + against[0]
-    length, breadth = (math.ceil(extent * MARGIN) for extent in np.percentile(extents, 95, axis=0))
-    part_size = max(length, breadth), min(length, breadth)
-    reason = (
-        f"A part was found in {len(parts)} of {len(good)} pictures, longer than broad (axis ratio from {ratio:.2f}), "
-        f"as a rule {np.median(extents[:, 0]):.0f} x {np.median(extents[:, 1]):.0f} pixels: it is cut out and turned "
-        "straight first, so that it may lie anywhere and at any angle. Look at the sheet; where the cut-outs are "
-        "wrong, delete `part_size`, `height` and `width`."
-    )
-    return part_size, reason
+    return Advice(tuple(found), network, _enough(len(good)), lying.pose)
 
 
 def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, ...]:

@@ -101,10 +101,10 @@ def _init_command(
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
     typer.echo(f"written: {config}, with the reasons in it; read them")
-    if advice.part_size is not None:
+    if advice.pose is not None:
         from training.cut_outs import draw_cut_outs
 
-        draw_cut_outs(found.good, advice.part_size, roi, bits).savefig(sheet, dpi=110)
+        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(sheet, dpi=110)
         typer.echo(f"look at: {sheet}, what is cut out of the pictures")
     typer.echo(f"next: train-model {config}")
 

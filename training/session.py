@@ -23,6 +23,7 @@ from training.resume_point import clear_resume_points, require_resumable
 from training.settings import TrainingSettings
 from training.suspects import report_suspects
 from training.training_set import prepare
+from training.upright import with_upright_read
 
 CHECKPOINT = "checkpoint"
 
@@ -35,6 +36,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     """
     if settings.tensorboard and find_spec("tensorboard") is None:
         raise ConfigError("`tensorboard: true` needs the package tensorboard; pip install '.[tensorboard]'.")
+    settings = with_upright_read(settings)
     output = Path(settings.output)
     if resume:
         require_resumable(output, settings)

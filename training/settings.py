@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.config import Settings, expanded
-from core.geometry import ModelInput, PartSize, Roi
+from core.geometry import ModelInput, PartSize, Pose, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 
@@ -59,6 +59,9 @@ class NetworkSettings(Settings):
     part_size: PartSize | None = None
     """Length and breadth of the part in pixels of the camera's picture, and a margin: it is cut out and turned straight
     first, so that it may lie at any angle. None: the whole picture."""
+    upright: Annotated[str, Field(min_length=1)] | None = None
+    """With `part_size`, for round and square parts: a picture of one that lies as all are to lie. Each is turned until
+    what is on it (a print, cores, teeth) is most alike. None: the part's long axis says how it lies."""
     bits: Annotated[int, Field(ge=8, le=16)] = 16
     """Of a grey level in picture files that keep 16: 12 where the camera has 12 and 4095 is white. The bundle carries
     it to the line, where files are read alike; live cameras tell theirs."""
@@ -76,7 +79,8 @@ class NetworkSettings(Settings):
     @property
     def input(self) -> ModelInput:
         """What the network sees of a picture."""
-        return ModelInput(self.height, self.width, self.part_size, self.roi, self.bits)
+        pose = Pose(self.part_size, self.upright) if self.part_size else None
+        return ModelInput(self.height, self.width, pose, self.roi, self.bits)
 
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSettings":
@@ -84,6 +88,8 @@ class NetworkSettings(Settings):
             raise ValueError(f"{self.encoder.name} has stages 1 to 4")
         if self.part_size is not None and not self.part_size[0] >= self.part_size[1] > 0:
             raise ValueError(f"part_size {list(self.part_size)} must be [length, breadth], the length first, above 0")
+        if self.upright is not None and self.part_size is None:
+            raise ValueError("upright needs part_size, the size of what is cut out and turned")
         if self.height % self.grid or self.width % self.grid:
             raise ValueError(f"height {self.height} and width {self.width} must be divisible by grid {self.grid}")
         if round(min(self.height, self.width) * self.tile_scale / self.grid) < 1:

@@ -23,7 +23,7 @@ def fill(task: Task, row: NDArray[np.uint8], frame: Frame, settings: CameraSetti
     faults = [] if frame.fault is None else [frame.fault]
     if pixels is not None:
         try:
-            picture = task.fit(pixels, frame.layout, row, roi or task.seen.roi, task.seen.part_size)
+            picture = task.fit(pixels, frame.layout, row, roi or task.seen.roi, task.seen.pose)
             exposure = exposure_fault(row, settings.exposure)
             faults += [] if exposure is None else [exposure]
         except PartNotFoundError:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import PartSize, Roi
+from core.geometry import Pose, Roi
 from core.picture import fit
 from runtime.parts.layout import Layout, to_bgr
 from runtime.parts.part import Picture
@@ -21,7 +21,7 @@ class Fit(Protocol):
         layout: Layout,
         row: NDArray[np.uint8],
         roi: Roi | None = None,
-        part_size: PartSize | None = None,
+        pose: Pose | None = None,
     ) -> Picture:
         """Fit a frame (H, W, 3) or (H, W) of this `layout` into `row` (h, w, 3) in BGR, as core.picture.fit does.
 
@@ -34,12 +34,12 @@ def fit_on_cpu(
     layout: Layout,
     row: NDArray[np.uint8],
     roi: Roi | None = None,
-    part_size: PartSize | None = None,
+    pose: Pose | None = None,
 ) -> Picture:
     """See Fit. Only what is judged gets its colours; where three channels have another order, only the row."""
-    if layout == "RGB" and part_size is None:
+    if layout == "RGB" and pose is None:
         region = fit(pixels_u8, row, roi)
         cv2.cvtColor(row, cv2.COLOR_RGB2BGR, dst=row)
         return lambda: to_bgr(region, layout)
-    judged = fit(to_bgr(pixels_u8, layout, roi), row, None, part_size)
+    judged = fit(to_bgr(pixels_u8, layout, roi), row, None, pose)
     return lambda: judged

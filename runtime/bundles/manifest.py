@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
-from core.geometry import ModelInput
+from core.geometry import UPRIGHT_CHARACTERS, ModelInput, Pose
 from core.thresholds import Thresholds
 from runtime.bundles.precision import Precision
 
@@ -35,6 +35,10 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=200)]
 """Of a file in a bundle, relative to it."""
 
+Rings = Annotated[
+    str, StringConstraints(min_length=UPRIGHT_CHARACTERS, max_length=UPRIGHT_CHARACTERS, pattern=r"^[A-Za-z0-9+/]*$")
+]
+"""Colours around a part's middle (core/upright.py)."""
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Stands in every event, in logs and on the page."""
 
@@ -122,6 +126,8 @@ class Manifest(Record):
     """Of a frame, before all else, for cameras that set none: left, top, width, height; None: the whole frame."""
     part_size: tuple[Side, Side] | None = None
     """What is cut out of a frame, lying straight, before it is resized; None: the whole frame."""
+    upright: Annotated[Rings | None, Field(exclude_if=lambda rings: rings is None)] = None
+    """What is on the part when it lies upright. Left out where its long axis says how it lies."""
     bits: Annotated[int, Field(ge=8, le=16, exclude_if=lambda bits: bits == 16)] = 16
     """Of a grey level in picture files that keep 16. Left out where it is 16: older bundles have the same digest."""
     precision: Precision
@@ -143,7 +149,8 @@ class Manifest(Record):
     @property
     def input(self) -> ModelInput:
         """What the model sees of a picture."""
-        return ModelInput(self.height, self.width, self.part_size, self.roi, self.bits)
+        pose = Pose(self.part_size, self.upright) if self.part_size else None
+        return ModelInput(self.height, self.width, pose, self.roi, self.bits)
 
     @property
     def label(self) -> str:

@@ -93,4 +93,5 @@ def _open_alike(path: Path, model: ModelInUse, bundle: Bundle) -> Detector:
 
 
 def _told(seen: ModelInput) -> str:
-    return f"{seen.width} x {seen.height} pixels (part {seen.part_size}, region {seen.roi}, {seen.bits} bits)"
+    part = "none" if seen.pose is None else f"{seen.pose.size}{' turned upright' if seen.pose.upright else ''}"
+    return f"{seen.width} x {seen.height} pixels (part {part}, region {seen.roi}, {seen.bits} bits)"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BackendError, one_line
-from core.geometry import PartSize, Roi
+from core.geometry import Pose, Roi
 from runtime.batching.fitting import fit_on_cpu
 from runtime.inference.frame_piece import Piece, piece_of
 from runtime.inference.frames_device import Fitting, FramesDevice, Staging
@@ -52,17 +52,17 @@ class GpuFit:
         layout: Layout,
         row: NDArray[np.uint8],
         roi: Roi | None = None,
-        part_size: PartSize | None = None,
+        pose: Pose | None = None,
     ) -> Picture:
         """See Fit. Parts that lie at an angle are cut out by the CPU."""
-        if self._fault is None and part_size is None and min(pixels_u8.shape[:2]) > 2:
+        if self._fault is None and pose is None and min(pixels_u8.shape[:2]) > 2:
             piece = piece_of(pixels_u8, layout, roi)
             try:
                 self._fit(piece, row)
                 return lambda: to_bgr(pixels_u8, layout, roi)
             except Exception as error:  # pycuda's own, whatever they are; or it was closed meanwhile
                 self._give_up(one_line(error))
-        return fit_on_cpu(pixels_u8, layout, row, roi, part_size)
+        return fit_on_cpu(pixels_u8, layout, row, roi, pose)
 
     def close(self) -> None:
         """Free what is held; from now on the CPU fits. Once closed, do nothing."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from core.geometry import PartSize, Roi
+from core.geometry import Pose, Roi
 from core.thresholds import Thresholds
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.site_thresholds import SiteThresholds
@@ -58,10 +58,10 @@ class ModelInUse:
         layout: Layout,
         row: NDArray[np.uint8],
         roi: Roi | None = None,
-        part_size: PartSize | None = None,
+        pose: Pose | None = None,
     ) -> Picture:
         """Fit as the backend in use does; on any thread. See Fit."""
-        return self.backend.fit(pixels_u8, layout, row, roi, part_size)
+        return self.backend.fit(pixels_u8, layout, row, roi, pose)
 
     def require_bundle(self) -> Bundle:
         """Give the bundle. Raises ConfigError where there is none."""

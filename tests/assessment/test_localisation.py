@@ -6,7 +6,7 @@ import pytest
 
 from assessment.localisation import aupro, localisation_metrics
 from core.dataset import labelled_samples, read_mask
-from core.geometry import ModelInput
+from core.geometry import ModelInput, Pose
 from training.settings import NetworkSettings
 
 NETWORK = NetworkSettings(height=48, width=48)
@@ -62,13 +62,13 @@ def write_line(root: Path, marked: bool = True) -> Path:
     return root
 
 
-@pytest.mark.parametrize("part_size", [None, (600, 500)])
-def test_a_thin_defect_does_not_vanish(tmp_path: Path, part_size: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize("pose", [None, Pose((600, 500))])
+def test_a_thin_defect_does_not_vanish(tmp_path: Path, pose: Pose | None) -> None:
     good, scratched = labelled_samples(str(write_line(tmp_path)))
     cv2.imwrite(
         str(scratched.path), cv2.ellipse(np.zeros((700, 700), np.uint8), (350, 350), (280, 200), 20, 0, 360, 200, -1)
     )
-    mask = read_mask(scratched, ModelInput(12, 12, part_size))
+    mask = read_mask(scratched, ModelInput(12, 12, pose))
     assert 6 < mask.sum() < 40
     assert not read_mask(good, ModelInput(12, 12)).any()
 

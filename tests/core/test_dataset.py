@@ -17,7 +17,7 @@ from core.dataset import (
     training_samples,
 )
 from core.errors import ConfigError, DataError
-from core.geometry import ModelInput
+from core.geometry import ModelInput, Pose
 from core.remarks import Remark, save_remarks
 from tests.pictures import write_parts
 
@@ -230,10 +230,10 @@ def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp
     said = Remark(was="good", by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
     save_remarks(tmp_path, dict.fromkeys(names, said))
     samples = training_samples(str(tmp_path))
-    for cut_alike in (ModelInput(48, 96, part_size=(60, 30)), ModelInput(48, 96, roi=(7, 7, 60, 30))):
+    for cut_alike in (ModelInput(48, 96, pose=Pose((60, 30))), ModelInput(48, 96, roi=(7, 7, 60, 30))):
         assert (read_frames(samples, cut_alike).bgr_u8 == 100).all()
     for other, asked in (
-        (ModelInput(48, 96, part_size=(62, 30)), "those of 62 x 30"),
+        (ModelInput(48, 96, pose=Pose((62, 30))), "those of 62 x 30"),
         (ModelInput(48, 96, roi=(0, 0, 30, 30)), "those of 30 x 30"),
         (ModelInput(48, 96), "whole pictures"),
     ):

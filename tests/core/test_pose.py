@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.dataset import Sample, read_frames, read_mask
 from core.errors import PartNotFoundError
-from core.geometry import ModelInput
+from core.geometry import ModelInput, Pose
 from core.picture import fit
 from core.pose import cut_out, locate, outline
 
@@ -30,7 +30,7 @@ def nail(angle_degrees: float = 0, shift: tuple[float, float] = (0, 0), backgrou
 
 
 def upright(picture: np.ndarray) -> np.ndarray:
-    return cut_out(picture, locate(picture, SIZE), SIZE)
+    return cut_out(picture, locate(picture, Pose(SIZE)), SIZE)
 
 
 @given(st.floats(-180, 180), st.floats(-25, 25), st.floats(-25, 25), st.sampled_from([0, 200, 255]))
@@ -55,7 +55,7 @@ def test_the_heavy_end_comes_left_and_the_part_lies_in_the_middle() -> None:
 def test_a_camera_of_higher_resolution_gives_the_part_at_its_resolution() -> None:
     large = np.asarray(cv2.resize(nail(30), None, fx=3, fy=3), np.uint8)
     size = (3 * SIZE[0], 3 * SIZE[1])
-    cut = cut_out(large, locate(large, size), size)
+    cut = cut_out(large, locate(large, Pose(size)), size)
     assert np.abs(cv2.resize(cut, SIZE, interpolation=cv2.INTER_AREA).astype(int) - upright(nail(30))).mean() < 8
 
 
@@ -64,7 +64,7 @@ def test_the_middle_is_found_to_the_pixel_in_a_large_picture() -> None:
     picture[500:620, 700:1900] = 60
     picture[460:660, 700:760] = 60
     part_size = (1300, 260)
-    middle = locate(picture, part_size) @ [(part_size[0] - 1) / 2, (part_size[1] - 1) / 2, 1]
+    middle = locate(picture, Pose(part_size)) @ [(part_size[0] - 1) / 2, (part_size[1] - 1) / 2, 1]
     assert middle == pytest.approx([1299.5, 559.5], abs=2.0)
 
 
@@ -75,7 +75,7 @@ def test_the_middle_is_found_to_the_pixel_in_a_large_picture() -> None:
 )
 def test_a_picture_without_contrast_has_no_part(picture: np.ndarray) -> None:
     with pytest.raises(PartNotFoundError, match="of one colour"):
-        locate(picture, SIZE)
+        locate(picture, Pose(SIZE))
 
 
 def test_a_blue_part_on_green_of_the_same_grey_is_found() -> None:
@@ -83,7 +83,7 @@ def test_a_blue_part_on_green_of_the_same_grey_is_found() -> None:
     coloured = np.where(grey, np.array([200, 80, 58], np.uint8), np.array([40, 120, 40], np.uint8))
     assert cv2.cvtColor(coloured, cv2.COLOR_BGR2GRAY).std() < 1
     cut = upright(coloured)
-    np.testing.assert_allclose(locate(coloured, SIZE), locate(nail(40), SIZE), atol=1)
+    np.testing.assert_allclose(locate(coloured, Pose(SIZE)), locate(nail(40), Pose(SIZE)), atol=1)
     assert (cut[:, :, 0] > 120).sum(axis=0)[:30].max() > 35
 
 
@@ -121,7 +121,7 @@ def test_thin_and_tiny_pictures_have_a_place_or_no_part_but_never_another_error(
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
     picture = np.repeat(picture, longer, axis=1)
     try:
-        assert np.isfinite(locate(picture, (4, 2))).all()
+        assert np.isfinite(locate(picture, Pose((4, 2)))).all()
     except PartNotFoundError as error:
         assert str(error).startswith("no part found")  # noqa: PT017
 
@@ -131,14 +131,14 @@ def test_a_thin_picture_is_named_as_such(shape: tuple[int, int]) -> None:
     picture = np.zeros((*shape, 3), np.uint8)
     picture[:, : shape[1] // 2] = 255
     with pytest.raises(PartNotFoundError, match=f"{shape[1]} x {shape[0]} pixels is too thin"):
-        locate(picture, SIZE)
+        locate(picture, Pose(SIZE))
 
 
 def test_dirt_is_no_part() -> None:
     picture = np.full((320, 320, 3), 200, np.uint8)
     cv2.circle(picture, (100, 100), 6, (0, 0, 0), -1)
     with pytest.raises(PartNotFoundError, match="a tenth of 180 x 60 pixels"):
-        fit(picture, np.empty((30, 90, 3), np.uint8), part_size=SIZE)
+        fit(picture, np.empty((30, 90, 3), np.uint8), pose=Pose(SIZE))
 
 
 def test_a_mask_is_turned_as_its_picture_is(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_mask_is_turned_as_its_picture_is(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "part.png"), picture)
     cv2.imwrite(str(tmp_path / "part_mask.png"), (picture < 40).astype(np.uint8) * 255)
     sample = Sample(tmp_path / "part.png", "mark", tmp_path / "part_mask.png")
-    frame = read_frames([sample], ModelInput(60, 180, SIZE)).bgr_u8[0]
-    mask = read_mask(sample, ModelInput(60, 180, SIZE))
+    frame = read_frames([sample], ModelInput(60, 180, Pose(SIZE))).bgr_u8[0]
+    mask = read_mask(sample, ModelInput(60, 180, Pose(SIZE)))
     assert mask.sum() > 100
     assert frame[mask].mean() < 50
 
@@ -157,6 +157,8 @@ def test_a_picture_without_a_part_is_named_skipped_and_counted(
 ) -> None:
     cv2.imwrite(str(tmp_path / "nail.png"), nail())
     cv2.imwrite(str(tmp_path / "nothing.png"), np.full((64, 64, 3), 128, np.uint8))
-    frames = read_frames([Sample(tmp_path / "nail.png"), Sample(tmp_path / "nothing.png")], ModelInput(30, 90, SIZE))
+    frames = read_frames(
+        [Sample(tmp_path / "nail.png"), Sample(tmp_path / "nothing.png")], ModelInput(30, 90, Pose(SIZE))
+    )
     assert (len(frames.samples), frames.skipped) == (1, (tmp_path / "nothing.png",))
     assert "nothing.png: no part found" in capsys.readouterr().err

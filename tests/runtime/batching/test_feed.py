@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.dataset import Sample, read_frames
-from core.geometry import ModelInput, Roi
+from core.geometry import ModelInput, Pose, Roi
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.batching.filling import fill
@@ -32,7 +32,7 @@ from tests.runtime.pictures import good_picture, write_pictures
 WAIT_S = 10.0
 SEEN = ModelInput(8, 8)
 TOP = Task("top", SEEN)
-LONG = Task("top", replace(SEEN, part_size=(30, 10)))
+LONG = Task("top", replace(SEEN, pose=Pose((30, 10))))
 """Its parts are turned straight."""
 
 
@@ -104,7 +104,9 @@ def test_whatever_shape_a_frame_has_a_part_comes_of_it(
 ) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (*sides, 3)).astype(np.uint8)
     row = np.zeros((8, 8, 3), np.uint8)
-    part = fill(Task("top", replace(SEEN, part_size=part_size)), row, frame(pixels), camera_settings(), roi)
+    part = fill(
+        Task("top", replace(SEEN, pose=part_size and Pose(part_size))), row, frame(pixels), camera_settings(), roi
+    )
     assert part.faults or row.any()
 
 

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import BackendError, DataError
+from core.geometry import Pose
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.inference.gpu_fit import GpuFit
@@ -75,7 +76,7 @@ def test_a_region_outside_is_refused_as_on_the_cpu_and_what_lies_at_an_angle_is_
     with pytest.raises(DataError, match="does not lie within"):
         fit(part, "BGR", row, (100, 0, 50, 50))
     part[30:60, 20:100] = 200
-    fit(part, "BGR", row, None, (80, 30))
+    fit(part, "BGR", row, None, Pose((80, 30)))
     assert row.mean() > 150
     assert frames_gpu.calls == []
 

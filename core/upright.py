@@ -1,0 +1,71 @@
+"""Upright: by how much a part is turned whose outline has no long axis, told by what is on it, ring by ring.
+
+A print, cores, holes or teeth are compared with those of a part that lies as it should: the angle is the one at which
+the colours of all rings around the middle are most alike (circular cross-correlation, by Fourier transform).
+"""
+
+import base64
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.geometry import ANGLES, RINGS
+
+Colours = NDArray[np.float32]
+"""Of rings around a part's middle, (ANGLES, RINGS, 4): blue, green, red, and how far they are from the ring's mean, by
+which a print is alike in any dark ink. Each ring's own means, which say nothing of an angle, are gone."""
+SIDE = 4 * RINGS
+"""Pixels across of the reduced picture in which rings are looked at: two a ring."""
+
+
+def rings_of(frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int) -> NDArray[np.uint8]:
+    """Colours (ANGLES, RINGS, 3) around `middle` (x, y) of a frame (H, W, 3), out to half of `across` pixels."""
+    square = cv2.getRectSubPix(frame_bgr_u8, (across, across), (float(middle[0]), float(middle[1])))
+    shrunk = across > SIDE
+    small = cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
+    centre = ((SIDE - 1) / 2, (SIDE - 1) / 2)
+    rings = cv2.warpPolar(cv2.GaussianBlur(small, (0, 0), 1), (RINGS, ANGLES), centre, SIDE / 2, cv2.WARP_POLAR_LINEAR)
+    return np.asarray(rings, np.uint8)
+
+
+def colours_of(rings_bgr_u8: NDArray[np.uint8]) -> Colours:
+    """What of rings (ANGLES, RINGS, 3) tells an angle, of unit length; an outer ring counts for its circumference."""
+    colours = rings_bgr_u8.astype(np.float32)
+    colours -= colours.mean(axis=0, keepdims=True)
+    contrast = np.linalg.norm(colours, axis=2, keepdims=True)
+    colours = np.concatenate([colours, contrast - contrast.mean(axis=0, keepdims=True)], axis=2)
+    colours *= np.sqrt(np.arange(RINGS, dtype=np.float32) + 0.5)[:, None]
+    return np.asarray(colours / max(float(np.linalg.norm(colours)), 1e-6), np.float32)
+
+
+def likeness(colours: Colours, upright: Colours) -> NDArray[np.float32]:
+    """How alike two parts' colours are, -1 to 1, with the first turned back by each of ANGLES angles, (ANGLES,)."""
+    spectrum = np.fft.rfft(colours, axis=0) * np.conj(np.fft.rfft(upright, axis=0))
+    return np.asarray(np.fft.irfft(spectrum.sum(axis=(1, 2)), n=ANGLES), np.float32)
+
+
+def best_angle(alike: NDArray[np.float32]) -> float:
+    """Give the angle in radians, -pi to pi, at which `alike` (ANGLES,) is largest, between two steps by a parabola."""
+    best = int(np.argmax(alike))
+    before, here, after = (float(alike[(best + step) % ANGLES]) for step in (-1, 0, 1))
+    curvature = before - 2 * here + after
+    step = best + (0.5 * (before - after) / curvature if curvature < 0 else 0.0)
+    return float((2 * np.pi * step / ANGLES + np.pi) % (2 * np.pi) - np.pi)
+
+
+def turned_by(frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str) -> float:
+    """By how many radians, clockwise as it is seen, the part around `middle` is turned against the `upright` one."""
+    return best_angle(likeness(colours_of(rings_of(frame_bgr_u8, middle, across)), _decoded(upright)))
+
+
+def encoded(rings_bgr_u8: NDArray[np.uint8]) -> str:
+    """Write rings (ANGLES, RINGS, 3) as text, for a configuration and a bundle."""
+    return base64.b64encode(rings_bgr_u8.tobytes()).decode()
+
+
+@lru_cache(maxsize=16)
+def _decoded(upright: str) -> Colours:
+    rings = np.frombuffer(base64.b64decode(upright), np.uint8)
+    return colours_of(rings.reshape(ANGLES, RINGS, 3))

@@ -1,0 +1,81 @@
+"""Upright: which good picture shows how a round or square part is to lie, and the reading of that picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.dataset import spread
+from core.errors import ConfigError, DataError
+from core.geometry import UPRIGHT_CHARACTERS, Roi
+from core.picture import crop, read_picture
+from core.pose import outline
+from core.upright import best_angle, colours_of, encoded, likeness, rings_of
+from training.settings import TrainingSettings
+from training.survey import Picture
+
+LOOKED_AT = 40
+"""Pictures that are held against each other, spread over all."""
+ALIKE = 0.5
+"""Half of the pictures or more must be so alike the upright one, turned: what is on them tells how they lie."""
+TURNED_DEGREES = 10
+TURNED_SHARE = 0.1
+"""So many must be turned further than that against it: those that lie alike need no turning."""
+
+
+@dataclass(frozen=True)
+class Upright:
+    """The picture after which parts are turned."""
+
+    path: Path
+    shown: str
+    """What is on it (core/upright.py)."""
+    alike: float
+    """Median likeness of the others, turned, to it."""
+    turned: float
+    """Share of them that is turned by more than TURNED_DEGREES against it."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether what is on the parts tells how they lie, and they lie in more than one way."""
+        return self.alike >= ALIKE and self.turned >= TURNED_SHARE
+
+
+def find_upright(pictures: Sequence[Picture], across: int, roi: Roi | None, bits: int) -> Upright:
+    """Find the picture to which the others, turned, are most alike, out to `across` pixels around a part's middle.
+
+    `pictures`, of which each has an outline, are looked at again; `roi` and `bits` as in the survey.
+    """
+    looked_at = spread(pictures, LOOKED_AT)
+    frames = (crop(read_picture(picture.path, bits), None if picture.is_cut else roi) for picture in looked_at)
+    rings = [rings_of(frame, outline(frame).middle, across) for frame in frames]
+    colours = [colours_of(each) for each in rings]
+    alike = np.array([[likeness(one, upright) for one in colours] for upright in colours])
+    best = alike.max(axis=2)
+    np.fill_diagonal(best, np.nan)
+    medians = np.nanmedian(best, axis=1)
+    chosen = int(np.argmax(medians))
+    degrees = np.abs(np.degrees([best_angle(row) for row in np.delete(alike[chosen], chosen, axis=0)]))
+    return Upright(
+        looked_at[chosen].path, encoded(rings[chosen]), float(medians[chosen]), float((degrees > TURNED_DEGREES).mean())
+    )
+
+
+def with_upright_read(settings: TrainingSettings) -> TrainingSettings:
+    """Put in the place of the file `network.upright` what it shows, which goes with the model from here on.
+
+    Raises ConfigError where it cannot be read, or shows no part.
+    """
+    network = settings.network
+    if network.upright is None or len(network.upright) == UPRIGHT_CHARACTERS:
+        return settings
+    assert network.part_size is not None  # noqa: S101 - the settings refuse one without the other
+    path = Path(network.upright).expanduser()
+    try:
+        frame = crop(read_picture(path, network.bits), network.roi)
+        shown = encoded(rings_of(frame, outline(frame).middle, network.part_size[1]))
+    except DataError as error:
+        where = "" if str(path) in str(error) else f"{path}: "
+        raise ConfigError(f"`network.upright`: {where}{error}") from error
+    return settings.model_copy(update={"network": network.model_copy(update={"upright": shown})})
