@@ -106,7 +106,7 @@ def measure(folder: Path, name: str, seed: int, planted: set[str], believe_all: 
     kept = ("auroc", "false_reject_rate", "miss_rate")
     figures: dict[str, Any] = {key: round(float(evaluation.metrics[key]), 4) for key in kept}
     own_share = misses_at_own_share(evaluation, settings.false_reject_rate)
-    good = read_frames(training_samples(data), settings.network.input)
+    good = read_frames(training_samples(data), checkpoint.settings.network.input)
     patchcore = patchcore_scores(checkpoint.inspector.network, good, evaluation.frames, seed)
     figures |= {
         "miss_rate_at_the_tests_own_share": round(own_share, 4),

@@ -152,7 +152,7 @@ class Learner(L.LightningModule):
             )
         else:
             optimiser = torch.optim.AdamW(parameters, chosen.learning_rate, weight_decay=1e-4, fused=True)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, chosen.learning_rate, steps + 1, pct_start=0.1)
+            schedule = one_cycle(optimiser, chosen.learning_rate, steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _draw_permutations(self, images: int) -> Tensor:
@@ -161,3 +161,8 @@ class Learner(L.LightningModule):
         drawn = torch.randint(len(permutations), (images,), device=permutations.device)
         whole = torch.rand(images, device=permutations.device) >= self.settings.loss.shuffled_share
         return drawn.masked_fill(whole, 0)
+
+
+def one_cycle(optimiser: torch.optim.Optimizer, rate: float, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Up to the `rate` over a tenth of the steps, at least one, and down again."""
+    return torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps + 1, pct_start=max(0.1, 2 / (steps + 1)))

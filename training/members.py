@@ -1,5 +1,6 @@
 """The members trained: side by side where that is faster, else one by one, each from its resume point on."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
+from core.errors import ConfigError
 from core.progress import Countdown
 from training.fitting import fit
 from training.learner import Learner
@@ -15,6 +17,12 @@ from training.resume_point import read_point, resume_point
 from training.settings import TrainingSettings
 from training.side_by_side import processes_for, train_side_by_side
 from training.training_set import TrainingSet
+
+
+def require_logger(settings: TrainingSettings) -> None:
+    """Refuse, before anything is read, what the losses cannot be logged with. Raises ConfigError."""
+    if settings.tensorboard and find_spec("tensorboard") is None:
+        raise ConfigError("`tensorboard: true` needs the package tensorboard; pip install '.[tensorboard]'.")
 
 
 def train_members(

@@ -3,7 +3,6 @@
 import platform
 import sys
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import numpy as np
 import torch
 
 from core.dataset import Frames, counts, distinct, read_frames, training_samples
-from core.errors import ConfigError
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.first_look import doubted
 from training.folds import assign, judge_held_out
 from training.inspector import Inspector
-from training.members import train_members
+from training.members import require_logger, train_members
 from training.network import new_network
 from training.resume_point import clear_resume_points, require_resumable
 from training.settings import TrainingSettings
@@ -34,8 +32,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from,
     ConfigError where it was another configuration that was interrupted, or TensorBoard is asked for and missing.
     """
-    if settings.tensorboard and find_spec("tensorboard") is None:
-        raise ConfigError("`tensorboard: true` needs the package tensorboard; pip install '.[tensorboard]'.")
+    require_logger(settings)
     settings = with_upright_read(settings)
     output = Path(settings.output)
     if resume:
