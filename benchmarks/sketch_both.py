@@ -2,9 +2,9 @@
 
     python benchmarks/sketch_both.py --mvtec DIR [--sets caps ...] [--seeds 0]
 
-Image AUROC of the recipe (without pixels), of PatchCore on the same encoder, and of the sum and the larger of both logs,
-each less its median over the test pictures and divided by their interquartile range: no label is looked at. Figures are
-appended to benchmarks/results/both.jsonl.
+Image AUROC of the recipe (without pixels), of PatchCore on the same encoder, and of the sum and the larger of both
+logs, each less its median over the test pictures and divided by their interquartile range: no label is looked at.
+Figures are appended to benchmarks/results/both.jsonl.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Sketch: what the first look and the decoders say of planted defective pictures and of odd good ones, and who finds them.
+"""Sketch: what first look and decoders say of planted defective pictures and of odd good ones, and who finds them.
 
     python benchmarks/sketch_suspects.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2]
 
