@@ -31,7 +31,7 @@ from core.thresholds import ratios, scores
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from runtime.inference.backend import Backend, Pending
-from runtime.inference.gpu import find_gpu
+from runtime.inference.gpu import NoGpuError, find_gpu
 from runtime.inference.onnx_backend import OnnxBackend, Provider
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings, Kind
@@ -234,10 +234,13 @@ def main() -> None:
     parser.add_argument("--peak-tflops", type=float, help="the GPU's; left out: measured")
     arguments = parser.parse_args()
 
-    gpu = find_gpu()
-    on_gpu = not isinstance(gpu, str) and torch.cuda.is_available()
+    try:
+        gpu = str(find_gpu())
+    except NoGpuError as error:
+        gpu = str(error)
+    on_gpu = torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"
-    kind: Kind = "tensorrt" if on_gpu else "onnxruntime-cpu"
+    kind: Kind = "auto" if on_gpu else "onnxruntime-cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as the engines are built
     bundle = load_bundle(arguments.bundle)
     inspector = load_checkpoint(arguments.checkpoint).inspector.to(device)
@@ -249,7 +252,7 @@ def main() -> None:
     peak = arguments.peak_tflops * 1e12 if arguments.peak_tflops else peak_flops(device, dtype)
     tell(
         "machine",
-        gpu=gpu if isinstance(gpu, str) else f"{gpu.name} ({gpu.target})",
+        gpu=gpu,
         note="" if on_gpu else "NO GPU WAS MEASURED: these rows are the CPU's and only show that this script runs.",
         **describe("p-wae", "torch", "onnxruntime"),
         engines=[engine.model_dump(mode="json") for engine in bundle.manifest.engines],

@@ -56,7 +56,8 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     small = cv2.resize(frame_bgr_u8, shape[::-1], interpolation=cv2.INTER_AREA)
     colours = cv2.GaussianBlur(small, (0, 0), 2).astype(np.float32)
     border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
-    distances = np.linalg.norm(colours - np.median(border, axis=0), axis=2)
+    from_border = colours - np.median(border, axis=0)
+    distances = np.sqrt(np.einsum("hwc,hwc->hw", from_border, from_border))
     if distances.max() < LEAST_CONTRAST:
         raise PartNotFoundError("no part found: the picture is of one colour.")
     difference = np.minimum(distances, 255).astype(np.uint8)
@@ -70,15 +71,16 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     step = np.array([width / shape[1], height / shape[0]])
     points = (np.stack([columns, rows], axis=1) + 0.5) * step - 0.5
     centre = points.mean(axis=0)
+    points -= centre
     # A pixel is a square with moments of its own: so a part one pixel broad has a breadth too.
-    moments = (points - centre).T @ (points - centre) / len(points) + np.diag(step**2 / 12)
+    moments = points.T @ points / len(points) + np.diag(step**2 / 12)
     (least, greatest), vectors = np.linalg.eigh(moments)
     axis = vectors[:, 1]
+    reached = points @ np.stack([axis, [-axis[1], axis[0]]], axis=1)
     # The thin end reaches farther from the centre of mass than the heavy one.
-    if (((points - centre) @ axis) ** 3).mean() < 0:
-        axis = -axis
+    if (reached[:, 0] * reached[:, 0] * reached[:, 0]).mean() < 0:
+        axis, reached = -axis, -reached
     axes = np.stack([axis, [-axis[1], axis[0]]], axis=1)
-    reached = (points - centre) @ axes
     lowest, highest = reached.min(axis=0), reached.max(axis=0)
     length, breadth = (highest - lowest + step.mean()).tolist()
     inside = left > 0 and top > 0 and left + columns_spanned < shape[1] and top + rows_spanned < shape[0]
