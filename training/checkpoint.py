@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from core.calibration import Calibration
 from core.errors import ArtifactError
 from core.files import naming
+from core.mistaken import no_checkpoint
 from core.thresholds import Thresholds
 from training.inspector import Inspector
 from training.network import Network
@@ -70,7 +71,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises ArtifactError where it is missing, damaged, or of another kind.
     """
     if path.is_dir():
-        raise ArtifactError(f"{path}: is a folder; give the file `checkpoint` that `train-model` writes.")
+        what = no_checkpoint(path) or "is a folder; give the file `checkpoint` that `train-model` writes"
+        raise ArtifactError(f"{path}: {what}.")
     if not path.is_file():
         raise ArtifactError(f"{path}: no such checkpoint; `train-model` writes one into its output folder.")
     try:
@@ -93,5 +95,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         first = error.errors()[0]
         raise ArtifactError(f"{path}: settings of another version (`{first['loc']}`: {first['msg']}).") from error
     except Exception as error:  # torch, zip and pickle errors share no base class
-        raise ArtifactError(f"{path}: damaged, or not a P-WAE checkpoint; train it again or copy it again.") from error
+        what = no_checkpoint(path) or "damaged, or not a P-WAE checkpoint; train it again or copy it again"
+        raise ArtifactError(f"{path}: {what}.") from error
     return Checkpoint(inspector, settings, thresholds, calibration, provenance)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from core.errors import ArtifactError, one_line
 from core.files import write_whole
+from core.mistaken import no_bundle
 from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
 from runtime.bundles.signature import require_signature
 
@@ -98,6 +99,8 @@ def _read(path: Path) -> bytes:
         with (path / MANIFEST).open("rb") as file:
             content = file.read(LARGEST_MANIFEST + 1)
     except OSError as error:
+        if what := no_bundle(path):
+            raise ArtifactError(f"{path}: {what}.") from error
         raise ArtifactError(
             f"{path}: no readable {MANIFEST} in it ({error.strerror}); give a folder that `export-engine` wrote."
         ) from error

@@ -1,0 +1,42 @@
+"""What was given where a checkpoint or a bundle is asked for, and the command that makes the one of the other."""
+
+import zipfile
+from pathlib import Path
+
+MANIFEST, CHECKPOINT = "bundle.json", "checkpoint"
+"""How files are called that `export-engine` and `train-model` write."""
+
+
+def no_checkpoint(path: Path) -> str:
+    """Say what lies at `path` that is no checkpoint, as the end of a sentence; empty where nobody knows."""
+    if (path / MANIFEST).is_file():
+        return "is a bundle; give the file `checkpoint` that `train-model` wrote"
+    if (path / CHECKPOINT).is_file():
+        return f"is the folder of a training; give {path / CHECKPOINT}"
+    return _unpack_first(path) if MANIFEST in _names(path) else ""
+
+
+def no_bundle(path: Path) -> str:
+    """Say what lies at `path` that is no bundle's folder, as the end of a sentence; empty where nobody knows."""
+    if (path / CHECKPOINT).is_file():
+        return f"is the folder of a training; make a bundle first: export-engine {path / CHECKPOINT} --output FOLDER"
+    if MANIFEST in (within := _names(path)):
+        return _unpack_first(path)
+    if any(name.endswith("/data.pkl") for name in within):
+        return f"is a checkpoint; make a bundle of it first: export-engine {path} --output FOLDER"
+    return ""
+
+
+def _unpack_first(path: Path) -> str:
+    return f"is a packed bundle; unpack it first: export-engine unpack {path} --output FOLDER"
+
+
+def _names(path: Path) -> list[str]:
+    """Names in a ZIP, which packed bundles and checkpoints are; none of what is no ZIP."""
+    if not path.is_file():  # a pipe would be waited for
+        return []
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return packed.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return []
