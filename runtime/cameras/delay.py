@@ -11,6 +11,8 @@ class Backlog:
 
     def __init__(self, limit_s: float) -> None:
         """A frame that comes more than `limit_s` later than the promptest is old."""
+        self.is_lost = False
+        """Whether the stream's clock did not go on when frames may have been held up: nothing tells old from new."""
         self._limit_s = limit_s
         self._least_s = float("inf")
         self._stream_s = float("-inf")
@@ -22,6 +24,7 @@ class Backlog:
         lag_s = now_s - stream_s
         if stream_s <= self._stream_s:  # it began anew, or it is none: some drivers tell no time
             self._least_s = lag_s
+            self.is_lost = self._since_s is not None or now_s - self._now_s > self._limit_s
         self._least_s = min(lag_s, self._least_s + (now_s - self._now_s) * CREEP)
         self._stream_s, self._now_s = stream_s, now_s
         if lag_s - self._least_s <= self._limit_s:

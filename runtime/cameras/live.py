@@ -142,9 +142,9 @@ class LiveCamera(Camera):
                 return ""
             now_at_s, now_s = time.time(), time.monotonic()
             silent_s, heard_s = now_s - heard_s, now_s
-            if self._stream_clock is None and silent_s > limit_s:
-                return f"silent for {silent_s:.1f} s; what it sends after that may be old"
             is_old = self._stream_clock is not None and backlog.is_old(self._stream_clock(capture), now_s)
+            if backlog.is_lost or (self._stream_clock is None and silent_s > limit_s):
+                return "it was silent, and what it sends after that may be old"
             if is_old or now_s - self.opened_s < SETTLE_S:
                 continue
             self._heard_s = now_s

@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -56,8 +57,8 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
             return LiveCamera(name, settings, connect, _time_s if settings.kind == "rtsp" else None)
 
 
-def _open_url(url: str, timeout_s: float, decoding: Decoding, name: str) -> Capture | None:
-    """Open with FFMPEG, RTSP over TCP. Raises OSError with the reason, which never holds the URL, or gives None."""
+def _open_url(url: str, timeout_s: float, decoding: Decoding, name: str) -> Capture:
+    """Open with FFMPEG, RTSP over TCP. Raises OSError with the reason, which never holds the URL."""
     import av
 
     from runtime.cameras.video_stream import VideoStream
@@ -70,10 +71,13 @@ def _open_url(url: str, timeout_s: float, decoding: Decoding, name: str) -> Capt
     except ValueError:  # which tells what it found there: it may be a password
         raise OSError(errno.EINVAL, "its URL is no address; look at the variables in it") from None
     options = {"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {}
+    started_s = time.monotonic()
     try:
         return VideoStream(url, options, timeout_s, decoding, name)
-    except (av.ExitError, av.InvalidDataError):  # the time is up, or it is no video
-        return None
+    except (av.ExitError, av.InvalidDataError):  # which RTSP raises where the time is up, too
+        if time.monotonic() - started_s < timeout_s:
+            raise OSError(errno.EINVAL, "what it sends is no video") from None
+        raise OSError(errno.ETIMEDOUT, f"it gave no picture within {timeout_s:g} s") from None
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror) from None
 

@@ -6,6 +6,8 @@ next key frame, are unreadable. Motion JPEG goes through the decoder of pictures
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -41,10 +43,11 @@ class VideoStream:
         """
         hwaccel = hardware(decoding, name)
         self._container = av.open(url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel)
-        if not self._container.streams.video:
+        if not any(stream.codec_context for stream in self._container.streams.video[:1]):
             self._container.close()
-            raise av.InvalidDataError(0, "there is no video in it")
+            raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
+        self._timeout_s = timeout_s
         self._is_live = timeout_s is not None
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
@@ -75,10 +78,15 @@ class VideoStream:
         return float(frame.pts * frame.time_base)
 
     def grab(self) -> bool:
-        """Wait for a frame; False where the stream is over or has timed out."""
+        """Wait for a frame; False where the stream is over or has timed out, or a film goes on with what is no film.
+
+        Raises av.InvalidDataError where a live stream does.
+        """
         try:
             self._frame = next(self._frames)
-        except (StopIteration, av.FFmpegError):
+        except (StopIteration, av.FFmpegError) as error:
+            if self._is_live and isinstance(error, av.InvalidDataError):
+                raise
             return False
         return True
 
@@ -100,14 +108,19 @@ class VideoStream:
 
     def _read(self) -> Iterator[VideoFrame | Packet[Any] | None]:
         """Give frames that are whole, packets of motion JPEG, and None for what is damaged or lost."""
+        shown_s = math.inf
         for packet in self._container.demux(self._stream):
             if not packet.size and (self._is_jpeg or self._is_live):
                 return  # what a live stream's decoder still holds came too late
             if self._is_jpeg:
                 self._say_who_decodes(None)
                 yield packet
-            else:
-                yield from self._decode(packet)
+                continue
+            for frame in self._decode(packet):
+                yield frame
+                shown_s = time.monotonic()
+            if self._timeout_s is not None and time.monotonic() - shown_s > self._timeout_s:
+                return  # what comes is of another codec, or no video any more
         yield from self._damage.rest
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:

@@ -25,9 +25,21 @@ def test_a_backlog_is_told_from_new_frames(steps_s: list[float], pause_s: float,
     assert not backlog.is_old(offset_s + (behind_s + 0.1) * (1 + drift), behind_s + 0.1)
 
 
-def test_a_clock_that_stands_still_makes_no_frame_old() -> None:
+def test_a_clock_that_stands_still_makes_no_frame_old_and_is_lost_after_silence() -> None:
     backlog = Backlog(1.0)
     assert not any(backlog.is_old(0.0, 10.0 + number) for number in range(20))
+    assert not backlog.is_lost
+    backlog.is_old(0.0, 31.0)
+    assert backlog.is_lost
+
+
+def test_a_clock_that_jumps_back_is_lost_behind_a_frame_that_was_held_up() -> None:
+    backlog = Backlog(1.0)
+    assert not any(backlog.is_old(number, 10.0 + number) for number in (1.0, 2.0))
+    assert backlog.is_old(2.04, 14.0)
+    assert not backlog.is_lost
+    backlog.is_old(0.0, 14.04)
+    assert backlog.is_lost
 
 
 def test_a_stream_whose_clock_jumps_is_not_refused_for_ever() -> None:

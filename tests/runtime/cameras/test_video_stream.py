@@ -223,6 +223,13 @@ def test_sound_alone_is_no_film(tmp_path: Path) -> None:
         VideoCamera(tmp_path / "song.wav")
 
 
+def test_a_film_of_a_codec_that_nobody_knows_is_no_film(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4")
+    film.write_bytes(film.read_bytes().replace(b"avc1", b"QQQQ"))
+    with pytest.raises(CameraError, match="no video"):
+        VideoCamera(film)
+
+
 @pytest.mark.parametrize("turn", ["0001ffff", "ffff0001"])
 def test_a_film_comes_upright_as_opencv_turns_it(tmp_path: Path, turn: str) -> None:
     film = write_film(tmp_path / "film.mp4")
