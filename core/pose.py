@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.errors import PartNotFoundError
 from core.geometry import PartSize, Pose
-from core.upright import turned_by
+from core.upright import STRAIGHT, best_angle, is_other_way_round, likeness_to, rings_of
 
 SEARCHED_PIXELS = 512
 """The part is looked for in a picture of at most this many pixels a side; it is cut out of the whole one."""
@@ -98,19 +98,32 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
 def locate(frame_bgr_u8: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
     """Find the part in a frame (H, W, 3): the (2, 3) matrix that takes a pixel of the cut-out to one of the frame.
 
-    The part's principal axis becomes the cut-out's length, its heavier end comes left; or it is turned until it is most
-    alike the upright one. The middle of its extents comes to the middle. Raises PartNotFoundError.
+    The part's principal axis becomes the cut-out's length, its heavier end comes left, or the end that makes it alike
+    the upright one; a round or square part is turned until it is most alike that one. The middle of its extents comes
+    to the middle. Raises PartNotFoundError.
     """
     part, part_size = outline(frame_bgr_u8), pose.size
     if part.share * frame_bgr_u8.shape[0] * frame_bgr_u8.shape[1] < LEAST_SHARE * part_size[0] * part_size[1]:
         raise PartNotFoundError(f"no part found: nothing fills a tenth of {part_size[0]} x {part_size[1]} pixels.")
     axes = part.axes
     if pose.upright is not None:
-        angle = turned_by(frame_bgr_u8, part.middle, part_size[1], pose.upright)
-        along = np.array([np.cos(angle), np.sin(angle)])
-        axes = np.stack([along, [-along[1], along[0]]], axis=1)
+        alike = likeness_to(frame_bgr_u8, part.middle, part_size[0], pose.upright)
+        if part_size[0] == part_size[1]:
+            angle = best_angle(alike)
+            along = np.array([np.cos(angle), np.sin(angle)])
+            axes = np.stack([along, [-along[1], along[0]]], axis=1)
+        elif is_other_way_round(alike, float(np.arctan2(axes[1, 0], axes[0, 0]))):
+            axes = -axes
     corner = part.middle - axes @ ((np.array(part_size) - 1) / 2)
     return np.column_stack([axes, corner])
+
+
+def rings_upright(frame_bgr_u8: NDArray[np.uint8], part_size: PartSize) -> NDArray[np.uint8]:
+    """See the part of a frame (H, W, 3), ring by ring, as the upright one: a long one along its axis, a round one as it
+    lies. Raises PartNotFoundError."""
+    part = outline(frame_bgr_u8)
+    axes = part.axes if part_size[0] > part_size[1] else STRAIGHT
+    return rings_of(frame_bgr_u8, part.middle, part_size[0], axes)
 
 
 def cut_out(picture: NDArray[np.uint8], place: NDArray[np.float64], part_size: PartSize) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
-"""Upright: by how much a part is turned whose outline has no long axis, told by what is on it, ring by ring.
+"""Upright: how a part lies whose outline does not say it, told by what is on it, ring by ring.
 
-A print, cores, holes or teeth are compared with those of a part that lies as it should: the angle is the one at which
-the colours of all rings around the middle are most alike (circular cross-correlation, by Fourier transform).
+A print, cores, holes or teeth are compared with those of a part that lies as it should: a round part is turned by the
+angle at which the colours of all rings around the middle are most alike (circular cross-correlation, by Fourier
+transform); a long one, whose axis is known, is laid the other way round where that is clearly more alike.
 """
 
 import base64
@@ -16,13 +17,23 @@ from core.geometry import ANGLES, RINGS
 Colours = NDArray[np.float32]
 """Of rings around a part's middle, (ANGLES, RINGS, 4): blue, green, red, and how far they are from the ring's mean, by
 which a print is alike in any dark ink. Each ring's own means, which say nothing of an angle, are gone."""
+STRAIGHT = np.eye(2)
+CLEARLY = 0.1
+"""Of a likeness: ends that differ by less are alike."""
 SIDE = 4 * RINGS
 """Pixels across of the reduced picture in which rings are looked at: two a ring."""
 
 
-def rings_of(frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int) -> NDArray[np.uint8]:
-    """Colours (ANGLES, RINGS, 3) around `middle` (x, y) of a frame (H, W, 3), out to half of `across` pixels."""
-    square = cv2.getRectSubPix(frame_bgr_u8, (across, across), (float(middle[0]), float(middle[1])))
+def rings_of(
+    frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, axes: NDArray[np.float64] = STRAIGHT
+) -> NDArray[np.uint8]:
+    """Colours (ANGLES, RINGS, 3) around `middle` (x, y) of a frame (H, W, 3), out to half of `across` pixels.
+
+    Angles count from the first of `axes` (2, 2), unit vectors (x, y) as columns.
+    """
+    place = np.column_stack([axes, middle - axes @ np.full(2, (across - 1) / 2)])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    square = cv2.warpAffine(frame_bgr_u8, place, (across, across), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     shrunk = across > SIDE
     small = cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
     centre = ((SIDE - 1) / 2, (SIDE - 1) / 2)
@@ -55,9 +66,21 @@ def best_angle(alike: NDArray[np.float32]) -> float:
     return float((2 * np.pi * step / ANGLES + np.pi) % (2 * np.pi) - np.pi)
 
 
-def turned_by(frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str) -> float:
-    """By how many radians, clockwise as it is seen, the part around `middle` is turned against the `upright` one."""
-    return best_angle(likeness(colours_of(rings_of(frame_bgr_u8, middle, across)), _decoded(upright)))
+def is_other_way_round(alike: NDArray[np.float32], angle: float) -> bool:
+    """Whether a part that lies along an axis at `angle` is clearly more alike, `alike` (ANGLES,), the other way round.
+
+    Where it is not clear, two alike ends for one, the outline decides.
+    """
+    here = round(angle / (2 * np.pi) * ANGLES)
+    return bool(alike[(here + ANGLES // 2) % ANGLES] - alike[here % ANGLES] >= CLEARLY)
+
+
+def likeness_to(
+    frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str
+) -> NDArray[np.float32]:
+    """How alike the part around `middle` is to the `upright` one, by the angle that it is turned against it, clockwise
+    as it is seen, (ANGLES,)."""
+    return likeness(colours_of(rings_of(frame_bgr_u8, middle, across)), _decoded(upright))
 
 
 def encoded(rings_bgr_u8: NDArray[np.uint8]) -> str:

@@ -81,14 +81,24 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
         "straight first, so that it may lie anywhere and at any angle. Look at the sheet; where the cut-outs are "
         "wrong, delete `part_size`, `height` and `width`."
     )
-    return Lying(Pose((max(length, breadth), min(length, breadth))), reason)
+    part_size = max(length, breadth), min(length, breadth)
+    if part_size[0] > part_size[1]:
+        upright = find_upright([picture for picture, _ in found], part_size, roi, bits)
+        if upright.tells:
+            why = (
+                "Which end comes left is told by what is on the part, as in this picture: going by which end is "
+                f"heavier, {upright.turned:.0%} lay the other way round. Half of them are alike it by "
+                f"{upright.alike:.2f} of 1 or more."
+            )
+            return Lying(Pose(part_size, upright.shown), reason, upright.path, why)
+    return Lying(Pose(part_size), reason)
 
 
 def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None, bits: int) -> Lying:
     """Say how round or square parts are turned, which have no long axis."""
     longest = [max(picture.outline.extents) for picture in found if picture.outline]
     side = math.ceil(np.percentile(longest, 95) * MARGIN)
-    upright = find_upright(found, side, roi, bits)
+    upright = find_upright(found, (side, side), roi, bits)
     what = f"they are round or square, with no long axis to turn by (axis ratio {ratio:.2f})"
     if not upright.tells:
         return Lying(

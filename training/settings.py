@@ -60,8 +60,9 @@ class NetworkSettings(Settings):
     """Length and breadth of the part in pixels of the camera's picture, and a margin: it is cut out and turned straight
     first, so that it may lie at any angle. None: the whole picture."""
     upright: Annotated[str, Field(min_length=1)] | None = None
-    """With `part_size`, for round and square parts: a picture of one that lies as all are to lie. Each is turned until
-    what is on it (a print, cores, teeth) is most alike. None: the part's long axis says how it lies."""
+    """With `part_size`: a picture of a part that lies as all are to lie. A round or square one is turned until what is
+    on it (a print, cores, teeth) is most alike, of a long one it says which end comes left. None: the outline says it,
+    by the long axis and the heavier end."""
     bits: Annotated[int, Field(ge=8, le=16)] = 16
     """Of a grey level in picture files that keep 16: 12 where the camera has 12 and 4095 is white. The bundle carries
     it to the line, where files are read alike; live cameras tell theirs."""

@@ -1,4 +1,4 @@
-"""Upright: which good picture shows how a round or square part is to lie, and the reading of that picture."""
+"""Upright: which good picture shows how a part is to lie whose outline does not say it, and its reading."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import numpy as np
 
 from core.dataset import spread
 from core.errors import ConfigError, DataError
-from core.geometry import UPRIGHT_CHARACTERS, Roi
+from core.geometry import ANGLES, UPRIGHT_CHARACTERS, PartSize, Roi
 from core.picture import crop, read_picture
-from core.pose import outline
-from core.upright import best_angle, colours_of, encoded, likeness, rings_of
+from core.pose import rings_upright
+from core.upright import best_angle, colours_of, encoded, is_other_way_round, likeness
 from training.settings import TrainingSettings
 from training.survey import Picture
 
@@ -21,7 +21,9 @@ ALIKE = 0.5
 """Half of the pictures or more must be so alike the upright one, turned: what is on them tells how they lie."""
 TURNED_DEGREES = 10
 TURNED_SHARE = 0.1
-"""So many must be turned further than that against it: those that lie alike need no turning."""
+"""So many round parts must be turned further than that against it: those that lie alike need no turning."""
+TURNED_OVER_SHARE = 0.02
+"""So many long parts must lie the other way round than their outlines say: one of those looked at."""
 
 
 @dataclass(frozen=True)
@@ -34,31 +36,38 @@ class Upright:
     alike: float
     """Median likeness of the others, turned, to it."""
     turned: float
-    """Share of them that is turned by more than TURNED_DEGREES against it."""
+    """Share of them that lies otherwise: a round part turned by more than TURNED_DEGREES, a long one the other way
+    round than its outline says."""
+    is_round: bool
 
     @property
     def tells(self) -> bool:
         """Whether what is on the parts tells how they lie, and they lie in more than one way."""
-        return self.alike >= ALIKE and self.turned >= TURNED_SHARE
+        return self.alike >= ALIKE and self.turned >= (TURNED_SHARE if self.is_round else TURNED_OVER_SHARE)
 
 
-def find_upright(pictures: Sequence[Picture], across: int, roi: Roi | None, bits: int) -> Upright:
-    """Find the picture to which the others, turned, are most alike, out to `across` pixels around a part's middle.
+def find_upright(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | None, bits: int) -> Upright:
+    """Find the picture to which the others, turned, are most alike, of parts that are cut out at `part_size`.
 
     `pictures`, of which each has an outline, are looked at again; `roi` and `bits` as in the survey.
     """
     looked_at = spread(pictures, LOOKED_AT)
     frames = (crop(read_picture(picture.path, bits), None if picture.is_cut else roi) for picture in looked_at)
-    rings = [rings_of(frame, outline(frame).middle, across) for frame in frames]
+    rings = [rings_upright(frame, part_size) for frame in frames]
     colours = [colours_of(each) for each in rings]
     alike = np.array([[likeness(one, upright) for one in colours] for upright in colours])
-    best = alike.max(axis=2)
+    is_round = part_size[0] == part_size[1]
+    best = (alike if is_round else alike[:, :, [0, ANGLES // 2]]).max(axis=2)
     np.fill_diagonal(best, np.nan)
     medians = np.nanmedian(best, axis=1)
     chosen = int(np.argmax(medians))
-    degrees = np.abs(np.degrees([best_angle(row) for row in np.delete(alike[chosen], chosen, axis=0)]))
+    others = np.delete(alike[chosen], chosen, axis=0)
+    turned = [
+        abs(np.degrees(best_angle(row))) > TURNED_DEGREES if is_round else is_other_way_round(row, 0.0)
+        for row in others
+    ]
     return Upright(
-        looked_at[chosen].path, encoded(rings[chosen]), float(medians[chosen]), float((degrees > TURNED_DEGREES).mean())
+        looked_at[chosen].path, encoded(rings[chosen]), float(medians[chosen]), float(np.mean(turned)), is_round
     )
 
 
@@ -74,7 +83,7 @@ def with_upright_read(settings: TrainingSettings) -> TrainingSettings:
     path = Path(network.upright).expanduser()
     try:
         frame = crop(read_picture(path, network.bits), network.roi)
-        shown = encoded(rings_of(frame, outline(frame).middle, network.part_size[1]))
+        shown = encoded(rings_upright(frame, network.part_size))
     except DataError as error:
         where = "" if str(path) in str(error) else f"{path}: "
         raise ConfigError(f"`network.upright`: {where}{error}") from error

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.geometry import UPRIGHT_CHARACTERS, Pose
-from core.pose import cut_out, locate, outline
-from core.upright import encoded, rings_of
+from core.pose import cut_out, locate, rings_upright
+from core.upright import encoded
 
 SIDE, ACROSS = 260, 190
 INKS = [(60, 50, 190), (180, 90, 40), (20, 20, 20)]
@@ -27,7 +27,7 @@ def cap(degrees: float = 0, ink: tuple[int, int, int] = INKS[0], shift: tuple[in
 
 
 def shown(picture: Picture) -> str:
-    return encoded(rings_of(picture, outline(picture).middle, ACROSS))
+    return encoded(rings_upright(picture, (ACROSS, ACROSS)))
 
 
 UPRIGHT = shown(cap())
