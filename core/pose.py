@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.errors import PartNotFoundError
 from core.geometry import PartSize, Pose
-from core.upright import STRAIGHT, best_angle, is_other_way_round, likeness_to, rings_of
+from core.upright import STRAIGHT, lies_other_way, rings_of, turned_by
 
 SEARCHED_PIXELS = 512
 """The part is looked for in a picture of at most this many pixels a side; it is cut out of the whole one."""
@@ -107,12 +107,12 @@ def locate(frame_bgr_u8: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
         raise PartNotFoundError(f"no part found: nothing fills a tenth of {part_size[0]} x {part_size[1]} pixels.")
     axes = part.axes
     if pose.upright is not None:
-        alike = likeness_to(frame_bgr_u8, part.middle, part_size[0], pose.upright)
+        given = frame_bgr_u8, part.middle, part_size[0], pose.upright
         if part_size[0] == part_size[1]:
-            angle = best_angle(alike)
+            angle = turned_by(*given)
             along = np.array([np.cos(angle), np.sin(angle)])
             axes = np.stack([along, [-along[1], along[0]]], axis=1)
-        elif is_other_way_round(alike, float(np.arctan2(axes[1, 0], axes[0, 0]))):
+        elif lies_other_way(*given, axes):
             axes = -axes
     corner = part.middle - axes @ ((np.array(part_size) - 1) / 2)
     return np.column_stack([axes, corner])

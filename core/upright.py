@@ -18,8 +18,8 @@ Colours = NDArray[np.float32]
 """Of rings around a part's middle, (ANGLES, RINGS, 4): blue, green, red, and how far they are from the ring's mean, by
 which a print is alike in any dark ink. Each ring's own means, which say nothing of an angle, are gone."""
 STRAIGHT = np.eye(2)
-CLEARLY = 0.1
-"""Of a likeness: ends that differ by less are alike."""
+CLEARLY = 0.25
+"""Of a likeness: what is less is by chance."""
 SIDE = 4 * RINGS
 """Pixels across of the reduced picture in which rings are looked at: two a ring."""
 
@@ -66,21 +66,26 @@ def best_angle(alike: NDArray[np.float32]) -> float:
     return float((2 * np.pi * step / ANGLES + np.pi) % (2 * np.pi) - np.pi)
 
 
-def is_other_way_round(alike: NDArray[np.float32], angle: float) -> bool:
-    """Whether a part that lies along an axis at `angle` is clearly more alike, `alike` (ANGLES,), the other way round.
+def one_sided(colours: Colours) -> Colours:
+    """What of the colours differs from one side of the middle to the other, of unit length: it tells two ends apart."""
+    differs = colours - np.roll(colours, ANGLES // 2, axis=0)
+    return np.asarray(differs / max(float(np.linalg.norm(differs)), 1e-6), np.float32)
 
-    Where it is not clear, two alike ends for one, the outline decides.
+
+def turned_by(frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str) -> float:
+    """By how many radians, clockwise as it is seen, the part around `middle` is turned against the `upright` one."""
+    return best_angle(likeness(colours_of(rings_of(frame_bgr_u8, middle, across)), _decoded(upright)))
+
+
+def lies_other_way(
+    frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str, axes: NDArray[np.float64]
+) -> bool:
+    """Whether a long part, seen along its `axes` (2, 2), is clearly alike the `upright` one the other way round.
+
+    Where its ends are alike that is never clear.
     """
-    here = round(angle / (2 * np.pi) * ANGLES)
-    return bool(alike[(here + ANGLES // 2) % ANGLES] - alike[here % ANGLES] >= CLEARLY)
-
-
-def likeness_to(
-    frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str
-) -> NDArray[np.float32]:
-    """How alike the part around `middle` is to the `upright` one, by the angle that it is turned against it, clockwise
-    as it is seen, (ANGLES,)."""
-    return likeness(colours_of(rings_of(frame_bgr_u8, middle, across)), _decoded(upright))
+    seen = one_sided(colours_of(rings_of(frame_bgr_u8, middle, across, axes)))
+    return float((seen * one_sided(_decoded(upright))).sum()) <= -CLEARLY
 
 
 def encoded(rings_bgr_u8: NDArray[np.uint8]) -> str:

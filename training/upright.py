@@ -8,10 +8,10 @@ import numpy as np
 
 from core.dataset import spread
 from core.errors import ConfigError, DataError
-from core.geometry import ANGLES, UPRIGHT_CHARACTERS, PartSize, Roi
+from core.geometry import UPRIGHT_CHARACTERS, PartSize, Roi
 from core.picture import crop, read_picture
 from core.pose import rings_upright
-from core.upright import best_angle, colours_of, encoded, is_other_way_round, likeness
+from core.upright import CLEARLY, best_angle, colours_of, encoded, likeness, one_sided
 from training.settings import TrainingSettings
 from training.survey import Picture
 
@@ -55,20 +55,18 @@ def find_upright(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | No
     frames = (crop(read_picture(picture.path, bits), None if picture.is_cut else roi) for picture in looked_at)
     rings = [rings_upright(frame, part_size) for frame in frames]
     colours = [colours_of(each) for each in rings]
-    alike = np.array([[likeness(one, upright) for one in colours] for upright in colours])
     is_round = part_size[0] == part_size[1]
-    best = (alike if is_round else alike[:, :, [0, ANGLES // 2]]).max(axis=2)
-    np.fill_diagonal(best, np.nan)
-    medians = np.nanmedian(best, axis=1)
+    if is_round:
+        alike = np.array([[likeness(one, upright) for one in colours] for upright in colours])
+        best, turned = alike.max(axis=2), np.abs(np.degrees(np.apply_along_axis(best_angle, 2, alike))) > TURNED_DEGREES
+    else:
+        ends = np.array([one_sided(each).ravel() for each in colours])
+        best, turned = np.abs(ends @ ends.T), ends @ ends.T <= -CLEARLY
+    alone = ~np.eye(len(rings), dtype=bool)
+    medians = np.array([np.median(row[others]) for row, others in zip(best, alone, strict=True)])
     chosen = int(np.argmax(medians))
-    others = np.delete(alike[chosen], chosen, axis=0)
-    turned = [
-        abs(np.degrees(best_angle(row))) > TURNED_DEGREES if is_round else is_other_way_round(row, 0.0)
-        for row in others
-    ]
-    return Upright(
-        looked_at[chosen].path, encoded(rings[chosen]), float(medians[chosen]), float(np.mean(turned)), is_round
-    )
+    share = float(turned[chosen][alone[chosen]].mean())
+    return Upright(looked_at[chosen].path, encoded(rings[chosen]), float(medians[chosen]), share, is_round)
 
 
 def with_upright_read(settings: TrainingSettings) -> TrainingSettings:

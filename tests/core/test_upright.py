@@ -66,3 +66,30 @@ def test_a_part_that_looks_alike_every_way_lies_as_it_lies() -> None:
 
 def test_what_is_on_it_is_written_in_so_many_characters() -> None:
     assert len(UPRIGHT) == UPRIGHT_CHARACTERS
+
+
+def bar(degrees: float, has_print: bool = True) -> Picture:
+    """A bar with two alike ends, printed near one of them, turned clockwise by so many degrees."""
+    picture = np.full((SIDE, SIDE, 3), 30, np.uint8)
+    cv2.rectangle(picture, (40, 100), (220, 160), (150, 155, 160), -1)
+    if has_print:
+        cv2.putText(picture, "PWA", (55, 142), cv2.FONT_HERSHEY_DUPLEX, 1.1, INKS[0], 3, cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((130, 130), -degrees, 1)
+    return np.asarray(cv2.warpAffine(picture, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+BAR = (200, 70)
+
+
+@given(degrees=st.floats(-180, 180))
+def test_of_a_long_part_with_alike_ends_the_print_says_which_comes_left(degrees: float) -> None:
+    printed_left = encoded(rings_upright(bar(0), BAR))
+    straight = cut_out(bar(0), locate(bar(0), Pose(BAR, printed_left)), BAR)
+    cut = cut_out(bar(degrees), locate(bar(degrees), Pose(BAR, printed_left)), BAR)
+    assert np.abs(cut.astype(int) - straight).mean() < 0.5 * np.abs(cut.astype(int) - straight[::-1, ::-1]).mean()
+
+
+@given(degrees=st.floats(-180, 180))
+def test_a_long_part_on_which_nothing_is_lies_as_its_outline_says(degrees: float) -> None:
+    plain, upright = bar(degrees, has_print=False), encoded(rings_upright(bar(0), BAR))
+    np.testing.assert_array_equal(locate(plain, Pose(BAR, upright)), locate(plain, Pose(BAR)))

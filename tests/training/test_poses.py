@@ -12,7 +12,7 @@ from core.config import parse_settings
 from core.dataset import read_frames, training_samples
 from core.errors import ConfigError
 from core.geometry import UPRIGHT_CHARACTERS
-from tests.core.test_upright import cap
+from tests.core.test_upright import bar, cap
 from training.advice import advise
 from training.settings import TrainingSettings
 from training.survey import survey
@@ -101,3 +101,16 @@ def test_a_picture_that_shows_nothing_upright_is_refused_with_its_name(tmp_path:
 def test_upright_without_a_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="upright needs part_size"):
         parse_settings(CAPS | {"network": {"upright": "a.png"}}, TrainingSettings, "caps")
+
+
+@pytest.mark.parametrize("has_print", [True, False])
+def test_long_parts_get_an_upright_picture_where_their_ends_are_alike_and_a_print_tells(
+    has_print: bool, tmp_path: Path
+) -> None:
+    def bars(number: int) -> np.ndarray:
+        rng = np.random.default_rng(number)
+        return filmed(bar(float(rng.uniform(-180, 180)), has_print), rng)
+
+    content = yaml.safe_load(advise(survey(str(write(tmp_path / "bars", bars)))).as_yaml("bars", "bars"))
+    assert content["network"]["part_size"] == pytest.approx([192, 66], abs=10)
+    assert ("upright" in content["network"]) == has_print
