@@ -127,8 +127,7 @@ def measure(data: str, name: str, method: str, seed: int) -> list[dict[str, Any]
     common = {"set": name, "seed": seed, **describe("torch")}
     runs = [{**common, "method": method, **figures, "data": name, **took}]
     if not METHODS[method]:
-        network = settings.network
-        good_frames = read_frames(training_samples(data), network.input)
+        good_frames = read_frames(training_samples(data), checkpoint.settings.network.input)
         controls = {
             "PatchCore, the same encoder": patchcore_scores(
                 checkpoint.inspector.network, good_frames, evaluation.frames, seed
