@@ -12,6 +12,12 @@ from core.picture import list_folder, list_pictures
 
 GOOD = "good"
 TESTING = frozenset({"test", "ground_truth"})
+GOODS = frozenset({GOOD, "goods", "ok", "io", "i.o", "pass", "passed", "gut"})
+BADS = frozenset(
+    {"bad", "bads", "ng", "nok", "notok", "not_ok", "nio", "n.i.o", "fail", "failed", "reject", "rejects", "rejected"}
+    | {"defect", "defects", "defective", "anomaly", "anomalies", "anomalous", "scrap", "faulty", "schlecht"}
+)
+"""How lines call the folders of good and of defective parts."""
 LONGEST_LINK = 250
 """Bytes of a file that may be what a copy made of a link."""
 
@@ -19,7 +25,8 @@ LONGEST_LINK = 250
 def list_plain(root: Path) -> list[Path]:
     """List the pictures below a plain folder, which all show good parts. Raises DataError where some would not.
 
-    That is where a folder below it is called as those are that hold test pictures, or stands beside one called `good`.
+    That is where a folder below it is called as those are that hold test pictures or defective parts, or stands beside
+    one called as those of good parts.
     """
     pictures = list_pictures(root)
     beside: dict[Path, set[str]] = {}
@@ -35,10 +42,17 @@ def list_plain(root: Path) -> list[Path]:
                 "the MVTec layout (train/good, test/good), or a folder of good pictures alone."
             )
     for above, found in levels:
-        if other := next((name for lower, name in found.items() if GOOD in found and lower != GOOD), None):
+        good = next((name for lower, name in found.items() if lower in GOODS), None)
+        other = next((name for lower, name in found.items() if lower not in GOODS), None)
+        if good and other:
             raise DataError(
-                f"{above / other}: lies beside a folder `{found[GOOD]}`, and would be taken for good parts too; give "
-                f"{above / found[GOOD]}, or one folder with nothing but good pictures."
+                f"{above / other}: lies beside a folder `{good}`, and would be taken for good parts too; give "
+                f"{above / good}, or one folder with nothing but good pictures."
+            )
+        if odd := next((name for lower, name in found.items() if lower in BADS), None):
+            raise DataError(
+                f"{above / odd}: is called as defective parts are, and would be taken for good ones; give folders of "
+                "good pictures alone, or put such folders into `test` beside test/good."
             )
     return pictures
 
