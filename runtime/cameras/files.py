@@ -62,8 +62,7 @@ class VideoCamera(Camera):
         if not self._stream.grab():
             self._stream.release()
             raise CameraError(f"{path}: FFMPEG finds no video in it; check that it is whole, not encrypted.")
-        self._expected, self._uncertain = self._stream.frames_total
-        self.frames_total: int | None = -(-max(1, self._expected) // judge_every)
+        self.frames_total: int | None = -(-max(1, self._stream.frames_total) // judge_every)
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. The first frame was grabbed at opening. A film that ends before its time is told in the log."""
@@ -77,8 +76,9 @@ class VideoCamera(Camera):
                 grabbed = grabbed and self._stream.grab()
                 number += grabbed
         count = number + 1
-        if not grabbed and count < self._expected - self._uncertain:
-            log.warning("film is cut or damaged: %d of %d frames are in it file=%s", count, self._expected, self._name)
+        if not grabbed and self._stream.ended_early(count):
+            expected = self._stream.frames_total
+            log.warning("film is cut or damaged: %d of %d frames are in it file=%s", count, expected, self._name)
 
     def close(self) -> None:
         """See Camera."""

@@ -58,16 +58,27 @@ class VideoStream:
         """Says who decodes, at the first frame; None: it was said."""
         self._frames = self._read()
         self._frame: VideoFrame | Packet[Any] | None = None
+        self._first_s, self._latest_s = math.inf, 0.0
         self._reformatter = VideoReformatter()
 
     @property
-    def frames_total(self) -> tuple[int, int]:
-        """How many frames it says it has, and how many of them that may be out; 0 where it does not say."""
+    def frames_total(self) -> int:
+        """How many frames it says it has, or about as many as its duration and usual rate make; 0: neither is told."""
+        return self._stream.frames or round(self._duration_s * float(self._stream.average_rate or 0))
+
+    def ended_early(self, count: int) -> bool:
+        """Whether it ended, after so many frames, before it says it does: by its count, or else by a second or more.
+
+        Films whose rate varies have a duration, and no rate that makes a count of it.
+        """
         if self._stream.frames:
-            return self._stream.frames, 0
-        duration_s = (self._container.duration or 0) / av.time_base
-        rate = float(self._stream.average_rate or 0)
-        return round(duration_s * rate), 1 + round(rate)
+            return count < self._stream.frames
+        usual_s = 1 / float(self._stream.average_rate or 1)
+        return self._latest_s - self._first_s + usual_s < self._duration_s - 1
+
+    @property
+    def _duration_s(self) -> float:
+        return (self._container.duration or 0) / av.time_base
 
     @property
     def time_s(self) -> float:
@@ -88,6 +99,7 @@ class VideoStream:
             if self._is_live and isinstance(error, av.InvalidDataError):
                 raise
             return False
+        self._first_s, self._latest_s = min(self._first_s, self.time_s), max(self._latest_s, self.time_s)
         return True
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:

@@ -176,6 +176,26 @@ def test_a_film_that_was_cut_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert f"film is cut or damaged: {len(faults)} of 40 frames are in it" in caplog.text
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_film_of_varying_rate_is_told_only_where_it_was_cut(
+    is_cut: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = tmp_path / "film.mkv"  # it counts no frames
+    with av.open(str(film), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuvj420p"
+        for number in range(40):
+            frame = av.VideoFrame.from_ndarray(scene(number), format="bgr24")
+            frame.pts = number if number < 20 else 20 + 10 * (number - 20)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    if is_cut:
+        film.write_bytes(film.read_bytes()[: film.stat().st_size * 3 // 4])
+    with caplog.at_level(logging.WARNING):
+        assert len(faults_of(film)) <= 40
+    assert ("film is cut or damaged" in caplog.text) == is_cut
+
+
 @pytest.mark.parametrize(
     ("name", "codec"),
     [
