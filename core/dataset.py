@@ -8,6 +8,7 @@ are one data set too: that of all of them, in their order.
 import hashlib
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import realpath
@@ -134,6 +135,13 @@ def counts(data: Data, samples: Sequence[Sample]) -> dict[str, int]:
     listed = {sample.path: name for name in reversed(names(data)) for sample in training_samples(name)}
     found = [listed[sample.path] for sample in samples]
     return {name: found.count(name) for name in names(data)}
+
+
+def folders_told(samples: Sequence[Sample], most: int = 8) -> str:
+    """Name the folders in which `samples` lie, and how many in each, the first `most` of them."""
+    found = Counter(sample.path.parent for sample in samples)
+    told = [f"{folder} ({count})" for folder, count in sorted(found.items())]
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more folders" if len(told) > most else "")
 
 
 def _marked(root: Path, samples: Iterable[Sample]) -> list[Sample]:

@@ -10,7 +10,7 @@ import lightning as L
 import numpy as np
 import torch
 
-from core.dataset import Frames, counts, distinct, read_frames, training_samples
+from core.dataset import Frames, counts, distinct, folders_told, read_frames, training_samples
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.first_look import doubted
 from training.folds import assign, judge_held_out
@@ -44,6 +44,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if len(by_folder) > 1:
         told = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
         sys.stderr.write(f"good pictures: {told}, each counted once\n")
+    sys.stderr.write(f"trained on as good parts: {folders_told(frames.samples)}\n")
     output.mkdir(parents=True, exist_ok=True)
     if not resume:
         clear_resume_points(output)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from core.dataset import folders, labelled_samples, training_samples
+from core.dataset import folders, folders_told, labelled_samples, training_samples
 from core.errors import ConfigError, DataError
 from core.layout import require_apart
 
@@ -40,7 +40,10 @@ def test_nor_are_they_tested_as_good_ones(tmp_path: Path) -> None:
 
 def test_good_parts_may_lie_in_folders_of_any_other_name(tmp_path: Path) -> None:
     root = make(tmp_path, "monday/a.png", "tuesday/b.png", "tuesday/late/c.png")
-    assert len(training_samples(str(root))) == len(labelled_samples(str(root))) == 3
+    samples = training_samples(str(root))
+    assert len(samples) == len(labelled_samples(str(root))) == 3
+    assert folders_told(samples) == f"{root}/monday (1), {root}/tuesday (1), {root}/tuesday/late (1)"
+    assert folders_told(samples, 1) == f"{root}/monday (1) and 2 more folders"
 
 
 def test_what_would_be_read_as_a_picture_is_not_written_there(tmp_path: Path) -> None:
