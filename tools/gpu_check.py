@@ -145,8 +145,9 @@ def engine(given: Given) -> None:
     from runtime.inference.gpu import find_gpu
     from runtime.inference.tensorrt_backend import TensorRtBackend
 
+    targets = (find_gpu().target, "here")
     bundle = load_bundle(given.bundle)
-    for target in (find_gpu().target, "here"):
+    for target in targets:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 wanted = parse_target(target)
