@@ -27,6 +27,9 @@ INTERRUPTED = 130
 
 def run(app: Callable[..., Any]) -> None:
     """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed by whoever started this: what is said there goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may be no text, or none of this terminal's
             stream.reconfigure(errors="backslashreplace")

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import pytest
@@ -72,3 +73,13 @@ def test_a_name_with_control_characters_is_told_in_one_line(
     told = capsys.readouterr().err
     assert told.startswith(r"error: a\n\x1b[31m.png: no")
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_what_is_said_to_a_closed_stream_goes_nowhere(closed: str) -> None:
+    program = "from core import cli; cli.run(lambda: (print('said'), __import__('sys').stderr.write('told')))"
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, program], capture_output=True, text=True, check=False
+    )
+    said = ("" if closed.startswith(">") else "said\n", "" if "2>" in closed else "told")
+    assert (done.returncode, done.stdout, done.stderr) == (0, *said)
