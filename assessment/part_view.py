@@ -1,10 +1,13 @@
 """How a part is shown to people: its own picture, and its error map, at the picture's own shape."""
 
+import sys
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset import Sample
+from core.errors import DataError
 from core.geometry import ModelInput
 from core.picture import cut, read_picture
 from core.thresholds import Thresholds, ratios
@@ -17,10 +20,16 @@ GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 def read_view(sample: Sample, seen: ModelInput, longest_px: int) -> NDArray[np.uint8]:
     """Read a picture (H, W, 3) at its own shape, its longest side at most `longest_px`.
 
-    It is the region that the model sees, or the part cut out of it, lying straight. Raises DataError.
+    It is the region that the model sees, or the part cut out of it, lying straight. One that is gone or damaged since
+    it was judged is told on stderr, and grey: what was found out about it and the others stands.
     """
     here = seen.without_cut if sample.is_cut else seen
-    picture = cut(read_picture(sample.path, seen.bits), here.roi, here.pose)
+    try:
+        picture = cut(read_picture(sample.path, seen.bits), here.roi, here.pose)
+    except DataError as error:
+        where = "" if str(sample.path) in str(error) else f"{sample.path}: "
+        sys.stderr.write(f"not shown, since it can no longer be read: {where}{error}\n")
+        return np.full((seen.height, seen.width, 3), 128, np.uint8)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:
         return picture
