@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ def degrees_found(picture: Picture, upright: str = UPRIGHT) -> float:
     return float(np.degrees(np.arctan2(place[1, 0], place[0, 0])))
 
 
+@settings(max_examples=25)
 @given(degrees=st.floats(-180, 180), ink=st.sampled_from(INKS), x=st.integers(-30, 30), y=st.integers(-30, 30))
 def test_a_print_tells_the_angle_in_any_dark_ink_wherever_the_part_lies(
     degrees: float, ink: tuple[int, int, int], x: int, y: int
@@ -81,6 +82,7 @@ def bar(degrees: float, has_print: bool = True) -> Picture:
 BAR = (200, 70)
 
 
+@settings(max_examples=25)
 @given(degrees=st.floats(-180, 180))
 def test_of_a_long_part_with_alike_ends_the_print_says_which_comes_left(degrees: float) -> None:
     printed_left = encoded(rings_upright(bar(0), BAR))
@@ -89,6 +91,7 @@ def test_of_a_long_part_with_alike_ends_the_print_says_which_comes_left(degrees:
     assert np.abs(cut.astype(int) - straight).mean() < 0.5 * np.abs(cut.astype(int) - straight[::-1, ::-1]).mean()
 
 
+@settings(max_examples=25)
 @given(degrees=st.floats(-180, 180))
 def test_a_long_part_on_which_nothing_is_lies_as_its_outline_says(degrees: float) -> None:
     plain, upright = bar(degrees, has_print=False), encoded(rings_upright(bar(0), BAR))

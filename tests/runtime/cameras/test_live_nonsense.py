@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from runtime.cameras.camera import CameraState
 from runtime.cameras.settings import RtspSettings
 from runtime.parts.verdict import Reason
@@ -29,6 +31,7 @@ def play_on(line: Line) -> None:
     play(line, 10**6)
 
 
+@pytest.mark.long
 def test_a_stream_that_goes_on_with_what_shows_nothing_is_connected_to_again(watch: Callable[..., Watcher]) -> None:
     def script(line: Line) -> None:
         at = play(line, 60 if line.number == 0 else 10**6)
@@ -45,6 +48,7 @@ def test_a_stream_that_goes_on_with_what_shows_nothing_is_connected_to_again(wat
         watcher.stop()
 
 
+@pytest.mark.long
 def test_what_comes_after_silence_is_not_judged_where_the_streams_clock_jumped_back(
     watch: Callable[..., Watcher],
 ) -> None:
