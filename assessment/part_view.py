@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset import Sample
-from core.errors import DataError
+from core.errors import DataError, about
 from core.geometry import ModelInput
 from core.picture import cut, read_picture
 from core.thresholds import Thresholds, ratios
@@ -27,8 +27,7 @@ def read_view(sample: Sample, seen: ModelInput, longest_px: int) -> NDArray[np.u
     try:
         picture = cut(read_picture(sample.path, seen.bits), here.roi, here.pose)
     except DataError as error:
-        where = "" if str(sample.path) in str(error) else f"{sample.path}: "
-        sys.stderr.write(f"not shown, since it can no longer be read: {where}{error}\n")
+        sys.stderr.write(f"not shown, since it can no longer be read: {about(sample.path, error)}\n")
         return np.full((seen.height, seen.width, 3), 128, np.uint8)
     scale = longest_px / max(picture.shape[:2])
     if scale >= 1:

@@ -8,7 +8,6 @@ Figures are appended to benchmarks/results/both.jsonl.
 """
 
 import argparse
-import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,15 @@ import numpy as np
 from machine import describe
 from numpy.typing import NDArray
 from patchcore import patchcore_scores
-from quality import RESULTS, append_run, overlay, read_runs, recipe_for
-from sketch_doubted import pictures_of
+from quality import RESULTS, append_run, read_runs
+from sketch_doubted import prepared
 from sklearn.metrics import roc_auc_score
 from unseen_sets import SETS as UNSEEN
 
 from assessment.evaluation import evaluate
-from core.config import parse_settings
 from core.dataset import read_frames, training_samples
 from training.checkpoint import load_checkpoint
 from training.session import train
-from training.settings import TrainingSettings
 
 RUNS = Path("runs/both")
 
@@ -49,14 +46,10 @@ def main() -> None:
 
 def measure(name: str, mvtec: Path, seed: int) -> dict[str, Any]:
     """Train once, and rank by each."""
-    folder = RUNS / name / str(seed)
-    shutil.rmtree(folder, ignore_errors=True)
-    data, pictures, _, _ = pictures_of(name, mvtec, folder, seed, False)
-    changes = {"data": pictures, "seed": seed, "output": str(folder), "loss": {"pixels": 0}}
-    settings = parse_settings(overlay(recipe_for(data, name), changes), TrainingSettings, name)
-    checkpoint = load_checkpoint(train(settings))
-    evaluation = evaluate(checkpoint, data)
-    good = read_frames(training_samples(pictures), checkpoint.settings.network.input)
+    ready = prepared(RUNS, name, mvtec, seed, False)
+    checkpoint = load_checkpoint(train(ready.settings))
+    evaluation = evaluate(checkpoint, ready.data)
+    good = read_frames(training_samples(ready.settings.data), checkpoint.settings.network.input)
     memory = patchcore_scores(checkpoint.inspector.network, good, evaluation.frames, seed)
     decoders, remembered = standardised(evaluation.scores), standardised(memory)
     ways = {

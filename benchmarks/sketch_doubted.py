@@ -14,6 +14,7 @@ import csv
 import os
 import random
 import shutil
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from training.checkpoint import load_checkpoint
 from training.members import train_members
 from training.session import train
 from training.settings import TrainingSettings
+from training.upright import with_upright_read
 
 WAYS = ("left out", "trained on", "believed")
 RUNS = Path("runs/doubted")
@@ -60,17 +62,9 @@ def main() -> None:
 
 def measure(name: str, mvtec: Path, way: str, seed: int, is_planted: bool) -> dict[str, Any]:
     """Train and evaluate once."""
-    folder = RUNS / name / f"{seed}{'-planted' if is_planted else ''}"
-    shutil.rmtree(folder, ignore_errors=True)
-    data, pictures, planted, tested_not = pictures_of(name, mvtec, folder, seed, is_planted)
-    changes = {
-        "data": pictures,
-        "seed": seed,
-        "output": str(folder),
-        "loss": {"pixels": 0},
-        "believe_all": way == "believed",
-    }
-    settings = parse_settings(overlay(recipe_for(data, name), changes), TrainingSettings, name)
+    ready = prepared(RUNS, name, mvtec, seed, is_planted)
+    data, planted, tested_not = ready.data, ready.planted, ready.tested_not
+    settings = ready.settings.model_copy(update={"believe_all": way == "believed"})
     with mock.patch("training.session.train_members", all_train if way == "trained on" else train_members):
         checkpoint = load_checkpoint(train(settings))
     evaluation = evaluate(checkpoint, data)
@@ -91,12 +85,36 @@ def measure(name: str, mvtec: Path, way: str, seed: int, is_planted: bool) -> di
         "planted": len(planted),
     }
     if planted:
-        with (folder / "suspects.csv").open(encoding="utf-8") as file:
+        with (ready.folder / "suspects.csv").open(encoding="utf-8") as file:
             first = [Path(row["picture"]).name for row in csv.DictReader(file)][: 2 * len(planted)]
         calibration = checkpoint.calibration
         named = {Path(name).name for name, odd in zip(calibration.names, calibration.odd, strict=True) if odd}
         figures |= {"found": len(planted & set(first)), "told_odd": len(planted & named)}
     return {"set": name, "way": way, "seed": seed, **figures, **describe("torch")}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A set laid out, and how it is trained on."""
+
+    folder: Path
+    data: str
+    """What is tested."""
+    planted: set[str]
+    """The planted pictures' names among those that train."""
+    tested_not: set[Path]
+    settings: TrainingSettings
+    """What `train-model init` writes, without pixels."""
+
+
+def prepared(runs: Path, name: str, mvtec: Path, seed: int, is_planted: bool) -> Prepared:
+    """Lay a set out in a folder of its own below `runs`."""
+    folder = runs / name / f"{seed}{'-planted' if is_planted else ''}"
+    shutil.rmtree(folder, ignore_errors=True)
+    data, pictures, planted, tested_not = pictures_of(name, mvtec, folder, seed, is_planted)
+    changes = {"data": pictures, "seed": seed, "output": str(folder), "loss": {"pixels": 0}}
+    settings = parse_settings(overlay(recipe_for(data, name), changes), TrainingSettings, name)
+    return Prepared(folder, data, planted, tested_not, with_upright_read(settings))
 
 
 def all_train(network: Any, dataset: Any, held_out: Any, settings: Any, left_out: Any) -> Any:

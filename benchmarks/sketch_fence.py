@@ -8,23 +8,20 @@ and the good ones beyond. Nothing is trained. Figures are appended to benchmarks
 """
 
 import argparse
-import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from machine import describe
-from quality import RESULTS, append_run, overlay, read_runs, recipe_for
-from sketch_doubted import pictures_of
+from quality import RESULTS, append_run, read_runs
+from sketch_doubted import prepared
 
-from core.config import parse_settings
 from core.dataset import distinct, read_frames, training_samples
 from core.thresholds import standing
 from training.first_look import rarities
 from training.inspector import Inspector
 from training.network import new_network
-from training.settings import TrainingSettings
 from training.training_set import prepare
 
 RUNS = Path("runs/fence")
@@ -47,11 +44,8 @@ def main() -> None:
 
 def measure(name: str, mvtec: Path, seed: int, is_planted: bool) -> dict[str, Any]:
     """Look at the set once."""
-    folder = RUNS / name / f"{seed}{'-planted' if is_planted else ''}"
-    shutil.rmtree(folder, ignore_errors=True)
-    data, pictures, planted, _ = pictures_of(name, mvtec, folder, seed, is_planted)
-    content = overlay(recipe_for(data, name), {"data": pictures, "seed": seed})
-    settings = parse_settings(content, TrainingSettings, name)
+    ready = prepared(RUNS, name, mvtec, seed, is_planted)
+    settings = ready.settings
     frames = distinct(read_frames(training_samples(settings.data), settings.network.input))
     parts = len(frames.samples)
     network = new_network(settings.network, settings.folds, seed)
@@ -59,7 +53,7 @@ def measure(name: str, mvtec: Path, seed: int, is_planted: bool) -> dict[str, An
     stands = standing(rarities(Inspector(network, settings.score).eval(), dataset, parts, seed))
     lower, upper = np.percentile(stands, [25, 75])
     ranges = (stands - upper) / (upper - lower)
-    is_bad = np.array([sample.path.name in planted for sample in frames.samples])
+    is_bad = np.array([sample.path.name in ready.planted for sample in frames.samples])
     return {
         "set": name,
         "seed": seed,

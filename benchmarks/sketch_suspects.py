@@ -11,7 +11,6 @@ Figures are appended to benchmarks/results/suspects.jsonl.
 
 import argparse
 import csv
-import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,13 @@ from unittest import mock
 import numpy as np
 from machine import describe
 from numpy.typing import NDArray
-from quality import RESULTS, append_run, overlay, read_runs, recipe_for
-from sketch_doubted import pictures_of
+from quality import RESULTS, append_run, read_runs
+from sketch_doubted import prepared
 
-from core.config import parse_settings
 from core.thresholds import standing
 from training import first_look
 from training.checkpoint import load_checkpoint
 from training.session import train
-from training.settings import TrainingSettings
 
 RUNS = Path("runs/suspects")
 
@@ -51,11 +48,8 @@ def main() -> None:
 
 def measure(name: str, mvtec: Path, seed: int, is_planted: bool) -> dict[str, Any]:
     """Train once, and look at what was said."""
-    folder = RUNS / name / f"{seed}{'-planted' if is_planted else ''}"
-    shutil.rmtree(folder, ignore_errors=True)
-    data, pictures, planted, _ = pictures_of(name, mvtec, folder, seed, is_planted)
-    changes = {"data": pictures, "seed": seed, "output": str(folder), "loss": {"pixels": 0}}
-    settings = parse_settings(overlay(recipe_for(data, name), changes), TrainingSettings, name)
+    ready = prepared(RUNS, name, mvtec, seed, is_planted)
+    planted = ready.planted
     seen: list[NDArray[np.float64]] = []
 
     def rarities(*asked: Any) -> NDArray[np.float64]:
@@ -64,7 +58,7 @@ def measure(name: str, mvtec: Path, seed: int, is_planted: bool) -> dict[str, An
 
     first_look_rarities = first_look.rarities
     with mock.patch("training.first_look.rarities", rarities):
-        checkpoint = load_checkpoint(train(settings))
+        checkpoint = load_checkpoint(train(ready.settings))
     calibration = checkpoint.calibration
     # The first look goes by the frames' order, which is the names'.
     frames_order = np.argsort(np.argsort(calibration.names, kind="stable"), kind="stable")
@@ -72,7 +66,7 @@ def measure(name: str, mvtec: Path, seed: int, is_planted: bool) -> dict[str, An
     by_errors = ranges(standing(calibration.errors), calibration.doubted)
     names = [Path(each).name for each in calibration.names]
     bad = np.array([each in planted for each in names])
-    with (folder / "suspects.csv").open(encoding="utf-8") as file:
+    with (ready.folder / "suspects.csv").open(encoding="utf-8") as file:
         listed = [Path(row["picture"]).name for row in csv.DictReader(file)]
     ranks = {way: np.argsort(np.argsort(-values)) for way, values in (("first", first), ("decoders", by_errors))}
     ranks["either"] = np.argsort(np.argsort(np.minimum(ranks["first"], ranks["decoders"]), kind="stable"))

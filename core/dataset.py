@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError, DataError, about
 from core.geometry import ModelInput
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
 from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
@@ -189,8 +189,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
                 _require_same_cut(frame, seen, sample.path)
             fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
         except DataError as error:
-            where = "" if str(sample.path) in str(error) else f"{sample.path}: "
-            sys.stderr.write(f"skipped: {where}{error}\n")
+            sys.stderr.write(f"skipped: {about(sample.path, error)}\n")
             skipped.append(sample.path)
         else:
             kept.append(sample)

@@ -1,6 +1,7 @@
 """What can go wrong in a way a person can mend: one class a kind, each with its documented exit code."""
 
 import re
+from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -79,6 +80,11 @@ class PlcError(PwaeError):
     """A PLC that does not answer, or has not what is to be switched."""
 
     exit_code = 12
+
+
+def about(path: Path, error: object) -> str:
+    """Say what `error` says, with the file it is about before it where it does not name it."""
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
 def one_line(error: object) -> str:

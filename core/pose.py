@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.errors import PartNotFoundError
 from core.geometry import PartSize, Pose
-from core.upright import STRAIGHT, lies_other_way, rings_of, turned_by
+from core.upright import lies_other_way, rings_of, turned_by
 
 SEARCHED_PIXELS = 512
 """The part is looked for in a picture of at most this many pixels a side; it is cut out of the whole one."""
@@ -107,23 +107,30 @@ def locate(frame_bgr_u8: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
         raise PartNotFoundError(f"no part found: nothing fills a tenth of {part_size[0]} x {part_size[1]} pixels.")
     axes = part.axes
     if pose.upright is not None:
-        given = frame_bgr_u8, part.middle, part_size[0], pose.upright
+        seen = _rings(frame_bgr_u8, part, part_size)
         if part_size[0] == part_size[1]:
-            angle = turned_by(*given)
+            angle = turned_by(seen, pose.upright)
             along = np.array([np.cos(angle), np.sin(angle)])
             axes = np.stack([along, [-along[1], along[0]]], axis=1)
-        elif lies_other_way(*given, axes):
+        elif lies_other_way(seen, pose.upright):
             axes = -axes
-    corner = part.middle - axes @ ((np.array(part_size) - 1) / 2)
-    return np.column_stack([axes, corner])
+    return _place(part, axes, part_size)
 
 
 def rings_upright(frame_bgr_u8: NDArray[np.uint8], part_size: PartSize) -> NDArray[np.uint8]:
-    """See the part of a frame (H, W, 3), ring by ring, as the upright one: a long one along its axis, a round one as it
-    lies. Raises PartNotFoundError."""
-    part = outline(frame_bgr_u8)
-    axes = part.axes if part_size[0] > part_size[1] else STRAIGHT
-    return rings_of(frame_bgr_u8, part.middle, part_size[0], axes)
+    """See the part of a frame (H, W, 3), ring by ring, as the upright one. Raises PartNotFoundError."""
+    return _rings(frame_bgr_u8, outline(frame_bgr_u8), part_size)
+
+
+def _rings(frame_bgr_u8: NDArray[np.uint8], part: Outline, part_size: PartSize) -> NDArray[np.uint8]:
+    """See the part ring by ring: a long one along its axis, a round one as it lies."""
+    axes, square = part.axes if part_size[0] > part_size[1] else np.eye(2), (part_size[0], part_size[0])
+    return rings_of(cut_out(frame_bgr_u8, _place(part, axes, square), square))
+
+
+def _place(part: Outline, axes: NDArray[np.float64], size: PartSize) -> NDArray[np.float64]:
+    corner = part.middle - axes @ ((np.array(size) - 1) / 2)
+    return np.column_stack([axes, corner])
 
 
 def cut_out(picture: NDArray[np.uint8], place: NDArray[np.float64], part_size: PartSize) -> NDArray[np.uint8]:

@@ -17,25 +17,16 @@ from core.geometry import ANGLES, RINGS
 Colours = NDArray[np.float32]
 """Of rings around a part's middle, (ANGLES, RINGS, 4): blue, green, red, and how far they are from the ring's mean, by
 which a print is alike in any dark ink. Each ring's own means, which say nothing of an angle, are gone."""
-STRAIGHT = np.eye(2)
 CLEARLY = 0.25
 """Of a likeness: what is less is by chance."""
 SIDE = 4 * RINGS
 """Pixels across of the reduced picture in which rings are looked at: two a ring."""
 
 
-def rings_of(
-    frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, axes: NDArray[np.float64] = STRAIGHT
-) -> NDArray[np.uint8]:
-    """Colours (ANGLES, RINGS, 3) around `middle` (x, y) of a frame (H, W, 3), out to half of `across` pixels.
-
-    Angles count from the first of `axes` (2, 2), unit vectors (x, y) as columns.
-    """
-    place = np.column_stack([axes, middle - axes @ np.full(2, (across - 1) / 2)])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    square = cv2.warpAffine(frame_bgr_u8, place, (across, across), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    shrunk = across > SIDE
-    small = cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
+def rings_of(square_bgr_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colours (ANGLES, RINGS, 3) around the middle of a square cut-out (S, S, 3), out to its sides."""
+    shrunk = len(square_bgr_u8) > SIDE
+    small = cv2.resize(square_bgr_u8, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
     centre = ((SIDE - 1) / 2, (SIDE - 1) / 2)
     rings = cv2.warpPolar(cv2.GaussianBlur(small, (0, 0), 1), (RINGS, ANGLES), centre, SIDE / 2, cv2.WARP_POLAR_LINEAR)
     return np.asarray(rings, np.uint8)
@@ -72,19 +63,17 @@ def one_sided(colours: Colours) -> Colours:
     return np.asarray(differs / max(float(np.linalg.norm(differs)), 1e-6), np.float32)
 
 
-def turned_by(frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str) -> float:
-    """By how many radians, clockwise as it is seen, the part around `middle` is turned against the `upright` one."""
-    return best_angle(likeness(colours_of(rings_of(frame_bgr_u8, middle, across)), _decoded(upright)))
+def turned_by(rings_bgr_u8: NDArray[np.uint8], upright: str) -> float:
+    """By how many radians, clockwise as it is seen, a part is turned against the `upright` one."""
+    return best_angle(likeness(colours_of(rings_bgr_u8), _decoded(upright)))
 
 
-def lies_other_way(
-    frame_bgr_u8: NDArray[np.uint8], middle: NDArray[np.float64], across: int, upright: str, axes: NDArray[np.float64]
-) -> bool:
-    """Whether a long part, seen along its `axes` (2, 2), is clearly alike the `upright` one the other way round.
+def lies_other_way(rings_bgr_u8: NDArray[np.uint8], upright: str) -> bool:
+    """Whether a long part, seen along its axis, is clearly alike the `upright` one the other way round.
 
     Where its ends are alike that is never clear.
     """
-    seen = one_sided(colours_of(rings_of(frame_bgr_u8, middle, across, axes)))
+    seen = one_sided(colours_of(rings_bgr_u8))
     return float((seen * one_sided(_decoded(upright))).sum()) <= -CLEARLY
 
 

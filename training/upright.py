@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.dataset import spread
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError, DataError, about
 from core.geometry import UPRIGHT_CHARACTERS, PartSize, Roi
 from core.picture import crop, read_picture
 from core.pose import rings_upright
@@ -83,6 +83,5 @@ def with_upright_read(settings: TrainingSettings) -> TrainingSettings:
         frame = crop(read_picture(path, network.bits), network.roi)
         shown = encoded(rings_upright(frame, network.part_size))
     except DataError as error:
-        where = "" if str(path) in str(error) else f"{path}: "
-        raise ConfigError(f"`network.upright`: {where}{error}") from error
+        raise ConfigError(f"`network.upright`: {about(path, error)}") from error
     return settings.model_copy(update={"network": network.model_copy(update={"upright": shown})})

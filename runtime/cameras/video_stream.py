@@ -99,7 +99,8 @@ class VideoStream:
             if self._is_live and isinstance(error, av.InvalidDataError):
                 raise
             return False
-        self._first_s, self._latest_s = min(self._first_s, self.time_s), max(self._latest_s, self.time_s)
+        time_s = self.time_s
+        self._first_s, self._latest_s = min(self._first_s, time_s), max(self._latest_s, time_s)
         return True
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
