@@ -21,7 +21,7 @@ from runtime.cameras.thinning import Thinning
 from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
-from runtime.threads.backoff import STABLE_AFTER_S, BackOff
+from runtime.threads.backoff import LONGEST_S, STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker
 
 LOOK_EVERY_S = 0.1
@@ -49,6 +49,8 @@ class LiveCamera(Camera):
     """Reads on a thread of its own from the first `frames` until `close`, and keeps what is to be judged next."""
 
     frames_total = None
+    longest_wait_s = LONGEST_S
+    """Before it is connected to again."""
 
     def __init__(
         self,
@@ -111,7 +113,7 @@ class LiveCamera(Camera):
         self._change(CameraState.STOPPED, "")
 
     def _keep_connected(self) -> None:
-        backoff = BackOff()
+        backoff = BackOff(self.longest_wait_s)
         while not self._closing.is_set():
             started_s = time.monotonic()
             capture, reason = None, "cannot be opened"

@@ -14,7 +14,7 @@ from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.terms import QOS_REMEDY, Terms, milder
 from runtime.delivery.tls import tls_context
-from runtime.threads.backoff import STABLE_AFTER_S, BackOff
+from runtime.threads.backoff import LONGEST_S, STABLE_AFTER_S, BackOff
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ class Connector:
         """On which the broker took us in last; begins with all that we want."""
         self.is_cut: Callable[[], bool] = lambda: False
         """Whether the cable is pulled; a simulation pulls it."""
+        self.longest_wait_s = LONGEST_S
+        """Before another try; shorter in a simulation, whose troubles are short."""
         self._broker = broker
         self._login: Login | None = self._look_up()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import ConfigError
+from runtime.threads.backoff import LONGEST_S
 
 CALM_PARTS, TROUBLE_PARTS = 20, 20
 """So many parts pass in peace, then in trouble, and so on: at 2 parts a second 10 s each."""
@@ -57,6 +58,11 @@ class Play:
     def interval_s(self) -> float:
         """Until the next part of a camera."""
         return 1 / self.rate_per_s / (BURST if self.trouble in (Trouble.BURST, Trouble.GAP) else 1)
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Before a connection is tried again: whatever failed in the troubles before, each peace sees it restored."""
+        return min(max(CALM_PARTS / self.rate_per_s / 8, 0.1), LONGEST_S) if self.troubles else LONGEST_S
 
     def is_cut(self) -> bool:
         """Whether the cable to the broker is pulled."""

@@ -65,6 +65,7 @@ class SimulatedLiveCamera(LiveCamera):
         longest_s = trigger.tolerance_ms / 2000 if trigger is not None and not settings.every_frame_is_a_part else 1e9
         super().__init__(name, settings, lambda: _Stream(seed, play, longest_s))
         self.frames_total: int | None = parts  # type: ignore[assignment]
+        self.longest_wait_s = play.longest_wait_s
         if settings.every_frame_is_a_part:
             self._buffer = self.triggered = PartQueue(time.monotonic)
 

@@ -55,7 +55,8 @@ def open_simulation(
 
     models = Models(invent(None), {recipe: invent(recipe) for recipe in settings.bundles})
     with connect(settings, cameras, models) as inspection:
-        inspection.publisher.connector.is_cut = play.is_cut
+        connector = inspection.publisher.connector
+        connector.is_cut, connector.longest_wait_s = play.is_cut, play.longest_wait_s
         yield inspection
 
 

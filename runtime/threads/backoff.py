@@ -4,24 +4,28 @@ import random
 
 STABLE_AFTER_S = 5.0
 """A connection that lasted this long starts the back-off anew when it is lost."""
+LONGEST_S = 30.0
+"""Between two tries, however many have failed."""
 
 
 class BackOff:
     """Counts tries in a row that failed. It belongs to one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
+        """Give waits of at most `longest_s`."""
         self._failed = 0
+        self._longest_s = longest_s
 
     def failed(self) -> float:
         """Count a try that failed; returns the seconds to wait before the next."""
         self._failed += 1
-        return backoff_s(self._failed, random.random())
+        return min(self._longest_s, backoff_s(self._failed, random.random()))
 
     def succeeded(self) -> None:
         """Forget what failed before: the next fault begins with short waits again."""
         self._failed = 0
 
 
-def backoff_s(attempt: int, chance: float, first_s: float = 0.25, longest_s: float = 30.0) -> float:
+def backoff_s(attempt: int, chance: float, first_s: float = 0.25, longest_s: float = LONGEST_S) -> float:
     """Seconds to wait before the next try: doubling, with jitter by `chance` in [0, 1), never above `longest_s`."""
     return float(min(longest_s, first_s * 2 ** min(attempt, 16)) * (0.5 + chance / 2))
