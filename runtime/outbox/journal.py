@@ -8,6 +8,7 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from core.database import Database
 from core.errors import OutboxError
+from core.timestamps import rfc3339
 from runtime.outbox.row import StoredEvent, seal, unseal
 from runtime.outbox.settings import OutboxSettings
 
@@ -32,7 +34,8 @@ CREATE TABLE IF NOT EXISTS sent (
 CREATE UNIQUE INDEX IF NOT EXISTS sent_by_seq ON sent (camera, boot_id, seq, topic);
 CREATE INDEX IF NOT EXISTS sent_by_time ON sent (captured);
 """
-INSERT = "INSERT OR IGNORE INTO sent (camera, boot_id, seq, topic, captured, sealed) VALUES (?, ?, ?, ?, ?, ?)"
+INSERT = """INSERT INTO sent (camera, boot_id, seq, topic, captured, sealed) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET sealed = excluded.sealed"""
 BUSY_S = 1.0
 
 
@@ -62,6 +65,8 @@ class Journal:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(SCHEMA)
+            for (captured,) in self._database.execute("SELECT captured FROM sent ORDER BY number DESC LIMIT 1"):
+                self._captured = str(captured)
         except sqlite3.Error as error:
             raise OutboxError(f"journal {path}: cannot be used ({error}); take it away, it is made anew.") from error
 
@@ -132,8 +137,9 @@ class Journal:
     def _row(self, event: StoredEvent) -> tuple[object, ...]:
         told = json.loads(event.body)
         # What a person says of a part belongs to no run, and to the time when it was said.
-        self._captured = told.get("marked_time", told.get("capture_time", self._captured))
-        seq = told.get("seq", told.get("first_seq", 0))
+        self._captured = told.get("marked_time", told.get("capture_time", self._captured)) or rfc3339(time.time())
+        # A gap stands under its last number: whoever asks from one within it on has to be told of it, too.
+        seq = told.get("seq", told.get("last_seq", 0))
         run = told.get("boot_id", told.get("id"))
         return told["camera"], run, seq, event.topic, self._captured, seal(event.body)
 

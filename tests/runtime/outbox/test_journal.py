@@ -69,6 +69,40 @@ def test_what_people_say_of_parts_is_kept_too_and_sent_by_the_time_when_they_sai
     assert [kept.body for kept in journal.read(first, 100, "top", 100)] == [said[1]]
 
 
+def gap(number: int, first_seq: int, last_seq: int) -> StoredEvent:
+    told = {"boot_id": "one", "camera": "top", "first_seq": first_seq, "last_seq": last_seq}
+    return StoredEvent(number, "p/camera/top/gap", 0.0, json.dumps(told).encode())
+
+
+def test_a_gap_is_sent_again_to_whoever_asks_from_a_number_within_it_on(journal: Journal) -> None:
+    journal.keep([stored(1), gap(2, 2, 5), stored(6)])
+    first = journal.since_seq("top", "one", 4)
+    assert first is not None
+    assert [kept.topic for kept in journal.read(first, 100, "top", 100)] == ["p/camera/top/gap", "p/camera/top/result"]
+
+
+@pytest.mark.parametrize("wider", [(3, 7), (2, 5)])
+def test_a_gap_that_grew_while_it_was_sent_is_kept_as_told_last(journal: Journal, wider: tuple[int, int]) -> None:
+    journal.keep([stored(1), gap(2, 3, 5)])
+    journal.keep([gap(3, *wider)])
+    told = [json.loads(kept.body) for kept in journal.read(2, 100, "top", 100)]
+    assert (told[-1]["first_seq"], told[-1]["last_seq"]) == wider
+
+
+def test_a_gap_that_comes_before_all_events_has_a_time_too(journal: Journal) -> None:
+    journal.keep([gap(1, 1, 5), stored(6)])
+    assert journal.oldest
+    assert journal.since_time("2026-11-23T22:05:00.000Z") == 1
+
+
+def test_a_gap_after_a_restart_has_the_time_of_the_last_event_before_it(tmp_path: Path) -> None:
+    for event in (stored(6), gap(2, 7, 9)):
+        with closing(Journal(tmp_path / "journal.sqlite", 20)) as journal:
+            journal.keep([event])
+            assert journal.since_time("2026-11-23T22:05:06.000Z") == 1
+            assert journal.since_time("2026-11-23T22:05:06.500Z") is None
+
+
 def test_what_was_under_way_on_a_lost_connection_comes_again_and_one_is_sent_at_a_time(journal: Journal) -> None:
     journal.keep([stored(number) for number in range(1, 11)])
     again = Resending(journal)
