@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from runtime.events.encoding import GAP_SCHEMA, SCHEMA, stamp
+from runtime.events.encoding import GAP_SCHEMA, REVIEW_SCHEMA, SCHEMA, stamp
+
+SCHEMAS = {"gap": GAP_SCHEMA, "review": REVIEW_SCHEMA}
+"""Of what goes through the outbox and tells of no part that was judged just now, by the last level of its topic."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Outgoing:
 
 
 def event_message(topic: str, body: bytes, replayed: bool, expiry_s: float | None = None) -> Outgoing:
-    """Give an event, or a gap, as it goes out now."""
-    schema = GAP_SCHEMA if topic.endswith("/gap") else SCHEMA
+    """Give an event, a gap or a review as it goes out now."""
+    schema = SCHEMAS.get(topic.rsplit("/", 1)[1], SCHEMA)
     user = (("schema", schema), ("replayed", str(replayed).lower()))
     return Outgoing(topic, stamp(body, time.time(), replayed), expiry_s=expiry_s, user=user)

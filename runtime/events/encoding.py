@@ -11,6 +11,7 @@ from core.timestamps import rfc3339
 
 SCHEMA = "urn:p-wae:inspection:1"
 GAP_SCHEMA = "urn:p-wae:gap:1"
+REVIEW_SCHEMA = "urn:p-wae:review:1"
 PLAIN = frozenset({str, int, bool, type(None)})
 
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.timestamps import rfc3339
-from runtime.events.encoding import dumps
+from runtime.events.encoding import REVIEW_SCHEMA, dumps
 
-REVIEW_SCHEMA = "urn:p-wae:review:1"
 REVIEW_TYPE = "pwae.review.v1"
 
 

@@ -1,5 +1,6 @@
 """What goes with a message under MQTT 5: the bytes that paho itself would send."""
 
+import json
 from typing import Any
 
 from hypothesis import given
@@ -7,8 +8,11 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from runtime.delivery.message import Outgoing
+from runtime.delivery.message import Outgoing, event_message
 from runtime.delivery.packets import message_properties, packet_bytes
+from runtime.events.encoding import SCHEMA, dumps
+from runtime.events.gap import gap_of
+from runtime.events.review import review
 
 words = st.text("ab/é", min_size=1, max_size=5)
 
@@ -39,3 +43,13 @@ def test_properties_that_were_packed_before_are_paho_s_own(
         assert properties.pack() == expected.pack()
         assert str(properties) == str(expected)
         assert packet_bytes(message, properties) == 5 + 2 + 3 + 2 + len(expected.pack()) + 2
+
+
+def test_the_schema_that_goes_with_what_the_outbox_holds_is_that_of_its_body() -> None:
+    names = ("id", "source", "boot_id", "station", "camera", "part_id", "job_id", "simulated", "verdict")
+    told = {"seq": 1, "capture_time": "t", "model": {"sha256": "0"}, "thresholds_id": "0"}
+    event = {"schema": SCHEMA, **dict.fromkeys(names, "x"), **told}
+    bodies = {"result": dumps(event), "gap": gap_of(dumps(event)), "review": review(event, "r", "bad", "Ada", "", 1.0)}
+    for leaf, body in bodies.items():
+        message = event_message(f"p/camera/top/{leaf}", body, replayed=False)
+        assert dict(message.user)["schema"] == json.loads(message.payload)["schema"]
