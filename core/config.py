@@ -71,7 +71,7 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"`{location}` is missing."
     if problem["type"] == "string_type" and problem["input"] is not None:
-        return f"`{location}`: YAML reads it as {type(problem['input']).__name__}, not as text; put it in quotes."
+        return f"`{location}`: it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     return f"`{location}`: {problem['msg']}" if location else str(problem["msg"])
 
 

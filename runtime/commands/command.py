@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 LONGEST_BYTES = 4096
 LONGEST_TOPIC_BYTES = 1024
 MOST_A_SECOND = 100
-Words = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+EXPECTED = 'expected a JSON object, as in {"request_id": "17"}.'
 
 
 def as_text(value: Any) -> Any:
@@ -29,8 +29,8 @@ def as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Text = Annotated[str, BeforeValidator(as_text)]
-Mark = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=64), BeforeValidator(as_text)]
+Mark = Annotated[str, StringConstraints(min_length=1, max_length=256), BeforeValidator(as_text)]
 """What others call a thing of theirs."""
 
 
@@ -99,7 +99,10 @@ def parse(message: Message) -> Command:
         raise ConfigError(f"{verb}: longer than {LONGEST_BYTES} bytes.")
     if message.response_topic is not None and not is_response_topic(message.response_topic, message.topic):
         raise ConfigError(f"{verb}: no answer can be sent on its response topic, so nothing was done.")
-    return parse_settings(_content_of(message), Command, verb)
+    content = _content_of(message)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{verb}: {EXPECTED}")
+    return parse_settings(content, Command, verb)
 
 
 def is_response_topic(topic: str, asked: str) -> bool:
@@ -118,7 +121,7 @@ def verb_of(message: Message) -> str:
 def request_id_of(message: Message) -> str | None:
     """What the reply to a malformed command can still name."""
     try:
-        request_id = _content_of(message)["request_id"]
+        request_id = as_text(_content_of(message)["request_id"])
     except (ConfigError, KeyError, TypeError):
         return None
     return request_id if isinstance(request_id, str) and len(request_id) <= 64 else None
@@ -157,5 +160,5 @@ def _content_of(message: Message) -> Any:
         content = json.loads(message.payload, object_pairs_hook=once)
         json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{verb_of(message)}: not valid JSON.") from error
+        raise ConfigError(f"{verb_of(message)}: no valid JSON; {EXPECTED}") from error
     return content

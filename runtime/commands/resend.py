@@ -1,13 +1,16 @@
 """Resend: an MES that lost its database is sent the events again that the broker took before, out of the journal."""
 
 from collections.abc import Collection, Mapping
-from datetime import UTC
+from datetime import datetime
 from typing import Any
 
 from core.errors import ConfigError
 from core.timestamps import rfc3339
 from runtime.commands.command import Command
 from runtime.delivery.resending import Resending
+
+LATEST_AT_S = 253_402_300_799.0
+"""The last second of the year 9999."""
 
 
 def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Command) -> Mapping[str, Any]:
@@ -22,7 +25,7 @@ def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Co
         raise ConfigError("resend: give `seq` (and `boot_id`, left out: of this run), or `time`.")
     journal = again.require_journal()
     if command.time is not None:
-        first = journal.since_time(rfc3339(command.time.astimezone(UTC).timestamp()))
+        first = journal.since_time(_in_utc(command.time))
     else:
         camera = camera or (next(iter(cameras)) if len(cameras) == 1 else None)
         if camera is None:
@@ -30,3 +33,8 @@ def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Co
         first = journal.since_seq(camera, command.boot_id or boot_id, command.seq or 0)
     count = 0 if first is None else again.begin(first, camera)
     return {"events": count, "oldest": journal.oldest}
+
+
+def _in_utc(time: datetime) -> str:
+    """As the journal has times. Nothing was captured before 1970: what no clock of ours can tell means the same."""
+    return rfc3339(min(max(time.timestamp(), 0.0), LATEST_AT_S))

@@ -3,11 +3,12 @@
 import itertools
 import json
 from hashlib import blake2b
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from core.errors import ConfigError
-from runtime.commands.command import Mark, Text, once
+from runtime.commands.command import Mark, once
 from runtime.delivery.message import Message
 from runtime.events.encoding import dumps
 from runtime.parts.frame import Trigger
@@ -15,6 +16,8 @@ from runtime.parts.frame import Trigger
 AHEAD_S, AGO_S = 10.0, 86400.0
 """A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
 UNNUMBERED = itertools.count(1)
+MarkIfAny = Annotated[Mark | None, BeforeValidator(lambda told: None if told == "" else told)]
+"""A PLC whose field is empty sends a text without characters."""
 
 
 class TriggerPayload(BaseModel):
@@ -23,10 +26,10 @@ class TriggerPayload(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     part_id: Mark
-    job_id: Text | None = Field(default=None, max_length=256)
-    recipe: Text | None = Field(default=None, max_length=256)
+    job_id: MarkIfAny = None
+    recipe: MarkIfAny = None
     time: AwareDatetime | None = None
-    id: Text | None = Field(default=None, max_length=256)
+    id: MarkIfAny = None
 
     def trigger(self, cause: bytes, now_at_s: float, now_s: float) -> Trigger:
         """Give the trigger that arrived at `now_at_s` (Unix time), which is `now_s` on the monotonic clock.

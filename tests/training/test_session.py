@@ -124,8 +124,8 @@ def test_several_folders_train_together_and_what_each_adds_is_told(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (5, "`data`: YAML reads it as int, not as text; put it in quotes"),
-        (["a", 5], "`data.1`: YAML reads it as int, not as text"),
+        (5, "`data`: it is read as int, not as text; put it in quotes"),
+        (["a", 5], "`data.1`: it is read as int, not as text"),
         ([], "`data`: Tuple should have at least 1 item"),
     ],
 )

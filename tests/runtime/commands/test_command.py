@@ -61,6 +61,41 @@ def test_what_is_no_command_is_refused(payload: bytes) -> None:
         parse(command(payload))
 
 
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"", "no valid JSON; expected a JSON object, as in"),
+        (b"[1]", "pause: expected a JSON object, as in"),
+        (b'{"request_id": ""}', "`request_id`: String should have at least 1 character"),
+        (b'{"request_id": 1.5}', "`request_id`: it is read as float, not as text; put it in quotes"),
+        (b'{"request_id": "1", "job_id": "' + b"x" * 300 + b'"}', "`job_id`: String should have at most 256 char"),
+    ],
+)
+def test_a_refusal_speaks_of_json_and_characters(payload: bytes, words: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse(command(payload))
+    assert words in str(refusal.value)
+    assert "YAML" not in str(refusal.value)
+
+
+def test_a_whole_number_is_taken_as_text_and_comes_back_in_the_reply() -> None:
+    from jsonschema import Draft202012Validator
+
+    asked = {"request_id": 17, "by": 4711, "boot_id": 5, "job_id": 9}
+    Draft202012Validator(closed(schema("command"))).validate(asked)
+    message = command(json.dumps(asked).encode())
+    read = parse(message)
+    assert (read.request_id, read.by, read.boot_id, read.job_id) == ("17", "4711", "5", "9")
+    assert json.loads(reply(message, "plant/cmd_reply").payload)["request_id"] == "17"
+
+
+def test_an_empty_text_in_a_trigger_counts_as_left_out_but_the_part_has_to_be_named() -> None:
+    told = read_payload(b'{"part_id":"1","job_id":"","recipe":"","id":""}')
+    assert (told.job_id, told.recipe, told.id) == (None, None, None)
+    with pytest.raises(ValueError, match="part_id: String should have at least 1 character"):
+        read_payload(b'{"part_id":""}')
+
+
 def test_the_schema_takes_what_we_take() -> None:
     from jsonschema import Draft202012Validator
 

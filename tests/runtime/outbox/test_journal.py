@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigError
+from runtime.commands.command import Command
+from runtime.commands.resend import resend
 from runtime.delivery.resending import MOST_UNDER_WAY, Resending
 from runtime.events.review import review
 from runtime.outbox.journal import Journal
@@ -67,6 +69,21 @@ def test_what_people_say_of_parts_is_kept_too_and_sent_by_the_time_when_they_sai
     first = journal.since_time(json.loads(said[1])["marked_time"])
     assert first is not None
     assert [kept.body for kept in journal.read(first, 100, "top", 100)] == [said[1]]
+
+
+@pytest.mark.parametrize(
+    ("time", "events"),
+    [
+        ("0001-01-01T00:00:00+14:00", 5),
+        ("2026-11-24T03:35:04+05:30", 2),
+        ("2026-11-23T12:05:04.001-10:00", 1),
+        ("9999-12-31T23:59:59-14:00", 0),
+    ],
+)
+def test_a_time_of_any_zone_and_year_is_asked_from(journal: Journal, time: str, events: int) -> None:
+    journal.keep([stored(number) for number in range(1, 6)])
+    command = Command.model_validate({"request_id": "r", "time": time})
+    assert resend(Resending(journal), ["top"], "one", command)["events"] == events
 
 
 def gap(number: int, first_seq: int, last_seq: int) -> StoredEvent:
