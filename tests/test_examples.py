@@ -4,7 +4,8 @@ import json
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -58,30 +59,69 @@ def test_a_camera_kind_of_your_own_is_judged(bundle: Path, tmp_path: Path, mosqu
     assert run("camera_kind.py", config, "true").strip() == "{'OK': 0, 'NotOK': 0, 'NotDecidable': 3}"
 
 
-def test_a_subscriber_keeps_each_event_once_also_one_that_comes_twice(
+@contextmanager
+def subscribing(port: int, database: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The subscriber, once it hears; it is killed at the end, as by a power cut."""
+    command = [sys.executable, str(EXAMPLES / "mes_subscriber.py"), "127.0.0.1", str(port), str(database)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as subscriber:
+        try:
+            yield subscriber
+        finally:
+            subscriber.kill()
+
+
+def has_subscribed(subscriber: "subprocess.Popen[str]") -> bool:
+    assert subscriber.stdout is not None
+    return subscriber.stdout.readline() == "subscribed\n"
+
+
+def test_a_subscriber_keeps_each_event_once_also_one_that_comes_twice_and_where_it_is_killed(
     bundle: Path, tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     database = tmp_path / "events.sqlite"
-    command = [sys.executable, str(EXAMPLES / "mes_subscriber.py"), "127.0.0.1", str(mosquitto.port), str(database)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as subscriber:
-        try:
-            assert subscriber.stdout is not None
-            assert subscriber.stdout.readline() == "subscribed\n"
-            camera = {"kind": "folder", "path": str(write_pictures(tmp_path / "pictures", good=4, bad=1))}
-            broker = {"host": "127.0.0.1", "port": mosquitto.port}
-            process = run_command(write_config(tmp_path, bundle, {"top": camera}, broker=broker))
-            _out, err = process.communicate(timeout=WAIT_S)
-            assert process.returncode == 0, err
-            wait_until(lambda: len(kept(database)) == 5)
-            first = json.loads(kept(database)[0][2])
-            for event in (first, first, {**first, "id": "another", "seq": 6}):
-                topic = "pwae/site/area/line/test-1/camera/top/result"
-                publish.single(topic, json.dumps(event), qos=1, port=mosquitto.port, hostname="127.0.0.1")
-            wait_until(lambda: len(kept(database)) >= 6)
-            assert [row[0] for row in kept(database)] == [1, 2, 3, 4, 5, 6]
-            assert [row[1] for row in kept(database)][:5] == ["OK"] * 4 + ["NotOK"]
-        finally:
-            subscriber.kill()
+    camera = {"kind": "folder", "path": str(write_pictures(tmp_path / "pictures", good=40, bad=1)), "max_fps": 40}
+    broker = {"host": "127.0.0.1", "port": mosquitto.port}
+    with subscribing(mosquitto.port, database) as subscriber:
+        assert has_subscribed(subscriber)
+        process = run_command(write_config(tmp_path, bundle, {"top": camera}, broker=broker))
+        wait_until(lambda: len(kept(database)) >= 5)
+    with subscribing(mosquitto.port, database) as subscriber:
+        assert has_subscribed(subscriber)
+        _out, err = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0, err
+        wait_until(lambda: len(kept(database)) == 41)
+        first = json.loads(kept(database)[0][2])
+        for event in (first, first, {**first, "id": "another", "seq": 42}):
+            say(mosquitto, "result", json.dumps(event).encode())
+        wait_until(lambda: len(kept(database)) >= 42)
+    assert [row[0] for row in kept(database)] == list(range(1, 43))
+    assert [row[1] for row in kept(database)][:41] == ["OK"] * 40 + ["NotOK"]
+
+
+def test_a_subscriber_keeps_gaps_and_what_is_neither_holds_up_nothing(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    database = tmp_path / "events.sqlite"
+    part = {"id": "i", "source": "s/top", "boot_id": "b", "seq": 3, "verdict": {"name": "OK"}}
+    gap = {"id": "g", "source": "s/top", "boot_id": "b", "first_seq": 1, "last_seq": 2}
+    odd = [b"", b"no JSON", b"[]", b"\xff", b"{}", json.dumps({**part, "seq": {}}).encode()]
+    odd += [json.dumps({**part, "verdict": "OK"}).encode(), json.dumps({**part, "seq": 10**30}).encode()]
+    mosquitto.stop()  # and so the first connection fails
+    with subscribing(mosquitto.port, database) as subscriber:
+        mosquitto.start()
+        assert has_subscribed(subscriber)
+        for payload in odd:
+            say(mosquitto, "result", payload)
+        for _ in range(2):
+            say(mosquitto, "gap", json.dumps(gap).encode())
+        say(mosquitto, "result", json.dumps(part).encode())
+        wait_until(lambda: len(kept(database)) == 1)
+    with closing(sqlite3.connect(database)) as reader:
+        assert reader.execute("SELECT first, last FROM gaps").fetchall() == [(1, 2)]
+        assert [body for (body,) in reader.execute("SELECT body FROM others")] == odd
+
+
+def say(mosquitto: Mosquitto, leaf: str, payload: bytes) -> None:
+    topic = f"pwae/site/area/line/test-1/camera/top/{leaf}"
+    publish.single(topic, payload, qos=1, port=mosquitto.port, hostname="127.0.0.1")
 
 
 def kept(database: Path) -> list[tuple[int, str, str]]:
