@@ -73,8 +73,16 @@ class Play:
         return self.trouble == Trouble.CAMERA_DOWN
 
 
-def troubles_of(scenario: str | None) -> tuple[Trouble, ...]:
-    """Give the troubles of a scenario; none of None. Raises ConfigError where there is none of that name."""
-    if scenario is not None and scenario not in PLAYED:
+def troubles_of(scenario: str | None, has_live_cameras: bool) -> tuple[Trouble, ...]:
+    """Give the troubles of a scenario, without those of live cameras where there are none; none of None.
+
+    Raises ConfigError where there is no scenario of that name, or nothing would go wrong in it.
+    """
+    if scenario is None:
+        return ()
+    if scenario not in PLAYED:
         raise ConfigError(f"--scenario {scenario}: one of {', '.join(PLAYED)}.")
-    return PLAYED[scenario] if scenario is not None else ()
+    troubles = tuple(each for each in PLAYED[scenario] if has_live_cameras or each != Trouble.CAMERA_DOWN)
+    if not troubles:
+        raise ConfigError(f"--scenario {scenario}: no camera is live, so none can be down; add one, as of kind rtsp.")
+    return troubles

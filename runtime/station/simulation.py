@@ -36,7 +36,8 @@ def open_simulation(
     MES has to tell. `scenario` is what goes wrong meanwhile. Raises PwaeError where it is none, or the outbox or the
     broker's settings are at fault.
     """
-    play = Play(troubles_of(scenario), rate_per_s, time.monotonic, time.monotonic())
+    has_live_cameras = any(isinstance(camera, LiveCameraSettings) for camera in settings.cameras.values())
+    play = Play(troubles_of(scenario, has_live_cameras), rate_per_s, time.monotonic, time.monotonic())
     settings = settings.model_copy(update=_changed(settings, play))
     seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1 + len(settings.bundles)).tolist()
     cameras: dict[str, Camera] = {}

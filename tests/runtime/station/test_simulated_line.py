@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from runtime.station.scenario import CALM_PARTS, PLAYED, Play, Trouble
+from runtime.station.scenario import CALM_PARTS, PLAYED, Play, Trouble, troubles_of
 from runtime.threads.backoff import LONGEST_S
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, run_command, write_config
@@ -156,6 +156,16 @@ def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callabl
     config = write_config(tmp_path, tmp_path, {"belt": LIVE})
     code, _out, err = finish_here("simulate", config, "--scenario", "flood")
     assert (code, "outage, camera-down, gap, burst, mixed" in err) == (ConfigError.exit_code, True)
+
+
+def test_without_a_live_camera_none_can_be_down(
+    tmp_path: Path, finish_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    config = write_config(tmp_path, tmp_path, {"top": {"kind": "folder", "path": "none"}})
+    code, _out, err = finish_here("simulate", config, "--scenario", "camera-down")
+    assert (code, "no camera is live" in err) == (ConfigError.exit_code, True)
+    assert Trouble.CAMERA_DOWN not in troubles_of("mixed", has_live_cameras=False)
+    assert troubles_of("mixed", has_live_cameras=True) == PLAYED["mixed"]
 
 
 def test_what_was_retained_of_a_camera_that_is_gone_is_cleared(
