@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 from core.errors import ConfigError, one_line
 from core.yaml_file import parse_yaml
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+NAME = r"^[A-Za-z0-9_-]{1,64}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A name that can be a level of an MQTT topic: letters, digits, `_` and `-`."""
 
 
@@ -72,7 +73,10 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
         return f"`{location}` is missing."
     if problem["type"] == "string_type" and problem["input"] is not None:
         return f"`{location}`: it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
-    return f"`{location}`: {problem['msg']}" if location else str(problem["msg"])
+    if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
+        return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken."
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"`{location}`: {said}" if location else said
 
 
 def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str]]:
@@ -80,6 +84,8 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
     root = schema.model_json_schema(by_alias=True)
     nodes, levels, known = _resolve([root], root), [], []
     for part in path:
+        if part == "[key]":  # what is wrong is the name before it
+            continue
         # A discriminated union puts its tag in the location; the tag is no level of the file.
         if chosen := [node for node in nodes if part in _tags(node)]:
             nodes = chosen

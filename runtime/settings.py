@@ -121,7 +121,10 @@ class InspectionSettings(Settings):
 
     @model_validator(mode="after")
     def _has_prefix(self) -> Self:
-        expand(self.topic_prefix, self._names)
+        try:
+            expand(self.topic_prefix, self._names)
+        except ValueError as error:
+            raise ValueError(f"`topic_prefix`: {error}") from error
         return self
 
     @property

@@ -2,9 +2,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from core.config import Settings, load_settings, parse_settings
+from core.config import Name, Settings, load_settings, parse_settings
 from core.errors import ConfigError
 
 
@@ -19,8 +19,17 @@ class Rtsp(Settings):
     timeout_s: float = 5.0
 
 
+def _require_even(value: int) -> int:
+    if value % 2:
+        raise ValueError(f"{value} is odd")
+    return value
+
+
 class Station(Settings):
     name: str
+    title: Name = "a"
+    named: dict[Name, int] = {}
+    even: Annotated[int, AfterValidator(_require_even)] = 0
     batch: Annotated[int, Field(ge=1)] = 8
     camera: Rtsp | None = None
     cameras: dict[str, Annotated[Folder | Rtsp, Field(discriminator="kind")]] = {}
@@ -38,10 +47,13 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"name": "a", "bacth": 3}, r"unknown key `bacth`: did you mean `batch`\?"),
         ({"name": "a", "camera": {"kind": "rtsp", "url": "x", "timeout": 1}}, r"did you mean `timeout_s`\?"),
         ({"name": "a", "cameras": {"top": {"kind": "rtsp", "uri": "x"}}}, r"did you mean `url`\?"),
-        ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, name"),
+        ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, even, name, named, title"),
         ({"batch": 3}, r"`name` is missing\.$"),
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),
         ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
+        ({"name": "a", "title": "press 3"}, "`title`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken"),
+        ({"name": "a", "even": 3}, "station.yaml: `even`: 3 is odd$"),
+        ({"name": "a", "named": {"a b": 1}}, "`named.a b`: 1 to 64 letters from A to Z"),
         (["a"], "expected `key: value` lines"),
     ],
 )

@@ -39,7 +39,7 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
         (SMALLEST.replace("station: s1", "station: s 1"), "`station`"),
         (SMALLEST + "topic_prefix: a/{plant}\n", "unknown field {plant}; known: site, area, line, station"),
-        (SMALLEST + "topic_prefix: /a\n", "no usable topic"),
+        (SMALLEST + "topic_prefix: /a\n", "yaml: `topic_prefix`: '/a' is no usable topic"),
         (SMALLEST + "topic_prefix: a/#\n", "no usable topic"),
         (SMALLEST + "topic_prefix: 'a/{station'\n", "no template"),
         (SMALLEST + "broker: {username: u}\n", "need `host`"),
