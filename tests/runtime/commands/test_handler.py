@@ -190,7 +190,7 @@ def test_version_5_is_answered_where_it_waits(start: Callable[..., Any], mes: Su
 
 def test_only_what_is_listed_is_done_and_all_else_is_answered(start: Callable[..., Any], mes: Subscriber) -> None:
     process = start(["resume"])
-    for payload in (b"", b"\xff", b"[]", b'{"request_id": 5}', b"{" * 3000, b"1" * 10_000):
+    for payload in (b"", b"\xff", b"[]", b'{"request_id": 5.5}', b"{" * 3000, b"1" * 10_000):
         mes.send(f"{PREFIX}/cmd/pause", payload)
         mes.send(f"{PREFIX}/cmd/resume", payload)
     mes.wait_for(lambda: len(mes.events("/cmd_reply")) == 12)
