@@ -44,7 +44,7 @@ class Subscription(Worker):
 
     def _serve_until_stopped(self) -> None:
         with closing(self._bell):
-            keep_connected(self._connect_and_hear, self._tell, self._stopping)
+            keep_connected(self._connect_and_hear, self._tell, self._stopping, self._connector.cable)
 
     def _connect_and_hear(self) -> None:
         connection = self._connector.open()

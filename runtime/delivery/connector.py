@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.errors import ConfigError
 from runtime.delivery.connection import Connection
@@ -19,20 +19,26 @@ from runtime.threads.backoff import LONGEST_S, STABLE_AFTER_S, BackOff
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Cable:
+    """The way to the broker, by which all connections of a station go; a simulation pulls it."""
+
+    is_cut: Callable[[], bool] = lambda: False
+    longest_wait_s: float = LONGEST_S
+    """Before another try; shorter in a simulation, whose troubles are short."""
+
+
 class Connector:
     """Makes connections to one broker. Password and certificates are read again where it did not take us in."""
 
-    def __init__(self, broker: BrokerSettings, client_id: str) -> None:
-        """Raises ConfigError where a password or certificate cannot be read."""
+    def __init__(self, broker: BrokerSettings, client_id: str, cable: Cable | None = None) -> None:
+        """Go by `cable`; None: by one of its own. Raises ConfigError where a password or certificate cannot be read."""
         self.client_id = client_id
         self.is_own = broker.host is None
         """Whether it is the broker that this process started."""
         self.terms = Terms()
         """On which the broker took us in last; begins with all that we want."""
-        self.is_cut: Callable[[], bool] = lambda: False
-        """Whether the cable is pulled; a simulation pulls it."""
-        self.longest_wait_s = LONGEST_S
-        """Before another try; shorter in a simulation, whose troubles are short."""
+        self.cable = cable or Cable()
         self._broker = broker
         self._login: Login | None = self._look_up()
 
@@ -75,7 +81,7 @@ class Connector:
 
     def require_cable(self) -> None:
         """Raise Unreachable where the cable is pulled."""
-        if self.is_cut():
+        if self.cable.is_cut():
             raise Unreachable("simulated: the cable is pulled")
 
     def _settle(self, terms: Terms, connection: Connection) -> None:
@@ -91,8 +97,10 @@ class Connector:
         self.terms = terms
 
 
-def keep_connected(serve: Callable[[], None], tell: Callable[[str], None], stopping: threading.Event) -> None:
-    """Let `serve` open and serve one connection after another until `stopping`; `tell` why there was none.
+def keep_connected(
+    serve: Callable[[], None], tell: Callable[[str], None], stopping: threading.Event, cable: Cable
+) -> None:
+    """Let `serve` open and serve one connection by `cable` after another until `stopping`; `tell` why there was none.
 
     `serve` raises Unreachable or Refused.
     """
@@ -107,4 +115,4 @@ def keep_connected(serve: Callable[[], None], tell: Callable[[str], None], stopp
             tell(f"unreachable: {error}")
         if time.monotonic() - began_s > STABLE_AFTER_S:
             backoff.succeeded()
-        stopping.wait(backoff.failed())
+        stopping.wait(min(backoff.failed(), cable.longest_wait_s))

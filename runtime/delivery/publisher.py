@@ -131,7 +131,7 @@ class Publisher(Worker):
             self.outbound.close()
 
     def _keep_connected(self) -> None:
-        backoff, losses = BackOff(self.connector.longest_wait_s), 0
+        backoff, losses = BackOff(self.connector.cable.longest_wait_s), 0
         while not self._stopping.is_set():
             connected_s = time.monotonic()
             try:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from runtime.delivery.connection import Connection
-from runtime.delivery.connector import Connector, keep_connected
+from runtime.delivery.connector import Cable, Connector, keep_connected
 from runtime.delivery.faults import Refused
 from runtime.delivery.message import Outgoing
 from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
@@ -66,7 +66,7 @@ class SparkplugSender(Worker):
 
     def _serve_until_stopped(self) -> None:
         with closing(self._bell):
-            keep_connected(self._connect_and_serve, self._tell, self._stopping)
+            keep_connected(self._connect_and_serve, self._tell, self._stopping, self._connector.cable)
 
     def _connect_and_serve(self) -> None:
         bd_seq = next_birth_number(self._birth_file)
@@ -76,6 +76,7 @@ class SparkplugSender(Worker):
             self._send(connection, self._node.births(bd_seq))
             self._tell("connected")
             while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
+                self._connector.require_cable()
                 self._send_waiting(connection)
                 connection.poll(1.0, self._bell)
                 self._hear_refusals(connection)
@@ -133,13 +134,13 @@ class SparkplugSender(Worker):
 
 @contextmanager
 def sending_sparkplug(
-    broker: BrokerSettings, client_id: str, node: EdgeNode, birth_file: Path
+    broker: BrokerSettings, client_id: str, node: EdgeNode, birth_file: Path, cable: Cable | None = None
 ) -> Iterator[SparkplugSender]:
-    """Run a sender beside the publisher, whose client id is `client_id`; see SparkplugSender.
+    """Run a sender beside the publisher, whose client id is `client_id` and which goes by `cable`; see SparkplugSender.
 
     Raises ConfigError where a password or certificate cannot be read.
     """
-    sender = SparkplugSender(Connector(broker, f"{client_id}-sparkplug"), node, birth_file)
+    sender = SparkplugSender(Connector(broker, f"{client_id}-sparkplug", cable), node, birth_file)
     sender.start()
     try:
         yield sender

@@ -56,8 +56,8 @@ def open_simulation(
 
     models = Models(invent(None), {recipe: invent(recipe) for recipe in settings.bundles})
     with connect(settings, cameras, models) as inspection:
-        connector = inspection.publisher.connector
-        connector.is_cut, connector.longest_wait_s = play.is_cut, play.longest_wait_s
+        cable = inspection.publisher.connector.cable
+        cable.is_cut, cable.longest_wait_s = play.is_cut, play.longest_wait_s
         yield inspection
 
 

@@ -25,7 +25,8 @@ def telling(settings: InspectionSettings, origin: Origin) -> Iterator[Publisher]
             streams = {name: camera.streams(name) for name, camera in settings.cameras.items()}
             node = settings.sparkplug.node(settings.station, topics.prefix, streams)
             births = settings.outbox.path.with_suffix(".bdseq")
-            sender = stack.enter_context(sending_sparkplug(settings.broker, settings.client_id, node, births))
+            cable = publisher.connector.cable
+            sender = stack.enter_context(sending_sparkplug(settings.broker, settings.client_id, node, births, cable))
             publisher.on_acknowledged = sender.take
         stack.enter_context(announcing(settings, publisher))
         yield publisher

@@ -146,6 +146,15 @@ def test_what_waited_for_the_broker_is_history_but_for_the_newest(
     assert host.wait_for("NDEATH", 1)
 
 
+def test_an_outage_that_is_played_is_one_for_the_host_too(tmp_path: Path, mosquitto: Mosquitto, host: Host) -> None:
+    sections = {"broker": at(mosquitto.port), "sparkplug": {"group": "line-1"}}
+    config = write_config(tmp_path, tmp_path, {"top": folder(tmp_path)}, **sections)
+    station = run_command("simulate", str(config), "--rate", "10", "--scenario", "outage", folder=tmp_path)
+    (death,) = numbers(host.wait_for("NDEATH", 1))[:1]
+    host.mes.wait_for(lambda: numbers(host.heard("NBIRTH"))[-1] > death)
+    station.kill()
+
+
 def test_birth_numbers_go_on_over_restarts_round_and_round(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "birth"
     assert [next_birth_number(file) for _ in range(258)] == [*range(256), 0, 1]
