@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.runtime.broker import Mosquitto
-from tests.runtime.command import at, run_command, write_config
+from tests.runtime.command import at, run_command
 from tests.runtime.contract import schema
 from tests.runtime.waiting import WAIT_S, wait_until
 
@@ -81,9 +82,10 @@ def test_by_its_access_list_a_station_lives_and_a_command_is_answered_as_shown(
     mosquitto.stop()
     mosquitto.extra = f"password_file {passwords}\nacl_file {tmp_path / 'acl'}\nmax_queued_messages 1000\n"
     mosquitto.start()
+    (simulated,) = re.findall(r"^You need no camera.*?```yaml\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+    config = tmp_path / "inspection.yaml"
     broker = at(mosquitto.port, username="press-3", password_file=str(secret))
-    cameras = {"belt": {"kind": "rtsp", "url": "rtsp://none/", "trigger": {"tolerance_ms": 1000}}}
-    config = write_config(tmp_path, tmp_path, cameras, broker=broker, station="press-3", commands=["pause"])
+    config.write_text(yaml.safe_dump({**yaml.safe_load(simulated), "broker": broker}))
     station = run_command("simulate", config, "--rate", "20", folder=tmp_path)
     ask, *reply = indented_after("| `recalibrate` |").strip().rsplit("\n", 1)
     where = f"-h 127.0.0.1 -p {mosquitto.port} -u engineer -P secret"
