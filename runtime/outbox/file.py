@@ -5,7 +5,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -94,6 +95,18 @@ class OutboxFile:
         for database in self._connections:
             database.close()
         self._held.close()
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep a station's outbox, where it has one, from that station while another takes its place.
+
+    Raises OutboxError where a process uses it.
+    """
+    with ExitStack() as stack:
+        if path.exists():
+            stack.callback(OutboxFile(path).close)
+        yield
 
 
 def holders(path: Path) -> str:

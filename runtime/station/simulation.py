@@ -6,18 +6,18 @@ All behind the verdict (events, outbox, topics, counters) is the real thing; eve
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from runtime.bundles.site_thresholds import SiteThresholds
-from runtime.cameras.camera import Camera
 from runtime.cameras.settings import CameraSettings, ExposureSettings, FolderSettings, LiveCameraSettings
 from runtime.events.origin import Origin
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.models import Models
+from runtime.outbox.file import held
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
@@ -38,9 +38,10 @@ def open_simulation(
     """
     has_live_cameras = any(isinstance(camera, LiveCameraSettings) for camera in settings.cameras.values())
     play = Play(troubles_of(scenario, has_live_cameras), rate_per_s, time.monotonic, time.monotonic())
+    own_outbox = settings.outbox.path
     settings = settings.model_copy(update=_changed(settings, play))
     seed = np.random.SeedSequence().generate_state(len(settings.cameras) + 1 + len(settings.bundles)).tolist()
-    cameras: dict[str, Camera] = {}
+    cameras: dict[str, SimulatedCamera | SimulatedLiveCamera] = {}
     for name, camera in settings.cameras.items():
         if isinstance(camera, LiveCameraSettings):
             cameras[name] = SimulatedLiveCamera(name, camera, parts, seed.pop(), play)
@@ -55,7 +56,12 @@ def open_simulation(
         return ModelInUse(backend, origin, None, settings.asked, SiteThresholds(settings.threshold_factors))
 
     models = Models(invent(None), {recipe: invent(recipe) for recipe in settings.bundles})
-    with connect(settings, cameras, models) as inspection:
+    with ExitStack() as stack:
+        if (
+            play.troubles
+        ):  # it has an outbox of its own, and the station's name: both at once would throw each other out
+            stack.enter_context(held(own_outbox))
+        inspection = stack.enter_context(connect(settings, cameras, models))
         cable = inspection.publisher.connector.cable
         cable.is_cut, cable.longest_wait_s = play.is_cut, play.longest_wait_s
         yield inspection

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import ConfigError
+from core.errors import ConfigError, OutboxError
 from runtime.station.scenario import CALM_PARTS, PLAYED, Play, Trouble, troubles_of
 from runtime.threads.backoff import LONGEST_S
 from tests.runtime.broker import Mosquitto
@@ -156,6 +156,20 @@ def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callabl
     config = write_config(tmp_path, tmp_path, {"belt": LIVE})
     code, _out, err = finish_here("simulate", config, "--scenario", "flood")
     assert (code, "outage, camera-down, gap, burst, mixed" in err) == (ConfigError.exit_code, True)
+
+
+def test_no_scenario_is_played_while_the_station_runs_and_no_outbox_is_made_for_that(
+    tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber, finish_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    config = write_config(tmp_path, tmp_path, {"top": LIVE}, broker=at(mosquitto.port))
+    played = ("simulate", config, "--scenario", "burst", "--rate", "50", "--parts", "3")
+    code, _out, err = finish_here(*played)
+    assert (code, (tmp_path / "outbox.sqlite").exists()) == (0, False), err
+    station = run_command("simulate", config, folder=tmp_path)
+    mes.wait_for(lambda: len({status["boot_id"] for status in mes.events("test-1/status")}) == 2)
+    code, _out, err = finish_here(*played)
+    assert (code, "another run-inspection uses it" in err) == (OutboxError.exit_code, True)
+    station.kill()
 
 
 def test_without_a_live_camera_none_can_be_down(
