@@ -57,9 +57,8 @@ def open_simulation(
 
     models = Models(invent(None), {recipe: invent(recipe) for recipe in settings.bundles})
     with ExitStack() as stack:
-        if (
-            play.troubles
-        ):  # it has an outbox of its own, and the station's name: both at once would throw each other out
+        if play.troubles:
+            # It has an outbox of its own, and the station's client id: both at once would throw each other out.
             stack.enter_context(held(own_outbox))
         inspection = stack.enter_context(connect(settings, cameras, models))
         cable = inspection.publisher.connector.cable
