@@ -7,6 +7,7 @@ from fleet.settings import FleetSettings
 from fleet.station import Stations
 from runtime.delivery.settings import BrokerSettings
 from tests.runtime.odd_broker import SUBSCRIBE, odd_broker, packet
+from tests.runtime.waiting import wait_until
 
 
 def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
@@ -15,6 +16,7 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
 
     with odd_broker(deny) as broker:
         stations = Stations(FleetSettings(broker=BrokerSettings(host="127.0.0.1", port=broker.port)), "page")
-        with stations.line, pytest.raises(BrokerError, match=r"nothing of pwae/.*Not authorized.*read there"):
-            stations.read()
-        assert broker.count(SUBSCRIBE) == 6
+        with stations.line:
+            with pytest.raises(BrokerError, match=r"nothing of pwae/.*Not authorized.*read there"):
+                stations.read()
+            wait_until(lambda: broker.count(SUBSCRIBE) == 6)
