@@ -34,18 +34,19 @@ def main() -> None:
     parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
     arguments = parser.parse_args()
     for seed, name in product(arguments.seeds, arguments.sets):
-        kept = RUNS / "kept" / f"{name}-{seed}.pt"
+        kept = RUNS / "kept" / f"{name}-{seed}{'-planted' if arguments.planted else ''}.pt"
         if arguments.what == "train" and not kept.exists():
-            keep(name, arguments.mvtec, seed, kept)
+            keep(name, arguments.mvtec, seed, arguments.planted, kept)
             print(kept, flush=True)
 
 
-def keep(name: str, mvtec: Path, seed: int, path: Path) -> None:
+def keep(name: str, mvtec: Path, seed: int, is_planted: bool, path: Path) -> None:
     """Train once, and keep the maps of the good and the tested pictures, and what the decoders say of them."""
-    ready = prepared(RUNS, name, mvtec, seed, False)
+    ready = prepared(RUNS, name, mvtec, seed, is_planted)
     checkpoint = load_checkpoint(train(ready.settings))
     inspector, chosen = checkpoint.inspector, ready.settings.network
     good = distinct(read_frames(training_samples(ready.settings.data), chosen.input))
@@ -63,14 +64,14 @@ def keep(name: str, mvtec: Path, seed: int, path: Path) -> None:
     with torch.inference_mode():
         for index in range(len(good.samples)):
             [(images, seen)] = dataset.batches(np.array([index]))
-            far.append(inspector.distances(images, seen, int(fold[index]), False)[0])
+            far.append(inspector.rebuilt(images, seen, int(fold[index]), False)[0])
             maps.append(seen.half())
         tested_far, tested_maps = [], []
         for frame in tested.bgr_u8:
             images = inspector.network.images(torch.from_numpy(frame[None]))
             seen = inspector.network.maps(images)
             members = range(len(held_out))
-            each = torch.stack([inspector.distances(images, seen, member, False)[0] for member in members])
+            each = torch.stack([inspector.rebuilt(images, seen, member, False)[0] for member in members])
             tested_far.append(each.mean(dim=0))
             tested_maps.append(seen.half())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,8 @@ def keep(name: str, mvtec: Path, seed: int, path: Path) -> None:
             "tested_far": torch.cat(tested_far),
             "tested_maps": torch.cat(tested_maps),
             "defective": torch.tensor([sample.kind != GOOD for sample in tested.samples]),
-            "known": torch.tensor([sample.path.resolve() in {s.path.resolve() for s in good.samples} for sample in tested.samples]),
+            "not_tested": torch.tensor([sample.path in ready.tested_not for sample in tested.samples]),
+            "planted": torch.tensor([sample.path.name in ready.planted for sample in good.samples]),
             "rate": ready.settings.false_reject_rate,
             "stage_scale": inspector.stage_scale,
             "judged": torch.from_numpy(judged),

@@ -17,7 +17,7 @@ from training.inspector import Inspector
 from training.network import Network
 from training.settings import TrainingSettings
 
-FORMAT = "p-wae-checkpoint/3"
+FORMAT = "p-wae-checkpoint/4"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
+        inspector.memory = torch.empty_like(content["weights"]["memory"])
         inspector.load_state_dict(content["weights"])
         _require_one_whole(inspector, thresholds, calibration)
     except ArtifactError:
