@@ -36,7 +36,7 @@ class Evaluation:
     scores: NDArray[np.float64]
     """(N,), the verdict's own statistic; above 1 is anomalous."""
     metrics: dict[str, Any]
-    """Figures by name, None where they cannot be had; and `intervals`, `kinds` and `what_if`."""
+    """Figures by name, None where the pictures do not allow them; and `intervals`, `kinds` and `what_if`."""
 
     @property
     def defective(self) -> NDArray[np.bool_]:

@@ -240,7 +240,7 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
         place = locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.pose)
         mask = cut_out(mask, place, seen.pose.size)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
-    # In float: an area's mean of a few marked pixels would round to nought.
+    # In float: an area's mean of a few marked pixels would round to 0.
     marked = cv2.resize(
         mask[:, :, 0].astype(np.float32),
         (seen.width, seen.height),

@@ -8,7 +8,7 @@ from torch import Tensor
 from training.settings import Distance
 
 LEAST_SQUARED = 1e-16
-"""Keeps the root's gradient finite where a map is nought."""
+"""Keeps the root's gradient finite where a map is 0."""
 
 
 def stage_distances(rebuilt: Tensor, target: Tensor, channels: Sequence[int], distance: Distance) -> Tensor:
