@@ -4,8 +4,11 @@ A frame's number is that of the last frame on which others build, or one more (f
 decoder fills a gap with what it showed before and tells nobody.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import NamedTuple
+
+log = logging.getLogger(__name__)
 
 SLICE, KEY_SLICE, SEQUENCE, PICTURE = 1, 5, 7, 8
 """Kinds of units: of a frame, of one that starts anew, and the headers of a sequence and of pictures."""
@@ -28,8 +31,13 @@ class _Numbering(NamedTuple):
 class FrameNumbers:
     """Follows one stream, packet by packet in the order of decoding. It belongs to the thread that reads."""
 
-    def __init__(self, headers: bytes) -> None:
-        """`headers` is what the container or the session's description says ahead (FFMPEG's extradata)."""
+    def __init__(self, headers: bytes, name: str = "") -> None:
+        """`headers` is what the container or the session's description says ahead (FFMPEG's extradata).
+
+        Camera `name` is told in the log once, at the first frame that it left out.
+        """
+        self._name = name
+        self._is_told = False
         self._length_bytes = (headers[4] & 3) + 1 if len(headers) > 6 and headers[0] == 1 else 0
         """Of a unit's length, which stands before it in MP4 and Matroska; 0: units begin with a mark."""
         self._numberings: dict[int, _Numbering] = {}
@@ -73,7 +81,11 @@ class FrameNumbers:
         step = 0 if self._last is None else (number - self._last) % (1 << numbering.bits)
         if unit[0] & 0x60:  # others build on it
             self._last = number
-        return not begins_anew and not numbering.has_gaps and step > 1
+        is_missed = not begins_anew and not numbering.has_gaps and step > 1
+        if is_missed and not self._is_told:
+            self._is_told = True
+            log.warning("camera leaves out frames camera=%s", self._name)
+        return is_missed
 
 
 class _Bits:

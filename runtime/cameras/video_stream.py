@@ -55,7 +55,7 @@ class VideoStream:
         self._numbers: FrameNumbers | None = None
         """None: of this codec a frame that was left out is not missed by its number."""
         if self._stream.codec_context.name == "h264":
-            self._numbers = FrameNumbers(self._stream.codec_context.extradata or b"")
+            self._numbers = FrameNumbers(self._stream.codec_context.extradata or b"", name)
             self._stream.codec_context.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""

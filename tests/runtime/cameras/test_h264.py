@@ -83,7 +83,9 @@ def test_no_frame_of_a_film_is_passed_that_builds_on_one_that_was_left_out(
             assert 1 <= sum(frame is None for frame in frames) < KEY_EVERY + 4
 
 
-def test_what_a_live_camera_leaves_out_is_told_until_the_next_key_frame(watch: Callable[..., Watcher]) -> None:
+def test_what_a_live_camera_leaves_out_is_told_until_the_next_key_frame(
+    watch: Callable[..., Watcher], caplog: pytest.LogCaptureFixture
+) -> None:
     units = film(60)  # every fifth is a key frame
 
     def script(line: Line) -> None:
@@ -98,6 +100,7 @@ def test_what_a_live_camera_leaves_out_is_told_until_the_next_key_frame(watch: C
         wait_until(lambda: watcher.seen() > 5)
         wait_until(lambda: watcher.faults().count(Reason.UNREADABLE) > 5)
         watcher.stop()
+    assert caplog.messages.count("camera leaves out frames camera=top") == 1
 
 
 @pytest.mark.parametrize("headers", [b"", b"\1\x64\0\x1f\xff\xe1\0", b"\0\0\1\x67", b"\0\0\1\x67" + bytes(400)])
