@@ -1,7 +1,8 @@
-"""H.264: the numbers of its frames, by which one is missed that the camera, or who wrote the film, left out.
+"""H.264: what its packets tell of damage, and its decoder does not.
 
-A frame's number is that of the last frame on which others build, or one more (frame_num, 7.4.3 of the standard). The
-decoder fills a gap with what it showed before and tells nobody.
+A frame's number is that of the last frame on which others build, or one more (frame_num, 7.4.3 of the standard): so one
+is missed that the camera, or who wrote the film, left out. The decoder fills the gap with what it showed before.
+No unit ends with zeros (7.4.1): where one does, its end was never written. The decoder may make a whole frame of it.
 """
 
 import logging
@@ -28,7 +29,7 @@ class _Numbering(NamedTuple):
     """Gaps are as they should be: layers may be left out."""
 
 
-class FrameNumbers:
+class H264Packets:
     """Follows one stream, packet by packet in the order of decoding. It belongs to the thread that reads."""
 
     def __init__(self, headers: bytes, name: str = "") -> None:
@@ -48,8 +49,13 @@ class FrameNumbers:
         for unit in _of_configuration(headers) if self._length_bytes else _marked(headers):
             self._learn(unit)
 
-    def missed(self, packet: bytes) -> bool:
-        """Say whether a frame on which others build is missing before the one in `packet`."""
+    def damaged(self, packet: bytes) -> bool:
+        """Say whether a frame on which others build is missing before the one in `packet`, or the end of this one."""
+        is_missed = self._misses_one(packet)
+        # Zeros may stand before a mark; and one of them may have come with the unit into a film.
+        return is_missed or any(unit.endswith(b"\0\0") for unit in _measured(packet, self._length_bytes))
+
+    def _misses_one(self, packet: bytes) -> bool:
         for unit in _measured(packet, self._length_bytes) if self._length_bytes else _marked(packet):
             if unit and unit[0] & 31 in (SLICE, KEY_SLICE):
                 try:
@@ -163,9 +169,9 @@ def _marked(data: bytes) -> Iterator[bytes]:
 
 
 def _measured(data: bytes, length_bytes: int) -> Iterator[bytes]:
-    """Give the units before which their length stands."""
+    """Give the units before which their length stands; none where it has no bytes."""
     at = 0
-    while at + length_bytes < len(data):
+    while length_bytes and at + length_bytes < len(data):
         length = int.from_bytes(data[at : at + length_bytes], "big")
         at += length_bytes
         yield data[at : at + length]

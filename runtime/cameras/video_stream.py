@@ -23,7 +23,7 @@ from core.picture import as_bgr_u8
 from core.picture_file import LARGEST_PIXELS, PictureFault, decode
 from runtime.cameras.damage import Damage
 from runtime.cameras.decoding import hardware, tell_decoder
-from runtime.cameras.h264 import FrameNumbers
+from runtime.cameras.h264 import H264Packets
 from runtime.cameras.settings import Decoding
 
 
@@ -52,10 +52,10 @@ class VideoStream:
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
         self._is_jpeg = self._stream.codec_context.name == "mjpeg"
-        self._numbers: FrameNumbers | None = None
-        """None: of this codec a frame that was left out is not missed by its number."""
+        self._packets: H264Packets | None = None
+        """None: of this codec packets tell nothing."""
         if self._stream.codec_context.name == "h264":
-            self._numbers = FrameNumbers(self._stream.codec_context.extradata or b"", name)
+            self._packets = H264Packets(self._stream.codec_context.extradata or b"", name)
             self._stream.codec_context.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
@@ -146,7 +146,7 @@ class VideoStream:
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         if packet.size and packet.pts is not None and not packet.is_discard:
             self._damage.expect(packet.pts, packet.is_keyframe)
-        if self._numbers is not None and packet.size and self._numbers.missed(bytes(packet)):
+        if self._packets is not None and packet.size and self._packets.damaged(bytes(packet)):
             self._damage.begin(packet.pts)
         frames: list[Any] = []
         try:

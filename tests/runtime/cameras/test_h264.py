@@ -1,4 +1,4 @@
-"""Frames that a camera leaves out are missed by their numbers: what builds on them is unreadable, and nothing else."""
+"""Frames that were left out or whose end was lost: what builds on them is unreadable, and nothing else."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from runtime.cameras.files import VideoCamera
-from runtime.cameras.h264 import FrameNumbers
+from runtime.cameras.h264 import H264Packets
 from runtime.cameras.settings import RtspSettings
 from runtime.parts.verdict import Reason
 from tests.runtime.scripted_rtsp import TICKS, Line, film, scripted_rtsp
@@ -83,6 +83,22 @@ def test_no_frame_of_a_film_is_passed_that_builds_on_one_that_was_left_out(
             assert 1 <= sum(frame is None for frame in frames) < KEY_EVERY + 4
 
 
+def test_a_frame_whose_last_bytes_were_lost_is_not_passed_though_the_decoder_takes_it(tmp_path: Path) -> None:
+    film = tmp_path / "whole.mp4"
+    content = encoded("as usual", ".mp4", tmp_path)
+    film.write_bytes(content)
+    whole = frames_of(film)
+    with av.open(str(film)) as container:
+        places = [((packet.pos or 0) + packet.size, packet.pts) for packet in container.demux(video=0) if packet.size]
+    shown = [pts for _end, pts in sorted(places, key=lambda place: place[1] or 0)]
+    for end, pts in places[KEY_EVERY : 2 * KEY_EVERY]:
+        film.write_bytes(content[: end - 2] + bytes(2) + content[end:])
+        frames = frames_of(film)
+        assert frames[shown.index(pts)] is None
+        pairs = zip(frames, whole, strict=True)
+        assert all(np.array_equal(frame, as_filmed) for frame, as_filmed in pairs if frame is not None)
+
+
 def test_what_a_live_camera_leaves_out_is_told_until_the_next_key_frame(
     watch: Callable[..., Watcher], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +121,6 @@ def test_what_a_live_camera_leaves_out_is_told_until_the_next_key_frame(
 
 @pytest.mark.parametrize("headers", [b"", b"\1\x64\0\x1f\xff\xe1\0", b"\0\0\1\x67", b"\0\0\1\x67" + bytes(400)])
 def test_headers_that_are_damaged_or_absent_miss_nothing_and_break_nothing(headers: bytes) -> None:
-    numbers = FrameNumbers(headers)
+    packets = H264Packets(headers)
     for packet in (b"", b"\0\0\1", b"\0\0\1\x41", b"\0\0\1\x41\xe0\x80", b"\0\0\0\2\x41\xe0", bytes(100)):
-        assert not numbers.missed(packet)
+        assert not packets.damaged(packet)
