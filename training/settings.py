@@ -12,6 +12,7 @@ from core.config import Settings, expanded
 from core.geometry import ModelInput, PartSize, Pose, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
+Distance = Literal["squared", "cosine"]
 
 Place = Annotated[str, AfterValidator(lambda text: str(expanded(Path(text))))]
 """A path, as text: a checkpoint carries it."""
@@ -132,7 +133,7 @@ class ScoreSettings(Settings):
 
     space: Literal["pixels", "features"] = "features"
     """The paper's pixels, or the frozen encoder's maps rebuilt from the same latents."""
-    distance: Literal["squared", "cosine"] = "cosine"
+    distance: Distance = "cosine"
     """Between a place's vector and the rebuilt one: mean squared difference, or 1 - cosine; per stage, each stage's
     divided by its mean over the training pictures."""
     worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
