@@ -47,7 +47,8 @@ class Inspector(nn.Module):
             self.explanations = [stages] * network.sources + [1] * (network.sources if score.memory else 0)
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
         seen = sum(network.feature_channels) // network.sources
-        self.register_buffer("memory", torch.zeros(network.sources, len(network.members), 1, seen))
+        memory = torch.zeros(network.sources, len(network.members), 1, seen) if score.memory else None
+        self.register_buffer("memory", memory)
         self.eval()
 
     def forward(self, frames_bgr_u8: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,17 @@
 """The memory: places of good pictures, of each fold by themselves, and how far a place is from all of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.calibration import Calibration
+from core.errors import ArtifactError
 from tests.pictures import draw_part
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.inspector import Inspector
 from training.memory import LEAST, nearest, place_vectors, remember
 from training.network import Network
@@ -78,6 +83,21 @@ def test_no_member_remembers_the_fold_that_it_judges(inspector: Inspector, datas
             far = inspector.remembered(maps)
             assert far[own].mean() > 10 * LEAST
             assert far[1 - own].max() == pytest.approx(LEAST)
+
+
+def test_a_checkpoint_keeps_what_is_remembered(inspector: Inspector, dataset: TrainingSet, tmp_path: Path) -> None:
+    inspector.memory = remember(inspector.network, dataset, FOLDS, 10, 0)
+    network = inspector.network.settings.model_dump()
+    settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
+    calibration = Calibration(tuple("abcd"), np.ones((4, 10)), np.zeros(4, bool))
+    thresholds = calibration.thresholds(0.5)
+    save_checkpoint(tmp_path / "one", Checkpoint(inspector, settings, thresholds, calibration, {}))
+    assert torch.equal(load_checkpoint(tmp_path / "one").inspector.memory, inspector.memory)
+    content = torch.load(tmp_path / "one", weights_only=True)
+    content["weights"]["memory"] = content["weights"]["memory"][..., 1:]
+    torch.save(content, tmp_path / "another's")
+    with pytest.raises(ArtifactError, match="damaged"):
+        load_checkpoint(tmp_path / "another's")
 
 
 @torch.inference_mode()

@@ -147,6 +147,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
     trained = load_checkpoint(train(TrainingSettings.model_validate(config)))
     assert trained.inspector.network.feature_std.std() > 0
     assert trained.inspector.stage_scale.std() > 0
+    assert trained.inspector.memory.abs().sum(dim=3).all()
     assert not any(p.requires_grad for p in trained.inspector.network.encoder.parameters())
 
 
