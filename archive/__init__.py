@@ -1,1 +1,5 @@
 """The archive: millions of pictures judged anew with a bundle, and what another bundle would say of them."""
+
+from core.start import command
+
+rejudge = command("archive.cli", "rejudge")

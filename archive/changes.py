@@ -97,7 +97,7 @@ def changes_table(found: Changes) -> Table:
         "old \\ new",
         *WORDS,
         title=f"{found.changed} of {found.pairs.total()} verdicts would change",
-        caption=f"rejected of what was decided: {told}",
+        caption=f"rejected of decided: {told}",
     )
     for old in WORDS:
         table.add_row(old, *(str(found.pairs[old, new]) for new in WORDS))

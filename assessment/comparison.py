@@ -70,7 +70,7 @@ def compare(models: tuple[Path, Path], data: Data) -> Comparison:
 
 
 def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Give both models' figures by name, and their difference; what cannot be had is left out."""
+    """Give both models' figures by name, and their difference; what the pictures do not allow is left out."""
     defective, ranking = comparison.defective, comparison.scores
     good, bad = int((~defective).sum()), int(defective.sum())
     rows = list[tuple[str, ...]]()

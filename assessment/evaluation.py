@@ -15,7 +15,7 @@ from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
 from core.dataset import Data, Frames, folders, labelled_samples, names, read_frames
-from core.files import make_folder, naming
+from core.files import make_folder, naming, told_apart
 from core.layout import GOOD, require_apart
 from core.thresholds import scores
 from training.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ class Evaluation:
     scores: NDArray[np.float64]
     """(N,), the verdict's own statistic; above 1 is anomalous."""
     metrics: dict[str, Any]
-    """Figures by name, None where they cannot be had; and `intervals`, `kinds` and `what_if`."""
+    """Figures by name, None where the pictures do not allow them; and `intervals`, `kinds` and `what_if`."""
 
     @property
     def defective(self) -> NDArray[np.bool_]:
@@ -106,12 +106,14 @@ def _by_unseen_decoders(
 ) -> tuple[NDArray[np.float64], list[int]]:
     """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say which it knows.
 
-    The whole detector has trained on these pictures and would flatter itself.
+    The whole detector has trained on these pictures, copies of them included, and would flatter itself.
     """
     calibration = checkpoint.calibration
-    known = {Path(name).resolve(): row for row, name in enumerate(calibration.names)}
+    calibrated = [Path(name) for name in calibration.names]
+    marks = told_apart([*calibrated, *(sample.path for sample in frames.samples)])
+    known = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
     honest = errors.astype(np.float64)
-    found = [(i, known.get(sample.path.resolve())) for i, sample in enumerate(frames.samples)]
+    found = [(i, known.get(mark)) for i, mark in enumerate(marks[len(calibrated) :])]
     for i, row in found:
         if row is not None:
             honest[i] = calibration.errors[row]

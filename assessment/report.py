@@ -62,7 +62,7 @@ def render_report(
 
 
 def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give the figures that there are by name, with their limits; what cannot be had is left out."""
+    """Give the figures that there are by name, with their limits; what the pictures do not allow is left out."""
     rows = []
     for name, value in metrics.items():
         if name in _ELSEWHERE or value is None or (name in _WHERE_ANY and not value):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 import yaml
 from machine import describe
 
@@ -33,12 +34,15 @@ ROUNDS = 15
 FORMS: dict[str, dict[str, Any]] = {
     "before: tiles alone, one decoder": {
         "network": {"height": 144, "width": 144, "tile_scale": 1, "encoder": {"whole": False}},
+        "score": {"memory": 0},
         "folds": 1,
     },
     "recipe": {},
+    "recipe, decoders alone": {"score": {"memory": 0}},
     "fast": yaml.safe_load(Path("configs/fast.yaml").read_text()),
     "tiles alone, four decoders": {
         "network": {"height": 144, "width": 144, "tile_scale": 1, "encoder": {"whole": False}},
+        "score": {"memory": 0},
     },
 }
 
@@ -49,7 +53,10 @@ def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.Inferenc
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
-    checkpoint = Checkpoint(Inspector(network, settings.score), settings, thresholds, NO_CALIBRATION, {})
+    inspector = Inspector(network, settings.score)
+    sources, groups, _, channels = inspector.memory.shape
+    inspector.memory = torch.randn(sources, groups, settings.score.memory // groups, channels)
+    checkpoint = Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
     export_onnx(checkpoint, folder / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

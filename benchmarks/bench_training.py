@@ -37,7 +37,7 @@ class OneTileAtATime(Network):
 def learner(kind: type[Network], encoder: Mapping[str, object], loss: Mapping[str, object]) -> Learner:
     size = {"height": 300, "width": 300, "tile_scale": 1, "equalise": False}
     network = {**size, "encoder": encoder, "permutations": 100}
-    form = {"score": {"space": "pixels", "distance": "squared"}, "folds": 1}
+    form = {"score": {"space": "pixels", "distance": "squared", "memory": 0}, "folds": 1}
     loss = {"cosine": 0.0, "pixels_share": 1.0, **loss}
     content = {"name": "bench", "data": "", "output": "", "network": network, "loss": loss, **form}
     settings = TrainingSettings.model_validate(content)

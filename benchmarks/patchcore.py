@@ -14,13 +14,11 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from core.dataset import Frames
 from training.encoder import Encoder, load_weights
+from training.memory import PROJECTED, k_center
 from training.network import Network
 
 SHARE = 0.1
-PROJECTED = 64
 _BATCH = 16
-_BLOCK = 4096
-_FARTHEST = 16384
 
 
 @torch.inference_mode()
@@ -46,32 +44,6 @@ def _scores(good: Tensor, tested: Tensor, seed: int) -> NDArray[np.float64]:
     memory = places[k_center(places @ projection, round(SHARE * len(places)), generator)]
     nearest = [torch.cdist(part, memory).amin(dim=1).max() for part in tested]
     return torch.stack(nearest).double().numpy()
-
-
-def k_center(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Choose `count` of points (N, d) greedily, each the farthest from those chosen before; indices (count,).
-
-    A distance to the nearest chosen point only falls, so one from an earlier round is an upper bound: among the places
-    that were farthest then, the next ones are found without the others, until one of those could be farther.
-    """
-    chosen = [int(torch.randint(len(points), (1,), generator=generator))]
-    nearest = torch.full((len(points),), torch.inf)
-    norms = points.square().sum(dim=1)
-    lowered = 0
-    while len(chosen) < count:
-        for start in range(0, len(points), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            distances = norms[block, None] - 2 * points[block] @ points[chosen[lowered:]].T + norms[chosen[lowered:]]
-            nearest[block] = torch.minimum(nearest[block], distances.amin(dim=1))
-        lowered = len(chosen)
-        bounds, farthest = nearest.topk(min(len(points), _FARTHEST))
-        others = bounds[-1] if len(farthest) < len(points) else bounds.new_tensor(-torch.inf)
-        near, near_norms = points[farthest], norms[farthest]
-        while len(chosen) < count and (len(chosen) == lowered or bounds.max() >= others):
-            best = int(bounds.argmax())
-            chosen.append(int(farthest[best]))
-            bounds = torch.minimum(bounds, near_norms - 2 * near @ near[best] + near_norms[best])
-    return torch.tensor(chosen)
 
 
 def _resnet18_places(encoder: Encoder, frames_bgr_u8: NDArray[np.uint8]) -> Tensor:

@@ -1,32 +1,49 @@
 """Sketch: a memory of good places beside the decoders, joined place by place, before any error is taken.
 
-    python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] --what train
-    python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] --what weigh
+    python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what train
+    python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what weigh
 
 `train` trains the recipe without pixels, which only people look at, and keeps what the decoders and the encoder say of
-every picture below runs/memory. `weigh` then tries ways of joining both on what is kept, each with thresholds set as a
-training sets them, and appends the figures to benchmarks/results/memory-beside.jsonl.
+every picture below runs/memory. `weigh` joins both in several ways on what is kept, each with thresholds set as a
+training sets them, and appends the figures to benchmarks/results/memory_beside.jsonl. Explanations, whose geometric
+mean is taken: t, w: the tiles' and the whole picture's maps rebuilt; c, C: their places' distance (1 - cosine, a
+stage at a time) from the nearest of 1000 places of the other folds' pictures; s, S: the same by the mean squared
+difference.
 """
 
 import argparse
 import os
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
+from machine import describe
+from quality import RESULTS, append_run, read_runs
 from sketch_doubted import prepared
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from assessment.decidable import decidable
 from core.dataset import distinct, labelled_samples, read_frames, training_samples
 from core.layout import GOOD
+from core.thresholds import calibrate, scores
 from training.checkpoint import load_checkpoint
 from training.folds import assign
+from training.memory import LEAST, PROJECTED, k_center
 from training.session import train
+from training.settings import TrainingSettings
+from training.tiles import split
 from training.training_set import prepare
 
 RUNS = Path("runs/memory")
+PLACES = 1000
+WAYS = ("tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+Both = tuple[Tensor, Tensor]
+"""Of the good pictures, each by what has not seen it, and of the tested ones."""
 
 
 def main() -> None:
@@ -34,18 +51,25 @@ def main() -> None:
     parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
     arguments = parser.parse_args()
+    done = {(run["set"], run["seed"], run["planted"]) for run in read_runs(RESULTS / "memory_beside.jsonl")}
     for seed, name in product(arguments.seeds, arguments.sets):
-        kept = RUNS / "kept" / f"{name}-{seed}.pt"
+        kept = RUNS / "kept" / f"{name}-{seed}{'-planted' if arguments.planted else ''}.pt"
         if arguments.what == "train" and not kept.exists():
-            keep(name, arguments.mvtec, seed, kept)
+            keep(name, arguments.mvtec, seed, arguments.planted, kept)
             print(kept, flush=True)
+        if arguments.what == "weigh" and (name, seed, arguments.planted) not in done and kept.exists():
+            for figures in weigh(torch.load(kept, weights_only=True)):
+                run = {"set": name, "seed": seed, "planted": arguments.planted, **figures, **describe("torch")}
+                append_run(RESULTS / "memory_beside.jsonl", run)
+                print(run, flush=True)
 
 
-def keep(name: str, mvtec: Path, seed: int, path: Path) -> None:
+def keep(name: str, mvtec: Path, seed: int, is_planted: bool, path: Path) -> None:
     """Train once, and keep the maps of the good and the tested pictures, and what the decoders say of them."""
-    ready = prepared(RUNS, name, mvtec, seed, False)
+    ready = prepared(RUNS, name, mvtec, seed, is_planted)
     checkpoint = load_checkpoint(train(ready.settings))
     inspector, chosen = checkpoint.inspector, ready.settings.network
     good = distinct(read_frames(training_samples(ready.settings.data), chosen.input))
@@ -63,14 +87,14 @@ def keep(name: str, mvtec: Path, seed: int, path: Path) -> None:
     with torch.inference_mode():
         for index in range(len(good.samples)):
             [(images, seen)] = dataset.batches(np.array([index]))
-            far.append(inspector.distances(images, seen, int(fold[index]), False)[0])
+            far.append(inspector.rebuilt(images, seen, int(fold[index]), False)[0])
             maps.append(seen.half())
         tested_far, tested_maps = [], []
         for frame in tested.bgr_u8:
             images = inspector.network.images(torch.from_numpy(frame[None]))
             seen = inspector.network.maps(images)
             members = range(len(held_out))
-            each = torch.stack([inspector.distances(images, seen, member, False)[0] for member in members])
+            each = torch.stack([inspector.rebuilt(images, seen, member, False)[0] for member in members])
             tested_far.append(each.mean(dim=0))
             tested_maps.append(seen.half())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,17 +107,94 @@ def keep(name: str, mvtec: Path, seed: int, path: Path) -> None:
             "tested_far": torch.cat(tested_far),
             "tested_maps": torch.cat(tested_maps),
             "defective": torch.tensor([sample.kind != GOOD for sample in tested.samples]),
-            "known": torch.tensor([sample.path.resolve() in {s.path.resolve() for s in good.samples} for sample in tested.samples]),
-            "rate": ready.settings.false_reject_rate,
+            "not_tested": torch.tensor([sample.path in ready.tested_not for sample in tested.samples]),
+            "planted": torch.tensor([sample.path.name in ready.planted for sample in good.samples]),
             "stage_scale": inspector.stage_scale,
             "judged": torch.from_numpy(judged),
-            "calibration_errors": torch.from_numpy(checkpoint.calibration.errors),
             "settings": ready.settings.model_dump_json(),
             "channels": inspector.network.feature_channels,
         },
         path.with_suffix(".part"),
     )
     path.with_suffix(".part").replace(path)
+
+
+def weigh(kept: dict[str, Any]) -> list[dict[str, Any]]:
+    """Figures of each way."""
+    settings = TrainingSettings.model_validate_json(kept["settings"])
+    found, figures = explanations(kept), []
+    judged, tested = kept["judged"], ~kept["not_tested"].numpy()
+    defective = kept["defective"].numpy()[tested]
+    for way in WAYS:
+        of_good, of_tested = (torch.stack([found[one][side].log() for one in way]).mean(dim=0).exp() for side in (0, 1))
+        doubted = kept["left_out"][judged].numpy()
+        thresholds = calibrate(errors_of(of_good[judged], settings), settings.false_reject_rate, doubted)
+        told = scores(errors_of(of_tested, settings)[tested], thresholds)
+        good, bad = np.sort(told[~defective])[::-1], told[defective]
+        numbers = {
+            "auroc": roc_auc_score(defective, told),
+            "false_reject_rate": (good > 1).mean(),
+            "miss_rate": (bad <= 1).mean(),
+            "miss_rate_at_the_tests_own_share": (bad <= good[round(settings.false_reject_rate * len(good))]).mean(),
+        }
+        rounded = {name: round(float(number), 4) for name, number in numbers.items()}
+        figures.append({"way": way, **rounded, "odd": thresholds.odd, "parts": len(judged)})
+    return figures
+
+
+def explanations(kept: dict[str, Any]) -> dict[str, Both]:
+    """Error maps of the good and the tested pictures, by the letters of the ways."""
+    channels = kept["channels"][len(kept["channels"]) // 2 :]
+    stages, seen = len(channels), sum(channels)
+    far, tested_far = (kept[name] / kept["stage_scale"][: 2 * stages] for name in ("far", "tested_far"))
+    found = {
+        "t": (far[:, :stages].mean(dim=1), tested_far[:, :stages].mean(dim=1)),
+        "w": (far[:, stages:].mean(dim=1), tested_far[:, stages:].mean(dim=1)),
+    }
+    for source, (by_cosine, by_square) in enumerate((("c", "s"), ("C", "S"))):
+        maps, tested = (kept[name][:, source * seen :][:, :seen].float() for name in ("maps", "tested_maps"))
+        of_stages = [[part / stages**0.5 for part in torch.split(each, channels, dim=1)] for each in (maps, tested)]
+        unit = [torch.cat([normalize(part, dim=1) / stages**0.5 for part in parts], dim=1) for parts in of_stages]
+        level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
+        found[by_cosine] = remembered(kept, *unit)
+        found[by_square] = remembered(kept, *level)
+    return found
+
+
+def remembered(kept: dict[str, Any], vectors: Tensor, tested: Tensor) -> Both:
+    """Squared distances (N, h, w) to the nearest place of the other folds, and of the tested their mean over folds."""
+    fold = kept["fold"]
+    groups = range(int(fold.max()) + 1)
+    memories = []
+    for group in groups:
+        places = vectors[(fold == group) & ~kept["left_out"]].permute(0, 2, 3, 1).flatten(0, 2)
+        generator = torch.Generator().manual_seed(0)
+        projection = torch.randn(places.shape[1], PROJECTED, generator=generator) / PROJECTED**0.5
+        count = min(PLACES // len(groups), len(places))
+        memories.append(places[k_center(places @ projection, count, generator)])
+    of_good, of_tested = (
+        torch.stack([torch.stack([_nearest(one, memory) for one in each]) for memory in memories])
+        for each in (vectors, tested)
+    )
+    others = [[other for other in groups if other != group] for group in groups]
+    own = torch.empty_like(of_good[0])
+    for group in groups:
+        own[fold == group] = of_good[others[group]].amin(dim=0)[fold == group]
+    return own, torch.stack([of_tested[each].amin(dim=0) for each in others]).mean(dim=0)
+
+
+def _nearest(vectors: Tensor, memory: Tensor) -> Tensor:
+    """Squared distances (h, w) of places (C, h, w) to the nearest of memory (P, C)."""
+    far = torch.cdist(vectors.flatten(1).T, memory).amin(dim=1).square().clamp_min(LEAST)
+    return far.reshape(vectors.shape[1:])
+
+
+def errors_of(error_map: Tensor, settings: TrainingSettings) -> np.ndarray:
+    """Errors (N, K + 1) of error maps (N, h, w), as the detector takes them."""
+    places = split(error_map[:, None], settings.network.grid).flatten(2)
+    worst = max(1, round(settings.score.worst_share * places.shape[2]))
+    tiles = places.topk(worst, dim=2).values.mean(dim=2)
+    return torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1).double().numpy()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The floor on which the three rooms stand: pictures, thresholds, configuration, errors. No torch, no I/O but files."""
+"""The floor on which the other rooms stand: pictures, thresholds, configuration, errors. No torch, no I/O but files."""
 
 import os
 

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from core.errors import ConfigError, PwaeError, shown
+from core.start import INTERRUPTED
 
 EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
@@ -20,9 +21,6 @@ EXTRAS = {
     "pyarrow": "parquet",
 }
 """Which part of the installation brings a package that not every machine needs."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell gives it."""
 
 
 def run(app: Callable[..., Any]) -> None:

@@ -32,7 +32,7 @@ def ray_cluster(cpus: int, gpus: float = 0.0) -> Iterator[Any]:
         ) from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     address = os.environ.get("RAY_ADDRESS")
-    here = {} if address else {"num_cpus": cpus, "include_dashboard": False}
+    here = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:

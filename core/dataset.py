@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from os.path import realpath
+from os.path import lexists
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, DataError, about
+from core.files import told_apart
 from core.geometry import ModelInput
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
 from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
@@ -77,15 +78,15 @@ def training_samples(data: Data) -> list[Sample]:
 
 
 def labelled_samples(data: Data) -> list[Sample]:
-    """List the pictures meant for testing with their kinds and masks, each once, whatever links lead to it.
+    """List the pictures meant for testing with their kinds and masks, each once, whatever links and copies there are.
 
     `data` names folders with `test` in them, such `test` folders themselves, or plain folders of good pictures. Raises
     DataError where there are none, or where a picture is listed as two kinds.
     """
     samples = [sample for one in names(data) for sample in _labelled(one)]
     first: dict[str, Sample] = {}
-    for sample in samples:
-        known = first.setdefault(realpath(sample.path), sample)
+    for sample, mark in zip(samples, told_apart([sample.path for sample in samples]), strict=True):
+        known = first.setdefault(mark, sample)
         if known.kind != sample.kind:
             raise DataError(
                 f"{sample.path}: is listed as `{known.kind}` ({known.path}) and as `{sample.kind}`; leave one of them "
@@ -93,7 +94,7 @@ def labelled_samples(data: Data) -> list[Sample]:
             )
     if more := len(samples) - len(first):
         sys.stderr.write(
-            f"counted once: {more} of {len(samples)} pictures are listed twice, by links or by several DATA\n"
+            f"counted once: {more} of {len(samples)} pictures are there twice, by links, as copies or by several DATA\n"
         )
     return list(first.values())
 
@@ -112,7 +113,7 @@ def _labelled(data: str) -> list[Sample]:
     for path in list_pictures(test):
         kind = path.relative_to(test).parts[0]
         mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
-        samples.append(Sample(path, kind, mask if mask.is_file() else None))
+        samples.append(Sample(path, kind, mask if lexists(mask) else None))
     return _marked(test.parent, samples)
 
 
@@ -239,7 +240,7 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
         place = locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.pose)
         mask = cut_out(mask, place, seen.pose.size)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
-    # In float: an area's mean of a few marked pixels would round to nought.
+    # In float: an area's mean of a few marked pixels would round to 0.
     marked = cv2.resize(
         mask[:, :, 0].astype(np.float32),
         (seen.width, seen.height),

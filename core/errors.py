@@ -41,7 +41,7 @@ class ParityError(PwaeError):
 
 
 class BackendError(PwaeError):
-    """An inference backend that was asked for and cannot be had on this machine."""
+    """An inference backend that was asked for and does not run on this machine."""
 
     exit_code = 6
 
@@ -77,7 +77,7 @@ class RollOutError(PwaeError):
 
 
 class PlcError(PwaeError):
-    """A PLC that does not answer, or has not what is to be switched."""
+    """A PLC that does not answer, or lacks what is to be switched."""
 
     exit_code = 12
 

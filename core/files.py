@@ -1,9 +1,11 @@
-"""Files that are written whole or not at all, by one process at a time, and the room that is left for them."""
+"""Files: written whole or not at all, by one process at a time; what they share, and the room that is left for them."""
 
 import fcntl
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -69,6 +71,35 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"{folder}: cannot be made ({error.strerror}); name another folder.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: nothing can be written there; mend its permissions, or name another folder.")
+
+
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """Give each file a mark, which those share that hold the same, by links or as copies.
+
+    Only what is as large as another is read. What cannot be read has its place for a mark; so has a pipe, and what is
+    empty.
+    """
+    places = [os.path.realpath(path) for path in paths]
+    sizes = {place: _size(place) for place in places}
+    count = Counter(sizes.values())
+    marks = {place: _digest(place) if count[size] > 1 and size else place for place, size in sizes.items()}
+    return [marks[place] for place in places]
+
+
+def _size(place: str) -> int:
+    """Give a file's size in bytes; 0 of what is none."""
+    try:
+        return os.path.getsize(place) if os.path.isfile(place) else 0
+    except OSError:
+        return 0
+
+
+def _digest(place: str) -> str:
+    try:
+        with open(place, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return place
 
 
 def free_space(folder: Path) -> str:

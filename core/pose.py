@@ -1,6 +1,6 @@
 """The pose of a part that may lie at any angle: where it is in the picture, and how it is cut out lying straight.
 
-For parts alone on a background of one colour: those longer than broad with one end heavier than the other (screws,
+For parts alone on a background of one colour: those longer than wide with one end heavier than the other (screws,
 bolts, boards), and round or square ones with something on them that tells how they lie (caps, cables).
 """
 
@@ -72,7 +72,7 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     points = (np.stack([columns, rows], axis=1) + 0.5) * step - 0.5
     centre = points.mean(axis=0)
     points -= centre
-    # A pixel is a square with moments of its own: so a part one pixel broad has a breadth too.
+    # A pixel is a square with moments of its own: so a part one pixel wide has a width too.
     moments = points.T @ points / len(points) + np.diag(step**2 / 12)
     (least, greatest), vectors = np.linalg.eigh(moments)
     axis = vectors[:, 1]

@@ -25,6 +25,7 @@ _UNITS = {
     ("features", "squared"): "mean squared feature error, 1 is usual of a good part",
     ("features", "cosine"): "1 - cosine of features, 1 is usual of a good part",
 }
+_UNIT_WITH_MEMORY = "distance of features, 1 is usual of a good part"
 
 
 class Draft:
@@ -78,6 +79,7 @@ class Draft:
     def manifest(self, files: dict[str, str]) -> Manifest:
         """Say what is known by now; `files` are those of the bundle with their sha256."""
         settings = self.checkpoint.settings
+        score = settings.score
         return Manifest(
             name=settings.name,
             number=self._number,
@@ -90,7 +92,7 @@ class Draft:
             upright=settings.network.upright,
             bits=settings.network.bits,
             precision=self.parities[-1].precision if self.parities else "fp32",
-            score_unit=_UNITS[settings.score.space, settings.score.distance],
+            score_unit=_UNIT_WITH_MEMORY if score.memory else _UNITS[score.space, score.distance],
             thresholds=self.checkpoint.thresholds,
             parity=tuple(self.parities),
             engines=tuple(self.engines),

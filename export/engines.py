@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from core.errors import BackendError, ConfigError, one_line
 from core.progress import step
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
-from runtime.bundles.manifest import INPUT, SIGNATURE, Engine
+from runtime.bundles.manifest import INPUT, SIGNATURE, Engine, EngineApi
 from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api, made
 from runtime.inference.gpu import NoGpuError, find_gpu, sm
 from runtime.inference.kernel_cache import read_cache, write_cache
@@ -32,7 +32,7 @@ HERE = "here"
 class Target:
     """What an engine is built for, and with what."""
 
-    api: Literal["tensorrt", "tensorrt_rtx"]
+    api: EngineApi
     compute_capability: tuple[int, int]
     gpu: str | None
     """Name of the one GPU; None: every GPU of that capability."""

@@ -21,7 +21,7 @@ BLOCK_BYTES = 2**18
 
 
 class _CutError(Exception):
-    """It may be had by trying again."""
+    """Another try may succeed."""
 
 
 def fetch(
@@ -29,7 +29,7 @@ def fetch(
 ) -> None:
     """Fetch a package to `file`; what came is kept beside it until it is whole.
 
-    Raises ArtifactError where it cannot be had, is too large, or has another hash; ConfigError where `ca_file` cannot
+    Raises ArtifactError where it cannot be fetched, is too big, or has another hash; ConfigError where `ca_file` cannot
     be used; OSError where the disk is full.
     """
     if urlsplit(package.url).scheme != "https":

@@ -32,7 +32,7 @@ class Count:
         return self.rejected / self.judged if self.judged else None
 
     def since(self, before: "Count") -> "Count":
-        """Give what was judged since `before`; an inspection that was started anew counts from nought."""
+        """Give what was judged since `before`; an inspection that was started anew counts from 0."""
         if self.judged < before.judged or self.rejected < before.rejected:
             return self
         return Count(self.judged - before.judged, self.rejected - before.rejected)

@@ -119,7 +119,7 @@ def filters(prefix: str) -> list[str]:
 
 
 def listen_once(host: str, port: int) -> None:
-    """Say before the nodeset is read, which takes seconds, where the port cannot be had. Raises ConfigError."""
+    """Say before the nodeset is read, which takes seconds, where the port is taken. Raises ConfigError."""
     try:
         socket.create_server((host, port)).close()
     except OSError as error:

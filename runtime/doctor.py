@@ -76,7 +76,10 @@ def _backend(settings: InspectionSettings, path: Path) -> str:
     model.backend.close()
     why = choose_here(settings.backend, model.bundle, settings.batching.max_batch).why
     memory = f", {model.backend.gpu_memory}" if model.backend.gpu_memory else ""
-    return f"{model.backend.name} judges a batch of {model.backend.max_batch}{memory} ({settings.backend.kind}: {why})"
+    is_slow = model.bundle.manifest.precision == "fp16" and model.backend.name.endswith("/cpu")
+    advice = "; fp16 is slower than fp32 on a CPU, export it with --precision fp32 for this machine" if is_slow else ""
+    judges = f"{model.backend.name} judges a batch of {model.backend.max_batch}"
+    return f"{judges}{memory} ({settings.backend.kind}: {why}){advice}"
 
 
 def _gpu(device: int) -> str:

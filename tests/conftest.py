@@ -71,7 +71,7 @@ def training_config(parts: Path, output: Path, **changes: Any) -> dict[str, Any]
             "permutations": 20,
         },
         "loss": {"cosine": 0.0, "pixels_share": 1.0, "worst_share": 1.0},
-        "score": {"space": "pixels", "distance": "squared", "worst_share": 1.0},
+        "score": {"space": "pixels", "distance": "squared", "worst_share": 1.0, "memory": 0},
         "optimiser": {"name": "sgd", "learning_rate": 0.01},
         "folds": 1,
         "epochs": 3,

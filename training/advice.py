@@ -22,7 +22,7 @@ _NETWORK = NetworkSettings()
 SIDE = min(_NETWORK.height, _NETWORK.width)
 """Pixels of the input's short side."""
 LONGEST = 10
-"""A part so many times as long as broad is judged at the full SIDE; a longer one at less, or its cost has no end."""
+"""A part so many times as long as wide is judged at the full SIDE; a longer one at less, or its cost has no end."""
 STEP = round(_NETWORK.grid * _NETWORK.encoder.stride / _NETWORK.tile_scale)
 """Sides are multiples of it: then a tile covers whole places of the encoder's maps."""
 BELIEVED = 0.9
@@ -105,7 +105,7 @@ def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, 
         return ()
     reason = (
         f"The shape of what is judged: {what} {across:.2f} times as "
-        f"{'broad as high' if aspect > 1 else 'high as broad'}. Both sides are multiples of {STEP}."
+        f"{'wide as high' if aspect > 1 else 'high as wide'}. Both sides are multiples of {STEP}."
     )
     if shorter < SIDE:
         reason += (

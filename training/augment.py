@@ -22,6 +22,11 @@ def with_copies(frames_bgr_u8: NDArray[np.uint8], settings: AugmentSettings, see
     return np.concatenate(copies)
 
 
+def of_copies(pictures: NDArray[np.int64], settings: AugmentSettings, total: int) -> NDArray[np.int64]:
+    """Say where some of `total` pictures stand among `with_copies`, and then where their copies do."""
+    return (pictures + np.arange(1 + settings.copies)[:, None] * total).ravel()
+
+
 def _moved(frame: NDArray[np.uint8], settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
     if settings.flip:
         frame = frame[:: rng.choice([1, -1]), :: rng.choice([1, -1])]

@@ -79,7 +79,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
-        settings = TrainingSettings.model_validate_json(content["settings"])
+        written = json.loads(content["settings"])
+        written["score"].setdefault("memory", 0)  # one of before there was any
+        settings = TrainingSettings.model_validate_json(json.dumps(written))
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
         names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
@@ -87,6 +89,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
+        if settings.score.memory:
+            groups, places = content["weights"]["memory"].shape[1:3]
+            inspector.memory = torch.empty(network.sources, groups, places, inspector.memory.shape[3])
         inspector.load_state_dict(content["weights"])
         _require_one_whole(inspector, thresholds, calibration)
     except ArtifactError:

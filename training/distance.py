@@ -1,14 +1,14 @@
 """Distance between an encoder's stacked maps and rebuilt ones, stage by stage and place by place."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Distance = Literal["squared", "cosine"]
+from training.settings import Distance
+
 LEAST_SQUARED = 1e-16
-"""Keeps the root's gradient finite where a map is nought."""
+"""Keeps the root's gradient finite where a map is 0."""
 
 
 def stage_distances(rebuilt: Tensor, target: Tensor, channels: Sequence[int], distance: Distance) -> Tensor:

@@ -59,7 +59,7 @@ def _shapes(judged: Sequence[tuple[int, int]], side: int) -> list[str]:
     aspects = [width / height for width, height in judged]
     if max(aspects) > DIFFERENT_SHAPES * min(aspects):
         found.append(
-            f"ATTENTION: the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as broad as "
+            f"ATTENTION: the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
             "high) and are all stretched to one. Is another camera's picture, or a turned one, among them?"
         )
     short = float(np.median([min(size) for size in judged]))

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from core.thresholds import odd_parts, standing
 from training.device import choose_device
 from training.inspector import Inspector
+from training.memory import unit_vectors
 from training.training_set import TrainingSet
 
 REFERENCES = 60
@@ -57,12 +57,8 @@ def rarities(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: in
 
 
 def _by_source(inspector: Inspector, dataset: TrainingSet, chosen: NDArray[np.int64]) -> Iterator[list[Tensor]]:
-    """Batches of maps, by source: each place a vector whose products are the stages' mean cosine."""
-    channels, sources = inspector.network.feature_channels, inspector.network.sources
-    stages = len(channels) // sources
-    for _, maps in dataset.batches(chosen):
-        parts = [normalize(part, dim=1) / math.sqrt(stages) for part in torch.split(maps, channels, dim=1)]
-        yield [torch.cat(parts[first : first + stages], dim=1) for first in range(0, len(channels), stages)]
+    """Batches of the pictures' places as vectors, by source."""
+    return (unit_vectors(inspector.network, maps) for _, maps in dataset.batches(chosen))
 
 
 def _far(maps: Tensor, references: Tensor, is_own: Tensor) -> Tensor:

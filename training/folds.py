@@ -11,8 +11,10 @@ from core.calibration import Calibration
 from core.dataset import Sample, hold_out, names
 from core.errors import DataError
 from core.thresholds import parts_needed
+from training.augment import of_copies
 from training.device import choose_device
 from training.inspector import Inspector
+from training.memory import remember
 from training.settings import TrainingSettings
 from training.training_set import TrainingSet
 
@@ -58,23 +60,38 @@ def judge_held_out(
     held_out: list[NDArray[np.int64]],
     samples: Sequence[Sample],
     left_out: NDArray[np.bool_],
+    settings: TrainingSettings,
 ) -> Calibration:
-    """Judge all pictures held out, each by the member that has not seen it; sets the stages' scale.
+    """Judge all pictures held out, each by the member that has not seen it; fills the memory, sets the stages' scale.
 
     `samples` and `left_out` (N,) are those of all pictures.
     """
     inspector.eval().to(choose_device())
-    pixels = inspector.score.space == "pixels"
+    if settings.score.memory:
+        groups = _memory_groups(held_out, left_out, settings)
+        inspector.memory = remember(inspector.network, dataset, groups, settings.score.memory, settings.seed)
     distances = torch.cat(
         [
-            inspector.distances(images, maps, member, pixels)[0].cpu()
+            inspector.distances(images, maps, member).cpu()
             for member, held in enumerate(held_out)
             for images, maps in dataset.batches(held)
         ]
     )
-    if not pixels:
+    if inspector.score.space == "features":
         inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
     errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
     judged = np.concatenate(held_out)
     paths = tuple(str(samples[index].path.absolute()) for index in judged)
     return Calibration(paths, errors, left_out[judged])
+
+
+def _memory_groups(
+    held_out: list[NDArray[np.int64]], left_out: NDArray[np.bool_], settings: TrainingSettings
+) -> list[NDArray[np.int64]]:
+    """Say which pictures, with their copies, make each group of the memory: a fold, or with one member what it saw.
+
+    Without those `left_out` (N,) of the pictures, which a memory would believe as a decoder does.
+    """
+    believed = np.flatnonzero(~left_out)
+    folds = held_out if len(held_out) > 1 else [np.setdiff1d(believed, held_out[0])]
+    return [of_copies(np.intersect1d(fold, believed), settings.augment, len(left_out)) for fold in folds]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.progress import counted
 from training.device import choose_device
 from training.distance import stage_distances
+from training.memory import nearest, place_vectors
 from training.network import Network
 from training.settings import ScoreSettings
 from training.tiles import split
@@ -33,13 +34,21 @@ class Inspector(nn.Module):
     """A trained network in evaluation mode with its score. Nothing is shuffled here, ever."""
 
     stage_scale: Tensor
+    memory: Tensor
 
     def __init__(self, network: Network, score: ScoreSettings) -> None:
         super().__init__()
         self.network = network
         self.score = score
-        stages = 1 if score.space == "pixels" else len(network.feature_channels)
-        self.register_buffer("stage_scale", torch.ones(stages, 1, 1))
+        self.explanations = [1]
+        """Stages of each explanation: every source rebuilt, and every source remembered."""
+        if score.space == "features":
+            stages = len(network.feature_channels) // network.sources
+            self.explanations = [stages] * network.sources + [1] * (network.sources if score.memory else 0)
+        self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
+        seen = sum(network.feature_channels) // network.sources
+        memory = torch.zeros(network.sources, len(network.members), 1, seen) if score.memory else None
+        self.register_buffer("memory", memory)
         self.eval()
 
     def forward(self, frames_bgr_u8: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,14 +61,19 @@ class Inspector(nn.Module):
         images = self.network.images(frames_bgr_u8)
         maps = self.network.maps(images)
         members = range(len(self.network.members))
-        answers = [
-            self.distances(images, maps, member, pixels=pixels and (member == 0 or self.score.space == "pixels"))
-            for member in members
-        ]
+        shown = members if self.score.space == "pixels" else members[:1]
+        answers = [self.rebuilt(images, maps, member, pixels and member in shown) for member in members]
         distances = torch.stack([distance for distance, _ in answers]).mean(dim=0)
+        if self.score.memory:
+            distances = torch.cat([distances, self.remembered(maps).mean(dim=0)], dim=1)
         return Inspection(*self.errors(distances), answers[0][1])
 
-    def distances(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
+    def distances(self, images: Tensor, maps: Tensor, member: int) -> Tensor:
+        """Distances (N, stages, h, w) between what was seen and what one member rebuilds and remembers."""
+        rebuilt, _ = self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")
+        return torch.cat([rebuilt, self.remembered(maps)[member]], dim=1) if self.score.memory else rebuilt
+
+    def rebuilt(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
         """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels."""
         rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
         if self.score.space == "pixels":
@@ -67,16 +81,30 @@ class Inspector(nn.Module):
         channels = self.network.feature_channels
         return stage_distances(rebuilt.features, maps, channels, self.score.distance), rebuilt.pixels
 
+    def remembered(self, maps: Tensor) -> Tensor:
+        """Squared distances (members, N, sources, h, w) of places to the nearest that each member has in memory.
+
+        A member's memory is that of the pictures that it has trained on: where there are several groups, all but the
+        one of its number.
+        """
+        sources = []
+        for vectors, memory in zip(place_vectors(self.network, maps), self.memory, strict=True):
+            far, groups = nearest(vectors, memory), range(len(memory))
+            seen = [[other for other in groups if other != member] or [0] for member in groups]
+            sources.append(torch.stack([far[others].amin(dim=0) for others in seen]))
+        return torch.stack(sources, dim=2)
+
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).
 
-        A place's error is the mean over a source's stages, and the geometric mean over the sources: the tiles and the
-        whole picture see different defects, and neither is to be drowned by the other.
+        A place's error is the mean over an explanation's stages, and the geometric mean over the explanations: the
+        tiles and the whole picture, rebuilt and remembered, see different defects; none is to be drowned by another.
         """
         scaled = distances / self.stage_scale
-        sources = self.network.sources if self.score.space == "features" else 1
-        by_source = [part.mean(dim=1) for part in scaled.chunk(sources, dim=1)]
-        error_map = by_source[0] if sources == 1 else (by_source[0] * by_source[1]).clamp_min(0).sqrt()
+        parts = [part.mean(dim=1) for part in torch.split(scaled, self.explanations, dim=1)]
+        error_map = parts[0]
+        if len(parts) > 1:
+            error_map = torch.stack(parts).clamp_min(0).prod(dim=0) ** (1 / len(parts))
         return self.errors_of(error_map), error_map
 
     def errors_of(self, error_map: Tensor) -> Tensor:

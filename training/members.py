@@ -10,6 +10,7 @@ from torch.utils.data import Subset
 
 from core.errors import ConfigError
 from core.progress import Countdown
+from training.augment import of_copies
 from training.fitting import fit
 from training.learner import Learner
 from training.network import Network
@@ -37,9 +38,9 @@ def train_members(
     Says whether this process is the first, and the last member's losses.
     """
     points = [resume_point(Path(settings.output), member) for member in range(len(held_out))]
-    copies = np.arange(1 + settings.augment.copies)[:, None] * len(left_out)
+    believed = np.flatnonzero(~left_out)
     chosen = {
-        member: torch.from_numpy((np.setdiff1d(np.flatnonzero(~left_out), held) + copies).ravel())
+        member: torch.from_numpy(of_copies(np.setdiff1d(believed, held), settings.augment, len(left_out)))
         for member, held in enumerate(held_out)
         if not _is_finished(points[member], settings)
     }

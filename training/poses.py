@@ -76,7 +76,7 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
     extents = np.array([part.extents for part in parts])
     length, breadth = (math.ceil(extent * MARGIN) for extent in np.percentile(extents, 95, axis=0))
     reason = (
-        f"A part was found in {len(parts)} of {len(good)} pictures, longer than broad (axis ratio from {ratio:.2f}), "
+        f"A part was found in {len(parts)} of {len(good)} pictures, longer than wide (axis ratio from {ratio:.2f}), "
         f"as a rule {np.median(extents[:, 0]):.0f} x {np.median(extents[:, 1]):.0f} pixels: it is cut out and turned "
         "straight first, so that it may lie anywhere and at any angle. Look at the sheet; where the cut-outs are "
         "wrong, delete `part_size`, `height` and `width`."

@@ -64,7 +64,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if not rank_zero:
         return path
 
-    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out)
+    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, settings)
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {

@@ -12,6 +12,7 @@ from core.config import Settings, expanded
 from core.geometry import ModelInput, PartSize, Pose, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
+Distance = Literal["squared", "cosine"]
 
 Place = Annotated[str, AfterValidator(lambda text: str(expanded(Path(text))))]
 """A path, as text: a checkpoint carries it."""
@@ -132,12 +133,16 @@ class ScoreSettings(Settings):
 
     space: Literal["pixels", "features"] = "features"
     """The paper's pixels, or the frozen encoder's maps rebuilt from the same latents."""
-    distance: Literal["squared", "cosine"] = "cosine"
+    distance: Distance = "cosine"
     """Between a place's vector and the rebuilt one: mean squared difference, or 1 - cosine; per stage, each stage's
     divided by its mean over the training pictures."""
     worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
+    memory: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """So many places of good pictures are kept, of the tiles' maps and of the whole picture's: a place's error is the
+    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 0: the decoders
+    alone judge."""
 
 
 class OptimiserSettings(Settings):
@@ -217,6 +222,8 @@ class TrainingSettings(Settings):
             raise ValueError("`network.encoder.whole: true` needs `score.space: features`")
         if self.score.space == "pixels" and self.score.distance == "cosine":
             raise ValueError("`score.distance: cosine` needs `score.space: features`")
+        if self.score.space == "pixels" and self.score.memory:
+            raise ValueError("`score.memory` above 0 needs `score.space: features`; with pixels: `memory: 0`")
         if self.score.space == "features" and not trained_on_features:
             raise ValueError("`score.space: features` needs `loss.features` or `loss.cosine` above 0")
         return self

@@ -9,6 +9,9 @@ from core.geometry import UPRIGHT_CHARACTERS, ModelInput, Pose
 from core.thresholds import Thresholds
 from runtime.bundles.precision import Precision
 
+EngineApi = Literal["tensorrt", "tensorrt_rtx"]
+"""What an engine was built with, and is run by."""
+
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 SIGNATURE = "bundle.sig"
@@ -79,7 +82,7 @@ class Engine(Record):
 
     file: str
     """Below the bundle: `engines/tensorrt_rtx-sm89.plan`."""
-    api: Literal["tensorrt", "tensorrt_rtx"]
+    api: EngineApi
     version: str
     """Of `api`, which runs an engine only in the version that built it."""
     compute_capability: tuple[int, int]

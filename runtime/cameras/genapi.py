@@ -73,7 +73,7 @@ class Port(genapi.AbstractPort):  # type: ignore[misc]
         return self._producer.ask("DevGetInfo", self._device, ACCESS_STATUS) not in LOST
 
     def description(self) -> bytes:
-        """Fetch the XML. Raises OSError where it cannot be had."""
+        """Fetch the XML. Raises OSError where that fails."""
         urls = [
             self._producer.ask("GCGetPortURLInfo", self._handle, c_uint32(number), URL_TEXT) or ""
             for number in range(self._producer.count("GCGetNumPortURLs", self._handle))

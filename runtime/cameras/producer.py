@@ -148,7 +148,7 @@ class Producer:
 
     @contextmanager
     def open_device(self, device: Device) -> Iterator[c_void_p]:
-        """Take a camera, for this program alone. Raises ProducerError where it cannot be had."""
+        """Take a camera, for this program alone. Raises ProducerError where it does not give it."""
         with self._lock:
             interface = self._interface(device.interface)
         handle = self.opened("IFOpenDevice", interface, c_char_p(device.name.encode()), EXCLUSIVE)
@@ -184,7 +184,7 @@ _loading = threading.Lock()
 def loaded(path: Path) -> Iterator[Producer]:
     """Give a producer; all who use it at a time have the same one, for it lets itself be opened once a process.
 
-    Raises OSError where it cannot be had.
+    Raises OSError where there is none.
     """
     path = path.resolve()
     with _loading:

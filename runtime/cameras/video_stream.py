@@ -23,6 +23,7 @@ from core.picture import as_bgr_u8
 from core.picture_file import LARGEST_PIXELS, PictureFault, decode
 from runtime.cameras.damage import Damage
 from runtime.cameras.decoding import hardware, tell_decoder
+from runtime.cameras.h264 import H264Packets
 from runtime.cameras.settings import Decoding
 
 
@@ -48,11 +49,13 @@ class VideoStream:
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
         self._timeout_s = timeout_s
-        self._is_live = timeout_s is not None
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
         self._is_jpeg = self._stream.codec_context.name == "mjpeg"
+        self._packets: H264Packets | None = None
+        """None: of this codec packets tell nothing."""
         if self._stream.codec_context.name == "h264":
+            self._packets = H264Packets(self._stream.codec_context.extradata or b"", name)
             self._stream.codec_context.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
@@ -60,6 +63,10 @@ class VideoStream:
         self._frame: VideoFrame | Packet[Any] | None = None
         self._first_s, self._latest_s = math.inf, 0.0
         self._reformatter = VideoReformatter()
+
+    @property
+    def _is_live(self) -> bool:
+        return self._timeout_s is not None
 
     @property
     def frames_total(self) -> int:
@@ -139,6 +146,8 @@ class VideoStream:
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         if packet.size and packet.pts is not None and not packet.is_discard:
             self._damage.expect(packet.pts, packet.is_keyframe)
+        if self._packets is not None and packet.size and self._packets.damaged(bytes(packet)):
+            self._damage.begin(packet.pts)
         frames: list[Any] = []
         try:
             frames = packet.decode()

@@ -5,7 +5,7 @@ from runtime.view.web_page import listen, require_packages
 
 
 def check_page(settings: ViewSettings) -> str:
-    """Listen once. Raises ConfigError where a package, the token or the port cannot be had."""
+    """Listen once. Raises ConfigError where a package or the token is missing, or the port is taken."""
     require_packages()
     settings.token()
     listen(settings).close()

@@ -1,4 +1,4 @@
-"""Connections to the web page: so many at a time, lest they take the files and sockets that judging needs."""
+"""Connections to the web page: only so many at a time, so that judging has the files and sockets that it needs."""
 
 import asyncio
 from typing import TYPE_CHECKING

@@ -20,7 +20,7 @@ def test_changed_verdicts_are_counted_and_each_is_named(bundle: Path, pictures: 
     assert all(float(line["old_score"]) <= 1 < float(line["new_score"]) for line in lines)
     table = changes_table(found)
     assert table.title == "30 of 40 verdicts would change"
-    assert table.caption == "rejected of what was decided: 23.08% -> 100.00%"
+    assert table.caption == "rejected of decided: 23.08% -> 100.00%"
     assert not [*tmp_path.glob("*.work")]
 
 

@@ -88,6 +88,8 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
     for sample, errors in zip(evaluation.frames.samples, evaluation.errors, strict=True):
         if sample.path.name in rows:
             assert errors == pytest.approx(rows[sample.path.name], rel=1e-9)
+    copies = shutil.copytree(parts / "train" / "good", tmp_path / "copies")
+    assert np.array_equal(evaluate(trained, str(copies)).errors, evaluation.errors)
     evaluation.save(tmp_path)
     report = (tmp_path / "report.html").read_text()
     assert "Without defective ones nobody can say how many would be missed" in report

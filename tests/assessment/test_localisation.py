@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -54,8 +56,8 @@ def write_line(root: Path, marked: bool = True) -> Path:
     """A good picture and one with a defect one pixel thin, both 700 pixels wide."""
     for folder in ("test/good", "test/scratch", "ground_truth/scratch"):
         (root / folder).mkdir(parents=True)
-    for kind in ("good", "scratch"):
-        cv2.imwrite(str(root / "test" / kind / "0.png"), np.full((700, 700), 90, np.uint8))
+    for grey, kind in ((90, "good"), (91, "scratch")):
+        cv2.imwrite(str(root / "test" / kind / "0.png"), np.full((700, 700), grey, np.uint8))
     mask = np.zeros((700, 700), np.uint8)
     mask[350, 100:600] = 255 * marked
     cv2.imwrite(str(root / "ground_truth" / "scratch" / "0_mask.png"), mask)
@@ -85,13 +87,30 @@ def test_figures_of_thin_defects_and_a_count_of_masks_that_mark_nothing(tmp_path
     assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None, "masks_vanished": 1}
 
 
-def test_a_damaged_mask_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def cut_short(mask: Path) -> None:
+    mask.write_bytes(mask.read_bytes()[:-20])
+
+
+def make_pipe(mask: Path) -> None:
+    mask.unlink()
+    os.mkfifo(mask)
+
+
+def link_to_nothing(mask: Path) -> None:
+    mask.unlink()
+    mask.symlink_to("absent.png")
+
+
+@pytest.mark.parametrize("spoil", [cut_short, make_pipe, link_to_nothing])
+def test_a_mask_that_cannot_be_read_is_named_and_left_out(
+    spoil: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = write_line(tmp_path)
     for name in ("1.png", "1_mask.png"):
         folder = root / ("ground_truth" if "mask" in name else "test") / "scratch"
-        (folder / name).write_bytes((folder / name.replace("1", "0")).read_bytes())
+        (folder / name).write_bytes((folder / name.replace("1", "0")).read_bytes() + b"another")
     damaged = root / "ground_truth" / "scratch" / "1_mask.png"
-    damaged.write_bytes(damaged.read_bytes()[:-20])
+    spoil(damaged)
     samples = labelled_samples(str(root))
     whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
     metrics = localisation_metrics(samples, np.stack([whole * 0, whole, whole]), NETWORK)

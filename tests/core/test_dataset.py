@@ -42,6 +42,8 @@ def test_several_folders_are_one_data_set_in_their_order(parts: Path, tmp_path: 
     plain = marked / "test" / "good"
     data = (str(parts), str(marked), str(plain))
     assert training_samples(data) == [sample for one in data for sample in training_samples(one)]
+    for picture in marked.glob("test/*/*.png"):  # which are drawn as those of `parts` are
+        picture.write_bytes(picture.read_bytes() + b"\0")
     kinds = [sample.kind for sample in labelled_samples(data[:2])]
     assert (kinds.count("good"), kinds.count("scratch")) == (14, 9)
     with pytest.raises(DataError, match="absent"):
@@ -62,13 +64,20 @@ def test_a_picture_that_several_names_lead_to_is_tested_once_and_as_one_kind(
     (tmp_path / "again").symlink_to(parts, target_is_directory=True)
     once = labelled_samples(str(parts))
     assert labelled_samples((str(parts), str(tmp_path / "again"), f"{parts}/../{parts.name}/test")) == once
-    assert "counted once: 40 of 60 pictures are listed twice" in capsys.readouterr().err
+    assert "counted once: 40 of 60 pictures are there twice" in capsys.readouterr().err
     test = Path(shutil.copytree(parts / "test", tmp_path / "data" / "test"))
     (test / "good" / "linked.png").symlink_to(test / "good" / "000.png")
     assert labelled_samples(str(tmp_path / "data")) == [
         Sample(test / one.kind / one.path.name, one.kind) for one in once
     ]
     assert "counted once: 1 of 21" in capsys.readouterr().err
+    (test / "good" / "hard.png").hardlink_to(test / "good" / "000.png")
+    shutil.copy(test / "scratch" / "000.png", test / "scratch" / "copy.png")
+    assert len(labelled_samples(str(tmp_path / "data"))) == 20
+    assert "counted once: 3 of 23 pictures are there twice, by links, as copies or by" in capsys.readouterr().err
+    shutil.copy(test / "scratch" / "000.png", test / "good" / "mistaken.png")
+    with pytest.raises(DataError, match=r"scratch/000.png: is listed as `good` \(.*mistaken.png\) and as `scratch`"):
+        labelled_samples(str(tmp_path / "data"))
     with pytest.raises(DataError, match=r"000.png: is listed as `scratch` \(.*000.png\) and as `good`"):
         labelled_samples((str(parts), str(parts / "test" / "scratch")))
 
@@ -137,7 +146,7 @@ def write_picture(path: Path, pixels: np.ndarray) -> None:
 def test_a_linked_kind_of_defect_is_tested_too(tmp_path: Path) -> None:
     bright = np.full((12, 12, 3), 200, np.uint8)
     write_picture(tmp_path / "data" / "test" / "good" / "a.png", bright)
-    write_picture(tmp_path / "archive" / "dents" / "b.png", bright)
+    write_picture(tmp_path / "archive" / "dents" / "b.png", bright // 2)
     (tmp_path / "data" / "test" / "dent").symlink_to(tmp_path / "archive" / "dents", target_is_directory=True)
     assert sorted(sample.kind for sample in labelled_samples(str(tmp_path / "data"))) == ["dent", "good"]
 

@@ -1,12 +1,13 @@
 """Files: whole or not at all."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from core.errors import ConfigError
-from core.files import alone, make_folder, naming, write_whole
+from core.files import alone, make_folder, naming, told_apart, write_whole
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -46,3 +47,18 @@ def test_a_file_where_a_folder_is_wanted_is_told_at_once(tmp_path: Path) -> None
         make_folder(tmp_path / "file")
     with pytest.raises(ConfigError, match="cannot be made"):
         make_folder(tmp_path / "file" / "below")
+
+
+def test_files_that_hold_the_same_share_a_mark_and_what_is_no_file_or_empty_shares_none(tmp_path: Path) -> None:
+    for name, content in (("a", b"one"), ("copy", b"one"), ("as-long", b"two"), ("longer", b"three")):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "hard").hardlink_to(tmp_path / "a")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    a, *same = told_apart([tmp_path / name for name in ("a", "copy", "hard", "link")])
+    assert same == [a] * 3
+    for name in ("empty", "empty-too"):
+        (tmp_path / name).touch()
+    for name in ("pipe", "pipe-too"):
+        os.mkfifo(tmp_path / name)
+    others = ("as-long", "longer", "empty", "empty-too", "pipe", "pipe-too", "absent", "absent-too")
+    assert len({a, *told_apart([tmp_path / name for name in ("a", *others)])}) == 1 + len(others)

@@ -49,8 +49,10 @@ def untrained(encoder: str, stages: tuple[int, ...], height: int, width: int) ->
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
-    calibration = NO_CALIBRATION
-    return Checkpoint(Inspector(network, settings.score), settings, thresholds, calibration, {})
+    inspector = Inspector(network, settings.score)
+    sources, groups, _, channels = inspector.memory.shape
+    inspector.memory = torch.randn(sources, groups, settings.score.memory, channels)
+    return Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
 
 
 def types(path: Path) -> dict[str, int]:

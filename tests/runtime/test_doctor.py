@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from core.config import load_settings
 from core.errors import ArtifactError, BackendError, BrokerError, CameraError, ConfigError, OutboxError
 from export.package import sign
+from runtime.bundles.bundle import load_bundle, save_manifest
+from runtime.doctor import examine
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
+from runtime.settings import InspectionSettings
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import PREFIX
@@ -76,6 +80,16 @@ def test_a_station_that_is_whole_is_ready_and_nobody_is_told_but_the_doctor(
     assert "judges a batch of 8 (auto: " in found["backend"]
     assert {message.topic for message in mes.messages} <= {f"{PREFIX}/doctor"}
     assert not list((tmp_path / "evidence").iterdir())
+
+
+def test_a_bundle_in_half_precision_is_told_to_be_slow_on_a_cpu(tmp_path: Path, bundle_path: Path) -> None:
+    half = Path(shutil.copytree(bundle_path, tmp_path / "half"))
+    save_manifest(half, load_bundle(half).manifest.model_copy(update={"precision": "fp16"}))
+    for bundle, is_slow in ((half, True), (bundle_path, False)):
+        config = write_config(tmp_path, bundle, {"top": {"kind": "folder", "path": str(tmp_path)}})
+        told = {each.subject: each for each in examine(load_settings(config, InspectionSettings))}["backend"]
+        assert told.exit_code == 0
+        assert ("export it with --precision fp32" in told.text) == is_slow
 
 
 def test_everything_missing_is_told_at_once_with_a_remedy(tmp_path: Path) -> None:

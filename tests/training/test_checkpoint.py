@@ -1,3 +1,4 @@
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,14 @@ def test_what_does_not_belong_together_is_refused(
     torch.save(content | {name: change(content[name])}, tmp_path / "mixed")
     with pytest.raises(ArtifactError, match="damaged"):
         load_checkpoint(tmp_path / "mixed")
+
+
+def test_one_of_before_there_was_a_memory_judges_by_its_decoders_alone(checkpoint: Path, tmp_path: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    settings = json.loads(content["settings"])
+    assert settings["score"].pop("memory") == 0
+    torch.save(content | {"settings": json.dumps(settings)}, tmp_path / "older")
+    assert load_checkpoint(tmp_path / "older").settings == load_checkpoint(checkpoint).settings
 
 
 class _Evil:

@@ -12,9 +12,9 @@ from training.tiles import permutation_set, split
 PIXELS_TRAINED_THROUGH = {
     "network": {"encoder": {"frozen": False, "whole": False}},
     "loss": {"cosine": 0},
-    "score": {"space": "pixels", "distance": "squared"},
+    "score": {"space": "pixels", "distance": "squared", "memory": 0},
 }
-PIXELS = {"space": "pixels", "distance": "squared", "worst_share": 1.0}
+PIXELS = {"space": "pixels", "distance": "squared", "worst_share": 1.0, "memory": 0}
 
 
 def tiny(**changes: object) -> dict[str, object]:
@@ -164,12 +164,12 @@ def test_the_whole_picture_is_seen_beside_its_tiles_and_rebuilt_from_their_laten
 @torch.inference_mode()
 def test_the_members_together_are_the_detector() -> None:
     network = make_network(members=2, encoder=tiny(frozen=True)).eval()
-    score = ScoreSettings.model_validate({"space": "features", "distance": "squared", "worst_share": 1.0})
-    inspector = Inspector(network, score)
+    content = {"space": "features", "distance": "squared", "worst_share": 1.0, "memory": 0}
+    inspector = Inspector(network, ScoreSettings.model_validate(content))
     frames = torch.randint(0, 255, (3, 48, 48, 3), dtype=torch.uint8)
     images = network.images(frames)
     maps = network.maps(images)
-    alone = [inspector.errors(inspector.distances(images, maps, member, False)[0])[0] for member in (0, 1)]
+    alone = [inspector.errors(inspector.distances(images, maps, member))[0] for member in (0, 1)]
     assert not torch.allclose(alone[0], alone[1])
     assert torch.allclose(inspector(frames)[0], (alone[0] + alone[1]) / 2, rtol=1e-4)
 
@@ -177,7 +177,7 @@ def test_the_members_together_are_the_detector() -> None:
 @torch.inference_mode()
 def test_neither_the_tiles_nor_the_whole_picture_drowns_the_other() -> None:
     network = make_network(encoder=tiny(frozen=True, whole=True))
-    inspector = Inspector(network, ScoreSettings(worst_share=1.0))
+    inspector = Inspector(network, ScoreSettings(worst_share=1.0, memory=0))
     distances = torch.rand(2, 4, 12, 12) + 0.1
     louder = distances.clone()
     louder[:, 2:] *= 100

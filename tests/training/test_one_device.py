@@ -23,7 +23,7 @@ from training.training_set import TrainingSet
 GPU = torch.device("meta")
 FROZEN = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True, "weights": None, "whole": True}
 FORMS: dict[str, dict[str, Any]] = {
-    "pixels": {"score": {"space": "pixels", "distance": "squared"}},
+    "pixels": {"score": {"space": "pixels", "distance": "squared", "memory": 0}},
     "features": {
         "score": {"space": "features"},
         "network": {"height": 48, "width": 48, "permutations": 20, "encoder": FROZEN},
@@ -53,7 +53,8 @@ def test_from_frames_to_loss_and_errors_all_lies_on_one_device(
     gradients = [parameter.grad for parameter in network.members[0].parameters() if parameter.grad is not None]
     assert {tensor.device for tensor in (loss, *gradients)} == {GPU}
     for images, standardised in dataset.batches(np.arange(5)):
-        assert inspector.distances(images, standardised, 0, pixels=True)[0].device == GPU
+        assert inspector.rebuilt(images, standardised, 0, pixels=True)[0].device == GPU
+        assert not inspector.score.memory or inspector.remembered(standardised).device == GPU
     assert inspector.inspect(frames).errors.device == GPU
 
 

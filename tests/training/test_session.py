@@ -117,6 +117,8 @@ def test_several_folders_train_together_and_what_each_adds_is_told(
     assert f"good pictures: 40 of {data[0]}, then 3 of {data[1]}" in capsys.readouterr().err
     assert checkpoint.settings.data == tuple(data)
     assert checkpoint.provenance["folders"] == {data[0]: 40, data[1]: 3}
+    for picture in (tmp_path / "marked").glob("test/*/*.png"):  # drawn as those of `parts`, of which a copy counts once
+        picture.write_bytes(picture.read_bytes() + b"\0")
     metrics = evaluate(checkpoint, checkpoint.settings.data).metrics
     assert (metrics["data"], metrics["good"], metrics["defective"]) == (", ".join(data), 13, 9)
 
@@ -145,6 +147,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_its_maps_are_judged(
     trained = load_checkpoint(train(TrainingSettings.model_validate(config)))
     assert trained.inspector.network.feature_std.std() > 0
     assert trained.inspector.stage_scale.std() > 0
+    assert trained.inspector.memory.abs().sum(dim=3).all()
     assert not any(p.requires_grad for p in trained.inspector.network.encoder.parameters())
 
 
