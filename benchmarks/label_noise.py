@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     arguments = parser.parse_args()
     log = RESULTS / "label_noise.jsonl"
-    done = {(run["set"], run["seed"]) for run in read_runs(log)}
+    done = {(run["set"], run["seed"]) for run in read_runs(log) if run["method"] == "recipe"}
     for seed in arguments.seeds:
         for name in arguments.sets:
             if (name, seed) not in done:
@@ -67,6 +67,7 @@ def measure(data: str, name: str, seed: int) -> dict[str, Any]:
     paths = {sample.path for sample in planted}
     return {
         "set": name,
+        "method": "recipe",
         "seed": seed,
         "planted": count,
         "found_among_first_2k": len(names & set(first)) / count,
