@@ -80,6 +80,7 @@ def remember(
     for number, group in enumerate(groups):
         if not len(group):
             continue
+        # All places of many pictures are more than memory holds: read once to choose, and again to take.
         batches = ([rows @ projection.to(rows) for rows in batch] for batch in _rows(network, dataset, group))
         points = [torch.cat(parts).cpu() for parts in zip(*batches, strict=True)]
         chosen, first = [k_center(each, min(count, len(each)), generator) for each in points], 0

@@ -139,10 +139,10 @@ class ScoreSettings(Settings):
     worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
-    memory: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
     """So many places of good pictures are kept, of the tiles' maps and of the whole picture's: a place's error is the
-    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 0: the decoders
-    alone judge."""
+    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
+    twice the time on the line; 0: the decoders alone judge."""
 
 
 class OptimiserSettings(Settings):

@@ -200,6 +200,7 @@ def test_a_frozen_encoder_stays_in_evaluation_mode() -> None:
         ({"network": {"encoder": {"frozen": False}}}, "`whole: true` needs `frozen: true`"),
         ({"network": {"encoder": {"frozen": False, "whole": False}}, "folds": 1}, "errors on features need"),
         (PIXELS_TRAINED_THROUGH, "with a trained encoder: `folds: 1`"),
+        ({"score": {"memory": 100_000}}, "less than or equal to 10000"),
         ({"score": {"memory": 3}}, "`score.memory: 3` is less than one place for each of 4 `folds`"),
         (PIXELS_TRAINED_THROUGH | {"folds": 1, "score": {"space": "pixels", "distance": "squared"}}, "{memory: 0}"),
         ({"network": {"encoder": {"nmae": "tiny"}}}, "did you mean `name`"),
