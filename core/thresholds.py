@@ -25,7 +25,7 @@ FENCE = 1.5
 """Tukey's fence: a part that stands this many interquartile ranges above the upper quartile is odd."""
 
 LARGEST_ERROR = 1e6
-"""Errors are means of squared differences of normalised numbers: a threshold beyond this rejects nothing."""
+"""A usual good part's errors are 1 or less: a threshold beyond this rejects nothing."""
 LARGEST_LOOSENING = 10.0
 """Thresholds set on site, and a camera's factor, may be so many times the bundle's: beyond, they would be for show."""
 

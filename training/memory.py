@@ -16,6 +16,8 @@ PROJECTED = 64
 """Dimensions in which places are chosen: distances between random projections are nearly those of the vectors."""
 LEAST = 1e-3
 """What is nearer to a place in memory does not differ: low precision would see less in it than its own rounding."""
+FAR = 1e3
+"""In every dimension of a place that is none, where a group's pictures have fewer places than another's."""
 _BLOCK = 4096
 _FARTHEST = 16384
 
@@ -64,24 +66,28 @@ def remember(
 ) -> Tensor:
     """Choose `places` places of each source, as many of each of the `groups` of pictures: (sources, groups, P, C).
 
-    Of few pictures all places are kept. Chosen is greedily what is farthest from what is chosen (k-center), as
-    PatchCore does (Roth et al. 2022): a place that is rare among good parts is remembered as well as a common one.
+    Of few pictures all places are kept; what a group then lacks is `FAR` from everything, as all is of one without
+    pictures. Chosen is greedily what is farthest from what is chosen (k-center), as PatchCore does (Roth et al. 2022):
+    a place that is rare among good parts is remembered as well as a common one.
     """
     generator = torch.Generator().manual_seed(seed)
     channels = sum(network.feature_channels) // network.sources
     projection = torch.randn(channels, PROJECTED, generator=generator) / math.sqrt(PROJECTED)
     height, width = network.map_size
-    of_smallest = min(map(len, groups)) * network.settings.grid**2 * height * width
-    count = min(places // len(groups), of_smallest)
-    memory = torch.empty(network.sources, len(groups), count, channels, device=network.feature_mean.device)
+    of_largest = max(map(len, groups)) * network.settings.grid**2 * height * width
+    count = min(places // len(groups), of_largest)
+    memory = torch.full((network.sources, len(groups), count, channels), FAR, device=network.feature_mean.device)
     for number, group in enumerate(groups):
+        if not len(group):
+            continue
+        # All places of many pictures are more than memory holds: read once to choose, and again to take.
         batches = ([rows @ projection.to(rows) for rows in batch] for batch in _rows(network, dataset, group))
         points = [torch.cat(parts).cpu() for parts in zip(*batches, strict=True)]
-        chosen, first = [k_center(each, count, generator) for each in points], 0
+        chosen, first = [k_center(each, min(count, len(each)), generator) for each in points], 0
         for batch in _rows(network, dataset, group):
             for source, rows in enumerate(batch):
                 inside = (chosen[source] >= first) & (chosen[source] < first + len(rows))
-                memory[source, number, inside] = rows[chosen[source][inside] - first]
+                memory[source, number, : len(inside)][inside] = rows[chosen[source][inside] - first]
             first += len(batch[0])
     return memory
 

@@ -37,7 +37,7 @@ class EncoderSettings(Settings):
     """Keep the pretrained weights: maps are then computed once and cached, and errors may be measured on them."""
     whole: bool = True
     """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The
-    decoder rebuilds both from the tiles' latents; an error is the geometric mean of both. Needs `frozen`."""
+    decoder rebuilds both from the tiles' latents; their errors are joined by a geometric mean. Needs `frozen`."""
 
     @model_validator(mode="after")
     def _whole_is_frozen(self) -> "EncoderSettings":
@@ -139,10 +139,10 @@ class ScoreSettings(Settings):
     worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
-    memory: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
     """So many places of good pictures are kept, of the tiles' maps and of the whole picture's: a place's error is the
-    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 0: the decoders
-    alone judge."""
+    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
+    twice the time on the line; 0: the decoders alone judge."""
 
 
 class OptimiserSettings(Settings):
@@ -223,7 +223,10 @@ class TrainingSettings(Settings):
         if self.score.space == "pixels" and self.score.distance == "cosine":
             raise ValueError("`score.distance: cosine` needs `score.space: features`")
         if self.score.space == "pixels" and self.score.memory:
-            raise ValueError("`score.memory` above 0 needs `score.space: features`; with pixels: `memory: 0`")
+            raise ValueError("`score.space: pixels` needs `score: {memory: 0}`: places are remembered by features")
+        if 0 < self.score.memory < self.folds:
+            few = f"`score.memory: {self.score.memory}` is less than one place for each of {self.folds} `folds`"
+            raise ValueError(f"{few}: give 1000, or 0 for none")
         if self.score.space == "features" and not trained_on_features:
             raise ValueError("`score.space: features` needs `loss.features` or `loss.cosine` above 0")
         return self

@@ -66,13 +66,19 @@ def test_each_group_remembers_places_of_its_own_pictures_as_many_as_were_asked_f
 
 
 @torch.inference_mode()
-def test_of_few_pictures_all_places_are_remembered_and_as_many_of_each_group(
+def test_of_few_pictures_all_places_are_remembered_and_nothing_is_near_what_a_group_lacks(
     inspector: Inspector, dataset: TrainingSet
 ) -> None:
-    memory = remember(inspector.network, dataset, [np.array([0]), np.array([1, 2])], 10_000, 0)
-    for source, places in enumerate(vectors_of(inspector, dataset, 0)):
-        assert memory.shape[2] == len(places)
-        assert (torch.cdist(places, memory[source, 0]).amin(dim=1) < 1e-2).all()
+    """A fold has no pictures where all of it stands apart, or where there are more folds than pictures."""
+    groups = [np.array([0]), np.array([], np.int64), np.array([1, 2])]
+    memory = remember(inspector.network, dataset, groups, 10_000, 0)
+    kept = sum(map(len, groups))
+    for source, each in enumerate(zip(*(vectors_of(inspector, dataset, one) for one in range(kept)), strict=True)):
+        assert memory.shape[2] == 2 * len(each[0])
+        for places, group in zip(each, (0, 2, 2), strict=True):
+            far = nearest(places.T[None, :, :, None], memory[source])
+            assert far[group].max() < 10 * LEAST
+            assert far[1].min() > 1e6
 
 
 @torch.inference_mode()
