@@ -54,8 +54,9 @@ def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.Inferenc
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
     inspector = Inspector(network, settings.score)
-    sources, groups, _, channels = inspector.memory.shape
-    inspector.memory = torch.randn(sources, groups, settings.score.memory // groups, channels)
+    if settings.score.memory:
+        sources, groups, _, channels = inspector.memory.shape
+        inspector.memory = torch.randn(sources, groups, settings.score.memory // groups, channels)
     checkpoint = Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
     export_onnx(checkpoint, folder / "model.onnx")
     options = onnxruntime.SessionOptions()

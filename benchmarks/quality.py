@@ -50,7 +50,10 @@ METHODS: dict[str, dict[str, Any]] = {
     # The recipe before places were remembered.
     "decoders alone": {"score": {"memory": 0}},
     # The named form for small boxes, configs/fast.yaml: eight ninths of the recipe's size.
-    "fast": {"network": {"tile_scale": 0.5, "encoder": {"stages": [3, 5], "stride": 11}}},
+    "fast": {
+        "network": {"tile_scale": 0.5, "encoder": {"stages": [3, 5], "stride": 11}},
+        "score": {"memory": 500},
+    },
     "tiles' maps alone": {"network": TILES_ALONE},
     "l2-AE": {**OF_PIXELS, "loss": {**PIXELS, **ALONE}},
     "VAE": {**OF_PIXELS, "loss": {**PIXELS, **ALONE, "kl": 0.001}, "network": {**TILES_ALONE, "variational": True}},
