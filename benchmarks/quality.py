@@ -52,6 +52,10 @@ METHODS: dict[str, dict[str, Any]] = {
     # The named form for small boxes, configs/fast.yaml: eight ninths of the recipe's size.
     "fast": {
         "network": {"tile_scale": 0.5, "encoder": {"stages": [3, 5], "stride": 11}},
+        "score": {"memory": 0},
+    },
+    "fast, 500 places": {
+        "network": {"tile_scale": 0.5, "encoder": {"stages": [3, 5], "stride": 11}},
         "score": {"memory": 500},
     },
     "tiles' maps alone": {"network": TILES_ALONE},
@@ -108,7 +112,7 @@ def trained(data: str, name: str, method: str, seed: int) -> tuple[Path, Trainin
     """Train one method, unless its checkpoint stands there: the checkpoint, its settings, and how long it took."""
     output = RUNS / name / method / str(seed)
     content = overlay(recipe_for(data, name), METHODS[method] | {"output": str(output), "seed": seed})
-    if method == "fast":
+    if method.startswith("fast"):
         sizes = {side: content.get("network", {}).get(side, 216) * 8 // 9 // 3 * 3 for side in ("height", "width")}
         content = overlay(content, {"network": sizes})
     settings = parse_settings(content, TrainingSettings, method)
