@@ -34,11 +34,11 @@ def place_vectors(network: Network, maps: Tensor) -> list[Tensor]:
     The tiles' are unit vectors: how strong a tile's maps are depends on where its border cuts the part. The whole
     picture's are as they are, each stage's channels weighing as much as another's.
     """
-    sources = unit_vectors(network, maps)[:1]
-    if network.sources > 1:
-        parts = torch.split(maps, network.feature_channels, dim=1)
-        sources += _stacked(network, [part / math.sqrt(part.shape[1]) for part in parts])[1:]
-    return sources
+    parts = torch.split(maps, network.feature_channels, dim=1)
+    stages = len(parts) // network.sources
+    of_tiles = [normalize(part, dim=1) for part in parts[:stages]]
+    of_whole = [part / math.sqrt(part.shape[1]) for part in parts[stages:]]
+    return _stacked(network, of_tiles + of_whole)
 
 
 def _stacked(network: Network, parts: list[Tensor]) -> list[Tensor]:
