@@ -94,7 +94,7 @@ class Openings:
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.02)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda *_: 0.02)
 
 
 def settings(tmp_path: Path, bundle: Path, port: int, **changed: Any) -> InspectionSettings:
@@ -114,7 +114,7 @@ def test_what_was_under_way_is_not_decidable_and_the_rest_is_judged_by_the_engin
     tmp_path: Path, bundle_path: Path, mes: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Longer than the fifth of a second within which a retained topic tells only its newest value.
-    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.2)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda *_: 0.2)
     openings = Openings(3, "lost", "lost", None)
     monkeypatch.setattr("runtime.inference.detector.open_backend", openings)
     with open_inspection(settings(tmp_path, bundle_path, mes.port)) as inspection:

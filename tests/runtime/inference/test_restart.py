@@ -28,7 +28,7 @@ FAULT = "an illegal memory access was encountered"
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.02)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda *_: 0.02)
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def test_an_inspection_on_a_gpu_that_fails_twice_judges_every_part_that_was_not_
     gpu: StandIn, bundle: Bundle, tmp_path: Path, mes: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.inference.engine_fit.version", lambda package: "2026.1")
-    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda attempt, chance: 0.02)
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda *_: 0.02)
     gpu.fails_at = {3, 7}
     settings = InspectionSettings.model_validate(
         {
