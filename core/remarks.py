@@ -1,8 +1,8 @@
 """Remarks: what people said of pictures that a line judged, in a file beside them, and how these were cut."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
@@ -12,13 +12,20 @@ FILE = "marked.json"
 """In the folder of a data set."""
 
 
+class Truth(StrEnum):
+    """What a part really was."""
+
+    GOOD = "good"
+    BAD = "bad"
+
+
 class Remark(BaseModel):
     """What was said of one picture."""
 
     # A later version may tell more.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    was: Literal["good", "bad"]
+    was: Truth
     by: str
     note: str
     time: str

@@ -12,10 +12,10 @@ from core.errors import ConfigError, DataError, one_line
 from core.geometry import Roi
 from core.layout import GOOD
 from core.picture import read_picture
-from core.remarks import Remark, save_remarks
+from core.remarks import Remark, Truth, save_remarks
 from core.timestamps import rfc3339
 from runtime.history.file import HistoryFile
-from runtime.history.marks import Mark, Truth, marks
+from runtime.history.marks import Mark, marks
 
 KEPT_BACK = 0.5
 """This share of the parts marked good is for testing: what a model was trained on says little of how well it judges."""

@@ -11,26 +11,19 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.confidence import Interval, wilson
+from core.remarks import Truth
 from core.thresholds import Thresholds
 from runtime.events.origin import NAMESPACE
 from runtime.history.file import HistoryFile
 from runtime.parts.verdict import Verdict
 
 NEWEST = "number IN (SELECT MAX(number) FROM marks GROUP BY event)"
-
-
-class Truth(StrEnum):
-    """What a part really was."""
-
-    GOOD = "good"
-    BAD = "bad"
 
 
 @dataclass(frozen=True)

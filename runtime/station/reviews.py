@@ -4,9 +4,10 @@ import logging
 import sqlite3
 
 from core.errors import OutboxError, one_line
+from core.remarks import Truth
 from runtime.events.review import review
 from runtime.history.file import HistoryFile
-from runtime.history.marks import Mark, Told, Truth, add_mark, told
+from runtime.history.marks import Mark, Told, add_mark, told
 from runtime.outbox.row import NewEvent
 from runtime.parts.verdict import Verdict
 from runtime.station.inspection import Inspection

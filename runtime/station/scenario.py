@@ -30,7 +30,7 @@ class Trouble(StrEnum):
 
 PLAYED: Mapping[str, tuple[Trouble, ...]] = {
     **{trouble.value: (trouble,) for trouble in Trouble},
-    "mixed": (Trouble.OUTAGE, Trouble.CAMERA_DOWN, Trouble.GAP, Trouble.BURST),
+    "mixed": tuple(Trouble),
 }
 
 

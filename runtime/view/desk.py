@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from core.errors import PwaeError
-from runtime.history.marks import Mark, Told, Truth
+from core.remarks import Truth
+from runtime.history.marks import Mark, Told
 
 
 class BusyError(PwaeError):

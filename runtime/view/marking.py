@@ -1,15 +1,16 @@
 """Marking over HTTP: `was good` or `was bad` of a judged part, for those whose token gives the right."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from core.errors import OutboxError
+from core.remarks import Truth
 from core.timestamps import rfc3339
-from runtime.history.marks import Rate, Truth
+from runtime.history.marks import Rate
 from runtime.view.desk import TakesMarks
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Said(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    was: Literal["good", "bad"]
+    was: Truth
     by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
     """Who says so."""
     note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
@@ -36,7 +37,7 @@ def add_marking(router: "APIRouter", reviews: TakesMarks) -> None:
         if not request.state.may_mark:
             raise HTTPException(403, "no right to mark: give the token that `view.mark_token_file` or `_env` names")
         try:
-            kept = reviews.mark(event_id, Truth(said.was), said.by, said.note)
+            kept = reviews.mark(event_id, said.was, said.by, said.note)
         except OutboxError as error:
             raise HTTPException(503, str(error)) from error
         if kept is None:

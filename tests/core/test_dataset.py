@@ -18,7 +18,7 @@ from core.dataset import (
 )
 from core.errors import ConfigError, DataError
 from core.geometry import ModelInput, Pose
-from core.remarks import Remark, save_remarks
+from core.remarks import Remark, Truth, save_remarks
 from tests.pictures import write_parts
 
 
@@ -236,7 +236,7 @@ def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp
     names = [f"train/good/{number}.png" for number in range(2)]
     for name in names:
         assert cv2.imwrite(str(tmp_path / name), np.full((30, 60, 3), 100, np.uint8))
-    said = Remark(was="good", by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
+    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
     save_remarks(tmp_path, dict.fromkeys(names, said))
     samples = training_samples(str(tmp_path))
     for cut_alike in (ModelInput(48, 96, pose=Pose((60, 30))), ModelInput(48, 96, roi=(7, 7, 60, 30))):

@@ -14,7 +14,7 @@ import yaml
 from core.config import parse_settings
 from core.dataset import Sample, read_frames
 from core.errors import ArtifactError, ConfigError, DataError
-from core.remarks import Remark, save_remarks
+from core.remarks import Remark, Truth, save_remarks
 from training.checkpoint import load_checkpoint
 from training.folds import assign
 from training.inspector import judge
@@ -193,7 +193,7 @@ def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
     marked = tmp_path / "marked" / "looked-at.png"
     marked.parent.mkdir()
     cv2.imwrite(str(marked), np.random.default_rng(9).integers(0, 255, (48, 48, 3), np.uint8))
-    said = Remark(was="good", by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=False)
+    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=False)
     save_remarks(marked.parent, {marked.name: said})
     config = make_training_config(tmp_path / "parts", tmp_path / "run", loss={"cosine": 1.0}, folds=3, epochs=60)
     config["data"] = [str(tmp_path / "parts"), str(marked.parent)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core.errors import ConfigError
+from core.remarks import Truth
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.site_thresholds import SiteThresholds, site_file
 from runtime.commands.command import Command
@@ -23,7 +24,7 @@ from runtime.events.origin import Origin
 from runtime.events.topics import Topics
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add
-from runtime.history.marks import Truth, add_mark
+from runtime.history.marks import add_mark
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.settings import BackendSettings
 from runtime.parts.part import Part

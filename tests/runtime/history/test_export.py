@@ -13,11 +13,11 @@ import yaml
 from core.dataset import labelled_samples, training_samples
 from core.errors import ConfigError, DataError
 from core.geometry import Roi
-from core.remarks import load_remarks
+from core.remarks import Truth, load_remarks
 from runtime.history.entry import Entry
 from runtime.history.export import Annotations, export
 from runtime.history.file import HistoryFile, add
-from runtime.history.marks import Truth, add_mark
+from runtime.history.marks import add_mark
 from runtime.parts.verdict import Verdict
 from tests.pictures import draw_part
 

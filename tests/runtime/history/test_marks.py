@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.confidence import wilson
+from core.remarks import Truth
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear
-from runtime.history.marks import Truth, add_mark, marks, tally, told
+from runtime.history.marks import add_mark, marks, tally, told
 from runtime.parts.verdict import Verdict
 from tests.runtime.part_pictures import thresholds
 

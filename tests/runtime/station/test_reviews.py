@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from core.remarks import Truth
 from runtime.history.file import HistoryFile
-from runtime.history.marks import Truth, marks
+from runtime.history.marks import marks
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, run_command, write_config
 from tests.runtime.contract import check
