@@ -24,6 +24,7 @@ from broker import running
 from machine import describe
 from numpy.typing import NDArray
 
+from runtime.cameras.free_running import grabbed, read_freely
 from runtime.cameras.live import LiveCamera
 from runtime.inference.models import open_models
 from runtime.parts.frame import Frame
@@ -60,13 +61,9 @@ class Device:
         pass
 
 
-class MemoryCamera(LiveCamera):
-    """Says what its frames are laid out as, as a factory camera does."""
-
-    layout: Layout = "BGR"
-
-    def _read(self, capture: Any, at_s: float, now_s: float) -> Frame:
-        return replace(super()._read(capture, at_s, now_s), layout=self.layout)
+def laid_out(layout: Layout, device: Device, at_s: float, now_s: float) -> Frame:
+    """Say how the frame is laid out, as a factory camera does."""
+    return replace(grabbed(device, at_s, now_s), layout=layout)
 
 
 def main() -> None:
@@ -79,7 +76,6 @@ def main() -> None:
     parser.add_argument("--layout", choices=get_args(Layout), default="RG", help="RG: a Bayer mosaic, one byte a pixel")
     parser.add_argument("--seconds", type=float, default=20.0)
     arguments = parser.parse_args()
-    MemoryCamera.layout = arguments.layout
     shape = (arguments.height, arguments.width, *((3,) if arguments.layout in ("BGR", "RGB") else ()))
     frames = [np.random.default_rng(seed).integers(0, 256, shape, np.uint8) for seed in range(UNLIKE)]
     result: dict[str, Any] = {
@@ -107,8 +103,9 @@ def measure(
         }
     )
     connect_device = partial(Device, arguments.fps, frames)
+    read = partial(read_freely, frame_of=partial(laid_out, arguments.layout))
     cameras = {
-        name: MemoryCamera(name, camera, connect_device)  # type: ignore[arg-type]
+        name: LiveCamera(name, camera, connect_device, read)  # type: ignore[arg-type]
         for name, camera in settings.cameras.items()
     }
     site = settings.site_thresholds()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from runtime.cameras.triggering import TakesTriggers
 from runtime.parts.frame import Frame
 
 
@@ -51,6 +52,11 @@ class Camera:
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """Give the frames, one after the other, until `stopping`. Never raises for a frame that cannot be read."""
         raise NotImplementedError
+
+    @property
+    def triggered(self) -> TakesTriggers | None:
+        """Where triggers are handed in; None where the camera runs freely."""
+        return None
 
     def newer(self, frame: Frame) -> Frame:
         """Say what to judge in place of `frame`, which has waited for its turn."""

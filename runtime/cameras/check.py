@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CameraError
+from runtime.cameras.factory_camera import connection
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
 
@@ -41,8 +42,6 @@ def check_camera(name: str, settings: CameraSettings) -> str:
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> str:
     """Count what is lost while it runs freely, whatever triggers it on the line."""
-    from runtime.cameras.factory_camera import connection
-
     features = {key: "Off" if key == "TriggerMode" else value for key, value in settings.features.items()}
     connect = connection(settings.model_copy(update={"features": features, "trigger": None}))
     decoded, pixels = False, None

@@ -6,11 +6,14 @@ Where every frame is a part silence is normal: whether the camera is there is as
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from runtime.cameras.block_ids import missed
 from runtime.cameras.camera import CameraState
-from runtime.cameras.live import LOOK_EVERY_S, Capture, LiveCamera
+from runtime.cameras.free_running import Capture, grabbed, read_freely, time_s
+from runtime.cameras.intake import Intake
+from runtime.cameras.live import LOOK_EVERY_S, LiveCamera
 from runtime.cameras.part_queue import FiredParts, PartQueue, without_frame
 from runtime.cameras.settings import GenicamSettings, GentlSettings
 from runtime.parts.frame import Frame, Trigger
@@ -48,47 +51,43 @@ def connection(settings: GenicamSettings | GentlSettings) -> Callable[[], Any]:
     return gentl.connection(settings) if isinstance(settings, GentlSettings) else genicam.connection(settings)
 
 
-class FactoryCamera(LiveCamera):
-    """A camera of GigE Vision or USB3 Vision, or behind its maker's producer."""
+def factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> LiveCamera:
+    """Give a camera of GigE Vision or USB3 Vision, or behind its maker's producer.
 
-    def __init__(self, name: str, settings: GenicamSettings | GentlSettings) -> None:
-        """Raises ConfigError where the package is missing."""
-        super().__init__(name, settings, connection(settings), lambda stream: float(stream.time_s))
-        self._parts: PartQueue | None = None
-        """None: not every frame is a part."""
+    Raises ConfigError where the package is missing.
+    """
+    connect, trigger = connection(settings), settings.trigger
+    if trigger is None or not settings.every_frame_is_a_part:
+        return LiveCamera(name, settings, connect, partial(read_freely, stream_clock=time_s, frame_of=_frame))
+    tolerance_s = trigger.tolerance_ms / 1000
+    parts = FiredParts(tolerance_s, time.monotonic) if trigger.mode == "software" else PartQueue(time.monotonic)
+    reading = PartReading(parts, tolerance_s)
+    return LiveCamera(name, settings, connect, reading.read, parts, lambda: parts.lost(time.time()))
+
+
+class PartReading:
+    """Reads frames of which every one is a part, on the reader's thread."""
+
+    def __init__(self, parts: PartQueue, tolerance_s: float) -> None:
+        """Put them into `parts`; a frame comes within `tolerance_s` of the trigger that was fired for it."""
+        self._parts = parts
+        self._tolerance_s = tolerance_s
         self._asked_s = 0.0
-        """When it was last asked whether it is there (monotonic clock)."""
-        self._tolerance_s = settings.trigger.tolerance_ms / 1000 if settings.trigger is not None else 0.0
-        if settings.trigger is not None and settings.every_frame_is_a_part:
-            is_fired = settings.trigger.mode == "software"
-            queue = FiredParts(self._tolerance_s, time.monotonic) if is_fired else PartQueue(time.monotonic)
-            self._buffer = self.triggered = self._parts = queue
+        """When the camera was asked last whether it is there (monotonic clock)."""
 
-    def _read(self, capture: Any, at_s: float, now_s: float) -> Frame:
-        return replace(super()._read(capture, at_s, now_s), chunks=capture.chunks, layout=capture.layout)
-
-    def _drain(self, capture: Any) -> str:
-        if self._parts is None:
-            return super()._drain(capture)
-        self.opened_s = time.monotonic()
+    def read(self, stream: FactoryStream, intake: Intake) -> str:
+        """Read until the camera is away or the intake closes. Returns why it ended."""
         self._parts.found()
-        self._change(CameraState.STREAMING, "")
+        intake.standing.change(CameraState.STREAMING, "")
         if isinstance(self._parts, FiredParts):
-            return self._fire_each(capture, self._parts)
-        return self._take_each(capture, self._parts)
+            return self._fire_each(stream, intake, self._parts)
+        return self._take_each(stream, intake)
 
-    def _change(
-        self, state: CameraState, reason: str, reconnects: int = 0, last_frame_at_s: float | None = None
-    ) -> None:
-        if state == CameraState.RECONNECTING and self._parts is not None:
-            self._parts.lost(time.time())
-        super()._change(state, reason, reconnects, last_frame_at_s)
-
-    def _take_each(self, stream: FactoryStream, parts: PartQueue) -> str:
+    def _take_each(self, stream: FactoryStream, intake: Intake) -> str:
         """Take every frame in turn, and tell of those that were lost between two. Returns why it ended."""
         last: int | None = None
-        while not self._closing.is_set():
-            if not self._is_there(stream):
+        while not intake.closing.is_set():
+            if not self._is_there(stream, intake):
                 return AWAY
             if not stream.wait(LOOK_EVERY_S):
                 continue
@@ -98,17 +97,17 @@ class FactoryCamera(LiveCamera):
                 return f"it counted anew, from block {last} to {stream.block_id}"
             last = stream.block_id
             for _ in range(lost):
-                parts.put(Frame(None, now_at_s, now_s, fault=Reason.NO_FRAME))
-            self._pass_on(self._read(stream, now_at_s, now_s))
+                self._parts.put(Frame(None, now_at_s, now_s, fault=Reason.NO_FRAME))
+            intake.put(_frame(stream, now_at_s, now_s))
         return ""
 
-    def _fire_each(self, stream: FactoryStream, parts: FiredParts) -> str:
+    def _fire_each(self, stream: FactoryStream, intake: Intake, parts: FiredParts) -> str:
         """Fire each trigger and take its frame. Returns why it ended.
 
         Where none came in time the stream is opened anew: a late one must not be taken for the next part's.
         """
-        while not self._closing.is_set():
-            if not self._is_there(stream):
+        while not intake.closing.is_set():
+            if not self._is_there(stream, intake):
                 return AWAY
             trigger = parts.due(LOOK_EVERY_S)
             if trigger is None:
@@ -117,7 +116,7 @@ class FactoryCamera(LiveCamera):
             if frame is None:
                 parts.put(without_frame(trigger))
                 return "no frame came in time of its software trigger"
-            self._pass_on(replace(frame, trigger=trigger))
+            intake.put(replace(frame, trigger=trigger))
         return ""
 
     def _photograph(self, stream: FactoryStream, trigger: Trigger) -> Frame | None:
@@ -130,13 +129,17 @@ class FactoryCamera(LiveCamera):
         left_s = trigger.target_s + self._tolerance_s - time.monotonic()
         if not stream.wait(left_s) or (last is not None and missed(last, stream.block_id) != 0):
             return None
-        return self._read(stream, time.time(), time.monotonic())
+        return _frame(stream, time.time(), time.monotonic())
 
-    def _is_there(self, stream: FactoryStream) -> bool:
+    def _is_there(self, stream: FactoryStream, intake: Intake) -> bool:
         """Ask the camera now and then; one that answers is not silent."""
-        self._heard_s = time.monotonic()
-        if self._heard_s - self._asked_s < ASK_EVERY_S:
+        intake.heard_s = time.monotonic()
+        if intake.heard_s - self._asked_s < ASK_EVERY_S:
             return True
         is_there = stream.is_ours()
         self._asked_s = time.monotonic()
         return is_there
+
+
+def _frame(stream: Any, at_s: float, now_s: float) -> Frame:
+    return replace(grabbed(stream, at_s, now_s), chunks=stream.chunks, layout=stream.layout)

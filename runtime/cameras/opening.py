@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runtime.cameras.camera import Camera
+from runtime.cameras.factory_camera import factory_camera
 from runtime.cameras.files import FolderCamera, VideoCamera
-from runtime.cameras.live import Capture, LiveCamera
+from runtime.cameras.free_running import Capture, read_freely, time_s
+from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import (
     CameraSettings,
     Decoding,
@@ -46,15 +48,14 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case VideoSettings():
             return VideoCamera(settings.path, settings.judge_every, settings.decoding)
         case V4l2Settings():
-            return LiveCamera(name, settings, _v4l2(settings), _stream_s)
+            return LiveCamera(name, settings, _v4l2(settings), partial(read_freely, stream_clock=_position_s))
         case GenicamSettings() | GentlSettings():
-            from runtime.cameras.factory_camera import FactoryCamera
-
-            return FactoryCamera(name, settings)
+            return factory_camera(name, settings)
         case _:
             connect = partial(_open_url, settings.address(), settings.timeout_s, settings.decoding, name)
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.
-            return LiveCamera(name, settings, connect, _time_s if settings.kind == "rtsp" else None)
+            clock = time_s if settings.kind == "rtsp" else None
+            return LiveCamera(name, settings, connect, partial(read_freely, stream_clock=clock))
 
 
 def _open_url(url: str, timeout_s: float, decoding: Decoding, name: str) -> Capture:
@@ -102,11 +103,7 @@ def _v4l2(settings: V4l2Settings) -> Callable[[], Capture | None]:
     return connect
 
 
-def _stream_s(capture: Any) -> float:
+def _position_s(capture: Any) -> float:
     import cv2
 
     return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-
-
-def _time_s(stream: Any) -> float:
-    return float(stream.time_s)

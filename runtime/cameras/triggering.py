@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.verdict import Reason
@@ -15,6 +15,7 @@ MAX_WAITING = 32
 """Joined frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
 
 
+@runtime_checkable
 class TakesTriggers(Protocol):
     """Where the triggers of a camera are handed in."""
 

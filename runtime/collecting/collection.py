@@ -16,7 +16,6 @@ from core.errors import ConfigError
 from core.layout import GOOD, require_apart
 from runtime.cameras.camera import Camera
 from runtime.cameras.filming import Filming
-from runtime.cameras.live import LiveCamera
 from runtime.cameras.opening import open_camera
 from runtime.collecting.stream import Stream
 from runtime.commands.trigger_messages import TriggerHandler
@@ -98,11 +97,7 @@ def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Ite
 
 def _triggers(cameras: Mapping[str, Camera]) -> TriggerHandler:
     """Take the triggers of those cameras that take any. A part without a frame gives no picture, and that is all."""
-    triggered = {
-        name: camera.triggered
-        for name, camera in cameras.items()
-        if isinstance(camera, LiveCamera) and camera.triggered is not None
-    }
+    triggered = {name: camera.triggered for name, camera in cameras.items() if camera.triggered is not None}
     return TriggerHandler(triggered, lambda _message: None, None, lambda _missed: None)
 
 

@@ -63,11 +63,10 @@ class SimulatedLiveCamera(LiveCamera):
         trigger = settings.trigger
         # Where a trigger picks a frame, there has to be one near it.
         longest_s = trigger.tolerance_ms / 2000 if trigger is not None and not settings.every_frame_is_a_part else 1e9
-        super().__init__(name, settings, lambda: _Stream(seed, play, longest_s))
+        buffer = PartQueue(time.monotonic) if settings.every_frame_is_a_part else None
+        super().__init__(name, settings, lambda: _Stream(seed, play, longest_s), buffer=buffer)
         self.frames_total: int | None = parts  # type: ignore[assignment]
         self.longest_wait_s = play.longest_wait_s
-        if settings.every_frame_is_a_part:
-            self._buffer = self.triggered = PartQueue(time.monotonic)
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera."""

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from runtime.actuator.verdicts import Verdicts
 from runtime.cameras.camera import Camera
-from runtime.cameras.live import LiveCamera
 from runtime.cameras.triggering import TakesTriggers
 from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.commands.trigger_refusals import TriggerRefusals
@@ -36,7 +35,7 @@ def open_desk(
     triggered: dict[str, TakesTriggers] = {
         name: _Expecting(camera.triggered, list(settings.cameras[name].streams(name)), verdicts)
         for name, camera in cameras.items()
-        if isinstance(camera, LiveCamera) and camera.triggered is not None
+        if camera.triggered is not None
     }
     refuse = TriggerRefusals(publisher, settings.topics).tell
     return TriggerHandler(triggered, publisher.acknowledge, publisher.outbox, tell_missed, refuse)

@@ -78,8 +78,8 @@ def mjpeg() -> Iterator[MjpegServer]:
 def watch() -> Iterator[Callable[..., Watcher]]:
     watchers: list[Watcher] = []
 
-    def start(settings: Any) -> Watcher:
-        watchers.append(Watcher(settings))
+    def start(*what: Any) -> Watcher:
+        watchers.append(Watcher(*what))
         return watchers[-1]
 
     yield start

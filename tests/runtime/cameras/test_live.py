@@ -15,7 +15,8 @@ import pytest
 
 from core.config import Settings
 from runtime.cameras.camera import CameraState
-from runtime.cameras.live import SETTLE_S, LiveCamera
+from runtime.cameras.free_running import SETTLE_S
+from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import HttpSettings, LiveCameraSettings, RtspSettings, V4l2Settings
 from runtime.parts.verdict import Reason
 from tests.runtime.flapping import Flapping
@@ -138,9 +139,21 @@ def test_motion_jpeg_that_piled_up_on_its_way_is_not_judged_as_new(
 def test_what_was_read_while_a_camera_was_opened_is_not_judged(
     mjpeg: MjpegServer, watch: Callable[..., Watcher]
 ) -> None:
-    watcher = watch(of_http(mjpeg))
+    opened_s: list[float] = []
+
+    def look_at_the_clock(camera: LiveCamera) -> None:
+        connect = camera._connect
+
+        def opened() -> Any:
+            capture = connect()
+            opened_s.append(time.monotonic())
+            return capture
+
+        camera._connect = opened
+
+    watcher = watch(of_http(mjpeg), look_at_the_clock)
     wait_until(lambda: bool(watcher.frames))
-    assert watcher.frames[0].captured_s - watcher.camera.opened_s >= SETTLE_S
+    assert watcher.frames[0].captured_s - opened_s[-1] >= SETTLE_S
 
 
 def test_motion_jpeg_is_read_and_found_again(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:

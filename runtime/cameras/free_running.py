@@ -1,0 +1,70 @@
+"""Reading a camera that runs freely: every frame that is new and wanted, on the reader's thread."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from runtime.cameras.delay import Backlog
+from runtime.cameras.intake import Intake
+from runtime.parts.frame import Frame
+from runtime.parts.verdict import Reason
+
+SETTLE_S = 0.5
+"""What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
+
+
+class Capture(Protocol):
+    """What is used of a VideoStream, or of cv2.VideoCapture."""
+
+    def grab(self) -> bool:
+        """Wait for a frame; False where the stream is over or has timed out."""
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Give the pixels of what was grabbed; False where it is damaged."""
+
+    def release(self) -> None:
+        """Let the stream go."""
+
+
+def grabbed(capture: Capture, at_s: float, now_s: float) -> Frame:
+    """Give what was grabbed at `at_s` (Unix time), which is `now_s` on the monotonic clock."""
+    decoded, pixels = capture.retrieve()
+    if not decoded:
+        return Frame(None, at_s, now_s, fault=Reason.UNREADABLE)
+    return Frame(np.asarray(pixels, np.uint8), at_s, now_s)
+
+
+def time_s(stream: Any) -> float:
+    """Give the stream's own time of what was grabbed, in s."""
+    return float(stream.time_s)
+
+
+def read_freely(
+    capture: Any,
+    intake: Intake,
+    stream_clock: Callable[[Any], float] | None = None,
+    frame_of: Callable[[Any, float, float], Frame] = grabbed,
+) -> str:
+    """Read until the stream ends, or has stood still where nothing tells old frames from new. Returns why.
+
+    `stream_clock` reads the time of what was grabbed, in s; None where the stream tells no time of its own.
+    """
+    limit_s = intake.settings.stale_after_s
+    backlog = Backlog(limit_s)
+    opened_s = heard_s = time.monotonic()
+    while capture.grab():
+        if intake.closing.is_set():
+            return ""
+        now_at_s, now_s = time.time(), time.monotonic()
+        silent_s, heard_s = now_s - heard_s, now_s
+        is_old = stream_clock is not None and backlog.is_old(stream_clock(capture), now_s)
+        if backlog.is_lost or (stream_clock is None and silent_s > limit_s):
+            return "it was silent, and what it sends after that may be old"
+        if is_old or now_s - opened_s < SETTLE_S:
+            continue
+        intake.heard_s = now_s
+        if intake.wants(now_s):
+            intake.put(frame_of(capture, now_at_s, now_s))
+    return "the stream ended, or gave nothing in time"
