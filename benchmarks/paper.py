@@ -30,8 +30,8 @@ from core.layout import GOOD
 from core.thresholds import parts_needed
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.resume_point import resume_points
-from training.session import CHECKPOINT, train
-from training.settings import TrainingSettings
+from training.session import train
+from training.settings import CHECKPOINT, TrainingSettings
 
 FORM = Path("configs/paper.yaml")
 RUNS = Path("runs/paper")

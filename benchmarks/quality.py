@@ -33,8 +33,8 @@ from core.geometry import ModelInput
 from core.layout import GOOD
 from training.advice import advise
 from training.checkpoint import load_checkpoint
-from training.session import CHECKPOINT, train
-from training.settings import TrainingSettings
+from training.session import train
+from training.settings import CHECKPOINT, TrainingSettings
 from training.survey import survey
 
 RESULTS = Path("benchmarks/results")

@@ -40,11 +40,11 @@ def _train_command(
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
-    from training.settings import TrainingSettings
+    from training.settings import CHECKPOINT, TrainingSettings
 
     settings = load_settings(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
-    from training.session import CHECKPOINT, train
+    from training.session import train
 
     standing = Path(settings.output) / CHECKPOINT
     # Of several processes that train together, those that help start when the first has begun.

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ from typing import Any
 from core.errors import ConfigError, DataError
 from core.files import write_whole
 from training.resume_point import resume_points
+from training.settings import CHECKPOINT
 
 TRIES = 3
 """A training that a signal ended is resumed so often: somebody's, or a lack of memory that may pass."""
 RECORD = "train-many.json"
-CHECKPOINT = "checkpoint"
 EVALUATION = "evaluation"
 
 
@@ -101,7 +100,7 @@ def _run(module: str, entry: str, arguments: Sequence[str], log: Path, threads: 
     """Run a command, which ends with this process whatever ends that; give its exit code and what it said at last."""
     theirs, ours = os.pipe()
     program = (
-        f"import sys; from training.part_run import end_with; end_with({theirs}); "
+        f"import sys; from training.lifeline import end_with; end_with({theirs}); "
         f"from {module} import {entry}; sys.argv[0] = {entry!r}; {entry}()"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -123,13 +122,3 @@ def _run(module: str, entry: str, arguments: Sequence[str], log: Path, threads: 
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return code, said[-1] if said else f"exit code {code}; see {log}"
-
-
-def end_with(pipe_fd: int) -> None:
-    """End this process at once when whoever holds the other end of a pipe is gone: two would write to one folder."""
-
-    def wait() -> None:
-        os.read(pipe_fd, 1)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -18,12 +18,10 @@ from training.inspector import Inspector
 from training.members import require_logger, train_members
 from training.network import new_network
 from training.resume_point import clear_resume_points, require_resumable
-from training.settings import TrainingSettings
+from training.settings import CHECKPOINT, TrainingSettings
 from training.suspects import report_suspects
 from training.training_set import prepare
 from training.upright import with_upright_read
-
-CHECKPOINT = "checkpoint"
 
 
 def train(settings: TrainingSettings, resume: bool = False) -> Path:

@@ -22,6 +22,10 @@ Weight = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+CHECKPOINT = "checkpoint"
+"""What a training writes below its `output`."""
+
+
 class EncoderSettings(Settings):
     """The context-free encoder f_phi."""
 

@@ -21,8 +21,8 @@ from core.progress import Steps
 from training.device import choose_device
 from training.fitting import fit
 from training.learner import Learner
+from training.lifeline import end_with
 from training.network import Network
-from training.part_run import end_with
 from training.resume_point import FOLDER
 from training.settings import TrainingSettings
 from training.training_set import TrainingSet
