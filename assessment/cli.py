@@ -46,7 +46,7 @@ def report(
     """Evaluate."""
     from assessment.evaluation import evaluate, results_folder
     from assessment.summary import print_metrics
-    from training.checkpoint import load_checkpoint
+    from training.detector.checkpoint import load_checkpoint
 
     results_folder(output, data)
     evaluation = evaluate(load_checkpoint(checkpoint), data)

@@ -18,9 +18,9 @@ from core.dataset import Data, Frames, folders, labelled_samples, names, read_fr
 from core.files import make_folder, naming, told_apart
 from core.layout import GOOD, require_apart
 from core.thresholds import scores
-from training.checkpoint import Checkpoint
-from training.contact_sheet import clearest_and_worst, draw_contact_sheet
-from training.inspector import judge
+from training.detector.checkpoint import Checkpoint
+from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
+from training.detector.inspector import judge
 
 
 @dataclass(frozen=True)

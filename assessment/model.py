@@ -53,8 +53,8 @@ def opened(path: Path, threads: int = 0) -> Iterator[Model]:
 
 
 def _checkpoint(path: Path) -> Model:
-    from training.checkpoint import load_checkpoint
-    from training.inspector import judge
+    from training.detector.checkpoint import load_checkpoint
+    from training.detector.inspector import judge
 
     checkpoint = load_checkpoint(path)
     settings, network = checkpoint.settings, checkpoint.settings.network

@@ -93,7 +93,7 @@ def thresholds_table(done: Recalibrated) -> Table:
 
 
 def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:
-    from training.checkpoint import load_checkpoint, save_checkpoint
+    from training.detector.checkpoint import load_checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(path)
     after = checkpoint.calibration.thresholds(false_reject_rate, believe_all)
@@ -109,7 +109,7 @@ def _calibration(path: Path) -> Calibration:
         from runtime.bundles.calibration import load_calibration
 
         return load_calibration(load_bundle(path))
-    from training.checkpoint import load_checkpoint
+    from training.detector.checkpoint import load_checkpoint
 
     return load_checkpoint(path).calibration
 

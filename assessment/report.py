@@ -14,7 +14,7 @@ from assessment.score_table import printable
 from core.dataset import Frames
 from core.layout import GOOD
 from core.thresholds import ratios, scores
-from training.checkpoint import Checkpoint
+from training.detector.checkpoint import Checkpoint
 
 _LONGEST_PX = 420
 _FOUND = 12

@@ -15,11 +15,11 @@ from machine import describe
 from core.calibration import NO_CALIBRATION
 from core.thresholds import Thresholds
 from export.graph import export_onnx
-from training.checkpoint import Checkpoint
-from training.inspector import Inspector
-from training.network import Network
+from training.detector.checkpoint import Checkpoint
+from training.detector.inspector import Inspector
+from training.network.network import Network
+from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
-from training.tiles import permutation_set
 
 ENCODERS = {
     "tiny": {"name": "tiny", "stages": [3], "stride": 16},

@@ -24,11 +24,11 @@ from core.config import parse_settings
 from core.thresholds import Thresholds
 from export.graph import export_onnx
 from runtime.bundles.manifest import INPUT
-from training.checkpoint import Checkpoint
-from training.inspector import Inspector
-from training.network import Network
+from training.detector.checkpoint import Checkpoint
+from training.detector.inspector import Inspector
+from training.network.network import Network
+from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
-from training.tiles import permutation_set
 
 ROUNDS = 15
 FORMS: dict[str, dict[str, Any]] = {

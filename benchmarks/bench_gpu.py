@@ -36,8 +36,8 @@ from runtime.inference.onnx_backend import OnnxBackend, Provider
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings, Kind
 from runtime.inference.tensorrt_backend import TensorRtBackend
-from training.checkpoint import load_checkpoint
-from training.inspector import Inspector
+from training.detector.checkpoint import load_checkpoint
+from training.detector.inspector import Inspector
 
 Frames = NDArray[np.uint8]
 Step = Callable[[], Any]

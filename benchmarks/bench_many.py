@@ -18,9 +18,9 @@ import yaml
 
 from tests.conftest import training_config
 from tests.pictures import write_parts
-from training.many import find_parts, run_here, run_on_ray
-from training.part_run import Part
-from training.resume_point import resume_points
+from training.fitting.resume_point import resume_points
+from training.many.many import find_parts, run_here, run_on_ray
+from training.many.part_run import Part
 
 PARTS, EPOCHS = 8, 60
 

@@ -28,8 +28,8 @@ from runtime.bundles.bundle import Bundle, sha256_of
 from runtime.bundles.manifest import MODEL, Manifest
 from runtime.bundles.precision import Precision
 from runtime.inference.onnx_backend import OnnxBackend
-from training.checkpoint import Checkpoint, load_checkpoint
-from training.inspector import judge
+from training.detector.checkpoint import Checkpoint, load_checkpoint
+from training.detector.inspector import judge
 
 BATCH = 8
 ROUNDS = 15

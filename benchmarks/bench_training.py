@@ -19,10 +19,10 @@ import torch
 from machine import describe
 from torch import Tensor
 
-from training.learner import Learner
-from training.network import Network
+from training.fitting.learner import Learner
+from training.network.network import Network
+from training.network.tiles import merge, permutation_set, split
 from training.settings import TrainingSettings
-from training.tiles import merge, permutation_set, split
 
 ROUNDS = 3
 IMAGES = 16

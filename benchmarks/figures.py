@@ -17,9 +17,9 @@ from sklearn.manifold import TSNE
 
 from assessment.evaluation import Evaluation, evaluate
 from core.layout import GOOD
-from training.checkpoint import Checkpoint, load_checkpoint
-from training.contact_sheet import clearest_and_worst, draw_contact_sheet
-from training.tiles import merge
+from training.detector.checkpoint import Checkpoint, load_checkpoint
+from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
+from training.network.tiles import merge
 
 OURS = "recipe"
 PAPERS = "P-WAE"

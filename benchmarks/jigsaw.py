@@ -19,9 +19,9 @@ from sklearn.metrics import roc_auc_score
 
 from core.dataset import labelled_samples, read_frames
 from core.layout import GOOD
-from training.checkpoint import load_checkpoint
-from training.network import Network
-from training.tiles import merge, shuffle, split
+from training.detector.checkpoint import load_checkpoint
+from training.network.network import Network
+from training.network.tiles import merge, shuffle, split
 
 
 @torch.inference_mode()

@@ -28,8 +28,8 @@ from core.dataset import labelled_samples, read_frames, training_samples
 from core.errors import PwaeError
 from core.layout import GOOD
 from core.thresholds import parts_needed
-from training.checkpoint import Checkpoint, load_checkpoint
-from training.resume_point import resume_points
+from training.detector.checkpoint import Checkpoint, load_checkpoint
+from training.fitting.resume_point import resume_points
 from training.session import train
 from training.settings import CHECKPOINT, TrainingSettings
 

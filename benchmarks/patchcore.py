@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from core.dataset import Frames
-from training.encoder import Encoder, load_weights
-from training.memory import PROJECTED, k_center
-from training.network import Network
+from training.detector.memory import PROJECTED, k_center
+from training.network.encoder import Encoder, load_weights
+from training.network.network import Network
 
 SHARE = 0.1
 _BATCH = 16

@@ -31,11 +31,11 @@ from core.config import parse_settings
 from core.dataset import labelled_samples, read_frames, training_samples
 from core.geometry import ModelInput
 from core.layout import GOOD
-from training.advice import advise
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
+from training.looking.advice import advise
+from training.looking.survey import survey
 from training.session import train
 from training.settings import CHECKPOINT, TrainingSettings
-from training.survey import survey
 
 RESULTS = Path("benchmarks/results")
 RUNS = Path("runs/quality")

@@ -33,11 +33,11 @@ from assessment.evaluation import evaluate
 from core.config import parse_settings
 from core.dataset import labelled_samples, training_samples
 from core.layout import GOOD
-from training.checkpoint import load_checkpoint
-from training.members import train_members
+from training.detector.checkpoint import load_checkpoint
+from training.fitting.members import train_members
+from training.looking.upright import with_upright_read
 from training.session import train
 from training.settings import TrainingSettings
-from training.upright import with_upright_read
 
 WAYS = ("left out", "trained on", "believed")
 RUNS = Path("runs/doubted")

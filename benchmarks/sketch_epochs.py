@@ -26,8 +26,8 @@ from assessment.evaluation import evaluate
 from core.config import parse_settings
 from core.dataset import ELPV, Sample, read_frames
 from core.thresholds import scores
-from training.checkpoint import load_checkpoint
-from training.inspector import judge
+from training.detector.checkpoint import load_checkpoint
+from training.detector.inspector import judge
 from training.session import train
 from training.settings import TrainingSettings
 

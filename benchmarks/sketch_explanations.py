@@ -30,12 +30,12 @@ from core.layout import GOOD
 from core.picture import read_picture
 from core.pose import cut_out, locate, outline
 from core.thresholds import _logs, _median_and_spread
-from training.distance import stage_distances
-from training.encoder import Encoder, load_weights
-from training.losses import stressing_worst
-from training.network import _exposure, _resize, _rgb
+from training.fitting.losses import stressing_worst
+from training.network.distance import stage_distances
+from training.network.encoder import Encoder, load_weights
+from training.network.network import _exposure, _resize, _rgb
+from training.network.tiles import merge, split
 from training.settings import TrainingSettings
-from training.tiles import merge, split
 
 STAGES = (3, 5, 6, 7)
 CHANNELS = [40, 112, 192, 320]

@@ -19,10 +19,10 @@ from sketch_doubted import prepared
 
 from core.dataset import distinct, read_frames, training_samples
 from core.thresholds import standing
+from training.detector.inspector import Inspector
 from training.first_look import rarities
-from training.inspector import Inspector
-from training.network import new_network
-from training.training_set import prepare
+from training.fitting.training_set import prepare
+from training.network.network import new_network
 
 RUNS = Path("runs/fence")
 

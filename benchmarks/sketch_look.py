@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from core.thresholds import FENCE, standing
-from training.tiles import split
+from training.network.tiles import split
 
 SHARES = (0.05, 0.1, 0.15, 0.2)
 

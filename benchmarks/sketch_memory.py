@@ -31,13 +31,13 @@ from assessment.decidable import decidable
 from core.dataset import distinct, labelled_samples, read_frames, training_samples
 from core.layout import GOOD
 from core.thresholds import calibrate, scores
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
+from training.detector.memory import LEAST, PROJECTED, k_center
+from training.fitting.training_set import prepare
 from training.folds import assign
-from training.memory import LEAST, PROJECTED, k_center
+from training.network.tiles import split
 from training.session import train
 from training.settings import TrainingSettings
-from training.tiles import split
-from training.training_set import prepare
 
 RUNS = Path("runs/memory")
 PLACES = 1000

@@ -35,13 +35,13 @@ from core.config import parse_settings
 from core.dataset import labelled_samples, read_frames, training_samples
 from core.layout import GOOD
 from core.thresholds import calibrate, odd_parts, scores, standing
-from training.distance import stage_distances
-from training.encoder import load_weights
-from training.inspector import Inspector
-from training.losses import stressing_worst
-from training.network import Network
+from training.detector.inspector import Inspector
+from training.fitting.losses import stressing_worst
+from training.network.distance import stage_distances
+from training.network.encoder import load_weights
+from training.network.network import Network
+from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
-from training.tiles import permutation_set
 
 EPOCHS, PLANTED, BATCH = 30, 0.05, 8
 CACHE = Path("runs/sketch-maps")

@@ -24,7 +24,7 @@ from sketch_doubted import prepared
 
 from core.thresholds import standing
 from training import first_look
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 from training.session import train
 
 RUNS = Path("runs/suspects")

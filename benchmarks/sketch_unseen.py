@@ -31,7 +31,7 @@ from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
 from core.dataset import read_frames, training_samples
 from core.layout import GOOD
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 from training.session import train
 from training.settings import TrainingSettings
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from core.config import load_settings
 from core.dataset import read_frames, spread, training_samples
-from training.encoder import Encoder, load_weights
+from training.network.encoder import Encoder, load_weights
+from training.network.tiles import split
 from training.settings import TrainingSettings
-from training.tiles import split
 
 PICTURES = 64
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from fleet.settings import AgentSettings, FleetSettings
 from gateway.settings import GatewaySettings
 from runtime.settings import InspectionSettings
-from training.many import ManySettings
+from training.many.many import ManySettings
 from training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
 from runtime.bundles.calibration import save_calibration
 from runtime.bundles.known_pictures import save_known_pictures
 from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity
-from training.checkpoint import Checkpoint, load_checkpoint
+from training.detector.checkpoint import Checkpoint, load_checkpoint
 
 FULL_PRECISION = "full-precision.onnx"
 """The graph in fp32 beside one in lower precision; kept only where the bundle is refused."""

@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from training.checkpoint import Checkpoint
+from training.detector.checkpoint import Checkpoint
 
 OPSET = 18
 

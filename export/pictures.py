@@ -8,7 +8,7 @@ from core.errors import DataError
 from core.progress import console
 from export.draft import Draft
 from export.parity import ParitySet, exam_frames
-from training.inspector import judge
+from training.detector.inspector import judge
 from training.settings import TrainingSettings
 
 FEW_PICTURES = 20

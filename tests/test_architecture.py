@@ -56,7 +56,7 @@ def test_the_line_of_who_may_import_whom_is_the_contract() -> None:
 
 
 def test_every_file_that_the_page_names_is_there() -> None:
-    for name in re.findall(r"`([a-z_]+/[a-z_]+\.py)`", PAGE):
+    for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", PAGE):
         assert (RUNTIME / name).is_file() or (ROOT / name).is_file(), name
 
 

@@ -19,7 +19,7 @@ from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
 from tests.processes import interrupted
 from training.cli import train_model
-from training.many_cli import train_many
+from training.many.cli import train_many
 
 COMMANDS = {
     "train-model": train_model,

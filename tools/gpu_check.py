@@ -234,8 +234,8 @@ def training(given: Given) -> None:
     import torch
 
     from core.dataset import labelled_samples, read_frames
-    from training.checkpoint import load_checkpoint
-    from training.inspector import judge
+    from training.detector.checkpoint import load_checkpoint
+    from training.detector.inspector import judge
     from training.session import train
 
     if not torch.cuda.is_available():

@@ -3,4 +3,4 @@
 from core.start import command
 
 train_model = command("training.cli", "train_model")
-train_many = command("training.many_cli", "train_many")
+train_many = command("training.many.cli", "train_many")

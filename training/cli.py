@@ -82,8 +82,8 @@ def _init_command(
     from core.dataset import folders
     from core.errors import ConfigError
     from core.layout import require_apart
-    from training.advice import advise
-    from training.survey import survey
+    from training.looking.advice import advise
+    from training.looking.survey import survey
 
     # Several folders are the next training of a part, whose first one has the folder's name.
     named = output.stem if output and len(data) > 1 else Path(data[0]).resolve().name
@@ -102,7 +102,7 @@ def _init_command(
     config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
     typer.echo(f"written: {config}, with the reasons in it; read them")
     if advice.pose is not None:
-        from training.cut_outs import draw_cut_outs
+        from training.looking.cut_outs import draw_cut_outs
 
         draw_cut_outs(found.good, advice.pose, roi, bits).savefig(sheet, dpi=110)
         typer.echo(f"look at: {sheet}, what is cut out of the pictures")

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.thresholds import odd_parts, standing
+from training.detector.inspector import Inspector
+from training.detector.memory import unit_vectors
 from training.device import choose_device
-from training.inspector import Inspector
-from training.memory import unit_vectors
-from training.training_set import TrainingSet
+from training.fitting.training_set import TrainingSet
 
 REFERENCES = 60
 """Each picture is held against so many of the others, drawn once: ten times the pictures take ten times as long."""

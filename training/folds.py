@@ -11,12 +11,12 @@ from core.calibration import Calibration
 from core.dataset import Sample, hold_out, names
 from core.errors import DataError
 from core.thresholds import parts_needed
-from training.augment import of_copies
+from training.detector.inspector import Inspector
+from training.detector.memory import remember
 from training.device import choose_device
-from training.inspector import Inspector
-from training.memory import remember
+from training.fitting.augment import of_copies
+from training.fitting.training_set import TrainingSet
 from training.settings import TrainingSettings
-from training.training_set import TrainingSet
 
 LEAST_FITTED = 2
 

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from core.dataset import Frames, counts, distinct, folders_told, read_frames, training_samples
-from training.checkpoint import Checkpoint, save_checkpoint
+from training.detector.checkpoint import Checkpoint, save_checkpoint
+from training.detector.inspector import Inspector
 from training.first_look import doubted
+from training.fitting.members import require_logger, train_members
+from training.fitting.resume_point import clear_resume_points, require_resumable
+from training.fitting.training_set import prepare
 from training.folds import assign, judge_held_out
-from training.inspector import Inspector
-from training.members import require_logger, train_members
-from training.network import new_network
-from training.resume_point import clear_resume_points, require_resumable
+from training.looking.upright import with_upright_read
+from training.network.network import new_network
 from training.settings import CHECKPOINT, TrainingSettings
 from training.suspects import report_suspects
-from training.training_set import prepare
-from training.upright import with_upright_read
 
 
 def train(settings: TrainingSettings, resume: bool = False) -> Path:

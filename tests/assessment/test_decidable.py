@@ -11,7 +11,7 @@ from assessment.evaluation import evaluate
 from assessment.prediction import predict
 from assessment.recalibration import consequences
 from tests.pictures import read_picture
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 
 
 def write_even(path: Path, level: int) -> None:

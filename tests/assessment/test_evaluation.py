@@ -13,7 +13,7 @@ from assessment.metrics import image_metrics
 from core.errors import DataError
 from core.thresholds import calibrate
 from tests.pictures import read_picture
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 
 
 def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(

@@ -8,7 +8,7 @@ from assessment.prediction import predict
 from core.errors import ArtifactError
 from export.package import pack
 from runtime.bundles.bundle import load_bundle
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 
 
 @pytest.fixture

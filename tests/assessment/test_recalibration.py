@@ -9,7 +9,7 @@ from core.errors import ArtifactError, DataError
 from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.calibration import CALIBRATION, load_calibration
 from runtime.bundles.manifest import SIGNATURE
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 
 
 def test_a_checkpoint_gets_the_thresholds_that_training_would_have_given(checkpoint: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from assessment.evaluation import evaluate
 from tests.pictures import read_picture
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
 
 CHROMIUM = shutil.which("chromium")
 

@@ -20,8 +20,8 @@ from runtime.bundles.known_pictures import TOLERANCE
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
 from runtime.inference.onnx_backend import OnnxBackend
 from tests.export.test_layer_difference import overflow
-from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.inspector import judge
+from training.detector.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.detector.inspector import judge
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -17,12 +17,12 @@ from core.thresholds import Thresholds
 from export.engines import build_engine, parse_target
 from export.graph import _fold_batch_norms, export_onnx
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from training.checkpoint import Checkpoint
-from training.encoder import Encoder
-from training.inspector import Inspector
-from training.network import Network
+from training.detector.checkpoint import Checkpoint
+from training.detector.inspector import Inspector
+from training.network.encoder import Encoder
+from training.network.network import Network
+from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
-from training.tiles import permutation_set
 
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
 

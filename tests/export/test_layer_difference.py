@@ -7,7 +7,7 @@ import torch
 
 from export.graph import export_onnx
 from export.layer_difference import worst_layer
-from training.checkpoint import Checkpoint, load_checkpoint
+from training.detector.checkpoint import Checkpoint, load_checkpoint
 
 
 @pytest.fixture

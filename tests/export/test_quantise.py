@@ -13,7 +13,7 @@ from core.thresholds import ratios
 from export.graph import export_onnx
 from export.quantise import Quantiser, most_that_pass, quantise
 from runtime.bundles.manifest import ERRORS, INPUT
-from training.checkpoint import Checkpoint, load_checkpoint
+from training.detector.checkpoint import Checkpoint, load_checkpoint
 
 
 @given(st.integers(1, 60), st.data())

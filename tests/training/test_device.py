@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
+from training.detector.inspector import judge
 from training.device import choose_device
-from training.inspector import judge
 
 
 def test_float32_keeps_all_its_bits(monkeypatch: pytest.MonkeyPatch) -> None:

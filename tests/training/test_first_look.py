@@ -6,12 +6,12 @@ import torch
 from numpy.typing import NDArray
 
 from tests.pictures import draw_part
+from training.detector.inspector import Inspector
 from training.first_look import MOST, doubted, rarities
-from training.inspector import Inspector
-from training.network import Network
+from training.fitting.training_set import prepare
+from training.network.network import Network
+from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
-from training.tiles import permutation_set
-from training.training_set import prepare
 
 PICTURES = 40
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch.fx.experimental import _config
 
-from training import losses
-from training.inspector import Inspector
-from training.learner import Learner
-from training.network import new_network
+from training.detector.inspector import Inspector
+from training.fitting import losses
+from training.fitting.learner import Learner
+from training.fitting.training_set import TrainingSet
+from training.network.network import new_network
 from training.settings import TrainingSettings
-from training.training_set import TrainingSet
 
 GPU = torch.device("meta")
 FROZEN = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True, "weights": None, "whole": True}

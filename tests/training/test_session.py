@@ -15,9 +15,9 @@ from core.config import parse_settings
 from core.dataset import Sample, read_frames
 from core.errors import ArtifactError, ConfigError, DataError
 from core.remarks import Remark, Truth, save_remarks
-from training.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint
+from training.detector.inspector import judge
 from training.folds import assign
-from training.inspector import judge
 from training.session import train
 from training.settings import TrainingSettings
 
@@ -260,7 +260,7 @@ def test_collapsed_latents_are_told_early(
     healthy = caplog.text
     torch.manual_seed(0)
     weights_file = tmp_path / "zeros.pth"
-    from training.encoder import Encoder
+    from training.network.encoder import Encoder
 
     state = {key: torch.zeros_like(value) for key, value in Encoder("tiny", 4).network.state_dict().items()}
     torch.save(state, weights_file)

@@ -110,8 +110,8 @@ def test_frames_of_every_layout_become_the_cpus_rows() -> None:
 def test_training_in_bf16_gives_a_detector_that_the_cpu_judges_with_alike(checkpoint: Path, parts: Path) -> None:
     import torch
 
-    from training.checkpoint import load_checkpoint
-    from training.inspector import judge
+    from training.detector.checkpoint import load_checkpoint
+    from training.detector.inspector import judge
 
     require_gpu()
     assert torch.cuda.is_available(), "torch has no CUDA: the checkpoint was trained on the CPU"

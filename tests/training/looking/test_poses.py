@@ -1,0 +1,116 @@
+"""How parts lie: round ones are turned after a picture of one, where what is on them tells how they lie."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from core.config import parse_settings
+from core.dataset import read_frames, training_samples
+from core.errors import ConfigError
+from core.geometry import UPRIGHT_CHARACTERS
+from tests.core.test_upright import bar, cap
+from training.looking.advice import advise
+from training.looking.survey import survey
+from training.looking.upright import with_upright_read
+from training.settings import TrainingSettings
+
+CAPS = {"name": "caps", "data": "caps", "output": "runs/caps"}
+
+
+def filmed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
+
+
+def caps(number: int) -> np.ndarray:
+    rng = np.random.default_rng(number)
+    shift = int(rng.integers(-20, 20)), int(rng.integers(-20, 20))
+    return filmed(cap(float(rng.uniform(-180, 180)), shift=shift), rng)
+
+
+def caps_that_lie_alike(number: int) -> np.ndarray:
+    rng = np.random.default_rng(number)
+    return filmed(cap(float(rng.uniform(-3, 3))), rng)
+
+
+def squares(number: int) -> np.ndarray:
+    rng = np.random.default_rng(number)
+    corners = cv2.boxPoints(((130, 130), (110, 110), float(rng.uniform(-180, 180))))
+    picture = cv2.fillPoly(np.full((260, 260, 3), 200, np.uint8), [np.rint(corners).astype(int)], (60, 70, 80))
+    return filmed(picture, rng)
+
+
+def balls(number: int) -> np.ndarray:
+    rng = np.random.default_rng(number)
+    picture = np.full((260, 260, 3), 30, np.uint8)
+    cv2.circle(picture, (130, 130), 88, (150, 155, 160), -1, cv2.LINE_AA)
+    for _ in range(30):
+        reach, angle = 70 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
+        spot = round(130 + reach * np.cos(angle)), round(130 + reach * np.sin(angle))
+        cv2.circle(picture, spot, 6, (90, 95, 100), -1, cv2.LINE_AA)
+    return filmed(picture, rng)
+
+
+def write(folder: Path, draw: Callable[[int], np.ndarray]) -> Path:
+    (folder / "good").mkdir(parents=True)
+    for number in range(22):
+        cv2.imwrite(str(folder / "good" / f"{number:02}.png"), draw(number))
+    return folder
+
+
+@pytest.mark.parametrize(("draw", "side"), [(caps, 187), (squares, 163)])
+def test_round_parts_with_a_print_and_square_ones_are_turned_after_one_of_them(
+    draw: Callable[[int], np.ndarray], side: int, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "caps", draw)
+    advice = advise(survey(str(data)))
+    content = yaml.safe_load(advice.as_yaml("caps", str(data)))
+    assert Path(content["network"]["upright"]).parent == data / "good"
+    assert content["network"]["part_size"] == pytest.approx([side, side], abs=8)
+    settings = with_upright_read(parse_settings(content, TrainingSettings, "caps"))
+    assert len(settings.network.upright or "") == UPRIGHT_CHARACTERS
+    assert with_upright_read(settings) is settings  # it is read once
+    frames = read_frames(training_samples(str(data)), settings.network.input).bgr_u8.astype(int)
+    turned_away = np.abs(frames - np.median(frames, axis=0)).mean(axis=(1, 2, 3))
+    assert turned_away.max() < 8  # they lie alike; as they were filmed, 15 to 20
+
+
+@pytest.mark.parametrize(("draw", "reason"), [(caps_that_lie_alike, " 0% lie at another"), (balls, "alike the most")])
+def test_round_parts_that_need_no_turning_or_show_no_angle_stay_as_they_are(
+    draw: Callable[[int], np.ndarray], reason: str, tmp_path: Path
+) -> None:
+    advice = advise(survey(str(write(tmp_path / "parts", draw))))
+    assert advice.pose is None
+    assert reason in " ".join(advice.findings)
+
+
+def test_a_picture_that_shows_nothing_upright_is_refused_with_its_name(tmp_path: Path) -> None:
+    data = write(tmp_path / "caps", caps)
+    for name, picture in (("none.png", None), ("grey.png", np.full((260, 260, 3), 90, np.uint8))):
+        if picture is not None:
+            cv2.imwrite(str(tmp_path / name), picture)
+        network = {"part_size": [190, 190], "upright": str(tmp_path / name)}
+        settings = parse_settings(CAPS | {"data": str(data), "network": network}, TrainingSettings, "caps")
+        with pytest.raises(ConfigError, match=rf"`network.upright`: .*{name}"):
+            with_upright_read(settings)
+
+
+def test_upright_without_a_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="upright needs part_size"):
+        parse_settings(CAPS | {"network": {"upright": "a.png"}}, TrainingSettings, "caps")
+
+
+@pytest.mark.parametrize("has_print", [True, False])
+def test_long_parts_get_an_upright_picture_where_their_ends_are_alike_and_a_print_tells(
+    has_print: bool, tmp_path: Path
+) -> None:
+    def bars(number: int) -> np.ndarray:
+        rng = np.random.default_rng(number)
+        return filmed(bar(float(rng.uniform(-180, 180)), has_print), rng)
+
+    content = yaml.safe_load(advise(survey(str(write(tmp_path / "bars", bars)))).as_yaml("bars", "bars"))
+    assert content["network"]["part_size"] == pytest.approx([192, 66], abs=10)
+    assert ("upright" in content["network"]) == has_print

@@ -1,0 +1,1 @@
+"""The trained detector: the one graph that judges, what it remembers, and its file, the checkpoint."""

@@ -1,0 +1,65 @@
+"""The contact sheet: input, reconstruction, and error map with its tiles, of chosen parts, two parts a line."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from core.dataset import Frames
+from core.thresholds import ratios, scores
+from training.detector.checkpoint import Checkpoint
+
+
+def clearest_and_worst(ranking: NDArray[np.float64], defective: NDArray[np.bool_], each: int = 2) -> list[int]:
+    """Choose parts by score (N,): `each` clearest and worst good ones, and as many defective ones, in that order."""
+    good, bad = (
+        members[np.argsort(ranking[members])] for members in (np.flatnonzero(~defective), np.flatnonzero(defective))
+    )
+    chosen = [*good[:each], *good[::-1][:each], *bad[::-1][:each], *bad[:each]]
+    return list(dict.fromkeys(int(i) for i in chosen))
+
+
+@torch.inference_mode()
+def draw_contact_sheet(checkpoint: Checkpoint, frames: Frames, chosen: Sequence[int]) -> Figure:
+    """Draw the chosen parts. Failed tiles are framed in red; colours run from 0 to twice the largest threshold."""
+    shown = torch.from_numpy(frames.bgr_u8[list(chosen)])
+    inspection = checkpoint.inspector.inspect(shown)
+    errors = inspection.errors.numpy()
+    failed, ranking = ratios(errors, checkpoint.thresholds) > 1, scores(errors, checkpoint.thresholds)
+    as_filmed = checkpoint.inspector.network.as_filmed(inspection.pixels, shown)
+    pixels, maps = as_filmed.permute(0, 2, 3, 1).numpy(), inspection.error_map.numpy()
+    ceiling = 2 * max(checkpoint.thresholds.values)
+
+    lines = -(-len(chosen) // 2)
+    figure = Figure(figsize=(12.5, 2.45 * lines), layout="constrained")
+    axes = figure.subplots(lines, 6, squeeze=False)
+    for ax in axes.ravel():
+        ax.set_axis_off()
+    for place, i in enumerate(chosen):
+        line, column = divmod(place, 2)
+        input_axes, rebuilt_axes, map_axes = axes[line, 3 * column : 3 * column + 3]
+        sample = frames.samples[i]
+        input_axes.imshow(frames.bgr_u8[i][:, :, ::-1])
+        input_axes.set_title(f"{sample.kind}: {sample.path.name}", fontsize=8)
+        rebuilt_axes.imshow(pixels[place])
+        rebuilt_axes.set_title("reconstruction", fontsize=8)
+        _draw_map(map_axes, maps[place], ceiling, failed[place], checkpoint.settings.network.grid)
+        verdict = "NotOK" if failed[place].any() else "OK"
+        map_axes.set_title(f"{verdict}: error / threshold {ranking[place]:.2f}", fontsize=8)
+    return figure
+
+
+def _draw_map(ax: Axes, error_map: NDArray[np.float32], ceiling: float, failed: NDArray[np.bool_], grid: int) -> None:
+    """Draw one error map (h, w) with its tile grid; `failed` (K + 1,) has the whole image first."""
+    height, width = error_map.shape
+    ax.imshow(error_map, cmap="inferno", vmin=0, vmax=ceiling, extent=(0, width, height, 0))
+    tile_height, tile_width = height / grid, width / grid
+    # Red frames last, so that no white one lies over them.
+    for k in np.argsort(failed[1:], kind="stable"):
+        corner = ((k % grid) * tile_width, (k // grid) * tile_height)
+        colour, line = ("red", 2.5) if failed[k + 1] else ("white", 0.5)
+        ax.add_patch(Rectangle(corner, tile_width, tile_height, fill=False, edgecolor=colour, linewidth=line))

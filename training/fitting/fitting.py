@@ -1,0 +1,133 @@
+"""Fitting one member: Lightning's loop over the training set, its log, and the point to resume from."""
+
+import csv
+import logging
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler, Subset
+
+from core.progress import Steps
+from training.fitting.learner import Learner
+from training.fitting.resume_point import read_point, resume_point
+from training.settings import TrainingSettings
+
+LEAST_STEPS = 100
+"""Between two points to resume from: writing one takes as long as several steps, and small sets have few an epoch."""
+_EXPECTED_WARNINGS = (
+    "does not have many workers",  # the frames are in memory: worker processes would only copy them
+    r"module\(s\) in eval mode",  # a frozen encoder is so by intent
+    "Experiment logs directory",
+    "Checkpoint directory",
+    "LeafSpec",
+)
+
+
+def fit(learner: Learner, dataset: Subset[list[Tensor]], countdown: Steps) -> bool:
+    """Train a member from its resume point on, where it has one, up to its last; say whether this process is the first.
+
+    A batch is one process's share of a step. The log starts anew, or goes on with what it had at the resume point.
+    """
+    settings = learner.settings
+    trainer = _trainer(settings, learner.member, countdown)
+    path = resume_point(Path(settings.output), learner.member)
+    point = path if path.exists() else None
+    if trainer.is_global_zero:
+        _begin_log(trainer, point)
+    sampler: DistributedSampler[list[Tensor]] = DistributedSampler(
+        dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
+    )
+    batch_size = min(settings.batch_size, len(sampler))
+    # A generator of its own: drawing from the global one would part a resumed run from an unbroken one.
+    own = torch.Generator()
+    loader = DataLoader(dataset, batch_size, sampler=sampler, drop_last=True, generator=own, collate_fn=_whole)
+    with warnings.catch_warnings():
+        for expected in _EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", f".*{expected}.*")
+        trainer.fit(learner, loader, ckpt_path=point, weights_only=True)
+    return trainer.is_global_zero
+
+
+def _trainer(settings: TrainingSettings, member: int, countdown: Steps) -> L.Trainer:
+    """Lightning's loop: mixed precision on a GPU, several devices by DDP."""
+    output = Path(settings.output)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    alone = settings.devices == 1 or (settings.devices == "auto" and torch.cuda.device_count() < 2)
+    return L.Trainer(
+        devices=settings.devices,
+        # A head whose loss has weight 0 gets no gradient.
+        strategy="auto" if alone else "ddp_find_unused_parameters_true",
+        precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
+        max_epochs=settings.epochs,
+        default_root_dir=output,
+        logger=_loggers(settings, member),
+        callbacks=[_ResumePoint(resume_point(output, member)), _Counted(countdown)],
+        log_every_n_steps=1,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _loggers(settings: TrainingSettings, member: int) -> list[Logger]:
+    place: dict[str, Any] = {"save_dir": settings.output, "name": "logs", "version": f"decoder-{member + 1}"}
+    loggers: list[Logger] = [CSVLogger(**place, flush_logs_every_n_steps=1)]
+    if settings.tensorboard:
+        loggers.append(TensorBoardLogger(**place))
+    return loggers
+
+
+def _begin_log(trainer: L.Trainer, resumed: Path | None) -> None:
+    """Clear away another training's log; of this one's, keep the epochs up to the resume point."""
+    logger = trainer.loggers[0]
+    assert isinstance(logger, CSVLogger)  # noqa: S101 - the first of `_loggers`
+    folder, earlier = Path(logger.log_dir), list[dict[str, Any]]()
+    if resumed is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif (folder / "metrics.csv").is_file():
+        point = read_point(resumed)
+        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            earlier = [row for row in csv.DictReader(file) if int(row["epoch"]) < point["epoch"]]
+        # Lightning logs an epoch after its point was written: a kill may have come between.
+        earlier.append({**point["metrics"], "epoch": point["epoch"], "step": point["global_step"] - 1})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f".*{_EXPECTED_WARNINGS[2]}.*")
+        logger.experiment.metrics += earlier  # Lightning's logger deletes what was there when it begins
+
+
+class _ResumePoint(Checkpoint):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written_at_step = 0
+
+    def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if last or trainer.global_step - self._written_at_step >= LEAST_STEPS:
+            try:
+                trainer.save_checkpoint(self.path)
+            except OSError as error:  # it names a file of Lightning's own, in another place
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
+            self._written_at_step = trainer.global_step
+
+
+class _Counted(Callback):
+    def __init__(self, countdown: Steps) -> None:
+        self.countdown = countdown
+
+    def on_train_start(self, trainer: L.Trainer, _: L.LightningModule) -> None:
+        self.countdown.skip(trainer.current_epoch)
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        self.countdown.advance()
+
+
+def _whole(batch: list[Tensor]) -> list[Tensor]:
+    """Leave a batch as the training set gives it."""
+    return batch

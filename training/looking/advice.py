@@ -1,0 +1,152 @@
+"""Advice for a data set: the few settings that its pictures dictate, each with its reason, as a configuration file."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from core.dataset import Data
+from core.errors import DataError
+from core.geometry import Pose
+from core.thresholds import LEAST_PARTS, parts_needed
+from training.looking.findings import findings, summary
+from training.looking.poses import look_at_poses
+from training.looking.survey import Survey
+from training.settings import NetworkSettings, TrainingSettings
+
+_NETWORK = NetworkSettings()
+SIDE = min(_NETWORK.height, _NETWORK.width)
+"""Pixels of the input's short side."""
+LONGEST = 10
+"""A part so many times as long as wide is judged at the full SIDE; a longer one at less, or its cost has no end."""
+STEP = round(_NETWORK.grid * _NETWORK.encoder.stride / _NETWORK.tile_scale)
+"""Sides are multiples of it: then a tile covers whole places of the encoder's maps."""
+BELIEVED = 0.9
+"""Training leaves odd pictures out of the thresholds: so few of the good ones may be left."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A line of the configuration and why it is there."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to set, under `network` and beside it, and what to know before training."""
+
+    findings: tuple[str, ...]
+    network: tuple[Setting, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    pose: Pose | None = None
+
+    def as_yaml(self, name: str, data: Data) -> str:
+        """Write the configuration with its reasons as comments."""
+        lines = [line for finding in self.findings for line in _comment(finding)]
+        lines += [
+            _line("name", name),
+            _line("data", data if isinstance(data, str) else list(data)),
+            _line("output", f"runs/{name}"),
+        ]
+        if self.network:
+            lines.append("network:")
+            for setting in self.network:
+                lines += [f"  {line}" for line in [*_comment(setting.reason), _line(setting.key, setting.value)]]
+        for setting in self.settings:
+            lines += [*_comment(setting.reason), _line(setting.key, setting.value)]
+        return "\n".join(lines) + "\n"
+
+
+def advise(survey: Survey) -> Advice:
+    """Derive the advice from a survey. Raises DataError where there are too few good pictures for any training."""
+    good = [*{picture.digest: picture for picture in survey.good}.values()]
+    if len(good) < LEAST_PARTS:
+        different = "" if len(good) == len(survey.good) else " that differ"
+        raise DataError(
+            f"{survey.data}: {len(good)} good pictures{different} are too few for any training; give 100 or more."
+        )
+    # What a model cut out says nothing of how parts lie in the camera's pictures.
+    lying = look_at_poses([picture for picture in good if not picture.is_cut] or good, survey.roi, survey.bits)
+    judged = [lying.pose.size] if lying.pose else [picture.size for picture in good]
+    network = sized = _input_size(judged, "the part is" if lying.pose else "the pictures are")
+    if lying.upright is not None:
+        network = (Setting("upright", str(lying.upright), lying.why_upright), *network)
+    if lying.pose is not None:
+        network = (Setting("part_size", list(lying.pose.size), lying.reason), *network)
+    if survey.roi is not None:
+        reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
+        network = (Setting("roi", list(survey.roi), reason), *network)
+    if survey.bits != 16:
+        network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
+    found = [
+        summary(survey),
+        *([] if lying.pose else [lying.reason]),
+        *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
+        *findings(survey, judged, SIDE),
+    ]
+    return Advice(tuple(found), network, _enough(len(good)), lying.pose)
+
+
+def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, ...]:
+    """Give the input the shape of what is judged; nothing where the default has it."""
+    aspect = float(np.median([width / height for width, height in judged]))
+    across = max(aspect, 1 / aspect)
+    shorter = max(math.floor(SIDE * min(1, math.sqrt(LONGEST / across)) / STEP) * STEP, STEP)
+    most = math.floor(LONGEST * SIDE**2 / shorter / STEP) * STEP
+    longer = min(max(round(across * shorter / STEP) * STEP, shorter), most)
+    if longer == SIDE:
+        return ()
+    reason = (
+        f"The shape of what is judged: {what} {across:.2f} times as "
+        f"{'wide as high' if aspect > 1 else 'high as wide'}. Both sides are multiples of {STEP}."
+    )
+    if shorter < SIDE:
+        reason += (
+            f" So long a part is judged at {shorter} pixels across and not {SIDE}, to keep its cost within bounds: "
+            "where defects are small, judge it in several regions (`roi`, a model for each)."
+        )
+    height, width = (shorter, longer) if aspect > 1 else (longer, shorter)
+    return Setting("height", height, reason), Setting("width", width, "")
+
+
+def _enough(pictures: int) -> tuple[Setting, ...]:
+    """Ask for a false-reject rate that so few pictures can promise; nothing where they can promise the default."""
+    wanted, folds = (TrainingSettings.model_fields[key].default for key in ("false_reject_rate", "folds"))
+    believed = max(LEAST_PARTS, math.floor(BELIEVED * pictures))
+    enough, enough_for_less = (math.ceil(parts_needed(rate) / BELIEVED) for rate in (wanted, wanted / 5))
+    settings = []
+    if believed < parts_needed(wanted):
+        rate = math.ceil(100 / (believed + 1)) / 100
+        reason = (
+            f"{pictures} good pictures, of which some may stand apart, are too few for the usual {wanted:.0%}: with "
+            f"M pictures a rate below 1 / (M + 1) cannot be promised. {enough} would do for {wanted:.0%}, "
+            f"{enough_for_less} for {wanted / 5:.0%}."
+        )
+        settings.append(Setting("false_reject_rate", rate, reason))
+    if pictures < folds:
+        settings.append(Setting("folds", pictures, "No more folds than pictures."))
+    return tuple(settings)
+
+
+def _line(key: str, value: Any) -> str:
+    return str(yaml.safe_dump({key: value}, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()[1:-1]
+
+
+def _comment(text: str) -> list[str]:
+    """Wrap as comment lines; names of files may hold what ends a line or cannot be printed."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return textwrap.wrap(
+        printable,
+        116,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,40 @@
+"""The sheet of cut-outs: what `part_size` and `upright` make of pictures, for somebody to look at before training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from core.errors import PartNotFoundError
+from core.geometry import Pose, Roi
+from core.picture import crop, read_picture
+from core.pose import cut_out, locate
+from training.looking.survey import Picture
+
+SHOWN = 24
+COLUMNS = 4
+
+
+def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits: int = 16) -> Figure:
+    """Draw the cut-outs whose outlines differ most from the usual, then an even choice of the others."""
+    found = [(picture, picture.outline.extents) for picture in pictures if picture.outline]
+    extents = np.array([size for _, size in found])
+    usual = np.median(extents, axis=0)
+    order = np.argsort(-np.abs(extents / usual - 1).max(axis=1))
+    most, rest = order[: SHOWN // 2], np.sort(order[SHOWN // 2 :])
+    evenly = rest[np.unique(np.linspace(0, len(rest) - 1, SHOWN // 2).round().astype(int))] if len(rest) else rest
+    chosen = [found[index][0] for index in (*most, *evenly)]
+    lines = -(-len(chosen) // COLUMNS)
+    figure = Figure(figsize=(3.2 * COLUMNS, (3.2 * pose.size[1] / pose.size[0] + 0.35) * lines), layout="constrained")
+    axes = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, picture in zip(axes, chosen, strict=False):
+        name = picture.path.name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+        try:
+            frame = crop(read_picture(picture.path, bits), roi)
+            ax.imshow(cut_out(frame, locate(frame, pose), pose.size)[:, :, ::-1])
+        except PartNotFoundError as error:
+            name += f": {error}"
+        ax.set_title(name[-48:], fontsize=7)
+    return figure

@@ -1,0 +1,145 @@
+"""What is to be known of a data set before training: what its pictures tell that no setting mends."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.layout import GOOD
+from core.picture import usual_bits
+from training.looking.survey import Picture, Survey
+
+DIFFERENT_SHAPES = 1.1
+"""Broad over high of one picture, over that of another: beyond, stretching both to one shape changes the parts."""
+ENLARGED = 4
+"""Pictures smaller than the input by more than this factor show too little to be enlarged without a word."""
+DRIFT_LEVELS, DRIFT_SPREADS = 5, 2
+"""Groups of pictures differ in brightness where it is by more than both: grey levels, and spreads within a group."""
+MANY = 100
+"""Good pictures, from which on the thresholds are near those of many."""
+LEAST_GROUP = 10
+"""Pictures of which a median brightness can be told: of groups of five, every fourth set without any drift has one."""
+MOST_GROUPS = 4
+NAMED = 10
+"""As many files of a kind are named; of more their number is told."""
+
+
+def summary(survey: Survey) -> str:
+    """Say in two sentences what was looked at."""
+    sizes = sorted({picture.size for picture in survey.good})
+    shown = " to ".join(dict.fromkeys(f"{width} x {height}" for width, height in (sizes[0], sizes[-1])))
+    text = f"`train-model init` looked at {survey.data}: {len(survey.good)} good pictures of {shown} pixels"
+    kinds: dict[str, int] = {}
+    for sample in survey.test:
+        kinds[sample.kind] = kinds.get(sample.kind, 0) + 1
+    if kinds:
+        text += "; to test with " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    else:
+        text += f"; no folder `test`, so misses cannot be measured (test/{GOOD}, test/<kind of defect>)"
+    return text + ". What is not set below is train-model's default, which docs/method.md explains."
+
+
+def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> list[str]:
+    """Say in sentences what is odd. `judged`: width and height in pixels of what is judged, to be brought to `side`."""
+    good = survey.good
+    return [
+        *_shapes(judged, side),
+        *_few(len({picture.digest for picture in good})),
+        *_depth(good, survey.bits),
+        *_brightness(good),
+        *_duplicates(survey),
+        *_list("Unreadable, and skipped in training", survey.unreadable),
+    ]
+
+
+def _shapes(judged: Sequence[tuple[int, int]], side: int) -> list[str]:
+    """Tell of pictures that are stretched to one shape, or enlarged."""
+    found = []
+    aspects = [width / height for width, height in judged]
+    if max(aspects) > DIFFERENT_SHAPES * min(aspects):
+        found.append(
+            f"ATTENTION: the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
+            "high) and are all stretched to one. Is another camera's picture, or a turned one, among them?"
+        )
+    short = float(np.median([min(size) for size in judged]))
+    if short * ENLARGED < side:
+        found.append(
+            f"ATTENTION: what is judged is {short:.0f} pixels across, and is enlarged for the network. A defect of a "
+            "pixel or two will not be seen: film closer, or with a larger picture."
+        )
+    return found
+
+
+def _few(pictures: int) -> list[str]:
+    """Say what few pictures cost, by benchmarks/promise.py."""
+    if pictures >= MANY:
+        return []
+    return [
+        f"{pictures} good pictures are few: with 30 the thresholds are on average 11 % above those that many would "
+        f"give, with {MANY} 5 %, and more defects pass below them. More pictures help more than any setting."
+    ]
+
+
+def _depth(good: Sequence[Picture], bits: int) -> list[str]:
+    maxima = [picture.maximum_u16 for picture in good if picture.maximum_u16 is not None]
+    if not maxima or max(maxima) >= 2 ** (bits - 1):
+        return []
+    return [
+        f"ATTENTION: {len(maxima)} files have 16 bits, but no value above {max(maxima)}. They are read as {bits} bits, "
+        f"so {max(maxima) * 255 // (2**bits - 1) + 1} of 256 levels are left. Look at them again with "
+        f"`--bits {usual_bits(max(maxima))}`, which goes with the bundle to the line."
+    ]
+
+
+def _brightness(good: Sequence[Picture]) -> list[str]:
+    """Tell of brightness that differs between sub-folders, or else in the files' order by name."""
+    folders: dict[str, list[float]] = {}
+    for picture in good:
+        folders.setdefault(str(picture.path.parent), []).append(picture.brightness)
+    runs = np.array_split(np.arange(len(good)), max(1, min(MOST_GROUPS, len(good) // LEAST_GROUP)))
+    by_order = {f"files {run[0] + 1} to {run[-1] + 1}": [good[index].brightness for index in run] for run in runs}
+    for where, groups in (("between folders", folders), ("in the order of the files", by_order)):
+        large = {name: np.array(levels) for name, levels in groups.items() if len(levels) >= LEAST_GROUP}
+        if len(large) > 1 and (drift := _drift(large)):
+            return [
+                f"Brightness differs {where}: {drift}. train-model brings every picture to one mean and contrast "
+                "first, so a lamp that ages is no defect; have pictures of every state of the line among the good."
+            ]
+    return []
+
+
+def _drift(groups: dict[str, NDArray[np.float64]]) -> str:
+    """Name the darkest and the brightest group where they differ more than the pictures of one group; else nothing."""
+    medians = {name: float(np.median(levels)) for name, levels in groups.items()}
+    within = np.concatenate([np.abs(levels - medians[name]) for name, levels in groups.items()])
+    darkest, brightest = (choose(medians, key=lambda name: medians[name]) for choose in (min, max))
+    least = max(DRIFT_LEVELS, DRIFT_SPREADS * 1.4826 * float(np.median(within)))
+    if medians[brightest] - medians[darkest] <= least:
+        return ""
+    return f"{medians[darkest]:.0f} of 255 in {darkest}, {medians[brightest]:.0f} in {brightest}"
+
+
+def _duplicates(survey: Survey) -> list[str]:
+    return [
+        *_list(
+            "The same picture more than once among the good; training takes the first",
+            [_first_names(group) for group in survey.duplicates],
+        ),
+        *_list(
+            "ATTENTION: test pictures that are among the good ones for training, so the test says nothing of them",
+            [f"{tested} is {trained}" for trained, tested in survey.trained_and_tested],
+        ),
+    ]
+
+
+def _first_names(paths: Sequence[Path]) -> str:
+    more = f", and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(map(str, paths[:NAMED])) + more
+
+
+def _list(what: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    more = [f"and {len(items) - NAMED} more"] if len(items) > NAMED else []
+    return [f"{what} ({len(items)}):", *(f"- {item}" for item in [*items[:NAMED], *more])]

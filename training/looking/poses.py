@@ -1,0 +1,118 @@
+"""Poses: how the parts lie in the pictures, and whether they are cut out and turned straight, and by what."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.geometry import Pose, Roi
+from training.looking.survey import Picture
+from training.looking.upright import find_upright
+
+FOUND = 0.95
+"""A part must be found in this share of the pictures to be cut out of all."""
+LIKE_IT = 0.5
+"""Of the part's area: what is larger and lies beside it is another part, at which nobody would look."""
+LEAST_AXIS_RATIO = 1.15
+"""Below it noise decides which way the principal axis points: round and square parts."""
+MOST_DEVIATION = 0.1
+"""Median deviation of the length, as a share of it: of one kind of part at one distance it is less."""
+MOST_FILLED = 0.6
+"""Share of the picture: a part that fills more cannot turn far."""
+MARGIN = 1.05
+"""Of a cut-out's sides over the part's."""
+NOT_CUT = "Parts are not cut out and turned straight (network.part_size): "
+
+
+@dataclass(frozen=True)
+class Lying:
+    """How the parts lie."""
+
+    pose: Pose | None
+    """How they are cut out; None: they are not."""
+    reason: str
+    upright: Path | None = None
+    """The picture after which they are turned."""
+    why_upright: str = ""
+
+
+def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
+    """Say how parts are cut out and turned straight, or that they are not; and why. `roi` and `bits` as surveyed."""
+    found = [(picture, picture.outline) for picture in good if picture.outline]
+    parts = [part for _, part in found]
+    if len(parts) < FOUND * len(good):
+        return Lying(
+            None,
+            f"{NOT_CUT}only in {len(parts)} of {len(good)} pictures is there a part of another colour than the rim.",
+        )
+    ratio = float(np.percentile([part.axis_ratio for part in parts], 5))
+    is_round = ratio < LEAST_AXIS_RATIO
+    # Along what axis a round or square part is measured, noise decides: its area says how large it is.
+    areas = [part.share * math.prod(picture.size) for picture, part in found]
+    lengths = np.sqrt(areas) if is_round else np.array([max(part.extents) for part in parts])
+    touching = sum(part.touches_border for part in parts)
+    filled = float(np.median([part.share for part in parts]))
+    deviation = float(np.median(np.abs(lengths - np.median(lengths))) / np.median(lengths))
+    beside = sum(part.second > LIKE_IT for part in parts)
+    reasons = (
+        (
+            beside > (1 - FOUND) * len(parts),
+            f"in {beside} of {len(good)} pictures another thing nearly as large lies beside what is found, and one "
+            "alone would be judged. Where parts lie in places of their own, judge each in a region (`roi`).",
+        ),
+        (
+            touching > len(parts) / 2,
+            f"in {touching} of {len(good)} pictures what is found runs off the picture.",
+        ),
+        (filled > MOST_FILLED and not is_round, f"what is found fills {filled:.0%} of the picture."),
+        (deviation > MOST_DEVIATION, f"the lengths that are found differ by {deviation:.0%}."),
+    )
+    if against := [reason for holds, reason in reasons if holds]:
+        return Lying(None, NOT_CUT + against[0])
+    if is_round:
+        return _by_what_is_on_them([picture for picture, _ in found], ratio, roi, bits)
+    extents = np.array([part.extents for part in parts])
+    length, breadth = (math.ceil(extent * MARGIN) for extent in np.percentile(extents, 95, axis=0))
+    reason = (
+        f"A part was found in {len(parts)} of {len(good)} pictures, longer than wide (axis ratio from {ratio:.2f}), "
+        f"as a rule {np.median(extents[:, 0]):.0f} x {np.median(extents[:, 1]):.0f} pixels: it is cut out and turned "
+        "straight first, so that it may lie anywhere and at any angle. Look at the sheet; where the cut-outs are "
+        "wrong, delete `part_size`, `height` and `width`."
+    )
+    part_size = max(length, breadth), min(length, breadth)
+    if part_size[0] > part_size[1]:
+        upright = find_upright([picture for picture, _ in found], part_size, roi, bits)
+        if upright.tells:
+            why = (
+                "Which end comes left is told by what is on the part, as in this picture: going by which end is "
+                f"heavier, {upright.turned:.0%} lay the other way round. Half of them are alike it by "
+                f"{upright.alike:.2f} of 1 or more."
+            )
+            return Lying(Pose(part_size, upright.shown), reason, upright.path, why)
+    return Lying(Pose(part_size), reason)
+
+
+def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None, bits: int) -> Lying:
+    """Say how round or square parts are turned, which have no long axis."""
+    longest = [max(picture.outline.extents) for picture in found if picture.outline]
+    side = math.ceil(np.percentile(longest, 95) * MARGIN)
+    upright = find_upright(found, (side, side), roi, bits)
+    what = f"they are round or square, with no long axis to turn by (axis ratio {ratio:.2f})"
+    if not upright.tells:
+        return Lying(
+            None,
+            f"{NOT_CUT}{what}, and what is on them does not tell how they lie: turned by it, half of them are alike "
+            f"the most usual one by {upright.alike:.2f} of 1 or less, and {upright.turned:.0%} lie at another angle.",
+        )
+    reason = (
+        f"A part was found in the pictures; {what}. It is cut out and turned upright first, so that it may lie "
+        "anywhere and at any angle. Look at the sheet; where the cut-outs are wrong, delete `part_size` and `upright`."
+    )
+    why = (
+        f"The part that all are turned after, by what is on it: turned so, half of them are alike it by "
+        f"{upright.alike:.2f} of 1 or more, and {upright.turned:.0%} lay at another angle. Any picture of a part that "
+        "lies as you want to see it does as well."
+    )
+    return Lying(Pose((side, side), upright.shown), reason, upright.path, why)

@@ -1,0 +1,1 @@
+"""Many part numbers: `train-many`."""

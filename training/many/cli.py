@@ -1,0 +1,60 @@
+"""`train-many`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core import cli
+from core.errors import EXIT_CODES, ConfigError
+
+HELP = (
+    "Train many part numbers, each by train-model in a process of its own, and evaluate each.\n\n"
+    "PARTS is a YAML file: `parts`, the configurations of train-model, such as `parts/*.yaml`. Stopped or killed, the "
+    "same command goes on where it was; parts that are done are not trained again. A table is written beside PARTS, "
+    "a report for each part into its output.\n\n"
+    + EXIT_CODES
+    + "\nThe exit code is that of the first part that failed."
+)
+
+_many = cli.app(HELP)
+
+
+@_many.command(help=HELP)
+def train(
+    config: Annotated[Path, typer.Argument(metavar="PARTS", help="The YAML file that names the parts.")],
+    cpus: Annotated[int, typer.Option(min=1, help="Cores for each part; as many parts run as there are cores.")] = 1,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="Share of a GPU for each part, with --ray: 0.25 trains 4 on one.")
+    ] = 0.0,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="On the Ray cluster that RAY_ADDRESS names, or one on this machine.")
+    ] = False,
+) -> None:
+    """Train."""
+    from contextlib import closing
+
+    from rich.console import Console
+
+    from training.many.many import find_parts, outcomes_table, run_here, run_on_ray, write_table
+
+    if gpus and not ray:
+        raise ConfigError("--gpus needs --ray, which shares GPUs out; without it every part takes what is here.")
+    parts = find_parts(config)
+    outcomes = []
+    with closing(run_on_ray(parts, cpus, gpus) if ray else run_here(parts, cpus)) as running:
+        for done in running:
+            outcomes.append(done)
+            what = done.error or f"done in {done.minutes:.1f} min"
+            typer.echo(f"{len(outcomes)} of {len(parts)}: {done.name}: {what}", err=True)
+    table = config.with_suffix(".csv")
+    write_table(outcomes, table)
+    Console().print(outcomes_table(outcomes))
+    typer.echo(f"written: {table}")
+    if code := next((done.exit_code for done in outcomes if done.error), 0):
+        raise typer.Exit(code)
+
+
+def train_many() -> None:
+    """Entry point of `train-many`."""
+    cli.run(_many)
