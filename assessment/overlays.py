@@ -16,6 +16,7 @@ from core.files import make_folder, naming
 from core.layout import require_apart
 from runtime.evidence.overlay import draw
 from runtime.evidence.part_picture import PartPicture
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 
@@ -39,7 +40,7 @@ def write_overlay(
     stem = os.fsdecode(os.fsencode(file.stem)[:_LONGEST_STEM])
     overlay = overlays / f"{number:05}-{stem}.jpg"
     view = read_view(Sample(file), model.input, _LONGEST_PX)
-    part = Part("", 0.0, 0.0, None, file.name, ())
+    part = Part("", Moment(0.0, 0.0), None, file.name, ())
     shown = draw(view, PartPicture("", part, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)
     with naming(overlay):

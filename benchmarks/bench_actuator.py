@@ -70,7 +70,7 @@ def measure(folder: Path, port: int, plc: Plc, rate_per_s: float, parts: int) ->
             if told is not None and told.is_late:
                 late += 1
             else:
-                captured_s.append(part.captured_s)
+                captured_s.append(part.captured.s)
             return told
 
         verdicts.stand = noted  # type: ignore[method-assign]

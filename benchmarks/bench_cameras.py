@@ -29,6 +29,7 @@ from runtime.cameras.live import LiveCamera
 from runtime.inference.models import open_models
 from runtime.parts.frame import Frame
 from runtime.parts.layout import Layout
+from runtime.parts.moment import Moment
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Stop
@@ -61,9 +62,9 @@ class Device:
         pass
 
 
-def laid_out(layout: Layout, device: Device, at_s: float, now_s: float) -> Frame:
+def laid_out(layout: Layout, device: Device, now: Moment) -> Frame:
     """Say how the frame is laid out, as a factory camera does."""
-    return replace(grabbed(device, at_s, now_s), layout=layout)
+    return replace(grabbed(device, now), layout=layout)
 
 
 def main() -> None:

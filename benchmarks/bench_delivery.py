@@ -36,6 +36,7 @@ from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent, StoredEvent
 from runtime.outbox.settings import OutboxSettings
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Verdict
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Stop
@@ -113,7 +114,7 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
 
         def timed_report(judged: Sequence[JudgedPart]) -> None:
             (only,) = judged
-            captured_s[box.newest + 1] = only.part.captured_s + only.timing.infer / 1000
+            captured_s[box.newest + 1] = only.part.captured.s + only.timing.infer / 1000
             report(judged)
 
         def timed_add(letters: Sequence[NewEvent], notes: Mapping[str, bytes]) -> list[tuple[str, Verdict]]:
@@ -150,7 +151,7 @@ class ReadyCamera(SimulatedCamera):
         for number in range(self.frames_total or 0):
             if stopping.is_set():
                 return
-            yield Frame(ready[number % len(ready)], time.time(), time.monotonic())
+            yield Frame(ready[number % len(ready)], Moment.now())
 
 
 def through(folder: Path, port: int, events: int, camera: type[SimulatedCamera] = SimulatedCamera) -> dict[str, Any]:

@@ -6,7 +6,6 @@ CONFIG is a configuration of run-inspection, in which it stands in for every cam
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from core.config import load_settings
 from runtime.cameras.camera import Camera
 from runtime.inference.models import open_models
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
@@ -36,11 +36,11 @@ class ProgramCamera(Camera):
                 return
             png = subprocess.run(self._command, capture_output=True, check=False).stdout
             pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) if png else None
-            now_at_s, now_s = time.time(), time.monotonic()
+            now = Moment.now()
             if pixels is None:
-                yield Frame(None, now_at_s, now_s, fault=Reason.UNREADABLE)
+                yield Frame(None, now, fault=Reason.UNREADABLE)
             else:
-                yield Frame(np.asarray(pixels, np.uint8), now_at_s, now_s)
+                yield Frame(np.asarray(pixels, np.uint8), now)
 
 
 if __name__ == "__main__":

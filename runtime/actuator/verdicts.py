@@ -87,13 +87,12 @@ class Verdicts(Worker):
 
     def expect(self, part: Part) -> None:
         """`part` is there: its verdict is due."""
-        since_s = part.trigger.target_s if part.trigger else part.captured_s
-        self._expect(part.camera, _key(part), since_s, part.part_id)
+        self._expect(part.camera, _key(part), part.arrived.s, part.part_id)
 
     def expect_triggered(self, stream: str, trigger: Trigger) -> None:
         """A part of `stream` is there, or will be at the time of its trigger."""
         if trigger.cause is not None:
-            self._expect(stream, (stream, trigger.cause), trigger.target_s, trigger.part_id)
+            self._expect(stream, (stream, trigger.cause), trigger.target.s, trigger.part_id)
 
     def stand(self, part: Part, judgement: Judgement, seq: int, origin: Origin) -> Told | None:
         """The verdict of `part` stands: tell it, unless it was told as late. None where nobody is told of them."""
@@ -104,11 +103,10 @@ class Verdicts(Worker):
             self._expected.pop(key, None)
             if (late := self._late.pop(key, None)) is not None:
                 return late
-            since_s = part.trigger.target_s if part.trigger else part.captured_s
             reasons = [str(reason) for reason in judgement.reasons]
             name = {"id": event_id(origin, part, seq), "seq": seq, "part_id": part.part_id}
             self._tell(part.camera, judgement.verdict, reasons, name)
-            return Told(_ms_since(since_s), is_late=False)
+            return Told(_ms_since(part.arrived.s), is_late=False)
 
     def stop(self) -> None:
         """Nothing more is told."""
@@ -153,7 +151,7 @@ class Verdicts(Worker):
 
 def _key(part: Part) -> Key:
     cause = part.trigger.cause if part.trigger is not None else None
-    return part.camera, part.captured_s if cause is None else cause
+    return part.camera, part.captured.s if cause is None else cause
 
 
 def _ms_since(since_s: float) -> float:

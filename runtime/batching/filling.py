@@ -36,11 +36,10 @@ def fill(task: Task, row: NDArray[np.uint8], frame: Frame, settings: CameraSetti
             faults.append(Reason.UNREADABLE)
     stale_s = None
     if isinstance(settings, LiveCameraSettings) and frame.trigger is None and not settings.every_frame_is_a_part:
-        stale_s = frame.captured_s + settings.stale_after_s
+        stale_s = frame.captured.s + settings.stale_after_s
     return Part(
         camera=task.stream,
-        captured_at_s=frame.captured_at_s,
-        captured_s=frame.captured_s,
+        captured=frame.captured,
         size=None if pixels is None else (pixels.shape[1], pixels.shape[0]),
         source=frame.source,
         faults=(*faults, *task.faults),

@@ -17,6 +17,7 @@ from runtime.cameras.live import LOOK_EVERY_S, LiveCamera
 from runtime.cameras.part_queue import FiredParts, PartQueue, without_frame
 from runtime.cameras.settings import GenicamSettings, GentlSettings
 from runtime.parts.frame import Frame, Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 AWAY = "it does not answer, or another program has taken it"
@@ -62,7 +63,7 @@ def factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> Live
     tolerance_s = trigger.tolerance_ms / 1000
     parts = FiredParts(tolerance_s, time.monotonic) if trigger.mode == "software" else PartQueue(time.monotonic)
     reading = PartReading(parts, tolerance_s)
-    return LiveCamera(name, settings, connect, reading.read, parts, lambda: parts.lost(time.time()))
+    return LiveCamera(name, settings, connect, reading.read, parts, lambda: parts.lost(Moment.now()))
 
 
 class PartReading:
@@ -91,14 +92,14 @@ class PartReading:
                 return AWAY
             if not stream.wait(LOOK_EVERY_S):
                 continue
-            now_at_s, now_s = time.time(), time.monotonic()
+            now = Moment.now()
             lost = 0 if last is None else missed(last, stream.block_id)
             if lost is None:
                 return f"it counted anew, from block {last} to {stream.block_id}"
             last = stream.block_id
             for _ in range(lost):
-                self._parts.put(Frame(None, now_at_s, now_s, fault=Reason.NO_FRAME))
-            intake.put(_frame(stream, now_at_s, now_s))
+                self._parts.put(Frame(None, now, fault=Reason.NO_FRAME))
+            intake.put(_frame(stream, now))
         return ""
 
     def _fire_each(self, stream: FactoryStream, intake: Intake, parts: FiredParts) -> str:
@@ -126,10 +127,10 @@ class PartReading:
             last = stream.block_id
         if not stream.fire():
             return None
-        left_s = trigger.target_s + self._tolerance_s - time.monotonic()
+        left_s = trigger.target.s + self._tolerance_s - time.monotonic()
         if not stream.wait(left_s) or (last is not None and missed(last, stream.block_id) != 0):
             return None
-        return _frame(stream, time.time(), time.monotonic())
+        return _frame(stream, Moment.now())
 
     def _is_there(self, stream: FactoryStream, intake: Intake) -> bool:
         """Ask the camera now and then; one that answers is not silent."""
@@ -141,5 +142,5 @@ class PartReading:
         return is_there
 
 
-def _frame(stream: Any, at_s: float, now_s: float) -> Frame:
-    return replace(grabbed(stream, at_s, now_s), chunks=stream.chunks, layout=stream.layout)
+def _frame(stream: Any, now: Moment) -> Frame:
+    return replace(grabbed(stream, now), chunks=stream.chunks, layout=stream.layout)

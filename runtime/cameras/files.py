@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -16,6 +15,7 @@ from core.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
 from runtime.cameras.camera import Camera
 from runtime.cameras.settings import Decoding
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,10 @@ class VideoCamera(Camera):
         """See Camera. The first frame was grabbed at opening. A film that ends before its time is told in the log."""
         number, grabbed = 0, True
         while grabbed and not stopping.is_set():
-            captured_at_s, captured_s = time.time(), time.monotonic()
+            captured = Moment.now()
             decoded, pixels = self._stream.retrieve()
             fault = None if decoded else Reason.UNREADABLE
-            yield Frame(pixels, captured_at_s, captured_s, f"{self._name}#{number}", fault)
+            yield Frame(pixels, captured, f"{self._name}#{number}", fault)
             for _ in range(self._judge_every):
                 grabbed = grabbed and self._stream.grab()
                 number += grabbed
@@ -87,13 +87,13 @@ class VideoCamera(Camera):
 
 def read_frame(picture: Path, folder: Path) -> Frame:
     """Read a picture below `folder`. One that cannot be decoded whole gives a frame without pixels."""
-    captured_at_s, captured_s = time.time(), time.monotonic()
+    captured = Moment.now()
     source = printable(picture.relative_to(folder))
     try:
         (pixels, deep), fault = by_depth(read_as_stored(picture)), None
     except DataError:
         (pixels, deep), fault = (None, None), Reason.UNREADABLE
-    return Frame(pixels, captured_at_s, captured_s, source, fault, stored_u16=deep)
+    return Frame(pixels, captured, source, fault, stored_u16=deep)
 
 
 def by_depth(stored: Stored) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint16] | None]:

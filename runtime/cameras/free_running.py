@@ -9,6 +9,7 @@ import numpy as np
 from runtime.cameras.delay import Backlog
 from runtime.cameras.intake import Intake
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 SETTLE_S = 0.5
@@ -28,12 +29,12 @@ class Capture(Protocol):
         """Let the stream go."""
 
 
-def grabbed(capture: Capture, at_s: float, now_s: float) -> Frame:
-    """Give what was grabbed at `at_s` (Unix time), which is `now_s` on the monotonic clock."""
+def grabbed(capture: Capture, now: Moment) -> Frame:
+    """Give what was grabbed `now`."""
     decoded, pixels = capture.retrieve()
     if not decoded:
-        return Frame(None, at_s, now_s, fault=Reason.UNREADABLE)
-    return Frame(np.asarray(pixels, np.uint8), at_s, now_s)
+        return Frame(None, now, fault=Reason.UNREADABLE)
+    return Frame(np.asarray(pixels, np.uint8), now)
 
 
 def time_s(stream: Any) -> float:
@@ -45,7 +46,7 @@ def read_freely(
     capture: Any,
     intake: Intake,
     stream_clock: Callable[[Any], float] | None = None,
-    frame_of: Callable[[Any, float, float], Frame] = grabbed,
+    frame_of: Callable[[Any, Moment], Frame] = grabbed,
 ) -> str:
     """Read until the stream ends, or has stood still where nothing tells old frames from new. Returns why.
 
@@ -57,14 +58,14 @@ def read_freely(
     while capture.grab():
         if intake.closing.is_set():
             return ""
-        now_at_s, now_s = time.time(), time.monotonic()
-        silent_s, heard_s = now_s - heard_s, now_s
-        is_old = stream_clock is not None and backlog.is_old(stream_clock(capture), now_s)
+        now = Moment.now()
+        silent_s, heard_s = now.s - heard_s, now.s
+        is_old = stream_clock is not None and backlog.is_old(stream_clock(capture), now.s)
         if backlog.is_lost or (stream_clock is None and silent_s > limit_s):
             return "it was silent, and what it sends after that may be old"
-        if is_old or now_s - opened_s < SETTLE_S:
+        if is_old or now.s - opened_s < SETTLE_S:
             continue
-        intake.heard_s = now_s
-        if intake.wants(now_s):
-            intake.put(frame_of(capture, now_at_s, now_s))
+        intake.heard_s = now.s
+        if intake.wants(now.s):
+            intake.put(frame_of(capture, now))
     return "the stream ended, or gave nothing in time"

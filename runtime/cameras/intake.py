@@ -39,7 +39,7 @@ class Intake:
             alike = self._thinning.alike(frame.pixels_u8)
         if frozen_after is None or alike < frozen_after:
             self.buffer.put(frame)
-            self.standing.change(CameraState.STREAMING, "", last_frame_at_s=frame.captured_at_s)
+            self.standing.change(CameraState.STREAMING, "", last_frame_at_s=frame.captured.at_s)
             return
         if alike == frozen_after or self.settings.trigger is not None:
             self.buffer.put(replace(frame, fault=Reason.FROZEN))

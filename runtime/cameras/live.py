@@ -17,6 +17,7 @@ from runtime.cameras.intake import Intake
 from runtime.cameras.settings import LiveCameraSettings
 from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from runtime.threads.backoff import LONGEST_S, STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker
@@ -79,7 +80,7 @@ class LiveCamera(Camera):
             if frame is not None:
                 yield frame
             elif is_silent and not is_told and intake.settings.trigger is None:
-                yield Frame(None, time.time(), time.monotonic(), fault=Reason.NO_FRAME)
+                yield Frame(None, Moment.now(), fault=Reason.NO_FRAME)
             is_told = is_silent
 
     @property

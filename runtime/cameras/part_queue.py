@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from runtime.parts.frame import Frame, Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 MAX_WAITING = 32
@@ -23,7 +24,7 @@ class PartQueue:
     takes_ahead = True
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` is the one of `Frame.captured_s`."""
+        """`clock` is the one of `Frame.captured`."""
         self.dropped = 0
         """Parts whose frames were given up because too many waited."""
         self._clock = clock
@@ -71,11 +72,11 @@ class PartQueue:
         with self._changed:
             self._is_lost = False
 
-    def lost(self, at_s: float) -> None:
-        """The camera is away: parts pass unseen, nobody knows how many. One is told of at `at_s` (Unix time)."""
+    def lost(self, now: Moment) -> None:
+        """The camera is away: parts pass unseen, nobody knows how many. One is told of `now`."""
         with self._changed:
             if not self._is_lost and not self._ahead:
-                self._append(Frame(None, at_s, self._clock(), fault=Reason.NO_FRAME))
+                self._append(Frame(None, now, fault=Reason.NO_FRAME))
             self._is_lost = True
             self._give_up_ids()
 
@@ -106,18 +107,18 @@ class FiredParts(PartQueue):
             while True:
                 self._give_up_late_ones()
                 now_s = self._clock()
-                if self._ahead and self._ahead[0].target_s <= now_s:
+                if self._ahead and self._ahead[0].target.s <= now_s:
                     return self._ahead.popleft()
                 if now_s >= until_s:
                     return None
-                waits_s = [until_s - now_s, *(trigger.target_s - now_s for trigger in self._ahead)]
+                waits_s = [until_s - now_s, *(trigger.target.s - now_s for trigger in self._ahead)]
                 self._changed.wait(max(0.001, min(waits_s)))
 
     def ask(self, trigger: Trigger) -> None:
         """See TakesTriggers. Triggers are fired in the order of their times."""
         super().ask(trigger)
         with self._changed:
-            self._ahead = deque(sorted(self._ahead, key=lambda each: each.target_s))
+            self._ahead = deque(sorted(self._ahead, key=lambda each: each.target.s))
 
     def take(self, timeout_s: float) -> Frame | None:
         """See FrameBuffer."""
@@ -125,14 +126,14 @@ class FiredParts(PartQueue):
             self._give_up_late_ones()
         return super().take(timeout_s)
 
-    def lost(self, at_s: float) -> None:
+    def lost(self, now: Moment) -> None:
         """See PartQueue. A part that nobody has asked for is none; those asked for may still be fired in time."""
 
     def _give_up_late_ones(self) -> None:
-        while self._ahead and self._clock() - self._ahead[0].target_s > self._tolerance_s:
+        while self._ahead and self._clock() - self._ahead[0].target.s > self._tolerance_s:
             self._append(without_frame(self._ahead.popleft()))
 
 
 def without_frame(trigger: Trigger) -> Frame:
     """Give the part of a trigger for which there is no frame."""
-    return Frame(None, trigger.at_s, trigger.target_s, fault=Reason.NO_FRAME, trigger=trigger)
+    return Frame(None, trigger.target, fault=Reason.NO_FRAME, trigger=trigger)

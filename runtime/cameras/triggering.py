@@ -32,7 +32,7 @@ class TriggeredFrames:
     takes_ahead = False
 
     def __init__(self, tolerance_s: float, clock: Callable[[], float]) -> None:
-        """Join frames within `tolerance_s`; `clock` is the one of `Frame.captured_s`."""
+        """Join frames within `tolerance_s`; `clock` is the one of `Frame.captured`."""
         self.dropped = 0
         self._tolerance_s = tolerance_s
         self._clock = clock
@@ -51,7 +51,7 @@ class TriggeredFrames:
         """See FrameBuffer."""
         with self._changed:
             self._recent.append(frame)
-            while frame.captured_s - self._recent[0].captured_s > max(HISTORY_S, 2 * self._tolerance_s):
+            while frame.captured.s - self._recent[0].captured.s > max(HISTORY_S, 2 * self._tolerance_s):
                 self._recent.popleft()
             self._join()
             self._changed.notify_all()
@@ -65,7 +65,7 @@ class TriggeredFrames:
                 left_s = until_s - self._clock()
                 if self._ready or left_s <= 0:
                     return self._ready.popleft() if self._ready else None
-                expiries = (trigger.target_s + self._tolerance_s - self._clock() for trigger in self._asked)
+                expiries = (trigger.target.s + self._tolerance_s - self._clock() for trigger in self._asked)
                 self._changed.wait(max(0.001, min(left_s, *expiries, left_s)))
 
     def newer(self, frame: Frame) -> Frame:
@@ -77,15 +77,15 @@ class TriggeredFrames:
         now_s = self._clock()
         waiting = []
         for trigger in self._asked:
-            seen = bool(self._recent) and self._recent[-1].captured_s >= trigger.target_s
-            if not seen and now_s - trigger.target_s <= self._tolerance_s:
+            seen = bool(self._recent) and self._recent[-1].captured.s >= trigger.target.s
+            if not seen and now_s - trigger.target.s <= self._tolerance_s:
                 waiting.append(trigger)
                 continue
-            near = [frame for frame in self._recent if abs(frame.captured_s - trigger.target_s) <= self._tolerance_s]
+            near = [frame for frame in self._recent if abs(frame.captured.s - trigger.target.s) <= self._tolerance_s]
             if near and len(self._ready) < MAX_WAITING:
-                nearest = min(near, key=lambda frame: abs(frame.captured_s - trigger.target_s))
+                nearest = min(near, key=lambda frame: abs(frame.captured.s - trigger.target.s))
                 self._ready.append(replace(nearest, trigger=trigger))
             else:
                 fault = Reason.OVERRUN if near else Reason.NO_FRAME
-                self._ready.append(Frame(None, trigger.at_s, trigger.target_s, fault=fault, trigger=trigger))
+                self._ready.append(Frame(None, trigger.target, fault=fault, trigger=trigger))
         self._asked = waiting

@@ -19,6 +19,7 @@ from runtime.cameras.folder_bell import FolderBell
 from runtime.cameras.folder_look import FolderLook
 from runtime.cameras.moving import move
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
@@ -199,7 +200,7 @@ class WatchedFolder(Camera):
 
     def _read(self, picture: Path, seen: _Seen) -> Frame | None:
         """Read a picture; None while it may become whole or changes, and where it was judged before."""
-        captured_at_s, captured_s = time.time(), time.monotonic()
+        captured = Moment.now()
         relative = picture.relative_to(self._path)
         where = b"%s\0%s\0%d %d" % (self._name.encode(), os.fsencode(relative), seen.size, seen.changed_ns)
         cause = blake2b(where, digest_size=16).digest()
@@ -226,7 +227,7 @@ class WatchedFolder(Camera):
         identity = blake2b(cause + data, digest_size=16).hexdigest()
         found = self._part_id.search(printable(Path(picture.name))) if self._part_id else None
         part_id = found[1] if found else None
-        told = (pixels, captured_at_s, captured_s, printable(relative), fault, cause, identity, part_id)
+        told = (pixels, captured, printable(relative), fault, cause, identity, part_id)
         return Frame(*told, stored_u16=deep)
 
     def _give(self, picture: Path, seen: _Seen) -> None:

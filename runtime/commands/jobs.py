@@ -20,7 +20,7 @@ from runtime.events.judged_part import JudgedPart
 from runtime.events.topics import Topics
 from runtime.parts.frame import Trigger
 from runtime.parts.job import NO_JOB, Job
-from runtime.parts.part import AskedPart, Part
+from runtime.parts.part import Part
 from runtime.parts.verdict import Verdict
 
 COUNTED = (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE)
@@ -65,7 +65,7 @@ class Jobs:
 
         What somebody asks about is of none.
         """
-        if isinstance(part, AskedPart):
+        if part.answers is not None:
             return taken_for or NO_JOB
         now = self.now(part.camera, part.trigger)
         return now if taken_for is None or taken_for.recipe == now.recipe else taken_for

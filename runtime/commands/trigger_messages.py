@@ -15,6 +15,7 @@ from runtime.commands.crowd import Crowd
 from runtime.commands.trigger_payload import TriggerPayload, cause_of, read_payload
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ class TriggerHandler:
 
     def _take(self, camera: str, message: Message, told: TriggerPayload, cause: bytes, heard: _Heard) -> None:
         now_s = self._clock()
-        trigger = told.trigger(cause, self._wall_clock(), now_s)
+        trigger = told.trigger(cause, Moment(self._wall_clock(), now_s))
         takes_ahead = self._cameras[camera].takes_ahead
         # Without a time of its own it meant a moment when we were away: the part before the camera now is another.
         is_past = message.was_kept and told.time is None
@@ -214,7 +215,7 @@ class TriggerHandler:
         with self._changed:
             self._under_way[cause] = _UnderWay(camera, trigger, {message.number: message})
             if not self._cameras[camera].takes_ahead:
-                self._crowd.add(cause, trigger.target_s)
+                self._crowd.add(cause, trigger.target.s)
         try:
             self._cameras[camera].ask(trigger)
         except ValueError:

@@ -12,6 +12,7 @@ from runtime.commands.command import Mark, once
 from runtime.delivery.message import Message
 from runtime.events.encoding import dumps
 from runtime.parts.frame import Trigger
+from runtime.parts.moment import Moment
 
 AHEAD_S, AGO_S = 10.0, 86400.0
 """A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
@@ -31,16 +32,16 @@ class TriggerPayload(BaseModel):
     time: AwareDatetime | None = None
     id: MarkIfAny = None
 
-    def trigger(self, cause: bytes, now_at_s: float, now_s: float) -> Trigger:
-        """Give the trigger that arrived at `now_at_s` (Unix time), which is `now_s` on the monotonic clock.
+    def trigger(self, cause: bytes, now: Moment) -> Trigger:
+        """Give the trigger that arrived `now`.
 
         Without a `time` of its own it means the moment of its arrival. Raises ValueError where that cannot be right.
         """
-        at_s = now_at_s if self.time is None else self.time.timestamp()
-        if not -AGO_S <= at_s - now_at_s <= AHEAD_S:
-            raise ValueError(f"time: {at_s - now_at_s:+.0f} s from now; set the clocks of both machines")
-        target_s = now_s + at_s - now_at_s
-        return Trigger(self.part_id, self.job_id, self.recipe, self.id, at_s, target_s, cause)
+        at_s = now.at_s if self.time is None else self.time.timestamp()
+        if not -AGO_S <= at_s - now.at_s <= AHEAD_S:
+            raise ValueError(f"time: {at_s - now.at_s:+.0f} s from now; set the clocks of both machines")
+        target = Moment(at_s, now.s + at_s - now.at_s)
+        return Trigger(self.part_id, self.job_id, self.recipe, self.id, target, cause)
 
 
 def read_payload(payload: bytes) -> TriggerPayload:

@@ -70,7 +70,7 @@ def build(
         "type": TYPE,
         "id": event_id(origin, part, seq),
         "source": f"{origin.station}/{part.camera}",
-        "capture_time": rfc3339(part.captured_at_s),
+        "capture_time": rfc3339(part.captured.at_s),
         "seq": seq,
         "boot_id": origin.boot_id,
         "station": origin.station,

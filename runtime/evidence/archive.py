@@ -88,7 +88,7 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
         if is_full or (self.problem and time.monotonic() < self._retry_s):
             self.dropped += 1
             return None
-        day = rfc3339(part.captured_at_s)[:10]
+        day = rfc3339(part.captured.at_s)[:10]
         ref = f"{shown.judgement.verdict.word}/{day}/{shown.event_id}.jpg"
         self._taken_bytes += size
         self._waiting.put_nowait((shown, size, ref))

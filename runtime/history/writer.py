@@ -138,7 +138,7 @@ def _entry(judged: JudgedPart, event_id: str) -> Entry:
     part, judgement = judged.part, judged.judgement
     return Entry(
         id=event_id,
-        at_s=part.captured_at_s,
+        at_s=part.captured.at_s,
         camera=part.camera,
         verdict=Verdict(judgement.verdict),
         margin=judgement.margin,

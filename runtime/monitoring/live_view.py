@@ -71,7 +71,7 @@ class LiveView:
         """Take a part in that the model of `recipe` (see Origin) judged."""
         with self.lock:
             seen = self.views[part.camera]
-            seen.judgement, seen.judged_at_s = judgement, part.captured_at_s
+            seen.judgement, seen.judged_at_s = judgement, part.captured.at_s
             seen.trend.add(judgement, thresholds_id, recipe)
 
     def note_batch(self, parts: Sequence[Part], inference_s: float) -> None:
@@ -80,7 +80,7 @@ class LiveView:
         self._batch.observe(len(parts))
         self._inference.observe(inference_s)
         for part in parts:
-            self._latency.observe(now_s - part.captured_s)
+            self._latency.observe(now_s - part.captured.s)
 
     def drifts(self, camera: str) -> bool:
         """Whether the camera's good parts come closer to the threshold than they used to."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.parts.layout import Layout, to_bgr
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 
@@ -19,10 +20,8 @@ class Trigger:
     job_id: str | None
     recipe: str | None
     id: str | None
-    at_s: float
-    """Unix time at which the frame was to be taken."""
-    target_s: float
-    """The same moment on the monotonic clock."""
+    target: Moment
+    """When the frame was to be taken."""
     cause: bytes | None = None
     """The message that it came with: by it the station knows it again, should the broker hand it over twice."""
 
@@ -33,10 +32,8 @@ class Frame:
 
     pixels_u8: NDArray[np.uint8] | None
     """(H, W, 3), or (H, W) of a mono camera or a mosaic, at its resolution; None: `fault` says why."""
-    captured_at_s: float
-    """Unix time: of a live camera, when the frame arrived; of a file, when it was read."""
-    captured_s: float
-    """The same moment on the monotonic clock."""
+    captured: Moment
+    """Of a live camera, when the frame arrived; of a file, when it was read."""
     source: str | None = None
     """File name, where the frame came from a file."""
     fault: Reason | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.parts.frame import Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 Picture = Callable[[], NDArray[np.uint8]]
@@ -29,10 +30,7 @@ class Part:
 
     camera: str
     """The camera's name, with that of the region where it has several."""
-    captured_at_s: float
-    """Unix time."""
-    captured_s: float
-    """Monotonic clock."""
+    captured: Moment
     size: tuple[int, int] | None
     """Width and height of the camera's frame in pixels; None where it had none."""
     source: str | None
@@ -49,6 +47,8 @@ class Part:
     """Of a picture that was put into a watched folder."""
     picture: Picture | None = field(default=None, compare=False, repr=False)
     """None: there is nothing to be seen."""
+    answers: SimpleQueue[bytes] | None = field(default=None, compare=False, repr=False)
+    """Where its event goes, and nowhere else, where somebody asked about a picture; None for a part of the line's."""
 
     @cached_property
     def pixels_bgr_u8(self) -> NDArray[np.uint8] | None:
@@ -62,15 +62,12 @@ class Part:
             return self.trigger.part_id
         return self.mark.part_id if self.mark is not None else None
 
+    @property
+    def arrived(self) -> Moment:
+        """When it stood before the camera: its trigger knows better than its frame."""
+        return self.captured if self.trigger is None else self.trigger.target
+
     def faults_at(self, now_s: float) -> tuple[Reason, ...]:
         """Give its faults, at the moment when it is judged."""
         is_stale = self.stale_s is not None and now_s > self.stale_s and Reason.NO_FRAME not in self.faults
         return (*self.faults, Reason.STALE) if is_stale else self.faults
-
-
-@dataclass(frozen=True)
-class AskedPart(Part):
-    """A picture that is none of the line's: somebody asked for it to be judged."""
-
-    answers: SimpleQueue[bytes] = field(default_factory=SimpleQueue, compare=False, repr=False)
-    """Where its event goes, and nowhere else."""

@@ -13,7 +13,7 @@ from runtime.events.event import Timing
 from runtime.events.judged_part import JudgedPart
 from runtime.inference.models import Models
 from runtime.inference.run import InferenceRun
-from runtime.parts.part import AskedPart, Part
+from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
 from runtime.station.assigner import Assigner
 from runtime.station.picture_capture import PictureCapture
@@ -136,7 +136,7 @@ class JudgingLoop:
             thresholds = model.thresholds[part.camera]
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
             job = self._reporter.jobs.of(part, task.job)
-            if isinstance(part, AskedPart):
+            if part.answers is not None:
                 answer = JudgedPart(part, origin, judgement, 1, thresholds, _timing(part, run), None, job=job)
                 part.answers.put(answer.event())
                 continue
@@ -161,7 +161,7 @@ class JudgingLoop:
 
 def _timing(part: Part, run: InferenceRun) -> Timing:
     return Timing(
-        capture_to_infer=(run.submitted_s - part.captured_s) * 1000,
+        capture_to_infer=(run.submitted_s - part.captured.s) * 1000,
         infer=(run.inferred_s - run.submitted_s) * 1000,
-        total=(time.monotonic() - part.captured_s) * 1000,
+        total=(time.monotonic() - part.captured.s) * 1000,
     )

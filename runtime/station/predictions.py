@@ -15,7 +15,7 @@ from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp
 from runtime.parts.frame import Frame
-from runtime.parts.part import AskedPart
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from runtime.station.inspection import Inspection
 from runtime.view.desk import BusyError
@@ -45,7 +45,7 @@ class Predictions:
         if why := self._loop.pause or self._loop.models.recovery.problem:
             raise BusyError(f"nothing is judged now: {why}")
         identity = blake2b(data, digest_size=16).hexdigest()
-        frame = Frame(pixels, time.time(), time.monotonic(), identity=identity)
+        frame = Frame(pixels, Moment.now(), identity=identity)
         answers = self._put(frame, stream, recipe)
         if answers is None:
             raise BusyError("nothing is judged now; ask again.")
@@ -76,5 +76,5 @@ class Predictions:
         try:
             part = fill(replace(row.task, fit=fit_on_cpu), row.pixels, frame, settings, regions[stream])
         finally:
-            batcher.commit(row, AskedPart(**vars(part) | {"stale_s": None}, answers=answers))
+            batcher.commit(row, replace(part, stale_s=None, answers=answers))
         return answers

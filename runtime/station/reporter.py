@@ -69,7 +69,7 @@ class Reporter:
         self._untold |= {event.camera: event.body for event in events}
         stored_s = time.monotonic()
         for each in judged:
-            self._throughput.judged(each.part.camera, (stored_s - each.part.captured_s) * 1000)
+            self._throughput.judged(each.part.camera, (stored_s - each.part.captured.s) * 1000)
 
     def tell(self) -> None:
         """Tell the newest of each camera that has judged something since the last call."""

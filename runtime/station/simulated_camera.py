@@ -13,6 +13,7 @@ from runtime.cameras.live import LiveCamera
 from runtime.cameras.part_queue import PartQueue
 from runtime.cameras.settings import LiveCameraSettings
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.station.scenario import Play
 
 BLACK_SHARE = 0.02
@@ -50,7 +51,7 @@ class SimulatedCamera(Camera):
         number = 0
         while number != self.frames_total and not stopping.is_set():
             number += 1
-            yield Frame(self._pictures.next(), time.time(), time.monotonic())
+            yield Frame(self._pictures.next(), Moment.now())
             if self._play is not None:
                 stopping.wait(self._play.interval_s)
 

@@ -28,7 +28,7 @@ def open_desk(
         for each in missed:
             *others, last = settings.cameras[each.camera].streams(each.camera)
             for stream in (*others, last):
-                part = Part(stream, each.trigger.at_s, each.trigger.target_s, None, None, (each.reason,), each.trigger)
+                part = Part(stream, each.trigger.target, None, None, (each.reason,), each.trigger)
                 parts.append(replace(part, cause=each.trigger.cause if stream == last else None))
         miss(parts)
 

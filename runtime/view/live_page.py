@@ -165,7 +165,7 @@ def _caption(shown: PartPicture | None) -> dict[str, Any] | None:
         return None
     return {
         "id": shown.event_id,
-        "captured_at": rfc3339(shown.part.captured_at_s),
+        "captured_at": rfc3339(shown.part.captured.at_s),
         "verdict": shown.judgement.verdict.word,
         "margin": shown.judgement.margin,
         "reasons": [str(reason) for reason in shown.judgement.reasons],

@@ -7,6 +7,7 @@ from typing import Any
 from runtime.cameras.camera import CameraState
 from runtime.cameras.live import LiveCamera
 from runtime.parts.frame import Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from tests.runtime.gige import FactoryCamera
 from tests.runtime.waiting import wait_until
@@ -51,7 +52,7 @@ class Line:
         part_id = str(next(self._ids))
         now_s = time.monotonic()
         assert self.watcher.camera.triggered is not None
-        self.watcher.camera.triggered.ask(Trigger(part_id, None, None, None, time.time(), now_s - late_s))
+        self.watcher.camera.triggered.ask(Trigger(part_id, None, None, None, Moment(time.time(), now_s - late_s)))
         return part_id
 
     def wait_for(self, parts: int) -> None:

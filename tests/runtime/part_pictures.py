@@ -7,6 +7,7 @@ import numpy as np
 
 from core.thresholds import Thresholds, calibrate
 from runtime.evidence.part_picture import PartPicture
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
 from tests.runtime.pictures import GOOD_GREY, GRID, bad_picture, expected_errors, good_picture
@@ -24,7 +25,7 @@ def part_picture(number: int, bad: bool = True, faults: tuple[Reason, ...] = (),
     picture = (lambda: frame) if judgement.has_pixels else None
     return PartPicture(
         event_id=f"{number:08}",
-        part=Part("top", at_s, 0.0, (frame.shape[1], frame.shape[0]), None, (), picture=picture),
+        part=Part("top", Moment(at_s, 0.0), (frame.shape[1], frame.shape[0]), None, (), picture=picture),
         error_map=(((frame.astype(np.float32) - GOOD_GREY) / 255) ** 2).mean(axis=2),
         judgement=judgement,
         thresholds=thresholds(),

@@ -22,6 +22,7 @@ from runtime.delivery.publisher import Publisher
 from runtime.events.origin import Origin
 from runtime.events.topics import Topics
 from runtime.parts.frame import Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import judge
 from tests.runtime.broker import Mosquitto
@@ -61,8 +62,8 @@ def verdicts(wire: Wire, deadline_ms: float) -> Verdicts:
 
 def part(number: int, camera: str = "top") -> Part:
     now_s = time.monotonic()
-    trigger = Trigger(f"part-{number}", None, None, None, 0.0, now_s, b"%d" % number)
-    return Part(camera, 0.0, now_s, (4, 4), None, (), trigger)
+    trigger = Trigger(f"part-{number}", None, None, None, Moment(0.0, now_s), b"%d" % number)
+    return Part(camera, Moment(0.0, now_s), (4, 4), None, (), trigger)
 
 
 def good(thresholds: Thresholds) -> Any:
@@ -78,7 +79,7 @@ def test_what_has_no_verdict_in_time_is_told_as_late_and_nothing_else_is_told_of
     under_test.expect_triggered("top", slow.trigger)
     under_test.expect(slow)  # its frame came, too
     wait_until(lambda: bool(wire.sent))
-    assert (time.monotonic() - slow.captured_s) >= 0.05
+    assert (time.monotonic() - slow.captured.s) >= 0.05
     told = under_test.stand(slow, judgement, 1, origin)
     under_test.stop()
     assert (wire.told(), wire.sent[0].topic) == ([{**LATE, "part_id": "part-1"}], "p/camera/top/verdict")

@@ -15,6 +15,7 @@ from core.geometry import ModelInput
 from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher, due_in_s
 from runtime.batching.task import Task
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 
 WAIT_S = 10.0
@@ -25,7 +26,7 @@ def buffers(count: int, rows: int) -> list[np.ndarray[tuple[int, ...], np.dtype[
 
 
 def part(camera: str, number: int) -> Part:
-    return Part(camera, 0.0, 0.0, (2, 2), str(number), ())
+    return Part(camera, Moment(0.0, 0.0), (2, 2), str(number), ())
 
 
 def task(stream: str, recipe: str | None = None) -> Task:

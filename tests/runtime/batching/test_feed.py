@@ -25,6 +25,7 @@ from runtime.cameras.files import FolderCamera
 from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings
 from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
 from runtime.parts.part import Picture
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture, write_pictures
@@ -45,7 +46,7 @@ def camera_settings(**changed: object) -> FolderSettings:
 
 
 def frame(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Frame:
-    return Frame(pixels, 1.0, 2.0, "x.png")
+    return Frame(pixels, Moment(1.0, 2.0), "x.png")
 
 
 def test_a_frame_is_cropped_and_resized_into_the_row_itself() -> None:

@@ -45,7 +45,7 @@ def test_a_software_trigger_is_fired_by_the_part_that_it_names(
         asked_s = time.monotonic()
         line.name()
         line.wait_for(number + 1)
-        assert line.watcher.frames[-1].captured_s > asked_s
+        assert line.watcher.frames[-1].captured.s > asked_s
     assert line.told == [(str(number), None) for number in range(5)]
     if factory_camera.kind == "viva":
         assert factory_camera.fake.software_triggers() == 5

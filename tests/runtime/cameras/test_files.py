@@ -91,7 +91,7 @@ def test_a_video_gives_every_frame(tmp_path: Path) -> None:
     assert [frame.source for frame in frames] == [f"v.avi#{number}" for number in range(12)]
     levels = [float(frame.pixels_u8.mean()) for frame in frames if frame.pixels_u8 is not None]
     assert levels == pytest.approx([number * 10 for number in range(12)], abs=3)
-    assert [frame.captured_s for frame in frames] == sorted(frame.captured_s for frame in frames)
+    assert [frame.captured.s for frame in frames] == sorted(frame.captured.s for frame in frames)
 
 
 def test_a_video_that_is_missing_or_no_video_is_refused(tmp_path: Path) -> None:

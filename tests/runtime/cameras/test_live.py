@@ -153,7 +153,7 @@ def test_what_was_read_while_a_camera_was_opened_is_not_judged(
 
     watcher = watch(of_http(mjpeg), look_at_the_clock)
     wait_until(lambda: bool(watcher.frames))
-    assert watcher.frames[0].captured_s - opened_s[-1] >= SETTLE_S
+    assert watcher.frames[0].captured.s - opened_s[-1] >= SETTLE_S
 
 
 def test_motion_jpeg_is_read_and_found_again(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:
@@ -189,7 +189,7 @@ def test_every_nth_frame_and_no_more_than_the_rate_limit_are_judged(
     thinned = watch(of_http(mjpeg, judge_every=5))
     free = watch(of_http(mjpeg))
     wait_until(lambda: len(limited.frames) >= 6 and len(free.frames) >= 40)
-    moments = [frame.captured_s for frame in limited.frames]
+    moments = [frame.captured.s for frame in limited.frames]
     assert min(later - earlier for earlier, later in itertools.pairwise(moments)) >= 0.25 - 0.001
     assert len(thinned.frames) < len(free.frames) / 2
 
@@ -253,8 +253,8 @@ def test_the_newest_frame_wins_and_drops_are_counted() -> None:
     first = next(frames)
     wait_until(lambda: camera.status().dropped >= 10)
     second = camera.newer(first)
-    assert second.captured_s > first.captured_s
-    assert time.monotonic() - second.captured_s < 1
+    assert second.captured.s > first.captured.s
+    assert time.monotonic() - second.captured.s < 1
     stopping.set()
     assert list(frames) == []
     camera.close()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runtime.cameras.part_queue import MAX_AHEAD, MAX_WAITING, FiredParts, PartQueue
 from runtime.parts.frame import Frame, Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 PIXELS = np.full((2, 2, 3), 120, np.uint8)
@@ -23,11 +24,11 @@ class Clock:
 
 
 def frame(captured_s: float) -> Frame:
-    return Frame(PIXELS, 0.0, captured_s)
+    return Frame(PIXELS, Moment(0.0, captured_s))
 
 
 def trigger(part_id: str, target_s: float = 0.0) -> Trigger:
-    return Trigger(part_id, None, None, None, 0.0, target_s)
+    return Trigger(part_id, None, None, None, Moment(0.0, target_s))
 
 
 def taken(queue: PartQueue) -> list[Frame]:
@@ -51,10 +52,12 @@ def test_ids_given_ahead_are_joined_to_frames_and_to_lost_ones_in_order(happenin
         elif happening == "take":
             results += taken(queue)
         else:
-            queue.put(frame(passed) if happening == "frame" else Frame(None, 0.0, passed, fault=Reason.NO_FRAME))
+            queue.put(
+                frame(passed) if happening == "frame" else Frame(None, Moment(0.0, passed), fault=Reason.NO_FRAME)
+            )
             passed += 1
     results += taken(queue)
-    assert [each.captured_s for each in results] == list(range(passed))
+    assert [each.captured.s for each in results] == list(range(passed))
     named = [each for each in ids(results) if each is not None]
     assert named == [str(number) for number in range(len(named))]
     left_over = 0
@@ -82,15 +85,15 @@ def test_parts_that_come_faster_than_they_are_judged_go_on_without_their_frames(
 
 def test_while_the_camera_is_away_one_part_is_told_of_or_each_that_has_an_id() -> None:
     queue = PartQueue(Clock())
-    queue.lost(1.0)
-    queue.lost(2.0)
+    queue.lost(Moment.now())
+    queue.lost(Moment.now())
     assert [(each.fault, each.trigger) for each in taken(queue)] == [(Reason.NO_FRAME, None)]
     queue.ask(trigger("unseen"))
     assert [(each.fault, ids([each])) for each in taken(queue)] == [(Reason.NO_FRAME, ["unseen"])]
     queue.found()
     queue.ask(trigger("a"))
     queue.ask(trigger("b"))
-    queue.lost(3.0)
+    queue.lost(Moment.now())
     results = taken(queue)
     assert ids(results) == ["a", "b"]
     assert {each.fault for each in results} == {Reason.NO_FRAME}
@@ -115,7 +118,7 @@ def test_every_trigger_is_fired_in_its_time_or_told_of(asked: list[tuple[float, 
     def look() -> None:
         late.extend(taken(queue))
         while (due := queue.due(0.0)) is not None:
-            assert 0 <= clock.now_s - due.target_s <= tolerance_s
+            assert 0 <= clock.now_s - due.target.s <= tolerance_s
             fired.append(due.part_id)
 
     moments: list[tuple[float, Any]] = [(at_s, (number, offset_s)) for number, (at_s, offset_s) in enumerate(asked)]

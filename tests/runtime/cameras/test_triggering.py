@@ -6,17 +6,18 @@ from hypothesis import strategies as st
 
 from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
 from runtime.parts.frame import Frame, Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 PIXELS = np.full((2, 2, 3), 120, np.uint8)
 
 
 def frame(captured_s: float) -> Frame:
-    return Frame(PIXELS, 0.0, captured_s)
+    return Frame(PIXELS, Moment(0.0, captured_s))
 
 
 def trigger(target_s: float, part_id: str = "a") -> Trigger:
-    return Trigger(part_id, None, None, None, 0.0, target_s)
+    return Trigger(part_id, None, None, None, Moment(0.0, target_s))
 
 
 class Clock:
@@ -58,9 +59,9 @@ def test_every_trigger_gets_the_nearest_frame_within_the_tolerance_or_none(
     assert sorted(int(each.trigger.part_id) for each in results if each.trigger) == list(range(len(targets_s)))
     for each in results:
         assert each.trigger is not None
-        distances = [abs(s - each.trigger.target_s) for s in frames_s]
+        distances = [abs(s - each.trigger.target.s) for s in frames_s]
         if each.fault is None:
-            assert abs(each.captured_s - each.trigger.target_s) == min(distances)
+            assert abs(each.captured.s - each.trigger.target.s) == min(distances)
             assert min(distances) <= tolerance_s
         else:
             assert each.fault == Reason.NO_FRAME
@@ -77,7 +78,7 @@ def test_a_trigger_waits_for_the_frame_that_is_nearer() -> None:
     assert taken(joined) == []
     joined.put(frame(10.1))
     (found,) = taken(joined)
-    assert found.captured_s == 10.1
+    assert found.captured.s == 10.1
 
 
 def test_parts_triggered_faster_than_they_are_judged_go_on_without_their_frames() -> None:

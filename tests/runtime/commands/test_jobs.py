@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.parts.frame import Trigger
 from runtime.parts.job import Job
+from runtime.parts.moment import Moment
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.contract import PREFIX, check
@@ -96,7 +97,7 @@ def test_every_event_carries_the_job_and_counts_for_it_also_after_a_kill(
 
 @given(st.builds(Job, NAMES, NAMES, NAMES, NAMES), NAMES, NAMES)
 def test_a_trigger_that_names_a_job_is_of_that_job_alone(job: Job, job_id: str | None, recipe: str | None) -> None:
-    told = job.told_by(Trigger("p", job_id, recipe, None, 0.0, 0.0))
+    told = job.told_by(Trigger("p", job_id, recipe, None, Moment(0.0, 0.0)))
     if job_id in (None, job.job_id):
         assert told == Job(job.job_id, recipe or job.recipe, job.batch, job.operator)
     else:

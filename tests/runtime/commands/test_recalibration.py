@@ -27,6 +27,7 @@ from runtime.history.file import HistoryFile, add
 from runtime.history.marks import add_mark
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.settings import BackendSettings
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
 from runtime.station.simulated_backend import SimulatedBackend
@@ -65,7 +66,7 @@ class Bench:
             self._seq += 1
             thresholds = self.model.thresholds[camera]
             judgement = judge(expected_errors(picture(self._seq)).astype(np.float32), thresholds, faults)
-            part = Part(camera, 0.0, 0.0, None, None, faults)
+            part = Part(camera, Moment(0.0, 0.0), None, None, faults)
             self.under_test.watch(
                 JudgedPart(part, self.model.origin, judgement, self._seq, thresholds, Timing(0, 0, 0), None)
             )
@@ -79,7 +80,7 @@ class Bench:
             for _ in range(count):
                 self._seq += 1
                 judgement = judge(expected_errors(picture(self._seq)).astype(np.float32), thresholds, ())
-                part = Part(camera, 0.0, 0.0, None, None, ())
+                part = Part(camera, Moment(0.0, 0.0), None, None, ())
                 timing = Timing(0, 0, 0)
                 body = build(origin, part, self._seq, judgement=judgement, thresholds=thresholds, timing=timing)
                 event = json.loads(body)

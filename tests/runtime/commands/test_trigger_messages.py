@@ -17,6 +17,7 @@ from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.commands.trigger_payload import read_payload
 from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
+from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from tests.runtime.cameras.test_triggering import Clock, taken
 
@@ -44,7 +45,7 @@ class Remembering:
 
 
 def parse_trigger(payload: bytes) -> Trigger:
-    return read_payload(payload).trigger(b"cause", NOW_AT_S, NOW_S)
+    return read_payload(payload).trigger(b"cause", Moment(NOW_AT_S, NOW_S))
 
 
 class Desk:
@@ -141,7 +142,7 @@ def test_what_is_repeated_of_a_part_without_frame_or_given_ahead_is_taken_once_t
     for number in (1, 2, 3):
         ahead.hear(named, number)
     assert (ahead.acknowledged, ahead.missed, ahead.refused) == ([1, 2, 3], [], 0)
-    ahead.queue.lost(0.0)  # each id that waits is told of
+    ahead.queue.lost(Moment.now())  # each id that waits is told of
     assert [frame.trigger is not None for frame in iter(lambda: ahead.queue.take(0.0), None)] == [True]
 
 
@@ -232,7 +233,7 @@ def test_what_a_camera_that_died_was_told_of_is_told_once_whether_it_was_met_or_
 
 def test_a_trigger_without_a_time_means_now() -> None:
     read = parse_trigger(b'{"part_id": "p", "job_id": "j", "recipe": "r", "id": "7", "new": 1}')
-    assert read == Trigger("p", "j", "r", "7", NOW_AT_S, NOW_S, b"cause")
+    assert read == Trigger("p", "j", "r", "7", Moment(NOW_AT_S, NOW_S), b"cause")
 
 
 def test_whole_numbers_are_taken_as_text() -> None:
@@ -242,7 +243,7 @@ def test_whole_numbers_are_taken_as_text() -> None:
 
 def test_a_trigger_with_a_time_is_carried_over_to_the_monotonic_clock() -> None:
     read = parse_trigger(b'{"part_id": "p", "time": "2026-11-18T12:06:39.5+01:00"}')
-    assert (read.target_s - NOW_S, read.at_s - NOW_AT_S) == (-0.5, -0.5)
+    assert (read.target.s - NOW_S, read.target.at_s - NOW_AT_S) == (-0.5, -0.5)
 
 
 @pytest.mark.parametrize(

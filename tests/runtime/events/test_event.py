@@ -15,6 +15,7 @@ from runtime.bundles.bundle import load_bundle
 from runtime.events.encoding import dumps, stamp
 from runtime.events.event import Timing, build
 from runtime.events.origin import Origin, event_id
+from runtime.parts.moment import Moment
 from runtime.parts.part import FileMark, Part
 from runtime.parts.verdict import Judgement, Reason, judge
 
@@ -25,7 +26,7 @@ def origin(bundle_path: Path) -> Origin:
 
 
 def make(origin: Origin, judgement: Judgement, seq: int = 7) -> dict[str, Any]:
-    part = Part("top", 1_795_000_000.0, 5.0, (640, 480), "a/b.png", judgement.reasons)
+    part = Part("top", Moment(1_795_000_000.0, 5.0), (640, 480), "a/b.png", judgement.reasons)
     thresholds = origin.manifest.thresholds
     body = build(origin, part, seq, judgement=judgement, thresholds=thresholds, timing=Timing(1, 2.0, 3.0))
     event: dict[str, Any] = json.loads(stamp(body, 1_795_000_001.5, replayed=True))
@@ -94,7 +95,7 @@ def test_an_event_stays_within_two_kilobytes(origin: Origin) -> None:
 
 @given(st.text(min_size=1), st.integers(1, 2**40), st.integers(1, 2**40))
 def test_ids_repeat_for_the_same_part_and_differ_for_others(origin: Origin, camera: str, one: int, two: int) -> None:
-    part = Part(camera, 0.0, 0.0, None, None, ())
+    part = Part(camera, Moment(0.0, 0.0), None, None, ())
     assert event_id(origin, part, one) == event_id(origin, part, one)
     assert (event_id(origin, part, one) == event_id(origin, part, two)) == (one == two)
 
@@ -103,7 +104,9 @@ def test_ids_repeat_for_the_same_part_and_differ_for_others(origin: Origin, came
 def test_a_file_has_one_id_in_every_run(origin: Origin, one: str, two: str, seq: int, other_seq: int) -> None:
     def of(identity: str, boot: str, number: int, camera: str = "top") -> str:
         return event_id(
-            replace(origin, boot_id=boot), Part(camera, 0.0, 0.0, None, None, (), mark=FileMark(identity)), number
+            replace(origin, boot_id=boot),
+            Part(camera, Moment(0.0, 0.0), None, None, (), mark=FileMark(identity)),
+            number,
         )
 
     assert of(one, "boot", seq) == of(one, "another boot", other_seq)

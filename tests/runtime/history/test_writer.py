@@ -23,6 +23,7 @@ from runtime.history.shifts import shift_start
 from runtime.history.writer import HistoryWriter
 from runtime.parts.frame import Trigger
 from runtime.parts.job import Job
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Verdict
 from runtime.station.simulated_backend import invented_manifest
@@ -48,8 +49,8 @@ def writing(folder: Path, **changes: Any) -> Iterator[HistoryWriter]:
 
 
 def judged(number: int, bad: bool = False) -> tuple[JudgedPart, str, bytes]:
-    trigger = Trigger(f"P-{number}", "job <7>", None, None, 0.0, 0.0)
-    part = Part("top", 1.8e9 + number, 0.0, (24, 24), None, (), trigger)
+    trigger = Trigger(f"P-{number}", "job <7>", None, None, Moment(0.0, 0.0))
+    part = Part("top", Moment(1.8e9 + number, 0.0), (24, 24), None, (), trigger)
     reference = EvidenceRef(f"NotOK/2027-01-15/{number}.jpg", "0" * 64, "image/jpeg") if bad else None
     origin = Origin("press-3", "boot", "simulated", invented_manifest())
     shown = part_picture(number, bad)

@@ -1,11 +1,12 @@
 """The display: which pictures are shown, and how often."""
 
 from runtime.monitoring.live_view import SHOW_EVERY_S, LiveView
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
 from tests.runtime.part_pictures import part_picture
 
-PART = Part("top", 1.8e9, 0.0, (48, 48), None, ())
+PART = Part("top", Moment(1.8e9, 0.0), (48, 48), None, ())
 
 
 def test_good_parts_are_shown_at_a_low_rate_and_failed_ones_always() -> None:
