@@ -6,13 +6,14 @@ goes to handlers on this thread, subscribed anew on every connect. Inference nev
 """
 
 import logging
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runtime.delivery.connector import Connector
+from runtime.delivery.delivered import Delivered
 from runtime.delivery.faults import Closed, Refused, TakenOver, Unreachable
 from runtime.delivery.link import Link, LinkState
 from runtime.delivery.message import Message, Outgoing, Subscription
@@ -21,7 +22,6 @@ from runtime.delivery.refusals import Refusals
 from runtime.delivery.session import GOODBYE_S, Session
 from runtime.delivery.status import Status
 from runtime.outbox.outbox import Outbox
-from runtime.outbox.row import StoredEvent
 from runtime.threads.backoff import STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker
 
@@ -29,6 +29,24 @@ log = logging.getLogger(__name__)
 SUSPICIOUS_LOSSES = 3
 """So many connections in a row that were lost soon after the login look like another client with our client id, which
 many brokers do not tell."""
+
+
+class _Ending:
+    """Asks the publisher to end."""
+
+    def __init__(self) -> None:
+        self.is_asked = threading.Event()
+        self.reason = ""
+        self._by_s = math.inf
+
+    def ask(self, reason: str, grace_s: float) -> None:
+        self.reason, self._by_s = reason, time.monotonic() + grace_s
+        self.is_asked.set()
+
+    @property
+    def left_s(self) -> float:
+        """Until the end; infinite while nobody asks for one."""
+        return self._by_s - time.monotonic()
 
 
 class Publisher(Worker):
@@ -45,13 +63,11 @@ class Publisher(Worker):
         """`status` is what every status message tells beside the state; `outbound` may know what is sent again."""
         super().__init__("publisher", self._serve_until_stopped)
         self.link = Link(LinkState.CONNECTING, time.monotonic())
-        self.acknowledged = 0
-        """Events that the broker has taken since the start."""
-        self._latencies_ms: deque[float] = deque(maxlen=10_000)
         self.connector = connector
         """How the broker is reached."""
         self.outbox = outbox
         """Where the events come from."""
+        self.delivered = Delivered(outbox.age_s)
         self.outbound = outbound or Outbound()
         """What goes out beside the events."""
         self._status = Status(status_topic, status)
@@ -59,8 +75,7 @@ class Publisher(Worker):
         self._subscriptions: list[Subscription] = []
         self.on_acknowledged: Callable[[Outgoing], None] = lambda _message: None
         """Told on this thread of every message that the broker has taken, in that order. Set it before `start`."""
-        self._stopping = threading.Event()
-        self._goodbye = "", 0.0
+        self._ending = _Ending()
 
     def retain(self, topic: str, payload: bytes) -> None:
         """Set the newest value of a retained topic. Returns at once."""
@@ -113,14 +128,9 @@ class Publisher(Worker):
         """Wait until everything is acknowledged; False where that takes longer than `timeout_s`."""
         return self.outbound.wait_idle(timeout_s)
 
-    def take_latencies_ms(self) -> list[float]:
-        """Give how long the events acknowledged since the last call took from the disk to the acknowledgement."""
-        return [self._latencies_ms.popleft() for _ in range(len(self._latencies_ms))]
-
     def stop(self, reason: str, grace_s: float) -> None:
         """Send what can be sent within `grace_s`, tell the world we are offline, and end. What is left stays."""
-        self._goodbye = reason, time.monotonic() + grace_s
-        self._stopping.set()
+        self._ending.ask(reason, grace_s)
         self.outbound.bell.ring()
         self.join(grace_s + GOODBYE_S + 0.2)
 
@@ -132,7 +142,7 @@ class Publisher(Worker):
 
     def _keep_connected(self) -> None:
         backoff, losses = BackOff(self.connector.cable.longest_wait_s), 0
-        while not self._stopping.is_set():
+        while not self._ending.is_asked.is_set():
             connected_s = time.monotonic()
             try:
                 self._connect_and_serve()
@@ -149,7 +159,7 @@ class Publisher(Worker):
             if time.monotonic() - connected_s > STABLE_AFTER_S:
                 losses = 0
                 backoff.succeeded()
-            self._stopping.wait(backoff.failed())
+            self._ending.is_asked.wait(backoff.failed())
 
     @property
     def _advice(self) -> str:
@@ -162,7 +172,7 @@ class Publisher(Worker):
         try:
             session = Session(
                 *(connection, self.outbox, self.outbound, self._refusals, self._subscriptions),
-                *(self._count, self.on_acknowledged),
+                *(self.delivered, self.on_acknowledged),
                 is_trusted=self.connector.is_own,
             )
             session.mark(self.outbound.begin_again(self._status.online))
@@ -177,23 +187,14 @@ class Publisher(Worker):
     def _serve(self, session: Session) -> None:
         while True:
             self.connector.require_cable()
-            is_done = session.send(at_once=self._stopping.is_set())
-            wait_s = session.due_s
-            if self._stopping.is_set():
-                reason, stop_by_s = self._goodbye
-                left_s = stop_by_s - time.monotonic()
-                if is_done or left_s <= 0:
-                    break
-                wait_s = min(wait_s, left_s)
-            session.collect(wait_s)
+            is_done = session.send(at_once=self._ending.is_asked.is_set())
+            left_s = self._ending.left_s
+            if self._ending.is_asked.is_set() and (is_done or left_s <= 0):
+                break
+            session.collect(min(session.due_s, left_s))
             if session.is_answered:
                 self._set_link(LinkState.CONNECTED, "")
-        session.say_goodbye(self._status.offline(reason))
-
-    def _count(self, events: Sequence[StoredEvent]) -> None:
-        self.outbound.again.keep(events)
-        self._latencies_ms.extend(self.outbox.age_s(event) * 1000 for event in events)
-        self.acknowledged += len(events)
+        session.say_goodbye(self._status.offline(self._ending.reason))
 
     def _set_link(self, state: LinkState, reason: str) -> None:
         if (state, reason) == (self.link.state, self.link.reason):

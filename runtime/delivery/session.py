@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from runtime.delivery.backlog import Backlog
 from runtime.delivery.connection import Connection
+from runtime.delivery.delivered import Delivered
 from runtime.delivery.echo import Echo
 from runtime.delivery.faults import Unreachable
 from runtime.delivery.listening import Listening
@@ -40,11 +41,11 @@ class Session:
         outbound: Outbound,
         refusals: Refusals,
         subscriptions: Sequence[Subscription],
-        on_delivered: Callable[[Sequence[StoredEvent]], None],
+        delivered: Delivered,
         on_acknowledged: Callable[[Outgoing], None],
         is_trusted: bool = False,
     ) -> None:
-        """Subscribe for what is to be heard; `on_delivered` is told of events that the broker has taken, in batches.
+        """Subscribe for what is to be heard; events that the broker has taken count as `delivered`.
 
         `on_acknowledged` is told of every message, events too, in the order in which the broker has taken them.
         `is_trusted`: it is our own broker, which hands on what it acknowledges.
@@ -53,7 +54,7 @@ class Session:
         self._outbox = outbox
         self._outbound = outbound
         self._refusals = refusals
-        self._on_delivered = on_delivered
+        self._delivered = delivered
         self._on_acknowledged = on_acknowledged
         self._echo = None if is_trusted or connection.tells_refusals else Echo(connection)
         self._sent: dict[int, _Sent] = {}
@@ -103,7 +104,8 @@ class Session:
         taken = [self._sent.pop(number) for number in numbers if number in self._sent]
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:
-            self._on_delivered(delivered)
+            self._outbound.again.keep(delivered)
+            self._delivered.add(delivered)
             self._outbox.remove(delivered)
         for sent in taken:
             self._on_acknowledged(sent.message)

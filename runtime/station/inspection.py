@@ -228,7 +228,7 @@ class Inspection:
             unreadable=totals.unreadable,
             images_per_s=judged / judging_s,
             waiting_before=waiting_before,
-            acknowledged=self.publisher.acknowledged,
+            acknowledged=self.publisher.delivered.count,
             discarded=totals.discarded,
             waiting=self.publisher.outbox.depth,
             stopped=stop.reason,

@@ -85,7 +85,7 @@ class Reporter:
         """Tell the station's speed where it is due."""
         if not self._throughput.is_due:
             return
-        delivered_ms = self._publisher.take_latencies_ms()
+        delivered_ms = self._publisher.delivered.take_latencies_ms()
         with self.numbering:
             body = self._throughput.beat(frames_waiting, self._outbox, self.totals.discarded, delivered_ms)
         self._publisher.send(Outgoing(self._topics.metrics, body, qos=0, expiry_s=self._expiry_s))

@@ -159,7 +159,7 @@ def test_a_password_that_is_changed_is_read_again(
     file.unlink()
     wait_until(lambda: "password_file" in publisher.link.reason)
     file.write_text("new\n")
-    wait_until(lambda: publisher.acknowledged == 1)
+    wait_until(lambda: publisher.delivered.count == 1)
 
 
 def test_a_broker_that_says_why_it_ends_the_connection_is_not_suspected_of_another_client(
@@ -182,6 +182,6 @@ def test_an_acknowledgement_that_is_odd_counts_for_its_message_alone(
     with odd_broker(answer) as broker:
         publisher = publish(broker.port)
         publisher.notify()
-        wait_until(lambda: publisher.acknowledged == 50)
+        wait_until(lambda: publisher.delivered.count == 50)
         publisher.stop("test", 1.0)
         assert (outbox.depth, broker.count(CONNECT)) == (0, 1)

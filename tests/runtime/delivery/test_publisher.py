@@ -75,9 +75,9 @@ def test_events_arrive_in_order_and_leave_the_outbox(
     assert publisher.wait_idle(WAIT_S)
     mes.wait_for(lambda: len(seqs(mes)) >= 100)
     assert seqs(mes) == list(range(100))
-    assert (outbox.depth, publisher.acknowledged) == (0, 100)
-    assert len(publisher.take_latencies_ms()) == 100
-    assert publisher.take_latencies_ms() == []
+    assert (outbox.depth, publisher.delivered.count) == (0, 100)
+    assert len(publisher.delivered.take_latencies_ms()) == 100
+    assert publisher.delivered.take_latencies_ms() == []
     assert {event["replayed"] for event in mes.events()} == {False}
 
 
@@ -96,14 +96,14 @@ def test_a_broker_that_is_killed_and_restarted_loses_nothing(
     publisher = publish(mosquitto.port)
     add(outbox, 0, 500)
     publisher.notify()
-    wait_until(lambda: publisher.acknowledged > 50)
+    wait_until(lambda: publisher.delivered.count > 50)
     mosquitto.stop(signal.SIGKILL)
     add(outbox, 500, 500)
     publisher.notify()
     wait_until(lambda: publisher.link.state == LinkState.UNREACHABLE)
     mosquitto.start()
     assert publisher.wait_idle(WAIT_S)
-    assert (outbox.depth, publisher.acknowledged) == (0, 1000)
+    assert (outbox.depth, publisher.delivered.count) == (0, 1000)
     assert publisher.link.was_connected
 
 

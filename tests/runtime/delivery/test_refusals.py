@@ -73,7 +73,7 @@ def test_a_denied_topic_is_told_and_the_rest_goes_on(
     mes.wait_for(lambda: len(mes.events()) == 10)
     settled(publisher)
     assert seqs(mes) == list(range(10, 20))
-    assert (outbox.depth, publisher.acknowledged, publisher.link.state) == (3, 10, LinkState.CONNECTED)
+    assert (outbox.depth, publisher.delivered.count, publisher.link.state) == (3, 10, LinkState.CONNECTED)
     assert "access list" in publisher.refused["old/result"]
 
 
@@ -100,7 +100,7 @@ def test_a_broker_that_may_throw_away_what_it_acknowledges_is_told_of(
         wait_until(lambda: "topic=plant/result" in caplog.text)
         assert "broker.protocol: 5" in caplog.text
     assert ("may throw away" in caplog.text) == is_told
-    assert (outbox.depth, publisher.acknowledged) == (0, 5)
+    assert (outbox.depth, publisher.delivered.count) == (0, 5)
 
 
 def test_what_was_refused_goes_out_when_the_access_list_is_mended(
