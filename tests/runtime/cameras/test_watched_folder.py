@@ -197,8 +197,8 @@ def test_every_picture_has_one_id_however_often_the_station_dies(steps: list[str
 
         def look() -> None:
             for _ in range(2):
-                for picture in camera._settled(time.monotonic()):
-                    frame = camera._read(picture, camera._seen[picture])
+                for picture, seen in camera._newcomers.settled(time.monotonic()).items():
+                    frame = camera._read(picture, seen)
                     waiting.extend([] if frame is None else [frame])
 
         def store() -> None:

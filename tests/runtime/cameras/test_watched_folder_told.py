@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.picture import list_folder
-from runtime.cameras import folder_look, watched_folder
+from runtime.cameras import folder_look, newcomers, watched_folder
 from runtime.cameras.camera import CameraState
 from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
@@ -78,7 +78,7 @@ def test_what_is_no_file_is_told_and_the_pictures_beside_it_are_judged(inbox: Pa
 
 
 def test_a_file_that_never_ends_is_told(inbox: Path, watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched_folder, "ENDLESS_S", 0.3)
+    monkeypatch.setattr(newcomers, "ENDLESS_S", 0.3)
     with (inbox / "endless.png").open("wb") as file:
 
         def is_told() -> bool:
