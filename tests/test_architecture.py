@@ -21,12 +21,9 @@ OURS = {
 LIMIT = 12
 MIRRORS = {
     # One field a key of a file that users and boxes have: other fields would be another file. They have no state.
-    "runtime.settings.InspectionSettings": "inspection.yaml",
-    "training.settings.TrainingSettings": "training.yaml",
-    "training.settings.NetworkSettings": "training.yaml, `network`",
-    "training.settings.LossSettings": "training.yaml, `loss`",
-    "runtime.bundles.manifest.Manifest": "bundle.json",
-    "runtime.commands.command.Command": "command.schema.json",
+    "Settings": "inspection.yaml, training.yaml and the like, with all that inherit it",
+    "Manifest": "bundle.json",
+    "Command": "command.schema.json",
 }
 
 
@@ -103,11 +100,27 @@ def imported(path: Path) -> set[str]:
     return found & set(OURS)
 
 
-def test_no_class_has_more_than_12_attributes() -> None:
-    for module, path in OURS.items():
-        for node in nodes(path):
-            if isinstance(node, ast.ClassDef) and f"{module}.{node.name}" not in MIRRORS:
-                assert len(attributes(node)) <= LIMIT, f"{module}.{node.name}: {sorted(attributes(node))}"
+def test_no_class_has_more_than_12_attributes_with_those_that_it_inherits() -> None:
+    classes = {node: path for path in OURS.values() for node in nodes(path) if isinstance(node, ast.ClassDef)}
+    for node, path in classes.items():
+        line = [node, *ancestors(node, path)]
+        if not {each.name for each in line} & MIRRORS.keys():
+            found = set().union(*map(attributes, line))
+            assert len(found) <= LIMIT, f"{path}: {node.name}: {sorted(found)}"
+
+
+def ancestors(node: ast.ClassDef, path: Path) -> list[ast.ClassDef]:
+    """The classes of ours that a class inherits from, which stand in its own file or in one that this imports."""
+    within = [path, *(OURS[name] for name in imported(path))]
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)} | {
+        base.value.id for base in node.bases if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name)
+    }
+    found = []
+    for where in within:
+        for each in nodes(where):
+            if isinstance(each, ast.ClassDef) and each.name in bases and each is not node:
+                found += [each, *ancestors(each, where)]
+    return found
 
 
 def attributes(node: ast.ClassDef) -> set[str]:

@@ -5,22 +5,16 @@ map and the failed tiles. Inference encodes nothing and waits for no disk: what 
 dropped and counted, and a folder that takes no files is reported and tried again, while the inspection goes on.
 """
 
-import contextlib
 import logging
 import queue
-import shutil
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from core.files import write_whole
 from core.timestamps import rfc3339
 from runtime.events.event import EvidenceRef
-from runtime.evidence.ages import Ages
-from runtime.evidence.overlay import draw, jpeg
+from runtime.evidence.folder import EvidenceFolder
 from runtime.evidence.part_picture import PartPicture
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Judgement, Verdict
@@ -35,21 +29,6 @@ RETRY_AFTER_S = 10.0
 """How long a folder that failed is left alone."""
 CLEAR_EVERY_S = 60.0
 """How often files are checked for their age while nothing is written."""
-CLEAR_ORDER = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
-"""Which files go first when there are too many bytes."""
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    written_s: float
-    """By the folder's Ages."""
-    size: int
-
-    @property
-    def day(self) -> str:
-        """Its folder, of a verdict and a day."""
-        return f"{self.path.parent.parent.name}/{self.path.parent.name}"
 
 
 class Evidence(Keeper[tuple[PartPicture, int, str]]):
@@ -62,12 +41,9 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
         """Pictures on disk since the start."""
         self._settings = settings
         self._taken_bytes, self._done_bytes = 0, 0
-        self._machine = machine
-        self._ages: Ages | None = None
+        self._folder = EvidenceFolder(settings, machine)
         self._ok_seen: Counter[str] = Counter()
         self._retry_s = 0.0
-        self._files: dict[Verdict, deque[_File]] = {verdict: deque() for verdict in CLEAR_ORDER}
-        self._bytes = 0
 
     def wants(self, camera: str, judgement: Judgement) -> bool:
         """Say whether a picture of this part is to be kept; counts the OK parts of each camera."""
@@ -96,24 +72,22 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
 
     def _keep(self) -> None:
         try:
-            self._guarded(self._take_stock)
+            self._guarded(self._folder.take_stock)
             self._write_and_clear()
         finally:
-            if self._ages is not None:
-                with contextlib.suppress(OSError):  # it only makes what is kept look younger
-                    self._ages.keep()
+            self._folder.keep_ages()
 
     def _write_and_clear(self) -> None:
         while True:
             try:
                 item = self._waiting.get(timeout=CLEAR_EVERY_S)
             except queue.Empty:
-                self._guarded(self._take_stock if self.problem else self._clear)
+                self._guarded(self._folder.take_stock if self.problem else self._folder.clear)
                 continue
             if item is None:
                 return
             shown, size, ref = item
-            is_written = self._guarded(partial(self._write, shown, ref))
+            is_written = self._guarded(partial(self._folder.write, shown, ref))
             self._done_bytes += size
             if is_written:
                 self.written += 1
@@ -139,62 +113,3 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
             log.info('evidence is written again folder="%s" dropped=%d', self._settings.folder, self.dropped)
             self.problem = None
         return True
-
-    def _take_stock(self) -> None:
-        """Find what earlier runs left, oldest first."""
-        self._prepare()
-        ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
-        for verdict in CLEAR_ORDER:
-            found = []
-            for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
-                facts = path.stat()
-                day = f"{verdict.word}/{path.parent.name}"
-                found.append((ages.of(day), facts.st_mtime, _File(path, ages.of(day), facts.st_size)))
-            self._files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
-        self._bytes = sum(file.size for files in self._files.values() for file in files)
-        self._clear()
-
-    def _write(self, shown: PartPicture, ref: str) -> None:
-        pixels_bgr_u8 = shown.part.pixels_bgr_u8
-        if pixels_bgr_u8 is None:  # `offer` takes none such
-            return
-        self._prepare()
-        ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
-        written_s = ages.wrote(ref.rpartition("/")[0])
-        path = self._settings.folder / ref
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drawn = draw(pixels_bgr_u8, shown)
-        for file, picture in ((path, pixels_bgr_u8), (path.with_stem(f"{path.stem}-map"), drawn)):
-            content = jpeg(picture, self._settings.jpeg_quality)
-            write_whole(file, content)
-            self._files[shown.judgement.verdict].append(_File(file, written_s, len(content)))
-            self._bytes += len(content)
-        self._clear()
-
-    def _prepare(self) -> None:
-        """Evidence must not take the last bytes, which the outbox needs. Raises OSError."""
-        self._settings.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._settings.folder).free
-        if free < self._settings.min_free_bytes:
-            raise OSError(f"only {free} bytes free, evidence.min_free_bytes is {self._settings.min_free_bytes}")
-
-    def _clear(self) -> None:
-        """Delete what is too old, then what is too much by CLEAR_ORDER."""
-        oldest_s = self._ages.now_s() - self._settings.max_age_s if self._ages else float("-inf")
-        for files in self._files.values():
-            while files and files[0].written_s < oldest_s:
-                self._remove_first(files)
-        for verdict in CLEAR_ORDER:
-            while self._files[verdict] and self._bytes > self._settings.max_bytes:
-                self._remove_first(self._files[verdict])
-
-    def _remove_first(self, files: deque[_File]) -> None:
-        file = files[0]
-        file.path.unlink(missing_ok=True)
-        files.popleft()
-        self._bytes -= file.size
-        if not files or files[0].path.parent != file.path.parent:
-            with contextlib.suppress(OSError):  # not empty after all, or already gone
-                file.path.parent.rmdir()
-                if self._ages is not None:
-                    self._ages.forget(file.day)

@@ -1,0 +1,109 @@
+"""The folder of evidence: what lies in it, how old it is, and what has to go."""
+
+import contextlib
+import shutil
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.files import write_whole
+from runtime.evidence.ages import Ages
+from runtime.evidence.overlay import draw, jpeg
+from runtime.evidence.part_picture import PartPicture
+from runtime.evidence.settings import EvidenceSettings
+from runtime.parts.verdict import Verdict
+from runtime.threads.lifetime import MachineTime
+
+CLEAR_ORDER = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
+"""Which files go first when there are too many bytes."""
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    written_s: float
+    """By the folder's Ages."""
+    size: int
+
+    @property
+    def day(self) -> str:
+        """Its folder, of a verdict and a day."""
+        return f"{self.path.parent.parent.name}/{self.path.parent.name}"
+
+
+class EvidenceFolder:
+    """Writes pictures and clears old ones. Belongs to one thread; what fails on disk raises OSError."""
+
+    def __init__(self, settings: EvidenceSettings, machine: MachineTime) -> None:
+        """Nothing is touched on disk before the first `take_stock`."""
+        self._settings = settings
+        self._machine = machine
+        self._ages: Ages | None = None
+        self._files: dict[Verdict, deque[_File]] = {verdict: deque() for verdict in CLEAR_ORDER}
+        self._bytes = 0
+
+    def keep_ages(self) -> None:
+        """Keep on disk how old everything is. A failure only makes what is kept look younger."""
+        if self._ages is not None:
+            with contextlib.suppress(OSError):
+                self._ages.keep()
+
+    def take_stock(self) -> None:
+        """Find what earlier runs left, oldest first."""
+        self._prepare()
+        ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
+        for verdict in CLEAR_ORDER:
+            found = []
+            for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
+                facts = path.stat()
+                day = f"{verdict.word}/{path.parent.name}"
+                found.append((ages.of(day), facts.st_mtime, _File(path, ages.of(day), facts.st_size)))
+            self._files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
+        self._bytes = sum(file.size for files in self._files.values() for file in files)
+        self.clear()
+
+    def write(self, shown: PartPicture, ref: str) -> None:
+        """Write a picture as `ref`, below the folder, and the same with its error map; then clear."""
+        pixels_bgr_u8 = shown.part.pixels_bgr_u8
+        if pixels_bgr_u8 is None:  # `offer` takes none such
+            return
+        self._prepare()
+        ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
+        written_s = ages.wrote(ref.rpartition("/")[0])
+        path = self._settings.folder / ref
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawn = draw(pixels_bgr_u8, shown)
+        for file, picture in ((path, pixels_bgr_u8), (path.with_stem(f"{path.stem}-map"), drawn)):
+            content = jpeg(picture, self._settings.jpeg_quality)
+            write_whole(file, content)
+            self._files[shown.judgement.verdict].append(_File(file, written_s, len(content)))
+            self._bytes += len(content)
+        self.clear()
+
+    def _prepare(self) -> None:
+        """Evidence must not take the last bytes, which the outbox needs. Raises OSError."""
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._settings.folder).free
+        if free < self._settings.min_free_bytes:
+            raise OSError(f"only {free} bytes free, evidence.min_free_bytes is {self._settings.min_free_bytes}")
+
+    def clear(self) -> None:
+        """Delete what is too old, then what is too much by CLEAR_ORDER."""
+        oldest_s = self._ages.now_s() - self._settings.max_age_s if self._ages else float("-inf")
+        for files in self._files.values():
+            while files and files[0].written_s < oldest_s:
+                self._remove_first(files)
+        for verdict in CLEAR_ORDER:
+            while self._files[verdict] and self._bytes > self._settings.max_bytes:
+                self._remove_first(self._files[verdict])
+
+    def _remove_first(self, files: deque[_File]) -> None:
+        file = files[0]
+        file.path.unlink(missing_ok=True)
+        files.popleft()
+        self._bytes -= file.size
+        if not files or files[0].path.parent != file.path.parent:
+            with contextlib.suppress(OSError):  # not empty after all, or already gone
+                file.path.parent.rmdir()
+                if self._ages is not None:
+                    self._ages.forget(file.day)
