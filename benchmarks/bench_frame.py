@@ -18,8 +18,8 @@ from machine import describe
 
 from runtime.batching.fitting import fit_on_cpu
 from runtime.cameras.exposure import exposure_fault
-from runtime.cameras.genicam import raw_of
-from runtime.cameras.pixel_format import to_u8
+from runtime.cameras.factory.genicam import raw_of
+from runtime.cameras.factory.pixel_format import to_u8
 from runtime.cameras.settings import ExposureSettings
 from runtime.cameras.thinning import look_alike
 

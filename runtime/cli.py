@@ -187,7 +187,7 @@ def cameras(
     ] = None,
 ) -> None:
     """Print what answers as YAML."""
-    from runtime.cameras.discovery import list_cameras
+    from runtime.cameras.factory.discovery import list_cameras
 
     typer.echo(list_cameras(interface, producer))
 

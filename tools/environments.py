@@ -65,13 +65,14 @@ CASES = {
     ),
     "genicam": Case(
         [CPU],
-        "from runtime.cameras.discovery import require_package as r; r(); import viva_genicam; print('opens')",
+        "from runtime.cameras.factory.discovery import require_package as r; r(); import viva_genicam; print('opens')",
         "its package is missing",
         "opens",
     ),
     "gentl": Case(
         [CPU],
-        "from runtime.cameras.gentl import require_packages as r; r(); from genicam import genapi; print('opens')",
+        "from runtime.cameras.factory.gentl import require_packages as r; r(); "
+        "from genicam import genapi; print('opens')",
         "its packages are missing",
         "opens",
     ),

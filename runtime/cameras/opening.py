@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runtime.cameras.camera import Camera
-from runtime.cameras.factory_camera import factory_camera
+from runtime.cameras.factory.factory_camera import factory_camera
 from runtime.cameras.files import FolderCamera, VideoCamera
 from runtime.cameras.free_running import Capture, read_freely, time_s
 from runtime.cameras.live import LiveCamera

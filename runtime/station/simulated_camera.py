@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.cameras.camera import Camera
+from runtime.cameras.factory.part_queue import PartQueue
 from runtime.cameras.live import LiveCamera
-from runtime.cameras.part_queue import PartQueue
 from runtime.cameras.settings import LiveCameraSettings
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runtime.cameras.discovery import find_cameras
+from runtime.cameras.factory.discovery import find_cameras
 from runtime.cameras.settings import GenicamSettings, GentlSettings
 from tests.runtime.waiting import WAIT_S, wait_until
 

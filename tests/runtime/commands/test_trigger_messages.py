@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.timestamps import rfc3339
-from runtime.cameras.part_queue import PartQueue
+from runtime.cameras.factory.part_queue import PartQueue
 from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
 from runtime.commands.crowd import CROWD, CROWD_S
 from runtime.commands.trigger_messages import Missed, TriggerHandler

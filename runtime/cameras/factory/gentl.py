@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError, one_line
-from runtime.cameras.data_stream import (
+from runtime.cameras.factory.data_stream import (
     DELIVERED_HEIGHT,
     FRAME_ID,
     HEIGHT,
@@ -23,14 +23,14 @@ from runtime.cameras.data_stream import (
     DataStream,
     opened_stream,
 )
-from runtime.cameras.features import set_up
-from runtime.cameras.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
-from runtime.cameras.producer import Device, Producer, loaded, producer_files, quietly
+from runtime.cameras.factory.features import set_up
+from runtime.cameras.factory.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
+from runtime.cameras.factory.producer import Device, Producer, loaded, producer_files, quietly
 from runtime.cameras.settings import GentlSettings
 from runtime.parts.layout import Layout
 
 if TYPE_CHECKING:
-    from runtime.cameras.genapi import GenapiNodes
+    from runtime.cameras.factory.genapi import GenapiNodes
 
 
 def require_packages() -> None:
@@ -79,7 +79,7 @@ def connection(settings: GentlSettings) -> Callable[[], "GentlStream"]:
     require_packages()
 
     def connect() -> GentlStream:
-        from runtime.cameras.genapi import GenapiNodes
+        from runtime.cameras.factory.genapi import GenapiNodes
 
         with ExitStack() as opening:
             producer, found = _choose(settings, opening)

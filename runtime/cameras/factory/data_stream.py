@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from ctypes import byref, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any
 
-from runtime.cameras.producer import TIMEOUT, Producer, ProducerError, quietly
+from runtime.cameras.factory.producer import TIMEOUT, Producer, ProducerError, quietly
 
 BUFFERS = 8
 """How many frames the producer may fill before one is taken."""

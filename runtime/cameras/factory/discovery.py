@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.errors import CameraError, ConfigError, one_line
-from runtime.cameras.gentl import find_devices
+from runtime.cameras.factory.gentl import find_devices
 from runtime.cameras.settings import GenicamSettings
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import yaml
 from core.config import parse_settings
 from core.errors import CameraError, ConfigError
 from runtime.cameras.camera import CameraState
-from runtime.cameras.discovery import find_cameras
-from runtime.cameras.features import set_features
-from runtime.cameras.genicam import GenicamStream, VivaNodes
+from runtime.cameras.factory.discovery import find_cameras
+from runtime.cameras.factory.features import set_features
+from runtime.cameras.factory.genicam import GenicamStream, VivaNodes
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout

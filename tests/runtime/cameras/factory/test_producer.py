@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.cameras import data_stream, genapi, producer
+from runtime.cameras.factory import data_stream, genapi, producer
 from tests.runtime.gentl import viky
 
 gentl = pytest.importorskip("genicam.gentl", reason="genicam is not installed")

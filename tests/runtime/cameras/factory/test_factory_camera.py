@@ -8,7 +8,7 @@ import pytest
 from core.config import parse_settings
 from core.errors import ConfigError
 from runtime.cameras.camera import CameraState
-from runtime.cameras.part_queue import MAX_WAITING
+from runtime.cameras.factory.part_queue import MAX_WAITING
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.verdict import Reason
 from tests.runtime.conveyor import BARRIER, LOST, Line

@@ -15,9 +15,9 @@ from core.config import parse_settings
 from core.errors import CameraError, ConfigError
 from runtime.cameras import check
 from runtime.cameras.check import check_camera
-from runtime.cameras.gentl import GentlStream, connection
+from runtime.cameras.factory.gentl import GentlStream, connection
+from runtime.cameras.factory.producer import FOLDERS_VARIABLE
 from runtime.cameras.opening import open_camera
-from runtime.cameras.producer import FOLDERS_VARIABLE
 from runtime.cameras.settings import GentlSettings
 from runtime.parts.verdict import Reason
 from tests.runtime.gentl import viky

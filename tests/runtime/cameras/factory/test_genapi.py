@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("genicam", reason="genicam is not installed")
 
-from runtime.cameras.genapi import GenapiNodes
+from runtime.cameras.factory.genapi import GenapiNodes
 
 VERSIONS = " ".join(
     f'{name}="1"' for name in ("SchemaMajorVersion", "SchemaMinorVersion", "MajorVersion", "MinorVersion")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.cameras.discovery import choose, require_package, told
-from runtime.cameras.features import numbers_of_chunks, set_up
-from runtime.cameras.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
+from runtime.cameras.factory.discovery import choose, require_package, told
+from runtime.cameras.factory.features import numbers_of_chunks, set_up
+from runtime.cameras.factory.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from genicam import genapi
 
 from core.errors import one_line
-from runtime.cameras.producer import Producer
+from runtime.cameras.factory.producer import Producer
 
 KINDS = {
     genapi.EInterfaceType.intfIInteger: "Integer",

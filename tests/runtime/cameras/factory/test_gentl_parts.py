@@ -2,9 +2,9 @@
 
 import pytest
 
-from runtime.cameras import factory_camera, producer
 from runtime.cameras.camera import CameraState
-from runtime.cameras.gentl import connection
+from runtime.cameras.factory import factory_camera, producer
+from runtime.cameras.factory.gentl import connection
 from runtime.cameras.settings import GentlSettings
 from runtime.parts.verdict import Reason
 from tests.runtime.conveyor import BARRIER, LOST, Line

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cameras.block_ids import LARGEST_16, LARGEST_GAP, missed
+from runtime.cameras.factory.block_ids import LARGEST_16, LARGEST_GAP, missed
 
 
 def of_16_bits(number: int) -> int:

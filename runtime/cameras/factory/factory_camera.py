@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from runtime.cameras.block_ids import missed
 from runtime.cameras.camera import CameraState
+from runtime.cameras.factory.block_ids import missed
+from runtime.cameras.factory.part_queue import FiredParts, PartQueue, without_frame
 from runtime.cameras.free_running import Capture, grabbed, read_freely, time_s
 from runtime.cameras.intake import Intake
 from runtime.cameras.live import LOOK_EVERY_S, LiveCamera
-from runtime.cameras.part_queue import FiredParts, PartQueue, without_frame
 from runtime.cameras.settings import GenicamSettings, GentlSettings
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.moment import Moment
@@ -47,7 +47,7 @@ def connection(settings: GenicamSettings | GentlSettings) -> Callable[[], Any]:
 
     Raises ConfigError where the package is missing.
     """
-    from runtime.cameras import genicam, gentl
+    from runtime.cameras.factory import genicam, gentl
 
     return gentl.connection(settings) if isinstance(settings, GentlSettings) else genicam.connection(settings)
 
