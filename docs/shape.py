@@ -34,5 +34,6 @@ def shape() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    for what, figure in shape().items():
-        sys.stdout.write(f"| {what} | {figure} |\n")
+    figures = shape()
+    for row in (figures, ["---"] * len(figures), figures.values()):
+        sys.stdout.write(f"| {' | '.join(row)} |\n")

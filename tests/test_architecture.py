@@ -52,6 +52,11 @@ def test_the_line_of_who_may_import_whom_is_the_contract() -> None:
     assert not any("ignore_imports" in contract for contract in contracts)
 
 
+def test_the_rooms_of_training_are_told() -> None:
+    (line,) = re.findall(r"^Training has rooms too.*$", PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", line)) == {path.parent.name for path in (ROOT / "training").glob("*/__init__.py")}
+
+
 def test_every_file_that_the_page_names_is_there() -> None:
     for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", PAGE):
         assert (RUNTIME / name).is_file() or (ROOT / name).is_file(), name
