@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import ArtifactError
 from core.geometry import ModelInput
+from core.mistaken import CHECKPOINT
 from core.thresholds import Thresholds
 from runtime.bundles.manifest import MANIFEST
 
@@ -34,8 +35,8 @@ def is_bundle(path: Path) -> bool:
         raise ArtifactError(f"{path}: not there; give a checkpoint of train-model, or a bundle of export-engine.")
     if not path.is_dir():
         return False
-    if not (path / MANIFEST).exists() and (path / "checkpoint").is_file():
-        raise ArtifactError(f"{path}: is the folder of a training; give {path / 'checkpoint'}.")
+    if not (path / MANIFEST).exists() and (path / CHECKPOINT).is_file():
+        raise ArtifactError(f"{path}: is the folder of a training; give {path / CHECKPOINT}.")
     return True
 
 

@@ -31,7 +31,7 @@ from core.thresholds import parts_needed
 from training.detector.checkpoint import Checkpoint, load_checkpoint
 from training.fitting.resume_point import resume_points
 from training.session import train
-from training.settings import CHECKPOINT, TrainingSettings
+from training.settings import TrainingSettings
 
 FORM = Path("configs/paper.yaml")
 RUNS = Path("runs/paper")
@@ -137,8 +137,8 @@ def measure(method: str, settings: TrainingSettings) -> dict[str, Run]:
 def trained(settings: TrainingSettings) -> Checkpoint:
     """The run's checkpoint: as it stands where these settings made it, or from the last finished epoch, or anew."""
     output = Path(settings.output)
-    if (output / CHECKPOINT).is_file():
-        checkpoint = load_checkpoint(output / CHECKPOINT)
+    if settings.checkpoint.is_file():
+        checkpoint = load_checkpoint(settings.checkpoint)
         if checkpoint.settings.model_copy(update={"output": settings.output}) == settings:
             return checkpoint
     path = train(settings, resume=bool(resume_points(output)))

@@ -35,7 +35,7 @@ from training.detector.checkpoint import load_checkpoint
 from training.looking.advice import advise
 from training.looking.survey import survey
 from training.session import train
-from training.settings import CHECKPOINT, TrainingSettings
+from training.settings import TrainingSettings
 
 RESULTS = Path("benchmarks/results")
 RUNS = Path("runs/quality")
@@ -117,11 +117,11 @@ def trained(data: str, name: str, method: str, seed: int) -> tuple[Path, Trainin
         content = overlay(content, {"network": sizes})
     settings = parse_settings(content, TrainingSettings, method)
     took: dict[str, int] = {}
-    if not (output / CHECKPOINT).exists():
+    if not settings.checkpoint.exists():
         started = time.perf_counter()
         train(settings)
         took["training_s"] = round(time.perf_counter() - started)
-    return output / CHECKPOINT, settings, took
+    return settings.checkpoint, settings, took
 
 
 def measure(data: str, name: str, method: str, seed: int, with_controls: bool) -> list[dict[str, Any]]:

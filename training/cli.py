@@ -40,13 +40,13 @@ def _train_command(
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
-    from training.settings import CHECKPOINT, TrainingSettings
+    from training.settings import TrainingSettings
 
     settings = load_settings(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
     from training.session import train
 
-    standing = Path(settings.output) / CHECKPOINT
+    standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
     if standing.exists() and not (resume or replace) and "LOCAL_RANK" not in os.environ:
         raise ConfigError(f"{standing}: stands already and is kept; set another `output`, or give --replace.")

@@ -20,7 +20,7 @@ from training.fitting.training_set import prepare
 from training.folds import assign, judge_held_out
 from training.looking.upright import with_upright_read
 from training.network.network import new_network
-from training.settings import CHECKPOINT, TrainingSettings
+from training.settings import TrainingSettings
 from training.suspects import report_suspects
 
 
@@ -58,7 +58,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         marked = np.array([sample.is_marked for sample in frames.samples])
         left_out = doubted(inspector, dataset, len(left_out), settings.seed) & ~marked
     rank_zero, losses = train_members(network, dataset, held_out, settings, left_out)
-    path = output / CHECKPOINT
+    path = settings.checkpoint
     if not rank_zero:
         return path
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.config import Settings, expanded
 from core.geometry import ModelInput, PartSize, Pose, Roi
+from core.mistaken import CHECKPOINT
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 Distance = Literal["squared", "cosine"]
@@ -20,10 +21,6 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-
-
-CHECKPOINT = "checkpoint"
-"""What a training writes below its `output`."""
 
 
 class EncoderSettings(Settings):
@@ -211,6 +208,11 @@ class TrainingSettings(Settings):
     """Share of good parts that may be rejected."""
     believe_all: bool = False
     """Set the thresholds with the odd pictures too, once somebody has looked at them and says that they are good."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that a training writes at last."""
+        return Path(self.output) / CHECKPOINT
 
     @model_validator(mode="after")
     def _features_need_a_frozen_encoder(self) -> "TrainingSettings":

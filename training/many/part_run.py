@@ -16,8 +16,8 @@ from typing import Any
 
 from core.errors import ConfigError, DataError
 from core.files import write_whole
+from core.mistaken import CHECKPOINT
 from training.fitting.resume_point import resume_points
-from training.settings import CHECKPOINT
 
 TRIES = 3
 """A training that a signal ended is resumed so often: somebody's, or a lack of memory that may pass."""
