@@ -14,8 +14,9 @@ from runtime.station.predictions import Predictions
 from runtime.station.reviews import reviews_of
 from runtime.station.sizes import warn_of_sizes
 from runtime.station.summary import Summary
-from runtime.view.pages import viewing
+from runtime.view.pages import page
 from runtime.view.past import Past
+from runtime.view.web_page import serving
 
 
 def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
@@ -31,7 +32,7 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
             evidence, shifts = inspection.settings.evidence, inspection.settings.shifts
             past = Past(evidence.folder, shifts) if evidence is not None else None
             reviews, judge = reviews_of(inspection), Predictions(inspection)
-            stack.enter_context(viewing(view, display, inspection.status, past, reviews, judge))
+            stack.enter_context(serving(view, page(view, display, inspection.status, past, reviews, judge)))
         sys.stderr.write(_opening(inspection))
         warn_of_sizes(inspection.settings, inspection.models)
         try:

@@ -42,8 +42,48 @@ Asked = Annotated[Wanted, Depends(asked)]
 def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRouter:
     """Give the pages and their JSON."""
     router = APIRouter()
+    router.include_router(_data_router(past))  # first: an event's page would take its JSON for an id
+    router.include_router(_pages_router(past, pages, cameras))
+    return router
 
-    @router.get("/history", include_in_schema=False)
+
+def _data_router(past: Past) -> APIRouter:
+    """What programs and pages ask for: JSON and pictures."""
+    router = APIRouter()
+
+    @router.get("/history.json", summary="Judged parts, the newest first; `after` an event's id come the older ones")
+    def history_json(wanted: Asked, after: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = PAGE) -> Any:
+        try:
+            return [_told(past, entry) for entry in _page(past, wanted, after, limit)]
+        except sqlite3.Error as error:
+            raise HTTPException(503, f"the history cannot be read: {error}") from error
+
+    @router.get("/event/{event_id}.json", summary="A judged part's event, as the MES was told it")
+    def event_json(event_id: str) -> Any:
+        return _found(past, event_id)[1]
+
+    @router.get("/evidence/{name}.jpg", summary="A part's picture by its event's id; with -map its error map")
+    def evidence(name: str, width: Width = None) -> Response:
+        event_id, kind = (name.removesuffix(MAP), MAP) if name.endswith(MAP) else (name, "")
+        entry = _found(past, event_id)[0]
+        file = past.picture(entry, kind)
+        if file is None:
+            raise HTTPException(404, "no picture of it was kept, or it was cleared since")
+        try:
+            if width is None:
+                return FileResponse(file, media_type="image/jpeg")
+            return Response(jpeg(read_no_wider(file, width)), media_type="image/jpeg")
+        except OSError as error:
+            raise HTTPException(404, "the picture was cleared") from error
+
+    return router
+
+
+def _pages_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRouter:
+    """What people look at."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/history")
     def history(request: Request, wanted: Asked, after: str = "") -> Response:
         try:
             entries = _page(past, wanted, after)
@@ -63,18 +103,7 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
             is_first=not after,
         )
 
-    @router.get("/history.json", summary="Judged parts, the newest first; `after` an event's id come the older ones")
-    def history_json(wanted: Asked, after: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = PAGE) -> Any:
-        try:
-            return [_told(past, entry) for entry in _page(past, wanted, after, limit)]
-        except sqlite3.Error as error:
-            raise HTTPException(503, f"the history cannot be read: {error}") from error
-
-    @router.get("/event/{event_id}.json", summary="A judged part's event, as the MES was told it")
-    def event_json(event_id: str) -> Any:
-        return _found(past, event_id)[1]
-
-    @router.get("/event/{event_id}", include_in_schema=False)
+    @router.get("/event/{event_id}")
     def event(request: Request, event_id: str, wanted: Asked) -> Response:
         try:
             entry, body = _found(past, event_id)
@@ -94,20 +123,6 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
             older=older.id if older else None,
             filter=_filter(request),
         )
-
-    @router.get("/evidence/{name}.jpg", summary="A part's picture by its event's id; with -map its error map")
-    def evidence(name: str, width: Width = None) -> Response:
-        event_id, kind = (name.removesuffix(MAP), MAP) if name.endswith(MAP) else (name, "")
-        entry = _found(past, event_id)[0]
-        file = past.picture(entry, kind)
-        if file is None:
-            raise HTTPException(404, "no picture of it was kept, or it was cleared since")
-        try:
-            if width is None:
-                return FileResponse(file, media_type="image/jpeg")
-            return Response(jpeg(read_no_wider(file, width)), media_type="image/jpeg")
-        except OSError as error:
-            raise HTTPException(404, "the picture was cleared") from error
 
     return router
 

@@ -4,8 +4,7 @@ They only look: nothing can be changed through them, but for marks where a token
 when somebody asks, never by the judging thread.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runtime.monitoring.health import StationStatus
@@ -13,30 +12,11 @@ from runtime.monitoring.live_view import LiveView
 from runtime.view.desk import Judges, TakesMarks
 from runtime.view.past import Past
 from runtime.view.settings import ViewSettings
-from runtime.view.web_page import guarded_app, require_packages, serving
+from runtime.view.web_page import guarded_app, require_packages
 from runtime.view.words import load_words
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-
-@contextmanager
-def viewing(
-    settings: ViewSettings,
-    display: LiveView,
-    look: Callable[[], StationStatus],
-    past: Past | None,
-    reviews: TakesMarks | None = None,
-    judge: Judges | None = None,
-) -> Iterator[None]:
-    """Serve the page while the context lasts; `look` looks at the station, and never waits.
-
-    `past` is None where no history is kept; without `reviews` nothing can be marked, without
-    `judge` no pictures are judged. Raises as `serving` and `page`.
-    """
-    require_packages()
-    with serving(settings, page(settings, display, look, past, reviews, judge)):
-        yield
 
 
 def page(
@@ -47,7 +27,12 @@ def page(
     reviews: TakesMarks | None = None,
     judge: Judges | None = None,
 ) -> "FastAPI":
-    """Build the application. Raises ConfigError where the token or a file of words cannot be read."""
+    """Build the application; `look` looks at the station, and never waits.
+
+    `past` is None where no history is kept; without `reviews` nothing can be marked, without `judge` no pictures are
+    judged. Raises ConfigError where the packages are missing, the token or a file of words cannot be read.
+    """
+    require_packages()
     from runtime.view.api import api_router
     from runtime.view.live_page import live_router
     from runtime.view.looking_back import history_router, no_history_router
