@@ -33,7 +33,8 @@ from core.thresholds import _logs, _median_and_spread
 from training.fitting.losses import stressing_worst
 from training.network.distance import stage_distances
 from training.network.encoder import Encoder, load_weights
-from training.network.network import _exposure, _resize, _rgb
+from training.network.network import _exposure, _rgb
+from training.network.resize import resize
 from training.network.tiles import merge, split
 from training.settings import TrainingSettings
 
@@ -119,7 +120,7 @@ def images(frame: NDArray[np.uint8]) -> Tensor:
 
 
 def stacked(maps: list[Tensor], height: int, width: int) -> Tensor:
-    return torch.cat([_resize(maps[stage - 1], height, width) for stage in STAGES], dim=1)
+    return torch.cat([resize(maps[stage - 1], height, width) for stage in STAGES], dim=1)
 
 
 class Decoder(nn.Module):

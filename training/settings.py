@@ -32,6 +32,9 @@ class EncoderSettings(Settings):
     (strides 2, 4, 8, 16, 16, 32, 32). The paper's is the last of a ResNet-50 alone."""
     stride: Count = 16
     """The maps are stacked at this stride of the tile: a latent has ceil(tile side / stride) places a side."""
+    tile_stages: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)] | None = None
+    """Stages of the tiles' maps, which then only give the latents: the whole picture's maps alone are rebuilt,
+    remembered and judged, and the tiles cost little. None: `stages`, and the tiles' maps are judged too."""
     weights: Place | None = "package"
     """A state-dict file with torchvision's names, `package` (efficientnet-lite0), or none: random."""
     frozen: bool = True
@@ -40,10 +43,17 @@ class EncoderSettings(Settings):
     """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The
     decoder rebuilds both from the tiles' latents; their errors are joined by a geometric mean. Needs `frozen`."""
 
+    @property
+    def of_tiles(self) -> tuple[int, ...]:
+        """Stages of the tiles' maps."""
+        return self.tile_stages or self.stages
+
     @model_validator(mode="after")
     def _whole_is_frozen(self) -> "EncoderSettings":
         if self.whole and not self.frozen:
             raise ValueError("`whole: true` needs `frozen: true`: a trained encoder can cheat")
+        if self.tile_stages and not self.whole:
+            raise ValueError("`tile_stages` needs `whole: true`: the tiles' maps would be all that is judged")
         return self
 
 
@@ -87,7 +97,7 @@ class NetworkSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSettings":
-        if self.encoder.name != "efficientnet-lite0" and max(self.encoder.stages) > 4:
+        if self.encoder.name != "efficientnet-lite0" and max(self.encoder.stages + self.encoder.of_tiles) > 4:
             raise ValueError(f"{self.encoder.name} has stages 1 to 4")
         if self.part_size is not None and not self.part_size[0] >= self.part_size[1] > 0:
             raise ValueError(f"part_size {list(self.part_size)} must be [length, breadth], the length first, above 0")
@@ -141,7 +151,7 @@ class ScoreSettings(Settings):
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
     memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
-    """So many places of good pictures are kept, of the tiles' maps and of the whole picture's: a place's error is the
+    """So many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
     geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
     twice the time on the line; 0: the decoders alone judge."""
 

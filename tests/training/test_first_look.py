@@ -1,5 +1,7 @@
 """Pictures that show what hardly another shows are doubted; what a few share does not vouch for them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,9 +16,14 @@ from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
 
 PICTURES = 40
+SEEN: dict[str, dict[str, Any]] = {
+    "tiles": {"whole": False},
+    "both": {"whole": True},
+    "whole picture": {"tile_stages": [1]},
+}
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["tiles alone", "the whole picture too"])
+@pytest.fixture(scope="module", params=list(SEEN))
 def inspector(request: pytest.FixtureRequest) -> Inspector:
     content = {
         "name": "disc",
@@ -26,7 +33,7 @@ def inspector(request: pytest.FixtureRequest) -> Inspector:
             "height": 48,
             "width": 48,
             "tile_scale": 1.0,
-            "encoder": {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None, "whole": request.param},
+            "encoder": {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None, **SEEN[request.param]},
             "equalise": False,
             "permutations": 10,
         },

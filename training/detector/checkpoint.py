@@ -91,7 +91,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         inspector = Inspector(network, settings.score)
         if settings.score.memory:
             groups, places = content["weights"]["memory"].shape[1:3]
-            inspector.memory = torch.empty(network.sources, groups, places, inspector.memory.shape[3])
+            inspector.memory = torch.empty(len(inspector.memory), groups, places, inspector.memory.shape[3])
         inspector.load_state_dict(content["weights"])
         _require_one_whole(inspector, thresholds, calibration)
     except ArtifactError:

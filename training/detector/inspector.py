@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.progress import counted
-from training.detector.memory import nearest, place_vectors
+from training.detector.memory import memories, nearest, place_vectors
 from training.device import choose_device
 from training.network.distance import stage_distances
 from training.network.network import Network
@@ -41,13 +41,13 @@ class Inspector(nn.Module):
         self.network = network
         self.score = score
         self.explanations = [1]
-        """Stages of each explanation: every source rebuilt, and every source remembered."""
+        """Stages of each explanation: every source rebuilt, and every memory."""
         if score.space == "features":
             stages = len(network.feature_channels) // network.sources
-            self.explanations = [stages] * network.sources + [1] * (network.sources if score.memory else 0)
+            self.explanations = [stages] * network.sources + [1] * (memories(network) if score.memory else 0)
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
         seen = sum(network.feature_channels) // network.sources
-        memory = torch.zeros(network.sources, len(network.members), 1, seen) if score.memory else None
+        memory = torch.zeros(memories(network), len(network.members), 1, seen) if score.memory else None
         self.register_buffer("memory", memory)
         self.eval()
 
@@ -78,27 +78,27 @@ class Inspector(nn.Module):
         rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
         if self.score.space == "pixels":
             return (rebuilt.pixels - images.clamp(0, 1)).square().mean(dim=1, keepdim=True), rebuilt.pixels
-        channels = self.network.feature_channels
-        return stage_distances(rebuilt.features, maps, channels, self.score.distance), rebuilt.pixels
+        judged, channels = self.network.judged(maps), self.network.feature_channels
+        return stage_distances(rebuilt.features, judged, channels, self.score.distance), rebuilt.pixels
 
     def remembered(self, maps: Tensor) -> Tensor:
-        """Squared distances (members, N, sources, h, w) of places to the nearest that each member has in memory.
+        """Squared distances (members, N, memories, h, w) of places to the nearest that each member has in memory.
 
         A member's memory is that of the pictures that it has trained on: where there are several groups, all but the
         one of its number.
         """
-        sources = []
+        kinds = []
         for vectors, memory in zip(place_vectors(self.network, maps), self.memory, strict=True):
             far, groups = nearest(vectors, memory), range(len(memory))
             seen = [[other for other in groups if other != member] or [0] for member in groups]
-            sources.append(torch.stack([far[others].amin(dim=0) for others in seen]))
-        return torch.stack(sources, dim=2)
+            kinds.append(torch.stack([far[others].amin(dim=0) for others in seen]))
+        return torch.stack(kinds, dim=2)
 
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).
 
-        A place's error is the mean over an explanation's stages, and the geometric mean over the explanations: the
-        tiles and the whole picture, rebuilt and remembered, see different defects; none is to be drowned by another.
+        A place's error is the mean over an explanation's stages, and the geometric mean over the explanations: what is
+        rebuilt and what is remembered see different defects; none is to be drowned by another.
         """
         scaled = distances / self.stage_scale
         parts = [part.mean(dim=1) for part in torch.split(scaled, self.explanations, dim=1)]

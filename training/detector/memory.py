@@ -22,31 +22,42 @@ _BLOCK = 4096
 _FARTHEST = 16384
 
 
+def memories(network: Network) -> int:
+    """Count the kinds of vectors that are remembered: those of `place_vectors`."""
+    return 2 if network.settings.encoder.whole else 1
+
+
 def unit_vectors(network: Network, maps: Tensor) -> list[Tensor]:
     """Vectors (N, C, h, w) of each source's places in standardised maps: their products are the stages' mean cosine."""
-    channels = network.feature_channels
-    return _stacked(network, [normalize(part, dim=1) for part in torch.split(maps, channels, dim=1)])
+    return [_unit(stages) for stages in _by_source(network, maps)]
 
 
 def place_vectors(network: Network, maps: Tensor) -> list[Tensor]:
-    """Vectors (N, C, h, w) of each source's places in standardised maps, to be told apart by their squared distance.
+    """Vectors (N, C, h, w) of places in standardised maps, one a memory, to be told apart by their squared distance.
 
-    The tiles' are unit vectors: how strong a tile's maps are depends on where its border cuts the part. The whole
-    picture's are as they are, each stage's channels weighing as much as another's.
+    Unit vectors of the first source: how strong a tile's maps are depends on where its border cuts the part. Then,
+    where it is seen, the whole picture's as they are, each stage's channels weighing as much as another's.
     """
-    parts = torch.split(maps, network.feature_channels, dim=1)
-    stages = len(parts) // network.sources
-    of_tiles = [normalize(part, dim=1) for part in parts[:stages]]
-    of_whole = [part / math.sqrt(part.shape[1]) for part in parts[stages:]]
-    return _stacked(network, of_tiles + of_whole)
+    sources = _by_source(network, maps)
+    vectors = [_unit(sources[0])]
+    if network.settings.encoder.whole:
+        vectors.append(_stacked([stage / math.sqrt(stage.shape[1]) for stage in sources[-1]]))
+    return vectors
 
 
-def _stacked(network: Network, parts: list[Tensor]) -> list[Tensor]:
-    """Stack each source's stages, so that products and squared distances are the means of those of the stages."""
-    stages = len(parts) // network.sources
-    return [
-        torch.cat(parts[first : first + stages], dim=1) / math.sqrt(stages) for first in range(0, len(parts), stages)
-    ]
+def _by_source(network: Network, maps: Tensor) -> list[Sequence[Tensor]]:
+    stages = torch.split(network.judged(maps), network.feature_channels, dim=1)
+    each = len(stages) // network.sources
+    return [stages[first : first + each] for first in range(0, len(stages), each)]
+
+
+def _unit(stages: Sequence[Tensor]) -> Tensor:
+    return _stacked([normalize(stage, dim=1) for stage in stages])
+
+
+def _stacked(stages: Sequence[Tensor]) -> Tensor:
+    """Stack the stages of a source, so that products and squared distances are the means of those of the stages."""
+    return torch.cat(list(stages), dim=1) / math.sqrt(len(stages))
 
 
 def nearest(vectors: Tensor, memory: Tensor) -> Tensor:
@@ -64,7 +75,7 @@ def nearest(vectors: Tensor, memory: Tensor) -> Tensor:
 def remember(
     network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], places: int, seed: int
 ) -> Tensor:
-    """Choose `places` places of each source, as many of each of the `groups` of pictures: (sources, groups, P, C).
+    """Choose `places` places for each memory, as many of each of the `groups` of pictures: (memories, groups, P, C).
 
     Of few pictures all places are kept; what a group then lacks is `FAR` from everything, as all is of one without
     pictures. Chosen is greedily what is farthest from what is chosen (k-center), as PatchCore does (Roth et al. 2022):
@@ -76,7 +87,7 @@ def remember(
     height, width = network.map_size
     of_largest = max(map(len, groups)) * network.settings.grid**2 * height * width
     count = min(places // len(groups), of_largest)
-    memory = torch.full((network.sources, len(groups), count, channels), FAR, device=network.feature_mean.device)
+    memory = torch.full((memories(network), len(groups), count, channels), FAR, device=network.feature_mean.device)
     for number, group in enumerate(groups):
         if not len(group):
             continue
@@ -85,15 +96,15 @@ def remember(
         points = [torch.cat(parts).cpu() for parts in zip(*batches, strict=True)]
         chosen, first = [k_center(each, min(count, len(each)), generator) for each in points], 0
         for batch in _rows(network, dataset, group):
-            for source, rows in enumerate(batch):
-                inside = (chosen[source] >= first) & (chosen[source] < first + len(rows))
-                memory[source, number, : len(inside)][inside] = rows[chosen[source][inside] - first]
+            for kind, rows in enumerate(batch):
+                inside = (chosen[kind] >= first) & (chosen[kind] < first + len(rows))
+                memory[kind, number, : len(inside)][inside] = rows[chosen[kind][inside] - first]
             first += len(batch[0])
     return memory
 
 
 def _rows(network: Network, dataset: TrainingSet, pictures: NDArray[np.int64]) -> Iterator[list[Tensor]]:
-    """Batches of the pictures' places (B * h * w, C), by source."""
+    """Batches of the pictures' places (B * h * w, C), by memory."""
     for _, maps in dataset.batches(pictures):
         yield [vectors.permute(0, 2, 3, 1).flatten(0, 2) for vectors in place_vectors(network, maps)]
 

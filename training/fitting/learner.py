@@ -94,11 +94,12 @@ class Learner(L.LightningModule):
         terms = Terms()
         if len(images):
             terms["pixels"] = (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))
+        judged = self.network.judged(maps)
         if loss.features:
-            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), maps))
+            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), judged))
         if loss.cosine:
             channels = self.network.feature_channels
-            distances = stage_distances(rebuilt.features.float(), maps, channels, "cosine")
+            distances = stage_distances(rebuilt.features.float(), judged, channels, "cosine")
             terms["cosine"] = (loss.cosine, stressing_worst(distances, loss.worst_share))
         return terms
 

@@ -34,10 +34,10 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
-    def forward(self, tiles: Tensor) -> list[Tensor]:
-        """Map RGB tiles (M, 3, h, w) in [0, 1] to the maps of each stage, the finest first."""
+    def forward(self, tiles: Tensor, last: int | None = None) -> list[Tensor]:
+        """Map RGB tiles (M, 3, h, w) in [0, 1] to the maps of each stage (up to `last`), finest first."""
         normal = (tiles - self.mean) / self.std
-        maps: list[Tensor] = self.network(normal.to(next(self.network.parameters()).dtype))
+        maps: list[Tensor] = self.network(normal.to(next(self.network.parameters()).dtype), last)
         return [one.float() for one in maps]
 
 

@@ -37,13 +37,14 @@ class Lite0(nn.Module):
             self.channels.append(channels)
             self._ends.append(len(self._blocks))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map normalised images (N, 3, H, W) to the maps of each stage, the finest first."""
+    def forward(self, x: Tensor, last: int | None = None) -> list[Tensor]:
+        """Map normalised images (N, 3, H, W) to the maps of each stage (up to `last`), the finest first."""
         x = self._relu(self._bn0(self._conv_stem(x)))
         maps = []
-        for i, block in enumerate(self._blocks, 1):
+        ends = self._ends[:last]
+        for i, block in enumerate(self._blocks[: ends[-1]], 1):
             x = block(x)
-            if i in self._ends:
+            if i in ends:
                 maps.append(x)
         return maps
 

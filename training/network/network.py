@@ -6,9 +6,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, interpolate
+from torch.nn.functional import interpolate
 
 from training.network.encoder import Encoder, load_weights
+from training.network.resize import resize
 from training.network.tiles import merge, permutation_set, shuffle, split
 from training.settings import NetworkSettings
 
@@ -30,7 +31,7 @@ class Rebuilt:
     pixels: Tensor
     """(N, 3, H, W) RGB in [0, 1], of as many of the first images as were asked for."""
     features: Tensor
-    """(N, C, n*h, n*w), in the units of `Network.maps`, the stages one after the other."""
+    """(N, C, n*h, n*w), as `Network.judged` gives them, the stages one after the other."""
     logits: Tensor | None
     """(N, S), one a permutation; None where no puzzle was set."""
     log_variances: Tensor | None
@@ -51,19 +52,20 @@ class Network(nn.Module):
         super().__init__()
         self.settings = settings
         encoder = settings.encoder
-        self.encoder = Encoder(encoder.name, max(encoder.stages))
+        self.encoder = Encoder(encoder.name, max(encoder.stages + encoder.of_tiles))
         if encoder.frozen:
             self.encoder.requires_grad_(False)
-        self.sources = 2 if encoder.whole else 1
-        """Of maps: the tiles, and the whole picture."""
+        self.sources = 2 if encoder.whole and not encoder.tile_stages else 1
+        """Of the maps that are judged: the tiles, the whole picture, or both."""
         self.feature_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages] * self.sources
-        channels = sum(self.feature_channels)
+        self.seen_channels = sum(self.encoder.channels[stage - 1] for stage in encoder.of_tiles)
+        judged = sum(self.feature_channels)
+        channels = self.seen_channels + judged if encoder.tile_stages else judged
         self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(channels, 1, 1))
         self.register_buffer("permutations", permutations)
-        seen = channels // self.sources
         self.members = nn.ModuleList(
-            Member(settings, seen, channels, self.map_size, len(permutations)) for _ in range(members)
+            Member(settings, self.seen_channels, judged, self.map_size, len(permutations)) for _ in range(members)
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -111,11 +113,16 @@ class Network(nn.Module):
         return self
 
     def maps(self, images: Tensor) -> Tensor:
-        """Encode images (N, 3, H, W) to standardised maps (N, C, n*h, n*w), which a member rebuilds.
+        """Encode images (N, 3, H, W) to standardised maps (N, C, n*h, n*w).
 
-        The tiles' come first, each encoded alone and laid out on the grid; then those of the whole picture.
+        The tiles' come first, each encoded alone and laid out on the grid, from which a member takes its latents; then
+        those of the whole picture.
         """
         return self.standardised(self.raw_maps(images))
+
+    def judged(self, maps: Tensor) -> Tensor:
+        """Of maps (N, C, n*h, n*w) those that a member rebuilds, with `feature_channels` from stage to stage."""
+        return maps[:, -sum(self.feature_channels) :]
 
     def standardised(self, raw: Tensor) -> Tensor:
         """Bring raw maps (N, C, n*h, n*w) to mean 0 and deviation 1 over the training pictures."""
@@ -125,27 +132,29 @@ class Network(nn.Module):
         """Encode images (N, 3, H, W) to the encoder's own maps (N, C, n*h, n*w), all tiles as one batch."""
         grid, (height, width) = self.settings.grid, self.map_size
         tile_height, tile_width = self.tile_size
-        tiles = split(_resize(images, grid * tile_height, grid * tile_width), grid)
-        stacked = self._stacked(self.encoder(tiles.flatten(0, 1)), height, width)
+        tiles = split(resize(images, grid * tile_height, grid * tile_width), grid)
+        encoder = self.settings.encoder
+        stacked = self._stacked(tiles.flatten(0, 1), encoder.of_tiles, height, width)
         sources = [merge(stacked.reshape(*tiles.shape[:2], *stacked.shape[1:]))]
-        if self.settings.encoder.whole:
-            sources.append(self._stacked(self.encoder(images), grid * height, grid * width))
+        if encoder.whole:
+            sources.append(self._stacked(images, encoder.stages, grid * height, grid * width))
         return torch.cat(sources, dim=1)
 
-    def _stacked(self, maps: list[Tensor], height: int, width: int) -> Tensor:
-        return torch.cat([_resize(maps[stage - 1], height, width) for stage in self.settings.encoder.stages], dim=1)
+    def _stacked(self, images: Tensor, stages: tuple[int, ...], height: int, width: int) -> Tensor:
+        maps = self.encoder(images, max(stages))
+        return torch.cat([resize(maps[stage - 1], height, width) for stage in stages], dim=1)
 
     def forward(
         self, maps: Tensor, permutation: Tensor | None = None, pixel_images: int | None = None, member: int = 0
     ) -> Rebuilt:
-        """Rebuild maps (N, C, n*h, n*w) from the latents of their tiles; `permutation` (N,) picks the puzzle's order.
+        """Rebuild the judged of maps (N, C, n*h, n*w) from the latents of their tiles.
 
-        None sets no puzzle. Pixels are rebuilt of the first `pixel_images`, None for all. The latents come from the
-        tiles' maps alone. A context-free encoder gives shuffled tiles the same latents as tiles in place, so the
-        latents are shuffled, for the jigsaw head.
+        `permutation` (N,) picks the puzzle's order, None sets none. Pixels are rebuilt of the first `pixel_images`,
+        None for all. The latents come from the tiles' maps alone. A context-free encoder gives shuffled tiles the same
+        latents as tiles in place, so the latents are shuffled, for the jigsaw head.
         """
         chosen = cast(Member, self.members[member])
-        encoded = chosen.to_latent(maps[:, : maps.shape[1] // self.sources].to(chosen.to_latent.weight.dtype))
+        encoded = chosen.to_latent(maps[:, : self.seen_channels].to(chosen.to_latent.weight.dtype))
         means, log_variances = encoded.chunk(2, dim=1) if self.settings.variational else (encoded, None)
         latents = split(means, self.settings.grid)
         logits = None
@@ -222,26 +231,3 @@ def _sizes_up_to(target: tuple[int, int], start: tuple[int, int]) -> list[tuple[
     while sizes[0][0] > 2 * start[0] or sizes[0][1] > 2 * start[1]:
         sizes.insert(0, (max(-(-sizes[0][0] // 2), start[0]), max(-(-sizes[0][1] // 2), start[1])))
     return sizes
-
-
-def _resize(x: Tensor, height: int, width: int) -> Tensor:
-    """Resize maps by weighing rows, then columns: any ratio of sizes exports to ONNX.
-
-    As 1x1 convolutions, since TensorRT for RTX has no float32 matrix product on Turing (SM75).
-    """
-    if x.shape[2:] == (height, width):
-        return x
-    rows, columns = _resize_weights(x.shape[2], height).to(x), _resize_weights(x.shape[3], width).to(x)
-    by_row = conv2d(x.permute(0, 2, 1, 3), rows[:, :, None, None])
-    return conv2d(by_row.permute(0, 3, 2, 1), columns[:, :, None, None]).permute(0, 2, 3, 1)
-
-
-def _resize_weights(source: int, target: int) -> Tensor:
-    """Row i of (target, source) weighs the sources of target pixel i: areas when shrinking, linear when growing."""
-    pixels = torch.arange(source, dtype=torch.float64)
-    if target > source:
-        centres = ((torch.arange(target, dtype=torch.float64) + 0.5) * source / target - 0.5).clamp(0, source - 1)
-        return (1 - (centres[:, None] - pixels).abs()).clamp_min(0).float()
-    edges = torch.arange(target + 1, dtype=torch.float64) * source / target
-    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
-    return (overlap.clamp_min(0) * target / source).float()

@@ -46,11 +46,11 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
             self.channels.append(channels)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map normalised images (N, 3, H, W) to the maps of each stage, the finest first."""
+    def forward(self, x: Tensor, last: int | None = None) -> list[Tensor]:
+        """Map normalised images (N, 3, H, W) to the maps of each stage (up to `last`), the finest first."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         maps = []
-        for stage in range(len(self.channels)):
+        for stage in range(len(self.channels[:last])):
             x = self.get_submodule(f"layer{stage + 1}")(x)
             maps.append(x)
         return maps

@@ -1,6 +1,7 @@
 """The memory: places of good pictures, of each fold by themselves, and how far a place is from all of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,19 +14,24 @@ from core.errors import ArtifactError
 from tests.pictures import draw_part
 from training.detector.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.detector.inspector import Inspector
-from training.detector.memory import LEAST, nearest, place_vectors, remember
+from training.detector.memory import LEAST, memories, nearest, place_vectors, remember
 from training.fitting.training_set import TrainingSet, prepare
 from training.network.network import Network
 from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
 
 PICTURES = 8
+SEEN: dict[str, dict[str, Any]] = {
+    "tiles": {"whole": False},
+    "both": {"whole": True},
+    "whole picture": {"tile_stages": [1]},
+}
 FOLDS = [np.arange(0, PICTURES, 2), np.arange(1, PICTURES, 2)]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["tiles alone", "the whole picture too"])
+@pytest.fixture(scope="module", params=list(SEEN))
 def inspector(request: pytest.FixtureRequest) -> Inspector:
-    encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None, "whole": request.param}
+    encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None, **SEEN[request.param]}
     network = {"height": 48, "width": 48, "tile_scale": 1.0, "encoder": encoder, "equalise": False, "permutations": 10}
     settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
     torch.manual_seed(0)
@@ -56,7 +62,7 @@ def test_each_group_remembers_places_of_its_own_pictures_as_many_as_were_asked_f
     inspector: Inspector, dataset: TrainingSet
 ) -> None:
     memory = remember(inspector.network, dataset, FOLDS, 10, 0)
-    assert memory.shape[:3] == (inspector.network.sources, len(FOLDS), 10 // len(FOLDS))
+    assert memory.shape[:3] == (memories(inspector.network), len(FOLDS), 10 // len(FOLDS))
     for group, fold in enumerate(FOLDS):
         for source, places in enumerate(
             zip(*(vectors_of(inspector, dataset, one) for one in fold.tolist()), strict=True)

@@ -1,11 +1,10 @@
 import pytest
 import torch
-from torch.nn.functional import interpolate
 
 from core.config import parse_settings
 from core.errors import ConfigError
 from training.detector.inspector import Inspector
-from training.network.network import Network, _resize
+from training.network.network import Network
 from training.network.tiles import permutation_set, split
 from training.settings import NetworkSettings, ScoreSettings, TrainingSettings
 
@@ -82,16 +81,6 @@ def test_the_decoder_sees_the_tiles_in_their_places_and_the_jigsaw_head_sees_the
     assert not torch.allclose(whole.logits[1], shuffled.logits[1], atol=1e-3)
 
 
-@pytest.mark.parametrize(("source", "target"), [((25, 13), (7, 5)), ((12, 12), (4, 4)), ((7, 7), (7, 7))])
-def test_area_resize_equals_torchs_where_torch_has_it(source: tuple[int, int], target: tuple[int, int]) -> None:
-    x = torch.rand(2, 3, *source)
-    ours = _resize(x, *target)
-    assert ours.shape[2:] == target
-    assert torch.allclose(ours.mean(), x.mean(), atol=1e-5)
-    if all(s % t == 0 for s, t in zip(source, target, strict=True)):
-        assert torch.allclose(ours, interpolate(x, size=target, mode="area"), atol=1e-6)
-
-
 def test_errors_are_the_mean_squares_of_image_and_tiles() -> None:
     inspector = Inspector(make_network(), ScoreSettings.model_validate(PIXELS))
     frames = torch.randint(0, 255, (3, 48, 48, 3), dtype=torch.uint8)
@@ -162,6 +151,21 @@ def test_the_whole_picture_is_seen_beside_its_tiles_and_rebuilt_from_their_laten
 
 
 @torch.inference_mode()
+def test_where_tiles_have_stages_of_their_own_the_whole_picture_alone_is_judged() -> None:
+    network = make_network(encoder=tiny(frozen=True, tile_stages=[1], whole=True), tile_scale=0.5).eval()
+    image = torch.rand(1, 3, 48, 48)
+    maps = network.maps(image)
+    both = make_network(encoder=tiny(frozen=True, whole=True), tile_scale=0.5).eval()
+    both.encoder = network.encoder
+    assert network.map_size == both.map_size
+    assert torch.equal(network.judged(maps), both.maps(image)[:, 24:])
+    other = maps.clone()
+    other[:, 8:] = 0
+    assert torch.equal(network(maps).features, network(other).features)
+    assert network(maps).features.shape == network.judged(maps).shape == (1, 24, 3, 3)
+
+
+@torch.inference_mode()
 def test_the_members_together_are_the_detector() -> None:
     network = make_network(members=2, encoder=tiny(frozen=True)).eval()
     content = {"space": "features", "distance": "squared", "worst_share": 1.0, "memory": 0}
@@ -197,6 +201,8 @@ def test_a_frozen_encoder_stays_in_evaluation_mode() -> None:
         ({"network": {"height": 100}}, "divisible by grid 3"),
         ({"network": {"variational": True}}, "go together"),
         ({"batch_size": 1}, "`batch_size`: Input should be greater than or equal to 2"),
+        ({"network": {"encoder": {"whole": False, "tile_stages": [3]}}}, "`tile_stages` needs `whole: true`"),
+        ({"network": {"encoder": {"name": "resnet18", "stages": [3], "tile_stages": [5]}}}, "has stages 1 to 4"),
         ({"network": {"encoder": {"frozen": False}}}, "`whole: true` needs `frozen: true`"),
         ({"network": {"encoder": {"frozen": False, "whole": False}}, "folds": 1}, "errors on features need"),
         (PIXELS_TRAINED_THROUGH, "with a trained encoder: `folds: 1`"),
