@@ -51,7 +51,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "decoders alone": {"score": {"memory": 0}},
     # The named form for small boxes, configs/fast.yaml: eight ninths of the recipe's size.
     "fast": {
-        "network": {"tile_scale": 0.375, "encoder": {"tile_stages": [3], "stride": 8}, "decoder_channels": 64},
+        "network": {
+            "tile_scale": 0.375,
+            "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8},
+            "decoder_channels": 64,
+        },
         "score": {"memory": 500},
     },
     # What it was before: the encoder cut short.
