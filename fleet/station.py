@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError
@@ -73,12 +72,11 @@ class Station:
 class Stations:
     """Keeps up with all stations below a topic filter, while its line is open."""
 
-    def __init__(self, settings: FleetSettings, client_id: str, public_key: Path | None = None) -> None:
-        """Orders that are not signed with `public_key` count as none, where one is given."""
+    def __init__(self, settings: FleetSettings, client_id: str) -> None:
+        """Hear them through a line of its own, as `client_id`."""
         self._found: dict[str, Station] = {}
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
-        self._public_key = public_key
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
@@ -116,7 +114,7 @@ class Stations:
         try:
             match leaf.split("/"):
                 case ["bundle", "desired"]:
-                    station.order = read_order(payload, station.name, self._public_key)
+                    station.order = read_order(payload, station.name, None)
                 case ["bundle", "reported"]:
                     station.report = Report.model_validate_json(payload)
                 case ["bundle", "agent"]:
