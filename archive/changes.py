@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from archive.plan import SHARD_PICTURES, Plan, make_plan
+from archive.plan import Plan, make_plan
 from archive.rejudging import Crew, judge_missing
 from archive.results import rows_of_shards
 from assessment.score_table import Row
@@ -48,7 +48,6 @@ def changes(
     places: Sequence[Path],
     output: Path,
     crew: Crew,
-    shard_pictures: int = SHARD_PICTURES,
 ) -> Changes:
     """Judge an archive with two bundles and write each picture whose verdict changes into `output`, a CSV file.
 
@@ -61,9 +60,7 @@ def changes(
     work = output.with_name(f"{output.name}.work")
     with alone(work), naming(output):
         # Both before the first is judged: a bundle that is no good is told at once.
-        first, second = (
-            make_plan(bundle, places, work / name, shard_pictures) for bundle, name in ((old, "old"), (new, "new"))
-        )
+        first, second = (make_plan(bundle, places, work / name) for bundle, name in ((old, "old"), (new, "new")))
         if first.pictures != second.pictures:
             raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin anew.")
         judge_missing(first, crew, "judging with the old bundle")

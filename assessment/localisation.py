@@ -15,6 +15,8 @@ from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3
 """AUPRO integrates up to this false-positive rate, as MVTec's evaluation does."""
+STEPS = 300
+"""Of it, at which the overlap is measured."""
 
 
 def localisation_metrics(
@@ -47,12 +49,12 @@ def localisation_metrics(
     }
 
 
-def aupro(masks: NDArray[np.bool_], maps: NDArray[np.floating], steps: int = 300) -> float:
+def aupro(masks: NDArray[np.bool_], maps: NDArray[np.floating]) -> float:
     """Area under the per-region overlap over the false-positive rate 0..0.3, divided by 0.3 (Bergmann et al. 2021).
 
     masks, maps (N, H, W). A region is 8-connected; its overlap is the share of it above the threshold.
     """
-    rates = np.linspace(0, FALSE_POSITIVE_LIMIT, steps)
+    rates = np.linspace(0, FALSE_POSITIVE_LIMIT, STEPS)
     thresholds = np.quantile(maps[~masks], 1 - rates)
     overlaps = []
     for mask, error_map in zip(masks, maps, strict=True):

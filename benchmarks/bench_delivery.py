@@ -31,7 +31,7 @@ from machine import describe
 from runtime.delivery.connector import Connector
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent, StoredEvent
 from runtime.outbox.settings import OutboxSettings

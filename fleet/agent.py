@@ -13,8 +13,8 @@ from core.config import load_settings
 from core.errors import ArtifactError, ConfigError, PwaeError, one_line
 from export.package import unpack
 from fleet.checking import check
+from fleet.connection import Connection
 from fleet.download import fetch
-from fleet.line import Line
 from fleet.neighbour import Neighbour, several_recipes
 from fleet.order import Order, Package, read_order
 from fleet.report import Report, State
@@ -45,18 +45,18 @@ class Agent:
         self._failed_serial = 0
         self._report: Report | None = None
         self._neighbour = Neighbour(inspection.topics, self._look_again)
-        self._line = Line(
+        self._connection = Connection(
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
             {**self._neighbour.handlers, self._topics.bundle_desired: self._hear_order},
             will=(self._topics.bundle_agent, b"offline"),
         )
-        self._line.on_connected = self._greet
+        self._connection.on_connected = self._greet
 
     def run(self, stop: threading.Event) -> None:
         """Obey until `stop`; the connection is made anew for ever."""
         self._tell("installed", self._shelf.serial)
-        with self._line:
+        with self._connection:
             while not stop.is_set():
                 try:
                     payload = self._orders.get(timeout=TURN_S)
@@ -65,12 +65,12 @@ class Agent:
                 except queue.Empty:
                     continue
                 self._obey(payload)
-            self._line.publish(self._topics.bundle_agent, b"offline", retain=True).wait_for_publish(TURN_S)
+            self._connection.publish(self._topics.bundle_agent, b"offline", retain=True).wait_for_publish(TURN_S)
 
     def _greet(self) -> None:
-        self._line.publish(self._topics.bundle_agent, b"online", retain=True)
+        self._connection.publish(self._topics.bundle_agent, b"online", retain=True)
         if self._report is not None:
-            self._line.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+            self._connection.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
 
     def _hear_order(self, _topic: str, payload: bytes, _retained: bool) -> None:
         if payload:
@@ -139,7 +139,7 @@ class Agent:
     def _put_in_force(self, folder: Path) -> State:
         if not self._neighbour.is_running():
             return "installed"
-        self._neighbour.use(folder, self._line)
+        self._neighbour.use(folder, self._connection)
         return "running"
 
     def _tell(self, state: State, serial: int, error: str = "") -> None:
@@ -152,4 +152,4 @@ class Agent:
             model_sha256=manifest.model_sha256,
             error=error,
         )
-        self._line.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+        self._connection.publish(self._topics.bundle_reported, self._report.payload(), retain=True)

@@ -65,7 +65,7 @@ def _roll_out_command(
     url: Annotated[str, typer.Option(help="Where stations fetch it, https://.")],
 ) -> None:
     from export.package import load_private_key
-    from fleet.goods import examined
+    from fleet.package import examined
     from fleet.roll_out import RollOut
 
     with _stations(config) as (settings, stations):
@@ -111,7 +111,7 @@ def _stations(config: Path) -> "Iterator[tuple[FleetSettings, Stations]]":
 
     settings = load_settings(config, FleetSettings)
     stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}")
-    with stations.line:
+    with stations.connection:
         yield settings, stations
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError
-from fleet.line import Handler, Line
+from fleet.connection import Connection, Handler
 from runtime.bundles.bundle import read_manifest
 from runtime.events.topics import Topics
 
@@ -31,10 +31,10 @@ def several_recipes(names: Iterable[str]) -> str:
 
 
 class Neighbour:
-    """Heard on the line's thread, asked on the agent's."""
+    """Heard on the connection's thread, asked on the agent's."""
 
     def __init__(self, topics: Topics, on_change: Callable[[], None]) -> None:
-        """`on_change` is called on the line's thread when it starts, ends or takes another bundle."""
+        """`on_change` is called on the connection's thread when it starts, ends or takes another bundle."""
         self._topics = topics
         self._on_change = on_change
         self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -47,7 +47,7 @@ class Neighbour:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """What the line is to give it, by topic."""
+        """What the connection is to give it, by topic."""
         return {
             self._topics.status: self._hear,
             self._topics.model: self._hear,
@@ -60,7 +60,7 @@ class Neighbour:
         self._heard.set()
         return self._is_running
 
-    def use(self, folder: Path, line: Line) -> None:
+    def use(self, folder: Path, connection: Connection) -> None:
         """Let it judge with the bundle in `folder`, unless it does already. Raises ArtifactError where it refuses."""
         if self._recipes:
             raise ArtifactError(several_recipes(self._recipes))
@@ -69,7 +69,7 @@ class Neighbour:
             return
         number = str(uuid.uuid4())
         command = {"request_id": number, "by": "fleet", "bundle": folder.name}
-        line.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
+        connection.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
             try:

@@ -138,11 +138,11 @@ class RollOut:
         return Order(station=station.name, serial=serial, roll_out=roll_out, package=package, previous=previous)
 
     def _send(self, orders: Iterable[Order]) -> None:
-        line, payloads = (
-            self._stations.line,
+        connection, payloads = (
+            self._stations.connection,
             [(Topics(order.station).bundle_desired, sealed(order, self._key)) for order in orders],
         )
-        for sent in [line.publish(topic, payload, retain=True) for topic, payload in payloads]:
+        for sent in [connection.publish(topic, payload, retain=True) for topic, payload in payloads]:
             sent.wait_for_publish(self._settings.report_within_s)
 
 

@@ -5,11 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError
-from fleet.line import Line
+from fleet.connection import Connection
 from fleet.order import Order, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
@@ -40,7 +39,7 @@ class Count:
 
 @dataclass(eq=False)
 class Station:
-    """One station; written on the line's thread alone."""
+    """One station; written on the connection's thread alone."""
 
     name: str
     """The prefix of its topics."""
@@ -71,29 +70,28 @@ class Station:
 
 
 class Stations:
-    """Keeps up with all stations below a topic filter, while its line is open."""
+    """Keeps up with all stations below a topic filter, while its connection is open."""
 
-    def __init__(self, settings: FleetSettings, client_id: str, public_key: Path | None = None) -> None:
-        """Orders that are not signed with `public_key` count as none, where one is given."""
+    def __init__(self, settings: FleetSettings, client_id: str) -> None:
+        """Hear them through a connection of its own, as `client_id`."""
         self._found: dict[str, Station] = {}
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
-        self._public_key = public_key
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
-        self.line = Line(settings.broker, client_id, handlers, qos=0)
+        self.connection = Connection(settings.broker, client_id, handlers, qos=0)
 
     def read(self) -> dict[str, Station]:
         """Wait until what is retained has come, and give the stations by name.
 
         Raises BrokerError where the broker cannot be reached, or does not let us hear them.
         """
-        self.line.require()
+        self.connection.require()
         self._heard_s = time.monotonic()
-        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0 or not self.line.is_through:
+        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0 or not self.connection.is_through:
             time.sleep(max(left_s, LOOK_S))
-        self.line.require()
+        self.connection.require()
         with self._changed:
             return dict(sorted(self._found.items()))
 
@@ -116,7 +114,7 @@ class Stations:
         try:
             match leaf.split("/"):
                 case ["bundle", "desired"]:
-                    station.order = read_order(payload, station.name, self._public_key)
+                    station.order = read_order(payload, station.name, None)
                 case ["bundle", "reported"]:
                     station.report = Report.model_validate_json(payload)
                 case ["bundle", "agent"]:

@@ -39,14 +39,12 @@ class Batcher:
         buffers: Mapping[str | None, Sequence[NDArray[np.uint8]]],
         max_wait_s: float,
         cameras: int,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take `buffers`, by the recipes of their models, into rotation for `cameras` camera threads."""
         self._free = {recipe: deque(own) for recipe, own in buffers.items()}
         self._open: deque[Batch] = deque()
         self._max_wait_s = max_wait_s
         self._cameras = cameras
-        self._clock = clock
         self._held = threading.RLock()
         self._claims: deque[threading.Condition] = deque()
         """In the order in which they were made; each wakes its camera."""
@@ -99,10 +97,10 @@ class Batcher:
 
     def take(self, timeout_s: float) -> Batch | None:
         """Return the next batch that has to go, wholly written; None where there was none within `timeout_s`."""
-        until_s = self._clock() + timeout_s
+        until_s = time.monotonic() + timeout_s
         with self._held:
             while not self._closed:
-                now_s = self._clock()
+                now_s = time.monotonic()
                 due_s = self._due_in_s(now_s)
                 if due_s == 0 and None not in self._open[0].parts:
                     return self._open.popleft()
@@ -159,7 +157,7 @@ class Batcher:
 
     def _call_backend(self) -> None:
         """Wake it where the first batch has to go and is written: as long as it only waits, it has its own alarm."""
-        if self._due_in_s(self._clock()) == 0 and self._open and None not in self._open[0].parts:
+        if self._due_in_s(time.monotonic()) == 0 and self._open and None not in self._open[0].parts:
             self._is_due.notify()
 
     def _is_next(self, claim: object, goes_on: bool) -> bool:
@@ -170,7 +168,7 @@ class Batcher:
         if self._settling or (batch is None and not self._free[task.recipe]):
             return None
         if batch is None:
-            batch = Batch(self._free[task.recipe].popleft(), oldest_s=self._clock(), recipe=task.recipe)
+            batch = Batch(self._free[task.recipe].popleft(), oldest_s=time.monotonic(), recipe=task.recipe)
             self._open.append(batch)
         batch.parts.append(None)
         batch.tasks.append(task)

@@ -41,7 +41,7 @@ def buffer_for(settings: LiveCameraSettings) -> FrameBuffer:
 class LiveCamera(Camera):
     """Reads on a thread of its own from the first `frames` until `close`, and keeps what is to be judged next."""
 
-    frames_total = None
+    frames_total: int | None = None
     longest_wait_s = LONGEST_S
     """Before it is connected to again."""
 

@@ -14,7 +14,7 @@ from runtime.commands.resend import resend
 from runtime.commands.snapshot import Snapshots
 from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart
 from runtime.inference.models import Models
 from runtime.settings import InspectionSettings
 

@@ -16,7 +16,7 @@ from core.timestamps import rfc3339
 from runtime.commands.command import Command
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart
 from runtime.events.topics import Topics
 from runtime.parts.frame import Trigger
 from runtime.parts.job import NO_JOB, Job

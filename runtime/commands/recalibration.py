@@ -10,7 +10,7 @@ from runtime.commands.command import Command
 from runtime.commands.new_thresholds import Calibration, set_back, set_from_parts
 from runtime.commands.replies import Replies
 from runtime.delivery.message import Message
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart
 from runtime.inference.model_in_use import ModelInUse
 from runtime.parts.verdict import Verdict
 from runtime.threads.worker import Worker

@@ -5,7 +5,6 @@ What was refused stays in the outbox: nothing is lost when somebody mends the br
 
 import logging
 import time
-from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 60.0
@@ -19,9 +18,7 @@ TOPIC_REASONS = {0x87, 0x90}
 class Refusals:
     """Outlives the connections. Belongs to the publisher's thread; `reasons` is for any."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` is monotonic."""
-        self._clock = clock
+    def __init__(self) -> None:
         self._topics: dict[str, float] = {}
         """Until when they are left alone."""
         self._told: dict[tuple[str, str], None] = {}
@@ -30,7 +27,7 @@ class Refusals:
 
     def refuse_topic(self, topic: str, reason: str) -> None:
         """Leave `topic` alone for a while."""
-        self._topics[topic] = self._clock() + RETRY_AFTER_S
+        self._topics[topic] = time.monotonic() + RETRY_AFTER_S
         self.refuse(topic, reason)
 
     def refuse(self, topic: str, reason: str) -> None:
@@ -45,7 +42,7 @@ class Refusals:
 
     def refuse_subscription(self, topic_filter: str, words: str) -> None:
         """The broker gives us nothing on `topic_filter`: ask again after a while."""
-        self._topics[topic_filter] = self._clock() + RETRY_AFTER_S
+        self._topics[topic_filter] = time.monotonic() + RETRY_AFTER_S
         reason = f"it gives us nothing of it ({words}); let this user read there"
         self.reasons = {**self.reasons, topic_filter: reason}
         if (topic_filter, reason) not in self._told:
@@ -71,11 +68,11 @@ class Refusals:
     @property
     def left_alone(self) -> tuple[str, ...]:
         """The topics on which nothing is sent for now."""
-        now_s = self._clock()
+        now_s = time.monotonic()
         return tuple(topic for topic, until_s in self._topics.items() if now_s < until_s)
 
     @property
     def next_try_s(self) -> float:
         """In how many seconds a topic is tried again; infinite where none is left alone."""
-        now_s = self._clock()
+        now_s = time.monotonic()
         return min((until_s - now_s for until_s in self._topics.values() if now_s < until_s), default=float("inf"))

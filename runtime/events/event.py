@@ -1,4 +1,4 @@
-"""Events: what the MES is told of one judged part. Pure; times and identity come from outside.
+"""Events: a part from its verdict on, and what the MES is told of it. Pure; times and identity come from outside.
 
 Types never change: a float stays a float (0.0, not 0), what is not known is null.
 """
@@ -51,32 +51,48 @@ class EvidenceRef:
     """Not known: the picture is encoded after the event, which waits for no disk."""
 
 
-def build(
-    origin: Origin,
-    part: Part,
-    seq: int,
-    *,
-    judgement: Judgement,
-    thresholds: Thresholds,
-    timing: Timing,
-    job: Job = NO_JOB,
-    told: Told | None = None,
-    evidence: EvidenceRef | None = None,
-) -> bytes:
+@dataclass(frozen=True)
+class JudgedPart:
+    """What is known of a part when its batch is done."""
+
+    part: Part
+    origin: Origin
+    """Who judged it."""
+    judgement: Judgement
+    seq: int
+    """Of its camera in this run, from 1."""
+    thresholds: Thresholds
+    """Those that it was judged by."""
+    timing: Timing
+    evidence: EvidenceRef | None
+    """None: no picture of it is kept."""
+    told: Told | None = None
+    """None: no actuator is told of its camera."""
+    job: Job = NO_JOB
+    """What it is made for."""
+
+    @property
+    def id(self) -> str:
+        """Of its event."""
+        return event_id(self.origin, self.part, self.seq)
+
+
+def event_of(judged: JudgedPart) -> bytes:
     """Build the event as JSON, without what only the sender knows (see `stamp`)."""
+    part, origin, judgement, timing = judged.part, judged.origin, judged.judgement, judged.timing
     manifest = origin.manifest
     body = {
         "schema": SCHEMA,
         "type": TYPE,
-        "id": event_id(origin, part, seq),
+        "id": judged.id,
         "source": f"{origin.station}/{part.camera}",
         "capture_time": rfc3339(part.captured.at_s),
-        "seq": seq,
+        "seq": judged.seq,
         "boot_id": origin.boot_id,
         "station": origin.station,
         "camera": part.camera,
         "part_id": part.part_id,
-        **vars(job),
+        **vars(judged.job),
         "trigger": {"kind": "mqtt", "id": part.trigger.id} if part.trigger else None,
         "simulated": origin.simulated,
         "verdict": {
@@ -84,7 +100,7 @@ def build(
             "name": judgement.verdict.word,
             "reason": [str(reason) for reason in judgement.reasons],
         },
-        **_errors(judgement, thresholds, manifest),
+        **_errors(judgement, judged.thresholds, manifest),
         "model": {
             "name": manifest.name,
             "version": manifest.created,
@@ -93,7 +109,7 @@ def build(
             "precision": manifest.precision,
             "backend": origin.backend,
         },
-        "thresholds_id": thresholds.id,
+        "thresholds_id": judged.thresholds.id,
         "frame": {
             "width": part.size[0] if part.size else None,
             "height": part.size[1] if part.size else None,
@@ -106,10 +122,14 @@ def build(
             "infer": round(float(timing.infer), 3),
             "total": round(float(timing.total), 3),
         },
-        "actuator": {"after_ms": round(float(told.after_ms), 3), "late": told.is_late} if told else None,
-        "evidence": asdict(evidence) if evidence else None,
+        "actuator": _told(judged.told),
+        "evidence": asdict(judged.evidence) if judged.evidence else None,
     }
     return dumps(body)
+
+
+def _told(told: Told | None) -> dict[str, Any] | None:
+    return {"after_ms": round(float(told.after_ms), 3), "late": told.is_late} if told else None
 
 
 def _errors(judgement: Judgement, thresholds: Thresholds, manifest: Manifest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import time as time_of_day
 
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart
 from runtime.evidence.settings import EvidenceSettings
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear, count, held

@@ -15,7 +15,7 @@ from runtime.events.camera_status import camera_card
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 from runtime.station.gone_cameras import clear_gone, forget_gone
-from runtime.station.trigger_desk import open_desk
+from runtime.station.triggers import trigger_handler
 
 log = logging.getLogger(__name__)
 LEAVE_S = 0.3
@@ -44,7 +44,7 @@ class CameraSupervisor:
         self._publisher = publisher
         self._topics = settings.topics
         self._verdicts = verdicts
-        self._triggers = open_desk(cameras, settings, publisher, verdicts, miss)
+        self._triggers = trigger_handler(cameras, settings, publisher, verdicts, miss)
         self._told: dict[str, tuple[object, ...]] = {}
         self._mourned: set[str] = set()
 

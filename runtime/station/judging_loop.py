@@ -9,8 +9,7 @@ import numpy as np
 from runtime.actuator.verdicts import Verdicts
 from runtime.batching.batcher import Batcher
 from runtime.commands.handler import CommandHandler
-from runtime.events.event import Timing
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart, Timing, event_of
 from runtime.inference.models import Models
 from runtime.inference.run import InferenceRun
 from runtime.parts.part import Part
@@ -138,7 +137,7 @@ class JudgingLoop:
             job = self._reporter.jobs.of(part, task.job)
             if part.answers is not None:
                 answer = JudgedPart(part, origin, judgement, 1, thresholds, _timing(part, run), None, job=job)
-                part.answers.put(answer.event())
+                part.answers.put(event_of(answer))
                 continue
             seq = self._reporter.numbering.next(part.camera)
             told = self.verdicts.stand(part, judgement, seq, origin)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from runtime.commands.jobs import Jobs
 from runtime.delivery.message import Outgoing, event_message
 from runtime.delivery.publisher import Publisher
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart, event_of
 from runtime.events.origin import Origin, model_card
 from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
@@ -98,7 +98,7 @@ class Reporter:
     def _event(self, judged: JudgedPart) -> NewEvent:
         part = judged.part
         topic = self._topics.result(part.camera)
-        event = NewEvent(topic, part.camera, judged.judgement.verdict, judged.event(), part.cause)
+        event = NewEvent(topic, part.camera, judged.judgement.verdict, event_of(judged), part.cause)
         if part.trigger is None or part.trigger.id is None or part.trigger.cause is None:
             return event
         return replace(event, answer=(part.trigger.cause, judged.id))

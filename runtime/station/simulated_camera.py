@@ -66,7 +66,7 @@ class SimulatedLiveCamera(LiveCamera):
         longest_s = trigger.tolerance_ms / 2000 if trigger is not None and not settings.every_frame_is_a_part else 1e9
         buffer = PartQueue(time.monotonic) if settings.every_frame_is_a_part else None
         super().__init__(name, settings, lambda: _Stream(seed, play, longest_s), buffer=buffer)
-        self.frames_total: int | None = parts  # type: ignore[assignment]
+        self.frames_total = parts
         self.longest_wait_s = play.longest_wait_s
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:

@@ -24,8 +24,6 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
     router = APIRouter()
     if reviews is not None:
         add_marking(router, reviews)
-    turn = asyncio.Semaphore(1)  # a picture takes memory, and the line's own parts go first
-    places = asyncio.Semaphore(BODIES)
 
     @router.get("/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, Any]:
@@ -39,8 +37,15 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
         ]
         return pages.render(request, "api.html", operations=operations)
 
-    if judge is None:
-        return router
+    if judge is not None:
+        _add_predicting(router, judge)
+    return router
+
+
+def _add_predicting(router: APIRouter, judge: Judges) -> None:
+    """Let pictures be judged, by whom the application's guard found to have the right."""
+    turn = asyncio.Semaphore(1)  # a picture takes memory, and the line's own parts go first
+    places = asyncio.Semaphore(BODIES)
     body = {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in PICTURES}}
 
     @router.post(
@@ -74,8 +79,6 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
                 except BusyError as error:
                     raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
         return Response(event, media_type="application/json")
-
-    return router
 
 
 async def _read(request: Request) -> bytes:

@@ -18,8 +18,7 @@ from runtime.commands.recalibration import Recalibrations
 from runtime.commands.replies import Replies
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
-from runtime.events.event import Timing, build
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import JudgedPart, Timing, event_of
 from runtime.events.origin import Origin
 from runtime.events.topics import Topics
 from runtime.history.entry import Entry
@@ -81,8 +80,7 @@ class Bench:
                 self._seq += 1
                 judgement = judge(expected_errors(picture(self._seq)).astype(np.float32), thresholds, ())
                 part = Part(camera, Moment(0.0, 0.0), None, None, ())
-                timing = Timing(0, 0, 0)
-                body = build(origin, part, self._seq, judgement=judgement, thresholds=thresholds, timing=timing)
+                body = event_of(JudgedPart(part, origin, judgement, self._seq, thresholds, Timing(0, 0, 0), None))
                 event = json.loads(body)
                 event["model"] |= changed
                 entry = Entry(event["id"], 0.0, camera, judgement.verdict, judgement.margin, None, None, None, None)

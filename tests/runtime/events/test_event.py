@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.timestamps import rfc3339
 from runtime.bundles.bundle import load_bundle
 from runtime.events.encoding import dumps, stamp
-from runtime.events.event import Timing, build
+from runtime.events.event import JudgedPart, Timing, event_of
 from runtime.events.origin import Origin, event_id
 from runtime.parts.moment import Moment
 from runtime.parts.part import FileMark, Part
@@ -28,7 +28,7 @@ def origin(bundle_path: Path) -> Origin:
 def make(origin: Origin, judgement: Judgement, seq: int = 7) -> dict[str, Any]:
     part = Part("top", Moment(1_795_000_000.0, 5.0), (640, 480), "a/b.png", judgement.reasons)
     thresholds = origin.manifest.thresholds
-    body = build(origin, part, seq, judgement=judgement, thresholds=thresholds, timing=Timing(1, 2.0, 3.0))
+    body = event_of(JudgedPart(part, origin, judgement, seq, thresholds, Timing(1, 2.0, 3.0), None))
     event: dict[str, Any] = json.loads(stamp(body, 1_795_000_001.5, replayed=True))
     return event
 

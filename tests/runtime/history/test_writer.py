@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.events.event import EvidenceRef, Timing
-from runtime.events.judged_part import JudgedPart
+from runtime.events.event import EvidenceRef, JudgedPart, Timing
 from runtime.events.origin import Origin
 from runtime.evidence.settings import EvidenceSettings
 from runtime.history import writer

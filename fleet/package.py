@@ -1,4 +1,4 @@
-"""The goods: the packed bundle of a roll-out, looked at before any station is asked to fetch it."""
+"""The package: the packed bundle of a roll-out, looked at before any station is asked to fetch it."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The trigger desk: where the triggers of a station's cameras come in, and who is told of them."""
+"""Triggers: where those of a station's cameras come in, and who is told of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 
 
-def open_desk(
+def trigger_handler(
     cameras: Mapping[str, Camera],
     settings: InspectionSettings,
     publisher: Publisher,

@@ -1,4 +1,4 @@
-"""The line: one MQTT connection for as long as a command or an agent runs; paho keeps it, and makes it anew."""
+"""The connection to the broker, for as long as a command or an agent runs; paho keeps it, and makes it anew."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ Handler = Callable[[str, bytes, bool], None]
 """Takes topic, payload, and whether it was retained; on paho's thread, so it has to be quick."""
 
 
-class Line:
+class Connection:
     """Open between `with` and its end."""
 
     def __init__(
@@ -49,18 +49,7 @@ class Line:
         """The filter that was subscribed last."""
         self._refusal = ""
         """Why nothing comes on one of them; empty: all are heard."""
-        is_v5 = broker.protocol == 5
-        self._client = client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if is_v5 else MQTTProtocolVersion.MQTTv311,
-        )
-        client.reconnect_delay_set(1, LONGEST_WAIT_S)
-        client.max_inflight_messages_set(broker.max_inflight)
-        if broker.username:
-            client.username_pw_set(broker.username, broker.password())
-        if broker.tls:
-            client.tls_set_context(tls_context(broker.tls))
+        self._client = client = _client(broker, client_id)
         if will is not None:
             client.will_set(*will, qos=1, retain=True)
         for topic_filter, handler in handlers.items():
@@ -72,7 +61,7 @@ class Line:
         client.on_disconnect = self._on_disconnect
         client.on_connect_fail = self._on_connect_fail
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> "Connection":
         """Begin to connect."""
         self._client.connect_async(*self._broker.address, self._broker.keepalive_s)
         self._client.loop_start()
@@ -143,3 +132,16 @@ def _quick(handler: Handler) -> Callable[[Any, Any, paho.MQTTMessage], None]:
         handler(message.topic, bytes(message.payload), message.retain)
 
     return handle
+
+
+def _client(broker: BrokerSettings, client_id: str) -> paho.Client:
+    """Give a client that may log in. Raises ConfigError where a secret cannot be read."""
+    protocol = MQTTProtocolVersion.MQTTv5 if broker.protocol == 5 else MQTTProtocolVersion.MQTTv311
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol)
+    client.reconnect_delay_set(1, LONGEST_WAIT_S)
+    client.max_inflight_messages_set(broker.max_inflight)
+    if broker.username:
+        client.username_pw_set(broker.username, broker.password())
+    if broker.tls:
+        client.tls_set_context(tls_context(broker.tls))
+    return client
