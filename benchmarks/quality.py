@@ -73,6 +73,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "P-WAE without HSIC": {**OF_PIXELS, "loss": {**PIXELS, "hsic": 0.0}},
     "P-WAE": {**OF_PIXELS, "loss": PIXELS},
 }
+SMALLER = ("fast", "early stages", "early stages, 500 places")
 SAME_ENCODER = "PatchCore, the same encoder"
 RESNET18 = "PatchCore, ResNet-18 at 256 px"
 COLUMNS = (
@@ -120,10 +121,7 @@ def main() -> None:
 def trained(data: str, name: str, method: str, seed: int) -> tuple[Path, TrainingSettings, dict[str, int]]:
     """Train one method, unless its checkpoint stands there: the checkpoint, its settings, and how long it took."""
     output = RUNS / name / method / str(seed)
-    content = overlay(recipe_for(data, name), METHODS[method] | {"output": str(output), "seed": seed})
-    if method.startswith("fast"):
-        sizes = {side: content.get("network", {}).get(side, 216) * 8 // 9 // 3 * 3 for side in ("height", "width")}
-        content = overlay(content, {"network": sizes})
+    content = overlay(configured(data, name, method), {"output": str(output), "seed": seed})
     settings = parse_settings(content, TrainingSettings, method)
     took: dict[str, int] = {}
     if not settings.checkpoint.exists():
@@ -177,6 +175,15 @@ def recipe_for(data: str, name: str) -> dict[str, Any]:
     """Give the configuration that `train-model init` writes for the good pictures of `data`."""
     content: dict[str, Any] = yaml.safe_load(advise(survey(data)).as_yaml(name, data))
     return content
+
+
+def configured(data: str, name: str, method: str) -> dict[str, Any]:
+    """Lay a method over the configuration that `train-model init` writes; forms for small boxes take eight ninths."""
+    content = overlay(recipe_for(data, name), METHODS[method])
+    if method not in SMALLER:
+        return content
+    sizes = {side: content.get("network", {}).get(side, 216) * 8 // 9 // 3 * 3 for side in ("height", "width")}
+    return overlay(content, {"network": sizes})
 
 
 def read_runs(log: Path) -> list[dict[str, Any]]:

@@ -23,7 +23,17 @@ import cv2
 import numpy as np
 from machine import describe
 from patchcore import patchcore_scores
-from quality import RESNET18, RESULTS, append_run, control_run, misses_at_own_share, overlay, read_runs, recipe_for
+from quality import (
+    METHODS,
+    RESNET18,
+    RESULTS,
+    append_run,
+    configured,
+    control_run,
+    misses_at_own_share,
+    overlay,
+    read_runs,
+)
 from sklearn.metrics import roc_auc_score
 from unseen_sets import SETS
 
@@ -46,11 +56,12 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures is defective")
+    parser.add_argument("--method", default="recipe", choices=METHODS, help="of benchmarks/quality.py")
     parser.add_argument("--resnet18", type=Path, help="torchvision's weights: PatchCore with ResNet-18 at 256 px alone")
     parser.add_argument("--believe-all", action="store_true", help="as if somebody had looked at the suspects")
     arguments = parser.parse_args()
     log = RESULTS / "unseen.jsonl"
-    method = "recipe, believe_all" if arguments.believe_all else "recipe"
+    method = f"{arguments.method}, believe_all" if arguments.believe_all else arguments.method
     if arguments.resnet18:
         method = RESNET18
     done = {(run["set"], run["method"], run["seed"], run.get("planted", 0) > 0) for run in read_runs(log)}
@@ -66,7 +77,7 @@ def main() -> None:
                 "set": name,
                 "method": method,
                 "seed": seed,
-                **measure(folder, name, seed, planted, arguments.believe_all),
+                **measure(folder, name, arguments.method, seed, planted, arguments.believe_all),
             }
         append_run(log, run)
         print(run, flush=True)
@@ -93,10 +104,10 @@ def lay_out(name: str, mvtec: Path, seed: int, folder: Path, is_planted: bool) -
     return {good[index].name for index in replaced}
 
 
-def measure(folder: Path, name: str, seed: int, planted: set[str], believe_all: bool) -> dict[str, Any]:
+def measure(folder: Path, name: str, method: str, seed: int, planted: set[str], believe_all: bool) -> dict[str, Any]:
     """Train and evaluate once."""
     data = str(folder / "pictures")
-    advised = recipe_for(data, name)
+    advised = configured(data, name, method)
     changes = {"seed": seed, "output": str(folder), "loss": {"pixels": 0}, "believe_all": believe_all}
     settings = parse_settings(overlay(advised, changes), TrainingSettings, name)
     core_s = time.process_time()
