@@ -40,7 +40,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "recipe": {},
     "recipe, decoders alone": {"score": {"memory": 0}},
     "fast": yaml.safe_load(Path("configs/fast.yaml").read_text()),
-    "fast, 500 places": yaml.safe_load(Path("configs/fast.yaml").read_text()) | {"score": {"memory": 500}},
     "tiles alone, four decoders": {
         "network": {"height": 144, "width": 144, "tile_scale": 1, "encoder": {"whole": False}},
         "score": {"memory": 0},

@@ -56,7 +56,7 @@ METHODS: dict[str, dict[str, Any]] = {
             "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8},
             "decoder_channels": 64,
         },
-        "score": {"memory": 500},
+        "score": {"memory": 800},
     },
     # What it was before: the encoder cut short.
     "early stages": {

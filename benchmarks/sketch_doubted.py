@@ -26,6 +26,7 @@ import sketch_unseen
 from label_noise import SHARE, lay_out
 from machine import describe
 from quality import RESULTS, append_run, misses_at_own_share, overlay, read_runs, recipe_for
+from sketch_forms import changes_of
 from sklearn.metrics import roc_auc_score
 from unseen_sets import SETS as UNSEEN
 
@@ -107,13 +108,16 @@ class Prepared:
     """What `train-model init` writes, without pixels."""
 
 
-def prepared(runs: Path, name: str, mvtec: Path, seed: int, is_planted: bool) -> Prepared:
-    """Lay a set out in a folder of its own below `runs`."""
+def prepared(runs: Path, name: str, mvtec: Path, seed: int, is_planted: bool, form: str | None = None) -> Prepared:
+    """Lay a set out in a folder of its own below `runs`, for the recipe or a form of it (`sketch_forms.py`)."""
     folder = runs / name / f"{seed}{'-planted' if is_planted else ''}"
     shutil.rmtree(folder, ignore_errors=True)
     data, pictures, planted, tested_not = pictures_of(name, mvtec, folder, seed, is_planted)
     changes = {"data": pictures, "seed": seed, "output": str(folder), "loss": {"pixels": 0}}
-    settings = parse_settings(overlay(recipe_for(data, name), changes), TrainingSettings, name)
+    recipe = recipe_for(data, name)
+    if form:
+        recipe = overlay(recipe, changes_of(form, recipe.get("network", {})))
+    settings = parse_settings(overlay(recipe, changes), TrainingSettings, name)
     return Prepared(folder, data, planted, tested_not, with_upright_read(settings))
 
 

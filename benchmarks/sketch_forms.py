@@ -2,10 +2,11 @@
 
     python benchmarks/sketch_forms.py --mvtec DIR --forms "216/144, 3 5, 4 folds" --sets cookie --seeds 0
 
-A form is the short side in pixels of the whole picture and of the tiles' (216/144 is the recipe's), the stages, and the
-folds; maps keep as many places. Pixels are not rebuilt: only people look at them. What a form costs,
-benchmarks/bench_forms.py says. A run's figures are appended to benchmarks/results/forms.jsonl as it ends, and one that
-stands there is not done again.
+A form is the short side in pixels of the whole picture and of the tiles' (216/144 is the recipe's), the stages, after a
+stroke the tiles' own (then the whole picture alone is judged), the folds and, where they are not 128, the decoders'
+channels: "192/72, 3 5 6/3, 4 folds, 64". Maps keep as many places. Pixels are not rebuilt: only people look at them.
+What a form costs, benchmarks/bench_forms.py says. A run's figures are appended to benchmarks/results/forms.jsonl as it
+ends, and one that stands there is not done again.
 """
 
 import argparse
@@ -44,12 +45,14 @@ def main() -> None:
 
 def changes_of(form: str, network: dict[str, Any]) -> dict[str, Any]:
     """Read a form, for a set whose recipe has this network."""
-    sides, stages, folds = form.split(", ")
+    sides, stages, folds, *channels = form.split(", ")
     whole, tiles = map(int, sides.split("/"))
     size = {side: round(network.get(side, RECIPE_SIDE) * whole / RECIPE_SIDE / 3) * 3 for side in ("height", "width")}
-    encoder = {"stages": [int(stage) for stage in stages.split()], "stride": math.ceil(tiles / PLACES)}
+    chosen = [[int(stage) for stage in part.split()] for part in stages.split("/")]
+    encoder = {**dict(zip(("stages", "tile_stages"), chosen, strict=False)), "stride": math.ceil(tiles / PLACES)}
+    decoder = {"decoder_channels": int(channels[0])} if channels else {}
     return {
-        "network": {**size, "tile_scale": tiles / whole, "encoder": encoder},
+        "network": {**size, "tile_scale": tiles / whole, "encoder": encoder, **decoder},
         "folds": int(folds.removesuffix(" folds")),
     }
 

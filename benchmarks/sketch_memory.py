@@ -2,6 +2,7 @@
 
     python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what train
     python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what weigh
+    ... --form "192/72, 3 5 6 7/3, 4 folds, 64"    # of sketch_forms.py: the whole picture alone, ways w, wC, wS, wCS
 
 `train` trains the recipe without pixels, which only people look at, and keeps what the decoders and the encoder say of
 every picture below runs/memory. `weigh` joins both in several ways on what is kept, each with thresholds set as a
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from machine import describe
 from quality import RESULTS, append_run, read_runs
-from sketch_doubted import prepared
+from sketch_doubted import Prepared, prepared
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -41,7 +42,8 @@ from training.settings import TrainingSettings
 
 RUNS = Path("runs/memory")
 PLACES = 1000
-WAYS = ("tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+OF_WHOLE = ("w", "wC", "wS", "wCS")
+WAYS = (*OF_WHOLE, "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
 Both = tuple[Tensor, Tensor]
 """Of the good pictures, each by what has not seen it, and of the tested ones."""
 
@@ -52,24 +54,29 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
+    parser.add_argument("--form", help="left out: the recipe")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
     arguments = parser.parse_args()
-    done = {(run["set"], run["seed"], run["planted"]) for run in read_runs(RESULTS / "memory_beside.jsonl")}
+    keys = ("form", "set", "seed", "planted", "way")
+    earlier = {"form": None}
+    done = {tuple((earlier | run)[key] for key in keys) for run in read_runs(RESULTS / "memory_beside.jsonl")}
+    runs = RUNS / (arguments.form or "recipe").replace("/", "-")
     for seed, name in product(arguments.seeds, arguments.sets):
-        kept = RUNS / "kept" / f"{name}-{seed}{'-planted' if arguments.planted else ''}.pt"
+        kept = runs / "kept" / f"{name}-{seed}{'-planted' if arguments.planted else ''}.pt"
         if arguments.what == "train" and not kept.exists():
-            keep(name, arguments.mvtec, seed, arguments.planted, kept)
+            keep(prepared(runs, name, arguments.mvtec, seed, arguments.planted, arguments.form), seed, kept)
             print(kept, flush=True)
-        if arguments.what == "weigh" and (name, seed, arguments.planted) not in done and kept.exists():
-            for figures in weigh(torch.load(kept, weights_only=True)):
-                run = {"set": name, "seed": seed, "planted": arguments.planted, **figures, **describe("torch")}
-                append_run(RESULTS / "memory_beside.jsonl", run)
-                print(run, flush=True)
+        if arguments.what == "weigh" and kept.exists():
+            case = {"form": arguments.form, "set": name, "seed": seed, "planted": arguments.planted}
+            ways = [way for way in WAYS if (*case.values(), way) not in done]
+            content = torch.load(kept, weights_only=True)
+            for figures in weigh(content, explanations(content), ways):
+                append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
+                print({**case, **figures}, flush=True)
 
 
-def keep(name: str, mvtec: Path, seed: int, is_planted: bool, path: Path) -> None:
+def keep(ready: Prepared, seed: int, path: Path) -> None:
     """Train once, and keep the maps of the good and the tested pictures, and what the decoders say of them."""
-    ready = prepared(RUNS, name, mvtec, seed, is_planted)
     checkpoint = load_checkpoint(train(ready.settings))
     inspector, chosen = checkpoint.inspector, ready.settings.network
     good = distinct(read_frames(training_samples(ready.settings.data), chosen.input))
@@ -109,7 +116,7 @@ def keep(name: str, mvtec: Path, seed: int, is_planted: bool, path: Path) -> Non
             "defective": torch.tensor([sample.kind != GOOD for sample in tested.samples]),
             "not_tested": torch.tensor([sample.path in ready.tested_not for sample in tested.samples]),
             "planted": torch.tensor([sample.path.name in ready.planted for sample in good.samples]),
-            "stage_scale": inspector.stage_scale,
+            "stage_scale": inspector.stage_scale[: far[0].shape[1]],
             "judged": torch.from_numpy(judged),
             "settings": ready.settings.model_dump_json(),
             "channels": inspector.network.feature_channels,
@@ -119,13 +126,13 @@ def keep(name: str, mvtec: Path, seed: int, is_planted: bool, path: Path) -> Non
     path.with_suffix(".part").replace(path)
 
 
-def weigh(kept: dict[str, Any]) -> list[dict[str, Any]]:
-    """Figures of each way."""
+def weigh(kept: dict[str, Any], found: dict[str, Both], ways: list[str]) -> list[dict[str, Any]]:
+    """Figures of each way of which all explanations were `found`."""
     settings = TrainingSettings.model_validate_json(kept["settings"])
-    found, figures = explanations(kept), []
+    figures = []
     judged, tested = kept["judged"], ~kept["not_tested"].numpy()
     defective = kept["defective"].numpy()[tested]
-    for way in WAYS:
+    for way in (way for way in ways if set(way) <= set(found)):
         of_good, of_tested = (torch.stack([found[one][side].log() for one in way]).mean(dim=0).exp() for side in (0, 1))
         doubted = kept["left_out"][judged].numpy()
         thresholds = calibrate(errors_of(of_good[judged], settings), settings.false_reject_rate, doubted)
@@ -144,15 +151,18 @@ def weigh(kept: dict[str, Any]) -> list[dict[str, Any]]:
 
 def explanations(kept: dict[str, Any]) -> dict[str, Both]:
     """Error maps of the good and the tested pictures, by the letters of the ways."""
-    channels = kept["channels"][len(kept["channels"]) // 2 :]
+    network = TrainingSettings.model_validate_json(kept["settings"]).network
+    sources = ["w"] if network.encoder.tile_stages else ["t", "w"]
+    channels = kept["channels"][: len(kept["channels"]) // len(sources)]
     stages, seen = len(channels), sum(channels)
-    far, tested_far = (kept[name] / kept["stage_scale"][: 2 * stages] for name in ("far", "tested_far"))
-    found = {
-        "t": (far[:, :stages].mean(dim=1), tested_far[:, :stages].mean(dim=1)),
-        "w": (far[:, stages:].mean(dim=1), tested_far[:, stages:].mean(dim=1)),
-    }
-    for source, (by_cosine, by_square) in enumerate((("c", "s"), ("C", "S"))):
-        maps, tested = (kept[name][:, source * seen :][:, :seen].float() for name in ("maps", "tested_maps"))
+    found = {}
+    for number, source in enumerate(sources):
+        rebuilt = slice(number * stages, (number + 1) * stages)
+        far, tested_far = ((kept[name] / kept["stage_scale"])[:, rebuilt] for name in ("far", "tested_far"))
+        found[source] = far.mean(dim=1), tested_far.mean(dim=1)
+        by_cosine, by_square = ("c", "s") if source == "t" else ("C", "S")
+        first = kept["maps"].shape[1] - (len(sources) - number) * seen
+        maps, tested = (kept[name][:, first : first + seen].float() for name in ("maps", "tested_maps"))
         of_stages = [[part / stages**0.5 for part in torch.split(each, channels, dim=1)] for each in (maps, tested)]
         unit = [torch.cat([normalize(part, dim=1) / stages**0.5 for part in parts], dim=1) for parts in of_stages]
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
