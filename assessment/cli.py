@@ -1,6 +1,7 @@
 """`evaluate-model`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,10 +50,13 @@ def report(
     from training.detector.checkpoint import load_checkpoint
 
     results_folder(output, data)
-    evaluation = evaluate(load_checkpoint(checkpoint), data)
+    trained = load_checkpoint(checkpoint)
+    evaluation = evaluate(trained, data)
     evaluation.save(output)
     print_metrics(evaluation.metrics)
     typer.echo(f"written: {output / 'report.html'}, contact_sheet.png, metrics.json, scores.csv")
+    bundle = f"{trained.settings.name}.bundle"
+    typer.echo(f"next: {shlex.join(['export-engine', str(checkpoint), '--output', bundle])}")
 
 
 @_evaluate.command(help=PREDICT_HELP)

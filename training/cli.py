@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,7 @@ def _train_command(
     replace: Annotated[bool, typer.Option("--replace", help="Train anew where a checkpoint stands already.")] = False,
 ) -> None:
     from core.config import load_settings
-    from core.dataset import folders
+    from core.dataset import folders, names
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
@@ -45,6 +46,7 @@ def _train_command(
     settings = load_settings(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
     from training.session import train
+    from training.suspects import SHEET
 
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
@@ -57,9 +59,8 @@ def _train_command(
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")
-    # Several folders are the exam by default, and cannot be named by one option.
-    exam = f" --parity-data {settings.data}" if isinstance(settings.data, str) else ""
-    typer.echo(f"next: export-engine {path} --output {settings.name}.bundle{exam}")
+    typer.echo(f"look at: {path.with_name(SHEET)}, is there a bad part among the good ones?")
+    typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
 
 
 @_train.command("init", help=_INIT_HELP)
@@ -100,13 +101,15 @@ def _init_command(
     advice = advise(found)
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
+    for line in advice.attention:
+        typer.echo(line)
     typer.echo(f"written: {config}, with the reasons in it; read them")
     if advice.pose is not None:
         from training.looking.cut_outs import draw_cut_outs
 
         draw_cut_outs(found.good, advice.pose, roi, bits).savefig(sheet, dpi=110)
-        typer.echo(f"look at: {sheet}, what is cut out of the pictures")
-    typer.echo(f"next: train-model {config}")
+        typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
+    typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
 
 
 def train_model() -> None:
