@@ -29,7 +29,7 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
     )
     body = [
         f"<p>{len(defective)} pictures: {(~defective).sum()} good, {defective.sum()} defective. "
-        f"Of {len(comparison.differing)} the verdicts differ.</p>",
+        f"The verdicts differ on {len(comparison.differing)} of them.</p>",
         table(("", *names, "difference"), figure_rows(comparison)),
         glossary(),
         "<h2>Parts</h2>",

@@ -77,11 +77,11 @@ def thresholds_table(done: Recalibrated) -> Table:
     table = Table("", "before", "now", title="thresholds")
     for label, values in (
         ("false rejects asked", [f"{one.false_reject_rate:.1%}" for one in (before, after)]),
-        ("expected", [f"{one.false_reject_expected:.1%}" for one in (before, after)]),
-        ("below, with 95 % confidence", [f"{one.false_reject_upper:.1%}" for one in (before, after)]),
-        ("good parts believed", [str(one.parts) for one in (before, after)]),
-        ("left out, since they stand apart", [str(one.odd) for one in (before, after)]),
-        ("up to about, should these be good", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
+        ("false rejects expected", [f"{one.false_reject_expected:.1%}" for one in (before, after)]),
+        ("fewer than, with 95 % confidence", [f"{one.false_reject_upper:.1%}" for one in (before, after)]),
+        ("good parts that set them", [str(one.parts) for one in (before, after)]),
+        ("good parts left out: they stand apart", [str(one.odd) for one in (before, after)]),
+        ("expected at most, if these are good too", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
     ):
         table.add_row(label, *values)
     grid = round((len(after.values) - 1) ** 0.5)

@@ -16,6 +16,9 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     same = compare((checkpoint, exported), str(parts))
     assert len(same.samples) == 20
     assert not len(same.differing)
+    alike = Console(width=300, record=True, file=StringIO())
+    print_comparison(same, ("old", "new"), alike)
+    assert alike.export_text().splitlines()[-1] == "the verdicts differ on 0 of 20 pictures", "and no empty table"
     strict = Path(shutil.copytree(exported, tmp_path / "strict"))
     set_threshold(strict, 0.6)
     found = compare((checkpoint, strict), str(parts))
