@@ -94,11 +94,11 @@ def predict(
 def set_threshold(
     model: _Model,
     false_reject_rate: Annotated[
-        float | None, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %; left out: only tell.")
+        float | None, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %; left out: none is set.")
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Known bad parts, labelled: say first what other rates would give on them; several times."),
+        typer.Option(help="Labelled pictures of known bad parts: what other rates would give on them; several times."),
     ] = None,
     believe_all: Annotated[
         bool, typer.Option("--believe-all", help="Leave out no good part, however far it stands apart.")

@@ -83,7 +83,7 @@ class InspectionSettings(Settings):
         named = [stream for name, camera in self.cameras.items() for stream in camera.streams(name)]
         doubles = sorted({stream for stream in named if named.count(stream) > 1})
         if doubles:
-            raise ValueError(f"two regions or cameras would both be told of as `{doubles[0]}`; rename one")
+            raise ValueError(f"two regions or cameras would both have the name `{doubles[0]}` in events; rename one")
         return self
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class InspectionSettings(Settings):
     @model_validator(mode="after")
     def _keeps_what_may_be_asked_for(self) -> Self:
         if "resend" in self.commands and not self.outbox.journal_events:
-            raise ValueError("`commands: [resend]` needs `outbox.journal_events`, out of which events are sent again")
+            raise ValueError("`commands: [resend]` sends again what `outbox.journal_events` keeps; set it, as to 10000")
         return self
 
     @model_validator(mode="after")

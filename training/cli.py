@@ -22,7 +22,7 @@ _TRAIN_HELP = (
 )
 _INIT_HELP = (
     "Look at the pictures and write a configuration with the few settings that they dictate, and the reasons.\n\n"
-    "Finds parts that may be turned straight (a sheet of them lies beside the file), a shape for the input, too few "
+    "Finds parts that may be turned straight (a sheet of them lies next to the file), a shape for the input, too few "
     "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files.\n\n" + EXIT_CODES
 )
 
@@ -34,7 +34,9 @@ _train = cli.app(_TRAIN_HELP)
 def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where this output was interrupted.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Train anew where a checkpoint stands already.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Train again where there is a checkpoint already.")
+    ] = False,
 ) -> None:
     from core.config import load_settings
     from core.dataset import folders, names

@@ -27,7 +27,7 @@ def monitors_router(display: LiveView, look: Callable[[], StationStatus], review
     def healthz() -> Response:
         return _health(why_unhealthy(look()))
 
-    @router.get("/readyz", summary="Whether parts are judged and told; 503 with the reasons, where not")
+    @router.get("/readyz", summary="Whether parts are judged and reported; 503 with the reasons, where not")
     def readyz() -> Response:
         return _health(why_not_ready(look()))
 

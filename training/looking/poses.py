@@ -86,8 +86,8 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
         upright = find_upright([picture for picture, _ in found], part_size, roi, bits)
         if upright.tells:
             why = (
-                "Which end comes left is told by what is on the part, as in this picture: going by which end is "
-                f"heavier, {upright.turned:.0%} lay the other way round. Half of them are like it by "
+                "What is on the part says which end comes left, as in this picture: going by which end is heavier, "
+                f"{upright.turned:.0%} lay the other way round. Half of them are like it by "
                 f"{upright.alike:.2f} or more (1 is the same picture)."
             )
             return Lying(Pose(part_size, upright.shown), reason, upright.path, why)
