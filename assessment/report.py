@@ -18,7 +18,7 @@ from training.detector.checkpoint import Checkpoint
 
 _LONGEST_PX = 420
 _FOUND = 12
-"""Defects that were found are shown up to so many, nearest to the threshold first."""
+"""Defects that were found, and good parts that passed, are shown up to so many, nearest to the threshold first."""
 _FIGURES = {
     "miss_rate": "miss rate",
     "false_reject_rate": "false-reject rate",
@@ -55,7 +55,7 @@ def render_report(
     misses = [int(i) for i in worst_first if defective[i] and ranking[i] <= 1]
     rejects = [int(i) for i in worst_first[::-1] if not defective[i] and ranking[i] > 1]
     found = [int(i) for i in worst_first if defective[i] and ranking[i] > 1][:_FOUND]
-    highest = [int(i) for i in worst_first[::-1] if not defective[i]][:_FOUND]
+    passed = [int(i) for i in worst_first[::-1] if not defective[i] and ranking[i] <= 1][:_FOUND]
     body = [
         f"<p>{_origin(checkpoint)}</p>",
         f"<p>{_subject(metrics)}</p>",
@@ -72,7 +72,7 @@ def render_report(
         parts.folded(f"Misses: {len(misses)} of {metrics['defective']} defective", misses) if defective.any() else "",
         parts.folded(f"False rejects: {len(rejects)} of {metrics['good']} good", rejects),
         parts.folded(f"Defects found: the {len(found)} nearest to the threshold", found) if found else "",
-        parts.folded(f"Good: the {len(highest)} with the highest scores", highest) if highest else "",
+        parts.folded(f"Good parts that passed: the {len(passed)} nearest to the threshold", passed) if passed else "",
     ]
     return page(f"{settings.name} on {metrics['data']}", body)
 

@@ -79,7 +79,8 @@ def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, part
         if (score > 1) == (s.kind == "good")
     ]
     assert len(wrong) > 12
-    assert all(f"{sample.kind}: {sample.path}, score" in report for sample in wrong)
+    captions = re.findall(r"<figcaption>(.*?), score", report)
+    assert all(captions.count(f"{sample.kind}: {sample.path}") == 1 for sample in wrong), "each once"
 
 
 def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them(
