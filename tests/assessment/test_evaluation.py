@@ -15,6 +15,7 @@ from core.errors import DataError
 from core.thresholds import calibrate
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint
+from training.detector.contact_sheet import draw_contact_sheet
 
 
 def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
@@ -101,6 +102,14 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
     assert "Without defective ones nobody can say how many would be missed" in report
     assert "AUROC</t" not in report
     assert "defective missed" not in report
+
+
+def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkpoint: Path, parts: Path) -> None:
+    evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
+    sheet = draw_contact_sheet(evaluation.checkpoint, evaluation.frames, [0, 1], evaluation.errors)
+    titles = [axes.get_title() for axes in sheet.axes]
+    for score in evaluation.scores[:2]:
+        assert f"{'NotOK' if score > 1 else 'OK'}: score {score:.2f}" in titles
 
 
 def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejects(
