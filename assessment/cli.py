@@ -153,6 +153,8 @@ def compare(
     comparison, names = judged((one, other), data), (str(one), str(other))
     report = save_comparison(comparison, names, ", ".join(data), output)
     print_comparison(comparison, names)
+    for warning in comparison.warnings(names):
+        sys.stderr.write(f"warning: {shown(warning)}\n")
     typer.echo(f"written: {report}")
 
 

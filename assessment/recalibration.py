@@ -9,8 +9,7 @@ from rich.table import Table
 
 from assessment.decidable import decidable
 from assessment.metrics import LARGEST_RATE, rate_that_finds_all, what_if
-from assessment.model import is_bundle, opened
-from core.calibration import Calibration
+from assessment.model import calibration_of, is_bundle, opened
 from core.dataset import Data, labelled_samples, read_frames
 from core.layout import GOOD
 from core.thresholds import Thresholds
@@ -62,7 +61,7 @@ def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequen
 
     Raises as `set_threshold`, DataError too where there is no picture, BackendError where it cannot be judged here.
     """
-    calibration = _calibration(path)
+    calibration = calibration_of(path)
     with opened(path) as model:
         frames = decidable(read_frames(labelled_samples(data), model.input))
         errors = model.judge(frames.bgr_u8)[0]
@@ -101,17 +100,6 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> R
     settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
     return Recalibrated(checkpoint.thresholds, after)
-
-
-def _calibration(path: Path) -> Calibration:
-    if is_bundle(path):
-        from runtime.bundles.bundle import load_bundle
-        from runtime.bundles.calibration import load_calibration
-
-        return load_calibration(load_bundle(path))
-    from training.detector.checkpoint import load_checkpoint
-
-    return load_checkpoint(path).calibration
 
 
 def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:
