@@ -62,7 +62,7 @@ def changes(
         # Both before the first is judged: a bundle that is no good is told at once.
         first, second = (make_plan(bundle, places, work / name) for bundle, name in ((old, "old"), (new, "new")))
         if first.pictures != second.pictures:
-            raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin anew.")
+            raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin again.")
         judge_missing(first, crew, "judging with the old bundle")
         judge_missing(second, crew, "judging with the new bundle")
         pairs = _write_changes(first, second, output)

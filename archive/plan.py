@@ -106,4 +106,4 @@ def _taken_up(folder: Path, terms: Terms) -> tuple[str, ...]:
         lines = (folder / PICTURES).read_bytes().splitlines()
         return tuple(json.loads(line) for line in lines)
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{folder}: damaged ({error}); remove it and begin anew.") from error
+        raise ConfigError(f"{folder}: damaged ({error}); remove it and begin again.") from error

@@ -1,6 +1,7 @@
 """`evaluate-model`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,10 +50,13 @@ def report(
     from training.detector.checkpoint import load_checkpoint
 
     results_folder(output, data)
-    evaluation = evaluate(load_checkpoint(checkpoint), data)
+    trained = load_checkpoint(checkpoint)
+    evaluation = evaluate(trained, data)
     evaluation.save(output)
     print_metrics(evaluation.metrics)
     typer.echo(f"written: {output / 'report.html'}, contact_sheet.png, metrics.json, scores.csv")
+    bundle = f"{trained.settings.name}.bundle"
+    typer.echo(f"next: {shlex.join(['export-engine', str(checkpoint), '--output', bundle])}")
 
 
 @_evaluate.command(help=PREDICT_HELP)
@@ -90,11 +94,11 @@ def predict(
 def set_threshold(
     model: _Model,
     false_reject_rate: Annotated[
-        float | None, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %; left out: only tell.")
+        float | None, typer.Option(help="Share of good parts that may be rejected: 0.02 is 2 %; left out: none is set.")
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Known bad parts, labelled: say first what other rates would give on them; several times."),
+        typer.Option(help="Labelled pictures of known bad parts: what other rates would give on them; several times."),
     ] = None,
     believe_all: Annotated[
         bool, typer.Option("--believe-all", help="Leave out no good part, however far it stands apart.")
@@ -149,6 +153,8 @@ def compare(
     comparison, names = judged((one, other), data), (str(one), str(other))
     report = save_comparison(comparison, names, ", ".join(data), output)
     print_comparison(comparison, names)
+    for warning in comparison.warnings(names):
+        sys.stderr.write(f"warning: {shown(warning)}\n")
     typer.echo(f"written: {report}")
 
 

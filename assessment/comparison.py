@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from assessment.confidence import auroc_interval, difference_interval, placements
 from assessment.decidable import decidable
-from assessment.model import opened
+from assessment.model import calibration_of, opened
 from core.confidence import Interval
 from core.dataset import Data, Sample, labelled_samples, read_frames
+from core.errors import ArtifactError
+from core.files import told_apart
 from core.geometry import ModelInput
 from core.layout import GOOD
 from core.thresholds import Thresholds, scores
@@ -41,6 +43,17 @@ class Comparison:
 
     samples: tuple[Sample, ...]
     models: tuple[Judged, Judged]
+    known: tuple[int, int]
+    """How many of the pictures each model has from its training, as far as it keeps their names."""
+
+    def warnings(self, names: Sequence[str]) -> list[str]:
+        """Say of each model, by `names`, where its figures flatter it."""
+        return [
+            f"{name} knows {known} of these {len(self.samples)} pictures from its training, and judges them better "
+            "than others: compare on pictures that neither model has seen."
+            for name, known in zip(names, self.known, strict=True)
+            if known
+        ]
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -66,7 +79,8 @@ def compare(models: tuple[Path, Path], data: Data) -> Comparison:
     # One model may find no part where the other does.
     both = tuple(sample for sample in samples if all(sample in rows for rows, _judged in found))
     one, other = (_rows(judged, [rows[sample] for sample in both]) for rows, judged in found)
-    return Comparison(both, (one, other))
+    first, second = (_known(path, both) for path in models)
+    return Comparison(both, (one, other), (first, second))
 
 
 def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -90,6 +104,16 @@ def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
             shares = (f"{count} of {of} ({count / of:.1%})" for count in (before, now))
             rows.append((label, *shares, f"{now - before:+d}"))
     return rows
+
+
+def _known(path: Path, samples: Sequence[Sample]) -> int:
+    try:
+        names = calibration_of(path).names
+    except ArtifactError:  # a bundle of an older version, which judges, but keeps none
+        return 0
+    marks = told_apart([*map(Path, names), *(sample.path for sample in samples)])
+    trained = set(marks[: len(names)])
+    return sum(mark in trained for mark in marks[len(names) :])
 
 
 def _judge(path: Path, samples: Sequence[Sample]) -> tuple[dict[Sample, int], Judged]:

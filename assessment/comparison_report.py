@@ -1,5 +1,6 @@
 """The report of a comparison: one self-contained HTML file, with what changes verdict shown as both models see it."""
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
     )
     body = [
         f"<p>{len(defective)} pictures: {(~defective).sum()} good, {defective.sum()} defective. "
-        f"Of {len(comparison.differing)} the verdicts differ.</p>",
+        f"The verdicts differ on {len(comparison.differing)} of them.</p>",
+        *(f"<p>{html.escape(warning)}</p>" for warning in comparison.warnings(names)),
         table(("", *names, "difference"), figure_rows(comparison)),
         glossary(),
         "<h2>Parts</h2>",

@@ -51,7 +51,8 @@ class Evaluation:
             with (output / "scores.csv").open("w", encoding="utf-8", newline="") as file:
                 write_csv(self.rows(), file)
             chosen = clearest_and_worst(self.scores, self.defective)
-            draw_contact_sheet(self.checkpoint, self.frames, chosen).savefig(output / "contact_sheet.png", dpi=100)
+            sheet = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)
+            sheet.savefig(output / "contact_sheet.png", dpi=100)
             report = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
             (output / "report.html").write_text(report, encoding="utf-8", errors="backslashreplace")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.calibration import Calibration
 from core.errors import ArtifactError
 from core.geometry import ModelInput
 from core.mistaken import CHECKPOINT
@@ -38,6 +39,18 @@ def is_bundle(path: Path) -> bool:
     if not (path / MANIFEST).exists() and (path / CHECKPOINT).is_file():
         raise ArtifactError(f"{path}: is the folder of a training; give {path / CHECKPOINT}.")
     return True
+
+
+def calibration_of(path: Path) -> Calibration:
+    """Give the good parts' errors that a checkpoint or a bundle keeps. Raises ArtifactError; of an older bundle too."""
+    if is_bundle(path):
+        from runtime.bundles.bundle import load_bundle
+        from runtime.bundles.calibration import load_calibration
+
+        return load_calibration(load_bundle(path))
+    from training.detector.checkpoint import load_checkpoint
+
+    return load_checkpoint(path).calibration
 
 
 @contextmanager

@@ -44,7 +44,7 @@ _WORDS = {
     "False reject": "A good part that was rejected.",
     "Miss": "A defective part that was not rejected.",
     "Suspect": "A good picture of the training that stands apart from the others. It is left out of the thresholds, and"
-    " is mostly rejected: rightly if it is bad. suspects.csv and suspects.png beside the checkpoint name them.",
+    " is mostly rejected: rightly if it is bad. suspects.csv and suspects.png, next to the checkpoint, name them.",
     "Error map": "Where the picture is not as good parts are. Black is no error, orange the tile's threshold, pale "
     "yellow twice that. Failed tiles have a red frame.",
     "AUROC": "The chance that a defective part scores above a good one: 1 is perfect, 0.5 a guess.",
@@ -54,7 +54,8 @@ _WORDS = {
     "20 such tests. Few pictures give wide limits.",
     "Judged by a decoder that has not seen it": "A model flatters the pictures that it was trained on. Each good "
     "picture of the training is judged by a part of the model that was trained without it.",
-    "Balanced accuracy": "The mean of two shares: of good parts that pass, and of defective parts that are found.",
+    "Balanced accuracy": "The mean of two shares: of good parts that pass, and of defective parts that are found. At "
+    "the best threshold: the largest that any threshold would give on these pictures.",
 }
 
 
@@ -96,16 +97,16 @@ def beside(pictures_bgr_u8: Sequence[tuple[str, NDArray[np.uint8]]], caption: st
 
 
 def folded(title: str, cards: Sequence[str], names: Sequence[str], page_size: int = 12, is_open: bool = False) -> str:
-    """Fold cards away under a title, in pages that are folded too; `names` says what stands on each card."""
+    """Fold cards away under a title, many in pages that are folded too; `names` says what stands on each card."""
     pages = []
     for start in range(0, len(cards), page_size):
         end = min(start + page_size, len(cards))
         label = f"{start + 1} to {end}: {names[start]} to {names[end - 1]}"
         shown = " open" if start == 0 else ""
         parts = "".join(cards[start:end])
-        pages.append(
-            f'<details{shown}><summary>{html.escape(label)}</summary><div class="parts">{parts}</div></details>'
-        )
+        drawn = f'<div class="parts">{parts}</div>'
+        is_alone = len(cards) <= page_size
+        pages.append(drawn if is_alone else f"<details{shown}><summary>{html.escape(label)}</summary>{drawn}</details>")
     return f"<details{' open' if is_open else ''}><summary>{html.escape(title)}</summary>{''.join(pages)}</details>"
 
 

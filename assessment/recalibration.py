@@ -9,8 +9,7 @@ from rich.table import Table
 
 from assessment.decidable import decidable
 from assessment.metrics import LARGEST_RATE, rate_that_finds_all, what_if
-from assessment.model import is_bundle, opened
-from core.calibration import Calibration
+from assessment.model import calibration_of, is_bundle, opened
 from core.dataset import Data, labelled_samples, read_frames
 from core.layout import GOOD
 from core.thresholds import Thresholds
@@ -62,7 +61,7 @@ def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequen
 
     Raises as `set_threshold`, DataError too where there is no picture, BackendError where it cannot be judged here.
     """
-    calibration = _calibration(path)
+    calibration = calibration_of(path)
     with opened(path) as model:
         frames = decidable(read_frames(labelled_samples(data), model.input))
         errors = model.judge(frames.bgr_u8)[0]
@@ -77,11 +76,11 @@ def thresholds_table(done: Recalibrated) -> Table:
     table = Table("", "before", "now", title="thresholds")
     for label, values in (
         ("false rejects asked", [f"{one.false_reject_rate:.1%}" for one in (before, after)]),
-        ("expected", [f"{one.false_reject_expected:.1%}" for one in (before, after)]),
-        ("below, with 95 % confidence", [f"{one.false_reject_upper:.1%}" for one in (before, after)]),
-        ("good parts believed", [str(one.parts) for one in (before, after)]),
-        ("left out, since they stand apart", [str(one.odd) for one in (before, after)]),
-        ("up to about, should these be good", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
+        ("false rejects expected", [f"{one.false_reject_expected:.1%}" for one in (before, after)]),
+        ("fewer than, with 95 % confidence", [f"{one.false_reject_upper:.1%}" for one in (before, after)]),
+        ("good parts that set them", [str(one.parts) for one in (before, after)]),
+        ("good parts left out: they stand apart", [str(one.odd) for one in (before, after)]),
+        ("expected at most, if these are good too", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
     ):
         table.add_row(label, *values)
     grid = round((len(after.values) - 1) ** 0.5)
@@ -101,17 +100,6 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> R
     settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
     return Recalibrated(checkpoint.thresholds, after)
-
-
-def _calibration(path: Path) -> Calibration:
-    if is_bundle(path):
-        from runtime.bundles.bundle import load_bundle
-        from runtime.bundles.calibration import load_calibration
-
-        return load_calibration(load_bundle(path))
-    from training.detector.checkpoint import load_checkpoint
-
-    return load_checkpoint(path).calibration
 
 
 def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:

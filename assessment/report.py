@@ -13,14 +13,29 @@ from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.score_table import printable
 from core.dataset import Frames
 from core.layout import GOOD
-from core.thresholds import ratios, scores
+from core.thresholds import parts_needed, ratios, scores
 from training.detector.checkpoint import Checkpoint
 
 _LONGEST_PX = 420
 _FOUND = 12
-"""Defects that were found are shown up to so many, nearest to the threshold first."""
-_WHERE_ANY = {"skipped", "suspects", "masks_vanished"}
-_ELSEWHERE = {"calibrating", "data", "good", "defective", "intervals", "kinds", "what_if"}
+"""Defects that were found, and good parts that passed, are shown up to so many, nearest to the threshold first."""
+_FIGURES = {
+    "miss_rate": "miss rate",
+    "false_reject_rate": "false-reject rate",
+    "false_reject_asked": "false-reject rate that was asked for",
+    "suspects": "good pictures that stand apart",
+    "auroc": "AUROC",
+    "balanced_accuracy": "balanced accuracy",
+    "max_balanced_accuracy": "balanced accuracy at the best threshold",
+    "pixel_auroc": "pixel AUROC",
+    "aupro": "AUPRO",
+    "masks_vanished": "masks that mark nothing",
+    "skipped": "pictures skipped",
+    "images_per_second": "pictures a second, by PyTorch on this computer",
+}
+"""How metrics are called, what a line asks first before all others."""
+_COUNTS = {"suspects", "masks_vanished", "skipped"}
+OTHER_RATES = "What other false-reject rates would give"
 
 
 def render_report(
@@ -40,6 +55,7 @@ def render_report(
     misses = [int(i) for i in worst_first if defective[i] and ranking[i] <= 1]
     rejects = [int(i) for i in worst_first[::-1] if not defective[i] and ranking[i] > 1]
     found = [int(i) for i in worst_first if defective[i] and ranking[i] > 1][:_FOUND]
+    passed = [int(i) for i in worst_first[::-1] if not defective[i] and ranking[i] <= 1][:_FOUND]
     body = [
         f"<p>{_origin(checkpoint)}</p>",
         f"<p>{_subject(metrics)}</p>",
@@ -50,13 +66,13 @@ def render_report(
         chart(_draw_roc(ranking, defective), "ROC") if defective.any() and not defective.all() else "",
         "</div>",
         "<h2>By kind of part</h2>" + table(*kind_table(metrics)),
-        "<h2>What if</h2><p>What other thresholds would give on these pictures; "
-        "evaluate-model set-threshold sets them, without training.</p>" + table(*what_if_table(metrics)),
+        f"<h2>{OTHER_RATES}</h2><p>On these pictures. evaluate-model set-threshold sets such a rate, without "
+        "training.</p>" + table(*what_if_table(metrics)),
         "<h2>Parts</h2>",
         parts.folded(f"Misses: {len(misses)} of {metrics['defective']} defective", misses) if defective.any() else "",
         parts.folded(f"False rejects: {len(rejects)} of {metrics['good']} good", rejects),
-        parts.folded(f"Found, nearest to the threshold first: {len(found)}", found) if defective.any() else "",
-        parts.folded("Good, highest score first", [int(i) for i in worst_first[::-1] if not defective[i]][:_FOUND]),
+        parts.folded(f"Defects found: the {len(found)} nearest to the threshold", found) if found else "",
+        parts.folded(f"Good parts that passed: the {len(passed)} nearest to the threshold", passed) if passed else "",
     ]
     return page(f"{settings.name} on {metrics['data']}", body)
 
@@ -64,16 +80,25 @@ def render_report(
 def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Give the figures that there are by name, with their limits; what the pictures do not allow is left out."""
     rows = []
-    for name, value in metrics.items():
-        if name in _ELSEWHERE or value is None or (name in _WHERE_ANY and not value):
+    for name, label in _FIGURES.items():
+        value = metrics[name]
+        if value is None or (name in _COUNTS and not value):
             continue
-        text = f"{value:.1%}" if name.startswith(("false_", "miss_")) else f"{value:.4g}"
+        form = _form(name)
+        text = f"{value:{form}}"
         limits = metrics["intervals"].get(name)
         if limits:
-            form = ".1%" if name.endswith("rate") else ".3f"
             text += f" ({limits[0]:{form}} to {limits[1]:{form}})"
-        rows.append((name.replace("_", " ").replace("auroc", "AUROC").replace("aupro", "AUPRO"), text))
+        rows.append((label, text))
     return rows
+
+
+def _form(name: str) -> str:
+    if name in _COUNTS:
+        return "d"
+    if name.startswith(("false_", "miss_")):
+        return ".1%"
+    return ".3g" if name == "images_per_second" else ".3f"
 
 
 def kind_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -98,7 +123,8 @@ def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[
     rows: list[tuple[str, ...]] = []
     for row in metrics["what_if"]:
         if "why_not" in row:
-            rows.append((f"{row['false_reject_rate_asked']:.0%}", "too few good pictures", ""))
+            needed = parts_needed(row["false_reject_rate_asked"])
+            rows.append((f"{row['false_reject_rate_asked']:.0%}", f"needs {needed} good pictures or more", ""))
             continue
         shares = (_share(row["false_rejects"], row["good"]), _share(row["misses"], row["defective"]))
         rows.append((f"{row['false_reject_rate_asked']:.0%}", *shares))
@@ -113,7 +139,7 @@ def _share(count: int, of: int) -> str:
 def _origin(checkpoint: Checkpoint) -> str:
     thresholds = checkpoint.thresholds
     odd = (
-        f" {thresholds.odd} more stand apart from them and were left out; should they be good, "
+        f" Left out because they stand apart: {thresholds.odd}; if these are good too, "
         f"up to about {thresholds.false_reject_with_odd:.1%} are rejected."
         if thresholds.odd
         else ""
@@ -131,7 +157,7 @@ def _subject(metrics: dict[str, Any]) -> str:
     if not defective:
         text = (
             f"{good} pictures were judged, all taken as good. Without defective ones nobody can say how many would be "
-            "missed: put some into test/KIND beside test/good."
+            "missed: put some into test/KIND, next to test/good."
         )
     if known:
         text += (
@@ -176,9 +202,9 @@ class _Parts:
         shown = draw_error_map(self._maps[i], self._errors[i], self._thresholds, grid, shape)
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())
-        where = "the whole picture" if k == 0 else f"tile {(k - 1) // grid + 1},{(k - 1) % grid + 1}"
+        where = "the whole picture" if k == 0 else f"the tile of row {(k - 1) // grid + 1}, column {(k - 1) % grid + 1}"
         caption = f"{sample.kind}: {printable(sample.path)}, score {self._ranking[i]:.2f}"
-        caption += f"; the largest error is {share[k]:.2f} of its threshold, in {where}"
+        caption += f"; the largest error is {share[k]:.2f} times its threshold, in {where}"
         return beside((("", picture), ("", shown)), caption)
 
 
@@ -201,7 +227,7 @@ def _draw_scores(
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda score, _: f"{score:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.legend(fontsize=9)
+    axes.legend(fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, columnspacing=1)
     return figure
 
 

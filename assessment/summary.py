@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
-from assessment.report import figure_rows, kind_table, what_if_table
+from assessment.report import OTHER_RATES, figure_rows, kind_table, what_if_table
 from assessment.score_table import printable
 
 
@@ -18,14 +18,14 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     title = f"{metrics['data']}: {metrics['good']} good, {metrics['defective']} defective"
     console.print(_table(("measure", "value (95 % confidence)"), figure_rows(metrics), title))
     console.print(_table(*kind_table(metrics), "by kind of part"))
-    console.print(_table(*what_if_table(metrics), "what if"))
+    console.print(_table(*what_if_table(metrics), OTHER_RATES.lower()))
     if not metrics["defective"]:
         console.print("no defective pictures here: misses and AUROC cannot be measured", soft_wrap=True)
 
 
 def print_what_if(rows: list[dict[str, Any]], defective: int) -> None:
     """Print what other false-reject rates would give on pictures, of which so many are defective; see `what_if`."""
-    Console().print(_table(*what_if_table({"what_if": rows, "defective": defective}), "what if"))
+    Console().print(_table(*what_if_table({"what_if": rows, "defective": defective}), OTHER_RATES.lower()))
 
 
 def print_comparison(comparison: Comparison, names: Sequence[str], console: Console | None = None) -> None:
@@ -38,8 +38,8 @@ def print_comparison(comparison: Comparison, names: Sequence[str], console: Cons
     for i in differing:
         verdicts = (f"{'NotOK' if score > 1 else 'OK'} {score:.2f}" for score in comparison.scores[:, i])
         rows.append((printable(comparison.samples[i].path), comparison.samples[i].kind, *verdicts))
-    title = f"verdicts differ on {len(differing)} of {len(defective)} pictures"
-    console.print(_table(("picture", "kind", *names), rows, title))
+    title = f"the verdicts differ on {len(differing)} of {len(defective)} pictures"
+    console.print(_table(("picture", "kind", *names), rows, title) if rows else title)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str) -> Table:

@@ -38,7 +38,7 @@ def main() -> None:
     defective = np.array([sample.kind != GOOD for sample in evaluation.frames.samples])
     chosen = clearest_and_worst(evaluation.scores, defective, each=3)
     figures = {
-        "figure4": draw_contact_sheet(checkpoints[PAPERS], evaluation.frames, chosen),
+        "figure4": draw_contact_sheet(checkpoints[PAPERS], evaluation.frames, chosen, evaluation.errors),
         "figure5": tsne(evaluation, defective),
         "figure6": interpolation(evaluation, defective),
         "figure7": densities({m: c for m, c in checkpoints.items() if m != OURS}, evaluation),

@@ -12,6 +12,9 @@ from core.yaml_file import parse_yaml
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A name that can be a level of an MQTT topic: letters, digits, `_` and `-`."""
+LIKE = 0.6
+"""An unknown key that is less like a valid one was not meant so: of 1, by difflib."""
+_VALID = ": valid keys here: "
 
 
 class Settings(BaseModel):
@@ -57,18 +60,27 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        problems = [one_line(_describe(problem, schema)) for problem in error.errors()]
+        problems = _listed_once([one_line(_describe(problem, schema)) for problem in error.errors()])
         told = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
         raise ConfigError(f"{source}: " + "; ".join(told)) from error
+
+
+def _listed_once(problems: list[str]) -> list[str]:
+    """Leave out what keys are valid somewhere, but for the last of the unknown keys there."""
+    parts = [problem.partition(_VALID) for problem in problems]
+    return [
+        head if keys and any(later == keys for *_, later in parts[number + 1 :]) else head + said + keys
+        for number, (head, said, keys) in enumerate(parts)
+    ]
 
 
 def _describe(problem: Any, schema: type[BaseModel]) -> str:
     location, known = _locate(schema, problem["loc"])
     if problem["type"] == "extra_forbidden":
         unknown = str(problem["loc"][-1])
-        nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
-        hint = f"did you mean `{nearest[0]}`?" if nearest else f"valid keys here: {', '.join(sorted(known))}."
-        return f"unknown key `{location}`: {hint}"
+        nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=LIKE)
+        hint = f": did you mean `{nearest[0]}`?" if nearest else f"{_VALID}{', '.join(sorted(known))}."
+        return f"unknown key `{location}`{hint}"
     if problem["type"] == "missing":
         return f"`{location}` is missing."
     if problem["type"] == "string_type" and problem["input"] is not None:

@@ -46,13 +46,13 @@ def list_plain(root: Path) -> list[Path]:
         other = next((name for lower, name in found.items() if lower not in GOODS), None)
         if good and other:
             raise DataError(
-                f"{above / other}: lies beside a folder `{good}`, and would be taken for good parts too; give "
+                f"{above / other}: lies next to a folder `{good}`, and would be taken for good parts too; give "
                 f"{above / good}, or one folder with nothing but good pictures."
             )
         if odd := next((name for lower, name in found.items() if lower in BADS), None):
             raise DataError(
-                f"{above / odd}: is called as defective parts are, and would be taken for good ones; give folders of "
-                "good pictures alone, or put such folders into `test` beside test/good."
+                f"{above / odd}: has a name for defective parts, and would be taken for good ones; give folders of "
+                "good pictures alone, or put such folders into `test`, next to test/good."
             )
     return pictures
 
@@ -82,7 +82,7 @@ def require_folders(test: Path) -> None:
     """Refuse pictures that lie beside the kinds, which would each be a kind, and links that came as files."""
     for path, is_folder in list_folder(test):
         if not is_folder:
-            raise DataError(f"{path}: lies beside the folders of the kinds; put it into one of them.")
+            raise DataError(f"{path}: lies next to the folders of the kinds; put it into one of them.")
     for path in sorted(test.iterdir()):
         if path.is_file() and not path.suffix and path.stat().st_size <= LONGEST_LINK:
             goal = path.read_text(encoding="utf-8", errors="replace").strip()

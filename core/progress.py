@@ -74,5 +74,6 @@ class Countdown:
         if tenths > self._tenths and not console.is_terminal:
             self._tenths = tenths
             left_s = (time.monotonic() - self._started_s) / self._done * (self._steps - self._done)
-            told = f"about {left_s / 60:.0f} min left" if left_s >= 60 else f"about {left_s:.0f} s left"
-            console.print(f"{self._name}: {10 * tenths} %, {told}", soft_wrap=True, highlight=False)
+            left = f"{left_s / 60:.0f} min" if left_s >= 60 else f"{left_s:.0f} s"
+            told = f", about {left} left" if tenths < 10 else ""
+            console.print(f"{self._name}: {10 * tenths} %{told}", soft_wrap=True, highlight=False)

@@ -16,8 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = (
     "Export a checkpoint into a bundle for the edge, and prove that it judges real pictures as PyTorch does.\n\n"
-    "A bundle whose verdicts differ is refused (exit code 5) and kept beside --output as OUTPUT.refused.\n\n"
-    + EXIT_CODES
+    "A bundle whose verdicts differ is refused (exit code 5) and kept as OUTPUT.refused.\n\n" + EXIT_CODES
 )
 ADD_HELP = (
     "Build TensorRT engines into a bundle that is there. Needs no torch: `--target here` is meant for the edge box.\n\n"
@@ -65,14 +64,12 @@ def build(
 ) -> None:
     """Export, prove, build engines."""
     from export.build import ExportRequest, build_bundle
-    from export.parity import outputs_table, parity_table
+    from export.parity import parity_table
     from export.summary import wide_console
 
     targets = tuple(target or ())
     bundle = build_bundle(ExportRequest(checkpoint, output, precision, targets, max_batch, parity_data, allow_flips))
-    console = wide_console()
-    console.print(parity_table(bundle.manifest.parity))
-    console.print(outputs_table(bundle.manifest.parity))
+    wide_console().print(parity_table(bundle.manifest.parity))
     megabytes = bundle.model.stat().st_size / 1e6
     typer.echo(f"bundle: {output} (model.onnx {megabytes:.0f} MB, sha256 {bundle.manifest.model_sha256[:12]})")
     for engine in bundle.manifest.engines:
@@ -123,15 +120,13 @@ def verify(
     max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures judged at once.")] = 8,
 ) -> None:
     """Compare."""
-    from export.parity import outputs_table, parity_table
+    from export.parity import parity_table
     from export.summary import wide_console
     from export.verify import verify_bundle
 
     verified = verify_bundle(bundle, data, backend, max_batch)
     parity, against = verified.parity, verified.against
-    console = wide_console()
-    console.print(parity_table([parity], against))
-    console.print(outputs_table([parity]))
+    wide_console().print(parity_table([parity], against))
     typer.echo(
         f"{bundle}: {parity.backend} judges as {against} does, on {parity.pictures} of {verified.pictures} pictures"
     )

@@ -109,19 +109,20 @@ def faults(parity: Parity, allow_flips: int = 0) -> str | None:
 
 
 def parity_table(parities: Sequence[Parity], against: str = "the trained model") -> Table:
-    """Lay out what each precision and backend gave, beside `against`."""
+    """Lay out what each precision and backend gave, compared with `against`."""
     trained = parities[0].auroc_trained
     table = Table(
-        *("", "backend", "flips", "largest", "mean", "AUROC", "per s"),
+        *("", "backend", "verdicts that differ", "largest difference", "mean", "pictures a second"),
+        *(() if trained is None else ("AUROC",)),
         title=f"against {against}{'' if trained is None else f', AUROC {trained:.4f}'}",
-        caption="differences: shares of an error's threshold, or of it where it is larger",
+        caption="differences of errors: as a share of the threshold, or of the error where that is larger",
     )
     for row in parities:
         table.add_row(
             *(row.precision, row.backend, f"{row.verdict_flips} of {row.pictures}"),
             *(f"{row.largest_difference:.2g}", f"{row.mean_difference:.2g}"),
-            "-" if row.auroc is None else f"{row.auroc:.4f}",
             "-" if row.images_per_s is None else f"{row.images_per_s:.{0 if row.images_per_s >= 100 else 1}f}",
+            *(() if trained is None else ("-" if row.auroc is None else f"{row.auroc:.4f}",)),
         )
     return table
 

@@ -21,7 +21,7 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     manifest = bundle.manifest
     learned, thresholds = manifest.trained_on, manifest.thresholds
     facts = Table(title=f"{manifest.label}, exported {manifest.created}", show_header=False)
-    facts.add_row("input", f"{manifest.height} x {manifest.width}, {manifest.grid} x {manifest.grid} tiles")
+    facts.add_row("input", f"{manifest.width} x {manifest.height} pixels, {manifest.grid} x {manifest.grid} tiles")
     if manifest.roi:
         facts.add_row("region of the picture", "{2} x {3} pixels from {0}, {1}".format(*manifest.roi))
     if manifest.bits != 16:
@@ -35,13 +35,13 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     facts.add_row("score", manifest.score_unit)
     facts.add_row(
         "good parts rejected",
-        f"{thresholds.false_reject_rate:.1%} asked; of {thresholds.parts} calibrated below "
+        f"{thresholds.false_reject_rate:.1%} asked; from {thresholds.parts} good pictures, so below "
         f"{thresholds.false_reject_upper:.1%} with 95 % confidence",
     )
     if thresholds.odd:
         facts.add_row(
             "good pictures left out",
-            f"{thresholds.odd}, since they stand apart from the others; should they be good, "
+            f"{thresholds.odd}, because they stand apart from the others; if these are good too, "
             f"up to about {thresholds.false_reject_with_odd:.1%} are rejected",
         )
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))

@@ -27,7 +27,7 @@ ROLL_OUT_HELP = (
 )
 BACK_HELP = "Order what the stations of the newest roll-out had before, all at once."
 AGENT_HELP = (
-    "Run beside a station's run-inspection: fetch, check and install what is ordered, and tell what is there.\n\n"
+    "Run next to a station's run-inspection: fetch, check and install what is ordered, and report what is there.\n\n"
     "AGENT is a YAML file: `inspection` (the station's configuration), `ca_file`, `max_bytes`, `pictures`."
 )
 

@@ -1,4 +1,4 @@
-"""The page: every station of a fleet in one static HTML file, those that need somebody first."""
+"""The page: every station of a fleet in one static HTML file, those that need attention first."""
 
 import html
 from collections import Counter
@@ -13,11 +13,20 @@ body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #1b1f24; bac
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #d8dee4; vertical-align: top }
 th { position: sticky; top: 0; background: #f3f5f7 }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
-tr.trouble td { background: #fff1ef }
+th:nth-last-child(-n + 2), td.number { text-align: right }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap }
+tr.trouble { background: #fff1ef }
 .bad { color: #b3261e; font-weight: 600 }
+@media (max-width: 56rem) {
+  body { margin: .8rem } h1 { font-size: 1.3rem } thead { display: none }
+  table, tbody, tr, td, td.number { display: block; text-align: left; overflow-wrap: anywhere; white-space: normal }
+  tr { padding: .4rem .6rem; border-bottom: 1px solid #d8dee4 } td { padding: 0; border: 0 }
+  td:first-child { font-weight: 600 } td:empty { display: none } td::before { color: #51606f; font-weight: 400 }
 """
-COLUMNS = ("station", "online", "agent", "model", "bundle", "parts", "not passed", "drift", "why")
+COLUMNS = ("station", "online", "what is wrong", "agent", "model", "bundle", "parts", "not passed")
+STYLE += (
+    "".join(f'  td:nth-child({k})::before {{ content: "{name}: " }}\n' for k, name in enumerate(COLUMNS[1:], 2)) + "}\n"
+)
 
 
 def page(stations: Mapping[str, Station], at_s: float) -> str:
@@ -26,11 +35,13 @@ def page(stations: Mapping[str, Station], at_s: float) -> str:
     rows = "\n".join(_row(each) for each in ordered)
     heads = "".join(f"<th>{name}</th>" for name in COLUMNS)
     online, trouble = sum(each.is_online for each in ordered), sum(bool(troubles(each)) for each in ordered)
-    facts = f"{len(ordered)} stations, {online} online, {trouble} need somebody"
+    facts = f"{len(ordered)} stations, {online} online, {trouble} need attention"
     models = Counter(_model(each) for each in ordered)
     versions = "; ".join(f"{_text(name)}: {count}" for name, count in models.most_common(12))
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Fleet: {facts}</title><style>{STYLE}</style>\n'
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Fleet: {facts}</title><style>{STYLE}</style>\n"
         f"<h1>{facts}</h1>\n<p>As of {rfc3339(at_s)}. Models: {versions}</p>\n"
         f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table></html>\n"
     )
@@ -49,7 +60,7 @@ def troubles(station: Station) -> list[str]:
     if report is not None and report.error:
         found.append(report.error)
     if order is not None and report is not None and order.sha256 != report.sha256 and not report.error:
-        found.append("has not the bundle that it should have")
+        found.append("does not have the bundle that it should have")
     if station.drifting:
         found.append(f"drifts: {', '.join(station.drifting)}")
     return found
@@ -60,13 +71,12 @@ def _row(station: Station) -> str:
     cells: Iterable[tuple[str, Any]] = (
         ("", station.name),
         ("" if station.is_online else "bad", "yes" if station.is_online else "no"),
+        ("", "; ".join(found)),
         ("", "" if report is None else "yes" if station.has_agent else "no"),
         ("", _model(station)),
         ("", "" if report is None else f"{report.state} {(report.sha256 or 'from before')[:12]}"),
         ("number", f"{count.judged:,}"),
         ("number", "" if count.rate is None else f"{count.rate:.2%}"),
-        ("bad", ", ".join(station.drifting)),
-        ("", "; ".join(found)),
     )
     drawn = "".join(f'<td class="{kind}">{_text(value)}</td>' for kind, value in cells)
     return f'<tr class="{"trouble" if found else ""}">{drawn}</tr>'

@@ -30,11 +30,11 @@ class Shelf:
         """`link` is the `bundle` of the inspection. Raises ConfigError where it is no link, or what it says is lost."""
         if not link.is_symlink() or not link.is_dir():
             raise ConfigError(
-                f"bundle: {link} has to be a link to a bundle's folder beside it, so that another can take its place: "
+                f"bundle: {link} has to be a link to a bundle's folder next to it, so that another can take its place: "
                 f"mv {link.name} {link.name}-1 && ln -s {link.name}-1 {link.name}"
             )
         if link.resolve().parent != link.parent.resolve():
-            raise ConfigError(f"bundle: {link} leads to {link.resolve()}; bundles of a fleet lie beside the link.")
+            raise ConfigError(f"bundle: {link} leads to {link.resolve()}; bundles of a fleet lie next to the link.")
         self._link = link
         self._file = link.parent / STATE
         self._state = self._read()

@@ -13,7 +13,7 @@ from core.errors import EXIT_CODES
 if TYPE_CHECKING:
     from gateway.settings import GatewaySettings
 
-HELP = f"""Serve over OPC UA (40100-1 Machine Vision) what stations tell over MQTT. Needs pip install '.[opcua]'.
+HELP = f"""Serve over OPC UA (40100-1 Machine Vision) what stations report over MQTT. Needs pip install '.[opcua]'.
 
 CONFIG is a YAML file; the smallest one that works:
 

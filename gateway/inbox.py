@@ -33,7 +33,7 @@ class Inbox:
                 self.left_out += 1 + sum(isinstance(each, Message) for each in self._waiting)
                 self._waiting.clear()
                 count = f"{self.left_out} messages or more were left out"
-                raise Unreachable(f"stations tell more than can be served; {count}")
+                raise Unreachable(f"stations report more than can be served; {count}")
             self._waiting.append(what)
         self._loop.call_soon_threadsafe(self._rung.set)
 

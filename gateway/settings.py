@@ -67,7 +67,7 @@ class GatewaySettings(Settings):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.broker.host is None:
-            raise ValueError("`broker` needs `host`: the gateway hears what stations tell a broker")
+            raise ValueError("`broker` needs `host`: the gateway reads what stations send to a broker")
         for name, prefix in self.stations.items():
             if FORBIDDEN & set(prefix) or not all(prefix.split("/")):
                 raise ValueError(

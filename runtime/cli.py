@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runtime.station.inspection import Inspection, Stop
 
-HELP = f"""Judge camera frames with an exported bundle and tell an MES over MQTT.
+HELP = f"""Judge camera frames with an exported bundle and report to an MES over MQTT.
 
 CONFIG is a YAML file; the smallest one that works:
 
@@ -37,25 +37,25 @@ it within 2 seconds; events that were not taken go out with the next run.
 {EXIT_CODES}
 A clean stop by SIGTERM gives 0."""
 
-SIMULATE_HELP = """Publish invented events marked `simulated: true`: an MES side can be built before the camera hangs.
+SIMULATE_HELP = """Publish invented events marked `simulated: true`: the MES side can be built before there is a camera.
 
 CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts 5 % are NotOK and 2 %
-NotDecidable. Outbox, topics and counters are the real ones; live cameras answer triggers and tell their states. A
-scenario plays 20 parts in peace and 20 in trouble, in turn. SIGINT or SIGTERM stop it.
+NotDecidable. Outbox, topics and counters are the real ones; live cameras answer triggers and report their states. A
+scenario plays 20 parts without trouble and 20 with it, in turn. SIGINT or SIGTERM stop it.
 """
 
 DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.
 
 Bundle, backend, GPU, codecs, cameras, broker, outbox, PLC, evidence and view are opened as the inspection would, and
-let go again; nothing is published or switched. Exit code 0 when ready, else that of the first thing missing. Run it
+closed again; nothing is published or switched. Exit code 0 when ready, else that of the first thing missing. Run it
 before the start: a running inspection holds the outbox and the port.
 """
 
 CAMERAS_HELP = """List the factory cameras that answer, as lines for the configuration.
 
 Those of GigE Vision and USB3 Vision (pip install '.[genicam]'), or with --producer those behind a maker's GenTL
-producer (pip install '.[gentl]'). Nothing is set, and no camera is taken from whoever uses it. Exit code 7 where none
-answers.
+producer (pip install '.[gentl]'). Nothing is set, and no camera is taken from a program that uses it. Exit code 7
+where none answers.
 """
 
 COLLECT_HELP = """Film pictures of good parts with the cameras, regions and triggers of CONFIG, to train on.
@@ -140,7 +140,7 @@ def export_evidence(
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures; it must be empty.")],
     _marked: Annotated[bool, typer.Option("--marked", help="Of the marked parts, as always.")] = True,
     annotations: Annotated[
-        str | None, typer.Option(metavar="coco|label-studio", help="Write a file for such tools beside them.")
+        str | None, typer.Option(metavar="coco|label-studio", help="Write a file for such tools next to them.")
     ] = None,
 ) -> None:
     """Copy what is marked."""
@@ -229,7 +229,7 @@ def _write_summary(file: Path, figures: dict[str, Any]) -> None:
     try:
         file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise PwaeError(f"{file} cannot be written ({error.strerror}); all was judged and told.") from error
+        raise PwaeError(f"{file} cannot be written ({error.strerror}); all was judged and reported.") from error
 
 
 def _heed_signals(stop: "Stop") -> None:

@@ -36,12 +36,15 @@ class Finding:
 
 
 def examine(settings: InspectionSettings) -> Iterator[Finding]:
-    """Check everything that the inspection needs, one after the other, however many are missing."""
+    """Check everything that the inspection needs, however many are missing, and name each fault once."""
+    named = set()
     for subject, check in _checks(settings):
         try:
             yield Finding(subject, check())
         except PwaeError as error:
-            yield Finding(subject, str(error), error.exit_code)
+            if str(error) not in named:  # a backend lacks the bundle that is missing already
+                yield Finding(subject, str(error), error.exit_code)
+            named.add(str(error))
 
 
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:

@@ -41,7 +41,7 @@ class InspectionSettings(Settings):
     """The whole file."""
 
     bundle: Path
-    """The folder that `export-engine` wrote. With `bundles` it judges the parts of which no recipe is told."""
+    """The folder that `export-engine` wrote. With `bundles` it judges the parts without a recipe."""
     bundles: dict[Recipe, Path] = Field(default={}, max_length=64)
     """Of each recipe that a trigger or `cmd/job` may name, its own bundle; all are kept open and warm. A part of any
     other recipe is NotDecidable. Left out: `bundle` judges whatever recipe is told."""
@@ -64,7 +64,7 @@ class InspectionSettings(Settings):
     commands: tuple[Verb, ...] = ()
     """What may be asked for over MQTT. The broker's access list has to say who may ask."""
     metrics_every_s: PositiveFloat = 10.0
-    """How often the `metrics` topic is told the station's speed."""
+    """How often the station's speed is published on the topic `metrics`."""
     evidence: EvidenceSettings | None = None
     """None: no pictures are kept, and no history of what was judged."""
     shifts: tuple[TimeOfDay, ...] = Field(default=(datetime.time(0),), min_length=1)
@@ -72,18 +72,18 @@ class InspectionSettings(Settings):
     view: ViewSettings | None = None
     """None: no web page and no metrics."""
     sparkplug: SparkplugSettings | None = None
-    """None: the events are told as JSON alone."""
+    """None: events are sent as JSON alone."""
     home_assistant: HomeAssistantSettings | None = None
-    """None: Home Assistant is told nothing; what an earlier run told it is taken back."""
+    """None: Home Assistant gets nothing; what it got from an earlier run is taken back."""
     modbus: ModbusSettings | None = None
-    """None: no PLC is told by Modbus; `verdict.coil` of the cameras needs it."""
+    """None: no PLC gets verdicts by Modbus; `verdict.coil` of the cameras needs it."""
 
     @model_validator(mode="after")
     def _streams_differ(self) -> Self:
         named = [stream for name, camera in self.cameras.items() for stream in camera.streams(name)]
         doubles = sorted({stream for stream in named if named.count(stream) > 1})
         if doubles:
-            raise ValueError(f"two regions or cameras would both be told of as `{doubles[0]}`; rename one")
+            raise ValueError(f"two regions or cameras would both have the name `{doubles[0]}` in events; rename one")
         return self
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class InspectionSettings(Settings):
     @model_validator(mode="after")
     def _keeps_what_may_be_asked_for(self) -> Self:
         if "resend" in self.commands and not self.outbox.journal_events:
-            raise ValueError("`commands: [resend]` needs `outbox.journal_events`, out of which events are sent again")
+            raise ValueError("`commands: [resend]` sends again what `outbox.journal_events` keeps; set it, as to 10000")
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -166,7 +167,7 @@ def test_a_checkpoint_that_stands_is_not_overwritten_silently(
     assert checkpoint.read_text() == "of last week"
 
 
-def test_from_pictures_to_a_bundle_by_the_commands_alone(
+def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
     config: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(name: str, *arguments: object) -> str:
@@ -176,12 +177,19 @@ def test_from_pictures_to_a_bundle_by_the_commands_alone(
         assert not end.value.code
         return capsys.readouterr().out
 
-    checkpoint = tmp_path / "run" / "checkpoint"
-    assert str(checkpoint) in run("train-model", config)
-    assert "AUROC" in run("evaluate-model", checkpoint, parts, "--output", tmp_path / "evaluation")
+    def next_of(told: str) -> list[str]:
+        return shlex.split(told.splitlines()[-1].removeprefix("next: "))
+
+    monkeypatch.chdir(tmp_path)
+    trained = run("train-model", config)
+    assert f"look at: {tmp_path / 'run' / 'suspects.png'}" in trained
+    evaluated = run(*next_of(trained))
+    assert "AUROC" in evaluated
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
-    assert "sha256" in run("export-engine", checkpoint, "--output", tmp_path / "bundle")
-    assert (tmp_path / "bundle" / "bundle.json").exists()
+    exported = run(*next_of(evaluated))
+    assert "sha256" in exported
+    (bundle,) = tmp_path.glob("*.bundle")
+    assert (bundle / "bundle.json").exists()
 
 
 def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:

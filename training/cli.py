@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +22,7 @@ _TRAIN_HELP = (
 )
 _INIT_HELP = (
     "Look at the pictures and write a configuration with the few settings that they dictate, and the reasons.\n\n"
-    "Finds parts that may be turned straight (a sheet of them lies beside the file), a shape for the input, too few "
+    "Finds parts that may be turned straight (a sheet of them lies next to the file), a shape for the input, too few "
     "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files.\n\n" + EXIT_CODES
 )
 
@@ -33,10 +34,12 @@ _train = cli.app(_TRAIN_HELP)
 def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where this output was interrupted.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Train anew where a checkpoint stands already.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Train again where there is a checkpoint already.")
+    ] = False,
 ) -> None:
     from core.config import load_settings
-    from core.dataset import folders
+    from core.dataset import folders, names
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
@@ -45,6 +48,7 @@ def _train_command(
     settings = load_settings(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
     from training.session import train
+    from training.suspects import SHEET
 
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
@@ -57,9 +61,8 @@ def _train_command(
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")
-    # Several folders are the exam by default, and cannot be named by one option.
-    exam = f" --parity-data {settings.data}" if isinstance(settings.data, str) else ""
-    typer.echo(f"next: export-engine {path} --output {settings.name}.bundle{exam}")
+    typer.echo(f"look at: {path.with_name(SHEET)}, is there a bad part among the good ones?")
+    typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
 
 
 @_train.command("init", help=_INIT_HELP)
@@ -100,13 +103,15 @@ def _init_command(
     advice = advise(found)
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
+    for line in advice.attention:
+        typer.echo(line)
     typer.echo(f"written: {config}, with the reasons in it; read them")
     if advice.pose is not None:
         from training.looking.cut_outs import draw_cut_outs
 
         draw_cut_outs(found.good, advice.pose, roi, bits).savefig(sheet, dpi=110)
-        typer.echo(f"look at: {sheet}, what is cut out of the pictures")
-    typer.echo(f"next: train-model {config}")
+        typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
+    typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
 
 
 def train_model() -> None:

@@ -204,7 +204,7 @@ class TrainingSettings(Settings):
     batch_size: Annotated[int, Field(ge=2)] = 8
     """At least 2: SWD and HSIC compare the images of a batch."""
     tensorboard: bool = False
-    """Log the losses for TensorBoard too, beside `logs/decoder-<n>/metrics.csv`; needs the package tensorboard."""
+    """Log the losses for TensorBoard too, next to `logs/decoder-<n>/metrics.csv`; needs the package tensorboard."""
     devices: Count | Literal["auto"] = "auto"
     """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
     folds: Annotated[int, Field(ge=1, le=20)] = 4

@@ -14,6 +14,13 @@ from core.thresholds import Thresholds, standing
 
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
 _COLUMNS = 6
+_HEAD = (
+    "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold.  "
+    "Spreads: how far above the others, in their standard deviations."
+)
+_HEAD_INCHES = 0.3
+SHEET = "suspects.png"
+"""The sheet's name in training's output."""
 
 
 def report_suspects(
@@ -37,18 +44,19 @@ def report_suspects(
             name = calibration.names[line].encode("utf-8", "backslashreplace").decode()
             row = [name, f"{stands[line]:.2f}", *("yes" if yes else "no" for yes in (odd[line], marked[line]))]
             lines.writerow(row)
-    _sheet(frames, judged, shown, stands, odd).savefig(output / "suspects.png", dpi=90)
+    _sheet(frames, judged, shown, stands, odd).savefig(output / SHEET, dpi=90)
     if odd.any():
         sys.stderr.write(
             f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
-            f"thresholds. Look at {output / 'suspects.png'}: remove the bad ones from the data and train again; if all "
-            f"are good, up to about {thresholds.false_reject_with_odd:.0%} of good parts are rejected and not "
-            f"{thresholds.false_reject_rate:.0%}: set `believe_all: true`.\n"
+            f"thresholds. Look at all of {output / SHEET}, remove the bad parts from the data and train again: a bad "
+            f"part that trains hides defects like its own. If all are good, set `believe_all: true`; else up to about "
+            f"{thresholds.false_reject_with_odd:.0%} of good parts are rejected and not "
+            f"{thresholds.false_reject_rate:.0%}.\n"
         )
     if marked.any():
         sys.stderr.write(
             f"{marked.sum()} pictures were marked as good by people and train, however far they stand apart; "
-            f"{(odd & marked).sum()} of them set no threshold, since they do.\n"
+            f"{(odd & marked).sum()} of them stand apart, and set no threshold.\n"
         )
 
 
@@ -60,7 +68,8 @@ def _sheet(
     odd: NDArray[np.bool_],
 ) -> Figure:
     lines = -(-len(order) // _COLUMNS)
-    figure = Figure(figsize=(2.1 * _COLUMNS, 2.3 * lines), layout="constrained")
+    figure = Figure(figsize=(2.1 * _COLUMNS, 2.3 * lines + _HEAD_INCHES), layout="constrained")
+    figure.suptitle(_HEAD, fontsize=9)
     axes = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()

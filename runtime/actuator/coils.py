@@ -88,7 +88,7 @@ class Coils(Worker):
                     self._serve(client)
                     self._all_on(client)
             except (OSError, ModbusException) as error:
-                self._tell_problem(f"{self._plc} is not told: {error}")
+                self._tell_problem(f"{self._plc} gets no verdicts: {error}")
             with self._changed:
                 self._changed.wait_for(lambda: self._is_over, min(backoff.failed(), RETRY_S))
 
@@ -103,7 +103,7 @@ class Coils(Worker):
                 self._asked.clear()
                 is_overrun, self._is_overrun = self._is_overrun, False
             if asked:
-                self._tell_problem(f"{self._plc} is slower than verdicts come: not all are told" if is_overrun else "")
+                self._tell_problem(f"{self._plc} is slower than verdicts come: not all reach it" if is_overrun else "")
             try:
                 while asked:
                     coil, is_on = asked[0]
@@ -157,7 +157,7 @@ class Coils(Worker):
         if problem:
             log.error("%s left_out=%d", problem, self.left_out)
         else:
-            log.info("PLC is told host=%s port=%d", self._settings.host, self._settings.port)
+            log.info("PLC gets verdicts host=%s port=%d", self._settings.host, self._settings.port)
 
 
 @contextmanager

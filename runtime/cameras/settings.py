@@ -47,7 +47,7 @@ class ExposureSettings(Settings):
 
 
 class TriggerSettings(Settings):
-    """The camera judges only when told on `<prefix>/trigger/<camera>`: the frame that is nearest in time."""
+    """The camera judges only at a message on `<prefix>/trigger/<camera>`: the frame that is nearest in time."""
 
     tolerance_ms: float = Field(default=100.0, gt=0, le=10_000)
     """How far from the trigger's time a frame may be."""
@@ -57,7 +57,7 @@ class VerdictSettings(Settings):
     """Each verdict goes out on `camera/<name>/verdict` as soon as it stands, before its event is stored."""
 
     deadline_ms: float = Field(gt=0, le=60_000)
-    """So long after the frame, or the trigger's time. What has no verdict by then is told as NotDecidable, `late`."""
+    """So long after the frame, or the trigger's time. What has no verdict by then is sent as NotDecidable, `late`."""
     coil: Address | None = None
     """The coil, counted from 0, that `modbus` switches: on for NotOK and NotDecidable. Each region has the next one."""
 
@@ -67,7 +67,7 @@ class _CameraSettings(Settings):
     """Region of interest in pixels of the camera's frame: left, top, width, height. None: that which the bundle was
     trained on (`network.roi`), or the whole frame."""
     regions: dict[Name, Roi] = Field(default={})
-    """Instead of `roi`: several regions by name. Each is told of as a camera of its own, `<camera>-<region>`."""
+    """Instead of `roi`: several regions by name. In events each is a camera of its own, `<camera>-<region>`."""
     frame_size: tuple[PositiveInt, PositiveInt] | None = None
     """Width and height that every frame has to have. None: of a film or live camera those of its first frame; the
     pictures of a folder may differ."""

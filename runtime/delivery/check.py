@@ -51,7 +51,7 @@ def check_broker(settings: BrokerSettings, client_id: str, topic: str, filters: 
     except Refused as error:
         raise BrokerError(f"{host}:{port} answers and refuses us: {error}.") from error
     losses = "".join(f"; {loss}" for loss in connector.terms.losses)
-    return f"{host}:{port} takes us in, and hands on what we send{losses}"
+    return f"{host}:{port} accepts the login and delivers what we send{losses}"
 
 
 def _send_to_ourselves(connection: Connection, topic: str, filters: Sequence[str]) -> None:

@@ -283,7 +283,7 @@ class Connection:
         try:
             self._received.append(message_of(message, self.number))
         except UnicodeDecodeError:
-            log.warning("a message is left out, whose topic is no text; whoever sent it has to mend that")
+            log.warning("a message is left out because its topic is no valid text; its sender has to correct that")
             self._client.ack(message.mid, message.qos)
 
     def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:

@@ -39,8 +39,13 @@ def draw(pixels_bgr_u8: NDArray[np.uint8], shown: PartPicture) -> NDArray[np.uin
             inner = (left + 2 * bold, top + 2 * bold), (right - 1 - 2 * bold, bottom - 1 - 2 * bold)
             cv2.rectangle(picture, *inner, FAILED_BGR, 3 * bold)
             if min(bottom - top, right - left) >= LEAST_TILE_PX:
-                _write(picture, f"{ratio:.1f}x", (left + 9 * bold, top + 24 * bold), bold)
+                _write(picture, f"{times(ratio)}x", (left + 9 * bold, top + 24 * bold), bold)
     return picture
+
+
+def times(ratio: float) -> str:
+    """Write how many times its threshold an error is: what failed must not read as 1.0."""
+    return f"{ratio:.2f}" if ratio < 1.1 else f"{ratio:.1f}"
 
 
 def jpeg(picture_bgr_u8: NDArray[np.uint8], quality: int = 92) -> bytes:

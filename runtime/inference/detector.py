@@ -94,7 +94,7 @@ def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPic
             difference = (np.abs(ratios(errors, manifest.thresholds) - expected) / np.maximum(expected, 1)).max()
             if not difference <= LEEWAY * TOLERANCE[manifest.precision]:
                 raise BackendError(
-                    f"{backend.name} judges a picture of which the bundle knows the answer otherwise, in a batch of "
-                    f"{size}: an error is off by {difference:.2g} of its threshold; build its engine anew, or set "
+                    f"{backend.name} judges a picture otherwise than the bundle says, in a batch of {size}: an error "
+                    f"is off by {difference:.2g} of its threshold; build its engine again, or set "
                     "another backend.kind."
                 )

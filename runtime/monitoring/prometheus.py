@@ -40,7 +40,7 @@ class StatusCollector(Collector):
             dropped.add_metric((name,), frames)
         yield from (parts, discarded, dropped, streaming, drifts, late)
         if found.plc_left_out is not None:
-            yield CounterMetricFamily("pwae_plc_left_out", "Verdicts that the PLC was not told", found.plc_left_out)
+            yield CounterMetricFamily("pwae_plc_left_out", "Verdicts that did not reach the PLC", found.plc_left_out)
         yield GaugeMetricFamily(
             "pwae_broker_connected", "1 while connected", found.delivery.link.state == LinkState.CONNECTED
         )
@@ -51,7 +51,7 @@ class StatusCollector(Collector):
         yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", kept.written)
         yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", kept.dropped)
         yield from self._gpu_metrics()
-        yield GaugeMetricFamily("pwae_ready", "1 while every part is judged and told", not why_not_ready(found))
+        yield GaugeMetricFamily("pwae_ready", "1 while every part is judged and reported", not why_not_ready(found))
 
     def _gpu_metrics(self) -> Iterator[Metric]:
         readings = self._gpus.read()

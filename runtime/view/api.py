@@ -50,20 +50,20 @@ def _add_predicting(router: APIRouter, judge: Judges) -> None:
 
     @router.post(
         "/predict",
-        summary="Judge a picture by the model in use; gives the event, and stores, counts and publishes nothing",
+        summary="Judge a picture with the model in use and answer with the event; stores, counts and publishes nothing",
         openapi_extra={"requestBody": {**body, "required": True}},
     )
     async def predict(
         request: Request,
         camera: Annotated[
-            str | None, Query(description="Whose region, exposure and thresholds; left out: of the only one")
+            str | None, Query(description="Whose region, exposure and thresholds count; needed where there are several")
         ] = None,
         recipe: Annotated[
             str | None,
             Query(
                 max_length=256,
-                description="By whose bundle, as of a trigger: an unknown one is NotDecidable, no_recipe; left out: "
-                "that of the camera's job",
+                description="Whose bundle judges, as for a trigger: an unknown one gives NotDecidable, no_recipe; left "
+                "out: the recipe of the camera's job",
             ),
         ] = None,
     ) -> Response:

@@ -55,11 +55,14 @@ def live_router(
             request, "live.html", cameras=cameras, only=only, has_history=past is not None, simulated=simulated
         )
 
-    @router.get("/state.json", summary="All that the page shows, but the pictures")
+    @router.get("/state.json", summary="All that the page shows, except the pictures")
     def state() -> dict[str, Any]:
         return _state(look(), display, past, told_as_json(reviews))
 
-    @router.get("/camera/{camera}/{which}/{kind}.jpg", summary="A camera's newest picture, or that not passed last")
+    @router.get(
+        "/camera/{camera}/{which}/{kind}.jpg",
+        summary="A camera's newest picture (last), or the newest that was not passed (rejected)",
+    )
     def picture(
         camera: str,
         which: Which,

@@ -58,7 +58,7 @@ def _data_router(past: Past) -> APIRouter:
         except sqlite3.Error as error:
             raise HTTPException(503, f"the history cannot be read: {error}") from error
 
-    @router.get("/event/{event_id}.json", summary="A judged part's event, as the MES was told it")
+    @router.get("/event/{event_id}.json", summary="A judged part's event, as it was sent to the MES")
     def event_json(event_id: str) -> Any:
         return _found(past, event_id)[1]
 

@@ -23,11 +23,11 @@ def monitors_router(display: LiveView, look: Callable[[], StationStatus], review
     def metrics() -> Response:
         return Response(generate_latest(display.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @router.get("/healthz", summary="Whether the process does its work; 503 with the reasons, where a restart helps")
+    @router.get("/healthz", summary="Whether the process does its work; 503 with the reasons if a restart helps")
     def healthz() -> Response:
         return _health(why_unhealthy(look()))
 
-    @router.get("/readyz", summary="Whether parts are judged and told; 503 with the reasons, where not")
+    @router.get("/readyz", summary="Whether parts are judged and reported; 503 with the reasons if not")
     def readyz() -> Response:
         return _health(why_not_ready(look()))
 

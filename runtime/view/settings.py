@@ -15,7 +15,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class ViewSettings(Settings):
-    """The web page on the box, and /metrics, /healthz, /readyz beside it (pip install '.[view]')."""
+    """The web page on the box, with /metrics, /healthz and /readyz (pip install '.[view]')."""
 
     host: str = "127.0.0.1"
     """The address to listen on. Other than this machine's own needs a token."""

@@ -8,6 +8,9 @@ from assessment.comparison import compare
 from assessment.comparison_report import render_comparison
 from assessment.recalibration import set_threshold
 from assessment.summary import print_comparison
+from runtime.bundles.bundle import load_bundle, save_manifest
+from runtime.bundles.calibration import CALIBRATION
+from training.detector.checkpoint import load_checkpoint
 
 
 def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
@@ -16,6 +19,9 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     same = compare((checkpoint, exported), str(parts))
     assert len(same.samples) == 20
     assert not len(same.differing)
+    alike = Console(width=300, record=True, file=StringIO())
+    print_comparison(same, ("old", "new"), alike)
+    assert alike.export_text().splitlines()[-1] == "the verdicts differ on 0 of 20 pictures", "and no empty table"
     strict = Path(shutil.copytree(exported, tmp_path / "strict"))
     set_threshold(strict, 0.6)
     found = compare((checkpoint, strict), str(parts))
@@ -36,6 +42,23 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
     narrow = Console(width=80, record=True, file=StringIO())
     print_comparison(found, ("runs/a-long-name/of-old", "runs/a-long-name/of-new"), narrow)
     assert "…" not in narrow.export_text()
+
+
+def test_pictures_that_a_model_has_from_its_training_are_told_since_they_flatter_it(
+    checkpoint: Path, exported: Path, parts: Path, tmp_path: Path
+) -> None:
+    older = Path(shutil.copytree(exported, tmp_path / "older"))
+    manifest = load_bundle(older).manifest
+    files = {name: digest for name, digest in manifest.files.items() if name != CALIBRATION}
+    save_manifest(older, manifest.model_copy(update={"files": files}))
+    copies = shutil.copytree(parts / "train" / "good", tmp_path / "copies")
+    flattered = compare((checkpoint, older), str(copies))
+    kept = len(load_checkpoint(checkpoint).calibration.names)
+    assert flattered.known == (kept, 0)
+    (warning,) = flattered.warnings(("new", "older"))
+    assert warning.startswith(f"new knows {kept} of these {len(flattered.samples)} pictures from its training")
+    assert warning in render_comparison(flattered, ("new", "older"), "parts")
+    assert not compare((checkpoint, exported), str(parts)).warnings(("one", "other")), "its test pictures are new to it"
 
 
 def test_the_report_shows_what_changes_verdict_with_both_maps_and_says_whether_that_is_better(

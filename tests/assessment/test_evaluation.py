@@ -10,10 +10,12 @@ import pytest
 
 from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
+from assessment.report import figure_rows
 from core.errors import DataError
 from core.thresholds import calibrate
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint
+from training.detector.contact_sheet import draw_contact_sheet
 
 
 def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
@@ -30,8 +32,13 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
     assert min(sheet.shape[:2]) > 600
     assert sheet.std() > 10
     report = (tmp_path / "report.html").read_text()
-    assert f"{metrics['auroc']:.4g}" in report
-    for words in ("of 8 defective", "of 12 good", "What the words mean", "By kind of part", "What if"):
+    assert f"{metrics['auroc']:.3f} (" in report
+    elsewhere = {"data", "good", "defective", "calibrating", "intervals", "kinds", "what_if"}
+    told = [name for name, value in metrics.items() if value and name not in elsewhere]
+    rows = figure_rows(metrics)
+    assert [label for label, _ in rows[:2]] == ["miss rate", "false-reject rate"], "what a line asks first"
+    assert len(rows) >= len(told), "no figure is lost"
+    for words in ("of 8 defective", "of 12 good", "What the words mean", "By kind of part", "What other false-reject"):
         assert words in report
     assert not re.search(r"(src|href)=.(?!data:)", report), "the report must stand alone"
 
@@ -73,8 +80,8 @@ def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, part
         if (score > 1) == (s.kind == "good")
     ]
     assert len(wrong) > 12
-    assert all(f"{sample.kind}: {sample.path}, score" in report for sample in wrong)
-    assert "<summary>1 to " in report
+    captions = re.findall(r"<figcaption>(.*?), score", report)
+    assert all(captions.count(f"{sample.kind}: {sample.path}") == 1 for sample in wrong), "each once"
 
 
 def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them(
@@ -95,6 +102,14 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
     assert "Without defective ones nobody can say how many would be missed" in report
     assert "AUROC</t" not in report
     assert "defective missed" not in report
+
+
+def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkpoint: Path, parts: Path) -> None:
+    evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
+    sheet = draw_contact_sheet(evaluation.checkpoint, evaluation.frames, [0, 1], evaluation.errors)
+    titles = [axes.get_title() for axes in sheet.axes]
+    for score in evaluation.scores[:2]:
+        assert f"{'NotOK' if score > 1 else 'OK'}: score {score:.2f}" in titles
 
 
 def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejects(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from assessment.evaluation import evaluate
+from assessment.page import folded
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint
 
@@ -28,3 +29,8 @@ def test_a_browser_shows_the_table_the_curves_and_the_pictures(checkpoint: Path,
     assert ((green - red > 25) & (green - blue > 15)).sum() > 500, "the histogram of good parts is green"
     assert ((red - green > 40) & (red - blue > 40)).sum() > 500, "that of defective parts is red"
     assert np.flatnonzero(ink).max() > 900, "the pictures stand below"
+
+
+def test_what_fits_a_page_is_folded_once() -> None:
+    assert folded("Misses: 12", ["<figure>"] * 12, ["score 1"] * 12).count("<details") == 1
+    assert folded("Misses: 13", ["<figure>"] * 13, ["score 1"] * 13).count("<details") == 3

@@ -101,7 +101,7 @@ def test_links_are_followed_and_what_a_copy_made_of_one_is_refused(parts: Path, 
         labelled_samples(str(copy))
     (copy / "test" / "scratch").unlink()
     shutil.copy(next((copy / "test" / "good").iterdir()), copy / "test" / "stray.png")
-    with pytest.raises(DataError, match=r"stray\.png: lies beside the folders"):
+    with pytest.raises(DataError, match=r"stray\.png: lies next to the folders"):
         labelled_samples(str(copy))
 
 

@@ -17,13 +17,13 @@ def make(root: Path, *names: str) -> Path:
 @pytest.mark.parametrize(
     ("good", "defective", "where"),
     [
-        ("good/a.png", "scratch/b.png", "scratch: lies beside a folder `good`"),  # `data/test` for `data`
+        ("good/a.png", "scratch/b.png", "scratch: lies next to a folder `good`"),  # `data/test` for `data`
         ("part-7/train/good/a.png", "part-7/test/scratch/b.png", "part-7/test: pictures to test with"),
         ("a.png", "deep/down/Ground_Truth/b.png", "down/Ground_Truth: pictures to test with"),
-        ("Good/a.png", "NOK/b.png", "NOK: lies beside a folder `Good`"),
-        ("goods/a.png", "bads/b.png", "bads: lies beside a folder `goods`"),
-        ("OK/a.png", "kratzer/b.png", "kratzer: lies beside a folder `OK`"),
-        ("a.png", "monday/NG/b.png", "NG: is called as defective parts are"),
+        ("Good/a.png", "NOK/b.png", "NOK: lies next to a folder `Good`"),
+        ("goods/a.png", "bads/b.png", "bads: lies next to a folder `goods`"),
+        ("OK/a.png", "kratzer/b.png", "kratzer: lies next to a folder `OK`"),
+        ("a.png", "monday/NG/b.png", "NG: has a name for defective parts"),
     ],
 )
 def test_defective_parts_are_never_taken_for_good_ones(tmp_path: Path, good: str, defective: str, where: str) -> None:

@@ -85,3 +85,11 @@ def test_the_table_has_a_row_a_precision() -> None:
     errors = np.full((4, 10), 0.5, np.float32)
     rows = [compare(exam(errors), errors, precision, "x") for precision in TOLERANCE]
     assert parity_table(rows).row_count == 3
+
+
+def test_the_table_has_a_column_for_the_auroc_only_where_there_is_one() -> None:
+    def heads(pictures: int) -> list[object]:
+        one = exam(np.full((pictures, 10), 0.5, np.float32))
+        return [column.header for column in parity_table([compare(one, one.errors, "fp32", "x")]).columns]
+
+    assert heads(4) == [*heads(1), "AUROC"]

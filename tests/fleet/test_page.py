@@ -1,7 +1,12 @@
+from pathlib import Path
+
+import pytest
+
 from fleet.order import Order, Package
 from fleet.page import page, troubles
 from fleet.report import Report
 from fleet.station import Station
+from tests.runtime.browser import CHROMIUM, chromium
 
 
 def station(name: str, **changed: object) -> Station:
@@ -34,12 +39,26 @@ def test_what_needs_somebody_comes_first_and_is_said() -> None:
         ["drifts: top"],
         ["it <failed>"],
         ["its agent is away"],
-        ["has not the bundle that it should have"],
+        ["does not have the bundle that it should have"],
         [],
     ]
     drawn = page({each.name: each for each in stations}, 1.8e9)
-    assert "7 stations, 6 online, 5 need somebody" in drawn
+    assert "7 stations, 6 online, 5 need attention" in drawn
     order_of_rows = [drawn.index(f">{name}</td>") for name in "bcdefag"]
     assert order_of_rows == sorted(order_of_rows)
     assert "it &lt;failed&gt;" in drawn
     assert "1.00%" in drawn
+
+
+@pytest.mark.machine
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+def test_a_phone_shows_each_station_whole_with_its_figures_named(tmp_path: Path) -> None:
+    name = "pwae/site/area/line/" + "press-" * 12
+    drawn = page({name: station(name, status={"state": "offline", "reason": "connection lost"})}, 1.8e9)
+    (tmp_path / "fleet.html").write_text(drawn, encoding="utf-8")
+    with chromium() as browser:
+        phone = browser.new_page(viewport={"width": 390, "height": 844})
+        phone.goto(f"file://{tmp_path}/fleet.html")
+        assert phone.evaluate("document.documentElement.scrollWidth") == 390
+        named = "[...document.querySelectorAll('td')].map(cell => getComputedStyle(cell, '::before').content)"
+        assert '"not passed: "' in phone.evaluate(named)

@@ -37,6 +37,8 @@ def test_more_than_can_be_served_is_left_out_told_and_counted_and_states_come_an
         return links, messages, inbox.left_out
 
     links, messages, left_out = asyncio.run(hear())
-    assert links[1] == f"unreachable: stations tell more than can be served; {left_out} messages or more were left out"
+    assert (
+        links[1] == f"unreachable: stations report more than can be served; {left_out} messages or more were left out"
+    )
     assert LONGEST < left_out <= LONGEST + 500
     assert len(messages) <= 501

@@ -55,6 +55,15 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
     assert "\n" not in str(refusal.value)
 
 
+def test_another_file_s_keys_are_taken_for_no_typing_errors_and_the_valid_ones_listed_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, "name: cookie\ndata: pictures/cookie\noutput: runs/cookie\nnetwork: {height: 288}\n")
+    told = str(refusal.value)
+    assert "did you mean" not in told
+    assert told.count("valid keys here: area, backend,") == 1
+    assert all(f"unknown key `{key}`" in told for key in ("name", "data", "output", "network"))
+
+
 def test_prefix_follows_the_plants_own_tree(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST + "site: ulm\nline: l2\ntopic_prefix: uns/acme/{site}/{line}/pwae/{station}\n")
     assert settings.topics.prefix == "uns/acme/ulm/l2/pwae/s1"

@@ -13,6 +13,9 @@ from core.dataset import Frames
 from core.thresholds import ratios, scores
 from training.detector.checkpoint import Checkpoint
 
+_WIDE, _TITLE = 12.5, 0.4
+"""Inches of the sheet, and of the line above each part."""
+
 
 def clearest_and_worst(ranking: NDArray[np.float64], defective: NDArray[np.bool_], each: int = 2) -> list[int]:
     """Choose parts by score (N,): `each` clearest and worst good ones, and as many defective ones, in that order."""
@@ -24,18 +27,24 @@ def clearest_and_worst(ranking: NDArray[np.float64], defective: NDArray[np.bool_
 
 
 @torch.inference_mode()
-def draw_contact_sheet(checkpoint: Checkpoint, frames: Frames, chosen: Sequence[int]) -> Figure:
-    """Draw the chosen parts. Failed tiles are framed in red; colours run from 0 to twice the largest threshold."""
+def draw_contact_sheet(
+    checkpoint: Checkpoint, frames: Frames, chosen: Sequence[int], all_errors: NDArray[np.float64]
+) -> Figure:
+    """Draw the chosen parts. Failed tiles are framed in red; colours run from 0 to twice the largest threshold.
+
+    `all_errors` (N, K + 1) of the frames say what failed: of a picture of the training, by who has not seen it.
+    """
     shown = torch.from_numpy(frames.bgr_u8[list(chosen)])
     inspection = checkpoint.inspector.inspect(shown)
-    errors = inspection.errors.numpy()
+    errors = all_errors[list(chosen)]
     failed, ranking = ratios(errors, checkpoint.thresholds) > 1, scores(errors, checkpoint.thresholds)
     as_filmed = checkpoint.inspector.network.as_filmed(inspection.pixels, shown)
     pixels, maps = as_filmed.permute(0, 2, 3, 1).numpy(), inspection.error_map.numpy()
     ceiling = 2 * max(checkpoint.thresholds.values)
 
     lines = -(-len(chosen) // 2)
-    figure = Figure(figsize=(12.5, 2.45 * lines), layout="constrained")
+    height, width = frames.bgr_u8.shape[1:3]
+    figure = Figure(figsize=(_WIDE, (_WIDE / 6 * height / width + _TITLE) * lines), layout="constrained")
     axes = figure.subplots(lines, 6, squeeze=False)
     for ax in axes.ravel():
         ax.set_axis_off()
@@ -49,7 +58,7 @@ def draw_contact_sheet(checkpoint: Checkpoint, frames: Frames, chosen: Sequence[
         rebuilt_axes.set_title("reconstruction", fontsize=8)
         _draw_map(map_axes, maps[place], ceiling, failed[place], checkpoint.settings.network.grid)
         verdict = "NotOK" if failed[place].any() else "OK"
-        map_axes.set_title(f"{verdict}: error / threshold {ranking[place]:.2f}", fontsize=8)
+        map_axes.set_title(f"{verdict}: score {ranking[place]:.2f}", fontsize=8)
     return figure
 
 

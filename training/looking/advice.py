@@ -13,7 +13,7 @@ from core.dataset import Data
 from core.errors import DataError
 from core.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
-from training.looking.findings import findings, summary
+from training.looking.findings import ATTENTION, ITEM, findings, summary
 from training.looking.poses import look_at_poses
 from training.looking.survey import Survey
 from training.settings import NetworkSettings, TrainingSettings
@@ -46,6 +46,16 @@ class Advice:
     network: tuple[Setting, ...] = ()
     settings: tuple[Setting, ...] = ()
     pose: Pose | None = None
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        """What nobody should train without having read, in lines for a terminal."""
+        lines, is_urgent = [], False
+        for finding in self.findings:
+            is_urgent = finding.startswith(ATTENTION) or (is_urgent and finding.startswith(ITEM))
+            if is_urgent:
+                lines.append(_printable(finding))
+        return (*lines, *(f"{ATTENTION}{one.key} is {one.value}. {one.reason}" for one in self.settings))
 
     def as_yaml(self, name: str, data: Data) -> str:
         """Write the configuration with its reasons as comments."""
@@ -125,8 +135,8 @@ def _enough(pictures: int) -> tuple[Setting, ...]:
     if believed < parts_needed(wanted):
         rate = math.ceil(100 / (believed + 1)) / 100
         reason = (
-            f"{pictures} good pictures, of which some may stand apart, are too few for the usual {wanted:.0%}: with "
-            f"M pictures a rate below 1 / (M + 1) cannot be promised. {enough} would do for {wanted:.0%}, "
+            f"{pictures} good pictures are too few for the usual {wanted:.0%}: M pictures cannot promise a rate below "
+            f"1 / (M + 1), and some may be left out because they stand apart. {enough} are enough for {wanted:.0%}, "
             f"{enough_for_less} for {wanted / 5:.0%}."
         )
         settings.append(Setting("false_reject_rate", rate, reason))
@@ -139,11 +149,15 @@ def _line(key: str, value: Any) -> str:
     return str(yaml.safe_dump({key: value}, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()[1:-1]
 
 
+def _printable(text: str) -> str:
+    """Make one line of what may name files: their names may hold what ends a line or cannot be printed."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
 def _comment(text: str) -> list[str]:
-    """Wrap as comment lines; names of files may hold what ends a line or cannot be printed."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    """Wrap as comment lines."""
     return textwrap.wrap(
-        printable,
+        _printable(text),
         116,
         initial_indent="# ",
         subsequent_indent="# ",

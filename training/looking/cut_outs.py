@@ -13,6 +13,8 @@ from training.looking.survey import Picture
 
 SHOWN = 24
 COLUMNS = 4
+_HEAD = "Parts cut out, those of the most unusual size first. Is each whole, and straight?"
+_HEAD_INCHES = 0.4
 
 
 def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits: int = 16) -> Figure:
@@ -25,7 +27,9 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     evenly = rest[np.unique(np.linspace(0, len(rest) - 1, SHOWN // 2).round().astype(int))] if len(rest) else rest
     chosen = [found[index][0] for index in (*most, *evenly)]
     lines = -(-len(chosen) // COLUMNS)
-    figure = Figure(figsize=(3.2 * COLUMNS, (3.2 * pose.size[1] / pose.size[0] + 0.35) * lines), layout="constrained")
+    high = (3.2 * pose.size[1] / pose.size[0] + 0.35) * lines + _HEAD_INCHES
+    figure = Figure(figsize=(3.2 * COLUMNS, high), layout="constrained")
+    figure.suptitle(_HEAD, fontsize=12)
     axes = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()

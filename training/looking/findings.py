@@ -10,6 +10,8 @@ from core.layout import GOOD
 from core.picture import usual_bits
 from training.looking.survey import Picture, Survey
 
+ATTENTION, ITEM = "ATTENTION: ", "- "
+"""How a finding begins that nobody should train without having read, and a line of a list below it."""
 DIFFERENT_SHAPES = 1.1
 """Broad over high of one picture, over that of another: beyond, stretching both to one shape changes the parts."""
 ENLARGED = 4
@@ -59,13 +61,13 @@ def _shapes(judged: Sequence[tuple[int, int]], side: int) -> list[str]:
     aspects = [width / height for width, height in judged]
     if max(aspects) > DIFFERENT_SHAPES * min(aspects):
         found.append(
-            f"ATTENTION: the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
+            f"{ATTENTION}the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
             "high) and are all stretched to one. Is another camera's picture, or a turned one, among them?"
         )
     short = float(np.median([min(size) for size in judged]))
     if short * ENLARGED < side:
         found.append(
-            f"ATTENTION: what is judged is {short:.0f} pixels across, and is enlarged for the network. A defect of a "
+            f"{ATTENTION}what is judged is {short:.0f} pixels across, and is enlarged for the network. A defect of a "
             "pixel or two will not be seen: film closer, or with a larger picture."
         )
     return found
@@ -76,8 +78,8 @@ def _few(pictures: int) -> list[str]:
     if pictures >= MANY:
         return []
     return [
-        f"{pictures} good pictures are few: with 30 the thresholds are on average 11 % above those that many would "
-        f"give, with {MANY} 5 %, and more defects pass below them. More pictures help more than any setting."
+        f"{pictures} good pictures are few: the thresholds come out higher than many pictures would set them, on "
+        f"average by 11% with 30 and by 5% with {MANY}, so more defects pass. More pictures help more than any setting."
     ]
 
 
@@ -86,7 +88,7 @@ def _depth(good: Sequence[Picture], bits: int) -> list[str]:
     if not maxima or max(maxima) >= 2 ** (bits - 1):
         return []
     return [
-        f"ATTENTION: {len(maxima)} files have 16 bits, but no value above {max(maxima)}. They are read as {bits} bits, "
+        f"{ATTENTION}{len(maxima)} files have 16 bits, but no value above {max(maxima)}. They are read as {bits} bits, "
         f"so {max(maxima) * 255 // (2**bits - 1) + 1} of 256 levels are left. Look at them again with "
         f"`--bits {usual_bits(max(maxima))}`, which goes with the bundle to the line."
     ]
@@ -127,7 +129,7 @@ def _duplicates(survey: Survey) -> list[str]:
             [_first_names(group) for group in survey.duplicates],
         ),
         *_list(
-            "ATTENTION: test pictures that are among the good ones for training, so the test says nothing of them",
+            f"{ATTENTION}test pictures that are among the good ones for training, so the test says nothing of them",
             [f"{tested} is {trained}" for trained, tested in survey.trained_and_tested],
         ),
     ]
@@ -142,4 +144,4 @@ def _list(what: str, items: Sequence[str]) -> list[str]:
     if not items:
         return []
     more = [f"and {len(items) - NAMED} more"] if len(items) > NAMED else []
-    return [f"{what} ({len(items)}):", *(f"- {item}" for item in [*items[:NAMED], *more])]
+    return [f"{what} ({len(items)}):", *(f"{ITEM}{item}" for item in [*items[:NAMED], *more])]

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.geometry import Pose, Roi
 from training.looking.survey import Picture
-from training.looking.upright import find_upright
+from training.looking.upright import ALIKE, find_upright
 
 FOUND = 0.95
 """A part must be found in this share of the pictures to be cut out of all."""
@@ -45,7 +45,7 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
     if len(parts) < FOUND * len(good):
         return Lying(
             None,
-            f"{NOT_CUT}only in {len(parts)} of {len(good)} pictures is there a part of another colour than the rim.",
+            f"{NOT_CUT}only in {len(parts)} of {len(good)} pictures a part differs in colour from the picture's edge.",
         )
     ratio = float(np.percentile([part.axis_ratio for part in parts], 5))
     is_round = ratio < LEAST_AXIS_RATIO
@@ -59,8 +59,8 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
     reasons = (
         (
             beside > (1 - FOUND) * len(parts),
-            f"in {beside} of {len(good)} pictures another thing nearly as large lies beside what is found, and one "
-            "alone would be judged. Where parts lie in places of their own, judge each in a region (`roi`).",
+            f"in {beside} of {len(good)} pictures another thing nearly as large lies next to the part that is found, "
+            "and only one of them would be judged. Where each part has its own place, judge each in a region (`roi`).",
         ),
         (
             touching > len(parts) / 2,
@@ -86,9 +86,9 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
         upright = find_upright([picture for picture, _ in found], part_size, roi, bits)
         if upright.tells:
             why = (
-                "Which end comes left is told by what is on the part, as in this picture: going by which end is "
-                f"heavier, {upright.turned:.0%} lay the other way round. Half of them are alike it by "
-                f"{upright.alike:.2f} of 1 or more."
+                "What is on the part says which end comes left, as in this picture: going by which end is heavier, "
+                f"{upright.turned:.0%} lay the other way round. Half of them are like it by "
+                f"{upright.alike:.2f} or more (1 is the same picture)."
             )
             return Lying(Pose(part_size, upright.shown), reason, upright.path, why)
     return Lying(Pose(part_size), reason)
@@ -100,19 +100,21 @@ def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None,
     side = math.ceil(np.percentile(longest, 95) * MARGIN)
     upright = find_upright(found, (side, side), roi, bits)
     what = f"they are round or square, with no long axis to turn by (axis ratio {ratio:.2f})"
-    if not upright.tells:
+    if upright.alike < ALIKE:
         return Lying(
             None,
-            f"{NOT_CUT}{what}, and what is on them does not tell how they lie: turned by it, half of them are alike "
-            f"the most usual one by {upright.alike:.2f} of 1 or less, and {upright.turned:.0%} lie at another angle.",
+            f"{NOT_CUT}{what}, and what is on them does not tell how they lie: turned by it, half of them are like "
+            f"the most usual one by {upright.alike:.2f} or less (1 is the same picture).",
         )
+    if not upright.tells:
+        return Lying(None, f"{NOT_CUT}{what}, and need not be: only {upright.turned:.0%} lie at another angle.")
     reason = (
         f"A part was found in the pictures; {what}. It is cut out and turned upright first, so that it may lie "
         "anywhere and at any angle. Look at the sheet; where the cut-outs are wrong, delete `part_size` and `upright`."
     )
     why = (
-        f"The part that all are turned after, by what is on it: turned so, half of them are alike it by "
-        f"{upright.alike:.2f} of 1 or more, and {upright.turned:.0%} lay at another angle. Any picture of a part that "
-        "lies as you want to see it does as well."
+        f"The part that all are turned after, by what is on it: turned so, half of them are like it by "
+        f"{upright.alike:.2f} or more (1 is the same picture), and {upright.turned:.0%} lay at another angle. Any "
+        "picture of a part that lies as you want to see it does as well."
     )
     return Lying(Pose((side, side), upright.shown), reason, upright.path, why)

@@ -50,7 +50,7 @@ def train(
     table = config.with_suffix(".csv")
     write_table(outcomes, table)
     Console().print(outcomes_table(outcomes))
-    typer.echo(f"written: {table}")
+    typer.echo(f"written: {table}, with the path of each part's report")
     if code := next((done.exit_code for done in outcomes if done.error), 0):
         raise typer.Exit(code)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.cluster import cores, failed, ray_cluster
 from core.config import Settings, load_settings
@@ -86,16 +86,17 @@ def run_on_ray(parts: Sequence[Part], cpus: int, gpus: float) -> Generator[Outco
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
-    """Lay out the parts by name."""
+    """Lay out the parts by name, without the reports' paths, which would leave the figures no room."""
     bad = sum(bool(each.error) for each in outcomes)
-    table = Table(*COLUMNS, title=f"{len(outcomes)} parts, {bad} failed")
+    heads = (*COLUMNS[:-1], *(["error"] if bad else []))
+    table = Table(*(Column(head, overflow="fold") for head in heads), title=f"{len(outcomes)} parts, {bad} failed")
     for each in sorted(outcomes, key=lambda one: one.name):
-        table.add_row(*_row(each))
+        table.add_row(*_row(each)[:-1], *([each.error] if bad else []))
     return table
 
 
 def write_table(outcomes: Sequence[Outcome], file: Path) -> None:
-    """Write the same as CSV."""
+    """Write the parts as CSV, with the path of each report."""
     with file.open("w", encoding="utf-8", newline="") as out:
         lines = csv.writer(out, lineterminator="\n")
         lines.writerow(COLUMNS)

@@ -42,7 +42,7 @@ class FoundCamera:
     def __str__(self) -> str:
         """Name it for people."""
         where = f"at {self.address}" if self.address else "on USB"
-        return f"{self.model}, serial {self.serial or 'not told'}, {where}"
+        return f"{self.model}, serial {self.serial or 'unknown'}, {where}"
 
     def section(self) -> dict[str, str]:
         """Say what a configuration needs to find it again."""

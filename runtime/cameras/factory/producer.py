@@ -56,7 +56,7 @@ class Device:
 
     def __str__(self) -> str:
         """Name it for people."""
-        return f"{self.model}, serial {self.serial or 'not told'}, device {self.name}"
+        return f"{self.model}, serial {self.serial or 'unknown'}, device {self.name}"
 
 
 class Producer:

@@ -46,7 +46,7 @@ async function show(node, name, which, told) {
   figure.dataset.time = part.captured_at;
   if (state.evidence) figure.querySelector("a").href = `${root}event/${part.id}?verdict=${which === "last" ? "all" : "rejects"}&camera=${encodeURIComponent(name)}`;
   figure.querySelector("figcaption b").textContent = clock(part.captured_at) +
-    (part.margin !== null && part.verdict === "NotOK" ? `  ${(1 - part.margin).toFixed(1)}×` : "");
+    (part.margin !== null && part.verdict === "NotOK" ? `  ${(1 - part.margin).toFixed(2)}×` : "");
   if (which === "last") verdict(node, part);
 }
 
@@ -68,7 +68,7 @@ function count(node, row, counts, name) {
   if (name) line.querySelector("span").textContent = name;
 }
 
-// What people's marks say, beside what the thresholds promise.
+// What people's marks say, next to what the thresholds promise.
 function say(node, told) {
   const list = node.querySelector(".told");
   list.hidden = !told;

@@ -43,7 +43,7 @@ def test_a_plc_that_was_switched_off_and_on_has_its_coils_on_before_the_next_ver
     plc.stop()
     for _ in range(3):
         coils.switch(0, is_on=False)
-    wait_until(lambda: "is not told" in coils.problem)
+    wait_until(lambda: "gets no verdicts" in coils.problem)
     plc.start()
     plc.wait_for(lambda: plc.values("coil", 0) == [1, 0, 1, 1])
     assert coils.left_out - before == 3

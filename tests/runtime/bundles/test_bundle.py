@@ -183,7 +183,7 @@ def test_a_backend_that_answers_as_the_bundle_knows_takes_over(own: Path) -> Non
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.2, 100.0, np.nan])
 def test_a_backend_that_computes_something_else_never_takes_over(own: Path, factor: float) -> None:
     know(own, known_answers() * (1.0, *(1.0,) * 4, factor, *(1.0,) * 4))
-    with pytest.raises(BackendError, match="knows the answer otherwise"):
+    with pytest.raises(BackendError, match="otherwise than the bundle says"):
         open_detector(own, *ASKED)
 
 
@@ -205,7 +205,7 @@ def test_a_gpu_that_computes_one_size_of_batch_otherwise_never_takes_over(
     monkeypatch.setattr(
         "runtime.inference.detector.open_backend", lambda _settings, bundle, max_batch: OnAGpu(bundle, max_batch)
     )
-    with pytest.raises(BackendError, match=f"otherwise, in a batch of {wrong}:"):
+    with pytest.raises(BackendError, match=f"says, in a batch of {wrong}:"):
         open_detector(own, *ASKED)
 
 

@@ -90,7 +90,7 @@ def test_a_message_whose_topic_is_no_text_is_left_out(outbox: Outbox, caplog: py
         wait_until(lambda: bool(heard))
         publisher.stop("test", 0.0)
     assert [(each.topic, each.retained) for each in heard] == [("plant/cmd/a", True)]
-    assert "whose topic is no text" in caplog.text
+    assert "its topic is no valid text" in caplog.text
     assert broker.count(CONNECT) == 1
 
 

@@ -268,7 +268,7 @@ def test_the_doctor_sends_itself_a_message(
     mosquitto: Mosquitto, protocol: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = BrokerSettings.model_validate({"host": "127.0.0.1", "port": mosquitto.port, "protocol": protocol})
-    assert "hands on what we send" in check_broker(settings, "station", "plant/doctor")
+    assert "delivers what we send" in check_broker(settings, "station", "plant/doctor")
     if protocol == "3.1.1":  # which tells nothing: all of it is waited for
         monkeypatch.setattr(check, "COMES_BACK_S", 0.5)
     restart(mosquitto, acl="topic read #\ntopic write plant/status\n")

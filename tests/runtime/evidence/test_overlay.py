@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from runtime.evidence.overlay import FAILED_BGR, draw, jpeg
+from runtime.evidence.overlay import FAILED_BGR, draw, jpeg, times
 from runtime.parts.verdict import Reason
 from tests.pictures import read_picture
 from tests.runtime.part_pictures import part_picture
@@ -53,6 +53,10 @@ def test_a_part_without_errors_is_drawn_without_heat() -> None:
     shown = part_picture(3, faults=(Reason.ENGINE_FAULT,))
     assert shown.judgement.errors is None
     assert not redness(draw(camera_picture(bad_picture(3)), shown)).any()
+
+
+def test_what_failed_never_reads_as_its_threshold() -> None:
+    assert [times(ratio) for ratio in (1.03, 1.1, 1.46, 12.3)] == ["1.03", "1.1", "1.5", "12.3"]
 
 
 def test_jpeg_keeps_the_picture() -> None:

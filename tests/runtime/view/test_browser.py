@@ -54,14 +54,14 @@ def test_a_part_is_found_looked_at_and_marked_and_what_follows_stands_on_the_liv
     page.keyboard.press("m")
     assert not str(picture.get_attribute("src")).endswith("-map.jpg")
     for said in ("was bad", "was good"):
-        page.get_by_label("who says so").fill(f"Ada {EVIL}")
+        page.get_by_label("your name").fill(f"Ada {EVIL}")
         page.get_by_label("note").fill(f"oil {EVIL}")
         page.get_by_role("button", name=said).click()
         page.locator(".marks li").first.filter(has_text=said).wait_for()
     page.reload()
     assert [text.split()[1] for text in page.locator(".marks li").all_inner_texts()] == ["good", "bad"]
     assert page.locator(".marks li").first.inner_text().count(EVIL) == 2
-    assert page.get_by_label("who says so").input_value() == f"Ada {EVIL}"
+    assert page.get_by_label("your name").input_value() == f"Ada {EVIL}"
     page.keyboard.press("Escape")
     assert page.get_by_label("verdict").input_value() == "NotOK"
     page.get_by_role("link", name="Live").click()

@@ -87,7 +87,7 @@ def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configurati
     [
         (lambda seed: cv2.circle(part(seed, 8, 8), (100, 100), 50, (60, 60, 60), -1), "no long axis"),
         (lambda seed: part(seed, 400, 60), "runs off the picture"),
-        (lambda seed: np.hstack([part(seed), part(seed + 1, 110, 36)]), "nearly as large lies beside"),
+        (lambda seed: np.hstack([part(seed), part(seed + 1, 110, 36)]), "nearly as large lies next to"),
         (lambda seed: part(seed, 60 + 3 * seed, 40), "the lengths that are found differ by"),
         (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "only in 0 of 30 pictures"),
     ],
@@ -117,6 +117,7 @@ def test_ordinary_pictures_need_nothing_but_name_data_and_output(tmp_path: Path)
     assert set(yaml.safe_load(advice.as_yaml("part", "pictures"))) == {"name", "data", "output"}
     assert "no folder `test`" in words
     assert not any(warning in words for warning in ("ATTENTION", "Brightness", "more than once", "Unreadable"))
+    assert not advice.attention
 
 
 @pytest.mark.parametrize("count", [3, 5, 12, 20])
@@ -127,7 +128,9 @@ def test_few_pictures_get_a_rate_that_they_can_promise_even_where_some_are_odd(c
     assert 0.05 < chosen.false_reject_rate <= 0.25
     assert chosen.folds == min(4, count)
     assert f"{count} good pictures" in words
-    assert "22 would do for 5%, 110 for 1%" in words
+    assert "22 are enough for 5%, 110 for 1%" in words
+    told = next(line for line in advice.attention if "false_reject_rate" in line)
+    assert told.startswith(f"ATTENTION: false_reject_rate is {chosen.false_reject_rate}. {count} good pictures are too")
 
 
 def test_fewer_than_any_training_takes_are_refused(tmp_path: Path) -> None:
@@ -184,10 +187,12 @@ def test_the_same_picture_is_named_among_the_good_and_in_the_test(tmp_path: Path
     bad = write(tmp_path / "parts" / "test" / "scratch", texture, 4, 100)
     shutil.copy(good / "004.png", good / "copy.png")
     shutil.copy(good / "007.png", bad / "007.png")
-    words = advice_for(tmp_path / "parts")[1]
+    advice, words = advice_for(tmp_path / "parts")
     assert f"{good / '004.png'}, {good / 'copy.png'}" in words
     assert f"{bad / '007.png'} is {good / '007.png'}" in words
     assert "to test with 5 scratch" in words
+    assert len(advice.attention) == 2, "what is urgent, and the file"
+    assert advice.attention[1] == f"- {bad / '007.png'} is {good / '007.png'}"
 
 
 def test_pictures_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
@@ -243,7 +248,7 @@ def test_a_folder_with_a_test_but_nothing_to_train_on_is_refused(tmp_path: Path)
 def test_the_command_writes_a_file_and_a_sheet_and_keeps_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, config = write(tmp_path / "my parts $1", part), tmp_path / "new" / "config.yaml"
+    data, config = write(tmp_path / "my parts $1", part, 12), tmp_path / "new" / "config.yaml"
 
     def run() -> int:
         monkeypatch.setattr(sys, "argv", ["train-model", "init", str(data), "--output", str(config)])
@@ -255,7 +260,9 @@ def test_the_command_writes_a_file_and_a_sheet_and_keeps_what_is_there(
     written = config.read_text(encoding="utf-8")
     assert load_settings(config, TrainingSettings).name == "my-parts-1"
     assert read_picture(config.with_suffix(".png")).shape[0] > 300
-    assert f"next: train-model {config}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "ATTENTION: false_reject_rate is 0.1. 12 good pictures are too few" in told
+    assert f"next: train-model {config}" in told
     assert run() == 2
     assert f"{config}: exists already" in capsys.readouterr().err
     assert config.read_text(encoding="utf-8") == written

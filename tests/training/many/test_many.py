@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from core.errors import ConfigError
 from tests.processes import below
@@ -173,3 +175,14 @@ def test_ray_shares_a_gpu_among_as_many_parts_as_were_asked_for(
     todo = [Part(name, tmp_path, (), tmp_path) for name in ("disc", "ring")]
     metrics = [each.metrics for each in run_on_ray(todo, cpus=1, gpus=gpus)]
     assert metrics == [{"most": side_by_side, "gpu": "0"}] * 2
+
+
+def test_the_table_on_a_narrow_terminal_cuts_nothing_off() -> None:
+    fault = "disc.yaml: `folds`: Input should be greater than or equal to 1; and so on, at some length"
+    done = Outcome("m8-bolt", "", 0, 3, 1, {"good": 12, "defective": 8, "auroc": 0.991}, "/a/long/way/to/report.html")
+    for outcomes in ([done], [done, Outcome("disc", fault, 2)]):
+        console = Console(width=80, record=True, file=StringIO())
+        console.print(outcomes_table(outcomes))
+        told = console.export_text()
+        assert "…" not in told
+        assert ("error" in told) == (len(outcomes) == 2)
