@@ -27,16 +27,16 @@ from training.settings import TrainingSettings
 TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
 
 
-def untrained(encoder: str, stages: tuple[int, ...], height: int, width: int) -> Checkpoint:
+def untrained(encoder: dict[str, Any], height: int, width: int) -> Checkpoint:
     """A detector with random weights."""
     config: dict[str, Any] = {
-        "name": encoder,
+        "name": "untrained",
         "data": "none",
         "output": "none",
         "network": {
             "height": height,
             "width": width,
-            "encoder": {"name": encoder, "stages": stages, "stride": 16, "weights": None},
+            "encoder": {"stride": 16, "weights": None, **encoder},
             "equalise": True,
             "permutations": 2,
         },
@@ -61,7 +61,7 @@ def types(path: Path) -> dict[str, int]:
 
 @pytest.mark.long
 def test_in_half_precision_the_convolutions_are_float16_and_the_errors_float32(tmp_path: Path) -> None:
-    checkpoint = untrained("tiny", (2,), 48, 48)
+    checkpoint = untrained({"name": "tiny", "stages": (2,)}, 48, 48)
     export_onnx(checkpoint, tmp_path / "half.onnx", half=True)
     graph = onnx.load(tmp_path / "half.onnx").graph
     weights = {one.name: one.data_type for one in graph.initializer}
@@ -72,8 +72,20 @@ def test_in_half_precision_the_convolutions_are_float16_and_the_errors_float32(t
     assert next(checkpoint.inspector.network.parameters()).dtype == torch.float32
 
 
-NETWORKS = {"tiny": (2, 3), "efficientnet-lite0": (3, 5, 6, 7), "resnet18": (2, 3), "resnet50": (2, 3, 4)}
-CASES = [(encoder, size, half) for encoder in NETWORKS for size in ((300, 300), (1008, 300)) for half in (False, True)]
+NETWORKS: dict[str, dict[str, Any]] = {
+    "tiny": {"name": "tiny", "stages": (2, 3)},
+    "efficientnet-lite0": {"name": "efficientnet-lite0", "stages": (3, 5, 6, 7)},
+    "the whole picture alone": {"name": "efficientnet-lite0", "stages": (3, 5, 6), "tile_stages": (3,)},
+    "resnet18": {"name": "resnet18", "stages": (2, 3)},
+    "resnet50": {"name": "resnet50", "stages": (2, 3, 4)},
+}
+CASES = [
+    (encoder, size, half)
+    for encoder in NETWORKS
+    for size in ((300, 300), (1008, 300))
+    for half in (False, True)
+    if (encoder, size) != ("the whole picture alone", (1008, 300))
+]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +99,7 @@ def build_for_all(encoder: str, size: tuple[int, int], half: bool) -> list[int]:
     """Export, and give the bytes of the engine for each target."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
-        export_onnx(untrained(encoder, NETWORKS[encoder], *size), model, half)
+        export_onnx(untrained(NETWORKS[encoder], *size), model, half)
         engines = [build_engine(model, parse_target(target), 8, Path(folder)) for target in TARGETS]
         return [(Path(folder) / engine.file).stat().st_size for engine in engines]
 
