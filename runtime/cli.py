@@ -40,8 +40,8 @@ A clean stop by SIGTERM gives 0."""
 SIMULATE_HELP = """Publish invented events marked `simulated: true`: an MES side can be built before the camera hangs.
 
 CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts 5 % are NotOK and 2 %
-NotDecidable. Outbox, topics and counters are the real ones; live cameras answer triggers and tell their states. A
-scenario plays 20 parts in peace and 20 in trouble, in turn. SIGINT or SIGTERM stop it.
+NotDecidable. Topics and counters are the real ones, the outbox is one of its own; live cameras answer triggers and tell
+their states. A scenario plays 20 parts, or 2 s, in peace and as long in trouble, in turn. SIGINT or SIGTERM stop it.
 """
 
 DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.
