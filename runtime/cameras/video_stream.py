@@ -23,7 +23,7 @@ from core.ffmpeg import MOST_BYTES, bound_memory
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
 from runtime.cameras.damage import Damage
-from runtime.cameras.decoding import hardware, tell_decoder
+from runtime.cameras.decoding import hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Packets
 from runtime.cameras.settings import Decoding
 
@@ -48,11 +48,14 @@ class VideoStream:
         """
         bound_memory()
         hwaccel = hardware(decoding, name)
-        self._container = av.open(url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel)
+        self._container = av.open(
+            url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel, metadata_errors="replace"
+        )
         if not any(stream.codec_context for stream in self._container.streams.video[:1]):
             self._container.close()
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
+        tell_codec(name, self._stream.codec_context.codec.canonical_name)
         self._timeout_s = timeout_s
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
