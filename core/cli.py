@@ -23,11 +23,26 @@ EXTRAS = {
 """Which part of the installation brings a package that not every machine needs."""
 
 
+class _Unfailing(io.FileIO):
+    """Standard error whose reader went, or whose disk is full: what is said there is lost, and the work goes on."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def run(app: Callable[..., Any]) -> None:
     """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed by whoever started this: what is said there goes nowhere
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    if (own := sys.__stderr__) is not None and sys.stderr is own:
+        unfailing = io.BufferedWriter(_Unfailing(own.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(unfailing, own.encoding, line_buffering=True)
+    if not os.environ.get("COLUMNS", "").strip("0"):  # a table that is no column wide would not be told
+        os.environ.pop("COLUMNS", None)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may be no text, or none of this terminal's
             stream.reconfigure(errors="backslashreplace")

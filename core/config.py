@@ -4,10 +4,10 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from core.errors import ConfigError, one_line
-from core.yaml_file import parse_yaml
+from core.yaml_file import read_yaml
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -15,12 +15,32 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 LIKE = 0.6
 """An unknown key that is less like a valid one was not meant so: of 1, by difflib."""
 _VALID = ": valid keys here: "
+Wait = Annotated[float, Field(ge=0.001, le=1e6)]
+"""In seconds: from a millisecond to 11 days. Some of the system's own waits cannot be longer."""
+LARGEST = 1e15
+"""No number is larger: a database could not hold it, nor a clock."""
 
 
 class Settings(BaseModel):
-    """Base of every configuration section: frozen, unknown keys refused, numbers finite, `~` in paths expanded."""
+    """Base of every configuration section: frozen, unknown keys refused, numbers bounded, `~` in paths expanded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_numbers_where_they_are_meant(cls, content: Any) -> Any:
+        for name, value in content.items() if isinstance(content, dict) else ():
+            taken = str(cls.model_fields[name].annotation) if name in cls.model_fields else ""
+            if isinstance(value, bool) and "bool" not in taken and ("int" in taken or "float" in taken):
+                raise ValueError(f"`{name}` is read as {str(value).lower()}, not as a number")
+        return content
+
+    @field_validator("*")
+    @classmethod
+    def _is_bounded(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and abs(value) > LARGEST:
+            raise ValueError(f"numbers up to {LARGEST:g} are taken")
+        return value
 
     @field_validator("*")
     @classmethod
@@ -44,12 +64,7 @@ def load_settings(path: Path, schema: type[SettingsT]) -> SettingsT:
 
     Raises ConfigError where the file is missing, is no YAML, or does not fit; the message names the key.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ConfigError(f"{path}: cannot be read ({reason}); check the path.") from error
-    content = parse_yaml(text, str(path))
+    content = read_yaml(path)
     return parse_settings({} if content is None else content, schema, str(path))
 
 

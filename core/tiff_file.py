@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from core.ffmpeg import bound_memory
+
 ALL_OF_ONE = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320})
 """The tags by which FFMPEG decodes; it refuses some that others use, when it is to refuse what is damaged."""
 SUBFILE, BITS, COMPRESSION, PLACES, CHANNELS, LENGTHS, LAYOUT = 254, 258, 259, 273, 277, 279, 284
@@ -159,6 +161,7 @@ def _require_ffmpeg_takes(data: bytes, order: str, entries: dict[int, _Entry]) -
     from av.codec.context import CodecContext
     from av.packet import Packet
 
+    bound_memory()
     kept = sorted(tag for tag in entries if tag in ALL_OF_ONE)
     folder = b"".join(data[entries[tag].place : entries[tag].place + 12] for tag in kept)
     end = len(data) + len(data) % 2
@@ -170,5 +173,7 @@ def _require_ffmpeg_takes(data: bytes, order: str, entries: dict[int, _Entry]) -
         decoder.decode(Packet(slim))
     except av.InvalidDataError as error:
         raise Damaged("its data cannot be decoded to the end") from error
+    except MemoryError as error:
+        raise Damaged("too large to be looked through; save it as PNG, or cut it up") from error
     except (av.FFmpegError, NotImplementedError):
         return  # it cannot say

@@ -1,11 +1,19 @@
 """YAML as people mean it: what YAML would read in a way that its writer did not mean is refused, with its line."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from core.errors import ConfigError, one_line
 
+LARGEST_BYTES = 2**20
+"""Of a file; one of ours has some kB."""
+MOST_MERGED = 10_000
+"""Keys that are merged in, all together: a few lines of merges of merges make billions of them."""
+OTHER_BASE = re.compile(r"[-+]?0[0-9_]+$|.*:")
+"""Of 8, and of 60."""
 MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -14,7 +22,24 @@ class _Misread(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses keys that stand twice, that are no text, and those with nothing behind them."""
+    """Refuses keys that stand twice, that are no text, those with nothing behind them, and numbers to other bases."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        before = len(node.value)
+        super().flatten_mapping(node)
+        self.merged += len(node.value) - before
+        if self.merged > MOST_MERGED:
+            raise _Misread(problem=f"line {node.start_mark.line + 1}: its merges (`<<`) make too many keys")
+
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        is_whole = node.tag.endswith("int")
+        number = self.construct_yaml_int(node) if is_whole else self.construct_yaml_float(node)
+        if OTHER_BASE.match(node.value):
+            line = node.start_mark.line + 1
+            raise _Misread(problem=f"line {line}: `{node.value}` is read as {number}; write that, or put it in quotes")
+        return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
@@ -31,6 +56,24 @@ class _Loader(yaml.SafeLoader):
                 raise _Misread(problem=f"line {line}: `{key.value}` is empty; give a value, `null`, or leave it out")
             lines[key.value] = line
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file. Raises ConfigError where it cannot be read, is none, or would be read as nobody means it."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        if len(content) > LARGEST_BYTES:
+            raise ConfigError(f"{path}: larger than {LARGEST_BYTES:,} bytes; is it the right file?")
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise ConfigError(f"{path}: cannot be read ({reason}); check the path.") from error
+    return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, source: str) -> Any:

@@ -77,6 +77,8 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> Bundle:
     """Write the bundle's own files, and check them. Raises ArtifactError where there is anything else, or too much."""
     if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
         raise ArtifactError(f"{folder}: more than {LARGEST_BYTES / 1e9:.0f} GB when unpacked; do not use it.")
+    if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in archive.infolist()):
+        raise ArtifactError(f"{folder}: packed in another way than `export-engine pack` does; do not use it.")
     _copy(archive, MANIFEST, folder)
     named = {MANIFEST, SIGNATURE, *read_manifest(folder).files}
     for name in archive.namelist():

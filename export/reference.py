@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset import Sample
-from core.errors import DataError
+from core.errors import ArtifactError, DataError
 from export.parity import ParitySet
 from runtime.bundles.bundle import Bundle, sha256_of
 
@@ -30,8 +30,15 @@ def digest_of(sample: Sample) -> str:
 
 
 def load_reference(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
-    """Read the answers that a bundle holds; none, where it was made by hand."""
+    """Read the answers that a bundle holds; none, where it was made by hand. Raises ArtifactError."""
     if REFERENCE not in bundle.manifest.files:
         return {}
-    answers = json.loads((bundle.path / REFERENCE).read_text(encoding="utf-8"))
-    return {digest: np.asarray(errors, np.float32) for digest, errors in answers.items()}
+    outputs = (len(bundle.manifest.thresholds.values),)
+    try:
+        answers = json.loads((bundle.path / REFERENCE).read_bytes())
+        found = {digest: np.asarray(errors, np.float32) for digest, errors in answers.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ArtifactError(f"{bundle.path}: {REFERENCE} is damaged or of another version; export it again.") from error
+    if any(errors.shape != outputs for errors in found.values()):
+        raise ArtifactError(f"{bundle.path}: {REFERENCE} is not of this model; export it again.")
+    return found

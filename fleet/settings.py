@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, PositiveInt, StringConstraints
 
-from core.config import Settings
+from core.config import Settings, Wait
 from runtime.delivery.settings import BrokerSettings
 
 
@@ -19,11 +19,11 @@ class FleetSettings(Settings):
     """The site's private key (Ed25519, PEM), which signs bundles and orders. `page` needs none."""
     waves: tuple[PositiveInt, ...] = (5, 50)
     """So many stations get the bundle first, then so many more; the last wave is all the others."""
-    report_within_s: PositiveFloat = 900.0
+    report_within_s: Wait = 900.0
     """A wave whose stations do not all report the bundle within this time stops the roll-out."""
     watch_parts: PositiveInt = 200
     """Parts that each station of a wave judges with the new bundle before the next wave."""
-    watch_within_s: PositiveFloat = 3600.0
+    watch_within_s: Wait = 3600.0
     """Stations that have judged fewer within this time stop the roll-out: nothing can be said of them."""
     reject_jump: Annotated[float, Field(gt=0, lt=1)] = 0.02
     """The share of parts not passed may grow by this much; 0.02 is from 1 % to 3 %."""

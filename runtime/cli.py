@@ -40,8 +40,9 @@ A clean stop by SIGTERM gives 0."""
 SIMULATE_HELP = """Publish invented events marked `simulated: true`: the MES side can be built before there is a camera.
 
 CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts 5 % are NotOK and 2 %
-NotDecidable. Outbox, topics and counters are the real ones; live cameras answer triggers and report their states. A
-scenario plays 20 parts without trouble and 20 with it, in turn. SIGINT or SIGTERM stop it.
+NotDecidable. Topics and counters are the real ones, the outbox is one of its own; live cameras answer triggers and
+report their states. A scenario plays 20 parts, or 2 s, without trouble and as long with it, in turn. SIGINT or SIGTERM
+stop it.
 """
 
 DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.

@@ -5,9 +5,9 @@ from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from core.config import Name, Settings
+from core.config import Name, Settings, Wait
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds, site_secret
 from runtime.cameras.settings import CameraSettings, FolderSettings, VerdictSettings, WatchSettings
@@ -63,7 +63,7 @@ class InspectionSettings(Settings):
     outbox: OutboxSettings = OutboxSettings()
     commands: tuple[Verb, ...] = ()
     """What may be asked for over MQTT. The broker's access list has to say who may ask."""
-    metrics_every_s: PositiveFloat = 10.0
+    metrics_every_s: Wait = 10.0
     """How often the station's speed is published on the topic `metrics`."""
     evidence: EvidenceSettings | None = None
     """None: no pictures are kept, and no history of what was judged."""

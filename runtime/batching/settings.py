@@ -1,6 +1,6 @@
 """The batching's part of the configuration."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from core.config import Settings
 
@@ -8,5 +8,5 @@ from core.config import Settings
 class BatchingSettings(Settings):
     """A batch goes when it is full, or when its oldest frame has waited long enough."""
 
-    max_batch: PositiveInt = 8
-    max_wait_ms: float = Field(default=20.0, ge=0)
+    max_batch: int = Field(default=8, ge=1, le=1024)
+    max_wait_ms: float = Field(default=20.0, ge=0, le=60_000)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
@@ -28,14 +27,20 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
 
 
 def load_calibration(bundle: Bundle) -> Calibration:
-    """Read the good parts' errors. Raises ArtifactError where the bundle holds none."""
+    """Read the good parts' errors. Raises ArtifactError where the bundle holds none, or others than its model's."""
     if CALIBRATION not in bundle.manifest.files:
         raise ArtifactError(
             f"{bundle.path}: no {CALIBRATION} in it, so it was exported by an older version; export it again."
         )
     try:
-        content = _Calibration.model_validate_json((bundle.path / CALIBRATION).read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise ArtifactError(f"{bundle.path}: {CALIBRATION} is of another version; export it again.") from error
-    errors = np.asarray(content.errors, np.float64)
+        content = _Calibration.model_validate_json((bundle.path / CALIBRATION).read_bytes())
+        errors = np.asarray(content.errors, np.float64)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{bundle.path}: {CALIBRATION} is damaged or of another version; export it again."
+        ) from error
+    parts = len(content.names)
+    fits = errors.shape == (parts, len(bundle.manifest.thresholds.values)) and len(content.doubted) == parts
+    if not fits or not (np.isfinite(errors) & (errors >= 0)).all():
+        raise ArtifactError(f"{bundle.path}: {CALIBRATION} is not of this model; export it again.")
     return Calibration(content.names, errors, np.asarray(content.doubted, bool))

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from runtime.bundles.precision import Precision
 
 KNOWN_PICTURES = "known_pictures.npz"
 """In a bundle."""
+FAULTS = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""What reading a damaged file of numpy's raises."""
+MOST_PICTURES = 16
+MANY_BYTES = 2**20
+"""For what is no picture in it."""
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "int8": 0.1}
 """Largest allowed |difference| of an error, as a share of its threshold, or of the error where it is larger."""
 
@@ -39,9 +45,13 @@ def load_known_pictures(bundle: Bundle) -> KnownPictures | None:
         return None
     manifest, file = bundle.manifest, bundle.path / KNOWN_PICTURES
     try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
+        content = io.BytesIO(file.read_bytes())
+        largest_bytes = MOST_PICTURES * manifest.height * manifest.width * 3 + MANY_BYTES
+        if sum(entry.file_size for entry in zipfile.ZipFile(content).infolist()) > largest_bytes:
+            raise ArtifactError(f"{file}: larger than {MOST_PICTURES} pictures of this model; do not use it.")
+        with np.load(content, allow_pickle=False) as stored:
             known = KnownPictures(stored["frames_bgr_u8"], stored["errors"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except FAULTS as error:
         raise ArtifactError(f"{file}: damaged or of another version; export it again.") from error
     count = len(known.errors)
     fits = known.frames_bgr_u8.shape == (count, manifest.height, manifest.width, 3)

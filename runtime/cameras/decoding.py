@@ -14,6 +14,8 @@ from av.video.frame import VideoFrame
 from runtime.cameras.settings import Decoding
 
 log = logging.getLogger(__name__)
+TELL_DAMAGE = frozenset({"h264", "hevc", "av1", "mpeg4", "mpeg2video", "mjpeg", "png"})
+"""Codecs of which a frame that is damaged hardly ever comes out of FFMPEG as if it were whole."""
 HARDWARES_OWN = ("nv12", "p010", "p012", "p016", "p210", "p216")
 """What pictures that hardware decoded are laid out as; software never gives these."""
 
@@ -50,3 +52,10 @@ def tell_decoder(name: str, decoding: Decoding, first: VideoFrame | None) -> Non
 def tell_software(name: str, decoding: Decoding, reason: str) -> None:
     """Say in the log that hardware was asked for and software decodes."""
     log.warning("decoded by software camera=%s decoding=%s reason=%r", name, decoding, reason)
+
+
+def tell_codec(name: str, codec: str) -> None:
+    """Say in the log where nothing will tell what is damaged within the frames of camera `name`."""
+    if codec not in TELL_DAMAGE:
+        told = "what is damaged within a frame is judged as if it were whole camera=%s codec=%s remedy=%r"
+        log.warning(told, name, codec, f"film in one of {', '.join(sorted(TELL_DAMAGE))}")

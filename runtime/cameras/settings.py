@@ -10,7 +10,6 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import (
     Field,
-    PositiveFloat,
     PositiveInt,
     StrictBool,
     StrictFloat,
@@ -19,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from core.config import Name, Settings
+from core.config import Name, Settings, Wait
 from core.errors import ConfigError
 from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
@@ -71,7 +70,7 @@ class _CameraSettings(Settings):
     frame_size: tuple[PositiveInt, PositiveInt] | None = None
     """Width and height that every frame has to have. None: of a film or live camera those of its first frame; the
     pictures of a folder may differ."""
-    max_fps: PositiveFloat | None = None
+    max_fps: Annotated[float, Field(ge=0.001)] | None = None
     """No more frames a second than this. None: as fast as they can be judged."""
     threshold_factor: float = Field(default=1.0, gt=0, le=LARGEST_LOOSENING)
     """Multiplies the bundle's thresholds for this camera."""
@@ -106,7 +105,7 @@ class WatchSettings(_CameraSettings):
     path: Path
     move_to: Path | None = None
     """Pictures are moved here when their event is on disk; one whose name is taken there gets its time to its name."""
-    unreadable_after_s: PositiveFloat = 10.0
+    unreadable_after_s: Wait = 10.0
     """A picture that cannot be read, and has not changed for this long, will not become whole: it is NotDecidable. More
     than an upload may pause."""
     part_id_pattern: str | None = None
@@ -142,12 +141,12 @@ class LiveCameraSettings(_CameraSettings):
 
     judge_every: PositiveInt = 1
     """Every n-th frame is judged."""
-    stale_after_s: PositiveFloat = 2.0
+    stale_after_s: Wait = 2.0
     """A camera silent for this long is stalled; a frame older than this is not judged. More than the time between two
     frames."""
     frozen_after: int | None = Field(default=100, ge=2)
     """So many frames alike to the last bit mean that the camera is frozen. None: never, for generated pictures."""
-    timeout_s: PositiveFloat = 5.0
+    timeout_s: Wait = 5.0
     """How long opening, and reading one frame, may take before the camera is connected to again. Of v4l2 cameras the
     longest counts for all."""
     trigger: TriggerSettings | None = None

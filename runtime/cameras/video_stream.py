@@ -19,12 +19,16 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from core.ffmpeg import MOST_BYTES, bound_memory
 from core.picture import as_bgr_u8
-from core.picture_file import LARGEST_PIXELS, PictureFault, decode
+from core.picture_file import PictureFault, decode
 from runtime.cameras.damage import Damage
-from runtime.cameras.decoding import hardware, tell_decoder
+from runtime.cameras.decoding import hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Packets
 from runtime.cameras.settings import Decoding
+
+LARGEST_PIXELS = MOST_BYTES // 4
+"""8,192 x 8,192: in BGR it fits in."""
 
 
 class VideoStream:
@@ -42,12 +46,16 @@ class VideoStream:
 
         Raises av.FFmpegError where there is none, or nothing comes in time.
         """
+        bound_memory()
         hwaccel = hardware(decoding, name)
-        self._container = av.open(url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel)
+        self._container = av.open(
+            url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel, metadata_errors="replace"
+        )
         if not any(stream.codec_context for stream in self._container.streams.video[:1]):
             self._container.close()
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
+        tell_codec(name, self._stream.codec_context.codec.canonical_name)
         self._timeout_s = timeout_s
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
@@ -98,12 +106,12 @@ class VideoStream:
     def grab(self) -> bool:
         """Wait for a frame; False where the stream is over or has timed out, or a film goes on with what is no film.
 
-        Raises av.InvalidDataError where a live stream does.
+        Raises av.InvalidDataError where a live stream does, MemoryError where its next frame takes too much.
         """
         try:
             self._frame = next(self._frames)
         except (StopIteration, av.FFmpegError) as error:
-            if self._is_live and isinstance(error, av.InvalidDataError):
+            if self._is_live and isinstance(error, av.InvalidDataError | MemoryError):
                 raise
             return False
         time_s = self.time_s
@@ -134,7 +142,7 @@ class VideoStream:
                 return  # what a live stream's decoder still holds came too late
             if self._is_jpeg:
                 self._say_who_decodes(None)
-                yield packet
+                yield None if packet.is_corrupt else packet
                 continue
             for frame in self._decode(packet):
                 yield frame

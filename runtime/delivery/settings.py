@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from core.config import Settings
+from core.config import Settings, Wait
 from core.secrets import look_up_secret
 from runtime.cameras.settings import Address
 
@@ -59,7 +59,7 @@ class BrokerSettings(Settings):
     """The file whose first line is the password."""
     tls: TlsSettings | None = None
     keepalive_s: int = Field(default=30, ge=5, le=3600)
-    connect_timeout_s: PositiveFloat = 10.0
+    connect_timeout_s: Wait = 10.0
     """Where all cameras are files, the run ends with exit code 8 after this long without the broker."""
     max_inflight: int = Field(default=20, ge=1, le=1000)
     """Messages sent and not yet acknowledged. A lower limit of the broker's is kept to."""
@@ -99,5 +99,5 @@ class ModbusSettings(Settings):
     unit: int = Field(default=1, ge=0, le=255)
     heartbeat_register: Address | None = None
     """The holding register, counted from 0, that counts up each second while the station goes round. None: none."""
-    timeout_s: float = Field(default=1.0, gt=0, le=60)
+    timeout_s: float = Field(default=1.0, ge=0.001, le=60)
     """How long the PLC may take to answer before it is connected to again."""

@@ -23,5 +23,5 @@ class BackendSettings(Settings):
     frames: FramesOn = "cpu"
     """Where cameras' frames are cropped, resized and, of a colour mosaic, get their colours. `gpu`, for many or large
     ones, needs `tensorrt`; parts that lie at an angle (the bundle's `part_size`) are cut out by the CPU even so."""
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=1024)
     """Of ONNX Runtime on the CPU. 0: every core."""

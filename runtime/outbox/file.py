@@ -42,6 +42,8 @@ class OutboxFile:
         try:
             self.path = path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise FileExistsError(0, "it is no file")
             self._held: IO[bytes] = path.open("ab")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error

@@ -7,12 +7,14 @@ from enum import StrEnum
 from core.errors import ConfigError
 from runtime.threads.backoff import LONGEST_S
 
-CALM_PARTS, TROUBLE_PARTS = 20, 20
-"""So many parts pass in peace, then in trouble, and so on: at 2 parts a second 10 s each."""
+SHORTEST_S = 2.0
+"""Of a peace or a trouble: of a camera that came back nothing is judged for half a second."""
+PHASE_PARTS = 20
+"""So many parts pass in peace, then in trouble, and so on: at 2 parts a second 10 s each. More, where they are fast."""
 BURST = 10
 """So many times faster come the parts of a burst."""
-KEPT = 50
-"""Events of each camera that the outbox holds where a gap is played: a calm outage fits in, a burst does not."""
+KEPT_PHASES = 2.5
+"""So long's events of each camera does the outbox hold where a gap is played: an outage fits in, a burst does not."""
 
 
 class Trouble(StrEnum):
@@ -47,12 +49,17 @@ class Play:
     """On the same clock."""
 
     @property
+    def phase_s(self) -> float:
+        """How long peace lasts, and each trouble."""
+        return max(PHASE_PARTS / self.rate_per_s, SHORTEST_S)
+
+    @property
     def trouble(self) -> Trouble | None:
         """What goes wrong now; None in peace."""
-        turn, place = divmod((self.clock() - self.started_s) * self.rate_per_s, CALM_PARTS + TROUBLE_PARTS)
-        if not self.troubles or place < CALM_PARTS:
+        phase = int((self.clock() - self.started_s) / self.phase_s)
+        if not self.troubles or phase % 2 == 0:
             return None
-        return self.troubles[int(turn) % len(self.troubles)]
+        return self.troubles[phase // 2 % len(self.troubles)]
 
     @property
     def interval_s(self) -> float:
@@ -62,7 +69,12 @@ class Play:
     @property
     def longest_wait_s(self) -> float:
         """Before a connection is tried again: whatever failed in the troubles before, each peace sees it restored."""
-        return min(max(CALM_PARTS / self.rate_per_s / 8, 0.1), LONGEST_S) if self.troubles else LONGEST_S
+        return min(self.phase_s / 8, LONGEST_S) if self.troubles else LONGEST_S
+
+    @property
+    def events_kept(self) -> int | None:
+        """Of each camera, by the outbox; None: as many as it is set to."""
+        return round(KEPT_PHASES * self.phase_s * self.rate_per_s) if Trouble.GAP in self.troubles else None
 
     def is_cut(self) -> bool:
         """Whether the cable to the broker is pulled."""

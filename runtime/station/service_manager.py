@@ -20,7 +20,8 @@ class ServiceManager:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         is_watched = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        self._every_s = int(environment.get("WATCHDOG_USEC", "0")) / 1e6 / 3 if is_watched else 0.0
+        within_us = environment.get("WATCHDOG_USEC", "")
+        self._every_s = int(within_us) / 1e6 / 3 if is_watched and within_us.isdecimal() else 0.0
         """Three times within what systemd waits, so that one late turn is no fault."""
         self._told_s = float("-inf")
 

@@ -21,7 +21,7 @@ from runtime.outbox.file import held
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
-from runtime.station.scenario import KEPT, Play, Trouble, troubles_of
+from runtime.station.scenario import Play, troubles_of
 from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
 from runtime.station.simulated_camera import HEIGHT, WIDTH, SimulatedCamera, SimulatedLiveCamera
 
@@ -57,9 +57,8 @@ def open_simulation(
 
     models = Models(invent(None), {recipe: invent(recipe) for recipe in settings.bundles})
     with ExitStack() as stack:
-        if play.troubles:
-            # It has an outbox of its own, and the station's client id: both at once would throw each other out.
-            stack.enter_context(held(own_outbox))
+        # It has an outbox of its own, and the station's client id: both at once would throw each other out.
+        stack.enter_context(held(own_outbox))
         inspection = stack.enter_context(connect(settings, cameras, models))
         cable = inspection.publisher.connector.cable
         cable.is_cut, cable.longest_wait_s = play.is_cut, play.longest_wait_s
@@ -72,10 +71,10 @@ def _changed(settings: InspectionSettings, play: Play) -> dict[str, Any]:
     if settings.evidence is not None:  # what was never made must not stand among what was, nor count in its shift
         folder = settings.evidence.folder / "simulated"
         changed["evidence"] = settings.evidence.model_copy(update={"folder": folder})
-    if play.troubles:  # what waits there from the real line must not be given up in a play
-        path = settings.outbox.path.with_suffix(".simulated.sqlite")
-        bounds = {"max_events": KEPT * len(settings.streams)} if Trouble.GAP in play.troubles else {}
-        changed["outbox"] = settings.outbox.model_copy(update={"path": path, **bounds})
+    # Nor be given up in a play, count in its jobs, or have its triggers taken for repeats.
+    bounds = {"max_events": play.events_kept * len(settings.streams)} if play.events_kept else {}
+    path = settings.outbox.path.with_suffix(".simulated.sqlite")
+    changed["outbox"] = settings.outbox.model_copy(update={"path": path, **bounds})
     changed["cameras"] = {name: _simulated(camera, play) for name, camera in settings.cameras.items()}
     return changed
 

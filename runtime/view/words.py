@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError
-from core.yaml_file import parse_yaml
+from core.yaml_file import read_yaml
 
 FOLDER = Path(__file__).with_name("words")
 FALLBACK = "en"
@@ -46,10 +46,7 @@ def choose_language(languages: Mapping[str, Words], chosen: str | None, accepted
 
 
 def _read(file: Path) -> Words:
-    try:
-        content = parse_yaml(file.read_text(encoding="utf-8-sig"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read ({error}); it has to be text in UTF-8.") from error
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: expected `word: text` lines, as in {FOLDER / 'en.yaml'}.")
     return content

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -83,3 +84,26 @@ def test_what_is_said_to_a_closed_stream_goes_nowhere(closed: str) -> None:
     )
     said = ("" if closed.startswith(">") else "said\n", "" if "2>" in closed else "told")
     assert (done.returncode, done.stdout, done.stderr) == (0, *said)
+
+
+@pytest.mark.parametrize("standard_error", ["2> /dev/full", "2> >(true)", "2< /dev/null"])
+def test_work_goes_on_where_what_is_said_of_it_cannot_be_written(standard_error: str) -> None:
+    """A station whose log is on a full disk judges on."""
+    program = (
+        "from core import cli; import sys;"
+        "cli.run(lambda: ([print('x' * 999, file=sys.stderr) for _ in range(99)], print('done')))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -c "$1" {standard_error}', sys.executable, program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_tables_are_told_where_the_terminal_says_that_it_has_no_columns() -> None:
+    program = "from core import cli; from rich.console import Console; cli.run(lambda: Console().print('told'))"
+    environment = {**os.environ, "COLUMNS": "0"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "told\n"

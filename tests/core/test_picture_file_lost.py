@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import ffmpeg
 from core.picture_file import PictureFault, decode
 from tests.core.test_picture_file import casting
 
@@ -145,6 +146,15 @@ def test_segments_and_folders_without_end_are_refused_before_they_are_all_read()
     endless = tiff[:end] + places[0].to_bytes(4, "little") + tiff[end + 4 :] + b"".join(folders)
     with pytest.raises(PictureFault, match="not a whole picture"):
         decode(endless)
+
+
+def test_a_tiff_too_large_to_be_looked_through_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiff = saved(CASTING.resize((1000, 1000)), "TIFF", compression="tiff_lzw")
+    with monkeypatch.context() as patch:
+        patch.setattr(ffmpeg, "MOST_BYTES", 2**21)
+        with pytest.raises(PictureFault, match="too large"):
+            decode(tiff)
+    assert decode(tiff).shape == (1000, 1000, 3)
 
 
 def _with_thumbnail(two: bytes) -> bytes:

@@ -80,3 +80,13 @@ def test_a_folder_that_cannot_be_looked_through_is_told(folder: Path, monkeypatc
         list_pictures(folder)
     with pytest.raises(DataError, match="theirs"):
         list(find_pictures(folder))
+
+
+def test_what_becomes_a_pipe_after_it_was_looked_at_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what looks like a file to the end, as the kernel's /proc/kmsg, nothing is waited for either."""
+    os.mkfifo(tmp_path / "part.png")
+    monkeypatch.setattr(Path, "is_file", lambda _path: True)
+    with pytest.raises(DataError, match="not a whole picture"):
+        read_picture(tmp_path / "part.png")

@@ -11,6 +11,10 @@ from core.config import Settings, load_settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
 
+MERGES = "a0: &a0 {a: 1, b: 2}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 20)
+)
+
 
 class Door(Settings):
     name: str = "d"
@@ -40,7 +44,15 @@ def read(tmp_path: Path, text: str) -> Door:
         ("name:\n", "line 1: `name` is empty"),
         ("name: d\nlimit: # none\n", "line 2: `limit` is empty"),
         ("name: yes\n", "`name`: it is read as bool, not as text; put it in quotes"),
-        ("name: 0123\n", "`name`: it is read as int"),
+        ("name: 123\n", "`name`: it is read as int"),
+        ("name: 0123\n", "line 1: `0123` is read as 83; write that, or put it in quotes"),
+        ("limit: -017\n", "line 1: `-017` is read as -15"),
+        ("limit: 1:30\n", "line 1: `1:30` is read as 90"),
+        ("limit: 1:30.5\n", "line 1: `1:30.5` is read as 90.5"),
+        ("limit: yes\n", "`limit` is read as true, not as a number"),
+        ("limit: 1" + "0" * 16, r"`limit`: numbers up to 1e\+15 are taken"),
+        ("limit: '1" + "0" * 16 + "'", r"`limit`: numbers up to 1e\+15 are taken"),
+        (MERGES, "its merges .* make too many keys"),
         ("name: 2026-11-25\n", "`name`: it is read as date"),
         ("name: 2026-13-45\n", "not valid YAML"),
         ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
@@ -65,6 +77,11 @@ def test_merged_keys_may_be_written_anew(tmp_path: Path) -> None:
     assert read(tmp_path, text).doors["left"] == Path("a")
     with pytest.raises(ConfigError, match="unknown key `base`"):
         read(tmp_path, "base: &all {left: a, right: b}\ndoors:\n  <<: *all\n  left: c\n")
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: larger than 1,048,576 bytes"):
+        load_settings(Path("/dev/zero"), Door)
 
 
 def test_a_home_that_nobody_has_is_refused(tmp_path: Path) -> None:

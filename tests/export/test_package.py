@@ -76,6 +76,15 @@ def test_what_claims_to_be_huge_is_not_unpacked(
         unpack(tmp_path / "one.pwae", tmp_path / "out")
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_is_packed_in_another_way_is_refused(bundle: Bundle, tmp_path: Path, way: int) -> None:
+    with zipfile.ZipFile(tmp_path / "one.pwae", "w", way) as archive:
+        for name in (MANIFEST, *bundle.manifest.files):
+            archive.write(bundle.path / name, name)
+    with pytest.raises(ArtifactError, match="packed in another way"):
+        unpack(tmp_path / "one.pwae", tmp_path / "out")
+
+
 def test_a_signed_bundle_is_taken_by_who_holds_the_public_key_packed_or_not(
     bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:

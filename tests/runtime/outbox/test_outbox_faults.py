@@ -267,3 +267,11 @@ def test_a_clock_that_is_put_right_gives_up_nothing(tmp_path: Path) -> None:
     now_s[0] += 31.0
     assert len(outbox.add([letter(5)])) == 3
     outbox.close()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "box.sqlite"
+    {"pipe": os.mkfifo, "device": lambda at: at.symlink_to("/dev/null"), "folder": Path.mkdir}[kind](path)
+    with pytest.raises(OutboxError, match="cannot be opened .it is no file"):
+        Outbox(OutboxSettings(path=path))

@@ -28,6 +28,14 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
+@pytest.mark.parametrize("within", ["", "0", "abc", "-1", "1.5"])
+def test_a_watchdog_that_names_no_time_is_not_told(systemd: socket.socket, tmp_path: Path, within: str) -> None:
+    manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": within})
+    manager.alive()
+    manager.ready()
+    assert systemd.recv(64) == b"READY=1"
+
+
 def test_a_station_tells_that_it_is_up_and_goes_round(
     systemd: socket.socket, tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -15,7 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError, OutboxError
-from runtime.station.scenario import CALM_PARTS, PLAYED, Play, Trouble, troubles_of
+from runtime.cameras.free_running import SETTLE_S
+from runtime.cameras.live import LOOK_EVERY_S
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
+from runtime.station.scenario import BURST, PHASE_PARTS, PLAYED, Play, Trouble, troubles_of
 from runtime.threads.backoff import LONGEST_S
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, run_command, write_config
@@ -133,23 +138,33 @@ def test_every_scenario_is_played_to_an_mes_over_a_real_broker(play: Callable[..
 
 @given(st.sampled_from(sorted(PLAYED)), st.floats(0.1, 100), st.floats(0, 1e4))
 def test_every_trouble_of_a_scenario_comes_in_turn_and_passes(name: str, rate_per_s: float, started_s: float) -> None:
+    play = Play(PLAYED[name], rate_per_s, lambda: now_s, started_s)
     seen = []
-    for part in range(40 * len(PLAYED[name])):
-        now_s = started_s + (part + 0.5) / rate_per_s
-        trouble = Play(PLAYED[name], rate_per_s, lambda now_s=now_s: now_s, started_s).trouble  # type: ignore[misc]
-        seen.append(trouble)
+    for tenth in range(20 * len(PLAYED[name])):
+        now_s = started_s + (tenth + 0.5) * play.phase_s / 10
+        seen.append(play.trouble)
     assert [trouble for trouble in dict.fromkeys(seen) if trouble] == list(PLAYED[name])
     assert seen.count(None) == len(seen) / 2
     assert set(seen) == {None, *PLAYED[name]}
     assert set(PLAYED["mixed"]) == set(Trouble)
+    assert play.phase_s * rate_per_s >= 0.999 * PHASE_PARTS
 
 
-@given(st.floats(0.1, 20))
-def test_a_connection_is_tried_again_several_times_in_each_peace(rate_per_s: float) -> None:
-    """Else a camera that met a trouble at each try would be away for most of the play, by chance."""
+@given(st.floats(0.1, 1000))
+def test_however_fast_the_parts_each_peace_sees_a_lost_camera_come_back(rate_per_s: float) -> None:
+    """A connection is tried again several times in it, and then nothing is judged until the stream has settled."""
     play = Play(PLAYED["mixed"], rate_per_s, lambda: 0.0, 0.0)
-    assert play.longest_wait_s <= CALM_PARTS / rate_per_s / 4
+    assert play.longest_wait_s <= play.phase_s / 4
+    assert play.longest_wait_s + SETTLE_S + LOOK_EVERY_S < play.phase_s / 2
     assert Play((), rate_per_s, lambda: 0.0, 0.0).longest_wait_s == LONGEST_S  # a real broker is not hammered
+
+
+@given(st.floats(0.1, 1000))
+def test_where_a_gap_is_played_an_outage_fits_into_the_outbox_and_a_burst_does_not(rate_per_s: float) -> None:
+    play = Play(PLAYED["mixed"], rate_per_s, lambda: 0.0, 0.0)
+    assert play.events_kept is not None
+    assert play.phase_s * rate_per_s < play.events_kept < play.phase_s * rate_per_s * BURST / 2
+    assert Play(PLAYED["outage"], rate_per_s, lambda: 0.0, 0.0).events_kept is None
 
 
 def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callable[..., tuple[int, str, str]]) -> None:
@@ -158,18 +173,18 @@ def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callabl
     assert (code, "outage, camera-down, gap, burst, mixed" in err) == (ConfigError.exit_code, True)
 
 
-def test_no_scenario_is_played_while_the_station_runs_and_no_outbox_is_made_for_that(
+def test_a_simulation_leaves_the_station_s_outbox_alone_and_does_not_run_beside_it(
     tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber, finish_here: Callable[..., tuple[int, str, str]]
 ) -> None:
     config = write_config(tmp_path, tmp_path, {"top": LIVE}, broker=at(mosquitto.port))
-    played = ("simulate", config, "--scenario", "burst", "--rate", "50", "--parts", "3")
-    code, _out, err = finish_here(*played)
-    assert (code, (tmp_path / "outbox.sqlite").exists()) == (0, False), err
-    station = run_command("simulate", config, folder=tmp_path)
-    mes.wait_for(lambda: len({status["boot_id"] for status in mes.events("test-1/status")}) == 2)
-    code, _out, err = finish_here(*played)
-    assert (code, "another run-inspection uses it" in err) == (OutboxError.exit_code, True)
-    station.kill()
+    for scenario in ((), ("--scenario", "burst")):
+        simulated = ("simulate", config, *scenario, "--rate", "50", "--parts", "3")
+        code, _out, err = finish_here(*simulated)
+        assert (code, (tmp_path / "outbox.sqlite").exists()) == (0, False), err
+        with closing(Outbox(OutboxSettings(path=tmp_path / "outbox.sqlite"))):  # as the station's
+            code, _out, err = finish_here(*simulated)
+        assert (code, "another run-inspection uses it" in err) == (OutboxError.exit_code, True)
+        (tmp_path / "outbox.sqlite").unlink()
 
 
 def test_without_a_live_camera_none_can_be_down(
