@@ -49,16 +49,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "recipe": {},
     # The recipe before places were remembered.
     "decoders alone": {"score": {"memory": 0}},
-    # The named form for small boxes, configs/fast.yaml: eight ninths of the recipe's size.
-    "fast": {
-        "network": {
-            "tile_scale": 0.375,
-            "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8},
-            "decoder_channels": 64,
-        },
-        "score": {"memory": 800},
-    },
-    # What it was before: the encoder cut short.
+    # The form for small boxes, as `train-model init --fast` writes it.
+    "fast": {},
+    # What it was before: the encoder cut short, eight ninths of the recipe's size.
     "early stages, 500 places": {
         "network": {"tile_scale": 0.5, "encoder": {"stages": [3, 5], "stride": 11}},
         "score": {"memory": 500},
@@ -69,7 +62,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "P-WAE without HSIC": {**OF_PIXELS, "loss": {**PIXELS, "hsic": 0.0}},
     "P-WAE": {**OF_PIXELS, "loss": PIXELS},
 }
-SMALLER = ("fast", "early stages, 500 places")
+SMALLER = "early stages, 500 places"
 SAME_ENCODER = "PatchCore, the same encoder"
 RESNET18 = "PatchCore, ResNet-18 at 256 px"
 COLUMNS = (
@@ -167,16 +160,16 @@ def control_run(data: str, name: str, seed: int, weights: Path) -> dict[str, Any
     return {"set": name, "seed": seed, **describe("torch"), "method": RESNET18, "auroc": auroc}
 
 
-def recipe_for(data: str, name: str) -> dict[str, Any]:
+def recipe_for(data: str, name: str, is_fast: bool = False) -> dict[str, Any]:
     """Give the configuration that `train-model init` writes for the good pictures of `data`."""
-    content: dict[str, Any] = yaml.safe_load(advise(survey(data)).as_yaml(name, data))
+    content: dict[str, Any] = yaml.safe_load(advise(survey(data), is_fast).as_yaml(name, data))
     return content
 
 
 def configured(data: str, name: str, method: str) -> dict[str, Any]:
-    """Lay a method over the configuration that `train-model init` writes; forms for small boxes take eight ninths."""
-    content = overlay(recipe_for(data, name), METHODS[method])
-    if method not in SMALLER:
+    """Lay a method over the configuration that `train-model init` writes."""
+    content = overlay(recipe_for(data, name, method == "fast"), METHODS[method])
+    if method != SMALLER:
         return content
     sizes = {side: content.get("network", {}).get(side, 216) * 8 // 9 // 3 * 3 for side in ("height", "width")}
     return overlay(content, {"network": sizes})

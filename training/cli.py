@@ -81,6 +81,9 @@ def _init_command(
     bits: Annotated[
         int, typer.Option(min=8, max=16, help="Of a grey level in files that keep 16: 12 for 12 bits in 16.")
     ] = 16,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="The form for small boxes: half of the recipe's time on the line.")
+    ] = False,
 ) -> None:
     from core.dataset import folders
     from core.errors import ConfigError
@@ -100,7 +103,7 @@ def _init_command(
         if path.exists():
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
     found = survey(data, roi, bits)
-    advice = advise(found)
+    advice = advise(found, fast)
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
     for line in advice.attention:

@@ -25,6 +25,17 @@ LONGEST = 10
 """A part so many times as long as wide is judged at the full SIDE; a longer one at less, or its cost has no end."""
 STEP = round(_NETWORK.grid * _NETWORK.encoder.stride / _NETWORK.tile_scale)
 """Sides are multiples of it: then a tile covers whole places of the encoder's maps."""
+FAST_SIDES = 8 / 9
+"""The fast form's sides, of the recipe's."""
+FAST: dict[str, dict[str, Any]] = {
+    "network": {
+        "tile_scale": 0.375,
+        "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8},
+        "decoder_channels": 64,
+    },
+    "score": {"memory": 800},
+}
+"""The form for small boxes, `configs/fast.yaml`: docs/results.md says what it costs and gives."""
 BELIEVED = 0.9
 """Training leaves odd pictures out of the thresholds: so few of the good ones may be left."""
 
@@ -55,7 +66,7 @@ class Advice:
             is_urgent = finding.startswith(ATTENTION) or (is_urgent and finding.startswith(ITEM))
             if is_urgent:
                 lines.append(_printable(finding))
-        return (*lines, *(f"{ATTENTION}{one.key} is {one.value}. {one.reason}" for one in self.settings))
+        return (*lines, *(f"{ATTENTION}{one.key} is {one.value}. {one.reason}" for one in self.settings if one.reason))
 
     def as_yaml(self, name: str, data: Data) -> str:
         """Write the configuration with its reasons as comments."""
@@ -74,8 +85,11 @@ class Advice:
         return "\n".join(lines) + "\n"
 
 
-def advise(survey: Survey) -> Advice:
-    """Derive the advice from a survey. Raises DataError where there are too few good pictures for any training."""
+def advise(survey: Survey, is_fast: bool = False) -> Advice:
+    """Derive the advice from a survey, for the recipe or the fast form.
+
+    Raises DataError where there are too few good pictures for any training.
+    """
     good = [*{picture.digest: picture for picture in survey.good}.values()]
     if len(good) < LEAST_PARTS:
         different = "" if len(good) == len(survey.good) else " that differ"
@@ -86,6 +100,8 @@ def advise(survey: Survey) -> Advice:
     lying = look_at_poses([picture for picture in good if not picture.is_cut] or good, survey.roi, survey.bits)
     judged = [lying.pose.size] if lying.pose else [picture.size for picture in good]
     network = sized = _input_size(judged, "the part is" if lying.pose else "the pictures are")
+    if is_fast:
+        network = (*_smaller(sized), *(Setting(key, value, "") for key, value in FAST["network"].items()))
     if lying.upright is not None:
         network = (Setting("upright", str(lying.upright), lying.why_upright), *network)
     if lying.pose is not None:
@@ -101,7 +117,10 @@ def advise(survey: Survey) -> Advice:
         *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
         *findings(survey, judged, SIDE),
     ]
-    return Advice(tuple(found), network, _enough(len(good)), lying.pose)
+    settings = _enough(len(good))
+    if is_fast:
+        settings = (*settings, Setting("score", FAST["score"], ""))
+    return Advice(tuple(found), network, settings, lying.pose)
 
 
 def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, ...]:
@@ -123,6 +142,18 @@ def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, 
             "where defects are small, judge it in several regions (`roi`, a model for each)."
         )
     height, width = (shorter, longer) if aspect > 1 else (longer, shorter)
+    return Setting("height", height, reason), Setting("width", width, "")
+
+
+def _smaller(sized: Sequence[Setting]) -> tuple[Setting, ...]:
+    """Give the input the sides of the fast form, for those that the recipe would have."""
+    sides = {"height": _NETWORK.height, "width": _NETWORK.width, **{one.key: one.value for one in sized}}
+    grid = _NETWORK.grid
+    shape = (
+        f"{sized[0].reason} Here they are" if sized else f"The pictures have the shape of {SIDE} x {SIDE}. These are"
+    )
+    reason = f"{shape} eight ninths of that, for the fast form."
+    height, width = (math.floor(sides[side] * FAST_SIDES / grid + 1e-9) * grid for side in ("height", "width"))
     return Setting("height", height, reason), Setting("width", width, "")
 
 

@@ -112,6 +112,19 @@ def test_the_input_has_the_pictures_shape(shape: tuple[int, int], size: tuple[in
     assert (network.height, network.width) == size
 
 
+@pytest.mark.parametrize(("shape", "size"), [((300, 300), (192, 192)), ((300, 400), (192, 255))])
+def test_the_fast_form_is_that_of_the_example_at_eight_ninths_of_the_recipes_size(
+    shape: tuple[int, int], size: tuple[int, int], tmp_path: Path
+) -> None:
+    data = write(tmp_path / "parts", lambda seed: cv2.resize(texture(seed), shape[::-1]), 24)
+    written = settings(advise(survey(str(data)), is_fast=True), tmp_path)
+    example = load_settings(Path("configs/fast.yaml"), TrainingSettings)
+    assert (written.network.height, written.network.width) == size
+    same = {"height": example.network.height, "width": example.network.width}
+    assert written.network.model_copy(update=same) == example.network
+    assert written.score == example.score
+
+
 def test_ordinary_pictures_need_nothing_but_name_data_and_output(tmp_path: Path) -> None:
     advice, words = advice_for(write(tmp_path / "parts", texture))
     assert set(yaml.safe_load(advice.as_yaml("part", "pictures"))) == {"name", "data", "output"}
