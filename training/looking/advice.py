@@ -149,9 +149,7 @@ def _smaller(sized: Sequence[Setting]) -> tuple[Setting, ...]:
     """Give the input the sides of the fast form, for those that the recipe would have."""
     sides = {"height": _NETWORK.height, "width": _NETWORK.width, **{one.key: one.value for one in sized}}
     grid = _NETWORK.grid
-    shape = (
-        f"{sized[0].reason} Here they are" if sized else f"The pictures have the shape of {SIDE} x {SIDE}. These are"
-    )
+    shape = f"{sized[0].reason} Here they are" if sized else f"The pictures have the shape of {SIDE} x {SIDE}: here"
     reason = f"{shape} eight ninths of that, for the fast form."
     height, width = (math.floor(sides[side] * FAST_SIDES / grid + 1e-9) * grid for side in ("height", "width"))
     return Setting("height", height, reason), Setting("width", width, "")
