@@ -68,7 +68,7 @@ def main() -> None:
     for seed, name in product(arguments.seeds, arguments.sets):
         if (name, method, seed, arguments.planted) in done:
             continue
-        folder = RUNS / name / f"{seed}{'-planted' if arguments.planted else ''}"
+        folder = RUNS / method / name / f"{seed}{'-planted' if arguments.planted else ''}"
         planted = lay_out(name, arguments.mvtec, seed, folder / "pictures", arguments.planted)
         if arguments.resnet18:
             run = control_run(str(folder / "pictures"), name, seed, arguments.resnet18)
