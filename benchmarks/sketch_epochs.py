@@ -1,4 +1,4 @@
-"""How long decoders have to learn: the recipe's AUROC and training time by epochs, batch size and folds.
+"""How long decoders have to learn: the recipe's AUROC and training time by epochs, batch size, folds and rate.
 
     python benchmarks/sketch_epochs.py --mvtec DIR --sets elpv:mono elpv:poly --epochs 10 15 20 30
 
@@ -39,18 +39,23 @@ def main() -> None:
     parser.add_argument("--epochs", nargs="+", type=int, default=[10, 15, 20, 30])
     parser.add_argument("--batch-size", nargs="+", type=int, default=[8])
     parser.add_argument("--folds", nargs="+", type=int, default=[4])
+    parser.add_argument("--rates", nargs="+", type=float, default=[0.002], help="optimiser.learning_rate")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     arguments = parser.parse_args()
     log = RESULTS / "epochs.jsonl"
-    keys = ("set", "epochs", "batch_size", "folds", "seed")
-    done = {tuple(run[key] for key in keys) for run in read_runs(log)}
+    keys = ("set", "epochs", "batch_size", "folds", "rate", "memory", "seed")
+    earlier = {"rate": 0.002, "memory": 0}  # of runs from before these were written down
+    memory = TrainingSettings.model_fields["score"].default.memory
+    done = {tuple((earlier | run)[key] for key in keys) for run in read_runs(log)}
     for seed, name in product(arguments.seeds, arguments.sets):
         data = name if name.startswith(ELPV) else str(arguments.mvtec / name)
-        for epochs, batch_size, folds in product(arguments.epochs, arguments.batch_size, arguments.folds):
-            case = dict(zip(keys, (name, epochs, batch_size, folds, seed), strict=True))
+        given = (arguments.epochs, arguments.batch_size, arguments.folds, arguments.rates)
+        for epochs, batch_size, folds, rate in product(*given):
+            case = dict(zip(keys, (name, epochs, batch_size, folds, rate, memory, seed), strict=True))
             if tuple(case.values()) in done:
                 continue
             changes = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "folds": folds}
+            changes["optimiser"] = {"learning_rate": rate}
             run = {**case, **measure(data, name, changes), **describe("torch")}
             append_run(log, run)
             print(run, flush=True)
