@@ -59,6 +59,8 @@ def _system_file() -> Path | None:
 def _context(ca_file: Path | None) -> ssl.SSLContext:
     """Raises OSError where the file cannot be used."""
     try:
+        if ca_file is not None and ca_file.exists() and not ca_file.is_file():  # a pipe would be waited for
+            raise FileExistsError(errno.EEXIST, "it is no file")
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
@@ -75,7 +77,7 @@ def _remedy(code: int) -> str:
     if code in DATES:
         return "have it renewed, or set this machine's clock"
     if code in WRONG_NAMES:
-        return f"write a name that stands in it into `url` ({SHOW} -noout -ext subjectAltName` shows them)"
+        return f"write a name that stands in it into `url` ({SHOW} -noout -subject -ext subjectAltName` shows them)"
     if code in WEAK:
         return "have the camera make one of RSA with 2048 bits and SHA-256, or of ECDSA"
     if code in SELF_SIGNED:

@@ -20,6 +20,7 @@ openssl x509 -req -in signed.csr $by -days 2 -out signed.crt
 openssl x509 -req -in signed.csr $by -days -1 -out expired.crt
 cp signed.key expired.key
 printf 'no certificate' > none.crt
+mkfifo pipe.crt
 """
 
 

@@ -137,7 +137,8 @@ def test_a_port_without_tls_is_told(mjpeg: MjpegServer, watch: Watch) -> None:
     assert "check the port in `url`" in reason
 
 
-@pytest.mark.parametrize("file", ["missing.crt", "none.crt"])
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("file", ["missing.crt", "none.crt", "pipe.crt"])
 def test_a_file_without_certificates_is_refused_at_the_start(file: str, certificates: Path) -> None:
     with pytest.raises(ConfigError, match=rf"camera top: its ca_file .*{file} cannot be used"):
         open_camera("top", https(443, ca_file=certificates / file))
