@@ -80,6 +80,19 @@ def test_a_camera_is_judged_with_its_own_certificate_or_its_ca_s(
         watcher.stop()
 
 
+def test_a_new_certificate_needs_no_restart(
+    certificates: Path, mjpeg: MjpegServer, watch: Watch, tmp_path: Path
+) -> None:
+    file = tmp_path / "camera.crt"
+    file.write_bytes((certificates / "ca.crt").read_bytes())
+    with behind_tls(mjpeg.port, certificates / "own.crt") as port:
+        watcher = watch(https(port, ca_file=file))
+        wait_until(lambda: was_refused(watcher))
+        file.write_bytes((certificates / "own.crt").read_bytes())
+        wait_until(lambda: watcher.seen() > 2)
+        watcher.stop()
+
+
 def test_without_a_file_the_system_s_certificates_count(
     certificates: Path, mjpeg: MjpegServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
