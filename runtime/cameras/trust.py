@@ -67,7 +67,9 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
         raise OSError(
             errno.EINVAL, f"its ca_file {ca_file} cannot be used ({why}); put its certificate there"
         ) from None
-    # By default from Python 3.13 on, and refuses what cameras sign for themselves.
+    # As FFMPEG does: a camera's own certificate is enough, whoever signed it, even one of version 1, which Python 3.13
+    # would refuse.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -82,4 +84,4 @@ def _remedy(code: int) -> str:
         return "have the camera make one of RSA with 2048 bits and SHA-256, or of ECDSA"
     if code in SELF_SIGNED:
         return f"save it ({SHOW} > camera.pem`), see that it is the camera's, and name the file in `ca_file`"
-    return "name the certificate of the CA that signed it in `ca_file`"
+    return "name the certificate of the CA that signed it, or the camera's, in `ca_file`"

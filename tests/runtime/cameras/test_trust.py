@@ -39,7 +39,12 @@ def was_refused(watcher: Watcher) -> bool:
 
 REFUSED = {
     "signed by itself": ("own", None, "localhost", "self-signed certificate; save it (`openssl s_client"),
-    "of another CA": ("signed", None, "localhost", "name the certificate of the CA that signed it in `ca_file`"),
+    "of another CA": (
+        "signed",
+        None,
+        "localhost",
+        "name the certificate of the CA that signed it, or the camera's, in `ca_file`",
+    ),
     "of another camera": ("own", "signed", "localhost", "not trusted"),
     "of another name": ("signed", "ca", "127.0.0.1", "write a name that stands in it into `url` (`openssl s_client"),
     "expired": ("expired", "ca", "localhost", "expired; have it renewed, or set this machine's clock"),
@@ -70,7 +75,7 @@ def test_the_doctor_says_so_too(certificates: Path, mjpeg: MjpegServer) -> None:
         check_camera("top", https(port))
 
 
-@pytest.mark.parametrize(("shown", "trusted"), [("own", "own"), ("signed", "ca")])
+@pytest.mark.parametrize(("shown", "trusted"), [("own", "own"), ("signed", "ca"), ("signed", "signed")])
 def test_a_camera_is_judged_with_its_own_certificate_or_its_ca_s(
     shown: str, trusted: str, certificates: Path, mjpeg: MjpegServer, watch: Watch
 ) -> None:
