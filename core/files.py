@@ -1,5 +1,6 @@
 """Files: written whole or not at all, by one process at a time; what they share, and the room that is left for them."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -22,6 +23,19 @@ def write_whole(file: Path, content: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def read_now(file: Path, most_bytes: int = -1) -> bytes:
+    """Read a file, or a pipe that somebody writes to; no more than `most_bytes`.
+
+    Raises OSError, also for a pipe that nobody writes to, which would be waited for for ever.
+    """
+    with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+        os.set_blocking(opened.fileno(), True)  # who writes may take some time
+        content = opened.read(most_bytes)
+    if not content and file.is_fifo():
+        raise OSError(errno.EPIPE, "it is a pipe, and nobody writes to it", str(file))
+    return content
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from core.errors import ConfigError
+from core.files import read_now
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | N
     if file is not None:
         try:
             # Editors on Windows put a byte order mark before it.
-            secret = file.read_text(encoding="utf-8-sig").split("\n")[0].strip("\r")
+            secret = read_now(file).decode("utf-8-sig").replace("\r", "\n").split("\n")[0]
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{key}_file: {file} cannot be read as UTF-8 text; check it.") from error
         if secret != secret.strip():

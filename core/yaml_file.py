@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from core.errors import ConfigError, one_line
+from core.files import read_now
 
 LARGEST_BYTES = 2**20
 """Of a file; one of ours has some kB."""
@@ -65,8 +66,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 def read_yaml(path: Path) -> Any:
     """Read a YAML file. Raises ConfigError where it cannot be read, is none, or would be read as nobody means it."""
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+        content = read_now(path, LARGEST_BYTES + 1)
         if len(content) > LARGEST_BYTES:
             raise ConfigError(f"{path}: larger than {LARGEST_BYTES:,} bytes; is it the right file?")
         text = content.decode("utf-8-sig")

@@ -2,15 +2,18 @@
 
 import hashlib
 import hmac
+import json
 import logging
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.errors import ArtifactError, ConfigError
-from core.files import write_whole
+from core.errors import ArtifactError, ConfigError, shown
+from core.files import read_now, write_whole
 from core.secrets import look_up_secret
 from core.thresholds import LARGEST_LOOSENING, Thresholds
 from core.timestamps import rfc3339
@@ -87,6 +90,14 @@ class SiteThresholds:
             return {}
         for camera, entry in site.cameras.items():
             self.require_kinship(entry.thresholds, bundle, camera, f"{file}: ")
+            if camera not in self.factors:
+                log.warning(
+                    "%s has thresholds of camera %s, which is not configured: they are not used; give the camera that "
+                    "name again, or recalibrate it by its new one",
+                    file,
+                    shown(camera),
+                )
+                continue
             log.info(
                 "thresholds of camera %s were set on site by=%r at=%s parts=%d",
                 camera,
@@ -139,7 +150,9 @@ class SiteThresholds:
 
     def _read(self, file: Path) -> _Site | None:
         try:
-            site = _Site.model_validate_json(file.read_text(encoding="utf-8"))
+            content = read_now(file).decode()
+            site = _Site.model_validate_json(content)
+            json.loads(content, object_pairs_hook=partial(_require_single, file))
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError, ValidationError) as error:
@@ -160,3 +173,11 @@ class SiteThresholds:
                 f"{file}: bundles have to be signed here, and without a secret of the station's nothing tells its own "
                 "thresholds from a stranger's; set `thresholds_key_file`, or do without thresholds of the site."
             )
+
+
+def _require_single(file: Path, pairs: Sequence[tuple[str, object]]) -> None:
+    """Raises ArtifactError where a key stands twice: of two thresholds nobody can say which was meant."""
+    counts = Counter(key for key, _value in pairs)
+    double = next((key for key, count in counts.items() if count > 1), None)
+    if double is not None:
+        raise ArtifactError(f"{file}: `{shown(double)}` stands twice; recalibrate anew after removing the file.")

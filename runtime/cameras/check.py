@@ -36,7 +36,8 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     camera.close()
     if first.pixels_u8 is None:
         why = status.reason if status else ""
-        raise CameraError(f"camera {name}: no frame ({why}); check its power, cable, address and login.")
+        remedy = "" if ";" in why else "; check its power, cable, address and login"
+        raise CameraError(f"camera {name}: no frame ({why}){remedy}.")
     return f"gives frames of {_size(name, settings, first.pixels_u8)} pixels"
 
 

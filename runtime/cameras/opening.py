@@ -18,25 +18,28 @@ from runtime.cameras.free_running import Capture, read_freely, time_s
 from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import (
     CameraSettings,
-    Decoding,
     FolderSettings,
     GenicamSettings,
     GentlSettings,
+    HttpSettings,
+    RtspSettings,
     V4l2Settings,
     VideoSettings,
     WatchSettings,
 )
+from runtime.cameras.trust import ffmpeg_options, require_certificates, require_trusted
 from runtime.cameras.watched_folder import WatchedFolder
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+ENCRYPTED = {"rtsps", "https"}
 V4L2_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
 def open_camera(name: str, settings: CameraSettings) -> Camera:
     """Open the camera that `settings` describe; a live one is connected to later, and for ever.
 
-    Raises CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set or a
-    package is missing.
+    Raises CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set, `ca_file`
+    holds no certificates or a package is missing.
     """
     match settings:
         case FolderSettings():
@@ -52,35 +55,41 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case GenicamSettings() | GentlSettings():
             return factory_camera(name, settings)
         case _:
-            connect = partial(_open_url, settings.address(), settings.timeout_s, settings.decoding, name)
+            require_certificates(name, settings.ca_file)
+            connect = partial(_open_url, name, settings, settings.address())
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.
             clock = time_s if settings.kind == "rtsp" else None
             return LiveCamera(name, settings, connect, partial(read_freely, stream_clock=clock))
 
 
-def _open_url(url: str, timeout_s: float, decoding: Decoding, name: str) -> Capture:
+def _open_url(name: str, settings: RtspSettings | HttpSettings, url: str) -> Capture:
     """Open with FFMPEG, RTSP over TCP. Raises OSError with the reason, which never holds the URL."""
     import av
 
     from runtime.cameras.video_stream import VideoStream
 
+    timeout_s, ca_file = settings.timeout_s, settings.ca_file
     try:
         address = urlsplit(url)
-        host, port = address.hostname or "", address.port or PORTS[address.scheme]
-        # Where nobody is there this says so better, and at once. Without a host it would be this machine.
-        socket.create_connection((host or "-", port), timeout_s).close()
+        # Without a host it would be this machine.
+        host, port = address.hostname or "-", address.port or PORTS[address.scheme]
+        # Where nobody is there, or somebody else, this says so better, and at once.
+        with socket.create_connection((host, port), timeout_s) as connection:
+            if address.scheme in ENCRYPTED:
+                require_trusted(connection, host, ca_file)
     except ValueError:  # which tells what it found there: it may be a password
         raise OSError(errno.EINVAL, "its URL is no address; look at the variables in it") from None
-    options = {"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {}
+    options = ffmpeg_options(ca_file) | ({"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {})
     started_s = time.monotonic()
     try:
-        return VideoStream(url, options, timeout_s, decoding, name)
+        return VideoStream(url, options, timeout_s, settings.decoding, name)
     except (av.ExitError, av.InvalidDataError):  # which RTSP raises where the time is up, too
         if time.monotonic() - started_s < timeout_s:
             raise OSError(errno.EINVAL, "what it sends is no video") from None
         raise OSError(errno.ETIMEDOUT, f"it gave no picture within {timeout_s:g} s") from None
     except av.FFmpegError as error:
-        raise OSError(error.errno, error.strerror) from None
+        elsewhere = "; if it leads on to another address, write that into `url`" if error.errno == errno.EIO else ""
+        raise OSError(error.errno, f"{error.strerror}{elsewhere}") from None
 
 
 def _v4l2(settings: V4l2Settings) -> Callable[[], Capture | None]:

@@ -1,12 +1,9 @@
 """The cameras' part of the configuration: where frames come from, what of them is judged, and when."""
 
-import os
 import re
-import string
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlsplit
 
 from pydantic import (
     Field,
@@ -19,9 +16,9 @@ from pydantic import (
 )
 
 from core.config import Name, Settings, Wait
-from core.errors import ConfigError
 from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
+from runtime.cameras.url import filled_in, require_address
 
 Address = Annotated[int, Field(ge=0, le=65_535)]
 """Of a coil or register, counted from 0."""
@@ -31,8 +28,6 @@ Feature = StrictBool | StrictInt | StrictFloat | str
 Decoding = Literal["software", "cuda", "vaapi"]
 """Who decodes a film or stream. `cuda` (NVIDIA) and `vaapi` (Intel, AMD) take it off the cores; where they are not
 there software does, and the log says so. Only software tells what is damaged within a picture: else it is judged."""
-VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
-REMEDY = "put a password into an environment variable, and ${ITS_NAME} here"
 
 
 class ExposureSettings(Settings):
@@ -163,36 +158,25 @@ class _UrlSettings(LiveCameraSettings):
     """`${NAME}` stands for the environment variable NAME: a password never stands in this file."""
     decoding: Decoding = "software"
     """Who decodes it: `software`, or `cuda` or `vaapi`, which tell less of damage. Motion JPEG always software."""
+    ca_file: Path | None = None
+    """Certificates to trust over https:// and rtsps://, PEM: the plant's CA's, or the camera's own. None: the system's.
+    Certificate and host name are always checked."""
 
     @field_validator("url")
     @classmethod
     def _is_an_address_without_password(cls, url: str) -> str:
-        try:
-            parts = urlsplit(VARIABLE.sub("1", url))
-            password, host, _ = urlsplit(url).password, parts.hostname, parts.port
-        except ValueError:
-            raise ValueError(f"no address with a port from 1 to 65535; {REMEDY}") from None
-        if not host or "@" in parts.path + parts.query + parts.fragment:
-            raise ValueError(f"no address of a host; {REMEDY}")
-        if password and not VARIABLE.fullmatch(password):
-            raise ValueError(f"holds a password; {REMEDY}")
+        require_address(url)
         return url
 
-    def address(self) -> str:
-        """Give the URL with its variables filled in; those before the `@` may hold any characters, as a password may.
+    @model_validator(mode="after")
+    def _trusts_where_there_is_tls(self) -> Self:
+        if self.ca_file and not self.url.startswith(("https:", "rtsps:")):
+            raise ValueError("`ca_file` is for https:// and rtsps://; nothing is encrypted by this `url`")
+        return self
 
-        Raises ConfigError where one is not set.
-        """
-        host = urlsplit(self.url).hostname
-        scheme, _, rest = self.url.partition("://")
-        login, at, place = rest.rpartition("@")
-        try:
-            login = string.Template(login).substitute({name: quote(value, "") for name, value in os.environ.items()})
-            return f"{scheme}://{login}{at}{string.Template(place).substitute(os.environ)}"
-        except KeyError as error:
-            raise ConfigError(f"camera at {host}: the environment variable {error} is not set.") from error
-        except ValueError as error:
-            raise ConfigError(f"camera at {host}: write `$$` for a dollar sign of its own.") from error
+    def address(self) -> str:
+        """Give the URL with its variables filled in. Raises ConfigError where one is not set."""
+        return filled_in(self.url)
 
 
 class RtspSettings(_UrlSettings):

@@ -3,11 +3,12 @@
 import errno
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from core.errors import ConfigError
-from core.files import alone, make_folder, naming, told_apart, write_whole
+from core.files import alone, make_folder, naming, read_now, told_apart, write_whole
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -62,3 +63,19 @@ def test_files_that_hold_the_same_share_a_mark_and_what_is_no_file_or_empty_shar
         os.mkfifo(tmp_path / name)
     others = ("as-long", "longer", "empty", "empty-too", "pipe", "pipe-too", "absent", "absent-too")
     assert len({a, *told_apart([tmp_path / name for name in ("a", *others)])}) == 1 + len(others)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_read_from_who_writes_and_refused_where_nobody_does(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="nobody writes to it"):
+        read_now(tmp_path / "pipe")
+    reading, writing = os.pipe()
+    writer = Thread(target=lambda: (os.write(writing, b"late"), os.close(writing)))
+    reader: list[bytes] = []
+    waiting = Thread(target=lambda: reader.append(read_now(Path(f"/proc/self/fd/{reading}"))))
+    waiting.start()
+    writer.start()
+    waiting.join()
+    os.close(reading)
+    assert reader == [b"late"]

@@ -1,6 +1,7 @@
 """Configuration as people write it: what YAML would take for something else is refused, with its line."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,12 @@ def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes("s3cret".encode("utf-16"))
     with pytest.raises(ConfigError, match="cannot be read as UTF-8"):
         look_up_secret("broker.password", None, tmp_path / "password")
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="it is a pipe, and nobody writes to it"):
+        load_settings(tmp_path / "pipe", Door)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        look_up_secret("broker.password", None, tmp_path / "pipe")

@@ -127,7 +127,8 @@ class MjpegServer:
                 pass
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/video.mjpg"
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/video.mjpg"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """Thresholds that were set on site: what is taken, and what is refused."""
 
 import json
+import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,33 @@ def test_whatever_a_file_holds_it_is_refused_in_one_line(bundle_path: Path, cont
     with pytest.raises(ArtifactError) as refused:
         PLAIN.load(load_bundle(bundle_path).model_copy(update={"path": folder}))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_the_place_of_the_file_is_refused(bundle: Bundle) -> None:
+    os.mkfifo(site_file(bundle.path))
+    with pytest.raises(ArtifactError, match="not readable"):
+        PLAIN.load(bundle)
+
+
+def test_a_camera_that_stands_twice_is_refused(bundle: Bundle) -> None:
+    PLAIN.store(bundle, "top", bundle.manifest.thresholds.scaled(2), "anna")
+    PLAIN.store(bundle, "side", bundle.manifest.thresholds.scaled(3), "anna")
+    file = site_file(bundle.path)
+    file.write_text(file.read_text().replace('"side"', '"top"'))
+    with pytest.raises(ArtifactError, match="`top` stands twice; recalibrate anew"):
+        PLAIN.load(bundle)
+
+
+def test_thresholds_of_a_camera_that_is_not_configured_are_told(
+    bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    PLAIN.store(bundle, "side", bundle.manifest.thresholds.scaled(2), "anna")
+    with caplog.at_level(logging.INFO):
+        PLAIN.load(bundle)
+    (told,) = [record for record in caplog.records if "side" in record.getMessage()]
+    assert told.levelno == logging.WARNING
+    assert "is not configured: they are not used" in told.getMessage()
 
 
 def test_sealed_thresholds_are_the_stations_own(bundle: Bundle) -> None:

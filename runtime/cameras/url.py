@@ -1,0 +1,41 @@
+"""A stream's URL as the configuration has it: variables in it stand for what no file may hold, such as a password."""
+
+import os
+import re
+import string
+from urllib.parse import quote, urlsplit
+
+from core.errors import ConfigError
+
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+REMEDY = "put a password into an environment variable, and ${ITS_NAME} here"
+
+
+def require_address(url: str) -> None:
+    """Raises ValueError for what is no address of a host, or holds a password."""
+    try:
+        parts = urlsplit(VARIABLE.sub("1", url))
+        password, host, _ = urlsplit(url).password, parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"no address with a port from 1 to 65535; {REMEDY}") from None
+    if not host or "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError(f"no address of a host; {REMEDY}")
+    if password and not VARIABLE.fullmatch(password):
+        raise ValueError(f"holds a password; {REMEDY}")
+
+
+def filled_in(url: str) -> str:
+    """Give the URL with its variables filled in; those before the `@` may hold any characters, as a password may.
+
+    Raises ConfigError where one is not set.
+    """
+    host = urlsplit(url).hostname
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    try:
+        login = string.Template(login).substitute({name: quote(value, "") for name, value in os.environ.items()})
+        return f"{scheme}://{login}{at}{string.Template(place).substitute(os.environ)}"
+    except KeyError as error:
+        raise ConfigError(f"camera at {host}: the environment variable {error} is not set.") from error
+    except ValueError as error:
+        raise ConfigError(f"camera at {host}: write `$$` for a dollar sign of its own.") from error
