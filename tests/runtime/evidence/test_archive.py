@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
 
 
 def test_the_last_bytes_of_a_disk_are_left_to_the_outbox(tmp_path: Path) -> None:
-    with keeping(tmp_path, min_free_bytes=2**62) as evidence:
+    with keeping(tmp_path, min_free_bytes=10**15) as evidence:
         evidence.offer(part_picture(1))
         wait_until(lambda: evidence.problem is not None)
         assert "min_free_bytes" in str(evidence.problem)
