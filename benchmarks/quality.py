@@ -51,18 +51,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "decoders alone": {"score": {"memory": 0}},
     # The form for small boxes, as `train-model init --fast` writes it.
     "fast": {},
-    # What it was before: the encoder cut short, eight ninths of the recipe's size.
-    "early stages, 500 places": {
-        "network": {"tile_scale": 0.5, "encoder": {"stages": [3, 5], "stride": 11}},
-        "score": {"memory": 500},
-    },
     "tiles' maps alone": {"network": TILES_ALONE},
     "l2-AE": {**OF_PIXELS, "loss": {**PIXELS, **ALONE}},
     "VAE": {**OF_PIXELS, "loss": {**PIXELS, **ALONE, "kl": 0.001}, "network": {**TILES_ALONE, "variational": True}},
     "P-WAE without HSIC": {**OF_PIXELS, "loss": {**PIXELS, "hsic": 0.0}},
     "P-WAE": {**OF_PIXELS, "loss": PIXELS},
 }
-SMALLER = "early stages, 500 places"
 SAME_ENCODER = "PatchCore, the same encoder"
 RESNET18 = "PatchCore, ResNet-18 at 256 px"
 COLUMNS = (
@@ -168,11 +162,7 @@ def recipe_for(data: str, name: str, is_fast: bool = False) -> dict[str, Any]:
 
 def configured(data: str, name: str, method: str) -> dict[str, Any]:
     """Lay a method over the configuration that `train-model init` writes."""
-    content = overlay(recipe_for(data, name, method == "fast"), METHODS[method])
-    if method != SMALLER:
-        return content
-    sizes = {side: content.get("network", {}).get(side, 216) * 8 // 9 // 3 * 3 for side in ("height", "width")}
-    return overlay(content, {"network": sizes})
+    return overlay(recipe_for(data, name, method == "fast"), METHODS[method])
 
 
 def read_runs(log: Path) -> list[dict[str, Any]]:

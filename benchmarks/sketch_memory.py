@@ -42,8 +42,7 @@ from training.settings import TrainingSettings
 
 RUNS = Path("runs/memory")
 PLACES = 1000
-OF_WHOLE = ("w", "wC", "wS", "wCS")
-WAYS = (*OF_WHOLE, "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
 Both = tuple[Tensor, Tensor]
 """Of the good pictures, each by what has not seen it, and of the tested ones."""
 

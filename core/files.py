@@ -25,12 +25,20 @@ def write_whole(file: Path, content: bytes) -> None:
         raise
 
 
+def without_waiting(path: str, flags: int) -> int:
+    """Open, for `open(opener=...)`, a file of which nothing is waited for.
+
+    A pipe has nothing as long as nobody writes; a file of the kernel's own looks like any, and may give nothing yet.
+    """
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_now(file: Path, most_bytes: int = -1) -> bytes:
     """Read a file, or a pipe that somebody writes to; no more than `most_bytes`.
 
     Raises OSError, also for a pipe that nobody writes to, which would be waited for for ever.
     """
-    with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened:
+    with open(file, "rb", opener=without_waiting) as opened:
         os.set_blocking(opened.fileno(), True)  # who writes may take some time
         content = opened.read(most_bytes)
     if not content and file.is_fifo():

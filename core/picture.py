@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
+from core.files import without_waiting
 from core.geometry import Pose, Roi
 from core.picture_file import LARGEST_BYTES, PictureFault, decode
 from core.pose import cut_out, locate
@@ -138,7 +139,7 @@ def read_whole(path: Path) -> bytes:
         if not path.is_file():  # a pipe would be waited for
             there = os.path.lexists(path)
             raise DataError(f"{path}: {'no file, but a pipe, device or link to nothing' if there else 'no such file'}.")
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
             data = (file.read(LARGEST_BYTES + 1) if size <= LARGEST_BYTES else b"") or b""
     except OSError as error:
@@ -146,11 +147,6 @@ def read_whole(path: Path) -> bytes:
     if max(size, len(data)) > LARGEST_BYTES:
         raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are taken.")
     return data
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file of which nothing is waited for: one of the kernel's own looks like any, and may give nothing yet."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def decode_as_stored(data: bytes, path: Path) -> Stored:
