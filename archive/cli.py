@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError
+from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from archive.rejudging import Crew
@@ -15,7 +15,7 @@ HELP = (
     "Judge an archive of pictures anew with a bundle: a row a picture, millions of them.\n\n"
     "PICTURES are folders. Stopped or killed, the same command goes on where it was: finished shards wait in "
     "OUTPUT.work. A damaged picture is a row with its reason; one that kills whoever reads it is named, and the "
-    "others are judged.\n\n" + EXIT_CODES
+    "others are judged."
 )
 COMPARE_HELP = (
     "Judge an archive with two bundles and tell which verdicts would change, before the new one is rolled out.\n\n"

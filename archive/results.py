@@ -25,7 +25,7 @@ def writer_of(file: Path) -> Callable[[Plan, Path], None]:
     """Give what writes such a file. Raises ConfigError where the suffix is none of ours, or pyarrow is missing."""
     writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
     if file.suffix not in writers:
-        raise ConfigError(f"{file}: name it .parquet, .csv or .jsonl.")
+        raise ConfigError(f"{file}: its suffix says what to write; name it with {', '.join(writers)}.")
     if file.suffix == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401

@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError, shown
+from core.errors import ConfigError, shown
 
 # torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = (
     "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"
-    "DATA is a folder in MVTec layout, a plain folder of good pictures, or elpv:mono, elpv:poly. Writes report.html, "
-    "metrics.json, scores.csv and contact_sheet.png into --output.\n\n" + EXIT_CODES
+    f"DATA is a folder in MVTec layout, a plain folder of good pictures, {cli.CELLS}. A report for people, the "
+    "measures and the score of each picture are written into --output."
 )
 PREDICT_HELP = (
     "Judge pictures, or folders of them, with a checkpoint or a bundle; a bundle needs no torch.\n\n"
@@ -39,9 +39,7 @@ _Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint file o
 @_evaluate.command(help=HELP)
 def report(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint written by train-model.")],
-    data: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="Labelled pictures: folders, elpv:mono or elpv:poly.")
-    ],
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help=f"Labelled pictures: folders, {cli.CELLS}.")],
     output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("evaluation"),
 ) -> None:
     """Evaluate."""
@@ -52,9 +50,9 @@ def report(
     results_folder(output, data)
     trained = load_checkpoint(checkpoint)
     evaluation = evaluate(trained, data)
-    evaluation.save(output)
+    files = evaluation.save(output)
     print_metrics(evaluation.metrics)
-    typer.echo(f"written: {output / 'report.html'}, contact_sheet.png, metrics.json, scores.csv")
+    typer.echo(f"written: {output / files[0]}, {', '.join(files[1:])}")
     bundle = f"{trained.settings.name}.bundle"
     typer.echo(f"next: {shlex.join(['export-engine', str(checkpoint), '--output', bundle])}")
 
@@ -136,7 +134,7 @@ def compare(
     other: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     data: Annotated[
         list[str],
-        typer.Option(help="Labelled pictures: a folder, elpv:mono or elpv:poly; may be given several times."),
+        typer.Option(help=f"Labelled pictures: a folder, {cli.CELLS}; may be given several times."),
     ],
     output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("comparison"),
 ) -> None:

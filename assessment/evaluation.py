@@ -43,18 +43,20 @@ class Evaluation:
         """Which pictures show a defective part (N,)."""
         return np.array([sample.kind != GOOD for sample in self.frames.samples])
 
-    def save(self, output: Path) -> None:
-        """Write metrics.json, scores.csv, contact_sheet.png and report.html into the folder `output`."""
+    def save(self, output: Path) -> tuple[str, ...]:
+        """Write a report, a contact sheet, the measures and the scores into `output`; give their files' names."""
+        report, sheet, measures, scores = "report.html", "contact_sheet.png", "metrics.json", "scores.csv"
         output.mkdir(parents=True, exist_ok=True)
         with naming(output):
-            (output / "metrics.json").write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
-            with (output / "scores.csv").open("w", encoding="utf-8", newline="") as file:
+            (output / measures).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
+            with (output / scores).open("w", encoding="utf-8", newline="") as file:
                 write_csv(self.rows(), file)
             chosen = clearest_and_worst(self.scores, self.defective)
-            sheet = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)
-            sheet.savefig(output / "contact_sheet.png", dpi=100)
-            report = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
-            (output / "report.html").write_text(report, encoding="utf-8", errors="backslashreplace")
+            drawn = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)
+            drawn.savefig(output / sheet, dpi=100)
+            page = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
+            (output / report).write_text(page, encoding="utf-8", errors="backslashreplace")
+        return report, sheet, measures, scores
 
     def rows(self) -> list[dict[str, Any]]:
         """Lay out a line a picture; one that was skipped is NotDecidable."""

@@ -4,13 +4,17 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from core.errors import ConfigError, PwaeError, shown
+from core.errors import ConfigError, PwaeError, exit_codes, shown
 from core.start import INTERRUPTED
+
+if TYPE_CHECKING:
+    from core.config import SettingsT
 
 EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
@@ -21,6 +25,8 @@ EXTRAS = {
     "pyarrow": "parquet",
 }
 """Which part of the installation brings a package that not every machine needs."""
+CELLS = "elpv:mono or elpv:poly"
+"""Pictures that a package brings: the solar cells of the demo."""
 
 
 class _Unfailing(io.FileIO):
@@ -96,10 +102,19 @@ class DefaultGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Show the help of the command that is meant where none is named, then the list of them all."""
+        """Show the help of the command that is meant where none is named, the list of them all, and the exit codes."""
         default = next(iter(self.commands.values()))
         default.format_help(type(ctx)(default, info_name=ctx.info_name), formatter)
         self.format_commands(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in exit_codes().items()])
+
+
+def load(config: Path, schema: "type[SettingsT]") -> "SettingsT":
+    """Read the configuration that a command is given, as `load_settings` does, which `--help` does not wait for."""
+    from core.config import load_settings
+
+    return load_settings(config, schema)
 
 
 def app(help_text: str) -> typer.Typer:

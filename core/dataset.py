@@ -265,9 +265,9 @@ def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:
     cell_type = data.removeprefix(ELPV)
     root = Path(str(elpv_dataset.__file__)).parent / "data"
     rows = [row.split() for row in (root / "labels.csv").read_text(encoding="utf-8").splitlines()]
+    if cell_type not in (types := sorted({kind for _name, _probability, kind in rows})):
+        raise DataError(f"`{data}`: no such cells; give {' or '.join(ELPV + each for each in types)}.")
     cells = [(name, float(probability)) for name, probability, kind in rows if kind == cell_type]
-    if not cells:
-        raise DataError(f"`{data}`: there are two cell types, elpv:mono and elpv:poly.")
     good = sorted(name for name, probability in cells if probability == 0.0)
     random.Random(0).shuffle(good)
     cut = round(0.7 * len(good))

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from core.start import INTERRUPTED
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -65,7 +67,7 @@ class OutboxError(PwaeError):
 
 
 class RestartError(PwaeError):
-    """A CUDA error that stays with the process: only a new one is rid of it."""
+    """A CUDA error that stays with the process: start it again."""
 
     exit_code = 10
 
@@ -77,7 +79,7 @@ class RollOutError(PwaeError):
 
 
 class PlcError(PwaeError):
-    """A PLC that does not answer, or lacks what is to be switched."""
+    """A PLC that does not answer, or lacks the coils and registers of the configuration."""
 
     exit_code = 12
 
@@ -97,11 +99,12 @@ def shown(text: object) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
-EXIT_CODES = """\b
-Exit codes: 0 done; 1 unexpected fault (please report it); 2 command line or configuration;
-3 pictures missing, unreadable or too few; 4 checkpoint or bundle missing, damaged or wrong;
-5 the exported model judges differently; 6 this machine cannot run the backend;
-7 camera cannot be opened; 8 broker unreachable or login refused;
-9 outbox cannot be opened or written; 10 the GPU is lost to this process, start it again;
-11 the roll-out to a fleet was stopped; 12 the PLC does not answer (doctor);
-130 interrupted."""
+def exit_codes() -> dict[int, str]:
+    """Give the exit codes of a command, each with what it means in words."""
+    kinds = [kind for kind in PwaeError.__subclasses__() if "exit_code" in vars(kind)]
+    return {
+        0: "Done.",
+        PwaeError.exit_code: "An unexpected fault: please report it.",
+        **{kind.exit_code: (kind.__doc__ or "").partition("\n")[0] for kind in kinds},
+        INTERRUPTED: "Interrupted.",
+    }

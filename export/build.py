@@ -14,6 +14,7 @@ from export.lowering import lower_to_fp16, lower_to_int8
 from export.pictures import parity_set
 from export.proof import Proof
 from export.staging import put, require_replaceable, work_folder
+from runtime.batching.settings import USUAL_BATCH
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.precision import Precision
 
@@ -27,7 +28,7 @@ class ExportRequest:
     precision: Precision = "fp32"
     targets: tuple[str, ...] = ()
     """`sm89`, or `here`: see `export.engines`."""
-    max_batch: int = 8
+    max_batch: int = USUAL_BATCH
     """The largest batch that engines take."""
     parity_data: str | None = None
     """None: the data that the checkpoint was trained on."""

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError
+from core.errors import ConfigError
+from runtime.batching.settings import LARGEST_BATCH, USUAL_BATCH
 from runtime.bundles.precision import Precision
 from runtime.inference.settings import Kind
 
@@ -16,7 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = (
     "Export a checkpoint into a bundle for the edge, and prove that it judges real pictures as PyTorch does.\n\n"
-    "A bundle whose verdicts differ is refused (exit code 5) and kept as OUTPUT.refused.\n\n" + EXIT_CODES
+    "A bundle whose verdicts differ is refused (exit code 5) and kept as OUTPUT.refused."
 )
 ADD_HELP = (
     "Build TensorRT engines into a bundle that is there. Needs no torch: `--target here` is meant for the edge box.\n\n"
@@ -31,7 +32,10 @@ _export = cli.app(HELP)
 
 _Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle folder.")]
 _MaxBatch = Annotated[
-    int, typer.Option(min=1, max=1024, help="Largest batch an engine takes, and so the largest batching.max_batch.")
+    int,
+    typer.Option(
+        min=1, max=LARGEST_BATCH, help="Largest batch an engine takes, and so the largest batching.max_batch."
+    ),
 ]
 _Target = Annotated[
     list[str] | None,
@@ -54,7 +58,7 @@ def build(
         ),
     ] = "fp32",
     target: _Target = None,
-    max_batch: _MaxBatch = 8,
+    max_batch: _MaxBatch = USUAL_BATCH,
     parity_data: Annotated[
         str | None, typer.Option(help="Pictures to prove parity on; default: the data the checkpoint was trained on.")
     ] = None,
@@ -78,15 +82,15 @@ def build(
 
 
 @_export.command(help=ADD_HELP)
-def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = 8) -> None:
+def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = USUAL_BATCH) -> None:
     """Build engines."""
     from export.engines import add_engines, parse_target
     from runtime.bundles.bundle import load_bundle
-    from runtime.bundles.manifest import SIGNATURE
 
     if not target:
         raise ConfigError("say what to build for: --target here, or --target sm89.")
-    loaded, was_signed = load_bundle(bundle), (bundle / SIGNATURE).is_file()
+    loaded = load_bundle(bundle)
+    was_signed = loaded.is_signed
     done = add_engines(loaded, [parse_target(text) for text in dict.fromkeys(target)], max_batch)
     typer.echo(f"engines in {bundle}: " + ", ".join(engine.file for engine in done.manifest.engines))
     if was_signed:
@@ -115,9 +119,9 @@ def inspect(
 @_export.command(help=VERIFY_HELP)
 def verify(
     bundle: _Bundle,
-    data: Annotated[str, typer.Option(help="Pictures: a folder, elpv:mono or elpv:poly.")],
+    data: Annotated[str, typer.Option(help=f"Pictures: a folder, {cli.CELLS}.")],
     backend: Annotated[Kind, typer.Option(help="As backend.kind in run-inspection's configuration.")] = "auto",
-    max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures judged at once.")] = 8,
+    max_batch: Annotated[int, typer.Option(min=1, max=LARGEST_BATCH, help="Pictures judged at once.")] = USUAL_BATCH,
 ) -> None:
     """Compare."""
     from export.parity import parity_table

@@ -17,6 +17,7 @@ from typing import Any
 
 from core.errors import BackendError, ConfigError, one_line
 from core.progress import step
+from runtime.batching.settings import USUAL_BATCH
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import INPUT, SIGNATURE, Engine, EngineApi
 from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api, made
@@ -24,7 +25,6 @@ from runtime.inference.gpu import NoGpuError, find_gpu, sm
 from runtime.inference.kernel_cache import read_cache, write_cache
 
 FOLDER = "engines"
-USUAL_BATCH = 8
 HERE = "here"
 
 

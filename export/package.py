@@ -28,7 +28,7 @@ def pack(bundle: Bundle, file: Path) -> str:
     if file.exists():
         raise ConfigError(f"{file}: exists; choose another --output.")
     names = sorted([MANIFEST, *bundle.manifest.files])
-    if (bundle.path / SIGNATURE).is_file():
+    if bundle.is_signed:
         names.append(SIGNATURE)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.resolve().parent) as folder:

@@ -9,7 +9,7 @@ from rich.table import Table
 from core.dataset import names
 from export.parity import outputs_table, parity_table
 from runtime.bundles.bundle import Bundle
-from runtime.bundles.manifest import SIGNATURE, Engine, Manifest
+from runtime.bundles.manifest import Engine, Manifest
 from runtime.inference.gpu import sm
 
 
@@ -50,7 +50,7 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
     facts.add_row("training data sha256", learned.data_sha256 or "-")
     for package, version in manifest.provenance.get("versions", {}).items():
         facts.add_row(package, str(version))
-    unchecked = "there, not checked: give --key" if (bundle.path / SIGNATURE).is_file() else "none"
+    unchecked = "there, not checked: give --key" if bundle.is_signed else "none"
     facts.add_row("signature", f"by the key of {key}" if key else unchecked)
     console = wide_console()
     console.print(facts)

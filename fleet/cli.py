@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError
+from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "Show every station of a fleet on one page: versions, online, reject rate, drift.\n\n"
-    "FLEET is a YAML file: `broker`, `stations` (a topic filter), `key` (the private key). On each station runs "
-    "`fleet agent`.\n\n" + EXIT_CODES
+    "FLEET is a YAML file, which names the broker at least. On each station runs `fleet agent`."
 )
 ROLL_OUT_HELP = (
     "Order a packed bundle for every station with an agent, in waves; stop where one fails or rejects more.\n\n"
@@ -28,7 +27,7 @@ ROLL_OUT_HELP = (
 BACK_HELP = "Order what the stations of the newest roll-out had before, all at once."
 AGENT_HELP = (
     "Run next to a station's run-inspection: fetch, check and install what is ordered, and report what is there.\n\n"
-    "AGENT is a YAML file: `inspection` (the station's configuration), `ca_file`, `max_bytes`, `pictures`."
+    "AGENT is a YAML file, whose `inspection` names the station's configuration."
 )
 
 _fleet = cli.app(HELP)
@@ -89,7 +88,6 @@ def _agent_command(
     import signal
     import threading
 
-    from core.config import load_settings
     from fleet.agent import Agent
     from fleet.settings import AgentSettings
     from runtime.monitoring.logfmt import log_to_stderr
@@ -98,18 +96,17 @@ def _agent_command(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
-    Agent(load_settings(config, AgentSettings)).run(stop)
+    Agent(cli.load(config, AgentSettings)).run(stop)
 
 
 @contextmanager
 def _stations(config: Path) -> "Iterator[tuple[FleetSettings, Stations]]":
     import uuid
 
-    from core.config import load_settings
     from fleet.settings import FleetSettings
     from fleet.station import Stations
 
-    settings = load_settings(config, FleetSettings)
+    settings = cli.load(config, FleetSettings)
     stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}")
     with stations.connection:
         yield settings, stations

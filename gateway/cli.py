@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES
 
 if TYPE_CHECKING:
     from gateway.settings import GatewaySettings
 
-HELP = f"""Serve over OPC UA (40100-1 Machine Vision) what stations report over MQTT. Needs pip install '.[opcua]'.
+HELP = """Serve over OPC UA (40100-1 Machine Vision) what stations report over MQTT. Needs pip install '.[opcua]'.
 
 CONFIG is a YAML file; the smallest one that works:
 
 \b
-    stations: {{press-3: pwae/site/area/line/press-3}}   # name: topic prefix
-    broker: {{host: mes.example.com}}
+    stations: {press-3: pwae/site/area/line/press-3}   # name: topic prefix
+    broker: {host: mes.example.com}
 
-It serves opc.tcp://127.0.0.1:4840/ until SIGINT or SIGTERM. A broker that is away is told as a state, and tried again.
-
-{EXIT_CODES}
-A clean stop by SIGTERM gives 0."""
+It serves at `host` and `port` until SIGINT or SIGTERM. A broker that is away is shown as a state, and tried again.
+A clean stop by SIGTERM gives exit code 0."""
 
 app = cli.app(HELP)
 
@@ -35,11 +32,10 @@ def serve_command(config: Annotated[Path, typer.Argument(metavar="CONFIG", help=
     import asyncio
     import logging
 
-    from core.config import load_settings
     from gateway.settings import GatewaySettings
     from runtime.monitoring.logfmt import log_to_stderr
 
-    settings = load_settings(config, GatewaySettings)
+    settings = cli.load(config, GatewaySettings)
     log_to_stderr()
     # What clients do wrong it would tell as tracebacks of ours.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)

@@ -1,6 +1,5 @@
 """The command `run-inspection`."""
 
-import json
 import os
 import signal
 import sys
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, PwaeError
+from runtime.history.annotations import Annotations
+from runtime.station.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from runtime.station.inspection import Inspection, Stop
 
-HELP = f"""Judge camera frames with an exported bundle and report to an MES over MQTT.
+HELP = """Judge camera frames with an exported bundle and report to an MES over MQTT.
 
 CONFIG is a YAML file; the smallest one that works:
 
@@ -26,23 +26,22 @@ CONFIG is a YAML file; the smallest one that works:
     bundle: artifacts/cell            # the folder that export-engine wrote
     station: press-3
     cameras:
-      top: {{kind: folder, path: pictures/}}
-    broker: {{host: mes.example.com}}   # left out: a broker is started here, for a trial
+      top: {kind: folder, path: pictures/}
+    broker: {host: mes.example.com}   # left out: a broker is started here, for a trial
 
-Every part gives one JSON event on <prefix>/camera/<name>/result (QoS 1), the prefix being
-pwae/<site>/<area>/<line>/<station>. Events wait in an outbox on disk until the broker has taken them.
-Files and folders are judged once; the command ends when every event was taken. SIGINT or SIGTERM stop
+Every part gives one JSON event on <prefix>/camera/<name>/result (QoS 1), <prefix> being `topic_prefix` of
+CONFIG, which names site, area, line and station. Events wait in an outbox on disk until the broker has taken
+them. Files and folders are judged once; the command ends when every event was taken. SIGINT or SIGTERM stop
 it within 2 seconds; events that were not taken go out with the next run.
 
-{EXIT_CODES}
-A clean stop by SIGTERM gives 0."""
+A clean stop by SIGTERM gives exit code 0."""
 
-SIMULATE_HELP = """Publish invented events marked `simulated: true`: the MES side can be built before there is a camera.
+SIMULATE_HELP = f"""Publish invented events marked `simulated: true`: the MES side can be built before a camera exists.
 
-CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts 5 % are NotOK and 2 %
-NotDecidable. Topics and counters are the real ones, the outbox is one of its own; live cameras answer triggers and
-report their states. A scenario plays 20 parts, or 2 s, without trouble and as long with it, in turn. SIGINT or SIGTERM
-stop it.
+CONFIG is the same file; its bundle and cameras need not be there yet. Of each camera's parts {NOT_OK_SHARE:.0%} are
+NotOK and {BLACK_SHARE:.0%} NotDecidable. Topics and counters are the real ones, the outbox is one of its own; live
+cameras answer triggers and report their states. A scenario plays {PHASE_PARTS} parts, or {SHORTEST_S:g} s, without
+trouble and as long with it, in turn. SIGINT or SIGTERM stop it.
 """
 
 DOCTOR_HELP = """Say in plain words what keeps CONFIG from running here: one line and one remedy each.
@@ -85,11 +84,10 @@ def inspect(
     ] = None,
 ) -> None:
     """Run an inspection to its end."""
-    from core.config import load_settings
     from runtime.settings import InspectionSettings
     from runtime.station.assembly import open_inspection
 
-    _run(open_inspection(load_settings(config, InspectionSettings)), summary_json)
+    _run(open_inspection(cli.load(config, InspectionSettings)), summary_json)
 
 
 @app.command(help=SIMULATE_HELP)
@@ -99,16 +97,13 @@ def simulate(
     parts: Annotated[
         int | None, typer.Option(min=1, help="End after so many parts of each camera; left out: never.")
     ] = None,
-    scenario: Annotated[
-        str | None, typer.Option(help="What goes wrong, over and over: outage, camera-down, gap, burst or mixed.")
-    ] = None,
+    scenario: Annotated[Scenario | None, typer.Option(help="What goes wrong, over and over.")] = None,
 ) -> None:
     """Run a simulation until it is stopped, or to its end."""
-    from core.config import load_settings
     from runtime.settings import InspectionSettings
     from runtime.station.simulation import open_simulation
 
-    _run(open_simulation(load_settings(config, InspectionSettings), rate, parts, scenario))
+    _run(open_simulation(cli.load(config, InspectionSettings), rate, parts, scenario))
 
 
 @app.command(help=COLLECT_HELP)
@@ -118,12 +113,11 @@ def collect(
     pictures: Annotated[int, typer.Option(min=1, help="So many of each camera or region.")] = 300,
 ) -> None:
     """Film until there are enough pictures, or until it is stopped."""
-    from core.config import load_settings
     from runtime.collecting import console
     from runtime.settings import InspectionSettings
     from runtime.station.inspection import Stop
 
-    settings, stop = load_settings(config, InspectionSettings), Stop()
+    settings, stop = cli.load(config, InspectionSettings), Stop()
     _heed_signals(stop)
     console.collect(settings, pictures, output, lambda: stop.reason)
     if stop.reason == signal.SIGINT.name:
@@ -140,36 +134,26 @@ def export_evidence(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures; it must be empty.")],
     _marked: Annotated[bool, typer.Option("--marked", help="Of the marked parts, as always.")] = True,
-    annotations: Annotated[
-        str | None, typer.Option(metavar="coco|label-studio", help="Write a file for such tools next to them.")
-    ] = None,
+    annotations: Annotated[Annotations | None, typer.Option(help="Write a file for such tools next to them.")] = None,
 ) -> None:
     """Copy what is marked."""
-    from core.config import load_settings
-    from core.errors import ConfigError
-    from runtime.history.export import Annotations, export
+    from runtime.history.export import export
     from runtime.settings import InspectionSettings
 
-    settings = load_settings(config, InspectionSettings)
-    if settings.evidence is None:
-        raise ConfigError(f"{config}: has no `evidence`, so no pictures are kept.")
-    if annotations is not None and annotations not in set(Annotations):
-        raise ConfigError(f"--annotations {annotations}: one of {', '.join(Annotations)}.")
-    form = Annotations(annotations) if annotations else None
+    settings = cli.load(config, InspectionSettings)
     regions = {name: roi for camera, each in settings.cameras.items() for name, roi in each.streams(camera).items()}
-    for line in export(settings.evidence.folder, output, form, regions, settings.picture_folders):
+    for line in export(settings.evidence_folder, output, annotations, regions, settings.picture_folders):
         typer.echo(line)
 
 
 @app.command(help=DOCTOR_HELP)
 def doctor(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")]) -> None:
     """Print what is missing; the exit code is that of the first."""
-    from core.config import load_settings
     from runtime.doctor import examine
     from runtime.settings import InspectionSettings
 
     missing = []
-    for finding in examine(load_settings(config, InspectionSettings)):
+    for finding in examine(cli.load(config, InspectionSettings)):
         if finding.exit_code:
             missing.append(finding)
         typer.echo(f"{'MISSING' if finding.exit_code else 'ok':8}{finding.subject}: {finding.text}")
@@ -211,8 +195,6 @@ def _leave_threads_behind(code: int) -> None:
 
 
 def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
-    from dataclasses import asdict
-
     from runtime.station import console
     from runtime.station.inspection import Stop
 
@@ -220,17 +202,10 @@ def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | Non
     _heed_signals(stop)
     summary = console.run(opening, stop)
     if summary_json is not None:
-        _write_summary(summary_json, asdict(summary))
+        console.write(summary, summary_json)
     console.tell(summary)
     if stop.reason == signal.SIGINT.name:
         raise KeyboardInterrupt
-
-
-def _write_summary(file: Path, figures: dict[str, Any]) -> None:
-    try:
-        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise PwaeError(f"{file} cannot be written ({error.strerror}); all was judged and reported.") from error
 
 
 def _heed_signals(stop: "Stop") -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config import Name, Settings, Wait
+from core.errors import ConfigError
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds, site_secret
 from runtime.cameras.settings import CameraSettings, FolderSettings, VerdictSettings, WatchSettings
@@ -135,6 +136,13 @@ class InspectionSettings(Settings):
     def picture_folders(self) -> list[Path]:
         """Folders whose pictures are judged."""
         return [camera.path for camera in self.cameras.values() if isinstance(camera, WatchSettings | FolderSettings)]
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Where pictures are kept. Raises ConfigError where none are."""
+        if self.evidence is None:
+            raise ConfigError("the configuration has no `evidence`, so no pictures are kept.")
+        return self.evidence.folder
 
     @property
     def streams(self) -> dict[str, CameraSettings]:

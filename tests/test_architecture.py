@@ -84,6 +84,34 @@ def test_no_file_of_ours_is_longer_than_300_lines() -> None:
             assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
 
 
+def test_no_command_lists_by_hand_what_may_be_chosen() -> None:
+    """The choices of an option come from its type: a list in words would be a second one."""
+    for choices in filter(None, (chosen(node) for path in OURS.values() for node in nodes(path))):
+        names = "|".join(map(re.escape, choices))
+        listed = re.compile(rf"\b({names})\b(, | or |\||, or )({names})\b")
+        for path in (path for name, path in OURS.items() if name.endswith(".cli")):
+            for node in nodes(path):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    assert not listed.search(node.value), f"{path}: {node.value}"
+
+
+def chosen(node: ast.AST) -> list[str]:
+    """The texts of a Literal or of a StrEnum; empty for anything else."""
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal":
+        found = [each.value for each in ast.walk(node.slice) if isinstance(each, ast.Constant)]
+    elif isinstance(node, ast.ClassDef) and any(
+        isinstance(base, ast.Name) and base.id == "StrEnum" for base in node.bases
+    ):
+        found = [
+            each.value.value
+            for each in node.body
+            if isinstance(each, ast.Assign) and isinstance(each.value, ast.Constant)
+        ]
+    else:
+        found = []
+    return [each for each in found if isinstance(each, str)]
+
+
 def test_no_module_imports_more_than_12_of_ours() -> None:
     for name, path in OURS.items():
         assert len(imported(path)) <= LIMIT, f"{name} imports {sorted(imported(path))}"

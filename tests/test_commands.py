@@ -1,6 +1,7 @@
 """What a person meets at the command line: help within a second, and one line with an exit code for what is wrong."""
 
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 
 from archive.cli import rejudge
 from assessment.cli import evaluate_model
+from core.errors import exit_codes
 from export.cli import export_engine
 from fleet.cli import fleet
 from gateway.cli import opcua_gateway
@@ -54,7 +56,9 @@ def test_help_is_quick_and_names_the_exit_codes(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "Exit codes:" in shown
+    assert {int(code) for code in re.findall(r"^  (\d+)  ", shown.split("Exit codes:")[1], re.MULTILINE)} == {
+        *exit_codes()
+    }
     # Of a core: how long it has to wait for one says nothing of ours.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 

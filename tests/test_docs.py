@@ -11,6 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
+from core.errors import exit_codes
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
@@ -46,6 +48,11 @@ def test_a_configuration_names_its_schema_and_fits_it(config: Path) -> None:
     assert head is not None
     schema = json.loads((config.parent / head[1]).read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(text))
+
+
+def test_the_operations_page_tells_every_exit_code() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split("## Exit codes")[1]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == [*exit_codes()]
 
 
 def test_a_schema_refuses_what_the_command_would_refuse() -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES
 
 # torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,12 +17,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _TRAIN_HELP = (
     "Train P-WAE on good pictures alone, set its thresholds on good pictures kept aside, and write a checkpoint.\n\n"
     "CONFIG is a YAML file; `train-model init DATA...` writes one. Data is a folder in MVTec layout (train/good, "
-    "test/<kind>, ground_truth/<kind>) or a plain folder of good pictures.\n\n" + EXIT_CODES
+    "test/<kind>, ground_truth/<kind>) or a plain folder of good pictures."
 )
 _INIT_HELP = (
     "Look at the pictures and write a configuration with the few settings that they dictate, and the reasons.\n\n"
     "Finds parts that may be turned straight (a sheet of them lies next to the file), a shape for the input, too few "
-    "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files.\n\n" + EXIT_CODES
+    "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files."
 )
 
 
@@ -38,14 +37,13 @@ def _train_command(
         bool, typer.Option("--replace", help="Train again where there is a checkpoint already.")
     ] = False,
 ) -> None:
-    from core.config import load_settings
     from core.dataset import folders, names
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
     from training.settings import TrainingSettings
 
-    settings = load_settings(config, TrainingSettings)
+    settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
     from training.session import train
     from training.suspects import SHEET
@@ -68,7 +66,7 @@ def _train_command(
 @_train.command("init", help=_INIT_HELP)
 def _init_command(
     data: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="Pictures of good parts: folders, elpv:mono or elpv:poly.")
+        list[str], typer.Argument(metavar="DATA...", help=f"Pictures of good parts: folders, {cli.CELLS}.")
     ],
     output: Annotated[
         Path | None,

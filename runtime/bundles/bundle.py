@@ -35,6 +35,11 @@ class Bundle(Record):
         """The ONNX graph."""
         return self.path / MODEL
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether a signature lies in it; whose, `load_bundle` says with a public key."""
+        return (self.path / SIGNATURE).is_file()
+
     def read_model(self) -> bytes:
         """Read the graph, as it was when it was hashed, and nothing beside it. Raises ArtifactError."""
         try:

@@ -35,9 +35,10 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     status = camera.status()
     camera.close()
     if first.pixels_u8 is None:
-        why = status.reason if status else ""
-        remedy = "" if ";" in why else "; check its power, cable, address and login"
-        raise CameraError(f"camera {name}: no frame ({why}){remedy}.")
+        why = status.reason if status else "no reason is known"
+        raise CameraError(
+            f"camera {name}: no frame ({why}); where that names no remedy, check its power, cable, address and login."
+        )
     return f"gives frames of {_size(name, settings, first.pixels_u8)} pixels"
 
 

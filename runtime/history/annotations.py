@@ -4,17 +4,27 @@ A box is a tile that was NotOK; a part that was passed and is bad has none, sinc
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from core.timestamps import rfc3339
-from runtime.history.marked_pictures import MarkedPicture
+
+if TYPE_CHECKING:  # the command line, which names the forms, is to be quick
+    from runtime.history.marked_pictures import MarkedPicture
 
 FAILED_TILE = "failed_tile"
 Box = tuple[float, float, float, float]
 """Left, top, width, height, as shares of the picture."""
 
 
-def coco(pictures: Sequence[MarkedPicture]) -> dict[str, Any]:
+class Annotations(StrEnum):
+    """A file beside the pictures, for other tools."""
+
+    COCO = "coco"
+    LABEL_STUDIO = "label-studio"
+
+
+def coco(pictures: Sequence["MarkedPicture"]) -> dict[str, Any]:
     """Give COCO's object detection format. What was said of a picture stands in it as `was`, `by`, `note`."""
     images, annotations = [], list[dict[str, Any]]()
     for number, picture in enumerate(pictures, 1):
@@ -38,7 +48,7 @@ def coco(pictures: Sequence[MarkedPicture]) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def label_studio(pictures: Sequence[MarkedPicture]) -> list[dict[str, Any]]:
+def label_studio(pictures: Sequence["MarkedPicture"]) -> list[dict[str, Any]]:
     """Give Label Studio's tasks: choices called `was`, rectangles called `tiles`, both of an image called `image`.
 
     Pictures are named as its local storage names them; its root is the data set's folder.
@@ -54,12 +64,12 @@ def label_studio(pictures: Sequence[MarkedPicture]) -> list[dict[str, Any]]:
     ]
 
 
-def _choice(picture: MarkedPicture) -> dict[str, Any]:
+def _choice(picture: "MarkedPicture") -> dict[str, Any]:
     value = {"choices": [str(picture.mark.was)]}
     return {"type": "choices", "from_name": "was", "to_name": "image", "value": value}
 
 
-def _rectangle(picture: MarkedPicture, box: Box) -> dict[str, Any]:
+def _rectangle(picture: "MarkedPicture", box: Box) -> dict[str, Any]:
     left, top, width, height = (round(100 * side, 3) for side in box)
     return {
         "type": "rectanglelabels",
@@ -78,13 +88,13 @@ def _rectangle(picture: MarkedPicture, box: Box) -> dict[str, Any]:
     }
 
 
-def _said(picture: MarkedPicture) -> dict[str, str]:
+def _said(picture: "MarkedPicture") -> dict[str, str]:
     mark = picture.mark
     told = {"was": str(mark.was), "by": mark.by, "note": mark.note, "marked_time": rfc3339(mark.at_s)}
     return {**told, "event_id": mark.event, "verdict": mark.body["verdict"]["name"]}
 
 
-def _boxes(picture: MarkedPicture) -> Iterator[Box]:
+def _boxes(picture: "MarkedPicture") -> Iterator[Box]:
     tiles = picture.mark.body["tiles"]
     grid = 1 + max((tile["row"] for tile in tiles), default=0)
     for tile in tiles:

@@ -2,20 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 from core.geometry import Roi
 from core.layout import require_apart
-from runtime.history.annotations import coco, label_studio
+from runtime.history.annotations import Annotations, coco, label_studio
 from runtime.history.marked_pictures import export_marked
-
-
-class Annotations(StrEnum):
-    """A file beside the pictures, for other tools."""
-
-    COCO = "coco"
-    LABEL_STUDIO = "label-studio"
 
 
 def export(

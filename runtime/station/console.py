@@ -1,7 +1,10 @@
 """The console of an inspection: where to look, how far it is, and what came of it."""
 
+import json
 import sys
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,6 +42,14 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
             return _watch(inspection, stop)
         except (ConfigError, OSError, ModuleNotFoundError) as error:
             raise PwaeError(f"the inspection was ended by a fault: {one_line(error)}") from error
+
+
+def write(summary: Summary, file: Path) -> None:
+    """Write what came of it as JSON. Raises PwaeError where the file cannot be written."""
+    try:
+        file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise PwaeError(f"{file} cannot be written ({error.strerror}); all was judged and reported.") from error
 
 
 def tell(summary: Summary) -> None:

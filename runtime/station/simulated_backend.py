@@ -11,9 +11,8 @@ from core.timestamps import rfc3339
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.manifest import MODEL, Manifest
 from runtime.inference.backend import Pending
+from runtime.station.scenario import NOT_OK_SHARE
 
-NOT_OK_SHARE = 0.05
-"""Of the simulated parts with a picture."""
 SIZE = 16
 GRID = 3
 

@@ -14,10 +14,8 @@ from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import LiveCameraSettings
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
-from runtime.station.scenario import Play
+from runtime.station.scenario import BLACK_SHARE, Play
 
-BLACK_SHARE = 0.02
-"""Simulated parts whose picture is black, hence NotDecidable."""
 HEIGHT, WIDTH = 480, 640
 
 

@@ -21,19 +21,19 @@ from runtime.outbox.file import held
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
-from runtime.station.scenario import Play, troubles_of
+from runtime.station.scenario import Play, Scenario, troubles_of
 from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
 from runtime.station.simulated_camera import HEIGHT, WIDTH, SimulatedCamera, SimulatedLiveCamera
 
 
 @contextmanager
 def open_simulation(
-    settings: InspectionSettings, rate_per_s: float, parts: int | None, scenario: str | None = None
+    settings: InspectionSettings, rate_per_s: float, parts: int | None, scenario: Scenario | None = None
 ) -> Iterator[Inspection]:
     """Open a simulation of the station that `settings` describe; its bundle and cameras need not be there.
 
     `rate_per_s` parts a second and `parts` in all (None: until stopped) for each camera; of one that is triggered the
-    MES has to tell. `scenario` is what goes wrong meanwhile. Raises PwaeError where it is none, or the outbox or the
+    MES has to tell. `scenario` is what goes wrong meanwhile. Raises PwaeError where nothing would, or the outbox or the
     broker's settings are at fault.
     """
     has_live_cameras = any(isinstance(camera, LiveCameraSettings) for camera in settings.cameras.values())

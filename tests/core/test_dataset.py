@@ -112,7 +112,7 @@ def test_the_elpv_split_is_the_fixed_one() -> None:
         kinds = [s.kind for s in labelled_samples(data)]
         assert (kinds.count("good"), kinds.count("defective")) == (good, defective)
         assert not {s.path for s in training_samples(data)} & {s.path for s in labelled_samples(data)}
-    with pytest.raises(DataError, match="elpv:mono and elpv:poly"):
+    with pytest.raises(DataError, match="elpv:mono or elpv:poly"):
         training_samples("elpv:duo")
 
 

@@ -2,13 +2,19 @@
 
 import subprocess
 import sys
+from enum import StrEnum
+
+import pytest
+
+from runtime.history.annotations import Annotations
+from runtime.station.scenario import Scenario
 
 SCRIPT = "from runtime.cli import run_inspection; run_inspection()"
 
 
-def help_text() -> str:
-    process = subprocess.run([sys.executable, "-c", SCRIPT, "--help"], capture_output=True, text=True, check=True)
-    return process.stdout
+def help_text(*command: str) -> str:
+    arguments = [sys.executable, "-c", SCRIPT, *command, "--help"]
+    return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
 
 
 def test_help_says_what_a_stranger_needs() -> None:
@@ -17,8 +23,8 @@ def test_help_says_what_a_stranger_needs() -> None:
         "bundle:",
         "cameras:",
         "broker:",
-        "Exit codes: 0 done",
-        "8 broker unreachable",
+        "Exit codes:",
+        "An MQTT broker that is unreachable",
         "--summary-json",
         "simulate",
     ):
@@ -43,3 +49,8 @@ def test_a_missing_config_is_one_line() -> None:
     )
     assert process.returncode == 2
     assert process.stderr == "error: no-such.yaml: cannot be read (No such file or directory); check the path.\n"
+
+
+@pytest.mark.parametrize(("command", "names"), [("simulate", Scenario), ("evidence export", Annotations)])
+def test_help_tells_what_may_be_chosen(command: str, names: type[StrEnum]) -> None:
+    assert f"<{'|'.join(names)}>" in help_text(*command.split())

@@ -6,15 +6,13 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import EXIT_CODES, ConfigError
+from core.errors import ConfigError
 
 HELP = (
     "Train many part numbers, each by train-model in a process of its own, and evaluate each.\n\n"
     "PARTS is a YAML file: `parts`, the configurations of train-model, such as `parts/*.yaml`. Stopped or killed, the "
     "same command goes on where it was; parts that are done are not trained again. A table is written beside PARTS, "
-    "a report for each part into its output.\n\n"
-    + EXIT_CODES
-    + "\nThe exit code is that of the first part that failed."
+    "a report for each part into its output. The exit code is that of the first part that failed."
 )
 
 _many = cli.app(HELP)

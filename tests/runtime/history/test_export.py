@@ -14,8 +14,9 @@ from core.dataset import labelled_samples, training_samples
 from core.errors import ConfigError, DataError
 from core.geometry import Roi
 from core.remarks import Truth, load_remarks
+from runtime.history.annotations import Annotations
 from runtime.history.entry import Entry
-from runtime.history.export import Annotations, export
+from runtime.history.export import export
 from runtime.history.file import HistoryFile, add
 from runtime.history.marks import add_mark
 from runtime.parts.verdict import Verdict

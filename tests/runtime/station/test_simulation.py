@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from runtime.parts.verdict import Verdict, judge
-from runtime.station.simulated_backend import NOT_OK_SHARE, SimulatedBackend, invented_manifest
+from runtime.station.scenario import NOT_OK_SHARE
+from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
 from runtime.station.simulated_camera import SimulatedCamera
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
