@@ -1,6 +1,5 @@
 """Cameras for the tests: a real RTSP server and a motion JPEG server, to be killed, stalled and restarted."""
 
-import itertools
 import signal
 import socket
 import subprocess
@@ -90,7 +89,8 @@ class MjpegServer:
         """While it is set, the second half of each frame is lost, and its end mark is there."""
         self.held = threading.Event()
         """While it is set, frames pile up on their way, as in a network that stands still."""
-        self._numbers = itertools.count()
+        self.made = 0
+        """So many pictures were made, and went out or pile up."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -102,12 +102,13 @@ class MjpegServer:
                 while not server.hang_up.is_set():
                     server.going.wait()
                     picture = server.picture
-                    shown = good_picture(next(server._numbers), FRAME) if picture is None else picture
+                    shown = good_picture(server.made, FRAME) if picture is None else picture
                     jpeg = cv2.imencode(".jpg", shown)[1].tobytes()
                     if server.damaged.is_set():
                         jpeg = jpeg[: len(jpeg) // 2] + b"\xff\xd9"
                     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                     waiting += head.encode() + jpeg + b"\r\n"
+                    server.made += 1
                     try:
                         if not server.held.is_set():
                             self.wfile.write(waiting)

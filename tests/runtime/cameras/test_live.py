@@ -125,7 +125,8 @@ def test_motion_jpeg_that_piled_up_on_its_way_is_not_judged_as_new(
     mjpeg.held.set()
     wait_until(lambda: watcher.state == CameraState.STALLED)
     mjpeg.picture = np.zeros((*FRAME, 3), np.uint8)
-    time.sleep(0.3)
+    made = mjpeg.made
+    wait_until(lambda: mjpeg.made > made + 5)
     mjpeg.picture = None
     mjpeg.held.clear()
     wait_until(lambda: watcher.state == CameraState.STREAMING)
@@ -173,8 +174,8 @@ def test_a_frozen_camera_is_told_of_once_until_it_moves_again(
     wait_until(lambda: len(watcher.frames) > 3)
     mjpeg.picture = good_picture(1, FRAME)
     wait_until(lambda: watcher.state == CameraState.STALLED)
-    seen = len(watcher.frames)
-    time.sleep(0.5)
+    seen, made = len(watcher.frames), mjpeg.made
+    wait_until(lambda: mjpeg.made > made + 10)
     assert len(watcher.frames) <= seen + 1
     assert watcher.faults() == [Reason.FROZEN]
     assert "frozen" in watcher.camera.status().reason

@@ -214,19 +214,21 @@ def test_a_watched_folder_is_judged_whole_and_once_also_over_a_restart(station: 
     with (inbox / "00001.png").open("wb") as slow:
         slow.write(whole[: len(whole) // 2])
         slow.flush()
-        time.sleep(0.5)
+        shutil.copy(source / "00003.png", inbox)  # when it is judged, the half one was looked at
+        station.mes.wait_for(lambda: len(station.mes.events()) == 2)
         slow.write(whole[len(whole) // 2 :])
     (inbox / "broken.png").write_bytes(b"never whole")
-    station.mes.wait_for(lambda: len(station.mes.events()) == 3)
+    station.mes.wait_for(lambda: len(station.mes.events()) == 4)
     wait_until(lambda: not list(inbox.iterdir()))
     assert station.stop() < 2
     shutil.copy(source / "00002.png", inbox)
     station.start(top=camera)
-    station.mes.wait_for(lambda: len(station.mes.events()) == 4)
+    station.mes.wait_for(lambda: len(station.mes.events()) == 5)
     station.stop()
     told = [(event["frame"]["source"], event["verdict"]["name"]) for event in station.mes.events()]
     assert told == [
         ("00000.png", "OK"),
+        ("00003.png", "OK"),
         ("00001.png", "OK"),
         ("broken.png", "NotDecidable"),
         ("00002.png", "OK"),
