@@ -1,4 +1,4 @@
-"""The archive: millions of pictures judged anew with a bundle, and what another bundle would say of them."""
+"""The archive: millions of pictures judged again with a bundle, and what another bundle would say of them."""
 
 from core.start import command
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from archive.rejudging import Crew
 
 HELP = (
-    "Judge an archive of pictures anew with a bundle: a row a picture, millions of them.\n\n"
+    "Judge an archive of millions of pictures again with a bundle: one row for each picture.\n\n"
     "PICTURES are folders. Stopped or killed, the same command goes on where it was: finished shards wait in "
     "OUTPUT.work. A damaged picture is a row with its reason; one that kills whoever reads it is named, and the "
     "others are judged."
@@ -25,7 +25,7 @@ COMPARE_HELP = (
 _rejudge = cli.app(HELP)
 
 _Pictures = Annotated[list[Path], typer.Argument(metavar="PICTURES...", help="Folders of pictures.")]
-_Workers = Annotated[int | None, typer.Option(min=1, help="Side by side, a core each; left out: every core here.")]
+_Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; left out: one for each core.")]
 _Ray = Annotated[bool, typer.Option("--ray", help="On the Ray cluster that RAY_ADDRESS names, or one on this machine.")]
 _Gpus = Annotated[float, typer.Option(min=0, help="Share of a GPU for each worker, with --ray: 0.25 puts 4 on one.")]
 

@@ -85,7 +85,7 @@ def make_plan(bundle: Path, places: Sequence[Path], folder: Path, shard_pictures
             raise DataError(f"{place}: no such folder; give folders of pictures.")
     ours = {PICTURES, f".{PICTURES}.part", f".{PLAN}.part"}
     if folder.is_dir() and (foreign := {path.name for path in folder.iterdir()} - ours):
-        raise ConfigError(f"{folder}: holds {min(foreign)}, and is taken away in the end; choose another --output.")
+        raise ConfigError(f"{folder}: holds {min(foreign)}, and would be deleted in the end; choose another --output.")
     pictures = tuple(dict.fromkeys(str(file) for place in whole for file in find_pictures(Path(place))))
     if not pictures:
         raise DataError(f"{', '.join(whole)}: no pictures in it.")

@@ -30,7 +30,7 @@ ENDED_S = 5.0
 
 
 class ShardJudge:
-    """Owns the process; for one thread, but for `close`."""
+    """Owns the process; for one thread, except for `close`."""
 
     def __init__(self, bundle: Path, tiles: int) -> None:
         """Start nothing yet; `tiles` are the bundle's K."""

@@ -1,4 +1,4 @@
-"""The test bench: what a trained model is worth, of a checkpoint or a bundle, and its threshold set anew."""
+"""The test bench: what a trained model is worth, of a checkpoint or a bundle, and its threshold set again."""
 
 from core.start import command
 

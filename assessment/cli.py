@@ -28,7 +28,7 @@ THRESHOLD_HELP = (
     "Set the thresholds of a checkpoint or a bundle for another false-reject rate, without training.\n\n"
     "With --data and pictures of known bad parts it says how many of them each rate would find.\n\n"
     "They come from the good parts of the training, each judged by a decoder that has not seen it. The file is "
-    "altered; a bundle's signature is taken away."
+    "altered; a bundle's signature is removed."
 )
 
 _evaluate = cli.app(HELP)
@@ -64,7 +64,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for a program.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
     overlays: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="New folder for a picture each, with the error map over it.")
+        Path | None, typer.Option(metavar="DIR", help="New folder for the pictures with the error map over each.")
     ] = None,
 ) -> None:
     """Predict."""
@@ -110,7 +110,7 @@ def set_threshold(
     from assessment.summary import print_what_if
 
     if false_reject_rate is not None and not 0 < false_reject_rate < 1:
-        raise ConfigError(f"--false-reject-rate {false_reject_rate:g}: is no share between 0 and 1; 0.02 is 2 %.")
+        raise ConfigError(f"--false-reject-rate {false_reject_rate:g}: is not between 0 and 1; 0.02 is 2 %.")
     if data:
         found = consequences(model, data, believe_all)
         print_what_if(found.rows, found.defective)
@@ -123,7 +123,7 @@ def set_threshold(
     Console().print(thresholds_table(done))
     typer.echo(f"written: {model}")
     if done.signature_removed:
-        typer.echo("its signature is gone, since it is another bundle now: sign it again with export-engine sign")
+        typer.echo("its signature was removed, because the bundle has changed: sign it again with export-engine sign")
     if done.site_thresholds:
         typer.echo(f"{done.site_thresholds}: cameras that were calibrated on site keep their own thresholds")
 

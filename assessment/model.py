@@ -33,7 +33,7 @@ class Model:
 def is_bundle(path: Path) -> bool:
     """Whether `path` is a bundle's folder; a checkpoint is a file. Raises ArtifactError where it is neither."""
     if not path.exists():
-        raise ArtifactError(f"{path}: not there; give a checkpoint of train-model, or a bundle of export-engine.")
+        raise ArtifactError(f"{path}: does not exist; give a checkpoint of train-model, or a bundle of export-engine.")
     if not path.is_dir():
         return False
     if not (path / MANIFEST).exists() and (path / CHECKPOINT).is_file():

@@ -28,7 +28,7 @@ class Recalibrated:
 
 
 def set_threshold(path: Path, false_reject_rate: float, believe_all: bool = False) -> Recalibrated:
-    """Set a checkpoint's or a bundle's thresholds anew, without training, and write it in one step.
+    """Set a checkpoint's or a bundle's thresholds again, without training, and write it in one step.
 
     Good parts that stand apart are left out, unless `believe_all`. Raises ArtifactError where `path` is neither or an
     older bundle without calibration, DataError where it holds too few good parts for the rate.

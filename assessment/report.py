@@ -167,7 +167,7 @@ def _subject(metrics: dict[str, Any]) -> str:
     if metrics["suspects"]:
         text += (
             f" {metrics['suspects']} of these stand apart from the others and set no threshold: look at the training's "
-            "suspects.png, and take away what is bad."
+            "suspects.png, and remove the bad parts."
         )
     if 0 < known < good:
         text += " If it trained on some of the others too, those scores are flattered."

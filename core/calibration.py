@@ -1,4 +1,4 @@
-"""What thresholds are set from: the errors of good parts, kept beside the model, so that they can be set anew."""
+"""What thresholds are set from: the errors of good parts, kept beside the model, so that they can be set again."""
 
 from dataclasses import dataclass
 

@@ -39,7 +39,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_bounded(cls, value: Any) -> Any:
         if isinstance(value, int | float) and abs(value) > LARGEST:
-            raise ValueError(f"numbers up to {LARGEST:g} are taken")
+            raise ValueError(f"numbers up to {LARGEST:g} are allowed")
         return value
 
     @field_validator("*")
@@ -81,7 +81,7 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
 
 
 def _listed_once(problems: list[str]) -> list[str]:
-    """Leave out what keys are valid somewhere, but for the last of the unknown keys there."""
+    """Leave out what keys are valid somewhere, except for the last of the unknown keys there."""
     parts = [problem.partition(_VALID) for problem in problems]
     return [
         head if keys and any(later == keys for *_, later in parts[number + 1 :]) else head + said + keys
@@ -101,7 +101,7 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
     if problem["type"] == "string_type" and problem["input"] is not None:
         return f"`{location}`: it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
-        return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken."
+        return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are allowed."
     said = problem["msg"].removeprefix("Value error, ")
     return f"`{location}`: {said}" if location else said
 

@@ -95,7 +95,7 @@ def one_line(error: object) -> str:
 
 
 def shown(text: object) -> str:
-    """Give text that may hold the name of a file as one line, of which a terminal heeds nothing."""
+    """Give text that may hold the name of a file as one line, with control characters escaped."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 

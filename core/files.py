@@ -92,7 +92,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made ({error.strerror}); name another folder.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{folder}: nothing can be written there; mend its permissions, or name another folder.")
+        raise ConfigError(f"{folder}: nothing can be written there; check its permissions, or name another folder.")
 
 
 def told_apart(paths: Sequence[Path]) -> list[str]:

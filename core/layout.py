@@ -75,7 +75,7 @@ def require_lower_case(root: Path, kinds: Path) -> None:
     for folder, names in ((root, ("train", *sorted(TESTING))), (kinds, (GOOD,))):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.is_dir() and path.name not in names and path.name.lower() in names:
-                raise DataError(f"{path}: call it `{path.name.lower()}`; the MVTec layout is in small letters.")
+                raise DataError(f"{path}: call it `{path.name.lower()}`; the MVTec layout has lower-case names.")
 
 
 def require_folders(test: Path) -> None:

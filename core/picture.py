@@ -53,7 +53,7 @@ def list_pictures(folder: Path) -> list[Path]:
 def find_pictures(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
     """Give what is called like a picture below `folder`, in name order; what vanishes meanwhile is passed over.
 
-    Linked folders are looked through, but for those that are `above`, by device and inode. Raises DataError where a
+    Linked folders are looked through, except for those that are `above`, by device and inode. Raises DataError where a
     folder cannot be looked through, since nobody knows what is in it.
     """
     try:
@@ -62,7 +62,7 @@ def find_pictures(folder: Path, above: frozenset[tuple[int, int]] = frozenset())
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise DataError(f"{folder}: cannot be looked through ({error.strerror}); mend it, or move it away.") from error
+        raise DataError(f"{folder}: cannot be searched ({error.strerror}); check its permissions.") from error
     here = (stat.st_dev, stat.st_ino)
     if here in above:
         return
@@ -145,7 +145,7 @@ def read_whole(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     if max(size, len(data)) > LARGEST_BYTES:
-        raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are taken.")
+        raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are allowed.")
     return data
 
 

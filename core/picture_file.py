@@ -60,7 +60,7 @@ def decode(data: bytes, most_pixels: int = LARGEST_PIXELS) -> NDArray[Any]:
         raise PictureFault(TRUNCATED)
     if header.width * header.height > most_pixels:
         raise PictureFault(
-            f"{header.width} x {header.height} pixels are more than the {most_pixels:,} that are taken; cut it up"
+            f"{header.width} x {header.height} pixels are more than the {most_pixels:,} that are allowed; cut it up"
         )
     if data.startswith(b"\xff\xd8"):
         return _turn(_decode_jpeg(data), header.orientation)

@@ -24,7 +24,7 @@ def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | N
             raise ConfigError(f"{key}_file: {file} cannot be read as UTF-8 text; check it.") from error
         if secret != secret.strip():
             log.warning(
-                "%s_file: the first line of %s begins or ends with a blank, which is taken for a part of it", key, file
+                "%s_file: the first line of %s begins or ends with a space, which counts as part of it", key, file
             )
         return secret
     return None

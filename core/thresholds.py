@@ -101,7 +101,7 @@ def calibrate(
     error is not a finite number of at least 0.
     """
     if not 0 < false_reject_rate < 1:
-        raise DataError(f"a false-reject rate of {false_reject_rate} is no share between 0 and 1.")
+        raise DataError(f"a false-reject rate of {false_reject_rate} is not between 0 and 1.")
     _require_enough(len(errors), false_reject_rate)
     if not np.isfinite(errors).all() or (errors < 0).any():
         raise DataError("the model gives errors that are not finite numbers on good parts; train it again.")
@@ -115,7 +115,7 @@ def calibrate(
     with np.errstate(over="ignore"):
         values = np.exp(median + limit * spread)
     if not np.isfinite(values).all() or not (values > 0).all():
-        raise DataError("the good parts differ from each other beyond all bounds; look at the pictures.")
+        raise DataError("the good parts differ too much from each other for any threshold; look at the pictures.")
     return Thresholds(
         values=tuple(values.tolist()),
         spreads=tuple(spread.tolist()),

@@ -174,6 +174,6 @@ def _require_ffmpeg_takes(data: bytes, order: str, entries: dict[int, _Entry]) -
     except av.InvalidDataError as error:
         raise Damaged("its data cannot be decoded to the end") from error
     except MemoryError as error:
-        raise Damaged("too large to be looked through; save it as PNG, or cut it up") from error
+        raise Damaged("too large to be checked; save it as PNG, or cut it into several pictures") from error
     except (av.FFmpegError, NotImplementedError):
         return  # it cannot say

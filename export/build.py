@@ -33,7 +33,7 @@ class ExportRequest:
     parity_data: str | None = None
     """None: the data that the checkpoint was trained on."""
     allow_flips: int = 0
-    """So many pictures may change their verdict in a lower precision."""
+    """How many pictures may change their verdict in a lower precision."""
 
 
 def build_bundle(order: ExportRequest) -> Bundle:

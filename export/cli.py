@@ -20,8 +20,8 @@ HELP = (
     "A bundle whose verdicts differ is refused (exit code 5) and kept as OUTPUT.refused."
 )
 ADD_HELP = (
-    "Build TensorRT engines into a bundle that is there. Needs no torch: `--target here` is meant for the edge box.\n\n"
-    "A signature is taken away; sign the bundle again."
+    "Build TensorRT engines into an existing bundle. Needs no torch: `--target here` is meant for the edge box.\n\n"
+    "A signature is removed; sign the bundle again."
 )
 VERIFY_HELP = (
     "Let this machine's backend judge pictures, and compare: with what the trained model said of them when it was "
@@ -63,7 +63,7 @@ def build(
         str | None, typer.Option(help="Pictures to prove parity on; default: the data the checkpoint was trained on.")
     ] = None,
     allow_flips: Annotated[
-        int, typer.Option(min=0, help="So many pictures may change their verdict in a lower precision; fp32 none.")
+        int, typer.Option(min=0, help="How many pictures may change their verdict in a lower precision; in fp32 none.")
     ] = 0,
 ) -> None:
     """Export, prove, build engines."""
@@ -94,7 +94,7 @@ def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = USUAL_BA
     done = add_engines(loaded, [parse_target(text) for text in dict.fromkeys(target)], max_batch)
     typer.echo(f"engines in {bundle}: " + ", ".join(engine.file for engine in done.manifest.engines))
     if was_signed:
-        typer.echo("its signature is gone, since it is another bundle now: sign it again")
+        typer.echo("its signature was removed, because the bundle has changed: sign it again")
     typer.echo(f"next: export-engine verify {bundle} --data PICTURES, on the box")
 
 

@@ -189,7 +189,7 @@ def add_engines(bundle: Bundle, targets: Sequence[Target], max_batch: int) -> Bu
             f"{bundle.path}: int8 for a CPU, which TensorRT does not take; export it again with --target."
         )
     if not os.access(bundle.path, os.W_OK):
-        raise ConfigError(f"{bundle.path}: cannot be written; mend its permissions, or add the engines to a copy.")
+        raise ConfigError(f"{bundle.path}: cannot be written; check its permissions, or add the engines to a copy.")
     with tempfile.TemporaryDirectory(prefix="pwae-engines-") as folder:
         built = []
         for target in targets:

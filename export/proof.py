@@ -31,7 +31,7 @@ class Proof:
         with step(f"compare {precision} with PyTorch on {len(self.exam.samples)} pictures"):
             fault = self._note(self._examine_graph(precision))
         if fault and precision == "fp32":
-            self._draft.refuse(f"{fault} Not a precision, the export itself is to blame.")
+            self._draft.refuse(f"{fault} The fault is in the export itself, not in a precision.")
         elif fault:
             blame = worst_layer(self._draft.full_model, self._draft.model, self.exam.frames_bgr_u8[:BLAME_PICTURES])
             self._draft.refuse(f"{fault} {blame}.")

@@ -54,7 +54,7 @@ class Agent:
         self._connection.on_connected = self._greet
 
     def run(self, stop: threading.Event) -> None:
-        """Obey until `stop`; the connection is made anew for ever."""
+        """Obey until `stop`; the connection is made again for ever."""
         self._tell("installed", self._shelf.serial)
         with self._connection:
             while not stop.is_set():

@@ -37,7 +37,7 @@ _Fleet = Annotated[Path, typer.Argument(metavar="FLEET", help="The YAML configur
 @_fleet.command("page", help=HELP)
 def _page_command(
     config: _Fleet,
-    output: Annotated[Path, typer.Option(help="File to write, over what stands there.")] = Path("fleet.html"),
+    output: Annotated[Path, typer.Option(help="File to write; an older one is replaced.")] = Path("fleet.html"),
     every: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Write it again and again; left out: once.")
     ] = None,

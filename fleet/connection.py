@@ -1,4 +1,4 @@
-"""The connection to the broker, for as long as a command or an agent runs; paho keeps it, and makes it anew."""
+"""The connection to the broker, for as long as a command or an agent runs; paho keeps it, and makes it again."""
 
 import logging
 import threading
@@ -105,7 +105,7 @@ class Connection:
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _number: int, reasons: Any, _properties: Any) -> None:
         if reasons[0].is_failure:
-            self._refusal = f"it gives us nothing of {self._asked} ({reasons[0]}); let this user read there"
+            self._refusal = f"it sends us nothing from {self._asked} ({reasons[0]}); let this user read there"
             log.error("broker: %s", self._refusal)
         self._subscribe_next()
 

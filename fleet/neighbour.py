@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 RELOAD_S = 300.0
 """An inspection that has not answered by then will not."""
 HEARD_S = 2.0
-"""So long after the connection an inspection that runs has told of itself."""
+"""Within this time after the connection an inspection that runs has reported itself."""
 
 
 def several_recipes(names: Iterable[str]) -> str:

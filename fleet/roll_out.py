@@ -61,7 +61,7 @@ class RollOut:
         name = newest.roll_out.removesuffix(BACK) if newest else ""
         concerned = [each for each in found.values() if each.order is not None and each.order.roll_out == name]
         if not concerned:
-            raise ConfigError(f"nothing to take back: {name or 'no roll-out'} stands nowhere any more.")
+            raise ConfigError(f"nothing to take back: {name or 'no roll-out'} is on no station any more.")
         orders = {
             each: self._order(each, name + BACK, each.order.previous) for each in concerned if each.order is not None
         }

@@ -18,7 +18,7 @@ class FleetSettings(Settings):
     key: Path | None = None
     """The site's private key (Ed25519, PEM), which signs bundles and orders. `page` needs none."""
     waves: tuple[PositiveInt, ...] = (5, 50)
-    """So many stations get the bundle first, then so many more; the last wave is all the others."""
+    """How many stations get the bundle first, how many next, and so on; the last wave is all the others."""
     report_within_s: Wait = 900.0
     """A wave whose stations do not all report the bundle within this time stops the roll-out."""
     watch_parts: PositiveInt = 200

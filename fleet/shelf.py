@@ -87,6 +87,6 @@ class Shelf:
             return _State(0, self.current.name)
         except (ValueError, TypeError) as error:
             raise ConfigError(
-                f"{self._file}: damaged; it keeps older orders from being believed, so look first who "
-                "wrote it, then remove it."
+                f"{self._file}: damaged; without it older orders would be obeyed: find out who wrote it, then "
+                "remove it."
             ) from error

@@ -31,7 +31,7 @@ class Count:
         return self.rejected / self.judged if self.judged else None
 
     def since(self, before: "Count") -> "Count":
-        """Give what was judged since `before`; an inspection that was started anew counts from 0."""
+        """Give what was judged since `before`; an inspection that was started again counts from 0."""
         if self.judged < before.judged or self.rejected < before.rejected:
             return self
         return Count(self.judged - before.judged, self.rejected - before.rejected)

@@ -89,7 +89,7 @@ async def load_trusted(folder: Path) -> TrustStore:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"security.trusted_folder: not all *.der and *.pem in {folder} are certificates ({one_line(error)}); "
-            "take out what is none."
+            "remove the others."
         ) from error
     return trusted
 

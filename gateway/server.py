@@ -124,4 +124,4 @@ def listen_once(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError as error:
         reason = error.strerror or error
-        raise ConfigError(f"host, port: {host}:{port} cannot be listened on ({reason}); end what uses it.") from error
+        raise ConfigError(f"host, port: cannot listen on {host}:{port} ({reason}); end what uses it.") from error

@@ -95,7 +95,7 @@ def simulate(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
     rate: Annotated[float, typer.Option(min=0.01, help="Parts a second, of each camera.")] = 2.0,
     parts: Annotated[
-        int | None, typer.Option(min=1, help="End after so many parts of each camera; left out: never.")
+        int | None, typer.Option(min=1, help="End after this many parts of each camera; left out: never.")
     ] = None,
     scenario: Annotated[Scenario | None, typer.Option(help="What goes wrong, over and over.")] = None,
 ) -> None:
@@ -110,7 +110,7 @@ def simulate(
 def collect(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures; it must be empty.")],
-    pictures: Annotated[int, typer.Option(min=1, help="So many of each camera or region.")] = 300,
+    pictures: Annotated[int, typer.Option(min=1, help="How many pictures of each camera or region.")] = 300,
 ) -> None:
     """Film until there are enough pictures, or until it is stopped."""
     from runtime.collecting import console
@@ -157,7 +157,7 @@ def doctor(config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YA
         if finding.exit_code:
             missing.append(finding)
         typer.echo(f"{'MISSING' if finding.exit_code else 'ok':8}{finding.subject}: {finding.text}")
-    typer.echo("ready" if not missing else f"not ready: {len(missing)} to mend")
+    typer.echo("ready" if not missing else f"not ready: {len(missing)} to fix")
     if missing:
         raise typer.Exit(missing[0].exit_code)
 

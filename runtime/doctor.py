@@ -1,6 +1,6 @@
 """The doctor: what keeps an inspection from starting here, in plain words, one line and one remedy each.
 
-Every check opens the very thing that the inspection would open, and lets it go again. Nothing is published.
+Every check opens the very thing that the inspection would open, and closes it again. Nothing is published.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -167,7 +167,7 @@ def test_a_checkpoint_that_stands_is_not_overwritten_silently(
     with pytest.raises(SystemExit) as end:
         train_model()
     assert end.value.code == 2
-    assert "stands already and is kept; set another `output`, or give --replace" in capsys.readouterr().err
+    assert "exists already and is kept; set another `output`, or give --replace" in capsys.readouterr().err
     assert checkpoint.read_text() == "of last week"
 
 

@@ -49,7 +49,7 @@ class Case:
 
 CASES = {
     "none": Case([install(".")], BUILDS, "no ONNX Runtime here", "CPU)"),
-    "cpu, then cuda's build over it": Case([CPU, CUDA_OVER_IT], BUILDS, "lie over each other", "CPU)"),
+    "cpu, then cuda's build over it": Case([CPU, CUDA_OVER_IT], BUILDS, "are installed over each other", "CPU)"),
     "remains of a build": Case(
         [CPU, CUDA_OVER_IT, ("uninstall", "-y", "onnxruntime")], BUILDS, "only remains of", "CPU)"
     ),

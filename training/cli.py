@@ -20,7 +20,7 @@ _TRAIN_HELP = (
     "test/<kind>, ground_truth/<kind>) or a plain folder of good pictures."
 )
 _INIT_HELP = (
-    "Look at the pictures and write a configuration with the few settings that they dictate, and the reasons.\n\n"
+    "Look at the pictures and write a configuration with the few settings that they require, and the reasons.\n\n"
     "Finds parts that may be turned straight (a sheet of them lies next to the file), a shape for the input, too few "
     "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files."
 )
@@ -51,7 +51,7 @@ def _train_command(
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
     if standing.exists() and not (resume or replace) and "LOCAL_RANK" not in os.environ:
-        raise ConfigError(f"{standing}: stands already and is kept; set another `output`, or give --replace.")
+        raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
     # Those that help the first one write into its folder.
     with nullcontext() if "LOCAL_RANK" in os.environ else alone(Path(settings.output)):
@@ -77,7 +77,7 @@ def _init_command(
         typer.Option(metavar="LEFT TOP WIDTH HEIGHT", help="Region of the pictures, in pixels, that shows the part."),
     ] = None,
     bits: Annotated[
-        int, typer.Option(min=8, max=16, help="Of a grey level in files that keep 16: 12 for 12 bits in 16.")
+        int, typer.Option(min=8, max=16, help="Bits that the camera gives, in files of 16 bits: 12 for 12 bits in 16.")
     ] = 16,
     fast: Annotated[
         bool, typer.Option("--fast", help="The form for small boxes: half of the recipe's time on the line.")
@@ -95,7 +95,7 @@ def _init_command(
     config = output or Path(f"{name}.yaml")
     sheet = config.with_suffix(".png")
     if config == sheet:
-        raise ConfigError(f"{config}: the pictures' sheet is to be called so; name the configuration .yaml.")
+        raise ConfigError(f"{config}: that is the sheet of pictures; end the configuration's name with .yaml.")
     require_apart(sheet, folders(data))
     for path in (config, sheet):
         if path.exists():

@@ -151,7 +151,7 @@ class ScoreSettings(Settings):
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
     memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
-    """So many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
+    """How many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
     geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
     twice the time on the line; 0: the decoders alone judge."""
 
@@ -208,7 +208,7 @@ class TrainingSettings(Settings):
     devices: Count | Literal["auto"] = "auto"
     """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
     folds: Annotated[int, Field(ge=1, le=20)] = 4
-    """So many decoders are trained, each without its share of the good pictures, which it then judges: so every good
+    """How many decoders are trained, each without its share of the good pictures, which it then judges: so every good
     picture sets the thresholds, and none is judged by a decoder that has seen it. Together they are the detector. 1:
     one decoder, and `calibration_share` of the pictures set the thresholds alone. More than 1 needs a frozen
     encoder."""

@@ -103,7 +103,7 @@ class Coils(Worker):
                 self._asked.clear()
                 is_overrun, self._is_overrun = self._is_overrun, False
             if asked:
-                self._tell_problem(f"{self._plc} is slower than verdicts come: not all reach it" if is_overrun else "")
+                self._tell_problem(f"{self._plc} is too slow: some verdicts do not reach it" if is_overrun else "")
             try:
                 while asked:
                     coil, is_on = asked[0]

@@ -143,7 +143,7 @@ class Batcher:
             self._call_next()
 
     def close(self) -> None:
-        """Let every waiting thread go; what was not taken is not judged."""
+        """Wake every waiting thread; what was not taken is not judged."""
         with self._held:
             self._closed = True
             self._is_due.notify()

@@ -81,7 +81,7 @@ def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = 
                 raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")
             found = sha256_of(file)
         except OSError as error:
-            raise ArtifactError(f"{path}: {name} cannot be read ({error.strerror}); mend its permissions.") from error
+            raise ArtifactError(f"{path}: {name} cannot be read ({error.strerror}); check its permissions.") from error
         if found != expected:
             raise ArtifactError(f"{path}: {name} is damaged or was altered (sha256 differs); copy the bundle again.")
     return Bundle(path=path, manifest=manifest)

@@ -1,4 +1,4 @@
-"""A bundle's calibration: the errors of the good parts that set its thresholds, to set them anew without training."""
+"""A bundle's calibration: the errors of the good parts that set its thresholds, to set them again without training."""
 
 from pathlib import Path
 

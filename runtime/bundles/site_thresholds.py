@@ -138,7 +138,7 @@ class SiteThresholds:
         found, bundles, factor = thresholds.values, bundle.manifest.thresholds.values, self.factors.get(camera, 1.0)
         if len(found) != len(bundles):
             raise ArtifactError(
-                f"{where}camera {camera}: {len(found)} thresholds for {len(bundles)} errors; recalibrate anew."
+                f"{where}camera {camera}: {len(found)} thresholds for {len(bundles)} errors; recalibrate."
             )
         loosest = factor * max(value / least for value, least in zip(found, bundles, strict=True))
         if loosest > LARGEST_LOOSENING * (1 + 1e-9):
@@ -156,22 +156,22 @@ class SiteThresholds:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise ArtifactError(f"{file}: damaged or not readable; recalibrate anew after removing it.") from error
+            raise ArtifactError(f"{file}: damaged or not readable; recalibrate after removing it.") from error
         self._require_secret(file)
         if self._secret is not None:
             expected = site.sealed(self._secret).hmac_sha256 or ""
             if not hmac.compare_digest((site.hmac_sha256 or "").encode(), expected.encode()):
                 raise ArtifactError(
                     f"{file}: not sealed with this station's `thresholds_key_file`, or altered since; "
-                    "remove it and recalibrate anew."
+                    "remove it and recalibrate."
                 )
         return site
 
     def _require_secret(self, file: Path) -> None:
         if self._is_sealed and self._secret is None:
             raise ArtifactError(
-                f"{file}: bundles have to be signed here, and without a secret of the station's nothing tells its own "
-                "thresholds from a stranger's; set `thresholds_key_file`, or do without thresholds of the site."
+                f"{file}: bundles have to be signed here, and without a secret of the station its own "
+                "thresholds look like forged ones; set `thresholds_key_file`, or do without thresholds of the site."
             )
 
 
@@ -180,4 +180,4 @@ def _require_single(file: Path, pairs: Sequence[tuple[str, object]]) -> None:
     counts = Counter(key for key, _value in pairs)
     double = next((key for key, count in counts.items() if count > 1), None)
     if double is not None:
-        raise ArtifactError(f"{file}: `{shown(double)}` stands twice; recalibrate anew after removing the file.")
+        raise ArtifactError(f"{file}: `{shown(double)}` stands twice; recalibrate after removing the file.")

@@ -73,4 +73,4 @@ class Camera:
         return None
 
     def close(self) -> None:
-        """Let the device or file go. Called by the thread that iterated; must not block."""
+        """Release the device or file. Called by the thread that iterated; must not block."""

@@ -1,4 +1,4 @@
-"""The doctor's check of a camera: opened as the inspection would, and let go again."""
+"""The doctor's check of a camera: opened as the inspection would, and closed again."""
 
 import threading
 import time
@@ -79,6 +79,6 @@ def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) 
         if roi is not None and (min(roi[:2]) < 0 or roi[0] + roi[2] > width or roi[1] + roi[3] > height):
             raise CameraError(
                 f"camera {name}: its frames have {width} x {height} pixels, and {stream}'s region {list(roi)} does not "
-                "lie within; mend `roi` or `regions`."
+                "lie within; correct `roi` or `regions`."
             )
     return f"{width} x {height}"

@@ -61,7 +61,7 @@ class Damage:
         if frame.pts in self._lost:  # it comes after all, and was told of
             return []
         if frame.pts is not None and self._is_counted and not self._is_live:
-            ahead = self._held_until if frame.pts > self._shown else frame.pts  # else the clock began anew
+            ahead = self._held_until if frame.pts > self._shown else frame.pts  # else the clock began again
             self._held_until = max(ahead, self._awaited.get(frame.pts, frame.pts))
         found: list[VideoFrame | None] = [None] * self._lost_before(frame)
         if frame.is_corrupt or found:

@@ -58,4 +58,4 @@ def tell_codec(name: str, codec: str) -> None:
     """Say in the log where nothing will tell what is damaged within the frames of camera `name`."""
     if codec not in TELL_DAMAGE:
         told = "what is damaged within a frame is judged as if it were whole camera=%s codec=%s remedy=%r"
-        log.warning(told, name, codec, f"film in one of {', '.join(sorted(TELL_DAMAGE))}")
+        log.warning(told, name, codec, f"record in one of {', '.join(sorted(TELL_DAMAGE))}")

@@ -22,7 +22,7 @@ class Backlog:
     def is_old(self, stream_s: float, now_s: float) -> bool:
         """Say whether the frame taken at `stream_s` by the stream's clock was held up before it came at `now_s`."""
         lag_s = now_s - stream_s
-        if stream_s <= self._stream_s:  # it began anew, or it is none: some drivers tell no time
+        if stream_s <= self._stream_s:  # it began again, or it is none: some drivers tell no time
             self._least_s = lag_s
             self.is_lost = self._since_s is not None or now_s - self._now_s > self._limit_s
         self._least_s = min(lag_s, self._least_s + (now_s - self._now_s) * CREEP)

@@ -72,7 +72,7 @@ class FolderLook:
         found: dict[Path, _Listing],
         pictures: list[Path],
     ) -> bool:
-        """Gather the pictures below `folder`; whether anything was listed anew. Raises OSError."""
+        """Gather the pictures below `folder`; whether anything was listed again. Raises OSError."""
         stat = folder.stat()
         stamp = (stat.st_dev, stat.st_ino, stat.st_mtime_ns)
         if stamp[:2] in above:

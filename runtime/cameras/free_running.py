@@ -26,7 +26,7 @@ class Capture(Protocol):
         """Give the pixels of what was grabbed; False where it is damaged."""
 
     def release(self) -> None:
-        """Let the stream go."""
+        """Release the stream."""
 
 
 def grabbed(capture: Capture, now: Moment) -> Frame:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 log = logging.getLogger(__name__)
 
 SLICE, KEY_SLICE, SEQUENCE, PICTURE = 1, 5, 7, 8
-"""Kinds of units: of a frame, of one that starts anew, and the headers of a sequence and of pictures."""
+"""Kinds of units: of a frame, of one that starts again, and the headers of a sequence and of pictures."""
 WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 """Profiles whose header of a sequence tells how colours are stored, and scaling lists."""
 NUMBER_WITHIN, HEADER_WITHIN = 64, 1024

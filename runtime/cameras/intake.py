@@ -22,7 +22,7 @@ class Intake:
         self.buffer = buffer
         self.standing = Standing(name)
         self.closing = threading.Event()
-        """Set where the reader is to let the camera go."""
+        """Set where the reader is to release the camera."""
         self.heard_s = time.monotonic()
         """When the camera gave something last, or said that it is there (monotonic clock)."""
         self._thinning = Thinning(settings.judge_every, settings.max_fps)

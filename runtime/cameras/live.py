@@ -23,7 +23,7 @@ from runtime.threads.backoff import LONGEST_S, STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker
 
 LOOK_EVERY_S = 0.1
-"""How often a waiting camera looks up: a stop is heeded, and silence noticed, within this time."""
+"""How often a waiting camera looks up: a stop, and silence, is noticed within this time."""
 READ_ENDS_S = 0.2
 """How long a read that is under way is waited for at the end."""
 
@@ -98,7 +98,7 @@ class LiveCamera(Camera):
         return replace(self._intake.standing.status, dropped=self._intake.buffer.dropped)
 
     def close(self) -> None:
-        """See Camera. The reader lets the device go by itself; it is waited for unless its read blocks."""
+        """See Camera. The reader releases the device by itself; it is waited for unless its read blocks."""
         self._intake.closing.set()
         if self._reader.is_alive():
             self._reader.join(READ_ENDS_S)

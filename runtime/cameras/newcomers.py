@@ -11,7 +11,7 @@ from runtime.cameras.files import printable
 from runtime.cameras.folder_look import FolderLook
 
 LOOK_AT_ALL_S = 1.0
-"""Pictures that were given are looked at this often, for one that is written anew in its place; so is a folder that
+"""Pictures that were given are looked at this often, for one that is written again in its place; so is a folder that
 takes long to list, while the bell names what comes."""
 LOOK_SHARE = 0.05
 """Of the time may be spent on that."""
@@ -118,13 +118,13 @@ class Newcomers:
         return now_s - seen.since_s >= self._unreadable_after_s
 
     def give(self, picture: Path, seen: Seen) -> None:
-        """`picture` is given, and counts again where it is written anew."""
+        """`picture` is given, and counts again where it is written again."""
         seen.is_given = True
         self._pending.pop(picture, None)
 
     def _why_stuck(self, settled: Collection[Path], now_s: float) -> str:
         if self.look.odd is not None:
-            return f"{printable(self.look.odd)} is no file, and never judged; take it away"
+            return f"{printable(self.look.odd)} is no file and is never judged; remove it"
         for picture in self._pending:
             if now_s - self._seen[picture].first_s > ENDLESS_S and picture not in settled:
                 return f"{printable(picture)} has not become whole for {ENDLESS_S:.0f} s"

@@ -51,7 +51,7 @@ class VerdictSettings(Settings):
     """Each verdict goes out on `camera/<name>/verdict` as soon as it stands, before its event is stored."""
 
     deadline_ms: float = Field(gt=0, le=60_000)
-    """So long after the frame, or the trigger's time. What has no verdict by then is sent as NotDecidable, `late`."""
+    """How long after the frame, or the trigger's time. What has no verdict by then is sent as NotDecidable, `late`."""
     coil: Address | None = None
     """The coil, counted from 0, that `modbus` switches: on for NotOK and NotDecidable. Each region has the next one."""
 
@@ -140,7 +140,7 @@ class LiveCameraSettings(_CameraSettings):
     """A camera silent for this long is stalled; a frame older than this is not judged. More than the time between two
     frames."""
     frozen_after: int | None = Field(default=100, ge=2)
-    """So many frames alike to the last bit mean that the camera is frozen. None: never, for generated pictures."""
+    """After this many identical frames the camera counts as frozen. None: never, for generated pictures."""
     timeout_s: Wait = 5.0
     """How long opening, and reading one frame, may take before the camera is connected to again. Of v4l2 cameras the
     longest counts for all."""

@@ -37,7 +37,7 @@ def require_trusted(connection: socket.socket, host: str, ca_file: Path | None) 
         raise OSError(errno.ETIMEDOUT, "it does not answer, or speaks no TLS there; check the port in `url`") from None
     except (ssl.SSLError, ConnectionResetError) as error:
         reason = getattr(error, "reason", None) or "it ends the connection"
-        words = f"no TLS of version 1.2 or 1.3 came about ({reason}); check the port in `url`, renew its software"
+        words = f"no TLS 1.2 or 1.3 was possible ({reason}); check the port in `url`, update its software"
         raise OSError(errno.EPROTO, words) from None
 
 
@@ -79,7 +79,7 @@ def _remedy(code: int) -> str:
     if code in DATES:
         return "have it renewed, or set this machine's clock"
     if code in WRONG_NAMES:
-        return f"write a name that stands in it into `url` ({SHOW} -noout -subject -ext subjectAltName` shows them)"
+        return f"write a name from the certificate into `url` ({SHOW} -noout -subject -ext subjectAltName` shows them)"
     if code in WEAK:
         return "have the camera make one of RSA with 2048 bits and SHA-256, or of ECDSA"
     if code in SELF_SIGNED:

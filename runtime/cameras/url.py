@@ -38,4 +38,4 @@ def filled_in(url: str) -> str:
     except KeyError as error:
         raise ConfigError(f"camera at {host}: the environment variable {error} is not set.") from error
     except ValueError as error:
-        raise ConfigError(f"camera at {host}: write `$$` for a dollar sign of its own.") from error
+        raise ConfigError(f"camera at {host}: write `$$` for a literal dollar sign.") from error

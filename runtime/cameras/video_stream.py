@@ -131,7 +131,7 @@ class VideoStream:
         return False, None
 
     def release(self) -> None:
-        """Let the stream go."""
+        """Release the stream."""
         self._container.close()
 
     def _read(self) -> Iterator[VideoFrame | Packet[Any] | None]:

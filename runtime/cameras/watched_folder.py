@@ -29,7 +29,7 @@ HANGS_S = 10.0
 
 
 class WatchedFolder(Camera):
-    """Gives each picture once, on its feed's thread, until `stopping`; one that is written anew counts again."""
+    """Gives each picture once, on its feed's thread, until `stopping`; one that is written again counts again."""
 
     frames_total = None
 

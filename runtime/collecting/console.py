@@ -16,7 +16,7 @@ from runtime.settings import InspectionSettings
 from runtime.view.web_page import require_packages, serving
 
 TURN_S = 0.1
-"""How often the count is told and a stop is heeded."""
+"""How often the count is told and a stop is noticed."""
 
 
 def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopped: Callable[[], str | None]) -> None:
@@ -40,11 +40,11 @@ def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopp
             if collection.kept:
                 sys.stderr.write(f"{told}\nkept in {output}: {collection.kept} pictures\n")
     if not collection.kept:
-        output_is_empty = "nothing came of any camera" if not collection.left_out else told
+        output_is_empty = "no camera gave a frame" if not collection.left_out else told
         raise DataError(f"no picture could be kept: {output_is_empty}; look at light, focus, triggers and `roi`.")
     if collection.kept < collection.wanted:
         why = why_stopped()
-        why = f"stopped by {why}" if why else "the cameras have no more"
+        why = f"stopped by {why}" if why else "the cameras gave no more"
         sys.stderr.write(f"fewer than the {collection.wanted} that were asked for: {why}\n")
     sys.stdout.write(f"next: train-model init {output}\n")
 

@@ -14,7 +14,7 @@ from runtime.collecting.selection import LEAST_SHARP, Blemish, Selection, sharpn
 from runtime.parts.frame import Frame
 
 REFERENCE = 20
-"""So many pictures tell what is usual; those among them that are blurred are taken away again."""
+"""This many pictures tell what is usual; those among them that are blurred are taken away again."""
 QUICK = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 

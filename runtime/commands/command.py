@@ -149,7 +149,7 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for name, value in pairs:
         if name in content:
-            raise ConfigError(f"{name[:64]!a} stands twice; say it once.")
+            raise ConfigError(f"{name[:64]!a} appears twice; give it once.")
         content[name] = value
     return content
 

@@ -95,7 +95,7 @@ class CommandHandler:
         if self._rate.is_exceeded():
             return
         if message.retained:
-            log.warning("a retained message on %s is no command; nobody should send it so", message.topic)
+            log.warning("a retained message on %s is ignored; send commands without retain", message.topic)
             return
         if verb_of(message) not in self._allowed:
             self._replies.refuse(message, f"no such command here; `commands` lists {', '.join(self._allowed)}.")

@@ -75,7 +75,7 @@ class Reload:
         return opening.model, opening.outcome
 
     def end(self) -> list[Message]:
-        """Close what nobody takes any more; gives those who wait in vain."""
+        """Close what nobody takes any more; gives those who wait for nothing any more."""
         if self._opening is None:
             return []
         if isinstance(self._opening.outcome, Detector):

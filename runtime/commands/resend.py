@@ -29,7 +29,7 @@ def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Co
     else:
         camera = camera or (next(iter(cameras)) if len(cameras) == 1 else None)
         if camera is None:
-            raise ConfigError("resend: `seq` counts by camera; say `camera`.")
+            raise ConfigError("resend: each camera counts its own `seq`; give `camera`.")
         first = journal.since_seq(camera, command.boot_id or boot_id, command.seq or 0)
     count = 0 if first is None else again.begin(first, camera)
     return {"events": count, "oldest": journal.oldest}

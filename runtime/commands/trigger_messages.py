@@ -165,7 +165,7 @@ class TriggerHandler:
     def _cause(self, message: Message, told: TriggerPayload) -> bytes:
         """Give that by which it is known again.
 
-        Numbers come round, and begin anew where a broker lost its memory: an earlier message that was alike in every
+        Numbers come round, and begin again where a broker lost its memory: an earlier message that was alike in every
         byte must not be taken for this one, now or when it is handed over again.
         """
         cause = cause_of(message, told)

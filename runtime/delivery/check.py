@@ -1,4 +1,4 @@
-"""The doctor's checks of the way to the MES: broker and outbox, opened as the inspection would, and let go again."""
+"""The doctor's checks of the way to the MES: broker and outbox, opened as the inspection would, and closed again."""
 
 import secrets
 import time
@@ -22,7 +22,7 @@ CLOSED_AT_IT = (
     "(mosquitto: `acl_file`, `max_packet_size`)"
 )
 LARGEST_EVENT = 2000
-"""Bytes, but for grids of more than 3 x 3."""
+"""Bytes, except for grids of more than 3 x 3."""
 
 
 def check_broker(settings: BrokerSettings, client_id: str, topic: str, filters: Sequence[str] = ()) -> str:

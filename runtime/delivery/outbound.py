@@ -51,7 +51,8 @@ class Outbound:
             if len(self._passing) >= MOST_PASSING:
                 self._passing.popleft()
                 if not self._is_crowded:
-                    log.warning("%d replies, verdicts and the like wait for the broker: older ones drop", MOST_PASSING)
+                    told = "%d replies, verdicts and so on wait for the broker: older ones are dropped"
+                    log.warning(told, MOST_PASSING)
                 self._is_crowded = True
             self._passing.append(message)
             self._idle.clear()

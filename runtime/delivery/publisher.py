@@ -2,7 +2,7 @@
 
 Events come from the outbox, in order, and leave it when acknowledged. Retained topics (status, model, last, counters)
 are kept with their newest value and are all sent again on every connect. What others send to us (triggers, commands)
-goes to handlers on this thread, subscribed anew on every connect. Inference never waits for any of this.
+goes to handlers on this thread, subscribed again on every connect. Inference never waits for any of this.
 """
 
 import logging
@@ -27,7 +27,7 @@ from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 SUSPICIOUS_LOSSES = 3
-"""So many connections in a row that were lost soon after the login look like another client with our client id, which
+"""This many connections in a row that were lost soon after the login look like another client with our client id, which
 many brokers do not tell."""
 
 

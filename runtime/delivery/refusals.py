@@ -37,13 +37,13 @@ class Refusals:
             self._told[topic, reason] = None
             log.error(
                 "broker refuses messages topic=%s reason=%r remedy=%r",
-                *(topic, reason, "mend it at the broker; what waits is kept, and the rest goes on"),
+                *(topic, reason, "correct it at the broker; what waits is kept, and the rest goes on"),
             )
 
     def refuse_subscription(self, topic_filter: str, words: str) -> None:
         """The broker gives us nothing on `topic_filter`: ask again after a while."""
         self._topics[topic_filter] = time.monotonic() + RETRY_AFTER_S
-        reason = f"it gives us nothing of it ({words}); let this user read there"
+        reason = f"it sends us nothing from there ({words}); let this user read there"
         self.reasons = {**self.reasons, topic_filter: reason}
         if (topic_filter, reason) not in self._told:
             self._told[topic_filter, reason] = None
@@ -60,7 +60,7 @@ class Refusals:
     def took(self, topic: str) -> None:
         """The broker took a message on `topic`, or our subscription."""
         if topic in self.reasons:
-            log.info("broker refuses no longer topic=%s", topic)
+            log.info("broker no longer refuses topic=%s", topic)
             self.reasons = {name: reason for name, reason in self.reasons.items() if name != topic}
             self._topics.pop(topic, None)
             self._told = {key: None for key in self._told if key[0] != topic}

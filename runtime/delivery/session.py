@@ -130,7 +130,7 @@ class Session:
             self._echo.end()
 
     def _hear(self) -> None:
-        """Hand on what came in, but for what we listen to ourselves."""
+        """Hand on what came in, except for what we listen to ourselves."""
         received = self._connection.received()
         if self._echo is not None:
             self._echo.hear(received)

@@ -17,7 +17,7 @@ RETAIN_LOST = (
     "change; allow them (mosquitto: `retain_available true`)"
 )
 WILL_LOST = (
-    "it takes no will on the status topic, so that nobody reports when this station is lost; let its user write there"
+    "it accepts no will on the status topic, so nothing reports when this station is lost; let its user write there"
 )
 
 

@@ -37,7 +37,11 @@ NO_TLS = {
         "it speaks no TLS there; check broker.port and broker.tls"
     ),
     ("CERTIFICATE",): "it does not take our certificate; check broker.tls.cert_file",
-    ("PROTOCOL", "CIPHER", "HANDSHAKE_FAILURE"): "it takes no kind of TLS that we do (1.2, 1.3); have it changed there",
+    (
+        "PROTOCOL",
+        "CIPHER",
+        "HANDSHAKE_FAILURE",
+    ): "it has no version (1.2, 1.3) or cipher of TLS in common with us; change that there",
 }
 """By what OpenSSL calls it."""
 EXPIRED, WRONG_NAMES = 10, {62, 64}
@@ -65,7 +69,7 @@ def why_ended(is_told: bool, reason: ReasonCode, properties: Any) -> str:
 
 
 def why_not_open(error: OSError, is_encrypted: bool) -> tuple[str, bool]:
-    """Say why no connection came about, and whether a person has to act, since trying again helps nothing."""
+    """Say why there is no connection, and whether a person has to act, since trying again helps nothing."""
     if is_encrypted and isinstance(error, ssl.SSLEOFError | ConnectionResetError):
         return "it ends the connection where TLS begins; check that broker.port is the one that speaks TLS", False
     if isinstance(error, TimeoutError):
@@ -78,10 +82,10 @@ def why_not_open(error: OSError, is_encrypted: bool) -> tuple[str, bool]:
     for marks, words in NO_TLS.items():
         if any(mark in reason for mark in marks):
             return f"{words} ({reason})", True
-    return f"no encrypted connection came about ({reason})", False
+    return f"no encrypted connection was possible ({reason})", False
 
 
 def _certificate_remedy(code: int) -> str:
     if code == EXPIRED:
         return "have it renewed, or set this machine's clock"
-    return "set broker.host to a name that stands in it" if code in WRONG_NAMES else "check broker.tls.ca_file"
+    return "set broker.host to a name from the certificate" if code in WRONG_NAMES else "check broker.tls.ca_file"

@@ -102,7 +102,7 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
             self._retry_s = time.monotonic() + RETRY_AFTER_S
             if self.problem is None:
                 log.error(
-                    'evidence cannot be written folder="%s" reason="%s" remedy="free the disk or mend the permissions; '
+                    'evidence cannot be written folder="%s" reason="%s" remedy="free the disk, check the permissions; '
                     'the inspection goes on, events say evidence: null"',
                     self._settings.folder,
                     error.strerror or error,

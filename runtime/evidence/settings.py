@@ -20,4 +20,4 @@ class EvidenceSettings(Settings):
     min_free_bytes: int = Field(default=500_000_000, ge=0)
     """With less than this free on the disk no evidence is written: the outbox needs the rest."""
     history_events: PositiveInt = 500_000
-    """So many judged parts can be looked back at (about 1 kB each on the disk). Beyond that the oldest OK go first."""
+    """How many judged parts can be looked back at (about 1 kB each on the disk). Beyond that the oldest OK go first."""

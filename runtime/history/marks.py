@@ -74,7 +74,7 @@ class Told:
     rejected: int
     """Parts that were judged NotOK."""
     looked_at: int
-    """So many of them were marked."""
+    """How many of them were marked."""
     promised: float
     """The share of good parts that the thresholds may reject."""
 

@@ -108,7 +108,7 @@ class HistoryWriter(Keeper[Waiting]):
             )
             count(database, shifts)
             tally(database, ((entry.camera, thresholds, entry.verdict) for entry, _body, thresholds in batch))
-            after = before + len(batch)  # or less, where parts were judged anew
+            after = before + len(batch)  # or less, where parts were judged again
             if after > most and (after := held(database)) > most:
                 clear(database, after - most + int(most * CLEARED_SHARE))
                 after = held(database)
@@ -117,8 +117,8 @@ class HistoryWriter(Keeper[Waiting]):
     def _tell(self, error: Exception) -> None:
         if self.problem is None:
             log.error(
-                'the history cannot be written file="%s" reason="%s" remedy="free the disk, mend the permissions, or '
-                'move a damaged file away; the inspection goes on, and what it judges meanwhile is not looked back at"',
+                'the history cannot be written file="%s" reason="%s" remedy="free the disk, check the permissions, or '
+                'move a damaged file away; the inspection goes on, without a record of what it judges"',
                 self.file.path,
                 error,
             )

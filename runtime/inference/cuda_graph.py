@@ -42,6 +42,6 @@ class CudaGraph:
         gpu.check(cuda, cuda.cuGraphLaunch(self._executable, ctypes.c_void_p(stream)))
 
     def free(self) -> None:
-        """Let go of it. Raises CudaError."""
+        """Free it. Raises CudaError."""
         cuda = gpu.driver()
         gpu.check(cuda, cuda.cuGraphExecDestroy(self._executable))

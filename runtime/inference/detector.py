@@ -55,7 +55,7 @@ def reopen(bundle: Bundle | None, key: Path | None, backend: BackendSettings, ma
     if bundle is None:
         raise BackendError("a simulation has no engine.")
     if load_bundle(bundle.path, key).manifest != bundle.manifest:
-        raise ArtifactError(f"{bundle.path}: another bundle lies there now; send `reload`, or restart.")
+        raise ArtifactError(f"{bundle.path}: there is another bundle now; send `reload`, or restart.")
     return _open(bundle, backend, max_batch)
 
 
@@ -94,7 +94,7 @@ def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPic
             difference = (np.abs(ratios(errors, manifest.thresholds) - expected) / np.maximum(expected, 1)).max()
             if not difference <= LEEWAY * TOLERANCE[manifest.precision]:
                 raise BackendError(
-                    f"{backend.name} judges a picture otherwise than the bundle says, in a batch of {size}: an error "
-                    f"is off by {difference:.2g} of its threshold; build its engine again, or set "
+                    f"{backend.name} judges a picture differently from what the bundle says, in a batch of {size}: "
+                    f"an error is off by {difference:.2g} of its threshold; build its engine again, or set "
                     "another backend.kind."
                 )

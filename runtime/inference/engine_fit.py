@@ -1,4 +1,4 @@
-"""Engines: which of a bundle's runs on this machine. Pure, but for the look at the machine.
+"""Engines: which of a bundle's runs on this machine. Pure, except for the look at the machine.
 
 An engine runs in the version that built it, on the GPU it was built for, and nowhere else: what does not fit is refused
 with the reason and the command that mends it, and never tried.
@@ -127,7 +127,7 @@ def _obstacles(engine: Engine, model_sha256: str, machine: Machine, gpu: Gpu, ma
         yield f"built for {sm(engine.compute_capability)}, this GPU is {gpu.target}"
     # Full TensorRT tunes an engine to the GPU it was built on: another of the same capability may refuse it, or crash.
     if engine.gpu not in (None, gpu.name):
-        yield f"built on {engine.gpu} and for it alone"
+        yield f"built on {engine.gpu}, and only for that kind of GPU"
     if engine.multiprocessors not in (None, gpu.multiprocessors):
         yield f"built on {engine.gpu} with {engine.multiprocessors} multiprocessors, this one has {gpu.multiprocessors}"
     if engine.model_sha256 != model_sha256:

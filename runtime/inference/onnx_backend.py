@@ -66,7 +66,7 @@ class OnnxBackend:
             errors = self._thread.submit(self._open, ort, model, threads).result()
             if errors.shape != (expected := (max_batch, len(bundle.manifest.thresholds.values))):
                 raise ArtifactError(
-                    f"{bundle.model} gives errors {errors.shape}, and {MANIFEST} tells of {expected}; export it again."
+                    f"{bundle.model} gives errors {errors.shape}, and {MANIFEST} says {expected}; export it again."
                 )
         except (ArtifactError, BackendError):
             self.close()
@@ -86,7 +86,7 @@ class OnnxBackend:
         options.add_session_config_entry("session.dynamic_block_base", "4")
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         frames = np.zeros(self._shape, np.uint8)
-        # With CUDA a session makes its convolutions' plans anew whenever the size of its batch changes, which took 0.2
+        # With CUDA a session makes its convolutions' plans again whenever the size of its batch changes, which took 0.2
         # to 0.7 s on an H200: each size has a session of its own, as it has an engine's context.
         for size in (self.max_batch,) if self._provider == "cpu" else batch_sizes(self.max_batch):
             self._sessions[size] = self._new_session(ort, model, options)
@@ -96,7 +96,7 @@ class OnnxBackend:
         try:
             self._ready.extend(self._lock() for _ in range(self.depth + SPARE))
         except (gpu.CudaError, OSError) as error:
-            raise BackendError(f"{self.name}: it gets no page-locked memory ({one_line(error)}).") from error
+            raise BackendError(f"{self.name}: cannot get page-locked memory ({one_line(error)}).") from error
         return errors
 
     def _new_session(self, ort: ModuleType, model: bytes, options: Any) -> Any:

@@ -39,7 +39,7 @@ def require_one_build() -> str:
     found = builds()
     if len(found) > 1:
         raise BackendError(
-            f"{' and '.join(found)} lie over each other in one folder: {REMEDY.format(extra='cpu')} "
+            f"{' and '.join(found)} are installed over each other in one folder: {REMEDY.format(extra='cpu')} "
             "('.[cuda]' with an NVIDIA GPU)."
         )
     ort = import_onnx_runtime()

@@ -104,7 +104,7 @@ class Recovery:
 
     def _say(self, problem: str) -> None:
         if problem != self.problem:
-            log.error("engine away, tried again for ever reason=%r", problem)
+            log.error("engine lost, tried again until it opens reason=%r", problem)
             self.problem = problem
 
     def _end(self) -> None:

@@ -59,7 +59,7 @@ class LoadedEngine:
             write_cache(self._cache_name, bytes(self._cache.serialize()))
 
     def free(self) -> None:
-        """Let go of everything, last made first."""
+        """Free everything, last made first."""
         self._cache = self._config = None
         self.engine = None
         self._runtime = None
@@ -73,7 +73,7 @@ class LoadedEngine:
         self._cache = config.create_runtime_cache()
         kept = read_cache(self._cache_name)
         if kept and not self._cache.deserialize(kept):
-            log.info("kernels kept for another GPU or driver are compiled anew file=%s", self._cache_name)
+            log.info("kernels kept for another GPU or driver are compiled again file=%s", self._cache_name)
         config.set_runtime_cache(self._cache)
         return config
 

@@ -81,7 +81,7 @@ class Lane:
         self._execute(context)
 
     def free(self) -> None:
-        """Wait for what is under way, then let go of graphs, contexts, memory and stream, in this order."""
+        """Wait for what is under way, then free graphs, contexts, memory and stream, in this order."""
         with contextlib.suppress(Exception):
             self.stream.synchronize()
         for graph in self._graphs.values():
@@ -143,7 +143,7 @@ class Slot:
         return maps
 
     def free(self) -> None:
-        """Let go of it, once the lanes are gone."""
+        """Free it, once the lanes are gone."""
         with contextlib.suppress(Exception):
             self._maps.free()
         self._maps = self._done = None

@@ -47,7 +47,7 @@ class Trend:
     def add(self, judgement: Judgement, thresholds_id: str, recipe: str | None = None) -> None:
         """Take a part in that the model of `recipe` (see Origin) judged.
 
-        Margins against other thresholds cannot be compared: the reference begins anew.
+        Margins against other thresholds cannot be compared: the reference begins again.
         """
         margins = self._by_recipe.get(recipe)
         if margins is None or margins.thresholds_id != thresholds_id:

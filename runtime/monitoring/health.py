@@ -48,7 +48,7 @@ class DeliveryHealth:
     waiting: int
     """Events in the outbox."""
     limit: int
-    """So many it may hold."""
+    """How many it may hold."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why the broker takes no messages of ours, by topic."""
 

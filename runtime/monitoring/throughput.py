@@ -34,7 +34,7 @@ class Throughput:
         return self._clock() - self._last_s >= self._every_s
 
     def beat(self, frames_waiting: int, outbox: Outbox, discarded: int, delivered_ms: Sequence[float]) -> bytes:
-        """Build what the `metrics` topic tells of the time since the last beat, and begin anew.
+        """Build what the `metrics` topic tells of the time since the last beat, and begin again.
 
         `delivered_ms` is how long the events acknowledged since then took from the disk to the acknowledgement.
         """

@@ -25,9 +25,9 @@ T = TypeVar("T")
 REMEDIES = {
     sqlite3.SQLITE_FULL: "make free space on the disk; what is stored stays, and goes out with the next run",
     sqlite3.SQLITE_IOERR: "look at the disk and its free space; what is stored stays",
-    sqlite3.SQLITE_READONLY: "mend the permissions of the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "mend the permissions of the file and its folder",
-    sqlite3.SQLITE_PERM: "mend the permissions of the file and its folder",
+    sqlite3.SQLITE_READONLY: "check the permissions of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "check the permissions of the file and its folder",
+    sqlite3.SQLITE_PERM: "check the permissions of the file and its folder",
     sqlite3.SQLITE_NOTADB: "it is no outbox: set another `outbox.path`",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: keep it, `sqlite3 FILE .recover` reads what can be read of its "
     "events; set another `outbox.path` meanwhile, and look at the disk",
@@ -93,7 +93,7 @@ class OutboxFile:
                 time.sleep(PAUSE_S)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Release the file."""
         for database in self._connections:
             database.close()
         self._held.close()

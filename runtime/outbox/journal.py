@@ -68,7 +68,7 @@ class Journal:
             for (captured,) in self._database.execute("SELECT captured FROM sent ORDER BY number DESC LIMIT 1"):
                 self._captured = str(captured)
         except sqlite3.Error as error:
-            raise OutboxError(f"journal {path}: cannot be used ({error}); take it away, it is made anew.") from error
+            raise OutboxError(f"journal {path}: cannot be used ({error}); move it away; a new one is made.") from error
 
     def keep(self, events: Sequence[StoredEvent]) -> None:
         """Keep events that the broker took. Never raises; one that came twice is kept once."""

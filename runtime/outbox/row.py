@@ -46,7 +46,7 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class Row:
-    """One row, but for its position."""
+    """One row, except for its position."""
 
     topic: str
     camera: str

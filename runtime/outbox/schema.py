@@ -122,7 +122,7 @@ def bring_up_to_date(database: sqlite3.Connection, now_s: float, now_at_s: float
 
 
 def read_lifetime(database: sqlite3.Connection) -> Kept | None:
-    """Give the age of what waits as it was kept last; where that is damaged it begins anew, and nothing looks old."""
+    """Give the age of what waits as it was kept last; where that is damaged it begins again, and nothing looks old."""
     note = read_note(database, LIFETIME)
     return _lifetime_of_before(database) if note is None else Kept(*json.loads(note))
 

@@ -16,5 +16,5 @@ class OutboxSettings(Settings):
     """Of events; the file on disk is somewhat larger."""
     max_age_s: PositiveFloat = 30 * 86400.0
     journal_events: NonNegativeInt = 0
-    """So many events that the broker has taken are kept next to it (`pwae-outbox.journal.sqlite`, 2 kB each), to be
+    """How many events that the broker has taken are kept next to it (`pwae-outbox.journal.sqlite`, 2 kB each), to be
     sent again by `cmd/resend`. 0: none."""

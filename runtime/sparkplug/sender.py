@@ -53,7 +53,7 @@ class SparkplugSender(Worker):
         if self.fault is not None:
             raise self.fault
         if len(self._queue) == LONGEST_QUEUE - 1:
-            log.warning("sparkplug: %d messages wait, the oldest give way and are told as JSON alone", LONGEST_QUEUE)
+            log.warning("sparkplug: %d messages wait, the oldest are sent as JSON only", LONGEST_QUEUE)
         self._queue.append((message, time.monotonic()))
         self._bell.ring()
 

@@ -20,7 +20,7 @@ from runtime.station.reporter import Reporter
 
 NO_TIME = Timing(0.0, 0.0, 0.0)
 TURN_S = 0.1
-"""How often the waiting loop looks up: a stop is heeded within this time and one batch."""
+"""How often the waiting loop looks up: a stop is noticed within this time and one batch."""
 
 
 class JudgingLoop:

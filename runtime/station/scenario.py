@@ -14,11 +14,11 @@ NOT_OK_SHARE = 0.05
 BLACK_SHARE = 0.02
 """Of the simulated parts: their picture is black, hence they are NotDecidable."""
 PHASE_PARTS = 20
-"""So many parts pass in peace, then in trouble, and so on: at 2 parts a second 10 s each. More, where they are fast."""
+"""How many parts pass in peace, then in trouble, and so on: at 2 parts a second 10 s each. More where they are fast."""
 BURST = 10
-"""So many times faster come the parts of a burst."""
+"""How many times faster the parts of a burst come."""
 KEPT_PHASES = 2.5
-"""So long's events of each camera does the outbox hold where a gap is played: an outage fits in, a burst does not."""
+"""The outbox holds the events of this many phases where a gap is played: an outage fits in, a burst does not."""
 
 
 class Scenario(StrEnum):

@@ -3,7 +3,7 @@
 import random
 
 STABLE_AFTER_S = 5.0
-"""A connection that lasted this long starts the back-off anew when it is lost."""
+"""A connection that lasted this long starts the back-off again when it is lost."""
 FIRST_S = 0.25
 """The shortest wait after the first try that failed."""
 LONGEST_S = 30.0

@@ -89,9 +89,9 @@ async def _read(request: Request) -> bytes:
             async for chunk in request.stream():
                 data += chunk
                 if len(data) > LARGEST_BYTES:
-                    raise HTTPException(413, f"more than the {LARGEST_BYTES:,} bytes that are taken")
+                    raise HTTPException(413, f"more than the {LARGEST_BYTES:,} bytes that are allowed")
     except ClientDisconnect as error:
-        raise HTTPException(400, "the connection ended before the picture") from error
+        raise HTTPException(400, "the connection ended before the picture was complete") from error
     except TimeoutError as error:
         raise HTTPException(408, f"the picture had not come within {READ_WITHIN_S:.0f} s; send it again") from error
     return bytes(data)

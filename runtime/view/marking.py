@@ -80,7 +80,7 @@ class MarksCollector(Collector):
         promised = GaugeMetricFamily("pwae_false_reject_rate_promised", "By the thresholds", labels=("camera",))
         rates = {
             name: GaugeMetricFamily(f"pwae_{name}_rate_told", text, labels=("camera", "bound"))
-            for name, text in (("false_reject", "Of good parts, by people's marks"), ("miss", "Of bad parts known of"))
+            for name, text in (("false_reject", "Of good parts, by people's marks"), ("miss", "Of known bad parts"))
         }
         for camera, told in self._reviews.told().items():
             looked_at.add_metric((camera,), told.looked_at)

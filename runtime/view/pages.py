@@ -1,6 +1,6 @@
 """The pages of a station, with metrics and health beside them.
 
-They only look: nothing can be changed through them, but for marks where a token gives the right. Pictures are drawn
+They only look: nothing can be changed through them, except for marks where a token gives the right. Pictures are drawn
 when somebody asks, never by the judging thread.
 """
 

@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_looked_through_is_told(folder: Path, monkeypatc
         return look(path)
 
     monkeypatch.setattr("core.picture.os.scandir", denied)  # root may look through every folder
-    with pytest.raises(DataError, match=r"theirs: cannot be looked through \(Permission denied\)"):
+    with pytest.raises(DataError, match=r"theirs: cannot be searched \(Permission denied\)"):
         list_pictures(folder)
     with pytest.raises(DataError, match="theirs"):
         list(find_pictures(folder))

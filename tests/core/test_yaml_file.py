@@ -115,7 +115,7 @@ def test_a_blank_at_the_end_of_a_secret_is_kept_and_warned_of(tmp_path: Path, ca
     (tmp_path / "password").write_text("s3cret \n")
     with caplog.at_level(logging.WARNING):
         assert look_up_secret("broker.password", None, tmp_path / "password") == "s3cret "
-    assert "begins or ends with a blank" in caplog.text
+    assert "begins or ends with a space" in caplog.text
     assert "s3cret" not in caplog.text
 
 

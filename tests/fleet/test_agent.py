@@ -60,7 +60,7 @@ def test_a_bundle_is_fetched_checked_and_linked_and_the_old_one_is_one_order_awa
         ("hash", "as ordered; not used"),
         ("signature", "its signature does not belong to"),
         ("away", "cannot be reached"),
-        ("verify", "otherwise than the bundle says"),
+        ("verify", "differently from what the bundle says"),
         ("order", "order: its signature does not belong to"),
         ("older", "is older than"),
         ("gibberish", "order: not readable"),

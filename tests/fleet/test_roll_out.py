@@ -137,7 +137,7 @@ def test_from_a_good_roll_out_to_one_that_rejects_and_back(
 
     # What the station refuses stops a roll-out at once.
     assert operator.roll_out(packed(122, lying=True)) == 11
-    assert "otherwise than the bundle says" in capsys.readouterr().err
+    assert "differently from what the bundle says" in capsys.readouterr().err
     assert in_use() == second
 
     page = tmp_path / "fleet.html"
@@ -146,7 +146,7 @@ def test_from_a_good_roll_out_to_one_that_rejects_and_back(
     assert "press-1" in row
     assert "even-grey" in row
     assert second[:8] in row
-    assert "otherwise than the bundle says" in row
+    assert "differently from what the bundle says" in row
     assert json.loads(broker.retained("pwae/site/area/line/press-1/camera/top/counters").payload)["drifts"] is False
 
 

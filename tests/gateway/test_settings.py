@@ -95,7 +95,7 @@ def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: by
 @pytest.mark.parametrize(
     ("prepare", "told"),
     [
-        (port_taken, "cannot be listened on"),
+        (port_taken, "cannot listen on"),
         (no_password, "cannot be read"),
         (no_key, "own.pem"),
         (other_key, "another certificate's"),

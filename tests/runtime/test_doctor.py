@@ -113,13 +113,13 @@ def test_everything_missing_is_told_at_once_with_a_remedy(tmp_path: Path) -> Non
         "camera top": "no such folder",
         "broker": "start it, or check broker.host",
         "outbox": "check `outbox.path`",
-        "evidence": "mend its permissions",
+        "evidence": "check its permissions",
         "view": "set another `view.port`",
     }
     assert set(missing) == set(words), "each fault once: the backend lacks nothing but the bundle"
     for subject, part in words.items():
         assert part in missing[subject]
-    assert found["verdict"] == "not ready: 6 to mend"
+    assert found["verdict"] == "not ready: 6 to fix"
 
 
 def test_a_refused_login_is_told_apart_from_a_broker_that_is_away(

@@ -33,7 +33,7 @@ _EXPECTED_WARNINGS = (
 def fit(learner: Learner, dataset: Subset[list[Tensor]], countdown: Steps) -> bool:
     """Train a member from its resume point on, where it has one, up to its last; say whether this process is the first.
 
-    A batch is one process's share of a step. The log starts anew, or goes on with what it had at the resume point.
+    A batch is one process's share of a step. The log starts again, or goes on with what it had at the resume point.
     """
     settings = learner.settings
     trainer = _trainer(settings, learner.member, countdown)

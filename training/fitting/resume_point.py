@@ -29,14 +29,14 @@ def read_point(path: Path) -> dict[str, Any]:
     try:
         point = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zip and pickle errors share no base class
-        raise ArtifactError(f"{path}: damaged; remove it, and --resume begins that decoder anew.") from error
+        raise ArtifactError(f"{path}: damaged; remove it, and --resume begins that decoder again.") from error
     if not isinstance(point, dict):
-        raise ArtifactError(f"{path}: no point of a training; remove it, and --resume begins that decoder anew.")
+        raise ArtifactError(f"{path}: no point of a training; remove it, and --resume begins that decoder again.")
     return point
 
 
 def clear_resume_points(output: Path) -> None:
-    """Delete the points: the training is done, or begins anew."""
+    """Delete the points: the training is done, or begins again."""
     shutil.rmtree(output / FOLDER, ignore_errors=True)
 
 

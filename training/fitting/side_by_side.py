@@ -74,8 +74,8 @@ def train_side_by_side(
             if code:
                 names = ", ".join(str(member + 1) for member in share)
                 raise PwaeError(
-                    f"the process that trained decoders {names} was ended by signal {-code}, most often for want of "
-                    "memory; go on with --resume."
+                    f"the process that trained decoders {names} was ended by signal {-code}, most often because "
+                    "memory ran out; go on with --resume."
                     if code < 0
                     else f"the process that trained decoders {names} failed, as it says above; exit code {code}."
                 )

@@ -21,9 +21,9 @@ ALIKE = 0.5
 """Half of the pictures or more must be so alike the upright one, turned: what is on them tells how they lie."""
 TURNED_DEGREES = 10
 TURNED_SHARE = 0.1
-"""So many round parts must be turned further than that against it: those that lie alike need no turning."""
+"""How many round parts must be turned further than that against it: those that lie alike need no turning."""
 TURNED_OVER_SHARE = 0.02
-"""So many long parts must lie the other way round than their outlines say: one of those looked at."""
+"""How many long parts must lie the other way round than their outlines say: one of those looked at."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def list_cameras(interface: str | None, producer: Path | None) -> str:
     try:
         found: Sequence[Listed] = find_cameras(interface) if producer is None else find_devices(producer)
     except OSError as error:
-        raise CameraError(f"cameras cannot be looked for: {error}") from error
+        raise CameraError(f"cannot search for cameras: {error}") from error
     if not found:
         where = "it is in this machine's network (subnet)" if producer is None else "its maker's software shows it"
         raise CameraError(f"no camera answers; check power and cable, and that {where}.")

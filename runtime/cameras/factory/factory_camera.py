@@ -95,7 +95,7 @@ class PartReading:
             now = Moment.now()
             lost = 0 if last is None else missed(last, stream.block_id)
             if lost is None:
-                return f"it counted anew, from block {last} to {stream.block_id}"
+                return f"it restarted its count, from block {last} to {stream.block_id}"
             last = stream.block_id
             for _ in range(lost):
                 self._parts.put(Frame(None, now, fault=Reason.NO_FRAME))
@@ -105,7 +105,7 @@ class PartReading:
     def _fire_each(self, stream: FactoryStream, intake: Intake, parts: FiredParts) -> str:
         """Fire each trigger and take its frame. Returns why it ended.
 
-        Where none came in time the stream is opened anew: a late one must not be taken for the next part's.
+        Where none came in time the stream is opened again: a late one must not be taken for the next part's.
         """
         while not intake.closing.is_set():
             if not self._is_there(stream, intake):
@@ -116,7 +116,7 @@ class PartReading:
             frame = self._photograph(stream, trigger)
             if frame is None:
                 parts.put(without_frame(trigger))
-                return "no frame came in time of its software trigger"
+                return "no frame came in time after its software trigger"
             intake.put(replace(frame, trigger=trigger))
         return ""
 

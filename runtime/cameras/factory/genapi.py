@@ -102,7 +102,7 @@ class GenapiNodes:
         self._reads_chunks = genapi.ChunkAdapterGeneric(self._map)
 
     def close(self) -> None:
-        """Let the camera's registers go; else the package keeps the description for ever, 0.4 MB at each connection."""
+        """Free the camera's registers; else the package keeps the description for ever, 0.4 MB at each connection."""
         self._reads_chunks.detach_node_map()
         self._map.disconnect()
 

@@ -196,7 +196,7 @@ class GenicamStream:
         return stats.frames_lost, stats.frames_complete + stats.frames_lost
 
     def release(self) -> None:
-        """Let the camera go; one that is dead is left as it is."""
+        """Release the camera; one that is dead is left as it is."""
         import viva_genicam as vg
 
         with contextlib.suppress(vg.GenicamError):

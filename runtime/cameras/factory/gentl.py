@@ -216,12 +216,12 @@ class GentlStream:
         return self._lost + unseen, self._total + unseen
 
     def release(self) -> None:
-        """Let the camera go; one that is dead is left as it is."""
+        """Release the camera; one that is dead is left as it is."""
         self._opened.close()
 
 
 def _choose(settings: GentlSettings, opening: ExitStack) -> tuple[Producer, Device]:
-    """Find the camera that `settings` name; its producer is let go with `opening`.
+    """Find the camera that `settings` name; its producer is released with `opening`.
 
     Raises OSError with what answers instead, and which producers cannot be asked.
     """

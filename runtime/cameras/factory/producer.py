@@ -158,7 +158,7 @@ class Producer:
             quietly(self.call, "DevClose", handle)
 
     def close(self) -> None:
-        """Let the driver go."""
+        """Release the driver."""
         for handle in self._interfaces.values():
             quietly(self.call, "IFClose", handle)
         quietly(self.call, "TLClose", self._system)

@@ -20,7 +20,7 @@ def test_a_plc_that_is_slower_than_verdicts_come_gets_the_newest_and_what_is_lef
             coils.switch(0, is_on=number == 99)
         assert 89 <= coils.left_out <= 90  # the first may be under way
     plc.wait_for(lambda: plc.values("coil", 0)[-1] == 1 and len(plc.values("coil", 0)) >= 11)
-    assert "is slower than verdicts come" in caplog.text
+    assert "is too slow: some verdicts do not reach it" in caplog.text
     coils.switch(0, is_on=False)
     wait_until(lambda: coils.problem == "")
     coils.stop()

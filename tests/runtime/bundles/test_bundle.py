@@ -183,7 +183,7 @@ def test_a_backend_that_answers_as_the_bundle_knows_takes_over(own: Path) -> Non
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.2, 100.0, np.nan])
 def test_a_backend_that_computes_something_else_never_takes_over(own: Path, factor: float) -> None:
     know(own, known_answers() * (1.0, *(1.0,) * 4, factor, *(1.0,) * 4))
-    with pytest.raises(BackendError, match="otherwise than the bundle says"):
+    with pytest.raises(BackendError, match="differently from what the bundle says"):
         open_detector(own, *ASKED)
 
 

@@ -46,7 +46,7 @@ REFUSED = {
         "name the certificate of the CA that signed it, or the camera's, in `ca_file`",
     ),
     "of another camera": ("own", "signed", "localhost", "not trusted"),
-    "of another name": ("signed", "ca", "127.0.0.1", "write a name that stands in it into `url` (`openssl s_client"),
+    "of another name": ("signed", "ca", "127.0.0.1", "write a name from the certificate into `url` (`openssl s_client"),
     "expired": ("expired", "ca", "localhost", "expired; have it renewed, or set this machine's clock"),
 }
 

@@ -50,7 +50,7 @@ def test_what_is_of_use_now_or_never_waits_in_bounds_and_only_while_there_is_a_c
         outbound.begin_again(lambda: Outgoing("status", b"", retain=True))
         send(MOST_PASSING + 50)
         assert taken() == [*range(50, MOST_PASSING + 50)]
-        assert caplog.text.count("older ones drop") == 1
+        assert caplog.text.count("older ones are dropped") == 1
         send(1)
         outbound.disconnected()
         assert taken() == []

@@ -46,7 +46,7 @@ def test_an_engine_built_for_this_machine_fits(bundle: Bundle, api: str) -> None
         ({"version": "10.16.1.11"}, f"built with tensorrt 10.16.1.11, here is {VERSION}; pip install tensorrt==10.16"),
         ({"platform": "linux-aarch64"}, "built for linux-aarch64, this is linux-x86_64"),
         ({"compute_capability": (12, 0)}, "built for sm120, this GPU is sm89"),
-        ({"gpu": "NVIDIA L4"}, "built on NVIDIA L4 and for it alone"),
+        ({"gpu": "NVIDIA L4"}, "built on NVIDIA L4, and only for that kind of GPU"),
         ({"multiprocessors": 8}, f"built on {NAME} with 8 multiprocessors, this one has {MULTIPROCESSORS}"),
         ({"model_sha256": "0" * 64}, "built from another model.onnx"),
         ({"batches": (1, 4, 7)}, "batches of 1 to 7, not 1 to 8; set batching.max_batch to 7"),
@@ -99,7 +99,7 @@ def test_auto_takes_the_fastest_that_is_there_and_says_why(bundle: Bundle) -> No
     assert (chosen.kind, chosen.engine, chosen.is_second_best) == ("tensorrt", engine(bundle), False)
     chosen = choose("auto", wrong, 8, HERE, [CUDA, CPU])
     assert (chosen.kind, chosen.is_second_best) == ("onnxruntime-cuda", True)
-    assert "built on NVIDIA L4 and for it alone" in chosen.why
+    assert "built on NVIDIA L4, and only for that kind of GPU" in chosen.why
     chosen = choose("auto", wrong, 8, HERE, [CPU])
     assert (chosen.kind, chosen.is_second_best) == ("onnxruntime-cpu", True)
     assert "then pip install '.[cuda]'" in chosen.why

@@ -157,7 +157,7 @@ def test_memory_that_cannot_be_locked_keeps_it_from_opening_in_one_line(
     asked: Asked, driver: Driver, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "cuMemHostRegister_v2", lambda *_: 2)
-    with pytest.raises(BackendError, match="it gets no page-locked memory .CUDA error 2"):
+    with pytest.raises(BackendError, match="cannot get page-locked memory .CUDA error 2"):
         OnnxBackend(bundle, BATCH, provider="cuda", device=1)
 
 

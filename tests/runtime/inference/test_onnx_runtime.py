@@ -31,7 +31,7 @@ def test_two_packages_in_one_folder_are_both_named_with_the_remedy(
     install(tmp_path, "onnxruntime_extensions", "0.14", "onnxruntime_extensions")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        BackendError, match=r"onnxruntime 1\..* and onnxruntime_gpu 1\.31\.1 lie over each other"
+        BackendError, match=r"onnxruntime 1\..* and onnxruntime_gpu 1\.31\.1 are installed over each other"
     ) as told:
         require_one_build()
     assert "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install '.[cpu]'" in str(told.value)

@@ -194,7 +194,7 @@ def test_a_bundle_that_was_replaced_on_disk_is_not_taken_for_the_one_in_use(tmp_
     in_use, asked = load_bundle(copy), (None, BackendSettings(), BATCH)
     reopen(in_use, *asked).close()
     save_manifest(copy, in_use.manifest.model_copy(update={"name": "another"}))
-    with pytest.raises(ArtifactError, match="another bundle lies there now; send `reload`, or restart"):
+    with pytest.raises(ArtifactError, match="there is another bundle now; send `reload`, or restart"):
         reopen(in_use, *asked)
 
 

@@ -79,7 +79,7 @@ def test_what_cannot_be_judged_is_refused_in_words_and_the_api_is_described(addr
     assert code == 422
     assert told["detail"].startswith("the picture cannot be judged: not a whole picture")
     large = png(np.zeros((8200, 8200), np.uint8))
-    assert "are more than the 67,108,864 that are taken" in post(where, large, **MAY)[1]["detail"]
+    assert "are more than the 67,108,864 that are allowed" in post(where, large, **MAY)[1]["detail"]
     assert post(where, bytes(2**25 + 1), **MAY)[0] == 413
     code, told = post(f"{address}/predict", whole, **MAY)
     assert (code, told["detail"]) == (404, "`camera`: one of top-left, top-right")

@@ -60,7 +60,7 @@ def test_one_is_killed_and_trained_again_another_fails_and_both_are_told(
     assert disc.metrics is not None
     assert Path(disc.report).stat().st_size > 10_000
     assert lost.exit_code == 2
-    assert "stands already and is kept" in lost.error
+    assert "exists already and is kept" in lost.error
     # What is there is not done again.
     again = run_part(todo[0], threads=1)
     assert (again.tries, again.metrics) == (0, disc.metrics)
