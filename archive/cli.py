@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from archive.rejudging import Crew
@@ -26,8 +25,6 @@ _rejudge = cli.app(HELP)
 
 _Pictures = Annotated[list[Path], typer.Argument(metavar="PICTURES...", help="Folders of pictures.")]
 _Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; left out: one for each core.")]
-_Ray = Annotated[bool, typer.Option("--ray", help="On the Ray cluster that RAY_ADDRESS names, or one on this machine.")]
-_Gpus = Annotated[float, typer.Option(min=0, help="Share of a GPU for each worker, with --ray: 0.25 puts 4 on one.")]
 
 
 @_rejudge.command(help=HELP)
@@ -36,8 +33,8 @@ def judge(
     pictures: _Pictures,
     output: Annotated[Path, typer.Option(help="New file: .parquet (needs '.[parquet]'), .csv or .jsonl.")],
     workers: _Workers = None,
-    ray: _Ray = False,
-    gpus: _Gpus = 0.0,
+    ray: cli.Ray = False,
+    gpus: cli.Gpus = 0.0,
 ) -> None:
     """Judge."""
     from archive.rejudging import rejudge as judged
@@ -56,8 +53,8 @@ def compare(
     pictures: _Pictures,
     output: Annotated[Path, typer.Option(help="New file for the changed verdicts, .csv.")],
     workers: _Workers = None,
-    ray: _Ray = False,
-    gpus: _Gpus = 0.0,
+    ray: cli.Ray = False,
+    gpus: cli.Gpus = 0.0,
 ) -> None:
     """Compare."""
     from rich.console import Console
@@ -72,8 +69,7 @@ def _crew(workers: int | None, ray: bool, gpus: float) -> "Crew":
     from archive.rejudging import Crew
     from core.cluster import cores
 
-    if gpus and not ray:
-        raise ConfigError("--gpus needs --ray, which shares GPUs out; without it every worker takes what is here.")
+    cli.require_ray(ray, gpus)
     return Crew(workers or cores(), ray, gpus)
 
 

@@ -1,6 +1,5 @@
 """`evaluate-model`."""
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,9 +9,6 @@ import typer
 
 from core import cli
 from core.errors import ConfigError, shown
-
-# torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = (
     "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"

@@ -16,6 +16,9 @@ from core.start import INTERRUPTED
 if TYPE_CHECKING:
     from core.config import SettingsT
 
+# torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
     "cryptography": "sign",
@@ -115,6 +118,16 @@ def load(config: Path, schema: "type[SettingsT]") -> "SettingsT":
     from core.config import load_settings
 
     return load_settings(config, schema)
+
+
+Ray = Annotated[bool, typer.Option("--ray", help="On the Ray cluster that RAY_ADDRESS names, or one on this machine.")]
+Gpus = Annotated[float, typer.Option(min=0, help="Share of a GPU for each process, with --ray: 0.25 puts 4 on one.")]
+
+
+def require_ray(ray: bool, gpus: float) -> None:
+    """Raises ConfigError where shares of GPUs are asked for, and not the one who gives them out."""
+    if gpus and not ray:
+        raise ConfigError("--gpus needs --ray, which shares GPUs out; without it every process takes what is here.")
 
 
 def app(help_text: str) -> typer.Typer:

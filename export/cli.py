@@ -1,6 +1,5 @@
 """`export-engine`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,6 @@ from core.errors import ConfigError
 from runtime.batching.settings import LARGEST_BATCH, USUAL_BATCH
 from runtime.bundles.precision import Precision
 from runtime.inference.settings import Kind
-
-# torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = (
     "Export a checkpoint into a bundle for the edge, and prove that it judges real pictures as PyTorch does.\n\n"

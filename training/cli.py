@@ -11,9 +11,6 @@ import typer
 
 from core import cli
 
-# torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 _TRAIN_HELP = (
     "Train P-WAE on good pictures alone, set its thresholds on good pictures kept aside, and write a checkpoint.\n\n"
     "CONFIG is a YAML file; `train-model init DATA...` writes one. Data is a folder in MVTec layout (train/good, "
@@ -24,7 +21,6 @@ _INIT_HELP = (
     "Finds parts that may be turned straight (a sheet of them lies next to the file), a shape for the input, too few "
     "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files."
 )
-
 
 _train = cli.app(_TRAIN_HELP)
 

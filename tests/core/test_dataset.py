@@ -154,7 +154,7 @@ def test_a_linked_kind_of_defect_is_tested_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("folder", "read"), [("test/GOOD", labelled_samples), ("Train/good", training_samples)])
 def test_folders_in_capitals_are_refused(tmp_path: Path, folder: str, read: Callable[[str], object]) -> None:
     write_picture(tmp_path / folder / "a.png", np.full((12, 12, 3), 200, np.uint8))
-    with pytest.raises(DataError, match="small letters"):
+    with pytest.raises(DataError, match="lower-case names"):
         read(str(tmp_path))
 
 

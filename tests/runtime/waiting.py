@@ -1,9 +1,19 @@
-"""Waiting for a state, with one limit for all tests."""
+"""Waiting for a state, with one limit for all tests; and a clock for what is not to wait."""
 
 import time
 from collections.abc import Callable
 
 WAIT_S = 60.0
+
+
+class Clock:
+    """Goes as a test sets it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 def wait_until(reached: Callable[[], bool], every_s: float = 0.002, within_s: float = WAIT_S) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import ConfigError
 
 HELP = (
     "Train many part numbers, each by train-model in a process of its own, and evaluate each.\n\n"
@@ -22,12 +21,8 @@ _many = cli.app(HELP)
 def train(
     config: Annotated[Path, typer.Argument(metavar="PARTS", help="The YAML file that names the parts.")],
     cpus: Annotated[int, typer.Option(min=1, help="Cores for each part; as many parts run as there are cores.")] = 1,
-    gpus: Annotated[
-        float, typer.Option(min=0, help="Share of a GPU for each part, with --ray: 0.25 trains 4 on one.")
-    ] = 0.0,
-    ray: Annotated[
-        bool, typer.Option("--ray", help="On the Ray cluster that RAY_ADDRESS names, or one on this machine.")
-    ] = False,
+    gpus: cli.Gpus = 0.0,
+    ray: cli.Ray = False,
 ) -> None:
     """Train."""
     from contextlib import closing
@@ -36,8 +31,7 @@ def train(
 
     from training.many.many import find_parts, outcomes_table, run_here, run_on_ray, write_table
 
-    if gpus and not ray:
-        raise ConfigError("--gpus needs --ray, which shares GPUs out; without it every part takes what is here.")
+    cli.require_ray(ray, gpus)
     parts = find_parts(config)
     outcomes = []
     with closing(run_on_ray(parts, cpus, gpus) if ray else run_here(parts, cpus)) as running:

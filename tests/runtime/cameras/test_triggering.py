@@ -8,6 +8,7 @@ from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
+from tests.runtime.waiting import Clock
 
 PIXELS = np.full((2, 2, 3), 120, np.uint8)
 
@@ -18,14 +19,6 @@ def frame(captured_s: float) -> Frame:
 
 def trigger(target_s: float, part_id: str = "a") -> Trigger:
     return Trigger(part_id, None, None, None, Moment(0.0, target_s))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def taken(joined: TriggeredFrames) -> list[Frame]:

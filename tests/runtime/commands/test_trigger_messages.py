@@ -19,7 +19,8 @@ from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
-from tests.runtime.cameras.test_triggering import Clock, taken
+from tests.runtime.cameras.test_triggering import taken
+from tests.runtime.waiting import Clock
 
 NOW_AT_S, NOW_S = 1_795_000_000.0, 500.0
 

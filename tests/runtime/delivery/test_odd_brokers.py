@@ -19,11 +19,10 @@ from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from tests.runtime.broker import Mosquitto
-from tests.runtime.delivery.test_publisher import STATUS, add, outbox, publish
+from tests.runtime.delivery.conftest import STATUS
+from tests.runtime.delivery.test_publisher import add
 from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, good, number_of, odd_broker, packet, published
 from tests.runtime.waiting import wait_until
-
-__all__ = ["outbox", "publish"]
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,35 +22,9 @@ from runtime.outbox.row import NewEvent
 from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S, wait_until
-
-STATUS = "plant/status"
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    box = Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
-    yield box
-    box.close()
-
-
-@pytest.fixture
-def publish(outbox: Outbox) -> Iterator[Callable[..., Publisher]]:
-    """Start publishers that are stopped at the end of the test."""
-    started: list[Publisher] = []
-
-    def start(port: int, **changed: Any) -> Publisher:
-        broker = BrokerSettings.model_validate({"host": "127.0.0.1", "port": port, **changed})
-        publisher = Publisher(Connector(broker, "station"), outbox, STATUS, {"boot_id": "b"})
-        publisher.start()
-        started.append(publisher)
-        return publisher
-
-    yield start
-    for publisher in started:
-        publisher.stop("test", 0.0)
-        assert publisher.fault is None
 
 
 def add(outbox: Outbox, first: int, count: int) -> None:

@@ -2,8 +2,6 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,19 +11,10 @@ from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
-from runtime.outbox.settings import OutboxSettings
 from tests.runtime.broker import Mosquitto
+from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import wait_until
-
-STATUS = "plant/status"
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    box = Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
-    yield box
-    box.close()
 
 
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])

@@ -21,11 +21,11 @@ from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent
 from runtime.parts.verdict import Verdict
 from tests.runtime.broker import Mosquitto
-from tests.runtime.delivery.test_publisher import STATUS, add, outbox, publish, seqs
+from tests.runtime.delivery.conftest import STATUS
+from tests.runtime.delivery.test_publisher import add, seqs
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S, wait_until
 
-__all__ = ["outbox", "publish"]
 PROTOCOLS = pytest.mark.parametrize("protocol", [5, "3.1.1"])
 
 

@@ -11,16 +11,9 @@ from runtime.cameras.factory.part_queue import MAX_AHEAD, MAX_WAITING, FiredPart
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
+from tests.runtime.waiting import Clock
 
 PIXELS = np.full((2, 2, 3), 120, np.uint8)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def frame(captured_s: float) -> Frame:
