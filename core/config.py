@@ -101,7 +101,7 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
     if problem["type"] == "string_type" and problem["input"] is not None:
         return f"`{location}`: it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
-        return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are allowed."
+        return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken."
     said = problem["msg"].removeprefix("Value error, ")
     return f"`{location}`: {said}" if location else said
 

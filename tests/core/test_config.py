@@ -51,7 +51,7 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"batch": 3}, r"`name` is missing\.$"),
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),
         ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
-        ({"name": "a", "title": "press 3"}, "`title`: 1 to 64 letters from A to Z, digits, `_` or `-` are allowed"),
+        ({"name": "a", "title": "press 3"}, "`title`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken"),
         ({"name": "a", "even": 3}, "station.yaml: `even`: 3 is odd$"),
         ({"name": "a", "named": {"a b": 1}}, "`named.a b`: 1 to 64 letters from A to Z"),
         (["a"], "expected `key: value` lines"),
