@@ -52,7 +52,7 @@ def test_overlays_have_the_pictures_own_shape_and_an_older_folder_is_left_alone(
 def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such picture or folder"):
         predict(exported, [tmp_path / "absent.png"])
-    with pytest.raises(ArtifactError, match="not there"):
+    with pytest.raises(ArtifactError, match="does not exist"):
         predict(tmp_path / "absent", [ROOT / "docs"])
 
 

@@ -17,6 +17,6 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
     with odd_broker(deny) as broker:
         stations = Stations(FleetSettings(broker=BrokerSettings(host="127.0.0.1", port=broker.port)), "page")
         with stations.connection:
-            with pytest.raises(BrokerError, match=r"nothing of pwae/.*Not authorized.*read there"):
+            with pytest.raises(BrokerError, match=r"nothing from pwae/.*Not authorized.*read there"):
                 stations.read()
             wait_until(lambda: broker.count(SUBSCRIBE) == 6)
