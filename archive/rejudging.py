@@ -25,7 +25,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class Told:
-    """What became of an archive."""
+    """The result for an archive."""
 
     verdicts: Counter[str]
     undecided: tuple[str, ...]

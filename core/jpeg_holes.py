@@ -10,7 +10,7 @@ import re
 SMALLEST_HOLE = 256
 """Bytes: what is shorter holds too few blocks to tell."""
 MOST_SEGMENTS = 4096
-"""And scans, of a JPEG: more is written only to hold up who reads it."""
+"""And scans, of a JPEG: more is written only to slow down who reads it."""
 START_OF_SCAN, TABLES = 0xDA, 0xC4
 END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 

@@ -21,7 +21,7 @@ DEFLATE = (8, 32946)
 SMALLER_OR_MASK = 1 | 4
 """Of SUBFILE: what goes with a picture and is none of its own."""
 MOST_ENTRIES = 2**16
-"""Of all folders: more is written only to hold up who reads it."""
+"""Of all folders: more is written only to slow down who reads it."""
 AT_ONCE = 2**20
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4}
 

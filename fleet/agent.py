@@ -27,7 +27,7 @@ TURN_S = 0.5
 
 
 class Agent:
-    """Obeys one order after the other, on the thread that calls `run`."""
+    """Carries out one order after the other, on the thread that calls `run`."""
 
     def __init__(self, settings: AgentSettings) -> None:
         """Raises ConfigError where a configuration, the bundle's link or a key is at fault, or recipes are several."""
@@ -54,7 +54,7 @@ class Agent:
         self._connection.on_connected = self._greet
 
     def run(self, stop: threading.Event) -> None:
-        """Obey until `stop`; the connection is made again for ever."""
+        """Carry out orders until `stop`; a lost connection is made again for ever."""
         self._tell("installed", self._shelf.serial)
         with self._connection:
             while not stop.is_set():

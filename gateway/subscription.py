@@ -37,7 +37,7 @@ class Subscription(Worker):
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Part with the broker, and end."""
+        """Disconnect from the broker, and end."""
         self._stopping.set()
         self._bell.ring()
         self.join(2.0)

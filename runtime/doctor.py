@@ -27,7 +27,7 @@ Check = Callable[[], str]
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one check."""
+    """The result of one check."""
 
     subject: str
     text: str

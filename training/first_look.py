@@ -1,4 +1,4 @@
-"""A first look at the good pictures, before a decoder is trained: which show what hardly another one shows."""
+"""A first look at the good pictures, before a decoder is trained: which show what few others show."""
 
 import math
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _LEAST = 1e-6
 
 
 def doubted(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: int) -> NDArray[np.bool_]:
-    """Say which of the first `pictures` pictures (N,) show what hardly another one shows, beyond Tukey's fence."""
+    """Say which of the first `pictures` pictures (N,) show what few others show, beyond Tukey's fence."""
     found = rarities(inspector.eval().to(choose_device()), dataset, pictures, seed)
     inspector.cpu()
     odd, most = odd_parts(found), int(MOST * pictures)

@@ -1,4 +1,4 @@
-"""Delay: which frames of a live stream were held up on their way. Pure."""
+"""Delay: which frames of a live stream were delayed on their way. Pure."""
 
 DRAIN_S = 3.0
 """A backlog that is not through after this long is none: the stream's own clock has jumped."""
@@ -7,12 +7,12 @@ CREEP = 1e-3
 
 
 class Backlog:
-    """Tells frames that were held up on their way from new ones, by the stream's own clock."""
+    """Tells frames that were delayed on their way from new ones, by the stream's own clock."""
 
     def __init__(self, limit_s: float) -> None:
         """A frame that comes more than `limit_s` later than the promptest is old."""
         self.is_lost = False
-        """Whether the stream's clock did not go on when frames may have been held up: nothing tells old from new."""
+        """Whether the stream's clock did not go on when frames may have been delayed: nothing tells old from new."""
         self._limit_s = limit_s
         self._least_s = float("inf")
         self._stream_s = float("-inf")
@@ -20,7 +20,7 @@ class Backlog:
         self._since_s: float | None = None
 
     def is_old(self, stream_s: float, now_s: float) -> bool:
-        """Say whether the frame taken at `stream_s` by the stream's clock was held up before it came at `now_s`."""
+        """Say whether the frame taken at `stream_s` by the stream's clock was delayed before it came at `now_s`."""
         lag_s = now_s - stream_s
         if stream_s <= self._stream_s:  # it began again, or it is none: some drivers tell no time
             self._least_s = lag_s

@@ -1,4 +1,4 @@
-"""Live cameras: a reader thread each, which connects for ever and never holds up anything else.
+"""Live cameras: a reader thread each, which connects for ever and never delays anything else.
 
 A read that blocks in a driver cannot be ended from outside: the reader is a daemon thread and is left behind then.
 All limits are kept on the monotonic clock; the wall clock is only told.

@@ -208,7 +208,7 @@ class GenicamTriggerSettings(TriggerSettings):
 
     mode: Literal["nearest", "software", "hardware"] = "nearest"
     """nearest: a message names the frame nearest in time. software: it fires the camera's software trigger, and names
-    the frame that comes of it within `tolerance_ms`. hardware: every frame is a part (a light barrier at the camera,
+    the frame that follows within `tolerance_ms`. hardware: every frame is a part (a light barrier at the camera,
     set in `features`); a message gives the next part's id ahead. Of the last two no frame is ever left out."""
 
 

@@ -45,7 +45,7 @@ class Collection:
 
     @property
     def wanted(self) -> int:
-        """Pictures of all streams that there shall be."""
+        """How many pictures of all streams there are to be."""
         return sum(stream.wanted for stream in self.streams.values())
 
     @property

@@ -1,4 +1,4 @@
-"""The console of a collection: a live count while it runs, and what came of it."""
+"""The console of a collection: a live count while it runs, and the result."""
 
 import sys
 from collections.abc import Callable

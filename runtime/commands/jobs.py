@@ -1,4 +1,4 @@
-"""The jobs under way, one a camera, and what came of them so far. Both lie in the outbox: they agree with its events.
+"""The jobs under way, one a camera, and their results so far. Both lie in the outbox: they agree with its events.
 
 They belong to whoever holds the numbering: the thread that judges, or the one that hears of a part without a frame.
 """
@@ -71,7 +71,7 @@ class Jobs:
         return now if taken_for is None or taken_for.recipe == now.recipe else taken_for
 
     def begin(self, command: Command) -> Mapping[str, Any]:
-        """Let every event from now on carry what `command` says, and give what came of the jobs that this ends.
+        """Let every event from now on carry what `command` says, and give the results of the jobs that this ends.
 
         The same once more changes nothing.
         Raises ConfigError where there is no such camera, OutboxError where it cannot be kept.

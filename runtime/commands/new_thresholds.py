@@ -25,7 +25,7 @@ NAMED = 20
 
 @dataclass
 class Calibration:
-    """What one command asked for, and what came of it so far."""
+    """What one command asked for, and the result so far."""
 
     message: Message
     command: Command

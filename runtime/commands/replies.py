@@ -21,7 +21,7 @@ class Replies:
         self._topic = topics.command_reply
 
     def done(self, message: Message, detail: Mapping[str, Any]) -> None:
-        """Say that it was done, and what came of it."""
+        """Say that it was done, with the result."""
         self._publisher.send(reply(message, self._topic, detail=detail))
 
     def refuse(self, message: Message, error: str, detail: dict[str, Any] | None = None) -> None:

@@ -56,7 +56,7 @@ class _UnderWay:
 
 @dataclass(frozen=True)
 class _Heard:
-    """What came of messages that came together."""
+    """The results of messages that came together."""
 
     missed: dict[bytes, Missed] = field(default_factory=dict)
     """By their causes."""

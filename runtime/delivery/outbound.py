@@ -59,7 +59,7 @@ class Outbound:
         self.bell.ring()
 
     def acknowledge(self, message: Message) -> None:
-        """What came of `message` is on disk: the broker need not keep it any longer."""
+        """The result of `message` is on disk: the broker need not keep it any longer."""
         self._done.append(message)
         self.bell.ring()
 

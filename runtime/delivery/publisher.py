@@ -108,7 +108,7 @@ class Publisher(Worker):
         self._subscriptions.append(Subscription(topic_filter, handler, is_lasting=True))
 
     def acknowledge(self, message: Message) -> None:
-        """What came of `message` is on disk, and the broker need not keep it. Returns at once."""
+        """The result of `message` is on disk, and the broker need not keep it. Returns at once."""
         self.outbound.acknowledge(message)
 
     @property

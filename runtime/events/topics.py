@@ -66,7 +66,7 @@ class Topics:
         return f"{self.prefix}/camera/{camera}/review"
 
     def job(self, camera: str) -> str:
-        """Retained: the job that the camera works on, and what came of it so far."""
+        """Retained: the job that the camera works on, and its results so far."""
         return f"{self.prefix}/camera/{camera}/job"
 
     def snapshot(self, camera: str) -> str:

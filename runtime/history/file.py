@@ -1,6 +1,6 @@
 """The history's file: a SQLite table of judged events beside the evidence, for whoever writes or looks back.
 
-In WAL mode, so that nobody who looks holds up who writes. What a power cut takes of the last second is lost here alone:
+In WAL mode, so that no reader delays the writer. What a power cut takes of the last second is lost here alone:
 the MES has it from the outbox.
 """
 
@@ -174,7 +174,7 @@ class HistoryFile:
 
 
 def add(database: sqlite3.Connection, entries: Iterable[tuple[Entry, bytes]]) -> None:
-    """Write entries with their events; one that is there already gives way to its newer judgement."""
+    """Write entries with their events; one that is there already is replaced by its newer judgement."""
     for entry, body in entries:
         database.execute("DELETE FROM events WHERE id = ?", (entry.id,))
         new = f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608

@@ -44,7 +44,7 @@ class MarkedPicture:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of it."""
+    """The result."""
 
     pictures: tuple[MarkedPicture, ...]
     without_picture: int

@@ -19,7 +19,7 @@ def read_cache(name: str) -> bytes:
 
 
 def write_cache(name: str, content: bytes) -> None:
-    """Keep `content` under `name`; where it cannot be kept, the log says so, and no more comes of it."""
+    """Keep `content` under `name`; where it cannot be kept, the log says so, and that is all."""
     try:
         file = _file(name)
         file.parent.mkdir(parents=True, exist_ok=True)

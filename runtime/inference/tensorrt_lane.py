@@ -44,7 +44,7 @@ class Lane:
         self._make_contexts(batch_sizes(rows))
 
     def _make_contexts(self, sizes: Sequence[int]) -> None:
-        """TensorRT for RTX captures graphs of any size in one context; a graph of ours wants a context of its own."""
+        """TensorRT for RTX captures graphs of any size in one context; a graph of ours needs a context of its own."""
         if self._device.loaded.is_rtx:
             self._contexts = dict.fromkeys(sizes, self._device.loaded.new_context())
         else:
@@ -102,7 +102,7 @@ class Lane:
 
 
 class Slot:
-    """An input buffer, and what came of the batch that was last in it."""
+    """An input buffer, and the results of the batch that was last in it."""
 
     def __init__(self, device: "Device") -> None:
         """Reserve it. Frames (max_batch, H, W, 3) and errors (max_batch, K + 1) are page-locked."""

@@ -1,6 +1,6 @@
 """The journal: the newest events that the broker has taken, kept on disk beside the outbox, to be sent once more.
 
-An MES that lost its database asks for them. What goes wrong here is told and holds up nothing: an event that cannot be
+An MES that lost its database asks for them. A fault here is reported and delays nothing: an event that cannot be
 kept was delivered all the same.
 """
 

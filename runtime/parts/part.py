@@ -64,7 +64,7 @@ class Part:
 
     @property
     def arrived(self) -> Moment:
-        """When it stood before the camera: its trigger knows better than its frame."""
+        """When it was before the camera: its trigger knows better than its frame."""
         return self.captured if self.trigger is None else self.trigger.target
 
     def faults_at(self, now_s: float) -> tuple[Reason, ...]:

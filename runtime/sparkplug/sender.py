@@ -26,7 +26,7 @@ from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 LONGEST_QUEUE = 10_000
-"""Messages kept for a connection that is away; the oldest give way."""
+"""Messages kept for a connection that is away; the oldest are dropped."""
 GRACE_S = 0.5
 """How long a stop goes on sending."""
 

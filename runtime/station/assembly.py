@@ -34,7 +34,7 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
 
 @contextmanager
 def connect(settings: InspectionSettings, cameras: Mapping[str, Camera], models: Models) -> Iterator[Inspection]:
-    """Join `cameras` and `models` to the outbox and the broker, and part with them in order; closes `models`."""
+    """Join `cameras` and `models` to the outbox and the broker, and disconnect them in order; closes `models`."""
     cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
     with ExitStack() as stack:
         stack.callback(models.close)

@@ -1,4 +1,4 @@
-"""The console of an inspection: where to look, how far it is, and what came of it."""
+"""The console of an inspection: where to look, how far it is, and the result."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
 
 
 def write(summary: Summary, file: Path) -> None:
-    """Write what came of it as JSON. Raises PwaeError where the file cannot be written."""
+    """Write the summary as JSON. Raises PwaeError where the file cannot be written."""
     try:
         file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -53,7 +53,7 @@ def write(summary: Summary, file: Path) -> None:
 
 
 def tell(summary: Summary) -> None:
-    """Print what came of it."""
+    """Print the summary."""
     table = Table(title="Inspection" if summary.stopped is None else f"Inspection, stopped by {summary.stopped}")
     table.add_column("")
     table.add_column("count", justify="right")

@@ -1,4 +1,4 @@
-"""The summary: what came of a whole inspection."""
+"""The summary: the result of a whole inspection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of an inspection."""
+    """The result of an inspection."""
 
     verdicts: Mapping[str, int]
     judged: int

@@ -24,7 +24,7 @@ def student_t_prior(shape: torch.Size, device: torch.device | None = None) -> Te
 def sliced_wasserstein(latents: Tensor, prior: Tensor, directions: int) -> Tensor:
     """Sum over tiles of the mean 1-D W_2^2 between projections of (N, K, d) latents and prior samples (Eq. 17, 18).
 
-    `directions` random unit vectors are drawn afresh; sorting the N projections solves the 1-D transport.
+    `directions` random unit vectors are drawn each time; sorting the N projections solves the 1-D transport.
     """
     with _without_autocast(latents):
         theta = normalize(torch.randn(latents.shape[2], directions, device=latents.device), dim=0)

@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part."""
+    """The result of a part's training."""
 
     name: str
     error: str = ""

@@ -39,7 +39,7 @@ class FactoryStream(Capture, Protocol):
         """Fire the software trigger; False where the camera does not say that it heard."""
 
     def is_ours(self) -> bool:
-        """Ask the camera whether it is there and obeys us."""
+        """Ask the camera whether it is there and accepts our commands."""
 
 
 def connection(settings: GenicamSettings | GentlSettings) -> Callable[[], Any]:
@@ -121,7 +121,7 @@ class PartReading:
         return ""
 
     def _photograph(self, stream: FactoryStream, trigger: Trigger) -> Frame | None:
-        """Fire, and give the one frame that comes of it; None where none came in time, or another than the next."""
+        """Fire, and give the one frame that follows; None where none came in time, or another than the next."""
         last: int | None = None
         while stream.wait(0.0):  # nobody fired that
             last = stream.block_id

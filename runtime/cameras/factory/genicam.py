@@ -156,7 +156,7 @@ class GenicamStream:
         return True
 
     def is_ours(self) -> bool:
-        """Ask the camera itself, which takes a moment, whether it is there and obeys us."""
+        """Ask the camera itself, which takes a moment, whether it is there and accepts our commands."""
         import viva_genicam as vg
 
         try:

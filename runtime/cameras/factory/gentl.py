@@ -169,7 +169,7 @@ class GentlStream:
         return True
 
     def is_ours(self) -> bool:
-        """Ask the camera itself, which takes a moment, whether it is there and obeys us."""
+        """Ask the camera itself, which takes a moment, whether it is there and accepts our commands."""
         return self._nodes.is_there()
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
