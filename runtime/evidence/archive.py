@@ -100,7 +100,7 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
             step()
         except OSError as error:
             self._retry_s = time.monotonic() + RETRY_AFTER_S
-            if self.problem is None:
+            if not self.problem:
                 log.error(
                     'evidence cannot be written folder="%s" reason="%s" remedy="free the disk, check the permissions; '
                     'the inspection goes on, events say evidence: null"',
@@ -109,7 +109,7 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
                 )
             self.problem = f"{self._settings.folder}: {error.strerror or error}"
             return False
-        if self.problem is not None:
+        if self.problem:
             log.info('evidence is written again folder="%s" dropped=%d', self._settings.folder, self.dropped)
-            self.problem = None
+            self.problem = ""
         return True

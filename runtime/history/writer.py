@@ -75,9 +75,9 @@ class HistoryWriter(Keeper[Waiting]):
                 except BaseException:
                     self.dropped += len(batch)
                     raise
-                if batch and self.problem is not None:
+                if batch and self.problem:
                     log.info('the history is written again file="%s" dropped=%d', self.file.path, self.dropped)
-                    self.problem = None
+                    self.problem = ""
                 if is_last:
                     return True
 
@@ -115,7 +115,7 @@ class HistoryWriter(Keeper[Waiting]):
         return after
 
     def _tell(self, error: Exception) -> None:
-        if self.problem is None:
+        if not self.problem:
             log.error(
                 'the history cannot be written file="%s" reason="%s" remedy="free the disk, check the permissions, or '
                 'move a damaged file away; the inspection goes on, without a record of what it judges"',

@@ -36,8 +36,8 @@ class EvidenceHealth:
 
     written: int
     dropped: int
-    problem: str | None
-    """Why nothing is written; None where all is well."""
+    problem: str = ""
+    """Why nothing is written; empty where all is well."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class StatusCollector(Collector):
         yield GaugeMetricFamily("pwae_outbox_events", "Events that wait for the broker", found.delivery.waiting)
         yield GaugeMetricFamily("pwae_paused", "1 while a command holds the judging", bool(found.pause))
         yield GaugeMetricFamily("pwae_engine_away", "1 while the engine is opened again", bool(found.engine.problem))
-        kept = found.evidence or EvidenceHealth(0, 0, None)
+        kept = found.evidence or EvidenceHealth(0, 0)
         yield CounterMetricFamily("pwae_evidence_written", "Pictures kept", kept.written)
         yield CounterMetricFamily("pwae_evidence_dropped", "Pictures given up", kept.dropped)
         yield from self._gpu_metrics()

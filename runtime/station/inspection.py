@@ -96,7 +96,7 @@ class Inspection:
     def _evidence(self) -> EvidenceHealth | None:
         if self.evidence is None:
             return None
-        problem = next((keeper.problem for keeper in self._keepers if keeper.problem), None)
+        problem = next((keeper.problem for keeper in self._keepers if keeper.problem), "")
         return EvidenceHealth(self.evidence.written, self.evidence.dropped, problem)
 
     def _cameras(self) -> dict[str, CameraHealth]:

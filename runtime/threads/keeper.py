@@ -18,8 +18,8 @@ class Keeper(Worker, Generic[Item]):
         super().__init__(name, work)
         self.dropped = 0
         """Parts given up because the disk was too slow, or failing."""
-        self.problem: str | None = None
-        """Why nothing can be written at the moment."""
+        self.problem = ""
+        """Why nothing can be written at the moment; empty where all is well."""
         self._waiting: queue.Queue[Item | None] = queue.Queue(most)
         """None: nothing comes behind it."""
 

@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
     folder = tmp_path / "evidence"
     folder.write_text("a file where the folder should be")
     with caplog.at_level(logging.INFO), keeping(folder) as evidence:
-        wait_until(lambda: evidence.problem is not None)
+        wait_until(lambda: evidence.problem != "")
         assert evidence.offer(part_picture(1)) is None
         assert evidence.offer(part_picture(2)) is None
         assert evidence.dropped == 2
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
         now_s = time.monotonic()
         monkeypatch.setattr("runtime.evidence.archive.time.monotonic", lambda: now_s + RETRY_AFTER_S + 1)
         assert evidence.offer(part_picture(3)) is not None
-        wait_until(lambda: evidence.problem is None)
+        wait_until(lambda: evidence.problem == "")
     assert evidence.written == 1
     assert "written again" in caplog.text
 
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_counted_and_tried_again(
 def test_the_last_bytes_of_a_disk_are_left_to_the_outbox(tmp_path: Path) -> None:
     with keeping(tmp_path, min_free_bytes=10**15) as evidence:
         evidence.offer(part_picture(1))
-        wait_until(lambda: evidence.problem is not None)
+        wait_until(lambda: evidence.problem != "")
         assert "min_free_bytes" in str(evidence.problem)
     assert files(tmp_path) == []
     assert evidence.dropped == 1

@@ -93,7 +93,7 @@ def test_a_file_that_takes_nothing_is_told_once_counted_and_tried_again(
     folder = tmp_path / "evidence"
     folder.write_text("a file where the folder should be")
     with caplog.at_level(logging.INFO), writing(folder) as history:
-        wait_until(lambda: history.problem is not None)
+        wait_until(lambda: history.problem != "")
         history.add([judged(1), judged(2)])
         wait_until(lambda: history.dropped == 2)
         assert [record.levelname for record in caplog.records] == ["ERROR"]
@@ -101,7 +101,7 @@ def test_a_file_that_takes_nothing_is_told_once_counted_and_tried_again(
         folder.unlink()
         wait_until((folder / "history.sqlite").exists)
         history.add([judged(3)])
-        wait_until(lambda: history.problem is None)
+        wait_until(lambda: history.problem == "")
     assert [each.part for each in history.file.find(Wanted(Kind.ALL), 9)] == ["P-3"]
     assert "written again" in caplog.text
 
