@@ -98,7 +98,9 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
         return f"unknown key `{location}`{hint}"
     if problem["type"] == "missing":
         return f"`{location}` is missing."
-    if problem["type"] == "string_type" and problem["input"] is not None:
+    if problem["type"] == "string_type" and problem["input"] is None:
+        return f"`{location}` is empty; a text is needed."
+    if problem["type"] == "string_type":
         return f"`{location}`: it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
         return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken."
