@@ -74,7 +74,7 @@ class Command(Settings):
     """resend: the run whose `seq` it is; left out: the one that is under way."""
     time: Time | None = None
     """resend, instead of `seq`: from what was captured then on."""
-    bundle: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")] | None = None
+    bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$", examples=["my-part-8"])] | None = None
     """reload: the name of a folder beside the configured bundle; left out: the configured one, as it is now."""
     parts: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """recalibrate: how many of the next frames are declared good."""

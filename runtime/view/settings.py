@@ -2,7 +2,7 @@
 
 import socket
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -20,7 +20,9 @@ class ViewSettings(Settings):
     host: str = "127.0.0.1"
     """The address to listen on. Other than this machine's own needs a token."""
     port: int = Field(default=8080, ge=1, le=65535)
-    public_url: str | None = Field(default=None, pattern="^https?://[^/]+(/.*)?$")
+    public_url: (
+        Annotated[str, Field(pattern="^https?://[^/]+(/.*)?$", examples=["http://press-3.example.com:8080"])] | None
+    ) = None
     """The page's address as others reach it, such as that of a proxy before it: events name evidence below it.
     None: http, `host` (where that is every address, this machine's name) and `port`."""
     token_env: str | None = None

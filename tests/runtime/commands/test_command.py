@@ -68,6 +68,7 @@ def test_what_is_no_command_is_refused(payload: bytes) -> None:
         (b"[1]", "pause: expected a JSON object, as in"),
         (b'{"request_id": ""}', "`request_id`: String should have at least 1 character"),
         (b'{"request_id": 1.5}', "`request_id`: it is read as float, not as text; put it in quotes"),
+        (b'{"request_id": "1", "bundle": "bundles/cell-2"}', "`bundle`: it has to be as in my-part-8"),
         (b'{"request_id": "1", "job_id": "' + b"x" * 300 + b'"}', "`job_id`: String should have at most 256 char"),
     ],
 )

@@ -15,7 +15,7 @@ from tests.runtime.commands.test_trigger_messages import NOW_AT_S, Desk, parse_t
         (b"", 'no valid JSON; expected a JSON object, as in {"part_id": "4711"}'),
         (b"4711", 'expected a JSON object, as in {"part_id": "4711"}'),
         (b'{"PartId": "4711"}', "`part_id` is missing"),
-        (b'{"part_id": null}', "`part_id` is empty; a text is needed"),
+        (b'{"part_id": null}', "`part_id`: it is empty; a text is needed"),
         (b'{"part_id": 47.5}', "`part_id`: it is read as float, not as text; put it in quotes"),
         *(
             (b'{"part_id": "4711", "time": %s}' % time, "`time`: expected a time with its zone, as in 2026")
