@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from core.address import host_and_port
 from core.config import Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
@@ -61,7 +62,7 @@ class ViewSettings(Settings):
         if self.public_url is not None:
             return self.public_url.rstrip("/")
         host = socket.gethostname() if self.host in EVERY_HOST else self.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://{host_and_port(host, self.port)}"
 
     def token(self) -> str | None:
         """Look the token up. Raises ConfigError where it is not where the configuration says, or empty."""
