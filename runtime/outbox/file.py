@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -101,13 +101,11 @@ class OutboxFile:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a station's outbox, where it has one, from that station while another takes its place.
+    """Keep a station's outbox from that station while another takes its place; one that has none yet gets it empty.
 
     Raises OutboxError where a process uses it.
     """
-    with ExitStack() as stack:
-        if path.exists():
-            stack.callback(OutboxFile(path).close)
+    with closing(OutboxFile(path)):
         yield
 
 
