@@ -12,6 +12,7 @@ from typing import IO, TypeVar
 
 from core.database import Database
 from core.errors import OutboxError
+from core.files import require_file
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0
@@ -42,9 +43,7 @@ class OutboxFile:
         try:
             self.path = path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and not path.is_file():  # a pipe would be waited for
-                raise FileExistsError(0, "it is no file")
-            self._held: IO[bytes] = path.open("ab")
+            self._held: IO[bytes] = require_file(path).open("ab")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutboxError(f"outbox {path}: cannot be opened ({reason}); check `outbox.path`.") from error
