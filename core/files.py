@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import select
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import ConfigError
+
+PIECE_BYTES = 2**20
+SILENT_S = 30.0
+"""A pipe that gives nothing for so long is no file: somebody forgot it."""
 
 
 def write_whole(file: Path, content: bytes) -> None:
@@ -36,11 +41,19 @@ def without_waiting(path: str, flags: int) -> int:
 def read_now(file: Path, most_bytes: int = -1) -> bytes:
     """Read a file, or a pipe that somebody writes to; no more than `most_bytes`.
 
-    Raises OSError, also for a pipe that nobody writes to, which would be waited for for ever.
+    Raises OSError, also for a pipe that nobody writes to, or holds without a word: it would be waited for for ever.
     """
-    with open(file, "rb", opener=without_waiting) as opened:
-        os.set_blocking(opened.fileno(), True)  # who writes may take some time
-        content = opened.read(most_bytes)
+    content = b""
+    with open(file, "rb", buffering=0, opener=without_waiting) as opened:
+        while most_bytes < 0 or len(content) < most_bytes:
+            piece = opened.read(PIECE_BYTES if most_bytes < 0 else most_bytes - len(content))
+            if piece is None:  # who writes may take some time
+                if not select.select([opened], [], [], SILENT_S)[0]:
+                    raise OSError(errno.ETIMEDOUT, f"nothing came through it for {SILENT_S:g} s", str(file))
+            elif piece:
+                content += piece
+            else:
+                break
     if not content and file.is_fifo():
         raise OSError(errno.EPIPE, "it is a pipe, and nobody writes to it", str(file))
     return content

@@ -52,6 +52,8 @@ class VideoCamera(Camera):
 
         if not path.is_file():
             raise CameraError(f"{path}: no such video file.")
+        self._path = path
+        self._as_opened = _written(path)
         self._name = printable(Path(path.name))
         self._judge_every = judge_every
         try:
@@ -79,10 +81,22 @@ class VideoCamera(Camera):
         if not grabbed and self._stream.ended_early(count):
             expected = self._stream.frames_total
             log.warning("film is cut or damaged: %d of %d frames are in it file=%s", count, expected, self._name)
+        if _written(self._path) not in (None, self._as_opened):
+            told = "film was written to while it was read: frames may be missing file=%s remedy=%r"
+            log.warning(told, self._name, "begin when it has been copied")
 
     def close(self) -> None:
         """See Camera."""
         self._stream.release()
+
+
+def _written(file: Path) -> tuple[int, int] | None:
+    """Size and time of the last change; None where it is gone."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def read_frame(picture: Path, folder: Path) -> Frame:

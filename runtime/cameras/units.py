@@ -5,7 +5,7 @@ stand where something was lost, or never written. The decoder may make a whole f
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 NEVER_WRITTEN = re.compile(rb"\0\0[\0-\2]")
 LENGTH_AT = {"h264": 4, "hevc": 21}
@@ -17,6 +17,7 @@ class Units:
 
     def __init__(self, codec: str, headers: bytes) -> None:
         """`headers` is what the container or the session's description says ahead (FFMPEG's extradata)."""
+        self._is_h264 = codec == "h264"
         at = LENGTH_AT[codec]
         is_described = len(headers) > at + 2 and headers[0] == 1
         self.length_bytes = (headers[at] & 3) + 1 if is_described else 0
@@ -27,6 +28,17 @@ class Units:
         # Zeros may stand before a mark.
         return [*self._measured(packet)] if self.length_bytes else [unit.rstrip(b"\0") for unit in marked(packet)]
 
+    def are_as_written(self, units: Sequence[bytes]) -> bool:
+        """Whether no zeros stand in those of a picture for something else.
+
+        One may have come with a unit into a film; and what else stands beside them some cameras write as they like.
+        """
+        own = [unit for unit in units if unit and self._is_of_a_picture(unit[0])]
+        return not any(NEVER_WRITTEN.search(unit) or unit.endswith(b"\0\0") for unit in own)
+
+    def _is_of_a_picture(self, head: int) -> bool:
+        return 1 <= head & 31 <= 5 if self._is_h264 else head >> 1 & 63 < 32
+
     def _measured(self, data: bytes) -> Iterator[bytes]:
         at = 0
         while at + self.length_bytes < len(data):
@@ -34,11 +46,6 @@ class Units:
             at += self.length_bytes
             yield data[at : at + length]
             at += length
-
-
-def is_as_written(unit: bytes) -> bool:
-    """Whether no zeros stand in the place of something else. One may have come with the unit into a film."""
-    return NEVER_WRITTEN.search(unit) is None and not unit.endswith(b"\0\0")
 
 
 def marked(data: bytes) -> Iterator[bytes]:

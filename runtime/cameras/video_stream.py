@@ -26,15 +26,10 @@ from runtime.cameras.damage import Damage
 from runtime.cameras.decoding import hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import Decoding
-from runtime.cameras.units import LENGTH_AT, Units, is_as_written
+from runtime.cameras.units import LENGTH_AT, Units
 
 LARGEST_PIXELS = MOST_BYTES // 4
 """8,192 x 8,192: in BGR it fits in."""
-
-
-REFUSE_DAMAGE = {"err_detect": "crccheck+explode"}
-"""FFMPEG refuses what it finds to be damaged instead of making the best of it, and looks at the sums that few streams
-have: of H.265 they are all that tells."""
 
 
 class VideoStream:
@@ -66,7 +61,6 @@ class VideoStream:
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
         codec = self._stream.codec_context
-        codec.options = REFUSE_DAMAGE
         self._is_jpeg = codec.name == "mjpeg"
         self._is_whole = looks_whole(codec.name, codec.extradata or b"", name)
         """None: of this codec packets tell nothing."""
@@ -198,6 +192,6 @@ def looks_whole(codec: str, headers: bytes, name: str) -> Callable[[bytes], bool
     def is_whole(packet: bytes) -> bool:
         own = units.of(packet)
         is_missed = numbered is not None and numbered.misses_one(own)
-        return not is_missed and all(map(is_as_written, own))
+        return not is_missed and units.are_as_written(own)
 
     return is_whole

@@ -79,3 +79,18 @@ def test_a_pipe_is_read_from_who_writes_and_refused_where_nobody_does(tmp_path: 
     waiting.join()
     os.close(reading)
     assert reader == [b"late"]
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_that_is_held_open_without_a_word_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.files.SILENT_S", 0.05)
+    reading, writing = os.pipe()
+    with pytest.raises(OSError, match="nothing came through it"):
+        read_now(Path(f"/proc/self/fd/{reading}"))
+    os.close(writing)
+    os.close(reading)
+
+
+def test_no_more_is_read_than_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(3_000_000))
+    assert [len(read_now(tmp_path / "large", most)) for most in (-1, 0, 5, 4_000_000)] == [3_000_000, 0, 5, 3_000_000]

@@ -41,8 +41,10 @@ class Line:
 
 
 @contextmanager
-def scripted_rtsp(script: Callable[[Line], None], refuse: str = "") -> Iterator[str]:
-    """Give the URL of a camera that plays `script`; `refuse` answers every request."""
+def scripted_rtsp(
+    script: Callable[[Line], None], refuse: str = "", lets_in: Callable[[str, str], bool] = lambda _verb, _login: False
+) -> Iterator[str]:
+    """Give the URL of a camera that plays `script`; `refuse` answers every request whose login is not let in."""
     closing, viewers = threading.Event(), iter(range(10**6))
 
     class Handler(StreamRequestHandler):
@@ -50,22 +52,23 @@ def scripted_rtsp(script: Callable[[Line], None], refuse: str = "") -> Iterator[
             try:
                 while line := self.rfile.readline().decode().split():
                     fields = dict(field.split(": ", 1) for field in iter(self._field, ""))
-                    self._answer(line[0], fields["CSeq"])
+                    is_refused = refuse and not lets_in(line[0], fields.get("Authorization", ""))
+                    self._answer(line[0], fields["CSeq"], refuse if is_refused else "")
             except OSError:
                 pass
 
         def _field(self) -> str:
             return self.rfile.readline().decode().strip()
 
-        def _answer(self, verb: str, number: str) -> None:
+        def _answer(self, verb: str, number: str, refusal: str) -> None:
             body = f"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n{H264}a=control:1\r\n"
             told = {
                 "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n{body}",
                 "SETUP": "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
             }.get(verb, "\r\n")
-            said = f"{refuse}\r\nCSeq: {number}\r\n\r\n" if refuse else f"200 OK\r\nCSeq: {number}\r\n{told}"
+            said = f"{refusal}\r\nCSeq: {number}\r\n\r\n" if refusal else f"200 OK\r\nCSeq: {number}\r\n{told}"
             self.wfile.write(f"RTSP/1.0 {said}".encode())
-            if verb == "PLAY" and not refuse:
+            if verb == "PLAY" and not refusal:
                 script(Line(self.connection.sendall, closing, next(viewers)))
                 raise ConnectionError
 

@@ -18,6 +18,7 @@ from runtime.cameras.settings import FolderSettings
 from runtime.cameras.watched_folder import WatchedFolder
 from runtime.events.encoding import dumps
 from runtime.parts.verdict import Reason
+from tests.runtime.cameras.test_video_stream import write_film
 from tests.runtime.pictures import good_picture, write_pictures, write_video
 
 RUN = threading.Event()
@@ -113,3 +114,15 @@ def test_of_a_video_every_third_frame_can_be_judged(tmp_path: Path) -> None:
 def test_whatever_a_file_is_called_an_event_can_tell_it(name: bytes) -> None:
     told = dumps({"source": printable(Path(os.fsdecode(name)))})
     assert json.loads(told)["source"]
+
+
+def test_a_film_that_is_still_being_written_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of MPEG-TS nothing else shows it: its end is wherever the file ends."""
+    film = write_film(tmp_path / "film.ts")
+    content = film.read_bytes()
+    film.write_bytes(content[: len(content) // 2])
+    camera = VideoCamera(film)
+    film.write_bytes(content)
+    assert list(camera.frames(RUN))
+    camera.close()
+    assert "film was written to while it was read" in caplog.text

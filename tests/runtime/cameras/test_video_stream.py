@@ -232,6 +232,7 @@ def test_of_a_whole_film_nothing_is_told(
     with caplog.at_level(logging.WARNING, "runtime.cameras.files"):
         assert faults_of(write_film(tmp_path / name, codec)) == [None] * 40
     assert "cut or damaged" not in caplog.text
+    assert "written to" not in caplog.text
 
 
 def test_a_stream_whose_clock_begins_anew_goes_on(tmp_path: Path) -> None:
