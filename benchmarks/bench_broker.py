@@ -24,6 +24,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 EVENT, COUNTERS = b"e" * 1600, b"c" * 150
 PREFIX = "pwae/site/area/line"
+OPEN_FILES = 1024
+"""systemd's DefaultLimitNOFILE, soft."""
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -44,7 +46,7 @@ def connect(port: int, number: int) -> socket.socket:
     session = socket.create_connection(("127.0.0.1", port))
     session.sendall(b"\x10" + bytes([len(body)]) + body)
     if session.recv(4) != b"\x20\x02\x00\x00":
-        raise SystemExit(f"session {number} was refused")
+        raise ConnectionRefusedError(f"session {number} was refused")
     return session
 
 
@@ -61,6 +63,25 @@ def sessions(count: int) -> dict[str, Any]:
         broker.terminate()
         broker.wait()
     return {"sessions": count, "connect_s": took_s, "kb_each": (after_mb - before_mb) * 1000 / count}
+
+
+def sessions_of_a_service() -> dict[str, int]:
+    """How many sessions a broker bears that may have as many files open as a service where nobody says otherwise."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        broker = start(Path(folder), port)
+        resource.prlimit(broker.pid, resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+        held: list[socket.socket] = []
+        try:
+            while len(held) < OPEN_FILES:
+                held.append(connect(port, len(held)))
+        except OSError:
+            pass
+        for session in held:
+            session.close()
+        broker.terminate()
+        broker.wait()
+    return {"open_files": OPEN_FILES, "sessions": len(held)}
 
 
 def parts(count: int, stations: int, saves_every_change: bool) -> dict[str, Any]:
@@ -130,6 +151,7 @@ def main() -> None:
     result = {
         **describe("paho-mqtt"),
         "sessions": sessions(asked),
+        "sessions_of_a_service": sessions_of_a_service(),
         "parts": [parts(20_000, 1, False), parts(20_000, 500, False), parts(300, 1, True), parts(300, 500, True)],
     }
     json.dump(result, sys.stdout, indent=2)

@@ -1,9 +1,10 @@
 """SCADA's ways in, against a real mosquitto on this machine: what the OPC UA gateway costs, and how late each way is.
 
-    python benchmarks/bench_scada.py > benchmarks/results/scada.json
+    python benchmarks/bench_scada.py --rates 10 50 100 200 > benchmarks/results/scada.json
 
-A simulated station tells JSON and Sparkplug B, the gateway hears the JSON. Delays are from the sending of an event's
-JSON to the OPC UA client, and from the picture to the Sparkplug host; all on one clock.
+A simulated station tells JSON and Sparkplug B, the gateway hears the JSON, asyncua's client is subscribed to its
+results. Delays are from the sending of an event's JSON to the OPC UA client, and from the picture to the Sparkplug
+host; all on one clock.
 """
 
 import argparse
@@ -30,14 +31,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 PREFIX = "pwae/site/area/line/bench"
 GATEWAY = "from gateway.cli import opcua_gateway; opcua_gateway()"
 STATION = "from runtime.cli import run_inspection; run_inspection()"
+CAMERAS = 10
+"""Each plays a tenth of the rate: one alone does not come to 100 a second."""
 TICKS = os.sysconf("SC_CLK_TCK")
 RESULT_READY_EVENT_TYPE = ua.NodeId(1024, 2)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rate", type=float, default=10.0, help="events a second")
-    parser.add_argument("--events", type=int, default=600)
+    parser.add_argument("--rates", type=float, nargs="+", default=[10.0], help="events a second, one after the other")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each rate")
     arguments = parser.parse_args()
     result: dict[str, Any] = describe("p-wae", "asyncua", "paho-mqtt")
     result["load_before"] = round(os.getloadavg()[0], 1)
@@ -46,7 +49,7 @@ def main() -> None:
         broker = {"host": "127.0.0.1", "port": port}
         gateway = {"stations": {"bench": PREFIX}, "broker": broker, "port": opcua_port}
         (folder / "gateway.yaml").write_text(yaml.safe_dump(gateway))
-        cameras = {"top": {"kind": "folder", "path": scratch}}
+        cameras = {f"camera-{number}": {"kind": "folder", "path": scratch} for number in range(CAMERAS)}
         station = {"bundle": scratch, "station": "bench", "cameras": cameras, "broker": broker}
         (folder / "station.yaml").write_text(yaml.safe_dump({**station, "sparkplug": {"group": "bench"}}))
         started_s = time.monotonic()
@@ -55,49 +58,62 @@ def main() -> None:
             assert process.stderr is not None
             assert any("broker connected" in line for line in process.stderr)
             result["start"] = {"s": round(time.monotonic() - started_s, 1), "cpu_s": cpu_s(process.pid)}
-            asyncio.run(measure(folder, port, opcua_port, process.pid, arguments, result))
+            result["rates"] = [
+                asyncio.run(measure(folder, port, opcua_port, process.pid, rate, round(rate * arguments.seconds)))
+                for rate in arguments.rates
+            ]
             process.terminate()
     print(json.dumps(result, indent=2))
 
 
-async def measure(
-    folder: Path, port: int, opcua_port: int, gateway: int, arguments: argparse.Namespace, result: dict[str, Any]
-) -> None:
-    """Let the station tell, and add to `result` what came and what it cost."""
-    heard, delays_ms = host(port), list[float]()
+async def measure(folder: Path, port: int, opcua_port: int, gateway: int, rate: float, events: int) -> dict[str, Any]:
+    """Let the station tell `events` at `rate` a second; gives what came and what it cost."""
+    (client_of_broker, heard), delays_ms, came_s = host(port), list[float](), list[float]()
 
     class Handler:
         def event_notification(self, event: Any) -> None:
             sent = datetime.fromisoformat(json.loads(event.ResultContent[2].Value)["time"])
             delays_ms.append((datetime.now(UTC) - sent).total_seconds() * 1000)
+            came_s.append(time.monotonic())
 
     async with Client(f"opc.tcp://127.0.0.1:{opcua_port}/") as client:
         await client.load_data_type_definitions()
         subscription = await client.create_subscription(10, Handler())
         await subscription.subscribe_events(client.get_node("ns=3;s=bench"), RESULT_READY_EVENT_TYPE)
-        station = ["simulate", "station.yaml", "--rate", str(arguments.rate), "--parts", str(arguments.events)]
-        before_s, started_s = cpu_s(gateway), time.monotonic()
+        left_out = client.get_node("ns=3;s=MessagesLeftOut")
+        left_out_before = await left_out.read_value()
+        station = ["simulate", "station.yaml", "--rate", str(rate / CAMERAS), "--parts", str(events // CAMERAS)]
+        before_s = cpu_s(gateway)
         await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", STATION, *station], cwd=folder, check=True, capture_output=True
         )
-        took_s = time.monotonic() - started_s
-        await asyncio.sleep(1.0)
-    sizes = [size for size, _delay_ms in heard]
-    result["gateway"] = {
-        "events": len(delays_ms),
-        "cores": round((cpu_s(gateway) - before_s) / took_s, 3),
-        "resident_mb": resident_mb(gateway),
-        "delay_ms": percentiles(delays_ms),
-    }
-    result["sparkplug"] = {
-        "events": len(heard),
-        "bytes": round(float(np.mean(sizes))),
-        "delay_ms": percentiles([delay_ms for _size, delay_ms in heard]),
+        await asyncio.sleep(5.0)
+        used_s = cpu_s(gateway) - before_s
+        messages_left_out = await left_out.read_value() - left_out_before
+    client_of_broker.disconnect()
+    events_per_s = (len(came_s) - 1) / (came_s[-1] - came_s[0])
+    return {
+        "events": events,
+        "events_per_s": round(events_per_s, 1),
+        "load": round(os.getloadavg()[0], 1),
+        "gateway": {
+            "events": len(delays_ms),
+            "messages_left_out": messages_left_out,
+            "core_ms_an_event": round(used_s * 1000 / events, 2),
+            "cores": round(used_s / events * events_per_s, 3),
+            "resident_mb": resident_mb(gateway),
+            "delay_ms": percentiles(delays_ms),
+        },
+        "sparkplug": {
+            "events": len(heard),
+            "bytes": round(float(np.mean([size for size, _delay_ms in heard]))),
+            "delay_ms": percentiles([delay_ms for _size, delay_ms in heard]),
+        },
     }
 
 
-def host(port: int) -> list[tuple[int, float]]:
-    """A Sparkplug host: gives a list that fills with each event's size in bytes and its delay in ms."""
+def host(port: int) -> tuple[paho.Client, list[tuple[int, float]]]:
+    """A Sparkplug host: gives it, and a list that fills with each event's size in bytes and its delay in ms."""
     heard: list[tuple[int, float]] = []
     subscribed = threading.Event()
     client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -112,7 +128,7 @@ def host(port: int) -> list[tuple[int, float]]:
     client.connect("127.0.0.1", port)
     client.loop_start()
     assert subscribed.wait(10.0)
-    return heard
+    return client, heard
 
 
 def captured_ms(payload: bytes) -> int:

@@ -90,7 +90,7 @@ def _listed_once(problems: list[str]) -> list[str]:
 
 
 def _describe(problem: Any, schema: type[BaseModel]) -> str:
-    location, known = _locate(schema, problem["loc"])
+    location, known, examples = _locate(schema, problem["loc"])
     if problem["type"] == "extra_forbidden":
         unknown = str(problem["loc"][-1])
         nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=LIKE)
@@ -98,16 +98,29 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
         return f"unknown key `{location}`{hint}"
     if problem["type"] == "missing":
         return f"`{location}` is missing."
-    if problem["type"] == "string_type" and problem["input"] is not None:
-        return f"`{location}`: it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
-    if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
-        return f"`{location}`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken."
-    said = problem["msg"].removeprefix("Value error, ")
+    said = _said(problem, examples)
     return f"`{location}`: {said}" if location else said
 
 
-def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str]]:
-    """Walk the schema's JSON form along `path`: the location as the file has it, and the valid keys beside its end."""
+def _said(problem: Any, examples: list[Any]) -> str:
+    """What is wrong with a value, and what may stand there."""
+    if problem["type"] == "string_type":
+        if problem["input"] is None:
+            return "it is empty; a text is needed."
+        return f"it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
+    if problem["type"] == "string_pattern_mismatch":
+        if problem["ctx"]["pattern"] == NAME:
+            return "1 to 64 letters from A to Z, digits, `_` or `-` are taken."
+        if examples:
+            return f"it has to be as in {examples[0]}."
+    return str(problem["msg"].removeprefix("Value error, "))
+
+
+def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:
+    """Walk the schema's JSON form along `path`.
+
+    Gives the location as the file has it, the valid keys beside its end, and examples of what may stand there.
+    """
     root = schema.model_json_schema(by_alias=True)
     nodes, levels, known = _resolve([root], root), [], []
     for part in path:
@@ -123,7 +136,7 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
         known = sorted({key for node in nodes for key in node.get("properties", {})})
         levels.append(str(part))
         nodes = _resolve([child for node in nodes for child in _children(node, part)], root)
-    return ".".join(levels), known
+    return ".".join(levels), known, [example for node in nodes for example in node.get("examples", ())]
 
 
 def _resolve(nodes: list[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:

@@ -46,6 +46,13 @@ def read_now(file: Path, most_bytes: int = -1) -> bytes:
     return content
 
 
+def require_file(file: Path) -> Path:
+    """Give `file`, where whoever opens it will not wait for ever, as for a pipe. Raises OSError."""
+    if file.exists() and not file.is_file():
+        raise FileExistsError(errno.EEXIST, "it is no file", str(file))
+    return file
+
+
 @contextmanager
 def naming(place: Path) -> Iterator[None]:
     """Name `place`, a file or folder, in an OSError that has no name: a full disk does not say which one it is."""

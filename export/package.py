@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import ArtifactError, ConfigError
+from core.files import read_now
 from export.staging import put, work_folder
 from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, sha256_of
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
@@ -115,7 +116,7 @@ def load_private_key(file: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(file.read_bytes(), password=None)
+        key = load_pem_private_key(read_now(file), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{file}: no readable private key in PEM without a passphrase ({error}).") from error
     if not isinstance(key, Ed25519PrivateKey):

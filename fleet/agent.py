@@ -86,7 +86,10 @@ class Agent:
         try:
             order = read_order(payload, self._topics.prefix, self._inspection.bundle_key)
             if order.serial < self._shelf.serial:
-                raise ArtifactError(f"order {order.serial} is older than {self._shelf.serial}; nothing is done.")
+                raise ArtifactError(
+                    f"order {order.serial} is older than {self._shelf.serial}, which came before it; nothing is done. "
+                    "Somebody sent it again, or the broker lost the newer one: `fleet roll-out` again gives it."
+                )
         except PwaeError as refusal:
             log.error("%s", refusal)
             self._tell(self._report.state if self._report else "installed", self._shelf.serial, str(refusal))

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from core.errors import ArtifactError, ConfigError, one_line
+from core.files import require_file
 from fleet.order import Package
 from runtime.bundles.bundle import sha256_of
 
@@ -57,7 +58,7 @@ def fetch(
 def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
     """Know HTTPS alone, so that no redirection leads elsewhere."""
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=require_file(ca_file) if ca_file else None)
     except OSError as error:
         raise ConfigError(f"ca_file: {ca_file} cannot be used ({error.strerror or error}); check it.") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2

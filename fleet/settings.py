@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveInt, StringConstraints
+from pydantic import Field, PositiveInt
 
 from core.config import Settings, Wait
 from runtime.delivery.settings import BrokerSettings
@@ -13,7 +13,7 @@ class FleetSettings(Settings):
     """What the operator's commands read: `roll-out`, `rollback`, `page`."""
 
     broker: BrokerSettings
-    stations: Annotated[str, StringConstraints(pattern=r"^[^#$ ]+$")] = "pwae/+/+/+/+"
+    stations: str = Field(default="pwae/+/+/+/+", pattern=r"^[^#$ ]+$", examples=["pwae/plant-1/+/+/+"])
     """Topic filter of the stations' prefixes; `+` stands for one level."""
     key: Path | None = None
     """The site's private key (Ed25519, PEM), which signs bundles and orders. `page` needs none."""

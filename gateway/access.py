@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from core.errors import ConfigError, one_line
+from core.files import require_file
 from gateway.settings import SecuritySettings
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ async def secure(server: Server, settings: SecuritySettings) -> None:
     try:
         if not cert_file.exists() and not key_file.exists():
             await asyncio.to_thread(make_certificate, cert_file, key_file, server.get_application_uri())
-        await server.load_certificate(cert_file, "pem")
-        await server.load_private_key(key_file, format="pem")
+        await server.load_certificate(require_file(cert_file), "pem")
+        await server.load_private_key(require_file(key_file), format="pem")
         require_pair(cert_file, key_file)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(

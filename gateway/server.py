@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from asyncua import Server, ua
 
+from core.address import host_and_port
 from core.errors import ConfigError
 from gateway.access import Users, secure
 from gateway.inbox import Inbox
@@ -32,9 +33,8 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         systems = {prefix: await add_vision_system(server, name, types) for name, prefix in settings.stations.items()}
         link = await add_link(server)
         async with server:
-            log.info(
-                "serving endpoint=opc.tcp://%s:%d/ stations=%s", settings.host, settings.port, list(settings.stations)
-            )
+            where = host_and_port(settings.host, settings.port)
+            log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
             await follow(server, systems, link, connector, stop)
 
 
@@ -49,7 +49,7 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     # By OPC UA a session outlives its connection for minutes. A client that comes and goes leaves many, and for each
     # wait the events that it missed: no more than it could ask for by id.
     server.iserver.max_monitored_item_queue_size = KEPT
-    server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}/")
+    server.set_endpoint(f"opc.tcp://{host_and_port(settings.host, settings.port)}/")
     await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
     if security is None:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
@@ -121,7 +121,8 @@ def filters(prefix: str) -> list[str]:
 def listen_once(host: str, port: int) -> None:
     """Say before the nodeset is read, which takes seconds, where the port is taken. Raises ConfigError."""
     try:
-        socket.create_server((host, port)).close()
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
     except OSError as error:
-        reason = error.strerror or error
-        raise ConfigError(f"host, port: cannot listen on {host}:{port} ({reason}); end what uses it.") from error
+        where, reason = host_and_port(host, port), error.strerror or error
+        raise ConfigError(f"host, port: cannot listen on {where} ({reason}); end what uses it.") from error

@@ -37,11 +37,12 @@ class Variables:
             self._types[tag] = place, kind
             await self._put(tag, ua.DataValue(nothing, ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)))
 
-    async def write(self, values: Mapping[str, Value], at: datetime) -> None:
-        """Set variables to what was so `at` that time."""
+    async def write(self, values: Mapping[str, Value], at: datetime, is_current: bool = True) -> None:
+        """Set variables to what was so `at` that time; see `doubt` for what is not current."""
+        known = ua.StatusCodes.Good if is_current else ua.StatusCodes.UncertainLastUsableValue
         for tag, value in values.items():
             kind = self._types[tag][1] if value is not None else ua.VariantType.Null
-            status = ua.StatusCodes.BadNoData if value is None else ua.StatusCodes.Good
+            status = ua.StatusCodes.BadNoData if value is None else known
             await self._put(tag, ua.DataValue(ua.Variant(value, kind), ua.StatusCode(status), at))
 
     async def doubt(self) -> None:

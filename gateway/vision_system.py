@@ -78,7 +78,7 @@ class VisionSystem:
             case ["camera", name, "counters" | "status" | "gap" as leaf]:
                 values = _read(message, lambda body: camera_values(leaf, body))
                 if values is not None:
-                    await (await self._camera(name)).write(values, datetime.now(UTC))
+                    await self._write(name, values, datetime.now(UTC))
 
     async def link(self, is_up: bool) -> None:
         """The broker is away, and nothing is known of the station any more; or there, and tells soon."""
@@ -91,7 +91,11 @@ class VisionSystem:
         """Set the camera's variables, unless the event is sent again and a newer one is shown."""
         if not event.replayed or event.captured >= self._newest.get(name, event.captured):
             self._newest[name] = event.captured
-            await (await self._camera(name)).write(event.values, event.captured)
+            await self._write(name, event.values, event.captured)
+
+    async def _write(self, name: str, values: Mapping[str, Value], at: datetime) -> None:
+        # Brokers hand over what they retained in any order: of a station that is gone this is the last known, too.
+        await (await self._camera(name)).write(values, at, is_current=self._state != HALTED)
 
     async def _camera(self, name: str) -> Variables:
         if name not in self._cameras:

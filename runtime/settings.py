@@ -11,7 +11,7 @@ from core.config import Name, Settings, Wait
 from core.errors import ConfigError
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds, site_secret
-from runtime.cameras.settings import CameraSettings, FolderSettings, VerdictSettings, WatchSettings
+from runtime.cameras.settings import LAST_ADDRESS, CameraSettings, FolderSettings, VerdictSettings, WatchSettings
 from runtime.delivery.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
@@ -109,6 +109,10 @@ class InspectionSettings(Settings):
         coils = [verdict.coil for verdict in self.verdicts.values() if verdict.coil is not None]
         if coils and self.modbus is None:
             raise ValueError("`verdict.coil` needs `modbus`, the PLC whose coil it is")
+        if coils and max(coils) > LAST_ADDRESS:
+            raise ValueError(f"coil {max(coils)} would be switched for a region, and {LAST_ADDRESS} is the last one")
+        if self.modbus is not None and not coils and self.modbus.heartbeat_register is None:
+            raise ValueError("`modbus` has nothing to switch; give cameras a `verdict.coil`, or a `heartbeat_register`")
         doubles = sorted({coil for coil in coils if coils.count(coil) > 1})
         if doubles:
             raise ValueError(f"coil {doubles[0]} would be switched for two cameras or regions; set another `coil`")

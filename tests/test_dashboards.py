@@ -13,7 +13,8 @@ from tests.runtime.contract import asyncapi, channel_of, schema
 from tests.runtime.waiting import WAIT_S, wait_until
 from tests.runtime.web import ask, is_up
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
 PREFIX = "pwae/+/+/+/+"
 
 
@@ -44,6 +45,15 @@ def test_every_metric_of_the_grafana_dashboard_is_exported_with_its_labels(
             assert metric in exported, f"{metric} is not exported"
             labels = {*re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])}
             assert labels - {"instance"} <= exported[metric], target
+
+
+def test_every_metric_that_a_page_names_is_one_of_ours() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "runtime").rglob("*.py"))
+    ours = [re.sub(r"\{\w+\}", r"\\w+", name) for name in re.findall(r'"(pwae_[\w{}]+)"', sources)]
+    for page in (ROOT / "docs").glob("*.md"):
+        for metric in re.findall(r"pwae_[a-z_]+", page.read_text(encoding="utf-8")):
+            name = metric.removesuffix("_total")
+            assert any(re.fullmatch(each, name) for each in ours), f"{page.name}: {metric}"
 
 
 def at_path(keys: str) -> dict[str, Any]:

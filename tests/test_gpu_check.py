@@ -1,17 +1,29 @@
 """The check for a machine with a GPU, as far as one without lets it: each section tells, and fails alone."""
 
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Sequence
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.runtime.a_gpu import has_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = ("facts", "pages", "sticky", "engine")
+MACHINE = ("torch", "numpy", "onnx", "onnxruntime")
+"""What the other machine has."""
+TESTS = ("pytest", "pytest-timeout", "hypothesis", "jsonschema")
+"""What the tests that want a GPU import."""
+PYCUDA = {"pycuda", "pytools", "siphash24", "platformdirs", "mako"}
+"""Not installed here: built."""
 
 
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
@@ -41,6 +53,14 @@ def test_a_section_that_is_not_there_is_named() -> None:
     assert "no such section: slots; there are facts, imports, pages" in done.stderr
 
 
+def test_tests_that_fail_fail_their_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = importlib.import_module("tools.gpu_check")
+    failed = subprocess.CompletedProcess("pytest", 4, "", "ERROR: no such file\n")
+    monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(RuntimeError, match=r"pytest ended with 4 \(ERROR: no such file\)"):
+        check.tests(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
+
+
 @pytest.mark.parametrize(
     ("script", "wanted"),
     [("gpu-check.sh", "gpu-check.sh PARTS BUNDLE"), ("gpu-wheels.sh", "PARTS"), ("pycuda-wheel.sh", "FOLDER")],
@@ -53,6 +73,25 @@ def test_a_script_that_is_given_nothing_says_what_it_wants(script: str, wanted: 
         subprocess.run(["shellcheck", ROOT / "tools" / script], check=True)
 
 
-def test_every_wheel_is_named_once() -> None:
-    names = [line for line in (ROOT / "tools" / "gpu-wheels.txt").read_text().splitlines() if line[:1] not in "#"]
-    assert len(names) == len({name.lower().replace("_", "-") for name in names})
+def test_every_wheel_that_the_other_machine_lacks_is_named_once_and_no_more() -> None:
+    named = [line for line in (ROOT / "tools" / "gpu-wheels.txt").read_text().splitlines() if line[:1] not in "#"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = needed([*project["dependencies"], *extras["train"], *extras["rtx"], *TESTS])
+    assert sorted(map(canonicalize_name, named)) == sorted(wanted - needed(MACHINE) | PYCUDA)
+
+
+def needed(packages: Sequence[str]) -> set[str]:
+    """Name these packages and all that they need, as what is installed here tells."""
+    found: set[tuple[str, frozenset[str]]] = set()
+    waiting = [Requirement(package) for package in packages]
+    while waiting:
+        requirement = waiting.pop()
+        one = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        if one in found:
+            continue
+        found.add(one)
+        for other in map(Requirement, requires(requirement.name) or []):
+            if other.marker is None or any(other.marker.evaluate({"extra": extra}) for extra in ("", *one[1])):
+                waiting.append(other)
+    return {name for name, _ in found}

@@ -263,6 +263,9 @@ def tests(given: Given) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     (given.out / "pytest.log").write_text(done.stdout + done.stderr)
     given.tell(rc=done.returncode, tail=done.stdout.splitlines()[-20:])
+    if done.returncode:
+        last = ((done.stdout + done.stderr).strip().splitlines() or ["?"])[-1]
+        raise RuntimeError(f"pytest ended with {done.returncode} ({last}); all that it said is in pytest.log")
 
 
 SECTIONS: dict[str, tuple[Callable[[Given], None], float]] = {

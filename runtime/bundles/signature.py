@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.errors import ArtifactError, ConfigError
+from core.files import read_now
 
 
 def require_signature(file: Path, content: bytes, public_key: Path) -> None:
@@ -12,7 +13,7 @@ def require_signature(file: Path, content: bytes, public_key: Path) -> None:
     """
     missing: OSError | None = None
     try:
-        signature = file.read_bytes()
+        signature = read_now(file)
     except OSError as error:
         signature, missing = b"", error
     if is_signed(signature, content, public_key):
@@ -38,7 +39,7 @@ def is_signed(signature: bytes, content: bytes, public_key: Path) -> bool:
     except ImportError as error:
         raise ConfigError("checking a signature needs the package cryptography; pip install '.[sign]'.") from error
     try:
-        key = load_pem_public_key(public_key.read_bytes())
+        key = load_pem_public_key(read_now(public_key))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{public_key}: no readable public key in PEM ({error}).") from error
     if not isinstance(key, Ed25519PublicKey):

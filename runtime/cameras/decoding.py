@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from runtime.cameras.settings import Decoding
 
 log = logging.getLogger(__name__)
-TELL_DAMAGE = frozenset({"h264", "hevc", "av1", "mpeg4", "mpeg2video", "mjpeg", "png"})
-"""Codecs of which a frame that is damaged almost never comes out of FFMPEG as if it were whole."""
+TELL_DAMAGE = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "png"})
+"""Codecs of which a frame that lost data almost never comes out of FFMPEG as if it were whole."""
 HARDWARES_OWN = ("nv12", "p010", "p012", "p016", "p210", "p216")
 """What pictures that hardware decoded are laid out as; software never gives these."""
 

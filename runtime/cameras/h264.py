@@ -1,13 +1,14 @@
-"""H.264: what its packets tell of damage, and its decoder does not.
+"""H.264: which frames its packets show to be missing; its decoder does not tell.
 
 A frame's number is that of the last frame on which others build, or one more (frame_num, 7.4.3 of the standard): so one
 is missed that the camera, or who wrote the film, left out. The decoder fills the gap with what it showed before.
-No unit ends with zeros (7.4.1): where one does, its end was never written. The decoder may make a whole frame of it.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from runtime.cameras.units import marked
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class _Numbering(NamedTuple):
     """Gaps are as they should be: layers may be left out."""
 
 
-class H264Packets:
+class H264Frames:
     """Follows one stream, packet by packet in the order of decoding. It belongs to the thread that reads."""
 
     def __init__(self, headers: bytes, name: str = "") -> None:
@@ -39,24 +40,18 @@ class H264Packets:
         """
         self._name = name
         self._is_told = False
-        self._length_bytes = (headers[4] & 3) + 1 if len(headers) > 6 and headers[0] == 1 else 0
-        """Of a unit's length, which stands before it in MP4 and Matroska; 0: units begin with a mark."""
         self._numberings: dict[int, _Numbering] = {}
         self._sequences: dict[int, int] = {}
         """Which sequence a picture's header belongs to."""
         self._last: int | None = None
         """Of the last frame on which others build."""
-        for unit in _of_configuration(headers) if self._length_bytes else _marked(headers):
+        is_described = len(headers) > 6 and headers[0] == 1
+        for unit in _of_configuration(headers) if is_described else marked(headers):
             self._learn(unit)
 
-    def damaged(self, packet: bytes) -> bool:
-        """Say whether a frame on which others build is missing before the one in `packet`, or the end of this one."""
-        is_missed = self._misses_one(packet)
-        # Zeros may stand before a mark; and one of them may have come with the unit into a film.
-        return is_missed or any(unit.endswith(b"\0\0") for unit in _measured(packet, self._length_bytes))
-
-    def _misses_one(self, packet: bytes) -> bool:
-        for unit in _measured(packet, self._length_bytes) if self._length_bytes else _marked(packet):
+    def misses_one(self, units: Sequence[bytes]) -> bool:
+        """Say whether a frame on which others build is missing before that of a packet's `units`."""
+        for unit in units:
             if unit and unit[0] & 31 in (SLICE, KEY_SLICE):
                 try:
                     return self._follow(unit)
@@ -157,25 +152,6 @@ def _skip_scaling(bits: _Bits, length: int) -> None:
             coded = bits.whole()
             following = (last + (coded + 1) // 2 * (1 if coded % 2 else -1)) % 256
         last = following or last
-
-
-def _marked(data: bytes) -> Iterator[bytes]:
-    """Give the units that begin with a mark each."""
-    start = data.find(b"\0\0\1")
-    while start >= 0:
-        end = data.find(b"\0\0\1", start + 3)
-        yield data[start + 3 : end if end >= 0 else len(data)]
-        start = end
-
-
-def _measured(data: bytes, length_bytes: int) -> Iterator[bytes]:
-    """Give the units before which their length stands; none where it has no bytes."""
-    at = 0
-    while length_bytes and at + length_bytes < len(data):
-        length = int.from_bytes(data[at : at + length_bytes], "big")
-        at += length_bytes
-        yield data[at : at + length]
-        at += length
 
 
 def _of_configuration(data: bytes) -> Iterator[bytes]:

@@ -20,7 +20,8 @@ from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
 from runtime.cameras.url import filled_in, require_address
 
-Address = Annotated[int, Field(ge=0, le=65_535)]
+LAST_ADDRESS = 65_535
+Address = Annotated[int, Field(ge=0, le=LAST_ADDRESS)]
 """Of a coil or register, counted from 0."""
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
 Feature = StrictBool | StrictInt | StrictFloat | str
@@ -183,14 +184,14 @@ class RtspSettings(_UrlSettings):
     """An IP camera, over TCP."""
 
     kind: Literal["rtsp"]
-    url: str = Field(pattern=r"^rtsps?://")
+    url: str = Field(pattern=r"^rtsps?://", examples=["rtsp://10.0.0.7/stream"])
 
 
 class HttpSettings(_UrlSettings):
     """Motion JPEG, or any other video that FFMPEG reads, over HTTP."""
 
     kind: Literal["http"]
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"^https?://", examples=["http://10.0.0.7/video.mjpg"])
 
 
 class V4l2Settings(LiveCameraSettings):

@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 
 from core.errors import ConfigError
+from core.files import require_file
 
 DATES, WEAK, SELF_SIGNED, WRONG_NAMES = {9, 10}, {66, 67, 68}, {18}, {62, 64}
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED; _EE_KEY_TOO_SMALL, _CA_KEY_TOO_SMALL, _CA_MD_TOO_WEAK;
@@ -59,9 +60,7 @@ def _system_file() -> Path | None:
 def _context(ca_file: Path | None) -> ssl.SSLContext:
     """Raises OSError where the file cannot be used."""
     try:
-        if ca_file is not None and ca_file.exists() and not ca_file.is_file():  # a pipe would be waited for
-            raise FileExistsError(errno.EEXIST, "it is no file")
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=require_file(ca_file) if ca_file else None)
     except OSError as error:
         why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise OSError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -24,11 +24,17 @@ from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
 from runtime.cameras.damage import Damage
 from runtime.cameras.decoding import hardware, tell_codec, tell_decoder
-from runtime.cameras.h264 import H264Packets
+from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import Decoding
+from runtime.cameras.units import LENGTH_AT, Units, is_as_written
 
 LARGEST_PIXELS = MOST_BYTES // 4
 """8,192 x 8,192: in BGR it fits in."""
+
+
+REFUSE_DAMAGE = {"err_detect": "crccheck+explode"}
+"""FFMPEG refuses what it finds to be damaged instead of making the best of it, and looks at the sums that few streams
+have: of H.265 they are all that tells."""
 
 
 class VideoStream:
@@ -59,12 +65,13 @@ class VideoStream:
         self._timeout_s = timeout_s
         # AVI guesses the times of its packets.
         self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
-        self._is_jpeg = self._stream.codec_context.name == "mjpeg"
-        self._packets: H264Packets | None = None
+        codec = self._stream.codec_context
+        codec.options = REFUSE_DAMAGE
+        self._is_jpeg = codec.name == "mjpeg"
+        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name)
         """None: of this codec packets tell nothing."""
-        if self._stream.codec_context.name == "h264":
-            self._packets = H264Packets(self._stream.codec_context.extradata or b"", name)
-            self._stream.codec_context.thread_count = 1  # with more it does not look whether a frame has all its parts
+        if codec.name == "h264":
+            codec.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
         self._frames = self._read()
@@ -154,7 +161,7 @@ class VideoStream:
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         if packet.size and packet.pts is not None and not packet.is_discard:
             self._damage.expect(packet.pts, packet.is_keyframe)
-        if self._packets is not None and packet.size and self._packets.damaged(bytes(packet)):
+        if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)
         frames: list[Any] = []
         try:
@@ -176,3 +183,21 @@ class VideoStream:
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)), np.uint8)
+
+
+def looks_whole(codec: str, headers: bytes, name: str) -> Callable[[bytes], bool] | None:
+    """Give what is asked of each packet of a stream, in order: whether it, and what it builds on, looks whole.
+
+    None: of this codec packets tell nothing. `headers` is FFMPEG's extradata, `name` the camera's in the log.
+    """
+    if codec not in LENGTH_AT:
+        return None
+    units = Units(codec, headers)
+    numbered = H264Frames(headers, name) if codec == "h264" else None
+
+    def is_whole(packet: bytes) -> bool:
+        own = units.of(packet)
+        is_missed = numbered is not None and numbered.misses_one(own)
+        return not is_missed and all(map(is_as_written, own))
+
+    return is_whole

@@ -32,7 +32,7 @@ def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopp
         collection = stack.enter_context(collecting(settings, pictures, output))
         if (view := settings.view) is not None:
             stack.enter_context(serving(view, page(view, settings.station, collection)))
-            sys.stderr.write(f"see the pictures: http://{view.host}:{view.port}/\n")
+            sys.stderr.write(f"see the pictures: {view.address}/\n")
         try:
             _watch(collection, why_stopped)
         finally:

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
@@ -18,7 +20,9 @@ log = logging.getLogger(__name__)
 LONGEST_BYTES = 4096
 LONGEST_TOPIC_BYTES = 1024
 MOST_A_SECOND = 100
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EXPECTED = 'expected a JSON object, as in {"request_id": "17"}.'
+EXPECTED_TIME = "expected a time with its zone, as in 2026-11-24T00:17:27.277Z"
 
 
 def as_text(value: Any) -> Any:
@@ -32,6 +36,21 @@ def as_text(value: Any) -> Any:
 Words = Annotated[str, StringConstraints(min_length=1, max_length=64), BeforeValidator(as_text)]
 Mark = Annotated[str, StringConstraints(min_length=1, max_length=256), BeforeValidator(as_text)]
 """What others call a thing of theirs."""
+MarkIfAny = Annotated[Mark | None, BeforeValidator(lambda told: None if told == "" else told)]
+"""A PLC whose field is empty sends a text without characters."""
+
+
+def _as_time(value: Any) -> Any:
+    """Read RFC 3339 and nothing else: a number might be seconds or milliseconds. Raises ValueError."""
+    if not (isinstance(value, str) and RFC_3339.fullmatch(value)):
+        raise ValueError(EXPECTED_TIME)
+    try:
+        return datetime.fromisoformat(value.upper())
+    except ValueError as error:
+        raise ValueError(EXPECTED_TIME) from error
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_as_time)]
 
 
 class Command(Settings):
@@ -43,19 +62,19 @@ class Command(Settings):
     """Who asks; recalibrate keeps it with the thresholds."""
     camera: Name | None = None
     """snapshot, recalibrate: which camera; left out where there is only one. job, resend: left out, all."""
-    job_id: Mark | None = None
+    job_id: MarkIfAny = None
     """job: comes back in every event, as `recipe`, `batch` and `operator` do; what is left out is none."""
-    recipe: Mark | None = None
+    recipe: MarkIfAny = None
     """Also chooses the bundle, where there are `bundles`. reload, recalibrate: whose bundle; left out: `bundle`."""
-    batch: Mark | None = None
-    operator: Mark | None = None
+    batch: MarkIfAny = None
+    operator: MarkIfAny = None
     seq: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     """resend: from this event of the camera on."""
     boot_id: Words | None = None
     """resend: the run whose `seq` it is; left out: the one that is under way."""
-    time: AwareDatetime | None = None
+    time: Time | None = None
     """resend, instead of `seq`: from what was captured then on."""
-    bundle: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$")] | None = None
+    bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$", examples=["my-part-8"])] | None = None
     """reload: the name of a folder beside the configured bundle; left out: the configured one, as it is now."""
     parts: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """recalibrate: how many of the next frames are declared good."""
@@ -99,10 +118,7 @@ def parse(message: Message) -> Command:
         raise ConfigError(f"{verb}: longer than {LONGEST_BYTES} bytes.")
     if message.response_topic is not None and not is_response_topic(message.response_topic, message.topic):
         raise ConfigError(f"{verb}: no answer can be sent on its response topic, so nothing was done.")
-    content = _content_of(message)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{verb}: {EXPECTED}")
-    return parse_settings(content, Command, verb)
+    return parse_settings(content_of(message.payload, verb, EXPECTED), Command, verb)
 
 
 def is_response_topic(topic: str, asked: str) -> bool:
@@ -121,8 +137,8 @@ def verb_of(message: Message) -> str:
 def request_id_of(message: Message) -> str | None:
     """What the reply to a malformed command can still name."""
     try:
-        request_id = as_text(_content_of(message)["request_id"])
-    except (ConfigError, KeyError, TypeError):
+        request_id = as_text(content_of(message.payload, verb_of(message), EXPECTED)["request_id"])
+    except (ConfigError, KeyError):
         return None
     return request_id if isinstance(request_id, str) and len(request_id) <= 64 else None
 
@@ -154,11 +170,16 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _content_of(message: Message) -> Any:
-    """Read JSON that can be told again: Python takes half characters (lone surrogates), which no text can hold."""
+def content_of(payload: bytes, source: str, expected: str) -> dict[str, Any]:
+    """Read a JSON object that can be told again: Python takes half characters (lone surrogates), which no text holds.
+
+    Raises ConfigError where it is none, which names its `source` and says what was `expected`.
+    """
     try:
-        content = json.loads(message.payload, object_pairs_hook=once)
+        content = json.loads(payload, object_pairs_hook=once)
         json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{verb_of(message)}: no valid JSON; {EXPECTED}") from error
+        raise ConfigError(f"{source}: no valid JSON; {expected}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source}: {expected}")
     return content

@@ -19,6 +19,8 @@ from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
+LATE_S = 30.0
+"""No camera keeps its frames for so long."""
 TOLD_BEFORE = "it was told before, with the same id and part_id; its events are named in event_ids"
 
 
@@ -206,6 +208,12 @@ class TriggerHandler:
             heard.missed[cause] = Missed(camera, trigger, Reason.OVERRUN)
             heard.settled.append(message)
         else:
+            late_s = now_s - trigger.target.s
+            if late_s > LATE_S and not (takes_ahead or message.was_kept):
+                remedy = "set the clocks of both machines"
+                log.warning(
+                    "trigger is too old for any frame topic=%s ago_s=%.0f remedy=%r", message.topic, late_s, remedy
+                )
             self._ask(camera, message, trigger, cause)
             # Brokers hand over 20 and wait then: ids given ahead must not hold up one another, nor what others hear.
             if takes_ahead:

@@ -1,14 +1,13 @@
 """Trigger payloads: what a message says of a part that stands before a camera, and what makes it this one."""
 
 import itertools
-import json
 from hashlib import blake2b
-from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from core.config import parse_settings
 from core.errors import ConfigError
-from runtime.commands.command import Mark, once
+from runtime.commands.command import Mark, MarkIfAny, Time, content_of
 from runtime.delivery.message import Message
 from runtime.events.encoding import dumps
 from runtime.parts.frame import Trigger
@@ -17,8 +16,7 @@ from runtime.parts.moment import Moment
 AHEAD_S, AGO_S = 10.0, 86400.0
 """A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
 UNNUMBERED = itertools.count(1)
-MarkIfAny = Annotated[Mark | None, BeforeValidator(lambda told: None if told == "" else told)]
-"""A PLC whose field is empty sends a text without characters."""
+EXPECTED = 'expected a JSON object, as in {"part_id": "4711"}.'
 
 
 class TriggerPayload(BaseModel):
@@ -29,7 +27,7 @@ class TriggerPayload(BaseModel):
     part_id: Mark
     job_id: MarkIfAny = None
     recipe: MarkIfAny = None
-    time: AwareDatetime | None = None
+    time: Time | None = None
     id: MarkIfAny = None
 
     def trigger(self, cause: bytes, now: Moment) -> Trigger:
@@ -47,16 +45,9 @@ class TriggerPayload(BaseModel):
 def read_payload(payload: bytes) -> TriggerPayload:
     """Raises ValueError where it is malformed."""
     try:
-        told = TriggerPayload.model_validate_json(payload)
-        json.loads(payload, object_pairs_hook=once)
+        return parse_settings(content_of(payload, "trigger", EXPECTED), TriggerPayload, "trigger")
     except ConfigError as error:
         raise ValueError(str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{where}: {said}" if where else said) from error
-    return told
 
 
 def cause_of(message: Message, told: TriggerPayload) -> bytes:

@@ -147,7 +147,7 @@ class Publisher(Worker):
             try:
                 self._connect_and_serve()
             except TakenOver:
-                self._set_link(LinkState.REFUSED, f"another client uses our client id: {self._advice}")
+                self._set_link(LinkState.REFUSED, self._advice)
             except Unreachable as error:
                 is_closed = isinstance(error, Closed)
                 losses += is_closed
@@ -163,7 +163,11 @@ class Publisher(Worker):
 
     @property
     def _advice(self) -> str:
-        return f"give each station its own `broker.client_id` (this one's is {self.connector.client_id})"
+        # Two ids of one prefix would be one station to all who listen.
+        return (
+            f"another client has this one's id ({self.connector.client_id}); give each station its own `station`, or "
+            "where their names differ its own `broker.client_id`"
+        )
 
     def _connect_and_serve(self) -> None:
         """Connect, serve until stopped, say goodbye."""

@@ -87,7 +87,9 @@ class BrokerSettings(Settings):
 class HomeAssistantSettings(Settings):
     """The station as a device of Home Assistant, by its MQTT discovery on the same broker."""
 
-    discovery_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")] = "homeassistant"
+    discovery_prefix: str = Field(
+        default="homeassistant", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", examples=["homeassistant"]
+    )
     """As in Home Assistant's MQTT options. The broker's access list has to let the station write below it."""
 
 

@@ -26,7 +26,7 @@ REMEDIES = {
     0x87: LOGIN,
     0x8A: LOGIN,
     0x8C: LOGIN,
-    TAKEN_OVER: "another client uses our client id: give each its own `broker.client_id`",
+    TAKEN_OVER: "another client has this one's id: give each station its own `station`, or its own `broker.client_id`",
     0x95: "let it take larger packets (mosquitto: `max_packet_size`)",
     0x9C: "set broker.host to where it is now",
     0x9D: "set broker.host to where it is now",

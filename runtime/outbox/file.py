@@ -6,12 +6,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
 from core.database import Database
 from core.errors import OutboxError
+from core.files import require_file
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0
@@ -42,9 +43,7 @@ class OutboxFile:
         try:
             self.path = path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and not path.is_file():  # a pipe would be waited for
-                raise FileExistsError(0, "it is no file")
-            self._held: IO[bytes] = path.open("ab")
+            self._held: IO[bytes] = require_file(path).open("ab")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutboxError(f"outbox {path}: cannot be opened ({reason}); check `outbox.path`.") from error
@@ -101,13 +100,11 @@ class OutboxFile:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a station's outbox, where it has one, from that station while another takes its place.
+    """Keep a station's outbox from that station while another takes its place; one that has none yet gets it empty.
 
     Raises OutboxError where a process uses it.
     """
-    with ExitStack() as stack:
-        if path.exists():
-            stack.callback(OutboxFile(path).close)
+    with closing(OutboxFile(path)):
         yield
 
 

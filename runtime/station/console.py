@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from core.address import host_and_port
 from core.errors import ConfigError, PwaeError, one_line
 from runtime.monitoring.logfmt import log_to_stderr
 from runtime.station.inspection import Inspection, Stop
@@ -75,9 +76,9 @@ def _opening(inspection: Inspection) -> str:
     kind = "broker started here," if inspection.settings.broker.host is None else "broker"
     view = inspection.settings.view
     return (
-        f"{kind} {host}:{port}, topics {topics.prefix}/#\n"
+        f"{kind} {host_and_port(host, port)}, topics {topics.prefix}/#\n"
         f"see the events: mosquitto_sub -h {host} -p {port} -q 1 -t '{topics.result('+')}'\n"
-        + (f"see the cameras: http://{view.host}:{view.port}/\n" if view else "")
+        + (f"see the cameras: {view.address}/\n" if view else "")
     )
 
 

@@ -1,5 +1,6 @@
 """The doctor's check of the page: its packages, its token and its port."""
 
+from core.address import host_and_port
 from runtime.view.settings import ViewSettings
 from runtime.view.web_page import listen, require_packages
 
@@ -9,4 +10,4 @@ def check_page(settings: ViewSettings) -> str:
     require_packages()
     settings.token()
     listen(settings).close()
-    return f"http://{settings.host}:{settings.port}/ is free"
+    return f"{host_and_port(settings.host, settings.port)} is free"

@@ -2,10 +2,11 @@
 
 import socket
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from core.address import host_and_port
 from core.config import Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
@@ -20,7 +21,9 @@ class ViewSettings(Settings):
     host: str = "127.0.0.1"
     """The address to listen on. Other than this machine's own needs a token."""
     port: int = Field(default=8080, ge=1, le=65535)
-    public_url: str | None = Field(default=None, pattern="^https?://[^/]+(/.*)?$")
+    public_url: (
+        Annotated[str, Field(pattern="^https?://[^/]+(/.*)?$", examples=["http://press-3.example.com:8080"])] | None
+    ) = None
     """The page's address as others reach it, such as that of a proxy before it: events name evidence below it.
     None: http, `host` (where that is every address, this machine's name) and `port`."""
     token_env: str | None = None
@@ -59,7 +62,7 @@ class ViewSettings(Settings):
         if self.public_url is not None:
             return self.public_url.rstrip("/")
         host = socket.gethostname() if self.host in EVERY_HOST else self.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://{host_and_port(host, self.port)}"
 
     def token(self) -> str | None:
         """Look the token up. Raises ConfigError where it is not where the configuration says, or empty."""

@@ -15,7 +15,7 @@ class Folder(Settings):
 
 class Rtsp(Settings):
     kind: Literal["rtsp"]
-    url: str
+    url: str = Field(pattern="^rtsp://|^x$", examples=["rtsp://10.0.0.7/stream"])
     timeout_s: float = 5.0
 
 
@@ -51,6 +51,11 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"batch": 3}, r"`name` is missing\.$"),
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),
         ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
+        ({"name": None}, "`name`: it is empty; a text is needed"),
+        (
+            {"name": "a", "camera": {"kind": "rtsp", "url": "10.0.0.7"}},
+            "`camera.url`: it has to be as in rtsp://10.0.0.7/",
+        ),
         ({"name": "a", "title": "press 3"}, "`title`: 1 to 64 letters from A to Z, digits, `_` or `-` are taken"),
         ({"name": "a", "even": 3}, "station.yaml: `even`: 3 is odd$"),
         ({"name": "a", "named": {"a b": 1}}, "`named.a b`: 1 to 64 letters from A to Z"),

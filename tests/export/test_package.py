@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import zipfile
@@ -113,8 +114,11 @@ def test_an_unsigned_bundle_another_key_and_an_alteration_after_signing_are_refu
 
 def test_keys_of_another_kind_are_refused(bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path) -> None:
     subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-out", tmp_path / "rsa.key", "-quiet"], check=True)
-    for wrong in (tmp_path / "rsa.key", keys[1], tmp_path / "absent"):
+    os.mkfifo(tmp_path / "pipe")
+    for wrong in (tmp_path / "rsa.key", keys[1], tmp_path / "absent", tmp_path / "pipe"):
         with pytest.raises(ConfigError, match=wrong.name):
             sign(bundle.path, wrong)
-    with pytest.raises(ConfigError, match=r"site\.key: no readable public key"):
-        load_bundle(bundle.path, keys[0])
+    sign(bundle.path, keys[0])
+    for wrong in (keys[0], tmp_path / "pipe"):
+        with pytest.raises(ConfigError, match=f"{wrong.name}: no readable public key"):
+            load_bundle(bundle.path, wrong)

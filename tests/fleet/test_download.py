@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,10 @@ def test_a_stranger_s_certificate_is_not_trusted(package: Package, server: Https
     write_certificates(tmp_path, tmp_path / "other.pem")
     with pytest.raises(ArtifactError, match="certificate not trusted"):
         get(package, server, tmp_path / "p", ca=tmp_path / "other.pem")
-    with pytest.raises(ConfigError, match="ca_file"):
-        get(package, server, tmp_path / "p", ca=tmp_path / "absent.pem")
+    os.mkfifo(tmp_path / "pipe")
+    for no_file in ("absent.pem", "pipe"):
+        with pytest.raises(ConfigError, match="ca_file"):
+            get(package, server, tmp_path / "p", ca=tmp_path / no_file)
 
 
 def test_nothing_but_https_is_asked_or_followed(package: Package, server: HttpsServer, tmp_path: Path) -> None:

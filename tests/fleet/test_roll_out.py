@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from fleet.cli import fleet
 from fleet.order import Package
 from fleet.roll_out import jumps, waves
 from fleet.station import Count, Station
+from runtime.events.topics import Topics
 from tests.fleet.conftest import Key, new_box
 from tests.fleet.https_server import HttpsServer
 from tests.fleet.site import Site
@@ -148,6 +150,19 @@ def test_from_a_good_roll_out_to_one_that_rejects_and_back(
     assert second[:8] in row
     assert "differently from what the bundle says" in row
     assert json.loads(broker.retained("pwae/site/area/line/press-1/camera/top/counters").payload)["drifts"] is False
+
+    # A broker that was killed brings an older order back: the same roll-out again gives the newer one.
+    desired = Topics(station.box.station).bundle_desired
+    older = broker.retained(desired).payload
+    assert operator.roll_out(newer := packed(123)) == 0
+    third, told = in_use(), len(station.reports())
+    publish = ["mosquitto_pub", "-p", str(broker.port), "-q", "1", "-r", "-t", desired, "-s"]
+    subprocess.run(publish, input=older, check=True)
+    station.mes.wait_for(
+        lambda: any("`fleet roll-out` again gives it" in each.error for each in station.reports()[told:])
+    )
+    assert operator.roll_out(newer) == 0
+    assert (station.reports()[-1].error, in_use()) == ("", third)
 
 
 def test_a_package_of_another_key_or_of_no_station_is_refused_here(

@@ -134,6 +134,13 @@ def test_a_client_browses_reads_is_told_of_results_and_gets_them(
             assert [value.Value.Value for value in await read(client, "press-3.top.EventSeq")] == [5]
             await until(client, "press-3.top.CountersOk", lambda value: value.Value.Value is not None)
             await until(client, "press-3.VisionStateMachine.CurrentState", says("Halted"))
+            # What comes of a station that is gone, as a broker hands over what it retained, is the last that was known.
+            publish(
+                broker, "camera/top/counters", json.dumps({"ok": 77, "not_ok": 0, "not_decidable": 0, "discarded": 0})
+            )
+            await until(client, "press-3.top.CountersOk", lambda value: value.Value.Value == 77)
+            (counted,) = await read(client, "press-3.top.CountersOk")
+            assert counted.StatusCode.name == "UncertainLastUsableValue"
             with pytest.raises(ua.UaStatusCodeError, match="BadUserAccessDenied|BadNotWritable"):
                 await client.get_node("ns=3;s=press-3.top.VerdictCode").write_value(ua.Variant(1, ua.VariantType.Int32))
 

@@ -36,3 +36,15 @@ def test_for_a_client_that_is_away_no_more_events_wait_than_it_could_ask_for(
                 assert [len(waiting) for waiting in kept._triggered_events.values()] == [20]
 
     asyncio.run(look())
+
+
+@pytest.mark.machine
+def test_it_serves_on_an_address_of_ipv6() -> None:
+    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "host": "::1", "port": free_port()}
+
+    async def look() -> None:
+        url = f"opc.tcp://[::1]:{settings['port']}/"
+        async with open_server(GatewaySettings.model_validate(settings)) as server, server, Client(url) as client:
+            assert await client.nodes.server_state.read_value() == 0
+
+    asyncio.run(look())

@@ -1,6 +1,7 @@
 """The gateway's configuration, and how it ends where it cannot be used: in one line, before the nodeset is read."""
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -66,6 +67,14 @@ def no_key(folder: Path) -> dict[str, Any]:
     return {"security": {"cert_file": str(folder / "own.pem"), "key_file": str(folder / "own.key"), "users": users}}
 
 
+def pipe(folder: Path) -> dict[str, Any]:
+    """What would be waited for."""
+    security = no_key(folder)
+    (folder / "own.pem").unlink()
+    os.mkfifo(folder / "own.pem")
+    return security
+
+
 def other_key(folder: Path) -> dict[str, Any]:
     """The key of another certificate."""
     security = no_key(folder)
@@ -98,6 +107,7 @@ def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: by
         (port_taken, "cannot listen on"),
         (no_password, "cannot be read"),
         (no_key, "own.pem"),
+        (pipe, "it is no file"),
         (other_key, "another certificate's"),
     ],
 )

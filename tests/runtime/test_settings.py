@@ -1,11 +1,15 @@
 """The configuration: what is refused, and with which words."""
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from core.config import load_settings
+from core.config import NAME, load_settings
 from core.errors import ConfigError
 from runtime.delivery.settings import BrokerSettings
 from runtime.settings import InspectionSettings
@@ -122,3 +126,17 @@ def test_a_folder_that_is_a_link_to_itself_is_no_fault_of_the_configuration(tmp_
     (tmp_path / "loop").symlink_to("loop")
     text = SMALLEST.replace("path: p", f"path: {tmp_path / 'loop'}") + f"evidence: {{folder: {tmp_path}}}\n"
     assert load(tmp_path, text).evidence is not None
+
+
+def with_patterns(node: Any) -> Iterator[dict[str, Any]]:
+    """Every text of a JSON schema that has to fit a pattern."""
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from with_patterns(each)
+    if isinstance(node, dict) and isinstance(node.get("pattern"), str):
+        yield node
+
+
+@pytest.mark.parametrize("schema", sorted((Path(__file__).parents[2] / "configs").glob("*.schema.json")), ids=str)
+def test_what_has_to_fit_a_pattern_has_an_example_that_a_refusal_can_show(schema: Path) -> None:
+    for text in with_patterns(json.loads(schema.read_text(encoding="utf-8"))):
+        assert text["pattern"] == NAME or re.search(text["pattern"], text["examples"][0]), text

@@ -64,7 +64,10 @@ class Learner(L.LightningModule):
         self.network.train()
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
-        """One step: puzzle, encode, rebuild, weigh the terms. Raises PwaeError where a term is no longer finite."""
+        """One step: puzzle, encode, rebuild, weigh the terms.
+
+        Asks for no value: a GPU would be waited for, which is given a step's many small operations ahead.
+        """
         *cached, frames = batch
         shows = self.settings.loss.pixels > 0 and (self.member == 0 or self.settings.score.space == "pixels")
         pixel_images = math.ceil(self.settings.loss.pixels_share * len(frames)) if shows else 0
@@ -76,12 +79,6 @@ class Learner(L.LightningModule):
         rebuilt = self.network(maps, puzzle, pixel_images, self.member)
         terms = self._reconstruction(rebuilt, maps, images[:pixel_images])
         terms |= self._regularisation(rebuilt, images, permutation)
-        for name, (_weight, term) in terms.items():
-            if not torch.isfinite(term):
-                raise PwaeError(
-                    f"the {name} loss became {term.item()} in epoch {self.current_epoch}; lower "
-                    f"`optimiser.learning_rate` ({self.settings.optimiser.learning_rate}) or `loss.{name}`."
-                )
         total = torch.stack([weight * term for weight, term in terms.values()]).sum()
         step = {name: term.detach() for name, (_weight, term) in terms.items()}
         step["latent_std"] = rebuilt.latents.detach().float().std(dim=0).mean()
@@ -125,9 +122,18 @@ class Learner(L.LightningModule):
         return terms
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means, and say so early where the latents carry nothing."""
+        """Log the epoch's means, and say so early where the latents carry nothing.
+
+        Raises PwaeError where a term is no longer finite, before the epoch's point to resume from is written.
+        """
         means = {name: torch.stack([step[name] for step in self.steps]).mean() for name in self.steps[0]}
         self.steps.clear()
+        if not torch.isfinite(means["loss"]):
+            name, mean = next((name, mean) for name, mean in means.items() if not torch.isfinite(mean))
+            raise PwaeError(
+                f"the {name} loss became {mean.item()} in epoch {self.current_epoch}; lower "
+                f"`optimiser.learning_rate` ({self.settings.optimiser.learning_rate}) or `loss.{name}`."
+            )
         self.log_dict(means, sync_dist=True)
         spread = float(means["latent_std"])
         if spread < COLLAPSED and self.trainer.is_global_zero:

@@ -1,7 +1,7 @@
 """The loss terms of Eq. 20: sliced Wasserstein, HSIC bottleneck, jigsaw. All in float32, without loops over tiles.
 
 Autocast takes matrix products to bfloat16 whatever they are given, so that `.float()` alone does not keep them in
-float32: around them it is switched off.
+float32: around them it is switched off. Nothing here asks for a value, for which a GPU has to be waited for.
 
 Scale of each term, which the paper leaves open: means over pixels, directions and samples; a sum over tiles (Eq. 18).
 """
@@ -15,8 +15,8 @@ DEGREES_OF_FREEDOM = 5.0
 
 def student_t_prior(shape: torch.Size, device: torch.device | None = None) -> Tensor:
     """Draw samples (N, K, d) of the priors: tile k = 1..K is Student's t(5) at location k with scale 1 (Eq. 11)."""
-    half = torch.tensor(DEGREES_OF_FREEDOM / 2, device=device)
-    chi2_over_nu = torch._standard_gamma(half.expand(shape)) / half
+    half = DEGREES_OF_FREEDOM / 2
+    chi2_over_nu = torch._standard_gamma(torch.full(shape, half, device=device)) / half
     location = torch.arange(1, shape[1] + 1, device=device, dtype=torch.float32)[:, None]
     return location + torch.randn(shape, device=device) * chi2_over_nu.rsqrt()
 
@@ -41,7 +41,7 @@ def nhsic(x: Tensor, y: Tensor, epsilon: float, bandwidth: float | None = None) 
         kx, ky = _centred_gaussian_kernel(x.float(), bandwidth), _centred_gaussian_kernel(y.float(), bandwidth)
         ridge = epsilon * len(x) * torch.eye(len(x), device=x.device)
         # K and its regularised inverse commute, so a solve from the left serves.
-        return torch.sum(torch.linalg.solve(kx + ridge, kx) * torch.linalg.solve(ky + ridge, ky).T)
+        return torch.sum(_solve(kx + ridge, kx) * _solve(ky + ridge, ky).T)
 
 
 def hsic_bottleneck(
@@ -76,13 +76,20 @@ def _without_autocast(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
+def _solve(a: Tensor, b: Tensor) -> Tensor:
+    """Solve a x = b without asking whether `a` is singular, which a ridge keeps it from."""
+    solved: Tensor = torch.linalg.solve_ex(a, b).result
+    return solved
+
+
 def _centred_gaussian_kernel(x: Tensor, bandwidth: float | None) -> Tensor:
     """H K H with K_ij = exp(-|xi - xj|^2 / (2 sigma^2)); sigma^2 the median squared distance, held constant, or set."""
     products = x @ x.T
     lengths = products.diagonal()
     squared = (lengths[:, None] + lengths[None] - 2 * products).clamp_min(0)
     m = len(x)
-    off_diagonal = squared.detach()[~torch.eye(m, dtype=torch.bool, device=x.device)]
+    # Taken by its shape: what a mask picks has to be counted first.
+    off_diagonal = squared.detach().flatten()[1:].view(m - 1, m + 1)[:, :-1]
     sigma2 = off_diagonal.median().clamp_min(1e-12) if bandwidth is None else bandwidth**2
     kernel = torch.exp(-squared / (2 * sigma2))
     return kernel - kernel.mean(0, keepdim=True) - kernel.mean(1, keepdim=True) + kernel.mean()

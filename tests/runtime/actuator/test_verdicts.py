@@ -178,6 +178,12 @@ def test_a_part_whose_verdict_comes_late_is_rejected_in_time_and_its_event_says_
     [
         ({"a": {"coil": 1}}, {}, "needs `modbus`"),
         ({"a": {"coil": 1}, "b": {"coil": 1}}, {"modbus": {"host": "plc"}}, "coil 1 would be switched for two"),
+        ({"a": {}}, {"modbus": {"host": "plc"}}, "`modbus` has nothing to switch"),
+        (
+            {"a": {"coil": 65535, "regions": {"left": [0, 0, 9, 9], "right": [9, 0, 9, 9]}}},
+            {"modbus": {"host": "plc"}},
+            "coil 65536 would be switched for a region, and 65535 is the last one",
+        ),
     ],
 )
 def test_coils_that_nobody_or_two_would_switch_are_refused(
@@ -188,7 +194,10 @@ def test_coils_that_nobody_or_two_would_switch_are_refused(
     said: str,
     finish_here: Callable[..., tuple[int, str, str]],
 ) -> None:
-    told = {name: {**folder(tmp_path), "verdict": {"deadline_ms": 9, **each}} for name, each in cameras.items()}
+    told = {
+        name: {**folder(tmp_path), "regions": each.pop("regions", {}), "verdict": {"deadline_ms": 9, **each}}
+        for name, each in cameras.items()
+    }
     config = write_config(tmp_path, bundle_path, told, **sections)
     code, _out, err = finish_here(config)
     assert (code, said in err) == (ConfigError.exit_code, True), err

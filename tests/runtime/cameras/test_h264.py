@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from runtime.cameras.files import VideoCamera
-from runtime.cameras.h264 import H264Packets
+from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import RtspSettings
+from runtime.cameras.units import Units
 from runtime.parts.verdict import Reason
 from tests.runtime.scripted_rtsp import TICKS, Line, film, scripted_rtsp
 from tests.runtime.waiting import wait_until
@@ -121,6 +122,6 @@ def test_what_a_live_camera_leaves_out_is_told_until_the_next_key_frame(
 
 @pytest.mark.parametrize("headers", [b"", b"\1\x64\0\x1f\xff\xe1\0", b"\0\0\1\x67", b"\0\0\1\x67" + bytes(400)])
 def test_headers_that_are_damaged_or_absent_miss_nothing_and_break_nothing(headers: bytes) -> None:
-    packets = H264Packets(headers)
+    frames, units = H264Frames(headers), Units("h264", headers)
     for packet in (b"", b"\0\0\1", b"\0\0\1\x41", b"\0\0\1\x41\xe0\x80", b"\0\0\0\2\x41\xe0", bytes(100)):
-        assert not packets.damaged(packet)
+        assert not frames.misses_one(units.of(packet))

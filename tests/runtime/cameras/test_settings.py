@@ -40,7 +40,7 @@ def test_an_address_that_is_none_or_holds_a_password_is_refused_without_showing_
     assert "\n" not in str(refused.value)
 
 
-@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=10))
 def test_whatever_a_password_holds_the_address_stays_the_cameras(password: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAMERA_PASSWORD", password)
@@ -57,6 +57,22 @@ def test_a_variable_may_be_the_host_and_its_port(monkeypatch: pytest.MonkeyPatch
     assert RtspSettings(kind="rtsp", url="rtsp://h:$PORT/live").address() == "rtsp://h:9001/live"
     with pytest.raises(ConfigError, match=r"camera at 10\.0\.0\.7: the environment variable 'NOT_SET'"):
         RtspSettings(kind="rtsp", url="rtsp://v:${NOT_SET}@10.0.0.7/live").address()
+
+
+def test_a_login_that_would_not_reach_the_camera_whole_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for password, taken in (("b" * 120, True), ("b" * 121, False), ("@" * 40, True), ("@" * 41, False)):
+        monkeypatch.setenv("CAMERA_PASSWORD", password)
+        for scheme, settings in (("rtsp", RtspSettings), ("http", HttpSettings)):
+            url = f"{scheme}://viewer:${{CAMERA_PASSWORD}}@10.0.0.7/v"
+            camera = settings.model_validate({"kind": scheme, "url": url})
+            if taken or scheme == "http":
+                assert unquote(urlsplit(camera.address()).password or "") == password
+                continue
+            with pytest.raises(ConfigError, match=r"camera at 10\.0\.0\.7: user and password are longer") as refused:
+                camera.address()
+            assert password not in str(refused.value)
 
 
 def reason_of(camera: Camera) -> str:

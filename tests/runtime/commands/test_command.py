@@ -68,6 +68,7 @@ def test_what_is_no_command_is_refused(payload: bytes) -> None:
         (b"[1]", "pause: expected a JSON object, as in"),
         (b'{"request_id": ""}', "`request_id`: String should have at least 1 character"),
         (b'{"request_id": 1.5}', "`request_id`: it is read as float, not as text; put it in quotes"),
+        (b'{"request_id": "1", "bundle": "bundles/cell-2"}', "`bundle`: it has to be as in my-part-8"),
         (b'{"request_id": "1", "job_id": "' + b"x" * 300 + b'"}', "`job_id`: String should have at most 256 char"),
     ],
 )
@@ -92,8 +93,23 @@ def test_a_whole_number_is_taken_as_text_and_comes_back_in_the_reply() -> None:
 def test_an_empty_text_in_a_trigger_counts_as_left_out_but_the_part_has_to_be_named() -> None:
     told = read_payload(b'{"part_id":"1","job_id":"","recipe":"","id":""}')
     assert (told.job_id, told.recipe, told.id) == (None, None, None)
-    with pytest.raises(ValueError, match="part_id: String should have at least 1 character"):
+    with pytest.raises(ValueError, match="part_id`: String should have at least 1 character"):
         read_payload(b'{"part_id":""}')
+
+
+def test_an_empty_text_of_a_job_counts_as_left_out() -> None:
+    from jsonschema import Draft202012Validator
+
+    asked = {"request_id": "1", "job_id": "J-9", "recipe": "", "batch": "", "operator": ""}
+    Draft202012Validator(closed(schema("command"))).validate(asked)
+    told = parse(Message("s/cmd/job", json.dumps(asked).encode(), False))
+    assert (told.job_id, told.recipe, told.batch, told.operator) == ("J-9", None, None, None)
+
+
+@pytest.mark.parametrize("time", [1795821600, "1795821600", "2026-11-27", "2026-11-27T23:00:00"])
+def test_a_time_has_its_zone_and_is_no_number(time: object) -> None:
+    with pytest.raises(ConfigError, match="`time`: expected a time with its zone, as in 2026"):
+        parse(Message("s/cmd/resend", json.dumps({"request_id": "1", "time": time}).encode(), False))
 
 
 def test_the_schema_takes_what_we_take() -> None:

@@ -1,5 +1,6 @@
 """One connection: TLS, and the broker's own limit on messages under way."""
 
+import os
 import socket
 import subprocess
 import threading
@@ -89,6 +90,18 @@ def test_a_broker_that_asks_for_a_certificate_gets_the_stations_or_refuses(
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no-such-ca"):
         tls_context(TlsSettings(ca_file=tmp_path / "no-such-ca"))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("keys", [{"ca_file"}, {"cert_file"}, {"cert_file", "key_file"}])
+def test_a_pipe_in_the_place_of_a_certificate_or_key_is_refused_and_not_waited_for(
+    certificates: Path, tmp_path: Path, keys: set[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    own = certificates / "station.crt"
+    whole = {"ca_file": certificates / "ca.crt", "cert_file": own, "key_file": own}
+    with pytest.raises(ConfigError, match="pipe.* cannot be used .it is no file"):
+        tls_context(TlsSettings.model_validate(whole | dict.fromkeys(keys, tmp_path / "pipe")))
 
 
 def test_no_more_is_under_way_than_the_broker_takes(mosquitto: Mosquitto) -> None:

@@ -249,7 +249,7 @@ def test_two_stations_with_one_client_id_are_noticed(
 
     def both_have() -> bool:
         for number, publisher in enumerate((one, other)):
-            if "give each station its own `broker.client_id` (this one's is station)" in publisher.link.reason:
+            if "id (station); give each station its own `station`, or where" in publisher.link.reason:
                 noticed.add(number)
         return len(noticed) == 2
 

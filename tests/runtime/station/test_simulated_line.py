@@ -182,11 +182,20 @@ def test_a_simulation_leaves_the_station_s_outbox_alone_and_does_not_run_beside_
     for scenario in ((), ("--scenario", "burst")):
         simulated = ("simulate", config, *scenario, "--rate", "50", "--parts", "3")
         code, _out, err = finish_here(*simulated)
-        assert (code, (tmp_path / "outbox.sqlite").exists()) == (0, False), err
+        assert (code, (tmp_path / "outbox.sqlite").read_bytes()) == (0, b""), err
         with closing(Outbox(OutboxSettings(path=tmp_path / "outbox.sqlite"))):  # as the station's
             code, _out, err = finish_here(*simulated)
         assert (code, "another run-inspection uses it" in err) == (OutboxError.exit_code, True)
         (tmp_path / "outbox.sqlite").unlink()
+
+
+def test_a_station_that_has_no_outbox_yet_does_not_start_beside_its_simulation(
+    tmp_path: Path, play: Callable[..., None], mes: Subscriber
+) -> None:
+    play({"top": LIVE}, "--rate", "20", station="new")
+    mes.wait_for(lambda: len(mes.events("result")) > 0)
+    with pytest.raises(OutboxError, match="another run-inspection uses it"):
+        Outbox(OutboxSettings(path=tmp_path / "new" / "outbox.sqlite"))
 
 
 def test_without_a_live_camera_none_can_be_down(

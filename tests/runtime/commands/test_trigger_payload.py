@@ -1,0 +1,37 @@
+"""What is wrong with a trigger is said in words for whoever sent it, and what is too old for any frame in the log."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.runtime.commands.test_trigger_messages import NOW_AT_S, Desk, parse_trigger
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"", 'no valid JSON; expected a JSON object, as in {"part_id": "4711"}'),
+        (b"4711", 'expected a JSON object, as in {"part_id": "4711"}'),
+        (b'{"PartId": "4711"}', "`part_id` is missing"),
+        (b'{"part_id": null}', "`part_id`: it is empty; a text is needed"),
+        (b'{"part_id": 47.5}', "`part_id`: it is read as float, not as text; put it in quotes"),
+        *(
+            (b'{"part_id": "4711", "time": %s}' % time, "`time`: expected a time with its zone, as in 2026")
+            for time in (b"1795821600", b'"1795821600"', b'"2026-11-27T23:00:00"', b'"2026-02-30T23:00:00Z"', b'""')
+        ),
+    ],
+)
+def test_a_refusal_says_what_to_send_instead(payload: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        parse_trigger(payload)
+
+
+@pytest.mark.parametrize(("kept", "told"), [(False, 1), (True, 0)])
+def test_a_trigger_by_a_clock_that_is_an_hour_behind_is_told_of_unless_a_broker_kept_it(
+    caplog: pytest.LogCaptureFixture, kept: bool, told: int
+) -> None:
+    ago = datetime.fromtimestamp(NOW_AT_S - 3600, UTC).isoformat()
+    Desk().hear(json.dumps({"part_id": "p", "time": ago}).encode(), was_kept=kept)
+    assert caplog.text.count("set the clocks of both machines") == told
