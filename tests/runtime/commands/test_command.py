@@ -173,7 +173,7 @@ def test_only_so_many_a_second_are_heard_and_it_is_told_once(caplog: pytest.LogC
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'by' stands twice"):
+    with pytest.raises(ConfigError, match="'by' appears twice"):
         parse(Message("s/cmd/pause", b'{"request_id":"1","by":"a","by":"b"}', False))
-    with pytest.raises(ValueError, match="'part_id' stands twice"):
+    with pytest.raises(ValueError, match="'part_id' appears twice"):
         read_payload(b'{"part_id":"1","part_id":"2"}')
