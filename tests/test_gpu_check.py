@@ -61,6 +61,18 @@ def test_tests_that_fail_fail_their_section(tmp_path: Path, monkeypatch: pytest.
         check.tests(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
 
 
+def test_what_cannot_be_imported_fails_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = importlib.import_module("tools.gpu_check")
+
+    def absent(module: str) -> None:
+        if module.startswith("pycuda"):
+            raise ImportError("libcuda.so.1")
+
+    monkeypatch.setattr(check.importlib, "import_module", absent)
+    with pytest.raises(RuntimeError, match=r"^cannot be imported: pycuda.driver$"):
+        check.imports(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
+
+
 @pytest.mark.parametrize(
     ("script", "wanted"),
     [("gpu-check.sh", "gpu-check.sh PARTS BUNDLE"), ("gpu-wheels.sh", "PARTS"), ("pycuda-wheel.sh", "FOLDER")],

@@ -23,6 +23,11 @@ BUILDS = "from runtime.inference.onnx_runtime import require_one_build as r; pri
 CUDA = "import onnxruntime as o; o.preload_dlls(); print(o.__version__, o.get_available_providers())"
 IMPORTED = "from core.cli import run; from importlib import import_module as i; run(lambda: print(i({!r}).__name__))"
 SIGNED = "from pathlib import Path as P; from runtime.bundles.signature import is_signed as s; s(b'', b'', P('no.pub'))"
+LOGGED = (
+    "from training.fitting.members import require_logger as r; from training.settings import TrainingSettings as s; "
+    "r(s(name='a', data='b', output='c', tensorboard=True)); import tensorboard; print('opens')"
+)
+CELLS = "from core.dataset import training_samples as t; print(type(t('elpv:mono')))"
 PARQUET = "from pathlib import Path as P; from archive.results import writer_of as w; print(w(P('a.parquet')))"
 TENSORRT = "import tensorrt as t, pycuda; print(t.__version__, pycuda.VERSION_TEXT)"
 
@@ -86,6 +91,8 @@ CASES = {
     "opcua": Case([install(".")], IMPORTED.format("gateway.server"), "needs the package asyncua", "gateway.server"),
     "ray": Case([CPU], IMPORTED.format("ray.data"), "needs the package ray", "ray.data"),
     "train": Case([CPU], IMPORTED.format("training.session"), "needs the package", "training.session"),
+    "tensorboard": Case([install(".[train]")], LOGGED, "needs the package tensorboard", "opens"),
+    "demo": Case([CPU], CELLS, "needs the package elpv-dataset", "list"),
     "rtx": Case([CPU], "from export.engines import parse_target as p; print(p('sm89'))", "is missing here", "Target("),
     "cuda": Case([install(".[cuda]")], CUDA, "CUDAExecutionProvider"),
     "tensorrt": Case([CPU, install(".[tensorrt]")], TENSORRT, ""),

@@ -75,11 +75,15 @@ def facts(given: Given) -> None:
 
 def imports(given: Given) -> None:
     """What cannot be imported, and why."""
+    failed = []
     for module in ("runtime.station.inspection", "export.build", "training.session", "pycuda.driver"):
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever it is, it is told
+            failed.append(module)
             given.tell(module=module, fails=f"{type(error).__name__}: {error}"[:300])
+    if failed:
+        raise RuntimeError(f"cannot be imported: {', '.join(failed)}")
 
 
 def pages(given: Given) -> None:

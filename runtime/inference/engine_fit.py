@@ -22,7 +22,11 @@ API_MODULES = {"tensorrt": ("tensorrt",), "tensorrt_rtx": ("tensorrt_rtx", "tens
 """Modules that serve an API; the plain name stands for a package that only brings the bindings along."""
 PLATFORM = f"{sys.platform}-{platform.machine()}"
 """Of this machine: `linux-x86_64`, for one."""
-EXTRAS = {"tensorrt": "'.[tensorrt]'", "tensorrt_rtx": "'.[rtx]'", "pycuda": "pycuda==2026.1"}
+EXTRAS = {
+    "tensorrt": "'.[tensorrt]'",
+    "tensorrt_rtx": "'.[rtx]'",
+    "pycuda": "pycuda==2026.1; without CUDA's toolkit: bash tools/pycuda-wheel.sh wheels && pip install wheels/*.whl",
+}
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,15 @@ def test_each_process_has_the_gpu_of_its_local_rank(monkeypatch: pytest.MonkeyPa
     assert choose_device() == torch.device("cpu")
 
 
-def test_judging_leaves_the_inspector_where_it_was_and_able_to_learn(checkpoint: Path) -> None:
+def test_judging_leaves_the_inspector_where_it_was_and_able_to_learn_in_whole_float32_on_a_named_device_too(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     inspector = load_checkpoint(checkpoint).inspector
     settings = inspector.network.settings
     frames = np.zeros((3, settings.height, settings.width, 3), np.uint8)
-    errors, maps = judge(inspector, frames)
+    errors, maps = judge(inspector, frames, "cpu")
+    assert not torch.backends.cudnn.allow_tf32
     assert (len(errors), len(maps)) == (3, 3)
     assert inspector.stage_scale.device == torch.device("cpu")
     assert not any(parameter.is_inference() for parameter in inspector.parameters())

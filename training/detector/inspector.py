@@ -123,8 +123,8 @@ def judge(
 
     Computed on `device`, left out on the GPU where there is one; afterwards the inspector is where it was.
     """
-    was = inspector.stage_scale.device
-    inspector.to(device or choose_device())
+    was, chosen = inspector.stage_scale.device, choose_device()
+    inspector.to(device or chosen)
     try:
         return _judge(inspector, frames_bgr_u8)
     finally:

@@ -1,5 +1,6 @@
 """Which engine runs here: what does not fit is refused, with the reason and the remedy."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,9 @@ def test_one_built_for_anything_else_is_refused_with_the_reason(
 def test_a_package_that_is_missing_is_named(bundle: Bundle, missing: str) -> None:
     versions = {name: version for name, version in HERE.versions.items() if name != missing}
     machine = replace(HERE, versions=versions, missing={missing: "libnvinfer.so.11: cannot open"})
-    with pytest.raises(BackendError, match=f"{missing} is missing .libnvinfer.so.11: cannot open"):
+    with pytest.raises(BackendError, match=f"{missing} is missing .libnvinfer.so.11: cannot open") as caught:
         choose_engine(having(bundle, engine(bundle)), machine, 8)
+    assert all(Path(script).is_file() for script in re.findall(r"bash (\S+)", str(caught.value)))
 
 
 def test_the_first_that_fits_is_taken_and_all_that_do_not_are_named(bundle: Bundle) -> None:
