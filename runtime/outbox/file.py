@@ -100,12 +100,18 @@ class OutboxFile:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a station's outbox from that station while another takes its place; one that has none yet gets it empty.
+    """Keep a station's outbox from that station while another takes its place.
 
-    Raises OutboxError where a process uses it.
+    Where there is none yet an empty file stands there meanwhile: whoever simulates may be another user, whose file the
+    station could not write. Raises OutboxError where a process uses it.
     """
-    with closing(OutboxFile(path)):
-        yield
+    is_new = not path.exists()
+    with closing(OutboxFile(path)) as file:
+        try:
+            yield
+        finally:
+            if is_new:
+                file.path.unlink(missing_ok=True)
 
 
 def holders(path: Path) -> str:

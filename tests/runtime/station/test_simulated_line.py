@@ -182,7 +182,7 @@ def test_a_simulation_leaves_the_station_s_outbox_alone_and_does_not_run_beside_
     for scenario in ((), ("--scenario", "burst")):
         simulated = ("simulate", config, *scenario, "--rate", "50", "--parts", "3")
         code, _out, err = finish_here(*simulated)
-        assert (code, (tmp_path / "outbox.sqlite").read_bytes()) == (0, b""), err
+        assert (code, (tmp_path / "outbox.sqlite").exists()) == (0, False), err
         with closing(Outbox(OutboxSettings(path=tmp_path / "outbox.sqlite"))):  # as the station's
             code, _out, err = finish_here(*simulated)
         assert (code, "another run-inspection uses it" in err) == (OutboxError.exit_code, True)
