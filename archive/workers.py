@@ -60,7 +60,9 @@ def judged_on_ray(plan: Plan, workers: int, gpus: float) -> Generator[tuple[int,
     """
     shards = [{"number": shard.number, "pictures": json.dumps(shard.pictures)} for shard in plan.missing()]
     with ray_cluster(workers, gpus) as ray:
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_consecutive_actor_init_deaths = RAY_TRIES  # it gives up at the first one that dies as it starts
         data = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
             _Actor,
             fn_constructor_args=(str(plan.bundle.resolve()), plan.terms.tiles),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from archive import workers
 from archive.plan import make_plan
 from archive.rejudging import Crew, judge_missing, rejudge
 from archive.results import write_results
@@ -157,3 +158,25 @@ def test_a_worker_of_ray_that_is_killed_loses_no_row_and_doubles_none(
     assert len(killed) == 1
     assert told.verdicts == {"OK": 30, "NotOK": 9, "NotDecidable": 1}
     assert [row["file"] for row in rows_of(tmp_path / "all.jsonl")] == sorted(map(str, pictures.iterdir()))
+
+
+@pytest.mark.ray
+def test_a_worker_of_ray_that_dies_as_it_starts_is_replaced(
+    bundle: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    marks = str(tmp_path)
+
+    class Unlucky(workers._Actor):
+        def __init__(self, bundle: str, tiles: int) -> None:
+            mark = Path(marks) / "died"
+            if not mark.exists():
+                mark.touch()
+                raise RuntimeError("dead before it began")
+            super().__init__(bundle, tiles)
+
+    monkeypatch.setattr(workers, "_Actor", Unlucky)
+    told = rejudge(bundle, [pictures], tmp_path / "all.jsonl", Crew(1, on_ray=True), shard_pictures=20)
+    assert (tmp_path / "died").exists()
+    assert told.verdicts.total() == 40
