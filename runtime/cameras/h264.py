@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from runtime.cameras.units import marked
+from runtime.cameras.units import are_a_description, marked
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ class H264Frames:
         """Which sequence a picture's header belongs to."""
         self._last: int | None = None
         """Of the last frame on which others build."""
-        is_described = len(headers) > 6 and headers[0] == 1
-        for unit in _of_configuration(headers) if is_described else marked(headers):
+        for unit in _of_configuration(headers) if are_a_description("h264", headers) else marked(headers):
             self._learn(unit)
 
     def misses_one(self, units: Sequence[bytes]) -> bool:

@@ -18,9 +18,7 @@ class Units:
     def __init__(self, codec: str, headers: bytes) -> None:
         """`headers` is what the container or the session's description says ahead (FFMPEG's extradata)."""
         self._is_h264 = codec == "h264"
-        at = LENGTH_AT[codec]
-        is_described = len(headers) > at + 2 and headers[0] == 1
-        self.length_bytes = (headers[at] & 3) + 1 if is_described else 0
+        self.length_bytes = (headers[LENGTH_AT[codec]] & 3) + 1 if are_a_description(codec, headers) else 0
         """Of a unit's length, which stands before it in MP4 and Matroska; 0: units begin with a mark."""
 
     def of(self, packet: bytes) -> list[bytes]:
@@ -46,6 +44,11 @@ class Units:
             at += self.length_bytes
             yield data[at : at + length]
             at += length
+
+
+def are_a_description(codec: str, headers: bytes) -> bool:
+    """Whether a stream's headers are a container's description of it, and not units with marks."""
+    return len(headers) > LENGTH_AT[codec] + 2 and headers[0] == 1
 
 
 def marked(data: bytes) -> Iterator[bytes]:

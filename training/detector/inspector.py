@@ -123,7 +123,7 @@ def judge(
 
     Computed on `device`, left out on the GPU where there is one; afterwards the inspector is where it was.
     """
-    was, chosen = inspector.stage_scale.device, choose_device()
+    was, chosen = inspector.stage_scale.device, choose_device()  # asked in any case: it keeps TF32 off
     inspector.to(device or chosen)
     try:
         return _judge(inspector, frames_bgr_u8)
