@@ -4,29 +4,34 @@
 
 Latency is from capture to PUBACK, less inference; batches of one frame, so nothing waits by configuration. Cameras and
 verdicts are the simulation's, all else is what `run-inspection` does: resize, event, fsync, publish, acknowledgement.
-Beside it stands what the disk alone takes to flush as much, at the same pace right before; `--folder /dev/shm` leaves
-that out. End to end is as many as there can be, until a subscriber of QoS 1 has all: with the simulation's cameras, who
-draw and shrink 640 x 480, and with frames that lie in memory at the size that is judged (`through_ready`).
+Beside it stands what the disk alone takes to flush as much, at the same pace right before, and what SQLite and paho
+take for as many bytes with nothing of ours (`bare_way`); `--folder /dev/shm` leaves the disk out. End to end is as many
+as there can be, until a subscriber of QoS 1 has all: with the simulation's cameras, who draw and shrink 640 x 480, and
+with frames that lie in memory at the size that is judged (`through_ready`).
 """
 
 import argparse
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import paho.mqtt.client as mqtt
 from broker import running
 from machine import describe
+from numpy.typing import NDArray
+from paho.mqtt.enums import CallbackAPIVersion
 
 from runtime.delivery.connector import Connector
 from runtime.delivery.publisher import Publisher
@@ -48,6 +53,7 @@ from runtime.threads.worker import Worker
 AS_FAST_AS_CAN_BE = 1e9
 """Parts a second."""
 PAGES_BYTES = 3 * 4096
+EVENT_BYTES = 1612
 MANY = 100
 
 
@@ -66,6 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch, running(Path(scratch)) as port:
         folder = Path(scratch)
         result["bare_flush"] = bare_flush(folder, arguments.rate, arguments.events // 4)
+        result["bare_way"] = bare_way(folder, port, arguments.rate, arguments.events // 4)
         result["latency"] = latency(folder, port, arguments.rate, arguments.events)
         result["through"] = through(folder, port, arguments.through)
         result["through_ready"] = through(folder, port, arguments.through, ReadyCamera)
@@ -101,8 +108,29 @@ def bare_flush(folder: Path, rate_per_s: float, flushes: int) -> dict[str, Any]:
             os.fdatasync(file.fileno())
             took_ms.append((time.monotonic() - begun_s) * 1000)
             time.sleep(1 / rate_per_s)
-    p50, p99 = np.percentile(took_ms, [50, 99]).round(2).tolist()
-    return {"flushes": flushes, "p50_ms": p50, "p99_ms": p99}
+    return {"flushes": flushes, **percentiles(took_ms)}
+
+
+def bare_way(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str, Any]:
+    """ms for bytes onto the disk, to the broker and back: one row, one message, one caller, nothing of ours."""
+    took_ms, acknowledged = [], threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.on_publish = lambda *_: acknowledged.set()
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    with closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as database:
+        database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE events (body BLOB)")
+        for _ in range(events):
+            time.sleep(1 / rate_per_s)
+            acknowledged.clear()
+            body, begun_s = os.urandom(EVENT_BYTES), time.monotonic()
+            database.execute("INSERT INTO events VALUES (?)", (body,))
+            client.publish("bare/result", body, qos=1)
+            assert acknowledged.wait(10.0), "the broker does not acknowledge"
+            took_ms.append((time.monotonic() - begun_s) * 1000)
+    client.disconnect()
+    client.loop_stop()
+    return {"events": events, **percentiles(took_ms)}
 
 
 def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str, Any]:
@@ -136,11 +164,16 @@ def latency(folder: Path, port: int, rate_per_s: float, events: int) -> dict[str
         box.add, box.read, box.remove = timed_add, timed_read, timed_remove  # type: ignore[method-assign, assignment]
         inspection.run(Stop())
     moments = np.array([[each[position] for each in marks] for position in captured_s]) * 1000
-    p50, p95, p99 = np.percentile(moments[:, -1] - moments[:, 0], [50, 95, 99]).round(2).tolist()
     names = ("capture_to_event", "event_to_disk", "disk_to_publisher", "publisher_to_acknowledgement")
     steps = dict(zip(names, np.median(np.diff(moments), axis=0).round(2).tolist(), strict=True))
-    told = {"events": len(moments), "events_per_s": rate_per_s, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
-    return {**told, "p50_ms_of": steps}
+    whole = percentiles(moments[:, -1] - moments[:, 0])
+    stored = percentiles(moments[:, -1] - moments[:, 1])
+    return {"events": len(moments), "events_per_s": rate_per_s, **whole, "p50_ms_of": steps, "from_event": stored}
+
+
+def percentiles(took_ms: list[float] | NDArray[np.float64]) -> dict[str, float]:
+    values = np.percentile(took_ms, [50, 95, 99]).round(2).tolist()
+    return dict(zip(("p50_ms", "p95_ms", "p99_ms"), values, strict=True))
 
 
 class ReadyCamera(SimulatedCamera):
