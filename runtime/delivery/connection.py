@@ -22,7 +22,7 @@ from runtime.delivery.login import Granted, Login, granted
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.packets import login_properties, message_of, message_properties, why_too_large
 from runtime.delivery.readiness import wait_ready
-from runtime.delivery.terms import BUSY, NO_QOS, QOS_REMEDY, Terms
+from runtime.delivery.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
 from runtime.delivery.words import (
     CLOSED,
     NO_MQTT,
@@ -177,6 +177,10 @@ class Connection:
 
         `is_told_retained`: a message that was sent to be retained says so also where it comes just now; MQTT 5 only.
         """
+        if not self.granted.takes_wildcards and not {"+", "#"}.isdisjoint(topic_filter):
+            number = -1 - len(self._rejected)  # none of paho's
+            self._rejected.append((number, NO_WILDCARDS, "it takes no subscriptions with wildcards"))
+            return number
         options = SubscribeOptions(qos=qos, retainAsPublished=is_told_retained) if self._is_v5 else None
         return self._client.subscribe(topic_filter, 0 if options else qos, options)[1] or 0
 
