@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from core.errors import ConfigError
 from runtime.delivery import listening, refusals
 from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
@@ -130,3 +131,14 @@ def test_a_will_whose_topic_the_broker_does_not_take_is_done_without(outbox: Out
         publisher = listener(broker.port, outbox)
         wait_until(lambda: publisher.delivered.count == 5)
         publisher.stop("test", 0.0)
+
+
+@pytest.mark.parametrize("password", ["\udcff", "x" * 65_536])
+def test_a_password_that_no_login_can_carry_is_refused_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("PWAE_MQTT_PASSWORD", password)
+    told = {"host": "127.0.0.1", "username": "u", "password_env": "PWAE_MQTT_PASSWORD"}
+    broker = BrokerSettings.model_validate(told)
+    with pytest.raises(ConfigError, match=r"PWAE_MQTT_PASSWORD holds what is no text"):
+        Connector(broker, "s")
