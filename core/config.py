@@ -1,6 +1,7 @@
 """Configuration files: YAML into frozen pydantic models, where an unknown key is refused with the nearest valid one."""
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -55,11 +56,17 @@ class Settings(BaseModel):
     @field_validator("*")
     @classmethod
     def _expands_home(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(map(cls._expands_home, value))
+        if isinstance(value, dict):
+            return {key: cls._expands_home(each) for key, each in value.items()}
         return expanded(value) if isinstance(value, Path) else value
 
 
 def expanded(path: Path) -> Path:
-    """Put the home folder in the place of `~`. Raises ValueError where there is none."""
+    """Put the home folder in the place of `~`. Raises ValueError where there is none, or no file can have this name."""
+    if b"\0" in os.fsencode(path):  # which is a ValueError, too, for halves of characters
+        raise ValueError("no name of a file has a NUL")
     try:
         return path.expanduser()
     except RuntimeError as error:

@@ -50,6 +50,9 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST + 'broker: {host: h, client_id: "a\\0"}\n', "`broker.client_id`: no NUL"),
         (SMALLEST.replace("path: p", "path: 5"), "`cameras.top.path`: it is read as int; a path is needed"),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, -1, 5]"), "`cameras.top.roi.2`"),
+        (SMALLEST.replace("path: p", 'path: "a\\0"'), "`cameras.top.path`: no name of a file has a NUL"),
+        (SMALLEST + 'bundles: {a: "b\\0"}\n', "`bundles`: no name of a file has a NUL"),
+        (SMALLEST + 'outbox: {path: "\\ud800"}\n', "`outbox.path`: "),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, 10]"), "`cameras.top.roi.3` is missing"),
         (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
         (SMALLEST.replace("station: s1", "station: s 1"), "`station`"),
@@ -68,6 +71,14 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
         load(tmp_path, text)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    settings = load(tmp_path, SMALLEST + "bundles: {blue: ~/blue}\nevidence: {folder: ~/kept}\n")
+    assert settings.bundles["blue"] == Path("/home/ada/blue")
+    assert settings.evidence is not None
+    assert settings.evidence.folder == Path("/home/ada/kept")
 
 
 def test_another_file_s_keys_are_taken_for_no_typing_errors_and_the_valid_ones_listed_once(tmp_path: Path) -> None:
