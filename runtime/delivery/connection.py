@@ -25,6 +25,7 @@ from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
 from runtime.delivery.words import (
     CLOSED,
+    NO_ANSWER,
     NO_MQTT,
     TAKEN_OVER,
     UNANSWERED,
@@ -109,7 +110,7 @@ class Connection:
         self._option(socket.TCP_NODELAY)
         while self._granted is None and self._lost is None:
             if time.monotonic() > until_s:
-                raise Unreachable("it does not answer the login")
+                raise Unreachable(NO_ANSWER)
             self._turn(until_s - time.monotonic(), None)
         if self._granted is None:
             self._give_up_login()
@@ -155,7 +156,7 @@ class Connection:
     def granted(self) -> Granted:
         """What the broker answered to the login. Raises Unreachable before it did."""
         if self._granted is None:
-            raise Unreachable("it does not answer the login")
+            raise Unreachable(NO_ANSWER)
         return self._granted
 
     @property

@@ -7,6 +7,7 @@ import pytest
 from core.errors import ConfigError
 from runtime.delivery import listening, refusals
 from runtime.delivery.connector import Connector
+from runtime.delivery.faults import Unreachable
 from runtime.delivery.link import LinkState
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
@@ -142,3 +143,20 @@ def test_a_password_that_no_login_can_carry_is_refused_with_its_place(
     broker = BrokerSettings.model_validate(told)
     with pytest.raises(ConfigError, match=r"PWAE_MQTT_PASSWORD holds what is no text"):
         Connector(broker, "s")
+
+
+def test_a_broker_that_does_not_answer_the_login_may_know_another_version(outbox: Outbox) -> None:
+    """Some that know 3.1.1 alone, or 5 alone, keep the connection and say nothing."""
+    told = {"host": "127.0.0.1", "connect_timeout_s": 0.1}
+    with odd_broker(answering(CONNECT, b"")) as broker, pytest.raises(Unreachable, match=r"broker\.protocol"):
+        Connector(BrokerSettings.model_validate({**told, "port": broker.port}), "s").open()
+
+
+def test_a_connection_that_is_closed_again_and_again_has_more_than_one_explanation(
+    outbox: Outbox, publish: Callable[..., Publisher]
+) -> None:
+    with odd_broker(answering(PUBLISH, packet(0xE0, b"\0\0"))) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: "again and again" in publisher.link.reason)
+    assert "another client has this one's id" in publisher.link.reason
+    assert "run-inspection doctor" in publisher.link.reason
