@@ -1,5 +1,6 @@
 """What the commands share: one line and an exit code for what a person can mend, and a default subcommand."""
 
+import errno
 import io
 import os
 import sys
@@ -70,13 +71,18 @@ def run(app: Callable[..., Any]) -> None:
     except OSError as error:  # a full disk, a path that cannot be written: nothing of ours to report
         if error.strerror is None or isinstance(error, BrokenPipeError):
             raise
-        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
-        told = f"{where}: {error.strerror}; check the path, its permissions and the free space."
-        sys.stderr.write(f"error: {shown(told)}\n")
+        sys.stderr.write(f"error: {shown(_why(error))}\n")
         sys.exit(ConfigError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def _why(error: OSError) -> str:
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "too many open files; allow more (`ulimit -n`, systemd's LimitNOFILE)."
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
+    return f"{where}: {error.strerror}; check the path, its permissions and the free space."
 
 
 def _require_arguments(arguments: list[str]) -> None:

@@ -1,6 +1,8 @@
 """Configuration files: YAML into frozen pydantic models, where an unknown key is refused with the nearest valid one."""
 
 import difflib
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +16,15 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A name that can be a level of an MQTT topic: letters, digits, `_` and `-`."""
 LIKE = 0.6
 """An unknown key that is less like a valid one was not meant so: of 1, by difflib."""
+NEEDED = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "`key: value` lines are needed"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "a list is needed, as in [a, b]"),
+    **dict.fromkeys(("int_type", "int_parsing"), "a whole number is needed, in digits alone"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is needed"),
+    "path_type": "a path is needed, as text",
+    "bool_parsing": "true or false is needed",
+}
+"""What may stand where something of another kind does, by pydantic's name of the fault."""
 _VALID = ": valid keys here: "
 Wait = Annotated[float, Field(ge=0.001, le=1e6)]
 """In seconds: from a millisecond to 11 days. Some of the system's own waits cannot be longer."""
@@ -45,11 +56,17 @@ class Settings(BaseModel):
     @field_validator("*")
     @classmethod
     def _expands_home(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(map(cls._expands_home, value))
+        if isinstance(value, dict):
+            return {key: cls._expands_home(each) for key, each in value.items()}
         return expanded(value) if isinstance(value, Path) else value
 
 
 def expanded(path: Path) -> Path:
-    """Put the home folder in the place of `~`. Raises ValueError where there is none."""
+    """Put the home folder in the place of `~`. Raises ValueError where there is none, or no file can have this name."""
+    if b"\0" in os.fsencode(path):  # which is a ValueError, too, for halves of characters
+        raise ValueError("no name of a file has a NUL")
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -113,7 +130,24 @@ def _said(problem: Any, examples: list[Any]) -> str:
             return "1 to 64 letters from A to Z, digits, `_` or `-` are taken."
         if examples:
             return f"it has to be as in {examples[0]}."
-    return str(problem["msg"].removeprefix("Value error, "))
+    if problem["type"] in NEEDED:
+        return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
+    return _said_of_choice(problem) or str(problem["msg"].removeprefix("Value error, "))
+
+
+def _said_of_choice(problem: Any) -> str:
+    """Which value is meant where one of several has to stand; empty where it is no such place."""
+    told = problem.get("ctx", {})
+    name = f"`{told['discriminator'][1:-1]}`" if "discriminator" in told else ""
+    expected = told.get("expected_tags") or told.get("expected", "")
+    if problem["type"] == "union_tag_not_found":
+        return f"{name} is missing."
+    if problem["type"] not in {"union_tag_invalid", "literal_error", "enum"}:
+        return ""
+    given = told.get("tag", problem["input"])
+    nearest = difflib.get_close_matches(str(given), re.findall(r"'([^']+)'", expected), n=1, cutoff=LIKE)
+    hint = f"did you mean `{nearest[0]}`?" if nearest else f"{expected} is needed."
+    return f"{name}{': ' if name else ''}{given!r} is none of its values: {hint}"
 
 
 def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:

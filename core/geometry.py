@@ -1,8 +1,13 @@
 """Geometry of pictures, in pixels."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-Roi = tuple[int, int, int, int]
+from pydantic import Field
+
+Offset = Annotated[int, Field(ge=0)]
+Length = Annotated[int, Field(ge=1)]
+Roi = tuple[Offset, Offset, Length, Length]
 """Region of interest: left, top, width, height."""
 PartSize = tuple[int, int]
 """Length and breadth of the cut-out in pixels of the camera's picture: the part's own and a margin."""

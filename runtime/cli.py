@@ -34,7 +34,7 @@ CONFIG, which names site, area, line and station. Events wait in an outbox on di
 them. Files and folders are judged once; the command ends when every event was taken. SIGINT or SIGTERM stop
 it within 2 seconds; events that were not taken go out with the next run.
 
-A clean stop by SIGTERM gives exit code 0."""
+A clean stop by SIGTERM, or by a terminal that is closed, gives exit code 0."""
 
 SIMULATE_HELP = f"""Publish invented events marked `simulated: true`: the MES side can be built before a camera exists.
 
@@ -217,6 +217,8 @@ def _heed_signals(stop: "Stop") -> None:
 
     signal.signal(signal.SIGINT, ask)
     signal.signal(signal.SIGTERM, ask)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as of `nohup`; else the terminal went
+        signal.signal(signal.SIGHUP, ask)
 
 
 __all__ = ["app", "run_inspection"]

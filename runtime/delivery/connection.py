@@ -22,9 +22,10 @@ from runtime.delivery.login import Granted, Login, granted
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.packets import login_properties, message_of, message_properties, why_too_large
 from runtime.delivery.readiness import wait_ready
-from runtime.delivery.terms import BUSY, NO_QOS, QOS_REMEDY, Terms
+from runtime.delivery.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
 from runtime.delivery.words import (
     CLOSED,
+    NO_ANSWER,
     NO_MQTT,
     TAKEN_OVER,
     UNANSWERED,
@@ -109,7 +110,7 @@ class Connection:
         self._option(socket.TCP_NODELAY)
         while self._granted is None and self._lost is None:
             if time.monotonic() > until_s:
-                raise Unreachable("it does not answer the login")
+                raise Unreachable(NO_ANSWER)
             self._turn(until_s - time.monotonic(), None)
         if self._granted is None:
             self._give_up_login()
@@ -155,7 +156,7 @@ class Connection:
     def granted(self) -> Granted:
         """What the broker answered to the login. Raises Unreachable before it did."""
         if self._granted is None:
-            raise Unreachable("it does not answer the login")
+            raise Unreachable(NO_ANSWER)
         return self._granted
 
     @property
@@ -177,6 +178,10 @@ class Connection:
 
         `is_told_retained`: a message that was sent to be retained says so also where it comes just now; MQTT 5 only.
         """
+        if not self.granted.takes_wildcards and not {"+", "#"}.isdisjoint(topic_filter):
+            number = -1 - len(self._rejected)  # none of paho's
+            self._rejected.append((number, NO_WILDCARDS, "it takes no subscriptions with wildcards"))
+            return number
         options = SubscribeOptions(qos=qos, retainAsPublished=is_told_retained) if self._is_v5 else None
         return self._client.subscribe(topic_filter, 0 if options else qos, options)[1] or 0
 

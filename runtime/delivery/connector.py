@@ -11,6 +11,7 @@ from runtime.delivery.connection import Connection
 from runtime.delivery.faults import NotOnTheseTerms, Refused, Unreachable
 from runtime.delivery.login import Login
 from runtime.delivery.message import Outgoing
+from runtime.delivery.packets import SESSION_S
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.terms import QOS_REMEDY, Terms, milder
 from runtime.delivery.tls import tls_context
@@ -71,7 +72,7 @@ class Connector:
                 connection.close()
                 raise
             else:
-                self._settle(terms, connection)
+                self._settle(terms, connection, is_lasting)
                 self._login = login
                 return connection
 
@@ -84,12 +85,14 @@ class Connector:
         if self.cable.is_cut():
             raise Unreachable("simulated: the cable is pulled")
 
-    def _settle(self, terms: Terms, connection: Connection) -> None:
+    def _settle(self, terms: Terms, connection: Connection, is_lasting: bool) -> None:
         """Keep to what the broker took. Raises Refused where no event could be acknowledged."""
         if not terms.will_qos or connection.granted.largest_qos == 0:
             connection.close()
             raise Refused(QOS_REMEDY)
-        terms = replace(terms, retain=terms.retain and connection.granted.takes_retained)
+        retain, session_s = terms.retain and connection.granted.takes_retained, connection.granted.session_s
+        kept_s = session_s if is_lasting and session_s is not None and session_s < SESSION_S else None
+        terms = replace(terms, retain=retain, kept_s=kept_s)
         connection.terms = terms
         if terms != self.terms:
             for loss in terms.losses:

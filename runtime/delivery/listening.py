@@ -1,5 +1,6 @@
 """Listening: what is asked of the broker on one connection, and who hears it."""
 
+import time
 from collections.abc import Iterable, Sequence
 
 from paho.mqtt.client import topic_matches_sub
@@ -7,6 +8,10 @@ from paho.mqtt.client import topic_matches_sub
 from runtime.delivery.connection import Connection
 from runtime.delivery.message import Message, Subscription
 from runtime.delivery.refusals import Refusals
+
+ANSWERS_S = 30.0
+"""A subscription that is not answered for so long never will be: brokers take milliseconds."""
+NO_ANSWER = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
 
 
 class Listening:
@@ -18,7 +23,8 @@ class Listening:
         self._refusals = refusals
         self._subscriptions = subscriptions
         self._unasked = list(subscriptions)
-        self._asked: dict[int, Subscription] = {}
+        self._asked: dict[int, tuple[Subscription, float]] = {}
+        """What was asked for and is not answered, by its number, and until when an answer is waited for."""
 
     @property
     def is_lasting(self) -> bool:
@@ -26,7 +32,10 @@ class Listening:
         return any(each.is_lasting for each in self._subscriptions)
 
     def ask(self) -> None:
-        """Subscribe, and again a while after that was refused."""
+        """Subscribe, and again a while after that was refused, or not answered."""
+        now_s = time.monotonic()
+        for number in [number for number, (_, until_s) in self._asked.items() if until_s < now_s]:
+            self.refused(number, NO_ANSWER)
         if not self._unasked:
             return
         left_alone = self._refusals.left_alone
@@ -34,19 +43,19 @@ class Listening:
             self._unasked.remove(each)
             # A command that is kept by the broker may be old; a trigger that is sent to be kept may well be of now.
             number = self._connection.subscribe(each.topic_filter, int(each.is_lasting), not each.is_lasting)
-            self._asked[number] = each
+            self._asked[number] = each, time.monotonic() + ANSWERS_S
 
     def granted(self, numbers: Iterable[int]) -> None:
         """The broker took what has one of these numbers, perhaps a subscription."""
         for number in numbers:
-            if (each := self._asked.pop(number, None)) is not None:
-                self._refusals.took(each.topic_filter)
+            if (asked := self._asked.pop(number, None)) is not None:
+                self._refusals.took(asked[0].topic_filter)
 
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription."""
-        if (each := self._asked.pop(number, None)) is not None:
-            self._unasked.append(each)
-            self._refusals.refuse_subscription(each.topic_filter, words)
+        if (asked := self._asked.pop(number, None)) is not None:
+            self._unasked.append(asked[0])
+            self._refusals.refuse_subscription(asked[0].topic_filter, words)
 
     def hand_on(self, heard: Sequence[Message]) -> None:
         """Hand on what came in; what nobody has to store first is acknowledged at once."""

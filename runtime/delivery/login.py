@@ -35,6 +35,9 @@ class Granted:
     """The largest packet that it takes."""
     largest_qos: int
     takes_retained: bool
+    takes_wildcards: bool
+    session_s: int | None
+    """How long it keeps what is sent to us while we are away, where that is not what we asked for."""
 
 
 def granted(reason: ReasonCode, flags: Any, properties: Any) -> Granted:
@@ -47,4 +50,6 @@ def granted(reason: ReasonCode, flags: Any, properties: Any) -> Granted:
         getattr(properties, "MaximumPacketSize", None),
         getattr(properties, "MaximumQoS", 2),
         bool(getattr(properties, "RetainAvailable", 1)),
+        bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
+        getattr(properties, "SessionExpiryInterval", None),
     )

@@ -30,6 +30,11 @@ SUSPICIOUS_LOSSES = 3
 """This many connections in a row that were lost soon after the login look like another client with our client id, which
 many brokers do not tell."""
 
+OR_ELSE = (
+    "; where none has, it closes at what we send (stop the station, and `run-inspection doctor` names it), or "
+    "something on the way cuts it"
+)
+
 
 class _Ending:
     """Asks the publisher to end."""
@@ -151,7 +156,7 @@ class Publisher(Worker):
             except Unreachable as error:
                 is_closed = isinstance(error, Closed)
                 losses += is_closed
-                suspicion = f" soon after the login, again and again: {self._advice}"
+                suspicion = f" soon after the login, again and again: {self._advice}{OR_ELSE}"
                 is_suspicious = is_closed and losses >= SUSPICIOUS_LOSSES
                 self._set_link(LinkState.UNREACHABLE, f"{error}{suspicion if is_suspicious else ''}")
             except Refused as error:

@@ -6,6 +6,8 @@ What was refused stays in the outbox: nothing is lost when somebody mends the br
 import logging
 import time
 
+from runtime.delivery.words import ACCESS
+
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 60.0
 """How long a refused topic is left alone."""
@@ -25,10 +27,10 @@ class Refusals:
         self.reasons: dict[str, str] = {}
         """By topic: why messages on it are not taken, the newest word of the broker."""
 
-    def refuse_topic(self, topic: str, reason: str) -> None:
-        """Leave `topic` alone for a while."""
+    def refuse_topic(self, topic: str, words: str, reason: int) -> None:
+        """Leave `topic` alone for a while; `reason` is MQTT 5's, 0 where we found it ourselves."""
         self._topics[topic] = time.monotonic() + RETRY_AFTER_S
-        self.refuse(topic, reason)
+        self.refuse(topic, f"{words}; {ACCESS}" if reason in TOPIC_REASONS else words)
 
     def refuse(self, topic: str, reason: str) -> None:
         """Tell of a message that was refused."""
@@ -43,7 +45,7 @@ class Refusals:
     def refuse_subscription(self, topic_filter: str, words: str) -> None:
         """The broker gives us nothing on `topic_filter`: ask again after a while."""
         self._topics[topic_filter] = time.monotonic() + RETRY_AFTER_S
-        reason = f"it sends us nothing from there ({words}); let this user read there"
+        reason = f"it sends us nothing from there ({words}); allow that there"
         self.reasons = {**self.reasons, topic_filter: reason}
         if (topic_filter, reason) not in self._told:
             self._told[topic_filter, reason] = None

@@ -121,10 +121,9 @@ class Session:
 
     def say_goodbye(self, status: Outgoing) -> None:
         """Tell that we go offline: a clean end sends no will, so this is ours to send."""
-        number = self._connection.publish(status)
-        self._sent[number] = _Sent(status)
+        self._publish(_Sent(status))
         until_s = time.monotonic() + GOODBYE_S
-        while number in self._sent and time.monotonic() < until_s:
+        while any(each.message is status for each in self._sent.values()) and time.monotonic() < until_s:
             self.collect(until_s - time.monotonic())
         if self._echo is not None:
             self._echo.end()
@@ -163,9 +162,10 @@ class Session:
         elif reason == BUSY:
             raise Unreachable(f"{words}: it is tried again")
         elif reason in TOPIC_REASONS or sent.event is None:
-            self._refusals.refuse_topic(topic, f"{words}; check the broker's access list")
+            self._refusals.refuse_topic(topic, words, reason)
             if sent.event is None:
                 self._outbound.put_back(topic)
+                self._outbound.leave_alone(self._refusals.left_alone)  # or it is taken again at once, for ever
         else:
             self._reading.pass_over(sent.event)
             self._refusals.refuse(topic, words)

@@ -8,8 +8,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from core.config import Settings, Wait
+from core.errors import ConfigError
 from core.secrets import look_up_secret
 from runtime.cameras.settings import Address
+
+LONGEST_TEXT = 65_535
+"""Bytes of a text, or of a password, in MQTT."""
 
 
 def _require_host(host: str) -> str:
@@ -27,8 +31,26 @@ def _require_host(host: str) -> str:
     return host
 
 
+def _require_mqtt_text(text: str) -> str:
+    """Raises ValueError for what MQTT's fields for texts do not hold."""
+    if not is_mqtt_text(text):
+        raise ValueError(f"no NUL, no halves of characters, and {LONGEST_TEXT:,} bytes at most")
+    return text
+
+
+def is_mqtt_text(text: str) -> bool:
+    """Whether MQTT can carry `text`: a login that it cannot carry would never be sent."""
+    return "\0" not in text and len(text.encode(errors="replace")) <= LONGEST_TEXT and not any(map(_is_half, text))
+
+
+def _is_half(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
+
+
 Host = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True), AfterValidator(_require_host)]
 """Where another machine is reached."""
+Text = Annotated[str, AfterValidator(_require_mqtt_text)]
+"""What MQTT can carry."""
 
 
 class TlsSettings(Settings):
@@ -42,6 +64,12 @@ class TlsSettings(Settings):
     verify: bool = True
     """False gives up knowing whom the events go to. For a trial only."""
 
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.key_file and not self.cert_file:
+            raise ValueError("`key_file` needs `cert_file`, the certificate that it is the key of")
+        return self
+
 
 class BrokerSettings(Settings):
     """The MQTT broker. Without `host` one is started in this process, for a trial (pip install '.[trial]')."""
@@ -50,9 +78,9 @@ class BrokerSettings(Settings):
     port: int | None = Field(default=None, ge=1, le=65535)
     """None: 1883, with `tls` 8883."""
     protocol: Literal[5, "3.1.1"] = 5
-    client_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    client_id: Annotated[Text, StringConstraints(min_length=1, max_length=64)] | None = None
     """Must differ between stations. None: `pwae-<site>-<area>-<line>-<station>`."""
-    username: str | None = None
+    username: Text | None = None
     password_env: str | None = None
     """The environment variable that holds the password. A password never stands in this file."""
     password_file: Path | None = None
@@ -80,8 +108,12 @@ class BrokerSettings(Settings):
         return self.host or "127.0.0.1", self.port or (8883 if self.tls else 1883)
 
     def password(self) -> str | None:
-        """Look the password up. Raises ConfigError where it is not where the configuration says."""
-        return look_up_secret("broker.password", self.password_env, self.password_file)
+        """Look the password up. Raises ConfigError where it is not where the configuration says, or cannot be one."""
+        password = look_up_secret("broker.password", self.password_env, self.password_file)
+        if password is not None and not is_mqtt_text(password):
+            where = self.password_env or self.password_file
+            raise ConfigError(f"broker.password: {where} holds what is no text in UTF-8, or too long; check it.")
+        return password
 
 
 class HomeAssistantSettings(Settings):

@@ -8,7 +8,8 @@ from typing import Literal
 
 BUSY = {0x88, 0x89, 0x97, 0x9F}
 """Server unavailable, server busy, quota exceeded, connection rate exceeded: trying again helps."""
-NO_RETAIN, NO_QOS, NOT_AUTHORIZED = 0x9A, 0x9B, 0x87
+NO_RETAIN, NO_QOS, NO_WILDCARDS = 0x9A, 0x9B, 0xA2
+NOT_AUTHORIZED, TOPIC_INVALID = 0x87, 0x90
 QOS_REMEDY = (
     "it takes no messages with QoS 1, so that it would acknowledge no event; allow them (mosquitto: `max_qos 2`)"
 )
@@ -20,6 +21,11 @@ WILL_LOST = (
     "it accepts no will on the status topic, so nothing reports when this station is lost; let its user write there"
 )
 
+KEPT_SHORTLY = (
+    "it keeps what is sent to this station while that is away for {kept_s} s, and not for a day: triggers of longer "
+    "outages are lost; let sessions there last 86400 s"
+)
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -28,11 +34,14 @@ class Terms:
     retain: bool = True
     will: bool = True
     will_qos: Literal[0, 1] = 1
+    kept_s: int | None = None
+    """How long what is sent to us while we are away is kept, where that is shorter than we asked for."""
 
     @property
     def losses(self) -> tuple[str, ...]:
         """What is given up, each with its remedy."""
-        return (RETAIN_LOST,) * (not self.retain) + (WILL_LOST,) * (not self.will)
+        kept = () if self.kept_s is None else (KEPT_SHORTLY.format(kept_s=self.kept_s),)
+        return (RETAIN_LOST,) * (not self.retain) + (WILL_LOST,) * (not self.will) + kept
 
 
 def milder(terms: Terms, reason: int | None) -> Terms | None:
@@ -43,7 +52,7 @@ def milder(terms: Terms, reason: int | None) -> Terms | None:
     """
     if reason == NO_RETAIN and terms.retain:
         return replace(terms, retain=False)
-    if reason == NOT_AUTHORIZED and terms.will:
+    if reason in {NOT_AUTHORIZED, TOPIC_INVALID} and terms.will:
         return replace(terms, will=False)
     if reason is None and terms.retain:
         return replace(terms, retain=False)

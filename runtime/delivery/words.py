@@ -5,11 +5,14 @@ from typing import Any
 
 from paho.mqtt.reasoncodes import ReasonCode
 
+from runtime.delivery.terms import NOT_AUTHORIZED
+
 LONGEST_WORDS = 200
 TAKEN_OVER = 0x8E
 CLOSED = "it closed the connection"
 """Without a word: what a connection that was lost says of itself, too."""
 NO_MQTT = "what it sends is no MQTT; check broker.host, broker.port and broker.protocol"
+NO_ANSWER = "it does not answer the login; check broker.port, and broker.protocol: some know one of the two alone"
 UNANSWERED = "it answers, and has not acknowledged what we sent for {waited_s:.0f} s"
 ACCESS = "check the broker's access list"
 LOGIN = "check broker.username and its password, and that it may connect as broker.client_id"
@@ -63,6 +66,8 @@ def with_remedy(words: str, reason: int) -> str:
 
 def why_ended(is_told: bool, reason: ReasonCode, properties: Any) -> str:
     """Say why a connection ended; `is_told`: the broker says so itself, else it is what we found."""
+    if is_told and reason.value == NOT_AUTHORIZED:  # the login was taken: it is what we sent or asked for
+        return f"{words_of(reason, properties)}; {ACCESS}: it ends the connection at what it denies"
     if is_told:
         return with_remedy(words_of(reason, properties), reason.value) if reason.value else CLOSED
     return FOUND.get(str(reason), str(reason))

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from core.picture_file import PictureFault
+from runtime.view.bodies import ShortBodies, read_body
 from runtime.view.desk import BusyError, Judges, TakesMarks
 from runtime.view.marking import add_marking
 from runtime.view.rendering import Pages
@@ -15,7 +15,6 @@ from runtime.view.rendering import Pages
 LARGEST_BYTES = 2**25
 BODIES = 4
 """Held in memory at a time; others wait unread."""
-READ_WITHIN_S = 30.0
 PICTURES = ("image/png", "image/jpeg", "image/bmp", "image/tiff", "image/webp")
 
 
@@ -23,7 +22,9 @@ def api_router(app: FastAPI, judge: Judges | None, reviews: TakesMarks | None, p
     """Give what programs ask for; without `judge` no pictures are judged, without `reviews` nothing can be marked."""
     router = APIRouter()
     if reviews is not None:
-        add_marking(router, reviews)
+        marks = APIRouter(route_class=ShortBodies)
+        add_marking(marks, reviews)
+        router.include_router(marks)
 
     @router.get("/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _add_predicting(router: APIRouter, judge: Judges) -> None:
         ] = None,
     ) -> Response:
         async with places:
-            data = await _read(request)
+            data = await read_body(request, LARGEST_BYTES)
             async with turn:
                 try:
                     event = await run_in_threadpool(judge.predict, data, camera, recipe)
@@ -79,19 +80,3 @@ def _add_predicting(router: APIRouter, judge: Judges) -> None:
                 except BusyError as error:
                     raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
         return Response(event, media_type="application/json")
-
-
-async def _read(request: Request) -> bytes:
-    """Read a body of a bounded size, in bounded time."""
-    data = bytearray()
-    try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > LARGEST_BYTES:
-                    raise HTTPException(413, f"more than the {LARGEST_BYTES:,} bytes that are allowed")
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the connection ended before the picture was complete") from error
-    except TimeoutError as error:
-        raise HTTPException(408, f"the picture had not come within {READ_WITHIN_S:.0f} s; send it again") from error
-    return bytes(data)

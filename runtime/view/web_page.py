@@ -56,9 +56,13 @@ def require_packages() -> None:
 def guarded_app(settings: ViewSettings) -> "FastAPI":
     """Build an application that only those see who may. Raises ConfigError where the token cannot be read."""
     from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+    from runtime.view.bodies import tell_what_is_wrong
+
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(RequestValidationError, tell_what_is_wrong)
     if settings.is_local:
         # Another site's page must not read this one through a name that it points at 127.0.0.1.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])

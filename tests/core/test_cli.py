@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -74,6 +75,16 @@ def test_a_name_with_control_characters_is_told_in_one_line(
     told = capsys.readouterr().err
     assert told.startswith(r"error: a\n\x1b[31m.png: no")
     assert told.count("\n") == 1
+
+
+def test_too_many_open_files_are_told_with_what_allows_more(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise OSError(errno.EMFILE, "Too many open files", "module.py")
+
+    with pytest.raises(SystemExit) as end:
+        run(command)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: too many open files; allow more (`ulimit -n`, systemd's LimitNOFILE).\n"
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -38,7 +38,21 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST + "broker: {hots: x}\n", "unknown key `broker.hots`: did you mean `host`?"),
         (SMALLEST.replace("path: p", "pth: p"), "unknown key `cameras.top.pth`: did you mean `path`?"),
         (SMALLEST.replace("path: p", "knd: p"), "unknown key `cameras.top.knd`: did you mean `kind`?"),
-        (SMALLEST.replace("folder", "foldr"), "`cameras.top`: Input tag 'foldr'"),
+        (SMALLEST.replace("folder", "foldr"), "`kind`: 'foldr' is none of its values: did you mean `folder`?"),
+        (SMALLEST.replace("kind: folder, ", ""), "`cameras.top`: `kind` is missing"),
+        (SMALLEST + "commands: pause\n", "`commands`: it is read as str; a list is needed, as in [a, b]"),
+        (SMALLEST + "commands: [pauze]\n", "`commands.0`: 'pauze' is none of its values: did you mean `pause`?"),
+        (SMALLEST + "backend: {kind: gpu}\n", "'gpu' is none of its values: 'auto', 'tensorrt'"),
+        (SMALLEST + "broker: null\n", "`broker`: it is read as NoneType; `key: value` lines are needed"),
+        (SMALLEST + "broker: {host: h, port: 1e3}\n", "`broker.port`: it is read as str; a whole number is needed"),
+        (SMALLEST + "broker: {host: h, tls: {key_file: k}}\n", "`key_file` needs `cert_file`"),
+        (SMALLEST + 'broker: {host: h, username: "\\ud800"}\n', "`broker.username`: no NUL, no halves of characters"),
+        (SMALLEST + 'broker: {host: h, client_id: "a\\0"}\n', "`broker.client_id`: no NUL"),
+        (SMALLEST.replace("path: p", "path: 5"), "`cameras.top.path`: it is read as int; a path is needed"),
+        (SMALLEST.replace("path: p", "path: p, roi: [0, 0, -1, 5]"), "`cameras.top.roi.2`"),
+        (SMALLEST.replace("path: p", 'path: "a\\0"'), "`cameras.top.path`: no name of a file has a NUL"),
+        (SMALLEST + 'bundles: {a: "b\\0"}\n', "`bundles`: no name of a file has a NUL"),
+        (SMALLEST + 'outbox: {path: "\\ud800"}\n', "`outbox.path`: "),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, 10]"), "`cameras.top.roi.3` is missing"),
         (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
         (SMALLEST.replace("station: s1", "station: s 1"), "`station`"),
@@ -57,6 +71,14 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
         load(tmp_path, text)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    settings = load(tmp_path, SMALLEST + "bundles: {blue: ~/blue}\nevidence: {folder: ~/kept}\n")
+    assert settings.bundles["blue"] == Path("/home/ada/blue")
+    assert settings.evidence is not None
+    assert settings.evidence.folder == Path("/home/ada/kept")
 
 
 def test_another_file_s_keys_are_taken_for_no_typing_errors_and_the_valid_ones_listed_once(tmp_path: Path) -> None:

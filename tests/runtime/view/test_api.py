@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from runtime.view import api
+from runtime.view import api, bodies
 from runtime.view.rendering import Pages
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -56,7 +56,7 @@ def stalled() -> Receive:
 
 
 def test_a_client_that_stalls_is_let_go_in_words(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "READ_WITHIN_S", 0.01)
+    monkeypatch.setattr(bodies, "READ_WITHIN_S", 0.01)
     assert asyncio.run(predict(app, whole)) == (200, b"{}")
     code, told = asyncio.run(predict(app, stalled()))
     assert (code, b"had not come within" in told) == (408, True)
