@@ -105,10 +105,9 @@ def _labelled(data: str) -> list[Sample]:
     root = Path(data).expanduser()
     test = root / "test" if (root / "test").is_dir() else root
     require_lower_case(root, test)
-    if (test / GOOD).is_dir():
-        require_folders(test)
     if not (test / GOOD).is_dir() and test == root:
         return _marked(root, map(Sample, list_plain(root)))
+    require_folders(test)
     samples = []
     for path in list_pictures(test):
         kind = path.relative_to(test).parts[0]

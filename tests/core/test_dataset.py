@@ -101,8 +101,16 @@ def test_links_are_followed_and_what_a_copy_made_of_one_is_refused(parts: Path, 
         labelled_samples(str(copy))
     (copy / "test" / "scratch").unlink()
     shutil.copy(next((copy / "test" / "good").iterdir()), copy / "test" / "stray.png")
-    with pytest.raises(DataError, match=r"stray\.png: lies next to the folders"):
+    with pytest.raises(DataError, match=r"stray\.png: of which kind is it"):
         labelled_samples(str(copy))
+
+
+def test_test_pictures_without_a_kind_are_refused(parts: Path, tmp_path: Path) -> None:
+    """Each would be a kind of defect of its own, the good ones among them too."""
+    shutil.copytree(parts / "train", tmp_path / "train")
+    shutil.copytree(parts / "test" / "good", tmp_path / "test")
+    with pytest.raises(DataError, match=r"test/\S+\.png: of which kind is it\? Put it into test/good"):
+        labelled_samples(str(tmp_path))
 
 
 def test_the_elpv_split_is_the_fixed_one() -> None:

@@ -51,7 +51,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_depth(good, survey.bits),
         *_brightness(good),
         *_duplicates(survey),
-        *_list("Unreadable, and skipped in training", survey.unreadable),
+        *_list("Unreadable, and left out of training and test", survey.unreadable),
     ]
 
 
