@@ -10,6 +10,7 @@ from core.dataset import (
     Sample,
     counts,
     distinct,
+    folders,
     hold_out,
     labelled_samples,
     read_frames,
@@ -111,6 +112,12 @@ def test_test_pictures_without_a_kind_are_refused(parts: Path, tmp_path: Path) -
     shutil.copytree(parts / "test" / "good", tmp_path / "test")
     with pytest.raises(DataError, match=r"test/\S+\.png: of which kind is it\? Put it into test/good"):
         labelled_samples(str(tmp_path))
+
+
+@pytest.mark.parametrize("read", [training_samples, labelled_samples, folders])
+def test_a_home_folder_that_is_not_there_is_told(read: Callable[[str], object]) -> None:
+    with pytest.raises(DataError, match="~nobody-here/parts: there is no such home folder"):
+        read("~nobody-here/parts")
 
 
 def test_the_elpv_split_is_the_fixed_one() -> None:
