@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.comparison import Comparison, Judged, figure_rows
+from assessment.evaluation import REPORT
 from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.score_table import printable
@@ -41,8 +42,8 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
 
 
 def save_comparison(comparison: Comparison, names: Sequence[str], data: str, output: Path) -> Path:
-    """Write `report.html` into the folder `output`, and give its path. Raises OSError."""
-    report = output / "report.html"
+    """Write the report into the folder `output`, and give its path. Raises OSError."""
+    report = output / REPORT
     with naming(report):
         report.write_text(render_comparison(comparison, names, data), "utf-8", "backslashreplace")
     return report

@@ -1,6 +1,7 @@
 """Evaluation: how well a checkpoint tells good from defective, and what a factory gets at its thresholds."""
 
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
 from training.detector.inspector import judge
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Evaluation:
 
     def save(self, output: Path) -> tuple[str, ...]:
         """Write a report, a contact sheet, the measures and the scores into `output`; give their files' names."""
-        report, sheet, measures, scores = "report.html", "contact_sheet.png", "metrics.json", "scores.csv"
+        report, sheet, measures, scores = REPORT, "contact_sheet.png", "metrics.json", "scores.csv"
         output.mkdir(parents=True, exist_ok=True)
         with naming(output):
             (output / measures).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
@@ -69,9 +72,14 @@ class Evaluation:
 
 
 def results_folder(output: Path, data: Data) -> None:
-    """Make the folder for results, before hours of work. Raises ConfigError where it cannot be, or is one of `data`."""
+    """Make the folder for results, before hours of work; says on stderr where those of before are replaced.
+
+    Raises ConfigError where it cannot be made, or is one of `data`.
+    """
     require_apart(output, folders(data))
     make_folder(output)
+    if (output / REPORT).exists():
+        sys.stderr.write(f"{output}: what an earlier run wrote there is replaced; see --output\n")
 
 
 def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import expanded
 from core.errors import ConfigError, DataError, about
 from core.files import told_apart
 from core.geometry import ModelInput
@@ -67,7 +68,7 @@ def training_samples(data: Data) -> list[Sample]:
         return [sample for one in data for sample in training_samples(one)]
     if data.startswith(ELPV):
         return _elpv(data)[0]
-    root = Path(data).expanduser()
+    root = place_of(data)
     require_lower_case(root, root / "train")
     good = root / "train" / GOOD
     if (root / "train").is_dir() and not good.is_dir():
@@ -102,13 +103,12 @@ def labelled_samples(data: Data) -> list[Sample]:
 def _labelled(data: str) -> list[Sample]:
     if data.startswith(ELPV):
         return _elpv(data)[1]
-    root = Path(data).expanduser()
+    root = place_of(data)
     test = root / "test" if (root / "test").is_dir() else root
     require_lower_case(root, test)
-    if (test / GOOD).is_dir():
-        require_folders(test)
     if not (test / GOOD).is_dir() and test == root:
         return _marked(root, map(Sample, list_plain(root)))
+    require_folders(test)
     samples = []
     for path in list_pictures(test):
         kind = path.relative_to(test).parts[0]
@@ -122,10 +122,18 @@ def names(data: Data) -> tuple[str, ...]:
     return (data,) if isinstance(data, str) else tuple(data)
 
 
+def place_of(name: str) -> Path:
+    """Give the place that a name leads to, `~` expanded. Raises DataError where there is no such home folder."""
+    try:
+        return expanded(Path(name))
+    except ValueError as error:
+        raise DataError(f"{name}: {error}.") from error
+
+
 def folders(data: Data) -> list[Path]:
     """Give the folders in which a data set's pictures are looked for, those below them included."""
     found = []
-    for root in (Path(name).expanduser() for name in names(data) if not name.startswith(ELPV)):
+    for root in (place_of(name) for name in names(data) if not name.startswith(ELPV)):
         parts = [part for part in (root / "train" / GOOD, root / "test", root / "ground_truth") if part.is_dir()]
         found += parts or [root]
     return found

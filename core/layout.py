@@ -79,10 +79,10 @@ def require_lower_case(root: Path, kinds: Path) -> None:
 
 
 def require_folders(test: Path) -> None:
-    """Refuse pictures that lie beside the kinds, which would each be a kind, and links that came as files."""
+    """Refuse pictures that lie in no kind's folder, which would each be a kind, and links that came as files."""
     for path, is_folder in list_folder(test):
         if not is_folder:
-            raise DataError(f"{path}: lies next to the folders of the kinds; put it into one of them.")
+            raise DataError(f"{path}: of which kind is it? Put it into test/{GOOD}, or into test/<kind of defect>.")
     for path in sorted(test.iterdir()):
         if path.is_file() and not path.suffix and path.stat().st_size <= LONGEST_LINK:
             goal = path.read_text(encoding="utf-8", errors="replace").strip()

@@ -36,6 +36,9 @@ class Outline:
     """Share of the picture that the part fills, 0 to 1."""
     second: float
     """Area of the next largest region that differs from the border, over the part's, 0 to 1: another part beside it?"""
+    others: float
+    """Area of the other regions that differ from the border and lie outside of the box, over the part's: pieces of it,
+    which are not found?"""
     touches_border: bool
     axes: NDArray[np.float64]
     """(2, 2): unit vectors (x, y) as columns, from the heavier end along the length, and across it."""
@@ -62,7 +65,7 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
         raise PartNotFoundError("no part found: the picture is of one colour.")
     difference = np.minimum(distances, 255).astype(np.uint8)
     _, marked = cv2.threshold(difference, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(marked)
+    _, labels, statistics, centroids = cv2.connectedComponentsWithStats(marked)
     areas = statistics[1:, cv2.CC_STAT_AREA]
     largest = 1 + int(np.argmax(areas))
     left, top, columns_spanned, rows_spanned, area = (int(number) for number in statistics[largest])
@@ -84,14 +87,17 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     lowest, highest = reached.min(axis=0), reached.max(axis=0)
     length, breadth = (highest - lowest + step.mean()).tolist()
     inside = left > 0 and top > 0 and left + columns_spanned < shape[1] and top + rows_spanned < shape[0]
+    middle = centre + axes @ ((lowest + highest) / 2)
+    is_outside = (np.abs(((centroids[1:] + 0.5) * step - 0.5 - middle) @ axes) > (highest - lowest) / 2).any(axis=1)
     return Outline(
         extents=(length, breadth),
         axis_ratio=float(np.sqrt(greatest / least)),
         share=area / (shape[0] * shape[1]),
         second=float(np.partition(areas, -2)[-2] / area) if len(areas) > 1 else 0.0,
+        others=float(areas[is_outside].sum() / area),
         touches_border=not inside,
         axes=axes,
-        middle=centre + axes @ ((lowest + highest) / 2),
+        middle=middle,
     )
 
 

@@ -114,8 +114,10 @@ def calibrate(
     median, spread = _median_and_spread(_logs(believed))
     with np.errstate(over="ignore"):
         values = np.exp(median + limit * spread)
-    if not np.isfinite(values).all() or not (values > 0).all():
-        raise DataError("the good parts differ too much from each other for any threshold; look at the pictures.")
+    if not ((values > 0) & (values <= LARGEST_ERROR)).all():  # nor is what is no number
+        raise DataError(
+            "the good parts differ too much from each other for any threshold; look at the pictures, and add more."
+        )
     return Thresholds(
         values=tuple(values.tolist()),
         spreads=tuple(spread.tolist()),

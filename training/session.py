@@ -15,7 +15,12 @@ from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector
 from training.first_look import doubted
 from training.fitting.members import require_logger, train_members
-from training.fitting.resume_point import clear_resume_points, require_resumable
+from training.fitting.resume_point import (
+    clear_resume_points,
+    note_pictures,
+    require_resumable,
+    require_same_pictures,
+)
 from training.fitting.training_set import prepare
 from training.folds import assign, judge_held_out
 from training.looking.upright import with_upright_read
@@ -28,7 +33,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     """Train, calibrate and write `output/checkpoint`; return its path. `resume` goes on from the resume point.
 
     Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from,
-    ConfigError where it was another configuration that was interrupted, or TensorBoard is asked for and missing.
+    ConfigError where another configuration or other pictures were interrupted, or TensorBoard is asked for and missing.
     """
     require_logger(settings)
     settings = with_upright_read(settings)
@@ -44,7 +49,10 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         sys.stderr.write(f"good pictures: {told}, each counted once\n")
     sys.stderr.write(f"trained on as good parts: {folders_told(frames.samples)}\n")
     output.mkdir(parents=True, exist_ok=True)
-    if not resume:
+    fingerprint = frames.fingerprint()
+    if resume:
+        require_same_pictures(output, fingerprint)
+    else:
         clear_resume_points(output)
 
     L.seed_everything(settings.seed, verbose=False)
@@ -57,6 +65,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         # marked as good somebody knows that it is none.
         marked = np.array([sample.is_marked for sample in frames.samples])
         left_out = doubted(inspector, dataset, len(left_out), settings.seed) & ~marked
+    note_pictures(output, fingerprint)
     rank_zero, losses = train_members(network, dataset, held_out, settings, left_out)
     path = settings.checkpoint
     if not rank_zero:
@@ -66,7 +75,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {
-        "folders": by_folder
+        "folders": by_folder,
+        "data_sha256": fingerprint,
     }
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
@@ -82,7 +92,6 @@ def _provenance(frames: Frames, fitted: int, losses: dict[str, float]) -> dict[s
         "pictures": len(frames.samples),
         "trained_on": fitted,
         "skipped": [str(path) for path in frames.skipped],
-        "data_sha256": frames.fingerprint(),
         "losses": losses,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assessment.evaluation import evaluate
+from assessment.evaluation import evaluate, results_folder
 from assessment.metrics import image_metrics
 from assessment.report import figure_rows
 from core.errors import DataError
@@ -129,6 +129,16 @@ def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejec
 def test_an_empty_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pictures in it"):
         evaluate(load_checkpoint(checkpoint), str(tmp_path))
+
+
+def test_results_of_before_are_not_replaced_without_a_word(
+    checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results_folder(tmp_path, str(parts))
+    assert not capsys.readouterr().err
+    evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
+    results_folder(tmp_path, str(parts))
+    assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there is replaced; see --output\n"
 
 
 def test_metrics_by_hand() -> None:

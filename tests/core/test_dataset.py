@@ -10,6 +10,7 @@ from core.dataset import (
     Sample,
     counts,
     distinct,
+    folders,
     hold_out,
     labelled_samples,
     read_frames,
@@ -101,8 +102,22 @@ def test_links_are_followed_and_what_a_copy_made_of_one_is_refused(parts: Path, 
         labelled_samples(str(copy))
     (copy / "test" / "scratch").unlink()
     shutil.copy(next((copy / "test" / "good").iterdir()), copy / "test" / "stray.png")
-    with pytest.raises(DataError, match=r"stray\.png: lies next to the folders"):
+    with pytest.raises(DataError, match=r"stray\.png: of which kind is it"):
         labelled_samples(str(copy))
+
+
+def test_test_pictures_without_a_kind_are_refused(parts: Path, tmp_path: Path) -> None:
+    """Each would be a kind of defect of its own, the good ones among them too."""
+    shutil.copytree(parts / "train", tmp_path / "train")
+    shutil.copytree(parts / "test" / "good", tmp_path / "test")
+    with pytest.raises(DataError, match=r"test/\S+\.png: of which kind is it\? Put it into test/good"):
+        labelled_samples(str(tmp_path))
+
+
+@pytest.mark.parametrize("read", [training_samples, labelled_samples, folders])
+def test_a_home_folder_that_is_not_there_is_told(read: Callable[[str], object]) -> None:
+    with pytest.raises(DataError, match="~nobody-here/parts: there is no such home folder"):
+        read("~nobody-here/parts")
 
 
 def test_the_elpv_split_is_the_fixed_one() -> None:

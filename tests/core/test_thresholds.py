@@ -61,8 +61,10 @@ def test_of_few_parts_the_thresholds_stay_in_proportion_to_the_errors() -> None:
     assert np.quantile(excess, 0.9) < 10
 
 
-def test_parts_that_differ_beyond_all_bounds_are_refused() -> None:
-    errors = np.repeat([1.0, 1.01, 1e30, 1e30], 10).reshape(4, 10)
+@pytest.mark.parametrize("far", [2.0, 1e30])
+def test_parts_that_differ_beyond_all_bounds_are_refused(far: float) -> None:
+    """Their thresholds would reject nothing: 1e20 in the first case, no number in the second."""
+    errors = np.repeat([1.0, 1.01, far, far], 10).reshape(4, 10)
     with pytest.raises(DataError, match="look at the pictures"):
         calibrate(errors, 0.25)
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import time
@@ -226,19 +227,25 @@ def test_the_losses_go_to_tensorboard_where_asked_and_its_absence_is_told_before
         train(settings.model_copy(update={"data": "nowhere"}))
 
 
-def test_a_resume_with_another_configuration_is_refused(
+def test_a_resume_with_another_configuration_or_other_pictures_is_refused(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainingSettings.model_validate(make_training_config(parts, tmp_path, epochs=1))
+    pictures = shutil.copytree(parts, tmp_path / "pictures")
+    settings = TrainingSettings.model_validate(make_training_config(pictures, tmp_path / "run", epochs=1))
 
     def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise OSError("killed")
 
     monkeypatch.setattr("training.session.save_checkpoint", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(OSError, match="killed"):
         train(settings)
     with pytest.raises(ConfigError, match="another configuration"):
         train(settings.model_copy(update={"epochs": 2}), resume=True)
+    with pytest.raises(OSError, match="killed"):  # the same again comes as far as before
+        train(settings, resume=True)
+    next((pictures / "train" / "good").iterdir()).unlink()
+    with pytest.raises(ConfigError, match="resume: was written with other pictures than are there now"):
+        train(settings, resume=True)
 
 
 def test_a_loss_that_explodes_stops_with_the_term_and_the_remedy(

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ArtifactError, ConfigError
+from core.files import write_whole
 
 if TYPE_CHECKING:
     from training.settings import TrainingSettings
 
 FOLDER = "resume"
+PICTURES = "pictures"
+"""Next to the points: the fingerprint of what they were trained on."""
 
 
 def resume_point(output: Path, member: int) -> Path:
@@ -53,3 +56,22 @@ def require_resumable(output: Path, settings: "TrainingSettings") -> None:
             raise ConfigError(
                 f"{point}: was written with another configuration; put it back as it was, or run without --resume."
             )
+
+
+def note_pictures(output: Path, fingerprint: str) -> None:
+    """Keep, for whoever resumes, which pictures this training began with."""
+    (output / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_whole(output / FOLDER / PICTURES, fingerprint.encode())
+
+
+def require_same_pictures(output: Path, fingerprint: str) -> None:
+    """Raises ConfigError where it were other pictures: those are dealt into folds anew.
+
+    Then a decoder that is trained already would judge pictures that it has trained on.
+    """
+    noted = output / FOLDER / PICTURES
+    if not noted.is_file() or noted.read_text(encoding="utf-8", errors="replace") != fingerprint:
+        raise ConfigError(
+            f"{output / FOLDER}: was written with other pictures than are there now, or with them in another order; "
+            "put them back as they were, or run without --resume."
+        )

@@ -23,6 +23,8 @@ MANY = 100
 LEAST_GROUP = 10
 """Pictures of which a median brightness can be told: of groups of five, every fourth set without any drift has one."""
 MOST_GROUPS = 4
+PIECES = 0.1
+"""Of the part's area: other regions that differ from the picture's edge are dirt and shadows below it."""
 NAMED = 10
 """As many files of a kind are named; of more their number is told."""
 
@@ -51,7 +53,19 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_depth(good, survey.bits),
         *_brightness(good),
         *_duplicates(survey),
-        *_list("Unreadable, and skipped in training", survey.unreadable),
+        *_list("Unreadable, and left out of training and test", survey.unreadable),
+    ]
+
+
+def pieces(good: Sequence[Picture]) -> list[str]:
+    """Tell of regions beside the part that is to be cut out: of several colours, it is found in pieces."""
+    others = float(np.median([picture.outline.others for picture in good if picture.outline]))
+    if others <= PIECES:
+        return []
+    return [
+        f"{ATTENTION}beside the part that is cut out, other things differ from the picture's edge, as a rule "
+        f"{others:.0%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
+        "is cut away is not judged; delete `part_size`, `upright`, `height` and `width`."
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.dataset import ELPV, Data, Sample, labelled_samples, names, training_samples
+from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
 from core.geometry import Roi
 from core.picture import as_bgr_u8, crop, pixel_digest, read_as_stored
@@ -70,7 +70,7 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
     same: dict[str, list[Path]] = {}
     for picture in good:
         same.setdefault(picture.digest, []).append(picture.path)
-    tested = [one for one in names(data) if one.startswith(ELPV) or (Path(one) / "test").is_dir()]
+    tested = [one for one in names(data) if one.startswith(ELPV) or (place_of(one) / "test").is_dir()]
     test = tuple(labelled_samples(tested))
     both = []
     for sample in counted(test, "looking at test pictures"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.dataset import spread
+from core.dataset import place_of, spread
 from core.errors import ConfigError, DataError, about
 from core.geometry import UPRIGHT_CHARACTERS, PartSize, Roi
 from core.picture import crop, read_picture
@@ -78,9 +78,9 @@ def with_upright_read(settings: TrainingSettings) -> TrainingSettings:
     if network.upright is None or len(network.upright) == UPRIGHT_CHARACTERS:
         return settings
     assert network.part_size is not None  # noqa: S101 - the settings refuse one without the other
-    path = Path(network.upright).expanduser()
+    path = Path(network.upright)
     try:
-        frame = crop(read_picture(path, network.bits), network.roi)
+        frame = crop(read_picture(place_of(network.upright), network.bits), network.roi)
         shown = encoded(rings_upright(frame, network.part_size))
     except DataError as error:
         raise ConfigError(f"`network.upright`: {about(path, error)}") from error

@@ -8,11 +8,11 @@ from glob import glob
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from rich.table import Column, Table
 
 from core.cluster import cores, failed, ray_cluster
-from core.config import Settings, load_settings
+from core.config import Settings, expanded, load_settings
 from core.dataset import names
 from core.errors import ConfigError
 from training.many.part_run import TRIES, Outcome, Part, run_part
@@ -20,11 +20,14 @@ from training.settings import TrainingSettings
 
 COLUMNS = ("part", "good", "defective", "AUROC", "false rejects", "misses", "minutes", "tries", "report or error")
 
+Pattern = Annotated[str, AfterValidator(lambda text: text and str(expanded(Path(text))))]
+"""Of paths; an empty one stays so."""
+
 
 class ManySettings(Settings):
     """What `train-many` reads."""
 
-    parts: Annotated[tuple[str, ...], Field(min_length=1)]
+    parts: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     """Configurations of `train-model`, one a part number: files, or patterns such as `parts/*.yaml`, from this file,
     which is none of them."""
 
@@ -34,8 +37,7 @@ def find_parts(file: Path) -> list[Part]:
     patterns = load_settings(file, ManySettings).parts
     found: dict[Path, None] = {}
     for pattern in patterns:
-        named = str(Path(pattern).expanduser()) if pattern else pattern
-        matched = [file.parent / name for name in sorted(glob(named, root_dir=file.parent, recursive=True))]
+        matched = [file.parent / name for name in sorted(glob(pattern, root_dir=file.parent, recursive=True))]
         configs = [config for config in matched if not file.samefile(config)]
         if not configs:
             raise ConfigError(f"{file}: `parts`: there is no {pattern or '(empty)'} in {file.parent.resolve()}.")

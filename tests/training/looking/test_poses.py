@@ -114,3 +114,22 @@ def test_long_parts_get_an_upright_picture_where_their_ends_are_alike_and_a_prin
     content = yaml.safe_load(advise(survey(str(write(tmp_path / "bars", bars)))).as_yaml("bars", "bars"))
     assert content["network"]["part_size"] == pytest.approx([192, 66], abs=10)
     assert ("upright" in content["network"]) == has_print
+
+
+@pytest.mark.parametrize("are_bright", [True, False])
+def test_pieces_of_a_part_that_would_be_cut_away_are_told(are_bright: bool, tmp_path: Path) -> None:
+    """Between a dark body and bright pins lies a line of the background's grey: the pins are found apart."""
+
+    def connectors(number: int) -> np.ndarray:
+        rng = np.random.default_rng(number)
+        picture = np.full((220, 420, 3), 110, np.uint8)
+        left, top = int(rng.integers(70, 110)), int(rng.integers(70, 90))
+        cv2.rectangle(picture, (left, top), (left + 240, top + 60), (30, 30, 30), -1)
+        for pin in range(left + 15, left + 225, 29):
+            cv2.rectangle(picture, (pin, top - 20), (pin + 12, top), (210 if are_bright else 30,) * 3, -1)
+        return filmed(picture, rng)
+
+    advice = advise(survey(str(write(tmp_path / "connectors", connectors))))
+    assert advice.pose is not None
+    assert (advice.pose.size[1] < 70) == are_bright
+    assert any("what is cut away is not judged" in line for line in advice.attention) == are_bright
