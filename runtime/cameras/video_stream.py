@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from core.ffmpeg import MOST_BYTES, bound_memory
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
-from runtime.cameras.damage import Damage
-from runtime.cameras.decoding import hardware, tell_codec, tell_decoder
+from runtime.cameras.damage import Damage, Stream
+from runtime.cameras.decoding import TELL_DAMAGE, hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import Decoding
 from runtime.cameras.units import LENGTH_AT, Units
@@ -58,9 +58,10 @@ class VideoStream:
         self._stream = self._container.streams.video[0]
         tell_codec(name, self._stream.codec_context.codec.canonical_name)
         self._timeout_s = timeout_s
-        # AVI guesses the times of its packets.
-        self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
         codec = self._stream.codec_context
+        # AVI guesses the times of its packets.
+        is_counted, tells_keys = self._container.format.name != "avi", codec.codec.canonical_name in TELL_DAMAGE
+        self._damage = Damage(Stream(is_counted, self._is_live, tells_keys))
         self._is_jpeg = codec.name == "mjpeg"
         self._is_whole = looks_whole(codec.name, codec.extradata or b"", name)
         """None: of this codec packets tell nothing."""
@@ -79,8 +80,14 @@ class VideoStream:
 
     @property
     def frames_total(self) -> int:
-        """How many frames it says it has, or about as many as its duration and usual rate make; 0: neither is told."""
-        return self._stream.frames or round(self._duration_s * float(self._stream.average_rate or 0))
+        """How many frames it says it has, or about as many as its duration and usual rate make; 0: neither is told.
+
+        Of a film that was cut without encoding it anew the file may say how many there were before.
+        """
+        told = max(0, self._stream.frames - self._damage.cut_away)
+        usual = round(self._duration_s * float(self._stream.average_rate or 0))
+        is_edited = "mov" in self._container.format.name and 0 < usual < told - 1
+        return usual if not told or is_edited else told
 
     def ended_early(self, count: int) -> bool:
         """Whether it ended, after so many frames, before it says it does: by its count, or else by a second or more.
@@ -88,7 +95,7 @@ class VideoStream:
         Films whose rate varies have a duration, and no rate that makes a count of it.
         """
         if self._stream.frames:
-            return count < self._stream.frames
+            return count < self.frames_total
         usual_s = 1 / float(self._stream.average_rate or 1)
         return self._latest_s - self._first_s + usual_s < self._duration_s - 1
 
@@ -143,7 +150,8 @@ class VideoStream:
                 return  # what a live stream's decoder still holds came too late
             if self._is_jpeg:
                 self._say_who_decodes(None)
-                yield None if packet.is_corrupt else packet
+                if not packet.is_discard:
+                    yield None if packet.is_corrupt else packet
                 continue
             for frame in self._decode(packet):
                 yield frame
@@ -153,13 +161,14 @@ class VideoStream:
         yield from self._damage.rest
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            self._damage.expect(packet.pts, packet.is_keyframe)
+        if packet.size and packet.pts is not None:
+            self._damage.expect(packet.pts, packet.is_keyframe, not packet.is_discard)
         if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)
         frames: list[Any] = []
+        codec = self._stream.codec_context
         try:
-            frames = packet.decode()
+            frames = codec.decode(_copied(packet)) if packet.is_discard else packet.decode()
         except av.FFmpegError:
             if self._damage.refused(packet.pts):
                 yield None
@@ -177,6 +186,14 @@ class VideoStream:
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)), np.uint8)
+
+
+def _copied(packet: Packet[Any]) -> Packet[Any]:
+    """Give a packet whose frame comes out of the decoder, though a film is cut there: what is damaged in it is told."""
+    copy: Packet[Any] = Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    copy.is_keyframe = packet.is_keyframe
+    return copy
 
 
 def looks_whole(codec: str, headers: bytes, name: str) -> Callable[[bytes], bool] | None:
