@@ -6,10 +6,13 @@ next key frame, are unreadable. Motion JPEG goes through the decoder of pictures
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import av
@@ -28,8 +31,11 @@ from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import Decoding
 from runtime.cameras.units import LENGTH_AT, Units
 
+log = logging.getLogger(__name__)
 LARGEST_PIXELS = MOST_BYTES // 4
 """8,192 x 8,192: in BGR it fits in."""
+LOOK_AHEAD = 32
+"""Packets of a film by which it is told how it was written."""
 
 
 class VideoStream:
@@ -63,13 +69,18 @@ class VideoStream:
         is_counted, tells_keys = self._container.format.name != "avi", codec.codec.canonical_name in TELL_DAMAGE
         self._damage = Damage(Stream(is_counted, self._is_live, tells_keys))
         self._is_jpeg = codec.name == "mjpeg"
-        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name)
+        packets = self._container.demux(self._stream)
+        ahead: list[Packet[Any]] = []
+        if not self._is_live and codec.name in LENGTH_AT:
+            with suppress(av.FFmpegError):
+                ahead.extend(islice(packets, LOOK_AHEAD))
+        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name, [bytes(packet) for packet in ahead])
         """None: of this codec packets tell nothing."""
         if codec.name == "h264":
             codec.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
-        self._frames = self._read()
+        self._frames = self._read(chain(ahead, packets))
         self._frame: VideoFrame | Packet[Any] | None = None
         self._first_s, self._latest_s = math.inf, 0.0
         self._reformatter = VideoReformatter()
@@ -142,10 +153,10 @@ class VideoStream:
         """Release the stream."""
         self._container.close()
 
-    def _read(self) -> Iterator[VideoFrame | Packet[Any] | None]:
+    def _read(self, packets: Iterable[Packet[Any]]) -> Iterator[VideoFrame | Packet[Any] | None]:
         """Give frames that are whole, packets of motion JPEG, and None for what is damaged or lost."""
         shown_s = math.inf
-        for packet in self._container.demux(self._stream):
+        for packet in packets:
             if not packet.size and (self._is_jpeg or self._is_live):
                 return  # what a live stream's decoder still holds came too late
             if self._is_jpeg:
@@ -196,14 +207,18 @@ def _copied(packet: Packet[Any]) -> Packet[Any]:
     return copy
 
 
-def looks_whole(codec: str, headers: bytes, name: str) -> Callable[[bytes], bool] | None:
+def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes] = ()) -> Callable[[bytes], bool] | None:
     """Give what is asked of each packet of a stream, in order: whether it, and what it builds on, looks whole.
 
-    None: of this codec packets tell nothing. `headers` is FFMPEG's extradata, `name` the camera's in the log.
+    None: of this codec packets tell nothing. `headers` is FFMPEG's extradata, `name` the camera's in the log, `ahead`
+    are a film's first packets.
     """
     if codec not in LENGTH_AT:
         return None
     units = Units(codec, headers)
+    units.get_to_know(ahead)
+    if units.are_padded:
+        log.warning("zeros stand behind its frames: a frame's end that was lost may pass for whole camera=%s", name)
     numbered = H264Frames(headers, name) if codec == "h264" else None
 
     def is_whole(packet: bytes) -> bool:
