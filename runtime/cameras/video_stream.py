@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -196,7 +197,19 @@ class VideoStream:
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)), np.uint8)
+        turns = round(frame.rotation / 90)
+        upright = np.rot90(pixels, turns)
+        return np.ascontiguousarray(np.flip(upright, turns % 2) if _is_mirrored(frame) else upright, np.uint8)
+
+
+def _is_mirrored(frame: VideoFrame) -> bool:
+    """Say whether a frame is to be shown as in a mirror, which its rotation leaves out."""
+    beside: Any = frame.side_data
+    matrix = beside.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return False
+    across, down = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2].astype(float)
+    return bool(across[0] * down[1] < across[1] * down[0])
 
 
 def _copied(packet: Packet[Any]) -> Packet[Any]:

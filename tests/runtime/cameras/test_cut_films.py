@@ -1,7 +1,8 @@
-"""Films cut without encoding them anew: what was cut away is decoded, not judged, and missed where damaged."""
+"""Films cut, turned or mirrored without encoding them anew: given as players show them, and missed where damaged."""
 
 import logging
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,26 @@ def test_frames_of_a_film_whose_first_key_frame_is_damaged_are_told_each(
     assert frames[0] is None
     assert_told(frames, whole)
     assert all(frame is not None for frame in frames[-15:])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((-1, 0, 0, -1), lambda picture: np.rot90(picture, 2)),
+        ((0, 1, 1, 0), lambda picture: picture.transpose(1, 0, 2)),
+        ((0, 1, -1, 0), lambda picture: np.rot90(picture, -1)),
+    ],
+)
+def test_a_film_that_says_how_it_is_turned_and_mirrored_is_given_so(
+    tmp_path: Path, matrix: tuple[int, ...], shown: Callable[[Any], Any]
+) -> None:
+    film = write_film(tmp_path / "film.mp4")
+    whole = frames_of(film)
+    content = film.read_bytes()
+    at = content.index(b"\0\1\0\0", content.index(b"tkhd") + 40)
+    a, b, c, d = (value << 16 for value in matrix)
+    film.write_bytes(content[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + content[at + 36 :])
+    frames = frames_of(film)
+    assert all(np.array_equal(frame, shown(as_filmed)) for frame, as_filmed in zip(frames, whole, strict=True))
