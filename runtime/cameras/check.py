@@ -55,13 +55,15 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) 
                 decoded, pixels = stream.retrieve()
             lost, total = stream.frames_lost
             packets = f", packets of {stream.packet_bytes} bytes" if stream.packet_bytes else ""
+            if isinstance(settings, GenicamSettings):
+                packets += f", net.core.rmem_max {RECEIVE_BUFFER.read_text().strip()}"
         finally:
             stream.release()
     except OSError as error:
         raise CameraError(f"camera {name}: {error}.") from error
     if lost or not decoded or pixels is None:
         remedy = (
-            f"raise net.core.rmem_max ({RECEIVE_BUFFER.read_text().strip()} now), set the network card's MTU to 9000, "
+            "raise net.core.rmem_max, set the network card's MTU to 9000, "
             "or let the camera wait between packets (GevSCPD)"
             if isinstance(settings, GenicamSettings)
             else "let the camera send less (AcquisitionFrameRate), and look with its maker's software"

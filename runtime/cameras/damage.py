@@ -3,24 +3,34 @@
 A frame that is damaged or lost spoils those that build on it, up to the next key frame.
 """
 
+from typing import NamedTuple
+
 from av import VideoFrame
 
 DEEPEST = 16
 """No codec shows a frame more than so many others later than it was handed over."""
 
 
+class Stream(NamedTuple):
+    """What is known of a stream."""
+
+    is_counted: bool
+    """The times of packets are those of frames: only then is a lost one missed."""
+    is_live: bool
+    """It is joined anywhere, and not held back until the frames are shown that may be built on, and are shown later."""
+    tells_keys: bool
+    """The decoder tells which are key frames; else the packets are believed."""
+
+
 class Damage:
     """Follows one stream, in its own time (pts). It belongs to the thread that reads."""
 
-    def __init__(self, is_counted: bool, is_live: bool = False) -> None:
-        """`is_counted` says whether the times of packets are those of frames: only then is a lost one missed.
-
-        What is live is not held back until the frames are shown that it may build on, and that are shown later.
-        """
-        self._is_counted = is_counted
-        self._is_live = is_live
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
         self._has_begun = False
         """Whether there was a key frame: what stands before it builds on what was not seen."""
+        self._first: int | None = None
+        """When the first key frame of a film is to be shown: from there on each frame is told of."""
         self._awaited: dict[int, int] = {}
         """When the frames are to be shown that were handed to the decoder, and the last one that each may build on."""
         self._held: list[VideoFrame | None] = []
@@ -32,6 +42,12 @@ class Damage:
         """Whether frames build on a damaged one."""
         self._keys: set[int] = set()
         """When the key frames are to be shown that were handed over, and are not damaged."""
+        self._cut_away: set[int] = set()
+
+    @property
+    def cut_away(self) -> int:
+        """How many frames were handed over so far that are not to be shown."""
+        return len(self._cut_away)
 
     @property
     def rest(self) -> list[VideoFrame | None]:
@@ -39,17 +55,26 @@ class Damage:
         lost: list[VideoFrame | None] = [None] * len(self._awaited)
         return ([None] * len(self._held) if lost else self._held) + lost
 
-    def expect(self, pts: int, is_key: bool) -> None:
-        """Note a frame that is handed to the decoder."""
-        if self._is_counted and pts > self._shown:
+    @property
+    def _is_told(self) -> bool:
+        return self._has_begun or self._first is not None
+
+    def expect(self, pts: int, is_key: bool, is_shown: bool = True) -> None:
+        """Note a frame that is handed to the decoder; what was cut away from a film is not shown, but built on."""
+        if is_key and self._first is None and not self._stream.is_live:
+            self._first = pts
+        is_due = is_shown and (self._first is None or pts >= self._first)
+        if self._stream.is_counted and is_due and pts > self._shown:
             self._awaited[pts] = max([pts, *self._awaited])
+        if not is_shown:
+            self._cut_away.add(pts)
         if is_key:
             self._keys = {key for key in self._keys if key > self._shown} | {pts}
 
     def refused(self, pts: int | None) -> bool:
         """Note what the decoder refuses; returns whether it is to be told now, for nothing will be missed later."""
         self.begin(pts)
-        return self._has_begun and pts not in self._awaited
+        return self._is_told and pts not in self._awaited and pts not in self._cut_away
 
     def begin(self, pts: int | None) -> None:
         """Take nothing more until a key frame that is shown later than the damaged one at `pts`."""
@@ -60,7 +85,7 @@ class Damage:
         """Give a decoded frame where it is whole, and None for it, and for each one lost before it, where not."""
         if frame.pts in self._lost:  # it comes after all, and was told of
             return []
-        if frame.pts is not None and self._is_counted and not self._is_live:
+        if frame.pts is not None and self._stream.is_counted and not self._stream.is_live:
             ahead = self._held_until if frame.pts > self._shown else frame.pts  # else the clock began again
             self._held_until = max(ahead, self._awaited.get(frame.pts, frame.pts))
         found: list[VideoFrame | None] = [None] * self._lost_before(frame)
@@ -68,11 +93,11 @@ class Damage:
             self._held = [None] * len(self._held)
         if frame.is_corrupt:
             self.begin(frame.pts)
-        elif frame.key_frame:
+        elif frame.key_frame or (not self._stream.tells_keys and frame.pts in self._keys):
             self._has_begun = True
             self._is_broken &= frame.pts is not None and frame.pts not in self._keys
-        if self._has_begun:
-            found.append(None if self._is_broken else frame)
+        if self._is_told and frame.pts not in self._cut_away:
+            found.append(frame if self._has_begun and not self._is_broken else None)
         self._held += found
         if self._shown < self._held_until and len(self._held) < DEEPEST:
             return []
@@ -81,9 +106,9 @@ class Damage:
 
     def _lost_before(self, frame: VideoFrame) -> int:
         """Count the frames that should have been shown before this one; those behind may build on them."""
-        if frame.pts is None or not self._is_counted:
+        if frame.pts is None or not self._stream.is_counted:
             return 0
-        lost = [pts for pts in self._awaited if pts < frame.pts] if self._has_begun else []
+        lost = [pts for pts in self._awaited if pts < frame.pts] if self._is_told else []
         self._awaited = {pts: last for pts, last in self._awaited.items() if pts > frame.pts}
         self._shown = frame.pts
         self._lost = set(lost) | (set() if frame.key_frame else self._lost)

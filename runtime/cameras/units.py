@@ -2,12 +2,19 @@
 
 Two zeros are followed by at least 3 within a unit, and none ends with zeros (7.4.1 of H.264, 7.4.2 of H.265): so zeros
 stand where something was lost, or never written. The decoder may make a whole frame of it.
+
+Some who write films leave the zeros there by which a camera's chip comes to round lengths: where many units
+have them, they tell nothing.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
 NEVER_WRITTEN = re.compile(rb"\0\0[\0-\2]")
+LONGEST_PADDING = 512
+"""More zeros than come to a round length are no padding."""
+PADDED_SHARE, LEAST_PADDED = 0.25, 4
+"""Of units that end with zeros where they are padded, and how many at least: to lengths of 4 it is half of them."""
 LENGTH_AT = {"h264": 4, "hevc": 21}
 """Where a container's description of the stream (avcC, hvcC) says how many bytes a unit's length has."""
 
@@ -20,6 +27,8 @@ class Units:
         self._is_h264 = codec == "h264"
         self.length_bytes = (headers[LENGTH_AT[codec]] & 3) + 1 if are_a_description(codec, headers) else 0
         """Of a unit's length, which stands before it in MP4 and Matroska; 0: units begin with a mark."""
+        self.are_padded = False
+        """Whether zeros behind a picture's unit are usual in it."""
 
     def of(self, packet: bytes) -> list[bytes]:
         """Give the units of a packet."""
@@ -31,8 +40,20 @@ class Units:
 
         One may have come with a unit into a film; and what else stands beside them some cameras write as they like.
         """
-        own = [unit for unit in units if unit and self._is_of_a_picture(unit[0])]
+        own = map(self._without_padding, self._of_pictures(units))
         return not any(NEVER_WRITTEN.search(unit) or unit.endswith(b"\0\0") for unit in own)
+
+    def get_to_know(self, packets: Sequence[bytes]) -> None:
+        """See by the first packets whether zeros behind units are usual."""
+        ends = [unit.endswith(b"\0\0") for packet in packets for unit in self._of_pictures(self.of(packet))]
+        self.are_padded = sum(ends) >= max(LEAST_PADDED, PADDED_SHARE * len(ends))
+
+    def _of_pictures(self, units: Sequence[bytes]) -> list[bytes]:
+        return [unit for unit in units if unit and self._is_of_a_picture(unit[0])]
+
+    def _without_padding(self, unit: bytes) -> bytes:
+        content = unit.rstrip(b"\0")
+        return content if self.are_padded and len(unit) - len(content) < LONGEST_PADDING else unit
 
     def _is_of_a_picture(self, head: int) -> bool:
         return 1 <= head & 31 <= 5 if self._is_h264 else head >> 1 & 63 < 32

@@ -6,15 +6,19 @@ next key frame, are unreadable. Motion JPEG goes through the decoder of pictures
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import av
 import numpy as np
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -22,14 +26,17 @@ from numpy.typing import NDArray
 from core.ffmpeg import MOST_BYTES, bound_memory
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
-from runtime.cameras.damage import Damage
-from runtime.cameras.decoding import hardware, tell_codec, tell_decoder
+from runtime.cameras.damage import Damage, Stream
+from runtime.cameras.decoding import TELL_DAMAGE, hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import Decoding
 from runtime.cameras.units import LENGTH_AT, Units
 
+log = logging.getLogger(__name__)
 LARGEST_PIXELS = MOST_BYTES // 4
 """8,192 x 8,192: in BGR it fits in."""
+LOOK_AHEAD = 32
+"""Packets of a film by which it is told how it was written."""
 
 
 class VideoStream:
@@ -58,17 +65,23 @@ class VideoStream:
         self._stream = self._container.streams.video[0]
         tell_codec(name, self._stream.codec_context.codec.canonical_name)
         self._timeout_s = timeout_s
-        # AVI guesses the times of its packets.
-        self._damage = Damage(is_counted=self._container.format.name != "avi", is_live=self._is_live)
         codec = self._stream.codec_context
+        # AVI guesses the times of its packets.
+        is_counted, tells_keys = self._container.format.name != "avi", codec.codec.canonical_name in TELL_DAMAGE
+        self._damage = Damage(Stream(is_counted, self._is_live, tells_keys))
         self._is_jpeg = codec.name == "mjpeg"
-        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name)
+        packets = self._container.demux(self._stream)
+        ahead: list[Packet[Any]] = []
+        if not self._is_live and codec.name in LENGTH_AT:
+            with suppress(av.FFmpegError):
+                ahead.extend(islice(packets, LOOK_AHEAD))
+        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name, [bytes(packet) for packet in ahead])
         """None: of this codec packets tell nothing."""
         if codec.name == "h264":
             codec.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
-        self._frames = self._read()
+        self._frames = self._read(chain(ahead, packets))
         self._frame: VideoFrame | Packet[Any] | None = None
         self._first_s, self._latest_s = math.inf, 0.0
         self._reformatter = VideoReformatter()
@@ -79,8 +92,14 @@ class VideoStream:
 
     @property
     def frames_total(self) -> int:
-        """How many frames it says it has, or about as many as its duration and usual rate make; 0: neither is told."""
-        return self._stream.frames or round(self._duration_s * float(self._stream.average_rate or 0))
+        """How many frames it says it has, or about as many as its duration and usual rate make; 0: neither is told.
+
+        Of a film that was cut without encoding it anew the file may say how many there were before.
+        """
+        told = max(0, self._stream.frames - self._damage.cut_away)
+        usual = round(self._duration_s * float(self._stream.average_rate or 0))
+        is_edited = "mov" in self._container.format.name and 0 < usual < told - 1
+        return usual if not told or is_edited else told
 
     def ended_early(self, count: int) -> bool:
         """Whether it ended, after so many frames, before it says it does: by its count, or else by a second or more.
@@ -88,7 +107,7 @@ class VideoStream:
         Films whose rate varies have a duration, and no rate that makes a count of it.
         """
         if self._stream.frames:
-            return count < self._stream.frames
+            return count < self.frames_total
         usual_s = 1 / float(self._stream.average_rate or 1)
         return self._latest_s - self._first_s + usual_s < self._duration_s - 1
 
@@ -135,15 +154,16 @@ class VideoStream:
         """Release the stream."""
         self._container.close()
 
-    def _read(self) -> Iterator[VideoFrame | Packet[Any] | None]:
+    def _read(self, packets: Iterable[Packet[Any]]) -> Iterator[VideoFrame | Packet[Any] | None]:
         """Give frames that are whole, packets of motion JPEG, and None for what is damaged or lost."""
         shown_s = math.inf
-        for packet in self._container.demux(self._stream):
+        for packet in packets:
             if not packet.size and (self._is_jpeg or self._is_live):
                 return  # what a live stream's decoder still holds came too late
             if self._is_jpeg:
                 self._say_who_decodes(None)
-                yield None if packet.is_corrupt else packet
+                if not packet.is_discard:
+                    yield None if packet.is_corrupt else packet
                 continue
             for frame in self._decode(packet):
                 yield frame
@@ -153,13 +173,14 @@ class VideoStream:
         yield from self._damage.rest
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            self._damage.expect(packet.pts, packet.is_keyframe)
+        if packet.size and packet.pts is not None:
+            self._damage.expect(packet.pts, packet.is_keyframe, not packet.is_discard)
         if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)
         frames: list[Any] = []
+        codec = self._stream.codec_context
         try:
-            frames = packet.decode()
+            frames = codec.decode(_copied(packet)) if packet.is_discard else packet.decode()
         except av.FFmpegError:
             if self._damage.refused(packet.pts):
                 yield None
@@ -176,17 +197,41 @@ class VideoStream:
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
         pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)), np.uint8)
+        turns = round(frame.rotation / 90)
+        upright = np.rot90(pixels, turns)
+        return np.ascontiguousarray(np.flip(upright, turns % 2) if _is_mirrored(frame) else upright, np.uint8)
 
 
-def looks_whole(codec: str, headers: bytes, name: str) -> Callable[[bytes], bool] | None:
+def _is_mirrored(frame: VideoFrame) -> bool:
+    """Say whether a frame is to be shown as in a mirror, which its rotation leaves out."""
+    beside: Any = frame.side_data
+    matrix = beside.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return False
+    across, down = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2].astype(float)
+    return bool(across[0] * down[1] < across[1] * down[0])
+
+
+def _copied(packet: Packet[Any]) -> Packet[Any]:
+    """Give a packet whose frame comes out of the decoder, though a film is cut there: what is damaged in it is told."""
+    copy: Packet[Any] = Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    copy.is_keyframe = packet.is_keyframe
+    return copy
+
+
+def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes] = ()) -> Callable[[bytes], bool] | None:
     """Give what is asked of each packet of a stream, in order: whether it, and what it builds on, looks whole.
 
-    None: of this codec packets tell nothing. `headers` is FFMPEG's extradata, `name` the camera's in the log.
+    None: of this codec packets tell nothing. `headers` is FFMPEG's extradata, `name` the camera's in the log, `ahead`
+    are a film's first packets.
     """
     if codec not in LENGTH_AT:
         return None
     units = Units(codec, headers)
+    units.get_to_know(ahead)
+    if units.are_padded:
+        log.warning("zeros stand behind its frames: a frame's end that was lost may pass for whole camera=%s", name)
     numbered = H264Frames(headers, name) if codec == "h264" else None
 
     def is_whole(packet: bytes) -> bool:

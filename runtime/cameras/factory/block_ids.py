@@ -1,12 +1,23 @@
 """Block ids: how a factory camera numbers its frames, and what a gap in the numbers means. Pure."""
 
 LARGEST_16 = 2**16 - 1
-"""Cameras of GigE Vision 1 count from 1 to this and begin again with 1; others do not come to an end."""
+"""After this cameras of 16 bits begin again: those of GigE Vision 1 with 1, others with 0. Of 64 bits it is no end."""
 LARGEST_GAP = 1000
 """More than this was not lost on the way: the camera began to count again."""
 
 
 def missed(last: int, block_id: int) -> int | None:
     """Say how many frames lie between two that came one after the other; None where it began to count again."""
-    step = block_id - last if block_id > last else block_id - last + LARGEST_16
+    step = block_id - last
+    if step < 0 and last <= LARGEST_16:
+        step += LARGEST_16 + (block_id == 0)
     return step - 1 if 0 < step <= LARGEST_GAP else None
+
+
+def missed_at_first(block_id: int, earlier: int | None) -> int:
+    """Say how many frames lie before the first one of a connection, since a camera begins to count with 1.
+
+    `earlier` is the last one of the connection before; some go on with their count from there.
+    """
+    goes_on = earlier is not None and block_id > earlier
+    return 0 if goes_on else missed(0, block_id) or 0

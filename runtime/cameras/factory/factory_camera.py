@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from runtime.cameras.camera import CameraState
-from runtime.cameras.factory.block_ids import missed
+from runtime.cameras.factory.block_ids import missed, missed_at_first
 from runtime.cameras.factory.part_queue import FiredParts, PartQueue, without_frame
 from runtime.cameras.free_running import Capture, grabbed, read_freely, time_s
 from runtime.cameras.intake import Intake
@@ -75,6 +75,8 @@ class PartReading:
         self._tolerance_s = tolerance_s
         self._asked_s = 0.0
         """When the camera was asked last whether it is there (monotonic clock)."""
+        self._last: int | None = None
+        """The block id of the last frame that was taken, in this connection or an earlier one."""
 
     def read(self, stream: FactoryStream, intake: Intake) -> str:
         """Read until the camera is away or the intake closes. Returns why it ended."""
@@ -86,17 +88,17 @@ class PartReading:
 
     def _take_each(self, stream: FactoryStream, intake: Intake) -> str:
         """Take every frame in turn, and tell of those that were lost between two. Returns why it ended."""
-        last: int | None = None
+        is_first = True
         while not intake.closing.is_set():
             if not self._is_there(stream, intake):
                 return AWAY
             if not stream.wait(LOOK_EVERY_S):
                 continue
-            now = Moment.now()
-            lost = 0 if last is None else missed(last, stream.block_id)
+            now, last, block_id = Moment.now(), self._last, stream.block_id
+            lost = missed_at_first(block_id, last) if is_first or last is None else missed(last, block_id)
             if lost is None:
-                return f"it restarted its count, from block {last} to {stream.block_id}"
-            last = stream.block_id
+                return f"it restarted its count, from block {last} to {block_id}"
+            self._last, is_first = block_id, False
             for _ in range(lost):
                 self._parts.put(Frame(None, now, fault=Reason.NO_FRAME))
             intake.put(_frame(stream, now))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import one_line
 from runtime.cameras.factory.discovery import choose, require_package, told
 from runtime.cameras.factory.features import numbers_of_chunks, set_up
 from runtime.cameras.factory.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
@@ -169,7 +170,7 @@ class GenicamStream:
     def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
         """Give the pixels of what was grabbed, (H, W) or (H, W, 3) as `layout` says.
 
-        False and None where packets of it were lost.
+        False and None where packets of it were lost, or it has fewer bytes than its size and format need.
         """
         frame = self._frame
         if frame is None or not frame.is_complete:
@@ -205,10 +206,15 @@ class GenicamStream:
 
 
 def raw_of(frame: viva_genicam.Frame) -> Raw:
-    """Give what the camera sent, by one copy where it can be."""
+    """Give what the camera sent, by one copy where it can be. Raises ValueError where it is too little for its size."""
+    import viva_genicam as vg
+
     if frame.pixel_format in CHANNELS and not frame.padding_x and not frame.chunks:
         return laid_out(frame.payload(), frame.pixel_format, frame.height, frame.width)
-    return frame.to_numpy()
+    try:
+        return frame.to_numpy()
+    except vg.GenicamError as error:
+        raise ValueError(one_line(error)) from error
 
 
 def _let_go(camera: viva_genicam.Camera) -> None:

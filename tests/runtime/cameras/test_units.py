@@ -13,6 +13,7 @@ from tests.runtime.cameras.test_video_stream import frames_of, packets_of
 
 SIZE = (96, 128)
 KEY_EVERY = 6
+CODECS = {"libx264": "h264", "libx265": "hevc"}
 OPTIONS = {
     "libx264": {"crf": "12", "x264-params": "bframes=0:scenecut=0"},
     "libx265": {"crf": "12", "x265-params": "log-level=none:bframes=0:scenecut=0"},
@@ -70,3 +71,66 @@ def test_what_no_encoder_writes_tells_in_a_picture_and_not_in_what_stands_beside
 def test_zeros_before_a_mark_belong_to_no_unit() -> None:
     packet = b"\0\0\0\1\x67\x80\0\0\0\1\x41\0\0\3\1\x80\0\0"
     assert Units("h264", b"").of(packet) == [b"\x67\x80", b"\x41\0\0\3\1\x80"]
+
+
+def padded(content: bytes, film: Path, codec: str, to: int) -> list[int]:
+    """Write a film anew, each unit of a picture with zeros up to a round length; returns how many each has."""
+    whole, zeros = film.with_name(f"whole{film.suffix}"), []
+    whole.write_bytes(content)
+    with av.open(str(whole)) as source, av.open(str(film), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        units = Units(codec, source.streams.video[0].codec_context.extradata or b"")
+        for packet in source.demux(video=0):
+            own = units.of(bytes(packet))
+            if own:
+                zeros.append(-len(own[-1]) % to)
+                own[-1] += bytes(zeros[-1])
+                longer = av.Packet(b"".join(len(unit).to_bytes(4, "big") + unit for unit in own))
+                longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
+                longer.is_keyframe, longer.stream = packet.is_keyframe, stream
+                container.mux(longer)
+    return zeros
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("to", [4, 32, 512])
+def test_zeros_behind_units_are_no_damage_where_they_are_usual_and_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, codec: str, suffix: str, to: int
+) -> None:
+    film = tmp_path / f"film{suffix}"
+    zeros = padded(grainy(codec, tmp_path, suffix), film, CODECS[codec], to)
+    assert sum(count > 1 for count in zeros) > len(zeros) / 4
+    assert all(frame is not None for frame in frames_of(film))
+    assert "zeros stand behind its frames" in caplog.text
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_where_units_are_padded_zeros_within_them_and_longer_ones_behind_are_told(tmp_path: Path, codec: str) -> None:
+    film = tmp_path / "film.mp4"
+    padded(grainy(codec, tmp_path), film, CODECS[codec], 32)
+    content = film.read_bytes()
+    at, size = packets_of(film)[KEY_EVERY]
+    for first, last in ((size // 2, size // 2 + 16), (size - 600, size)):
+        film.write_bytes(content[: at + first] + bytes(last - first) + content[at + last :])
+        is_none = [frame is None for frame in frames_of(film)]
+        assert is_none == [KEY_EVERY <= number < 2 * KEY_EVERY for number in range(3 * KEY_EVERY)]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_the_last_bytes_of_one_unit_are_missed_where_the_others_end_as_they_should(tmp_path: Path, codec: str) -> None:
+    film = tmp_path / "film.mp4"
+    content = grainy(codec, tmp_path)
+    film.write_bytes(content)
+    at, size = packets_of(film)[KEY_EVERY]
+    film.write_bytes(content[: at + size - 5] + bytes(5) + content[at + size :])
+    assert all(frame is None for frame in frames_of(film)[KEY_EVERY : 2 * KEY_EVERY])
+
+
+def test_a_few_units_that_end_with_zeros_are_no_habit() -> None:
+    units = Units("h264", b"")
+    units.length_bytes = 4
+    whole, cut = (bytes((0, 0, 0, 5)) + unit for unit in (b"\x41\x12\x34\x56\x80", b"\x41\x12\x34\0\0"))
+    for packets, are_padded in (([cut] * 3, False), ([whole] * 29 + [cut] * 3, False), ([whole, cut] * 16, True)):
+        units.get_to_know(packets)
+        assert units.are_padded == are_padded

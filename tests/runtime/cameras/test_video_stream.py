@@ -20,6 +20,7 @@ from runtime.parts.verdict import Reason
 
 RUN = threading.Event()
 SIZE = (120, 160)
+FORMATS = {"mjpeg": "yuvj420p", "qtrle": "rgb24", "svq1": "yuv410p", "cfhd": "yuv422p10le"}
 
 
 def scene(number: int) -> np.ndarray:
@@ -43,7 +44,7 @@ def film_bytes(suffix: str, codec: str, frames: int, gop: int) -> bytes:
         with av.open(str(path), "w") as container:
             stream: Any = container.add_stream(codec, rate=25)
             stream.height, stream.width = SIZE
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.pix_fmt = FORMATS.get(codec, "yuv420p")
             stream.codec_context.gop_size = gop
             if codec == "libx265":
                 stream.codec_context.options = {"x265-params": "log-level=none"}
@@ -224,6 +225,7 @@ def test_a_film_of_varying_rate_is_told_only_where_it_was_cut(
         *(("film.webm", codec) for codec in ("libvpx", "libvpx-vp9")),
         ("film.mkv", "libx265"),
         ("film.mpg", "mpeg2video"),
+        *(("film.mov", codec) for codec in ("qtrle", "svq1", "cfhd")),  # their decoders tell no key frames
     ],
 )
 def test_of_a_whole_film_nothing_is_told(
