@@ -153,19 +153,20 @@ def measure(way: Way, rows: int, seconds: float) -> dict[str, Any]:
     return row
 
 
-def ways(inspector: Inspector, bundle: Bundle, frames: Frames, on_gpu: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every way by name, opened when it is its turn; what cannot be had raises BackendError."""
+def ways(
+    inspector: Inspector, bundle: Bundle, frames: Frames, device: str, has_gpu: bool
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Every way by name, opened when it is its turn, PyTorch's on `device`; what cannot be had raises what it likes."""
     rows = len(frames)
-    device = "cuda" if on_gpu else "cpu"
 
     def onnx(provider: Provider) -> Iterator[Way]:
         return by_backend(OnnxBackend(bundle, rows, provider=provider), frames)
 
-    yield f"torch eager, {device}", lambda: by_torch(inspector, frames, compiled=False)
-    if on_gpu:
-        yield "torch.compile, cuda", lambda: by_torch(inspector, frames, compiled=True)
+    yield f"torch eager, {device}", lambda: by_torch(inspector.to(device), frames, compiled=False)
+    if device == "cuda":
+        yield "torch.compile, cuda", lambda: by_torch(inspector.to(device), frames, compiled=True)
     yield "onnxruntime cpu", lambda: onnx("cpu")
-    if on_gpu:
+    if has_gpu:
         yield "onnxruntime cuda", lambda: onnx("cuda")
         yield "tensorrt", lambda: by_backend(open_backend(BackendSettings(kind="tensorrt"), bundle, rows), frames)
 
@@ -187,6 +188,18 @@ def parity(inspector: Inspector, bundle: Bundle, batches: list[Frames], kind: Ki
         "pictures": len(ours),
         "largest_difference": float(np.abs(ratios(ours, thresholds) - ratios(theirs, thresholds)).max()),
         "verdict_flips": int(flips.sum()),
+    }
+
+
+def roofline(
+    inspector: Inspector, frame: Frames, device: str, dtype: torch.dtype, peak: float | None
+) -> dict[str, Any]:
+    """What a frame takes, and what `device` can do: `peak`, in TFLOP/s, or what is measured."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        inspector.to(device)(torch.from_numpy(frame).to(device))
+    return {
+        "gflop_per_frame": round(counter.get_total_flops() / 1e9, 4),
+        "peak_tflops": peak or round(peak_flops(device, dtype) / 1e12, 3),
     }
 
 
@@ -235,56 +248,56 @@ def main() -> None:
     arguments = parser.parse_args()
 
     try:
-        gpu = str(find_gpu())
+        gpu, has_gpu = str(find_gpu()), True
     except NoGpuError as error:
-        gpu = str(error)
-    on_gpu = torch.cuda.is_available()
-    device = "cuda" if on_gpu else "cpu"
-    kind: Kind = "auto" if on_gpu else "onnxruntime-cpu"
+        gpu, has_gpu = str(error), False
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind: Kind = "auto" if has_gpu else "onnxruntime-cpu"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # as the engines are built
     bundle = load_bundle(arguments.bundle)
-    inspector = load_checkpoint(arguments.checkpoint).inspector.to(device)
+    inspector = load_checkpoint(arguments.checkpoint).inspector
     batches = ready_batches(bundle, arguments.pictures, 1, 8)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        inspector(torch.from_numpy(batches[0][:1]).to(device))
-    flops = counter.get_total_flops()
-    dtype = torch.float16 if on_gpu and bundle.manifest.precision == "fp16" else torch.float32
-    peak = arguments.peak_tflops * 1e12 if arguments.peak_tflops else peak_flops(device, dtype)
     tell(
         "machine",
         gpu=gpu,
-        note="" if on_gpu else "NO GPU WAS MEASURED: these rows are the CPU's and only show that this script runs.",
+        note="" if has_gpu else "NO GPU WAS MEASURED: these rows are the CPU's and only show that this script runs.",
         **describe("p-wae", "torch", "onnxruntime"),
         engines=[engine.model_dump(mode="json") for engine in bundle.manifest.engines],
         bundle={"name": bundle.manifest.name, "precision": bundle.manifest.precision},
         size=[bundle.manifest.height, bundle.manifest.width],
-        gflop_per_frame=round(flops / 1e9, 2),
-        peak_tflops=round(peak / 1e12, 3),
     )
-    attempt("parity", lambda: parity(inspector, bundle, batches, kind))
+    dtype = torch.float16 if device == "cuda" and bundle.manifest.precision == "fp16" else torch.float32
+    roof = attempt("roofline", lambda: roofline(inspector, batches[0][:1], device, dtype, arguments.peak_tflops))
+    s_per_frame = roof["gflop_per_frame"] / roof["peak_tflops"] / 1000 if roof else None
+    attempt("parity", lambda: parity(inspector.to(device), bundle, batches, kind))
     for size in arguments.batches:
         frames = np.ascontiguousarray(np.resize(np.concatenate(batches), (size, *batches[0].shape[1:])))
-        for name, open_way in ways(inspector, bundle, frames, on_gpu):
-            attempt("way", lambda: rate(open_way, size, arguments.seconds, flops / peak), way=name, batch=size)  # noqa: B023
+        for name, open_way in ways(inspector, bundle, frames, device, has_gpu):
+            attempt("way", lambda: rate(open_way, size, arguments.seconds, s_per_frame), way=name, batch=size)  # noqa: B023
     rounds, largest = arguments.rounds, max(arguments.batches)
     attempt("pipeline", lambda: pipeline(bundle, arguments.pictures, largest, rounds, kind))
 
 
-def rate(open_way: Callable[[], Any], size: int, seconds: float, s_per_frame: float) -> dict[str, Any]:
-    """Measure a way, and as a share of what would take `s_per_frame`."""
+def rate(open_way: Callable[[], Any], size: int, seconds: float, s_per_frame: float | None) -> dict[str, Any]:
+    """Measure a way, and as a share of what would take `s_per_frame`, where that is known."""
     row: dict[str, Any] = {}
     for way in open_way():
         row = measure(way, size, seconds)
+    if s_per_frame is None:
+        return row
     fastest = row.get("frames_per_s_without_copies", row["frames_per_s_with_copies"])
     return {**row, "share_of_roofline": round(fastest * s_per_frame, 3)}
 
 
-def attempt(kind: str, work: Callable[[], dict[str, Any]], **named: Any) -> None:
-    """Tell what comes of `work`, or why nothing does."""
+def attempt(kind: str, work: Callable[[], dict[str, Any]], **named: Any) -> dict[str, Any]:
+    """Tell what comes of `work`, and give it; or why nothing does."""
     try:
-        tell(kind, **named, **work())
+        done = work()
     except Exception as error:  # whatever it is, the rows that follow are worth having
         tell(kind, **named, fails=f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+        return {}
+    tell(kind, **named, **done)
+    return done
 
 
 def tell(kind: str, **values: Any) -> None:

@@ -33,7 +33,7 @@ from core.thresholds import _logs, _median_and_spread
 from training.fitting.losses import stressing_worst
 from training.network.distance import stage_distances
 from training.network.encoder import Encoder, load_weights
-from training.network.network import _exposure, _rgb
+from training.network.network import _exposure
 from training.network.resize import resize
 from training.network.tiles import merge, split
 from training.settings import TrainingSettings
@@ -114,7 +114,7 @@ def encoded(pictures: list[NDArray[np.uint8]], train: int) -> dict[str, Tensor]:
 
 
 def images(frame: NDArray[np.uint8]) -> Tensor:
-    x = _rgb(torch.from_numpy(frame[None]))
+    x = torch.from_numpy(frame[None, :, :, ::-1].copy()).float().permute(0, 3, 1, 2) / 255
     mean, contrast = _exposure(x)
     return (x - mean) / contrast * 0.2 + 0.45
 

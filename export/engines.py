@@ -128,10 +128,13 @@ def _config(trt: Any, builder: Any, shape: tuple[int, ...], batches: tuple[int, 
 def _build_timed(builder: Any, network: Any, config: Any, cache_name: str) -> Any:
     """Build, and keep the kernels' timings for the next build on this GPU."""
     cache = config.create_timing_cache(read_cache(cache_name))
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        # Damaged, or of another CUDA: measured anew.
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is not None:
-        write_cache(cache_name, bytes(config.get_timing_cache().serialize()))
+        write_cache(cache_name, bytes(cache.serialize()))
     return plan
 
 

@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -42,6 +44,10 @@ def test_without_a_gpu_every_section_says_why_and_the_next_is_run(tmp_path: Path
     assert {section for section, end in ends.items() if end["done"]} == {"facts"}
     assert "no NVIDIA driver" in ends["engine"]["fails"]
     assert "no illegal access was tried" in ends["sticky"]["fails"]
+    *lines, last = done.stderr.splitlines()[-len(SECTIONS) - 1 :]
+    assert [line.split()[:2] for line in lines] == [["facts", "ran"], *([name, "FAILED"] for name in SECTIONS[1:])]
+    assert all(ends[name]["fails"] in line for name, line in zip(SECTIONS[1:], lines[1:], strict=True))
+    assert last == f"1 of {len(SECTIONS)} sections ran, 3 failed; all results: {tmp_path / 'out' / 'results.jsonl'}"
 
 
 def test_a_section_that_is_not_there_is_named() -> None:
@@ -51,6 +57,35 @@ def test_a_section_that_is_not_there_is_named() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no such section: slots; there are facts, imports, pages" in done.stderr
+
+
+def hang(*_: object) -> None:
+    time.sleep(99)
+
+
+def crash(*_: object) -> None:
+    os._exit(7)
+
+
+@pytest.mark.parametrize(
+    ("runs", "limit_s", "problem"), [(hang, 1.0, "took longer than 1 s"), (crash, 60.0, "ended with 7")]
+)
+def test_a_section_that_hangs_or_crashes_is_ended_and_told(
+    runs: Callable[..., None], limit_s: float, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = importlib.import_module("tools.gpu_check")
+    monkeypatch.setattr(check, "_run", runs)
+    monkeypatch.setitem(check.SECTIONS, "pages", (check.pages, limit_s))
+    given = check.Given(tmp_path, tmp_path, tmp_path, tmp_path)
+    assert check.run_one("pages", given) == problem
+    told = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert told == [{"section": "pages", "done": False, "fails": problem}]
+
+
+def test_a_cpus_onnx_runtime_is_told_with_what_brings_the_other(tmp_path: Path) -> None:
+    check = importlib.import_module("tools.gpu_check")
+    with pytest.raises(RuntimeError, match=r"pack the other: tools/gpu-wheels\.sh PARTS onnxruntime-gpu$"):
+        check.onnxruntime(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
 
 
 def test_tests_that_fail_fail_their_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with a GPU and without network: makes an environment from its own packages and the wheels that it lacks,
 # and settles all that only such a machine can. Needs the Python for which the wheels were packed.
-#   elsewhere:  bash tools/gpu-wheels.sh PARTS       # with network: some 300 MB
+#   elsewhere:  bash tools/gpu-wheels.sh PARTS [onnxruntime-gpu]   # with network: some 300 MB, or 550
 #   there:      bash tools/gpu-check.sh PARTS BUNDLE CHECKPOINT PICTURES OUT [SECTION...]
 set -euo pipefail
 if [ $# -lt 5 ]; then sed -n '2,5s/^# *//p' "$0" >&2; exit 2; fi
@@ -15,13 +15,16 @@ cat "$parts"/part.* | tar -x -C "$out/wheels"
 python=${PYTHON:-python3}
 "$python" -m venv --system-site-packages "$venv"
 # The machine's own packages, where its Python is an environment itself: --system-site-packages passes that one over.
-"$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+machine=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+echo "$machine" > \
   "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/machine.pth"
+# ONNX Runtime looks for CUDA and cuDNN beside itself, then here.
+for folder in "$machine"/nvidia/*/lib; do LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; done
+export LD_LIBRARY_PATH
 # What the machine has already is kept. All at once, or else each by itself: what cannot be had takes nothing else along.
 install() { "$venv/bin/python" -m pip install -q --no-compile --no-index --no-deps --find-links "$out/wheels" "$@"; }
-install -r "$project/tools/gpu-wheels.txt" || while read -r package; do
-  case $package in '' | '#'*) continue ;; esac
+install -r "$out/wheels/packages" || while read -r package; do
   install "$package" || echo "could not be installed: $package" >&2
-done < "$project/tools/gpu-wheels.txt"
+done < "$out/wheels/packages"
 "$venv/bin/python" "$project/tools/gpu_check.py" --bundle "$bundle" --checkpoint "$checkpoint" \
   --pictures "$pictures" --out "$out" "$@"

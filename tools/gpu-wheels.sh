@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
 # Packs, for tools/gpu-check.sh on a machine without network, what tools/gpu-wheels.txt names, into PARTS/part.00 and on of
-# 60 MiB at most: bring as many over at a time as pass. For CPython 3.12 on x86-64.  bash tools/gpu-wheels.sh PARTS
+# 60 MiB at most: bring as many over at a time as pass. For CPython 3.12 on x86-64.  bash tools/gpu-wheels.sh PARTS [PACKAGE...]
+# PACKAGE: what else it lacks: onnxruntime-gpu (256 MB) where its ONNX Runtime is a CPU's build.
 # PYTHON: another version's command, which has to be here, since pycuda is built with it.
 set -euo pipefail
-if [ $# -lt 1 ]; then sed -n '2,4s/^# *//p' "$0" >&2; exit 2; fi
+if [ $# -lt 1 ]; then sed -n '2,5s/^# *//p' "$0" >&2; exit 2; fi
 project=$(cd "$(dirname "$0")/.." && pwd)
 python=$(command -v "${PYTHON:-python3.12}")
 mkdir -p "$1"
 parts=$(cd "$1" && pwd)
+shift
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
+mkdir "$wheels/all"
+{ sed '/^ *#/d; /^ *$/d' "$project/tools/gpu-wheels.txt"; [ $# = 0 ] || printf '%s\n' "$@"; } > "$wheels/all/packages"
 # In one call: pip asks the index for each, whatever it needs itself being named too.
-sed '/^ *#/d; /^ *$/d' "$project/tools/gpu-wheels.txt" | grep -v '^pycuda$' > "$wheels/named"
+grep -vx pycuda "$wheels/all/packages" > "$wheels/named"
 "$python" -m venv "$wheels/venv"
 "$wheels/venv/bin/pip" --disable-pip-version-check download -q --no-deps --only-binary=:all: -d "$wheels/all" \
   -c "$project/constraints.txt" -r "$wheels/named"

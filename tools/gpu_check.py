@@ -3,11 +3,13 @@
     python tools/gpu_check.py --bundle B --checkpoint C --pictures DIR --out DIR [SECTION...]
 
 BUNDLE was exported from CHECKPOINT; PICTURES is a folder of pictures, or a data set in MVTec layout. Results are in
-OUT/results.jsonl as they come: what a section says before it fails or runs out of time is kept. Sections: facts,
-imports, pages, frames, sticky, engine, onnxruntime, training, tests. tools/gpu-check.sh makes the environment.
+OUT/results.jsonl as they come: what a section says before it fails or runs out of time is kept. At the end stderr has
+a line for each section: whether it ran, or why not. Sections: facts, imports, pages, frames, sticky, engine,
+onnxruntime, training, tests. tools/gpu-check.sh makes the environment.
 """
 
 import argparse
+import contextlib
 import ctypes
 import importlib
 import importlib.metadata
@@ -179,9 +181,15 @@ def replace_files(bundle: Any, folder: Path, name: str, digest: str) -> Any:
 
 def onnxruntime(given: Given) -> None:
     """ONNX Runtime's CUDA provider as the runtime opens it, and with the search that it would choose itself."""
+    from onnxruntime import get_available_providers
+
     from runtime.bundles.bundle import load_bundle
     from runtime.inference import onnx_backend
 
+    if onnx_backend.PROVIDERS["cuda"] not in get_available_providers():
+        raise RuntimeError(
+            "ONNX Runtime is a CPU's build here; pack the other: tools/gpu-wheels.sh PARTS onnxruntime-gpu"
+        )
     bundle = load_bundle(given.bundle)
     for search in ("HEURISTIC", "EXHAUSTIVE", "DEFAULT"):
         onnx_backend.CUDA_OPTIONS["cudnn_conv_algo_search"] = search
@@ -299,20 +307,48 @@ def _run(section: str, given: Given) -> None:
 
 def run_all(given: Given, sections: Sequence[str]) -> int:
     """Run each in a process of its own, which a CUDA error or a driver that hangs takes along alone; count failures."""
-    failed = 0
-    spawning = multiprocessing.get_context("spawn")
+    ends = []
     for section in sections:
-        process = spawning.Process(target=_run, args=(section, given))
-        process.start()
-        process.join(SECTIONS[section][1])
-        if process.is_alive():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.join()
-            replace(given, section=section).tell(done=False, fails=f"took longer than {SECTIONS[section][1]:.0f} s")
-        elif process.exitcode not in (0, 1):  # it could not say so itself
-            replace(given, section=section).tell(done=False, fails=f"ended with {process.exitcode}")
-        failed += process.exitcode != 0
+        say(f"{section}: at most {SECTIONS[section][1]:.0f} s")
+        started_s = time.monotonic()
+        ends.append((section, run_one(section, given), time.monotonic() - started_s))
+    failed = sum(bool(problem) for _section, problem, _taken_s in ends)
+    say()
+    for section, problem, taken_s in ends:
+        say(f"{section:12} {'FAILED' if problem else 'ran':6} {taken_s:4.0f} s  {problem}".rstrip())
+    say(
+        f"{len(ends) - failed} of {len(ends)} sections ran, {failed} failed; all results: {given.out / 'results.jsonl'}"
+    )
     return failed
+
+
+def run_one(section: str, given: Given) -> str:
+    """Run a section in a process of its own; say why it failed, empty where it ran."""
+    process = multiprocessing.get_context("spawn").Process(target=_run, args=(section, given))
+    process.start()
+    try:
+        process.join(SECTIONS[section][1])
+    finally:  # Ctrl-C ends it too
+        if is_late := process.is_alive():
+            with contextlib.suppress(ProcessLookupError):  # it has not come so far as to have a group
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.kill()
+            process.join()
+    if process.exitcode == 0:
+        return ""
+    results = given.out / "results.jsonl"
+    told = json.loads(results.read_text().splitlines()[-1]) if results.exists() else {}
+    if told.get("section") == section and told.get("done") is False:
+        return str(told["fails"])
+    # It could not say so itself.
+    problem = f"took longer than {SECTIONS[section][1]:.0f} s" if is_late else f"ended with {process.exitcode}"
+    replace(given, section=section).tell(done=False, fails=problem)
+    return problem
+
+
+def say(line: str = "") -> None:
+    """For whoever waits; what is kept goes by `tell`."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,6 +40,53 @@ def test_an_api_that_is_not_installed_is_told_with_the_remedy(monkeypatch: pytes
     monkeypatch.setattr(engines, "import_api", absent)
     with pytest.raises(BackendError, match=r"tensorrt_rtx is missing here .* pip install '\.\[rtx\]'"):
         parse_target("sm89")
+
+
+class Timings:
+    """TensorRT's cache of timings, as NVIDIA's documents tell of it."""
+
+    def __init__(self, blob: bytes) -> None:
+        self.blob = blob
+
+    def serialize(self) -> bytes:
+        return self.blob or b"of this CUDA: measured anew"
+
+
+class TimedConfig:
+    used: Timings | None = None
+
+    def create_timing_cache(self, blob: bytes) -> Timings | None:
+        return None if blob.startswith(b"damaged") else Timings(blob)
+
+    def set_timing_cache(self, cache: Timings, ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        if cache.blob.startswith(b"of another"):
+            return False
+        self.used = cache
+        return True
+
+    def get_timing_cache(self) -> Timings | None:
+        return self.used
+
+
+@pytest.mark.parametrize(
+    ("kept", "then"),
+    [
+        (b"of this CUDA: kept", b"of this CUDA: kept"),
+        *((other, b"of this CUDA: measured anew") for other in (b"", b"of another CUDA", b"damaged")),
+    ],
+)
+def test_timings_of_another_cuda_or_damaged_ones_are_measured_anew(
+    kept: bytes, then: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = tmp_path / "p-wae" / "of.timing"
+    file.parent.mkdir()
+    file.write_bytes(kept)
+    builder, config = SimpleNamespace(build_serialized_network=lambda *_: b"plan"), TimedConfig()
+    assert engines._build_timed(builder, None, config, "of.timing") == b"plan"
+    assert config.used is not None
+    assert file.read_bytes() == then
 
 
 def test_what_the_parser_refuses_is_told_in_its_words(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Training on PyTorch's device `meta`, which computes nothing and refuses, as CUDA does, what lies on two devices.
 
 So all that a step and an error are made of is seen to lie on one device; that CUDA computes it, `make test-gpu` shows.
-It also refuses to give a value, for which a step on a GPU would wait.
+It also refuses to give a value, for which a step on a GPU would wait. So would a copy from the CPU: an index in a list.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from training.detector.inspector import Inspector
 from training.fitting import losses
@@ -21,6 +22,27 @@ from training.network.network import new_network
 from training.settings import TrainingSettings
 
 GPU = torch.device("meta")
+
+
+class NothingCopied(TorchFunctionMode):
+    """Refuses what waits for a GPU because something is copied there."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if name == "__getitem__" and args[0].device == GPU:
+            parts = args[1] if isinstance(args[1], tuple) else (args[1],)
+            elsewhere = [part for part in parts if isinstance(part, list | torch.Tensor) and not is_there(part)]
+            assert not elsewhere, f"an index is copied: {elsewhere}"
+        made = func(*args, **kwargs)
+        if name == "to" and is_there(made) and not is_there(args[0]):
+            assert kwargs.get("non_blocking"), "a tensor is copied, and waited for"
+        return made
+
+
+def is_there(thing: Any) -> bool:
+    return isinstance(thing, torch.Tensor) and thing.device == GPU
+
+
 FROZEN = {"name": "tiny", "stages": [1, 2], "stride": 8, "frozen": True, "weights": None, "whole": True}
 FORMS: dict[str, dict[str, Any]] = {
     "pixels": {"score": {"space": "pixels", "distance": "squared", "memory": 0}},
@@ -44,7 +66,8 @@ def test_from_frames_to_loss_and_errors_all_lies_on_one_device(
     maps = network.raw_maps(network.images(frames)).half() if form == "features" else None
     dataset = TrainingSet(network, frames, maps)
     learner = Learner(network, settings)
-    loss = learner.training_step(dataset.__getitems__([3, 1, 5, 2]), 0)
+    with NothingCopied():
+        loss = learner.training_step(dataset.__getitems__([3, 1, 5, 2]), 0)
     loss.backward()
     assert {"hsic", "swd", "jigsaw"} <= set(learner.steps[-1])
     gradients = [parameter.grad for parameter in network.members[0].parameters() if parameter.grad is not None]

@@ -275,20 +275,3 @@ def test_collapsed_latents_are_told_early(
     train(TrainingSettings.model_validate(config))
     assert "collapsed" not in healthy
     assert "the latents have collapsed" in caplog.text
-
-
-def test_two_processes_learn_as_one_does(parts: Path, tmp_path: Path, make_training_config: MakeConfig) -> None:
-    losses = {}
-    for devices, batch_size in ((1, 8), (2, 4)):
-        output = tmp_path / f"devices-{devices}"
-        config = tmp_path / f"{devices}.yaml"
-        content = make_training_config(parts, output, epochs=15, devices=devices, batch_size=batch_size)
-        content["optimiser"] = {"name": "adamw", "learning_rate": 0.005}
-        config.write_text(yaml.safe_dump(content))
-        program = "from training.cli import train_model; train_model()"
-        (tmp_path / "program.py").write_text(program)
-        subprocess.run([sys.executable, tmp_path / "program.py", config], check=True, capture_output=True, timeout=250)
-        losses[devices] = load_checkpoint(output / "checkpoint").provenance["losses"]
-    untrained = 0.026  # what a grey picture of the mean brightness leaves
-    assert max(losses[1]["pixels"], losses[2]["pixels"]) < 0.25 * untrained
-    assert losses[2]["pixels"] == pytest.approx(losses[1]["pixels"], rel=0.5)

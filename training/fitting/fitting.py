@@ -41,17 +41,10 @@ def fit(learner: Learner, dataset: Subset[list[Tensor]], countdown: Steps) -> bo
     point = path if path.exists() else None
     if trainer.is_global_zero:
         _begin_log(trainer, point)
-    sampler: DistributedSampler[list[Tensor]] = DistributedSampler(
-        dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
-    )
-    batch_size = min(settings.batch_size, len(sampler))
-    # A generator of its own: drawing from the global one would part a resumed run from an unbroken one.
-    own = torch.Generator()
-    loader = DataLoader(dataset, batch_size, sampler=sampler, drop_last=True, generator=own, collate_fn=_whole)
     with warnings.catch_warnings():
         for expected in _EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", f".*{expected}.*")
-        trainer.fit(learner, loader, ckpt_path=point, weights_only=True)
+        trainer.fit(learner, datamodule=_Shares(dataset, settings), ckpt_path=point, weights_only=True)
     return trainer.is_global_zero
 
 
@@ -74,6 +67,29 @@ def _trainer(settings: TrainingSettings, member: int, countdown: Steps) -> L.Tra
         enable_progress_bar=False,
         use_distributed_sampler=False,
     )
+
+
+class _Shares(L.LightningDataModule):
+    """Each process's share of the pictures that the first one chose."""
+
+    def __init__(self, dataset: Subset[list[Tensor]], settings: TrainingSettings) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.settings = settings
+
+    def train_dataloader(self) -> DataLoader[list[Tensor]]:
+        trainer, settings = self.trainer, self.settings
+        assert trainer is not None  # noqa: S101 - the one that asks
+        # Each has looked at the pictures on a GPU of its own, whose rounding may differ: with another number of steps
+        # they would wait for one another for ever.
+        dataset = Subset(self.dataset.dataset, trainer.strategy.broadcast(self.dataset.indices))
+        sampler: DistributedSampler[list[Tensor]] = DistributedSampler(
+            dataset, trainer.world_size, trainer.global_rank, shuffle=True, seed=settings.seed
+        )
+        batch_size = min(settings.batch_size, len(sampler))
+        # A generator of its own: drawing from the global one would part a resumed run from an unbroken one.
+        own = torch.Generator()
+        return DataLoader(dataset, batch_size, sampler=sampler, drop_last=True, generator=own, collate_fn=_whole)
 
 
 def _loggers(settings: TrainingSettings, member: int) -> list[Logger]:

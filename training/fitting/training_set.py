@@ -31,8 +31,10 @@ class TrainingSet(Dataset[list[Tensor]]):
 
     def __getitems__(self, indices: list[int]) -> list[Tensor]:
         """Give a batch: [raw maps (B, C, n*h, n*w) float16, where cached] and frames (B, H, W, 3) uint8."""
-        frames = self.frames[indices]
-        return [frames] if self.raw_maps is None else [self.raw_maps[indices], frames]
+        chosen = torch.tensor(indices)
+        parts = [self.frames] if self.raw_maps is None else [self.raw_maps, self.frames]
+        # A list would wait for the GPU on which the frames are.
+        return [part[chosen.to(part.device, non_blocking=True)] for part in parts]
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give images (B, 3, H, W) and standardised maps (B, C, n*h, n*w) of some pictures, on the network's device."""

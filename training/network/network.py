@@ -47,6 +47,7 @@ class Network(nn.Module):
     feature_mean: Tensor
     feature_std: Tensor
     permutations: Tensor
+    red_first: Tensor
 
     def __init__(self, settings: NetworkSettings, permutations: Tensor, members: int = 1) -> None:
         super().__init__()
@@ -64,6 +65,8 @@ class Network(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(channels, 1, 1))
         self.register_buffer("permutations", permutations)
+        # Where the frames are: a list would be copied to the GPU at each step, which waits for it.
+        self.register_buffer("red_first", torch.tensor([2, 1, 0]), persistent=False)
         self.members = nn.ModuleList(
             Member(settings, self.seen_channels, judged, self.map_size, len(permutations)) for _ in range(members)
         )
@@ -86,7 +89,7 @@ class Network(nn.Module):
 
         In [0, 1]; equalised ones have mean 0.45 and standard deviation 0.2 and may reach beyond.
         """
-        images = _rgb(frames_bgr_u8)
+        images = self._rgb(frames_bgr_u8)
         if self.settings.equalise:
             mean, contrast = _exposure(images)
             images = (images - mean) / contrast * 0.2 + 0.45
@@ -96,7 +99,7 @@ class Network(nn.Module):
         """Give images (N, 3, H, W) the brightness of the frames they were rebuilt from: the inverse of `images`."""
         if not self.settings.equalise:
             return images
-        mean, contrast = _exposure(_rgb(frames_bgr_u8))
+        mean, contrast = _exposure(self._rgb(frames_bgr_u8))
         return ((images - 0.45) / 0.2 * contrast + mean).clamp(0, 1)
 
     def halve(self) -> "Network":
@@ -139,6 +142,10 @@ class Network(nn.Module):
         if encoder.whole:
             sources.append(self._stacked(images, encoder.stages, grid * height, grid * width))
         return torch.cat(sources, dim=1)
+
+    def _rgb(self, frames_bgr_u8: Tensor) -> Tensor:
+        # Cast before the permutation: TensorRT's parser refuses a uint8 transpose.
+        return frames_bgr_u8.float().permute(0, 3, 1, 2).index_select(1, self.red_first) / 255
 
     def _stacked(self, images: Tensor, stages: tuple[int, ...], height: int, width: int) -> Tensor:
         maps = self.encoder(images, max(stages))
@@ -207,11 +214,6 @@ class Decoder(nn.Module):
         for size, block in zip(self.sizes, self.up, strict=True):
             x = block(interpolate(x, size=size, mode="nearest"))
         return self.to_pixels(x).float().sigmoid(), self.to_features(trunk).float()
-
-
-def _rgb(frames_bgr_u8: Tensor) -> Tensor:
-    # Cast before the permutation: TensorRT's parser refuses a uint8 transpose.
-    return frames_bgr_u8.float().permute(0, 3, 1, 2)[:, [2, 1, 0]] / 255
 
 
 def _exposure(images: Tensor) -> tuple[Tensor, Tensor]:
