@@ -2,13 +2,14 @@
 
     python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what train
     python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what weigh
+    ... --what weigh --ways twcS --places 4000 --axes 128    # more places, told apart by fewer numbers
     ... --form "192/72, 3 5 6 7/3, 4 folds, 64"    # of sketch_forms.py: the whole picture alone, ways w, wC, wS, wCS
 
 `train` trains the recipe without pixels, which only people look at, and keeps what the decoders and the encoder say of
 every picture below runs/memory. `weigh` joins both in several ways on what is kept, each with thresholds set as a
 training sets them, and appends the figures to benchmarks/results/memory_beside.jsonl. Explanations, whose geometric
 mean is taken: t, w: the tiles' and the whole picture's maps rebuilt; c, C: their places' distance (1 - cosine, a
-stage at a time) from the nearest of 1000 places of the other folds' pictures; s, S: the same by the mean squared
+stage at a time) from the nearest of `--places` places of the other folds' pictures; s, S: the same by the mean squared
 difference.
 """
 
@@ -54,10 +55,13 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
+    parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
     arguments = parser.parse_args()
-    keys = ("form", "set", "seed", "planted", "way")
-    earlier = {"form": None}
+    keys = ("form", "set", "seed", "planted", "places", "axes", "way")
+    earlier = {"form": None, "places": PLACES, "axes": None}
     done = {tuple((earlier | run)[key] for key in keys) for run in read_runs(RESULTS / "memory_beside.jsonl")}
     runs = RUNS / (arguments.form or "recipe").replace("/", "-")
     for seed, name in product(arguments.seeds, arguments.sets):
@@ -67,9 +71,10 @@ def main() -> None:
             print(kept, flush=True)
         if arguments.what == "weigh" and kept.exists():
             case = {"form": arguments.form, "set": name, "seed": seed, "planted": arguments.planted}
-            ways = [way for way in WAYS if (*case.values(), way) not in done]
+            case |= {"places": arguments.places, "axes": arguments.axes}
+            ways = [way for way in arguments.ways if (*case.values(), way) not in done]
             content = torch.load(kept, weights_only=True)
-            for figures in weigh(content, explanations(content), ways):
+            for figures in weigh(content, explanations(content, arguments.places, arguments.axes), ways):
                 append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
                 print({**case, **figures}, flush=True)
 
@@ -148,8 +153,8 @@ def weigh(kept: dict[str, Any], found: dict[str, Both], ways: list[str]) -> list
     return figures
 
 
-def explanations(kept: dict[str, Any]) -> dict[str, Both]:
-    """Error maps of the good and the tested pictures, by the letters of the ways."""
+def explanations(kept: dict[str, Any], places: int, axes: int | None) -> dict[str, Both]:
+    """Error maps of the good and the tested pictures, by the letters of the ways: so many places, by so many axes."""
     network = TrainingSettings.model_validate_json(kept["settings"]).network
     sources = ["w"] if network.encoder.tile_stages else ["t", "w"]
     channels = kept["channels"][: len(kept["channels"]) // len(sources)]
@@ -165,13 +170,33 @@ def explanations(kept: dict[str, Any]) -> dict[str, Both]:
         of_stages = [[part / stages**0.5 for part in torch.split(each, channels, dim=1)] for each in (maps, tested)]
         unit = [torch.cat([normalize(part, dim=1) / stages**0.5 for part in parts], dim=1) for parts in of_stages]
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
-        found[by_cosine] = remembered(kept, *unit)
-        found[by_square] = remembered(kept, *level)
+        found[by_cosine] = remembered(kept, places, *along(kept, axes, *unit))
+        found[by_square] = remembered(kept, places, *along(kept, axes, *level))
     return found
 
 
-def remembered(kept: dict[str, Any], vectors: Tensor, tested: Tensor) -> Both:
-    """Squared distances (N, h, w) to the nearest place of the other folds, and of the tested their mean over folds."""
+def along(kept: dict[str, Any], axes: int | None, vectors: Tensor, tested: Tensor) -> tuple[Tensor, Tensor]:
+    """Say where vectors (N, C, h, w) lie along the axes on which those believed differ most, and how far from them."""
+    if axes is None:
+        return vectors, tested
+    rows = vectors[~kept["left_out"]].permute(0, 2, 3, 1).flatten(0, 2)
+    mean = rows.mean(dim=0)
+    directions = torch.linalg.eigh((rows - mean).T @ (rows - mean)).eigenvectors[:, -axes:]
+
+    def laid(vectors: Tensor) -> Tensor:
+        centred = vectors - mean[:, None, None]
+        on_axes = torch.einsum("nchw,ca->nahw", centred, directions)
+        beyond = centred.square().sum(dim=1, keepdim=True) - on_axes.square().sum(dim=1, keepdim=True)
+        return torch.cat([on_axes, beyond.clamp_min(0).sqrt()], dim=1)
+
+    return laid(vectors), laid(tested)
+
+
+def remembered(kept: dict[str, Any], count: int, vectors: Tensor, tested: Tensor) -> Both:
+    """Squared distances (N, h, w) to the nearest place of the other folds, and of the tested their mean over folds.
+
+    Of all folds together `count` places are remembered.
+    """
     fold = kept["fold"]
     groups = range(int(fold.max()) + 1)
     memories = []
@@ -179,8 +204,8 @@ def remembered(kept: dict[str, Any], vectors: Tensor, tested: Tensor) -> Both:
         places = vectors[(fold == group) & ~kept["left_out"]].permute(0, 2, 3, 1).flatten(0, 2)
         generator = torch.Generator().manual_seed(0)
         projection = torch.randn(places.shape[1], PROJECTED, generator=generator) / PROJECTED**0.5
-        count = min(PLACES // len(groups), len(places))
-        memories.append(places[k_center(places @ projection, count, generator)])
+        chosen = k_center(places @ projection, min(count // len(groups), len(places)), generator)
+        memories.append(places[chosen])
     of_good, of_tested = (
         torch.stack([torch.stack([_nearest(one, memory) for one in each]) for memory in memories])
         for each in (vectors, tested)
