@@ -4,7 +4,7 @@ Every camera is a real LiveCamera (reader thread, newest frame wins) on a device
 rate, each handed over by a copy, as a factory camera's are; bundle, batches, outbox (fsync) and a real mosquitto on
 this machine are the real ones. The last number of cameras that `keeps_up` is what the box bears.
 
-    python benchmarks/bench_cameras.py --bundle B --cameras 1 2 3 4 5 6 8 16 > benchmarks/results/cameras-5mp.json
+    python benchmarks/bench_cameras.py --bundle B --cameras 1 2 4 16 > benchmarks/results/cameras-5mp.json
     python benchmarks/bench_cameras.py --bundle B --cameras 32 --width 640 --height 480 --layout BGR --fps 10 \\
         > benchmarks/results/cameras.json
 """
