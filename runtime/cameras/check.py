@@ -55,7 +55,8 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) 
                 decoded, pixels = stream.retrieve()
             lost, total = stream.frames_lost
             packets = f", packets of {stream.packet_bytes} bytes" if stream.packet_bytes else ""
-            if isinstance(settings, GenicamSettings):
+            # In a container with a network of its own the kernel does not show it.
+            if isinstance(settings, GenicamSettings) and RECEIVE_BUFFER.exists():
                 packets += f", net.core.rmem_max {RECEIVE_BUFFER.read_text().strip()}"
         finally:
             stream.release()

@@ -1,11 +1,13 @@
 """The doctor's check of a camera: what it gives, and what it loses."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import CameraError
+from runtime.cameras import check
 from runtime.cameras.check import check_camera
 from runtime.cameras.settings import HttpSettings
 from tests.runtime.gige import HOST, SERIALS, FactoryCamera, sole_use
@@ -16,6 +18,16 @@ def test_a_factory_camera_is_named_with_its_frames_and_packets(factory_camera: F
     text = check_camera("top", factory_camera.settings(features={"TriggerMode": "On", "TriggerSource": "Software"}))
     assert f"serial {SERIALS[factory_camera.kind]}, at {HOST}, gives frames of 96 x 64 pixels" in text
     assert re.search(r", net\.core\.rmem_max \d+, none of \d+ lost", text)
+
+
+def test_a_factory_camera_is_named_where_the_kernel_does_not_show_its_buffer(
+    factory_camera: FactoryCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container with a network of its own."""
+    monkeypatch.setattr(check, "RECEIVE_BUFFER", tmp_path / "rmem_max")
+    text = check_camera("top", factory_camera.settings())
+    assert "gives frames of 96 x 64 pixels" in text
+    assert "rmem_max" not in text
 
 
 @pytest.mark.machine
