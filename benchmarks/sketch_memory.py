@@ -85,7 +85,7 @@ def keep(ready: Prepared, seed: int, path: Path) -> None:
     inspector, chosen = checkpoint.inspector, ready.settings.network
     good = distinct(read_frames(training_samples(ready.settings.data), chosen.input))
     tested = decidable(read_frames(labelled_samples(ready.data), chosen.input))
-    held_out = assign(len(good.samples), ready.settings)
+    held_out = assign(np.arange(len(good.samples)), ready.settings)
     judged = np.concatenate(held_out)
     left_out = np.zeros(len(judged), bool)
     left_out[judged] = checkpoint.calibration.doubted

@@ -18,6 +18,8 @@ class Calibration:
     """(M, K + 1)."""
     doubted: NDArray[np.bool_]
     """(M,) which stood apart at first look, so that no decoder trained on them."""
+    bursts: NDArray[np.int64]
+    """(M,) of which burst: what saw one picture of a part, or nearly so, judged none of its others."""
 
     @property
     def odd(self) -> NDArray[np.bool_]:
@@ -26,7 +28,7 @@ class Calibration:
 
     def thresholds(self, false_reject_rate: float, believe_all: bool = False) -> Thresholds:
         """Set thresholds. Raises DataError where the parts are too few to promise the rate."""
-        return calibrate(self.errors, false_reject_rate, self.doubted, believe_all)
+        return calibrate(self.errors, false_reject_rate, self.doubted, believe_all, self.bursts)
 
 
-NO_CALIBRATION = Calibration((), np.zeros((0, 0)), np.zeros(0, bool))
+NO_CALIBRATION = Calibration((), np.zeros((0, 0)), np.zeros(0, bool), np.zeros(0, np.int64))

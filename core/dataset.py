@@ -257,13 +257,6 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     return np.asarray(marked > 0)
 
 
-def hold_out(count: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split 0..count-1 into (training, calibration) indices, seeded; the second has round(share * count) of them."""
-    order = np.random.default_rng(seed).permutation(count)
-    held_out = round(share * count)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
-
-
 def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:
     """Split the solar cells of one type: good is probability 0, defective 1, the uncertain between are dropped."""
     try:

@@ -90,6 +90,7 @@ def calibrate(
     false_reject_rate: float,
     doubted: NDArray[np.bool_] | None = None,
     believe_all: bool = False,
+    bursts: NDArray[np.int64] | None = None,
 ) -> Thresholds:
     """Set thresholds from the errors (M, K + 1) of M good parts, each judged by a model that has not trained on it.
 
@@ -97,7 +98,8 @@ def calibrate(
     eps_k = exp(m_k + q s_k), with m_k the median and s_k the spread of the logarithm of output k, and q the
     (M + 1)(1 - rate)-th smallest of the parts' `standing` (split conformal prediction; between two of them by linear
     interpolation, Beran and Hall 1993, where rounding up would cost few parts dearly). Parts beyond Tukey's fence are
-    left out first, unless `believe_all`. Raises DataError where M is too small to promise the rate, or an
+    left out first, unless `believe_all`. `bursts` (M,) numbers the parts that were really filmed; where several lines
+    are of one, the bound is that of so many parts. Raises DataError where M is too small to promise the rate, or an
     error is not a finite number of at least 0.
     """
     if not 0 < false_reject_rate < 1:
@@ -112,6 +114,7 @@ def calibrate(
     rank = min(float(parts), (parts + 1) * (1 - false_reject_rate))
     limit = np.interp(rank, np.arange(1, parts + 1), np.sort(standing(believed)))
     median, spread = _median_and_spread(_logs(believed))
+    filmed = parts if bursts is None else len(np.unique(bursts[~odd]))
     with np.errstate(over="ignore"):
         values = np.exp(median + limit * spread)
     if not ((values > 0) & (values <= LARGEST_ERROR)).all():  # nor is what is no number
@@ -123,7 +126,7 @@ def calibrate(
         spreads=tuple(spread.tolist()),
         false_reject_rate=false_reject_rate,
         false_reject_expected=1 - rank / (parts + 1),
-        false_reject_upper=_rate_upper_bound(parts, math.floor(rank + 1e-9)),
+        false_reject_upper=_rate_upper_bound(filmed, math.floor(rank * filmed / parts + 1e-9)),
         parts=parts,
         odd=int(odd.sum()),
     )

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.dataset import Sample, hold_out, names
+from core.dataset import Sample, names
 from core.errors import DataError
 from core.thresholds import parts_needed
 from training.detector.inspector import Inspector
@@ -21,16 +21,20 @@ from training.settings import TrainingSettings
 LEAST_FITTED = 2
 
 
-def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]:
+def assign(bursts: NDArray[np.int64], settings: TrainingSettings) -> list[NDArray[np.int64]]:
     """Say which pictures each member does not train on, seeded: its fold, or with one member those kept aside.
 
-    Raises DataError, before training, where calibration would find too few after it.
+    `bursts` (N,) numbers the burst of each picture. No burst is divided: a decoder that trained on another picture of a
+    part judges it too well, and the thresholds would reject most parts. Raises DataError, before training, where
+    calibration would find too few after it.
     """
+    pictures = len(bursts)
+    of_bursts = [np.flatnonzero(bursts == burst) for burst in np.unique(bursts)]
+    shuffled = [of_bursts[index] for index in np.random.default_rng(settings.seed).permutation(len(of_bursts))]
     if settings.folds == 1:
-        held_out = [hold_out(pictures, settings.calibration_share, settings.seed)[1]]
+        held_out = [_first(shuffled, round(settings.calibration_share * pictures))]
     else:
-        order = np.random.default_rng(settings.seed).permutation(pictures)
-        held_out = [np.sort(order[fold :: settings.folds]) for fold in range(settings.folds)]
+        held_out = _dealt(shuffled, settings.folds)
     judged, least_fitted = sum(map(len, held_out)), pictures - max(map(len, held_out))
     needed = parts_needed(settings.false_reject_rate)
     if least_fitted < LEAST_FITTED or judged < needed:
@@ -41,6 +45,25 @@ def assign(pictures: int, settings: TrainingSettings) -> list[NDArray[np.int64]]
             f"{settings.false_reject_rate:.1%} needs about {total}; {', or '.join(remedies)}."
         )
     return held_out
+
+
+def _first(bursts: Sequence[NDArray[np.int64]], pictures: int) -> NDArray[np.int64]:
+    """Take bursts until there are so many pictures."""
+    taken = np.zeros(0, np.int64)
+    for burst in bursts:
+        if len(taken) >= pictures:
+            break
+        taken = np.concatenate([taken, burst])
+    return np.sort(taken)
+
+
+def _dealt(bursts: Sequence[NDArray[np.int64]], folds: int) -> list[NDArray[np.int64]]:
+    """Deal bursts to the folds, each to the one that has fewest pictures so far."""
+    dealt = [np.zeros(0, np.int64)] * folds
+    for burst in bursts:
+        smallest = min(range(folds), key=lambda fold: len(dealt[fold]))
+        dealt[smallest] = np.concatenate([dealt[smallest], burst])
+    return [np.sort(fold) for fold in dealt]
 
 
 def _other_remedies(pictures: int, judged: int, least_fitted: int, settings: TrainingSettings) -> Iterator[str]:
@@ -60,11 +83,12 @@ def judge_held_out(
     held_out: list[NDArray[np.int64]],
     samples: Sequence[Sample],
     left_out: NDArray[np.bool_],
+    bursts: NDArray[np.int64],
     settings: TrainingSettings,
 ) -> Calibration:
     """Judge all pictures held out, each by the member that has not seen it; fills the memory, sets the stages' scale.
 
-    `samples` and `left_out` (N,) are those of all pictures.
+    `samples`, `left_out` (N,) and `bursts` (N,) are those of all pictures.
     """
     inspector.eval().to(choose_device())
     if settings.score.memory:
@@ -82,7 +106,7 @@ def judge_held_out(
     errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
     judged = np.concatenate(held_out)
     paths = tuple(str(samples[index].path.absolute()) for index in judged)
-    return Calibration(paths, errors, left_out[judged])
+    return Calibration(paths, errors, left_out[judged], bursts[judged])
 
 
 def _memory_groups(

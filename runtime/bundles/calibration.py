@@ -17,12 +17,15 @@ class _Calibration(Record):
     names: tuple[str, ...]
     errors: tuple[tuple[float, ...], ...]
     doubted: tuple[bool, ...]
+    bursts: tuple[int, ...] = ()
+    """Empty: each picture is of another part."""
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
     """Write the good parts' pictures by name, and their errors, into the bundle folder `folder`."""
     errors = tuple(map(tuple, calibration.errors.tolist()))
-    content = _Calibration(names=calibration.names, errors=errors, doubted=tuple(calibration.doubted.tolist()))
+    doubted, bursts = tuple(calibration.doubted.tolist()), tuple(calibration.bursts.tolist())
+    content = _Calibration(names=calibration.names, errors=errors, doubted=doubted, bursts=bursts)
     (folder / CALIBRATION).write_text(content.model_dump_json() + "\n", encoding="utf-8", errors="backslashreplace")
 
 
@@ -40,7 +43,8 @@ def load_calibration(bundle: Bundle) -> Calibration:
             f"{bundle.path}: {CALIBRATION} is damaged or of another version; export it again."
         ) from error
     parts = len(content.names)
-    fits = errors.shape == (parts, len(bundle.manifest.thresholds.values)) and len(content.doubted) == parts
-    if not fits or not (np.isfinite(errors) & (errors >= 0)).all():
+    bursts = np.asarray(content.bursts or range(parts), np.int64)
+    fits = errors.shape == (parts, len(bundle.manifest.thresholds.values))
+    if not fits or not len(content.doubted) == len(bursts) == parts or not (np.isfinite(errors) & (errors >= 0)).all():
         raise ArtifactError(f"{bundle.path}: {CALIBRATION} is not of this model; export it again.")
-    return Calibration(content.names, errors, np.asarray(content.doubted, bool))
+    return Calibration(content.names, errors, np.asarray(content.doubted, bool), bursts)

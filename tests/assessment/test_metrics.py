@@ -27,7 +27,9 @@ def test_more_good_parts_rejected_means_fewer_defects_missed_and_too_few_parts_a
     calibration, good = (np.exp(rng.normal(0, 0.2, (count, 10))) for count in (60, 50))
     bad = np.exp(rng.normal(0.4, 0.3, (50, 10)))
     rows = what_if(
-        Calibration(("good",) * 60, calibration, np.zeros(60, bool)), np.concatenate([good, bad]), np.arange(100) >= 50
+        Calibration(("good",) * 60, calibration, np.zeros(60, bool), np.arange(60)),
+        np.concatenate([good, bad]),
+        np.arange(100) >= 50,
     )
     assert [row["false_reject_rate_asked"] for row in rows] == [0.01, 0.02, 0.05, 0.1, 0.2]
     assert "give at least 99" in rows[0]["why_not"]

@@ -11,7 +11,6 @@ from core.dataset import (
     counts,
     distinct,
     folders,
-    hold_out,
     labelled_samples,
     read_frames,
     read_mask,
@@ -143,14 +142,6 @@ def test_no_readable_picture_at_all_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(DataError, match="none of 1 pictures could be read"):
         read_frames(training_samples(str(tmp_path)), ModelInput(8, 8))
-
-
-def test_held_out_pictures_are_never_trained_on() -> None:
-    fitted, held_out = hold_out(101, 0.2, seed=3)
-    assert len(held_out) == 20
-    assert sorted([*fitted, *held_out]) == list(range(101))
-    assert np.array_equal(hold_out(101, 0.2, seed=3)[1], held_out)
-    assert not np.array_equal(hold_out(101, 0.2, seed=4)[1], held_out)
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:

@@ -174,3 +174,11 @@ def test_a_threshold_that_everything_or_nothing_passes_is_refused(value: float) 
     whole = calibrate(errors_of_good_parts(50, 0), 0.1).model_dump()
     with pytest.raises(ValidationError):
         Thresholds.model_validate(whole | {"values": (value, *whole["values"][1:])})
+
+
+def test_pictures_of_the_same_parts_bound_the_rate_no_better_than_the_parts_do() -> None:
+    errors = errors_of_good_parts(40, 0)
+    once = calibrate(errors, 0.1, believe_all=True)
+    thrice = calibrate(np.repeat(errors, 3, axis=0), 0.1, believe_all=True, bursts=np.repeat(np.arange(40), 3))
+    assert thrice.false_reject_upper == pytest.approx(once.false_reject_upper, abs=0.03)
+    assert thrice.false_reject_upper > calibrate(np.repeat(errors, 3, axis=0), 0.1, believe_all=True).false_reject_upper

@@ -173,7 +173,7 @@ def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
     assert sorted(trained.calibration.names) == sorted(str(path) for path in (parts / "train" / "good").iterdir())
     assert trained.thresholds.parts + trained.thresholds.odd == len(trained.calibration.names) == 40
     assert len(trained.inspector.network.members) == 3
-    held_out = assign(40, settings)
+    held_out = assign(np.arange(40), settings)
     assert sorted(int(i) for fold in held_out for i in fold) == list(range(40))
     suspects = (tmp_path / "suspects.csv").read_text().splitlines()
     assert len(suspects) == 41

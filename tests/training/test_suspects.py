@@ -22,7 +22,7 @@ def test_what_was_left_out_at_first_look_is_shown_first_though_the_decoders_rebu
     errors = np.random.default_rng(0).gamma(8, 1, (PICTURES, 10))
     errors[-DOUBTED:] = np.median(errors, axis=0)
     is_doubted = np.arange(PICTURES) >= PICTURES - DOUBTED
-    calibration = Calibration(tuple(str(sample.path) for sample in samples), errors, is_doubted)
+    calibration = Calibration(tuple(str(sample.path) for sample in samples), errors, is_doubted, np.arange(len(errors)))
     report_suspects(calibration, calibration.thresholds(0.05), frames, np.arange(PICTURES), tmp_path)
     with (tmp_path / "suspects.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

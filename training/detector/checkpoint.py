@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -41,6 +42,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "calibrated_on": list(checkpoint.calibration.names),
         "calibration_errors": torch.from_numpy(checkpoint.calibration.errors),
         "doubted": torch.from_numpy(checkpoint.calibration.doubted),
+        "bursts": torch.from_numpy(checkpoint.calibration.bursts),
         "provenance": json.dumps(checkpoint.provenance),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
     }
@@ -59,7 +61,7 @@ def _require_one_whole(inspector: Inspector, thresholds: Thresholds, calibration
     outputs, parts = inspector.network.settings.grid**2 + 1, len(calibration.names)
     if len(thresholds.values) != outputs or calibration.errors.shape != (parts, outputs):
         raise ValueError("thresholds or calibration are another network's")
-    if calibration.doubted.shape != (parts,):
+    if not calibration.doubted.shape == calibration.bursts.shape == (parts,):
         raise ValueError("the calibration does not belong together")
     if not all(bool(tensor.isfinite().all()) for tensor in inspector.state_dict().values()):
         raise ValueError("weights that are no numbers")
@@ -85,7 +87,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
         names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
-        calibration = Calibration(names, errors, content["doubted"].numpy())
+        # One of before bursts were looked for takes each picture for another part's.
+        bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
+        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts)
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)

@@ -1,6 +1,6 @@
 """What is to be known of a data set before training: what its pictures tell that no setting mends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core.layout import GOOD
 from core.picture import usual_bits
+from training.looking.bursts import FILMED_AGAIN, are_filmed_again, bursts
 from training.looking.survey import Picture, Survey
 
 ATTENTION, ITEM = "ATTENTION: ", "- "
@@ -53,6 +54,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_depth(good, survey.bits),
         *_brightness(good),
         *_duplicates(survey),
+        *_bursts({picture.digest: picture for picture in good}.values()),
         *_list("Unreadable, and left out of training and test", survey.unreadable),
     ]
 
@@ -147,6 +149,14 @@ def _duplicates(survey: Survey) -> list[str]:
             [f"{tested} is {trained}" for trained, tested in survey.trained_and_tested],
         ),
     ]
+
+
+def _bursts(different: Collection[Picture]) -> list[str]:
+    """Tell where parts may have been filmed several times."""
+    found = bursts([picture.look for picture in different], [picture.path for picture in different])
+    if not are_filmed_again(found):
+        return []
+    return [ATTENTION + FILMED_AGAIN.format(pictures=len(found), parts=len(np.unique(found)))]
 
 
 def _first_names(paths: Sequence[Path]) -> str:

@@ -1,9 +1,10 @@
 """A survey of a data set: what is measured of each picture before anything is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
@@ -11,6 +12,7 @@ from core.geometry import Roi
 from core.picture import as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
+from training.looking.bursts import look_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Picture:
     """Largest value of a 16-bit file; None: 8 bits."""
     outline: Outline | None
     """None where no part was found."""
+    look: NDArray[np.float32] = field(compare=False, repr=False)
+    """See `look_of`."""
     digest: str
     """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
     is_cut: bool = False
@@ -100,6 +104,7 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         brightness=float(frame.mean()),
         maximum_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
         outline=found,
+        look=look_of(frame),
         digest=pixel_digest(stored),
         is_cut=sample.is_cut,
     )

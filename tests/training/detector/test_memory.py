@@ -101,7 +101,7 @@ def test_a_checkpoint_keeps_what_is_remembered(inspector: Inspector, dataset: Tr
     inspector.memory = remember(inspector.network, dataset, FOLDS, 10, 0)
     network = inspector.network.settings.model_dump()
     settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
-    calibration = Calibration(tuple("abcd"), np.ones((4, 10)), np.zeros(4, bool))
+    calibration = Calibration(tuple("abcd"), np.ones((4, 10)), np.zeros(4, bool), np.arange(4))
     thresholds = calibration.thresholds(0.5)
     save_checkpoint(tmp_path / "one", Checkpoint(inspector, settings, thresholds, calibration, {}))
     assert torch.equal(load_checkpoint(tmp_path / "one").inspector.memory, inspector.memory)

@@ -1,0 +1,68 @@
+"""Bursts: what was filmed several times is found, in whatever order the pictures are given, and nothing else is."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.looking.bursts import are_filmed_again, bursts, look_of
+
+
+def film(parts: int, times: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Film each part so many times in turn: a little aside, darker or brighter, with noise."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(parts):
+        part = cv2.resize(rng.normal(120, 30, (8, 8, 3)), (48, 48), interpolation=cv2.INTER_CUBIC)
+        for _ in range(times):
+            aside = np.array([[1, 0, rng.normal(0, 0.2)], [0, 1, rng.normal(0, 0.2)]])
+            moved = cv2.warpAffine(part, aside, part.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
+            noisy = moved * rng.uniform(0.97, 1.03) + rng.normal(0, 3, part.shape)
+            frames.append(noisy.clip(0, 255).astype(np.uint8))
+    return np.stack(frames)
+
+
+def found_in(frames: NDArray[np.uint8], paths: list[Path]) -> NDArray[np.int64]:
+    return bursts([look_of(frame) for frame in frames], paths)
+
+
+def numbered(count: int) -> list[Path]:
+    return [Path(f"frame-{number}.png") for number in range(count)]
+
+
+@pytest.mark.parametrize(("parts", "times"), [(20, 2), (12, 5), (6, 30)])
+def test_pictures_of_one_part_are_of_one_burst(parts: int, times: int) -> None:
+    found = found_in(film(parts, times), numbered(parts * times))
+    true = np.repeat(np.arange(parts), times)
+    divided = sum(len(np.unique(found[true == part])) > 1 for part in range(parts))
+    joined = sum(len(np.unique(true[found == burst])) > 1 for burst in np.unique(found))
+    assert are_filmed_again(found)
+    assert divided <= parts // 10
+    assert joined <= parts // 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_parts_that_were_filmed_once_each_is_by_itself(seed: int) -> None:
+    assert not are_filmed_again(found_in(film(60, 1, seed), numbered(60)))
+
+
+def test_the_order_is_that_of_the_names_as_people_count() -> None:
+    frames, paths = film(20, 2), numbered(40)
+    shuffled = np.random.default_rng(3).permutation(40)
+    found = found_in(frames[shuffled], [paths[index] for index in shuffled])
+    assert np.array_equal(found, found_in(frames, paths)[shuffled])
+
+
+def test_what_goes_over_into_each_other_is_cut_into_quarters() -> None:
+    first, last = film(2, 1)
+    shares = np.linspace(0, 1, 80)[:, None, None, None]
+    frames = (first * (1 - shares) + last * shares).astype(np.uint8)
+    found = found_in(frames, numbered(80))
+    assert np.unique(found, return_counts=True)[1].max() <= 20
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_few_pictures_are_each_by_themselves(count: int) -> None:
+    assert len(np.unique(found_in(np.zeros((count, 8, 8, 3), np.uint8), numbered(count)))) == count
