@@ -1,6 +1,7 @@
 """The folds: which pictures a member does not train on, and what it says of them."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.dataset import Sample, names
+from core.dataset import Frames, Sample, names
 from core.errors import DataError
 from core.thresholds import parts_needed
 from training.detector.inspector import Inspector
@@ -16,9 +17,22 @@ from training.detector.memory import remember
 from training.device import choose_device
 from training.fitting.augment import of_copies
 from training.fitting.training_set import TrainingSet
+from training.looking.bursts import FILMED_AGAIN, are_filmed_again, look_of, number_bursts
 from training.settings import TrainingSettings
 
 LEAST_FITTED = 2
+
+
+def find_bursts(frames: Frames, settings: TrainingSettings) -> NDArray[np.int64]:
+    """Number (N,) the burst of each picture; warn where parts may have been filmed several times, and none said so."""
+    looks = [look_of(frame) for frame in frames.bgr_u8]
+    found = number_bursts(looks, [sample.path for sample in frames.samples])
+    if settings.bursts:
+        sys.stderr.write(f"bursts: {len(found)} pictures of about {len(np.unique(found))} parts\n")
+        return found
+    if are_filmed_again(found):
+        sys.stderr.write(f"warning: {FILMED_AGAIN.format(pictures=len(found), parts=len(np.unique(found)))}\n")
+    return np.arange(len(found))
 
 
 def assign(bursts: NDArray[np.int64], settings: TrainingSettings) -> list[NDArray[np.int64]]:

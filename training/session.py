@@ -9,7 +9,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from core.dataset import Frames, counts, distinct, folders_told, read_frames, training_samples
 from training.detector.checkpoint import Checkpoint, save_checkpoint
@@ -23,8 +22,7 @@ from training.fitting.resume_point import (
     require_same_pictures,
 )
 from training.fitting.training_set import prepare
-from training.folds import assign, judge_held_out
-from training.looking.bursts import FILMED_AGAIN, are_filmed_again, bursts, look_of
+from training.folds import assign, find_bursts, judge_held_out
 from training.looking.upright import with_upright_read
 from training.network.network import new_network
 from training.settings import TrainingSettings
@@ -44,8 +42,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         require_resumable(output, settings)
     chosen = settings.network
     frames = distinct(read_frames(training_samples(settings.data), chosen.input))
-    burst = _bursts(frames, settings)
-    held_out = assign(burst, settings)
+    bursts = find_bursts(frames, settings)
+    held_out = assign(bursts, settings)
     by_folder = counts(settings.data, frames.samples)
     if len(by_folder) > 1:
         told = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
@@ -74,7 +72,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if not rank_zero:
         return path
 
-    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, burst, settings)
+    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, bursts, settings)
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {
@@ -86,18 +84,6 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     report_suspects(calibration, thresholds, frames, judged, output)
     clear_resume_points(output)
     return path
-
-
-def _bursts(frames: Frames, settings: TrainingSettings) -> NDArray[np.int64]:
-    """Number (N,) the burst of each picture; warn where parts may have been filmed several times, and none said so."""
-    looks = [look_of(frame) for frame in frames.bgr_u8]
-    found = bursts(looks, [sample.path for sample in frames.samples])
-    if settings.bursts:
-        sys.stderr.write(f"bursts: {len(found)} pictures of about {len(np.unique(found))} parts\n")
-        return found
-    if are_filmed_again(found):
-        sys.stderr.write(f"warning: {FILMED_AGAIN.format(pictures=len(found), parts=len(np.unique(found)))}\n")
-    return np.arange(len(found))
 
 
 def _provenance(frames: Frames, fitted: int, losses: dict[str, float]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def look_of(frame_bgr_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grey / max(float(grey.std()), 1.0)
 
 
-def bursts(looks: Sequence[NDArray[np.float32]], paths: Sequence[Path]) -> NDArray[np.int64]:
+def number_bursts(looks: Sequence[NDArray[np.float32]], paths: Sequence[Path]) -> NDArray[np.int64]:
     """Number (N,) the burst of each picture by their looks, in the order of the files as people count.
 
     Neighbours are of one burst where they are more alike than either is like any picture far off; none is longer than

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.layout import GOOD
 from core.picture import usual_bits
-from training.looking.bursts import FILMED_AGAIN, are_filmed_again, bursts
+from training.looking.bursts import FILMED_AGAIN, are_filmed_again, number_bursts
 from training.looking.survey import Picture, Survey
 
 ATTENTION, ITEM = "ATTENTION: ", "- "
@@ -153,7 +153,7 @@ def _duplicates(survey: Survey) -> list[str]:
 
 def _bursts(different: Collection[Picture]) -> list[str]:
     """Tell where parts may have been filmed several times."""
-    found = bursts([picture.look for picture in different], [picture.path for picture in different])
+    found = number_bursts([picture.look for picture in different], [picture.path for picture in different])
     if not are_filmed_again(found):
         return []
     return [ATTENTION + FILMED_AGAIN.format(pictures=len(found), parts=len(np.unique(found)))]

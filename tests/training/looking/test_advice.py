@@ -1,6 +1,5 @@
 """What `train-model init` says of generated pictures, and that `train-model` can read what it writes."""
 
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -189,26 +188,12 @@ def test_few_pictures_whose_brightness_is_by_chance_have_no_drift() -> None:
 
     def told(count: int) -> bool:
         levels = rng.normal(120, 15, count)
-        looks = rng.normal(size=(count, 16)).astype(np.float32)
-        parts = zip(levels, looks, strict=True)
+        parts = zip(levels, rng.normal(size=(count, 16)).astype(np.float32), strict=True)
         good = tuple(Picture(Path("a.png"), (96, 96), level, None, None, look, str(level)) for level, look in parts)
         return any("Brightness" in line for line in findings(Survey("parts", good, (), (), (), ()), [(96, 96)], 216))
 
     for count in (20, 31, 60):
         assert sum(told(count) for _ in range(200)) <= 10
-
-
-def test_parts_that_were_filmed_several_times_are_told_and_those_filmed_once_are_not(tmp_path: Path) -> None:
-    def blurred(seed: int) -> np.ndarray:
-        return np.asarray(cv2.resize(texture(seed)[:8, :8], (96, 96), interpolation=cv2.INTER_LINEAR), np.uint8)
-
-    def again(seed: int) -> np.ndarray:
-        noise = np.random.default_rng(seed).normal(0, 3, (96, 96, 3))
-        return (blurred(seed // 3) + noise).clip(0, 255).astype(np.uint8)
-
-    told = " ".join(advice_for(write(tmp_path / "thrice", again, 36))[1].replace("#", "").split())
-    assert re.search("as if 36 pictures showed 1[0-4] parts", told)
-    assert "bursts: true" not in advice_for(write(tmp_path / "once", blurred, 36))[1]
 
 
 def test_the_same_picture_is_named_among_the_good_and_in_the_test(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Bursts: what was filmed several times is found, in whatever order the pictures are given, and nothing else is."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.looking.bursts import are_filmed_again, bursts, look_of
+from training.looking.bursts import are_filmed_again, look_of, number_bursts
+from training.looking.findings import findings
+from training.looking.survey import survey
 
 
 def film(parts: int, times: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -25,7 +28,7 @@ def film(parts: int, times: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def found_in(frames: NDArray[np.uint8], paths: list[Path]) -> NDArray[np.int64]:
-    return bursts([look_of(frame) for frame in frames], paths)
+    return number_bursts([look_of(frame) for frame in frames], paths)
 
 
 def numbered(count: int) -> list[Path]:
@@ -66,3 +69,15 @@ def test_what_goes_over_into_each_other_is_cut_into_quarters() -> None:
 @pytest.mark.parametrize("count", range(1, 8))
 def test_few_pictures_are_each_by_themselves(count: int) -> None:
     assert len(np.unique(found_in(np.zeros((count, 8, 8, 3), np.uint8), numbered(count)))) == count
+
+
+def test_init_tells_of_parts_that_were_filmed_several_times_and_not_of_others(tmp_path: Path) -> None:
+    def told(times: int) -> str:
+        folder = tmp_path / str(times)
+        folder.mkdir()
+        for number, frame in enumerate(film(36 // times, times)):
+            cv2.imwrite(str(folder / f"{number}.png"), frame)
+        return " ".join(findings(survey(str(folder)), [(48, 48)], 48))
+
+    assert re.search("as if 36 pictures showed (9|1[0-4]) parts", told(3))
+    assert "bursts: true" not in told(1)
