@@ -17,21 +17,24 @@ from training.detector.memory import remember
 from training.device import choose_device
 from training.fitting.augment import of_copies
 from training.fitting.training_set import TrainingSet
-from training.looking.bursts import FILMED_AGAIN, are_filmed_again, look_of, number_bursts
+from training.looking.bursts import are_filmed_again, look_of, number_bursts
 from training.settings import TrainingSettings
 
 LEAST_FITTED = 2
 
 
 def find_bursts(frames: Frames, settings: TrainingSettings) -> NDArray[np.int64]:
-    """Number (N,) the burst of each picture; warn where parts may have been filmed several times, and none said so."""
+    """Number (N,) the burst of each picture; tell where parts may have been filmed several times, and none said so."""
     looks = [look_of(frame) for frame in frames.bgr_u8]
     found = number_bursts(looks, [sample.path for sample in frames.samples])
     if settings.bursts:
         sys.stderr.write(f"bursts: {len(found)} pictures of about {len(np.unique(found))} parts\n")
         return found
     if are_filmed_again(found):
-        sys.stderr.write(f"warning: {FILMED_AGAIN.format(pictures=len(found), parts=len(np.unique(found)))}\n")
+        sys.stderr.write(
+            f"{len(found)} pictures look like {len(np.unique(found))} parts: neighbours in the order of the files are "
+            "alike. Was each part filmed several times? Then set `bursts: true`.\n"
+        )
     return np.arange(len(found))
 
 

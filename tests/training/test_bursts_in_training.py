@@ -13,7 +13,7 @@ from training.session import train
 from training.settings import TrainingSettings
 
 
-def test_parts_that_were_filmed_several_times_are_warned_of_and_where_told_never_divided(
+def test_parts_that_were_filmed_several_times_are_told_and_where_told_never_divided(
     tmp_path: Path, make_training_config: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng, folder = np.random.default_rng(0), tmp_path / "parts"
@@ -27,7 +27,7 @@ def test_parts_that_were_filmed_several_times_are_warned_of_and_where_told_never
     config["network"]["encoder"] |= {"frozen": True}
     config |= {"folds": 3, "false_reject_rate": 0.2}
     ready = load_checkpoint(train(TrainingSettings.model_validate(config))).calibration
-    assert "Then set `bursts: true`" in capsys.readouterr().err
+    assert "filmed several times? Then set `bursts: true`" in capsys.readouterr().err
     assert len(np.unique(ready.bursts)) == 36
     told = TrainingSettings.model_validate({**config, "output": str(tmp_path / "told"), "bursts": True})
     checkpoint = load_checkpoint(train(told))

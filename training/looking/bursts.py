@@ -12,12 +12,6 @@ SIDE = 32
 """Pixels across, at which pictures are held against each other: noise and a pixel's shift are gone."""
 CHANCE = 6
 """Neighbours that are alike: of pictures in no order fewer are, by chance, in all but one of a thousand sets."""
-FILMED_AGAIN = (
-    "pictures that follow one another in the order of the files are alike, as if {pictures} pictures showed {parts} "
-    "parts. Do they show one part several times? Then set `bursts: true`, or keep one picture of each: else many good "
-    "parts will be rejected. Are they different parts of one batch? Then all is well; have pictures of every batch."
-)
-"""For whoever looks at the pictures."""
 FAR = 4
 """Pictures farther off than a quarter of all are no neighbours."""
 _BLOCK = 512

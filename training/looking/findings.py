@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.layout import GOOD
 from core.picture import usual_bits
-from training.looking.bursts import FILMED_AGAIN, are_filmed_again, number_bursts
+from training.looking.bursts import are_filmed_again, number_bursts
 from training.looking.survey import Picture, Survey
 
 ATTENTION, ITEM = "ATTENTION: ", "- "
@@ -156,7 +156,12 @@ def _bursts(different: Collection[Picture]) -> list[str]:
     found = number_bursts([picture.look for picture in different], [picture.path for picture in different])
     if not are_filmed_again(found):
         return []
-    return [ATTENTION + FILMED_AGAIN.format(pictures=len(found), parts=len(np.unique(found)))]
+    return [
+        f"{ATTENTION}pictures that follow one another in the order of the files are alike, as if {len(found)} pictures "
+        f"showed {len(np.unique(found))} parts. Do they show one part several times? Then set `bursts: true`, or keep "
+        "one picture of each: else many good parts will be rejected. Are they different parts of one batch? Then all "
+        "is well; have pictures of every batch."
+    ]
 
 
 def _first_names(paths: Sequence[Path]) -> str:
