@@ -2,9 +2,10 @@
 # Packs, for tools/gpu-check.sh on a machine without network, what tools/gpu-wheels.txt names, into PARTS/part.00 and on of
 # 60 MiB at most: bring as many over at a time as pass. For CPython 3.12 on x86-64.  bash tools/gpu-wheels.sh PARTS [PACKAGE...]
 # PACKAGE: what else it lacks: onnxruntime-gpu (256 MB) where its ONNX Runtime is a CPU's build.
+# SM: that GPU's compute capability, 90 for an H100 or H200: onnxruntime-gpu becomes 59 MB (tools/slim_wheel.py).
 # PYTHON: another version's command, which has to be here, since pycuda is built with it.
 set -euo pipefail
-if [ $# -lt 1 ]; then sed -n '2,5s/^# *//p' "$0" >&2; exit 2; fi
+if [ $# -lt 1 ]; then sed -n '2,6s/^# *//p' "$0" >&2; exit 2; fi
 project=$(cd "$(dirname "$0")/.." && pwd)
 python=$(command -v "${PYTHON:-python3.12}")
 mkdir -p "$1"
@@ -23,6 +24,7 @@ if ! ls "$parts"/pycuda/*.whl > /dev/null 2>&1; then
   PYTHON=$wheels/venv/bin/python bash "$project/tools/pycuda-wheel.sh" "$parts/pycuda"
 fi
 cp "$parts"/pycuda/*.whl "$wheels/all"
+if [ -n "${SM:-}" ]; then "$python" "$project/tools/slim_wheel.py" "$wheels"/all/onnxruntime_gpu-*.whl "$SM"; fi
 rm -f "$parts"/part.*
 tar -C "$wheels/all" -cf - . | split -b 60M -d -a 2 - "$parts/part."
 cd "$parts"
