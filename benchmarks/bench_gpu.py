@@ -243,7 +243,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--seconds", type=float, default=3.0, help="for each way and size, three times over")
-    parser.add_argument("--rounds", type=int, default=3, help="of the pipeline")
+    parser.add_argument("--rounds", type=int, default=3, help="of the pipeline; 0: it is left out")
+    parser.add_argument("--without", nargs="*", default=[], help="ways to leave out: torch.compile takes minutes")
     parser.add_argument("--peak-tflops", type=float, help="the GPU's; left out: measured")
     arguments = parser.parse_args()
 
@@ -261,7 +262,7 @@ def main() -> None:
         "machine",
         gpu=gpu,
         note="" if has_gpu else "NO GPU WAS MEASURED: these rows are the CPU's and only show that this script runs.",
-        **describe("p-wae", "torch", "onnxruntime"),
+        **describe("p-wae", "torch", "onnxruntime", "onnxruntime-gpu"),
         engines=[engine.model_dump(mode="json") for engine in bundle.manifest.engines],
         bundle={"name": bundle.manifest.name, "precision": bundle.manifest.precision},
         size=[bundle.manifest.height, bundle.manifest.width],
@@ -273,9 +274,12 @@ def main() -> None:
     for size in arguments.batches:
         frames = np.ascontiguousarray(np.resize(np.concatenate(batches), (size, *batches[0].shape[1:])))
         for name, open_way in ways(inspector, bundle, frames, device, has_gpu):
+            if name.startswith(tuple(arguments.without)):
+                continue
             attempt("way", lambda: rate(open_way, size, arguments.seconds, s_per_frame), way=name, batch=size)  # noqa: B023
     rounds, largest = arguments.rounds, max(arguments.batches)
-    attempt("pipeline", lambda: pipeline(bundle, arguments.pictures, largest, rounds, kind))
+    if rounds:
+        attempt("pipeline", lambda: pipeline(bundle, arguments.pictures, largest, rounds, kind))
 
 
 def rate(open_way: Callable[[], Any], size: int, seconds: float, s_per_frame: float | None) -> dict[str, Any]:

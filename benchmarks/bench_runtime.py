@@ -64,7 +64,7 @@ def main() -> None:
     bound_per_s = statistics.median(most for _, most, _ in rounds)
     runtime_per_s = statistics.median(summary.images_per_s for _, _, summary in rounds)
     result: dict[str, Any] = {
-        **describe("p-wae", "onnxruntime", "opencv-python-headless", "paho-mqtt"),
+        **describe("p-wae", "onnxruntime", "onnxruntime-gpu", "opencv-python-headless", "paho-mqtt"),
         "bare_images_per_s": round(bare_per_s, 2),
         "bound_images_per_s": round(bound_per_s, 2),
         "runtime_images_per_s": round(runtime_per_s, 2),

@@ -4,13 +4,16 @@ import importlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
 import tomllib
+import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,7 +22,7 @@ from packaging.utils import canonicalize_name
 from tests.runtime.a_gpu import has_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTIONS = ("facts", "pages", "sticky", "engine")
+SECTIONS = ("facts", "pages", "sticky", "engine", "decoding")
 MACHINE = ("torch", "numpy", "onnx", "onnxruntime")
 """What the other machine has."""
 TESTS = ("pytest", "pytest-timeout", "hypothesis", "jsonschema")
@@ -31,7 +34,7 @@ PYCUDA = {"pycuda", "pytools", "siphash24", "platformdirs", "mako"}
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
 def test_without_a_gpu_every_section_says_why_and_the_next_is_run(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), *SECTIONS]
-    for name in ("bundle", "checkpoint", "pictures", "out"):
+    for name in ("bundle", "training", "pictures", "out"):
         command += [f"--{name}", str(tmp_path / name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=290, check=False)
     assert done.returncode == 1, done.stderr
@@ -44,15 +47,16 @@ def test_without_a_gpu_every_section_says_why_and_the_next_is_run(tmp_path: Path
     assert {section for section, end in ends.items() if end["done"]} == {"facts"}
     assert "no NVIDIA driver" in ends["engine"]["fails"]
     assert "no illegal access was tried" in ends["sticky"]["fails"]
+    assert "not decoded by cuda: it cannot be opened" in ends["decoding"]["fails"]
     *lines, last = done.stderr.splitlines()[-len(SECTIONS) - 1 :]
     assert [line.split()[:2] for line in lines] == [["facts", "ran"], *([name, "FAILED"] for name in SECTIONS[1:])]
     assert all(ends[name]["fails"] in line for name, line in zip(SECTIONS[1:], lines[1:], strict=True))
-    assert last == f"1 of {len(SECTIONS)} sections ran, 3 failed; all results: {tmp_path / 'out' / 'results.jsonl'}"
+    assert last == f"1 of {len(SECTIONS)} sections ran, 4 failed; all results: {tmp_path / 'out' / 'results.jsonl'}"
 
 
 def test_a_section_that_is_not_there_is_named() -> None:
     command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), "slots"]
-    for name in ("bundle", "checkpoint", "pictures", "out"):
+    for name in ("bundle", "training", "pictures", "out"):
         command += [f"--{name}", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -88,10 +92,29 @@ def test_a_cpus_onnx_runtime_is_told_with_what_brings_the_other(tmp_path: Path) 
         check.onnxruntime(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
 
 
+def test_decoders_are_compared_by_pictures_speed_and_what_they_say_of_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = importlib.import_module("tools.decoding_check")
+    monkeypatch.setattr(check, "obstacle", lambda decoding: "")  # software decodes in the GPU's place
+    monkeypatch.setattr(check, "FRAMES", 30)
+    told: list[dict[str, Any]] = []
+    check.compare_decoders(lambda **values: told.append(values), size=(192, 256), cameras=[2])
+    compared = [each for each in told if "compared" in each]
+    assert [(each["frames"], each["largest_difference"]) for each in compared] == [([30, 30], 0)] * len(check.CODECS)
+    assert all("decoded by software" in line for each in compared for line in each["log"])
+    assert [(each["by"], each["cameras"]) for each in told if "core_ms" in each] == [("software", 2), ("cuda", 2)] * 2
+    damaged = [each["unreadable"] for each in told if "damage" in each]
+    assert len(damaged) == 2 * len(check.CODECS)
+    assert all(each["software"] == each["cuda"] and {*each["cuda"]} == {".", "?"} for each in damaged)
+
+
 def test_tests_that_fail_fail_their_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = importlib.import_module("tools.gpu_check")
-    failed = subprocess.CompletedProcess("pytest", 4, "", "ERROR: no such file\n")
-    monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: failed)
+
+    def fail(*_: object, stdout: TextIO, **__: object) -> subprocess.CompletedProcess[str]:
+        stdout.write("ERROR: no such file\n")
+        return subprocess.CompletedProcess("pytest", 4)
+
+    monkeypatch.setattr(check.subprocess, "run", fail)
     with pytest.raises(RuntimeError, match=r"pytest ended with 4 \(ERROR: no such file\)"):
         check.tests(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
 
@@ -106,6 +129,34 @@ def test_what_cannot_be_imported_fails_its_section(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(check.importlib, "import_module", absent)
     with pytest.raises(RuntimeError, match=r"^cannot be imported: pycuda.driver$"):
         check.imports(check.Given(tmp_path, tmp_path, tmp_path, tmp_path))
+
+
+def container(*capabilities: int) -> bytes:
+    """As nvcc packs kernels: a head, and an entry for each capability, of 8 bytes."""
+    entries = b"".join(
+        struct.pack("<HHIQ", 2, 257, 64, 8) + bytes(12) + struct.pack("<I", sm) + bytes(32) + b"kernels!"
+        for sm in capabilities
+    )
+    return struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(entries)) + entries
+
+
+def test_of_a_cuda_library_one_capabilitys_kernels_are_left_where_they_were(tmp_path: Path) -> None:
+    name, packed = "onnxruntime/capi/libonnxruntime_providers_cuda.so", [container(75, 90, 120), container(90)]
+    library = b"code" + b"between".join(packed) + b"data"
+    wheel = tmp_path / "onnxruntime_gpu.whl"
+    with zipfile.ZipFile(wheel, "w") as whole:
+        for each in (name, "onnxruntime/capi/libonnxruntime.so.1.31.1", "onnxruntime/__init__.py"):
+            whole.writestr(each, library)
+    for capability, said in (("89", "it has no kernels for sm89; nothing was changed"), ("90", "")):
+        command = [sys.executable, str(ROOT / "tools" / "slim_wheel.py"), str(wheel), capability]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == bool(said)
+        assert said in done.stderr
+    slim = zipfile.ZipFile(wheel)
+    assert slim.namelist() == [name, "onnxruntime/__init__.py"]
+    left = slim.read(name)
+    assert [left.find(b"kernels!"), left.count(b"kernels!")] == [library.find(b"kernels!", 150), 1]
+    assert left.replace(b"kernels!", bytes(8)) == library.replace(b"kernels!", bytes(8))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 # On a machine with a GPU and without network: makes an environment from its own packages and the wheels that it lacks,
 # and settles all that only such a machine can. Needs the Python for which the wheels were packed.
 #   elsewhere:  bash tools/gpu-wheels.sh PARTS [onnxruntime-gpu]   # with network: some 300 MB, or 550
-#   there:      bash tools/gpu-check.sh PARTS BUNDLE CHECKPOINT PICTURES OUT [SECTION...]
+#   there:      bash tools/gpu-check.sh PARTS BUNDLE CONFIG PICTURES OUT [SECTION...]
 set -euo pipefail
 if [ $# -lt 5 ]; then sed -n '2,5s/^# *//p' "$0" >&2; exit 2; fi
-parts=$1 bundle=$2 checkpoint=$3 pictures=$4 out=$5
+parts=$1 bundle=$2 config=$3 pictures=$4 out=$5
 shift 5
 project=$(cd "$(dirname "$0")/.." && pwd)
 venv=${VENV:-$out/venv}
@@ -26,5 +26,5 @@ install() { "$venv/bin/python" -m pip install -q --no-compile --no-index --no-de
 install -r "$out/wheels/packages" || while read -r package; do
   install "$package" || echo "could not be installed: $package" >&2
 done < "$out/wheels/packages"
-"$venv/bin/python" "$project/tools/gpu_check.py" --bundle "$bundle" --checkpoint "$checkpoint" \
+"$venv/bin/python" "$project/tools/gpu_check.py" --bundle "$bundle" --training "$config" \
   --pictures "$pictures" --out "$out" "$@"

@@ -1,11 +1,12 @@
 """All that only a machine with a GPU can settle: a section a process, a line of JSON a result. Needs no network.
 
-    python tools/gpu_check.py --bundle B --checkpoint C --pictures DIR --out DIR [SECTION...]
+    python tools/gpu_check.py --bundle B --training CONFIG --pictures DIR --out DIR [SECTION...]
 
-BUNDLE was exported from CHECKPOINT; PICTURES is a folder of pictures, or a data set in MVTec layout. Results are in
-OUT/results.jsonl as they come: what a section says before it fails or runs out of time is kept. At the end stderr has
-a line for each section: whether it ran, or why not. Sections: facts, imports, pages, frames, sticky, engine,
-onnxruntime, training, tests. tools/gpu-check.sh makes the environment.
+CONFIG is a training's configuration (YAML), whose `data` PICTURES takes the place of: a folder of pictures, or a data
+set in MVTec layout. OUT/trained is trained by it. Results are in OUT/results.jsonl as they come: what a section says
+before it fails or runs out of time is kept. At the end stderr has a line for each section: whether it ran, or why not.
+Sections: facts, imports, pages, frames, sticky, engine, onnxruntime, decoding, training, tests. tools/gpu-check.sh
+makes the environment.
 """
 
 import argparse
@@ -40,7 +41,7 @@ class Given:
     """What a section works on, and where it tells."""
 
     bundle: Path
-    checkpoint: Path
+    training: Path
     pictures: Path
     out: Path
     section: str = ""
@@ -190,12 +191,19 @@ def onnxruntime(given: Given) -> None:
         raise RuntimeError(
             "ONNX Runtime is a CPU's build here; pack the other: tools/gpu-wheels.sh PARTS onnxruntime-gpu"
         )
+    from decoding_check import gpu_memory_mb
+
     bundle = load_bundle(given.bundle)
-    for search in ("HEURISTIC", "EXHAUSTIVE", "DEFAULT"):
+    for search in ("HEURISTIC", "DEFAULT", "EXHAUSTIVE"):
         onnx_backend.CUDA_OPTIONS["cudnn_conv_algo_search"] = search
-        started_s = time.perf_counter()
+        before_mb, started_s = gpu_memory_mb(), time.perf_counter()
         backend = onnx_backend.OnnxBackend(bundle, BATCH, provider="cuda")
-        given.tell(search=search, name=backend.name, open_s=time.perf_counter() - started_s)
+        given.tell(
+            search=search,
+            name=backend.name,
+            open_s=time.perf_counter() - started_s,
+            gpu_memory_mb=[before_mb, gpu_memory_mb()],
+        )
         try:
             compare(given, backend, search)
         finally:
@@ -230,54 +238,87 @@ def compare(given: Given, backend: Any, name: str) -> None:
     )
     buffer = backend.new_batch()
     buffer[:] = frames[0]
-    for rows in sorted({1, 2, 3, backend.max_batch // 2, backend.max_batch}):
+
+    def tell_latency(sizes: Sequence[int], **which: Any) -> None:
         taken_ms = []
-        for _ in range(100):
+        for rows in sizes:
             started_s = time.perf_counter()
             backend.submit(buffer[:rows]).errors()
             taken_ms.append((time.perf_counter() - started_s) * 1000)
         p50, p99 = np.percentile(taken_ms, [50, 99])
-        given.tell(backend=name, batch=rows, first_ms=taken_ms[0], p50_ms=float(p50), p99_ms=float(p99))
+        times = {"first_ms": taken_ms[0], "p50_ms": float(p50), "p99_ms": float(p99), "longest_ms": max(taken_ms)}
+        given.tell(backend=name, **which, **times)
+
+    sizes = sorted({1, 2, 3, backend.max_batch // 2, backend.max_batch})
+    for rows in sizes:
+        tell_latency([rows] * 100, batch=rows)
+    tell_latency(sizes * 20, batches_in_turn=sizes)
+
+
+def decoding(given: Given) -> None:
+    """Films of 5 megapixels decoded by the CPU and by the GPU."""
+    from decoding_check import compare_decoders
+
+    compare_decoders(given.tell)
 
 
 def training(given: Given) -> None:
-    """Training in bf16 on the GPU, and whether CPU and GPU judge alike with what came of it."""
+    """Training in bf16 on the GPU, how well it detects, and whether CPU and GPU judge alike with what came of it."""
     import numpy as np
     import torch
 
+    from assessment.metrics import image_metrics
+    from core.config import load_settings
     from core.dataset import labelled_samples, read_frames
+    from core.layout import GOOD
+    from core.thresholds import scores
     from training.detector.checkpoint import load_checkpoint
     from training.detector.inspector import judge
     from training.session import train
+    from training.settings import TrainingSettings
 
     if not torch.cuda.is_available():
         raise RuntimeError(f"torch {torch.__version__} has no GPU here")
-    before = load_checkpoint(given.checkpoint).settings
-    with tempfile.TemporaryDirectory() as scratch:
-        changed = {"data": str(given.pictures), "output": scratch, "epochs": 2, "false_reject_rate": 0.3}
-        started_s = time.perf_counter()
-        checkpoint = load_checkpoint(train(before.model_copy(update=changed)))
-        given.tell(train_s=time.perf_counter() - started_s, losses=checkpoint.provenance["losses"])
-    frames = read_frames(labelled_samples(str(given.pictures))[:64], before.network.input).bgr_u8
-    thresholds = np.array(checkpoint.thresholds.values)
-    errors = {kind: judge(checkpoint.inspector, frames, kind)[0] for kind in ("cpu", "cuda")}
+    changed = {"data": str(given.pictures), "output": str(given.out / "trained")}
+    settings = load_settings(given.training, TrainingSettings).model_copy(update=changed)
+    started_s = time.perf_counter()
+    checkpoint = load_checkpoint(train(settings))
     given.tell(
         gpu=torch.cuda.get_device_name(),
-        largest_difference=float((np.abs(errors["cuda"] - errors["cpu"]) / thresholds).max()),
+        name=settings.name,
+        seed=settings.seed,
+        epochs=settings.epochs,
+        train_s=time.perf_counter() - started_s,
+        losses=checkpoint.provenance["losses"],
     )
+    samples = labelled_samples(str(given.pictures))
+    frames, defective = (
+        read_frames(samples, checkpoint.settings.network.input),
+        np.array([each.kind != GOOD for each in samples]),
+    )
+    errors = {kind: judge(checkpoint.inspector, frames.bgr_u8, kind)[0] for kind in ("cpu", "cuda")}
+    for kind, found in errors.items():
+        given.tell(
+            judged_by=kind, pictures=len(found), **image_metrics(scores(found, checkpoint.thresholds), defective)
+        )
+    shares = np.abs(errors["cuda"] - errors["cpu"]) / np.array(checkpoint.thresholds.values)
+    given.tell(largest_difference=float(shares.max()), mean_difference=float(shares.mean()))
 
 
 def tests(given: Given) -> None:
     """The tests that want a GPU; none may be skipped that the machine can run."""
     environment = {**os.environ, "PWAE_TEST_GPU": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-rfEs", "-o", "filterwarnings=default"]
-    command += ["-p", "no:cacheprovider", "tests/runtime/inference"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    (given.out / "pytest.log").write_text(done.stdout + done.stderr)
-    given.tell(rc=done.returncode, tail=done.stdout.splitlines()[-20:])
+    command = [sys.executable, "-m", "pytest", "-v", "-m", "gpu", "-rfEs", "-o", "filterwarnings=default"]
+    command += ["-p", "no:cacheprovider", "--durations=8", "tests/runtime/inference"]
+    log = given.out / "pytest.log"
+    with log.open("w") as file:  # what was said before the time is over is kept
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    said = log.read_text().splitlines() or ["?"]
+    given.tell(rc=done.returncode, tail=said[-20:])
     if done.returncode:
-        last = ((done.stdout + done.stderr).strip().splitlines() or ["?"])[-1]
-        raise RuntimeError(f"pytest ended with {done.returncode} ({last}); all that it said is in pytest.log")
+        raise RuntimeError(f"pytest ended with {done.returncode} ({said[-1]}); all that it said is in pytest.log")
 
 
 SECTIONS: dict[str, tuple[Callable[[Given], None], float]] = {
@@ -288,6 +329,7 @@ SECTIONS: dict[str, tuple[Callable[[Given], None], float]] = {
     "sticky": (sticky, 130),
     "engine": (engine, 300),
     "onnxruntime": (onnxruntime, 300),
+    "decoding": (decoding, 180),
     "training": (training, 300),
     "tests": (tests, 600),
 }
@@ -354,7 +396,7 @@ def say(line: str = "") -> None:
 def main() -> None:
     """Read the command line; exit code 1 where a section failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("bundle", "checkpoint", "pictures", "out"):
+    for name in ("bundle", "training", "pictures", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("sections", nargs="*", metavar="SECTION", default=list(SECTIONS))
     asked = parser.parse_args()
@@ -362,7 +404,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     asked.out.mkdir(parents=True, exist_ok=True)
-    given = Given(*(path.resolve() for path in (asked.bundle, asked.checkpoint, asked.pictures, asked.out)))
+    given = Given(*(path.resolve() for path in (asked.bundle, asked.training, asked.pictures, asked.out)))
     sys.exit(1 if run_all(given, asked.sections) else 0)
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
 
 from runtime.cameras.settings import Decoding
 
@@ -59,3 +62,16 @@ def tell_codec(name: str, codec: str) -> None:
     if codec not in TELL_DAMAGE:
         told = "what is damaged within a frame is judged as if it were whole camera=%s codec=%s remedy=%r"
         log.warning(told, name, codec, f"record in one of {', '.join(sorted(TELL_DAMAGE))}")
+
+
+class Colours:
+    """Makes BGR of decoded pictures, the same whoever decoded them. It belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._to_planes, self._to_bgr = VideoReformatter(), VideoReformatter()
+
+    def bgr_u8(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Give the pixels (H, W, 3)."""
+        if frame.format.name == "nv12":  # FFMPEG makes colours of it that are up to 40 levels off those of planes apart
+            frame = self._to_planes.reformat(frame, format="yuv420p")
+        return np.asarray(self._to_bgr.reformat(frame, format="bgr24").to_ndarray(), np.uint8)

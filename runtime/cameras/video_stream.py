@@ -20,14 +20,13 @@ import numpy as np
 from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
 from runtime.cameras.damage import Damage, Stream
-from runtime.cameras.decoding import TELL_DAMAGE, hardware, tell_codec, tell_decoder
+from runtime.cameras.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import Decoding
 from runtime.cameras.units import LENGTH_AT, Units
@@ -84,7 +83,7 @@ class VideoStream:
         self._frames = self._read(chain(ahead, packets))
         self._frame: VideoFrame | Packet[Any] | None = None
         self._first_s, self._latest_s = math.inf, 0.0
-        self._reformatter = VideoReformatter()
+        self._colours = Colours()
 
     @property
     def _is_live(self) -> bool:
@@ -196,7 +195,7 @@ class VideoStream:
             self._tell = None
 
     def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        pixels = self._reformatter.reformat(frame, format="bgr24").to_ndarray()
+        pixels = self._colours.bgr_u8(frame)
         turns = round(frame.rotation / 90)
         upright = np.rot90(pixels, turns)
         return np.ascontiguousarray(np.flip(upright, turns % 2) if _is_mirrored(frame) else upright, np.uint8)

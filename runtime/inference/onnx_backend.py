@@ -100,8 +100,8 @@ class OnnxBackend:
         return errors
 
     def _new_session(self, ort: ModuleType, model: bytes, options: Any) -> Any:
-        session = ort.InferenceSession(model, options, providers=self._providers())
-        session.disable_fallback()
+        # Else what fails on a GPU is printed, and done again on the CPU.
+        session = ort.InferenceSession(model, options, providers=self._providers(), enable_fallback=0)
         used, wanted = session.get_providers()[0], PROVIDERS[self._provider]
         if used != wanted:  # it goes on without, silently, where a library is missing
             raise BackendError(

@@ -38,6 +38,14 @@ def require_gpu() -> Gpu:
         (pytest.fail if os.environ.get("PWAE_TEST_GPU") else pytest.skip)(str(error))
 
 
+def prepare(kind: str, bundle: Path) -> None:
+    """Give the bundle what `kind` needs here; the test is skipped where this machine has not that backend."""
+    if kind == "tensorrt":
+        build_engine(bundle)
+    elif PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
+        pytest.skip(f"ONNX Runtime {onnxruntime.__version__} is a CPU's build here")
+
+
 def build_engine(bundle: Path) -> None:
     """Add an engine for this machine's GPU: with TensorRT for RTX where it names it, else with TensorRT.
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.codec.hwaccel import hwdevices_available
+from av.video.reformatter import ColorRange
 
-from runtime.cameras.decoding import obstacle, tell_decoder
+from runtime.cameras.decoding import Colours, obstacle, tell_decoder
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import Decoding, RtspSettings, VideoSettings
 from tests.runtime.cameras.test_video_stream import write_film
@@ -54,6 +56,19 @@ def test_the_first_picture_tells_who_decoded_it(
     caplog.set_level(logging.INFO)
     tell_decoder("belt", "cuda", None if layout is None else av.VideoFrame(16, 16, layout))
     assert [record.getMessage()[: len("decoded by hardware")] for record in caplog.records] == [f"decoded by {decoder}"]
+
+
+@pytest.mark.parametrize(("layout", "levels"), [("yuv420p", ColorRange.MPEG), ("yuvj420p", ColorRange.JPEG)])
+def test_a_picture_from_the_hardware_has_the_colours_of_one_from_software(layout: str, levels: ColorRange) -> None:
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8), (0, 0), 2)
+    picture: Any = cv2.normalize(noise, np.zeros_like(noise), 0, 255, cv2.NORM_MINMAX)
+    by_software = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format=layout)
+    planes = [np.frombuffer(bytes(plane), np.uint8) for plane in by_software.planes]
+    by_hardware = av.VideoFrame(128, 96, "nv12")
+    by_hardware.planes[0].update(planes[0].tobytes())
+    by_hardware.planes[1].update(np.stack(planes[1:], axis=1).tobytes())
+    by_software.color_range = by_hardware.color_range = levels
+    assert np.array_equal(Colours().bgr_u8(by_hardware), Colours().bgr_u8(by_software))
 
 
 @needs_an_absent_one

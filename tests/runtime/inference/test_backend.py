@@ -22,7 +22,7 @@ from runtime.bundles.manifest import MODEL
 from runtime.inference.backend import Backend, BackendFault, Pending
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend
 from runtime.parts.verdict import Reason, Verdict, judge
-from tests.runtime.a_gpu import build_engine, open_on_gpu, require_gpu
+from tests.runtime.a_gpu import build_engine, open_on_gpu, prepare, require_gpu
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
 from tests.runtime.pictures import SIZE, bad_picture, expected_errors, good_picture
 from tests.runtime.small_bundle import write_bundle
@@ -168,9 +168,12 @@ def test_closed_while_busy_it_ends_and_its_buffers_stay_memory(open_it: Open, bu
 
 
 @pytest.mark.gpu
-def test_a_real_network_judges_on_the_gpu_as_pytorch_does(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["onnxruntime-cuda", "tensorrt"])
+def test_a_real_network_judges_on_the_gpu_as_pytorch_does(
+    kind: str, checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
     require_gpu()
-    judges_as_pytorch_does("tensorrt", checkpoint, parts, tmp_path)
+    judges_as_pytorch_does(kind, checkpoint, parts, tmp_path)
 
 
 def test_a_real_network_judges_on_the_cpu_as_pytorch_does(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
@@ -185,8 +188,8 @@ def judges_as_pytorch_does(kind: str, checkpoint: Path, parts: Path, tmp_path: P
     exported = tmp_path / "disc.bundle"
     command = [sys.executable, "-c", "from export.cli import export_engine; export_engine()", str(checkpoint)]
     subprocess.run([*command, "--output", str(exported)], check=True, capture_output=True)
-    if kind == "tensorrt":
-        build_engine(exported)
+    if kind != "onnxruntime-cpu":
+        prepare(kind, exported)
     bundle = load_bundle(exported)
     pictures = read_frames(labelled_samples(str(parts)), bundle.manifest.input).bgr_u8
     reference, _maps = judge_with_pytorch(load_checkpoint(checkpoint).inspector, pictures)
@@ -221,6 +224,21 @@ def test_a_provider_that_is_dropped_in_silence_is_refused(bundle: Bundle, monkey
     monkeypatch.setattr(OnnxBackend, "_providers", lambda *_: ["CPUExecutionProvider"])
     with pytest.raises(BackendError, match="cannot load it here .it would use CPUExecutionProvider"):
         OnnxBackend(bundle, BATCH, provider="cuda")
+
+
+def test_a_gpu_that_fails_as_the_graph_is_opened_is_told_with_its_reason_and_the_cpu_is_not_tried(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an H200 did after an illegal access."""
+
+    def create(_session: object, providers: Any, *_: object) -> None:
+        raise RuntimeError(f"CUDA failure 700: an illegal memory access was encountered ; GPU=0 ({providers[0][0]})")
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(PROVIDERS.values()))
+    monkeypatch.setattr("onnxruntime.InferenceSession._create_inference_session", create)
+    with pytest.raises(BackendError, match=r"CUDA failure 700: an illegal .* \(CUDAExecutionProvider\)"):
+        OnnxBackend(bundle, BATCH, provider="cuda")
+    assert capsys.readouterr().out == ""
 
 
 def test_what_onnx_runtime_fails_at_is_a_fault_and_no_crash(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

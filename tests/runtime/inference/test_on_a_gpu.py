@@ -13,7 +13,7 @@ from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import load_bundle
 from runtime.inference.gpu_fit import GpuFit
 from runtime.parts.layout import Layout
-from tests.runtime.a_gpu import build_engine, require_gpu
+from tests.runtime.a_gpu import prepare, require_gpu
 from tests.runtime.frames_kernel import noise
 
 pytestmark = pytest.mark.gpu
@@ -69,8 +69,7 @@ def test_a_real_illegal_access_is_a_sticky_fault_that_a_new_context_or_a_new_pro
     require_gpu()
     exported = tmp_path / "disc.bundle"
     subprocess.run([*EXPORT, str(checkpoint), "--output", str(exported)], check=True, capture_output=True)
-    if kind == "tensorrt":
-        build_engine(exported)
+    prepare(kind, exported)
     command = [sys.executable, "-c", ILLEGAL, str(exported), kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     lines = done.stdout.splitlines()
@@ -81,15 +80,17 @@ def test_a_real_illegal_access_is_a_sticky_fault_that_a_new_context_or_a_new_pro
     assert fresh.returncode == 0, fresh.stderr
 
 
-def test_an_engine_is_verified_on_the_gpu_that_runs_it(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["tensorrt", "onnxruntime-cuda"])
+def test_a_bundle_is_verified_on_the_gpu_that_runs_it(kind: str, checkpoint: Path, parts: Path, tmp_path: Path) -> None:
     require_gpu()
     exported = tmp_path / "disc.bundle"
     subprocess.run([*EXPORT, str(checkpoint), "--output", str(exported)], check=True, capture_output=True)
-    build_engine(exported)
+    prepare(kind, exported)
     command = [*EXPORT, "verify", str(exported), "--data", str(parts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert load_bundle(exported).manifest.engines[0].api in done.stdout.replace("\n", "")
+    name = load_bundle(exported).manifest.engines[0].api if kind == "tensorrt" else "/cuda"
+    assert name in done.stdout.replace("\n", "")
 
 
 def test_frames_of_every_layout_become_the_cpus_rows() -> None:

@@ -91,7 +91,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(PROVIDERS.values()))
     monkeypatch.setattr("onnxruntime.preload_dlls", lambda: None)
     monkeypatch.setattr(
-        "onnxruntime.InferenceSession", lambda model, _options, providers: OnTheCpu(noted, model, providers)
+        "onnxruntime.InferenceSession", lambda model, _options, providers, **_: OnTheCpu(noted, model, providers)
     )
     return noted
 
