@@ -79,7 +79,7 @@ def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) 
     """Give the frame's size in words. Raises CameraError where a region does not lie within it."""
     height, width = frame_bgr_u8.shape[:2]
     for stream, roi in settings.streams(name).items():
-        if roi is not None and (min(roi[:2]) < 0 or roi[0] + roi[2] > width or roi[1] + roi[3] > height):
+        if roi is not None and (roi[0] + roi[2] > width or roi[1] + roi[3] > height):
             raise CameraError(
                 f"camera {name}: its frames have {width} x {height} pixels, and {stream}'s region {list(roi)} does not "
                 "lie within; correct `roi` or `regions`."

@@ -29,6 +29,7 @@ from core.picture_file import PictureFault, decode
 from runtime.cameras.damage import Damage, Stream
 from runtime.cameras.decoding import TELL_DAMAGE, hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Frames
+from runtime.cameras.packet_order import WITHOUT_TIMES, in_order
 from runtime.cameras.settings import Decoding
 from runtime.cameras.units import LENGTH_AT, Units
 
@@ -66,11 +67,10 @@ class VideoStream:
         tell_codec(name, self._stream.codec_context.codec.canonical_name)
         self._timeout_s = timeout_s
         codec = self._stream.codec_context
-        # AVI guesses the times of its packets.
-        is_counted, tells_keys = self._container.format.name != "avi", codec.codec.canonical_name in TELL_DAMAGE
-        self._damage = Damage(Stream(is_counted, self._is_live, tells_keys))
+        has_times = self._container.format.name not in WITHOUT_TIMES
+        self._damage = Damage(Stream(has_times, self._is_live, codec.codec.canonical_name in TELL_DAMAGE))
         self._is_jpeg = codec.name == "mjpeg"
-        packets = self._container.demux(self._stream)
+        packets = in_order(self._container.demux(self._stream), has_times, self._is_live)
         ahead: list[Packet[Any]] = []
         if not self._is_live and codec.name in LENGTH_AT:
             with suppress(av.FFmpegError):
