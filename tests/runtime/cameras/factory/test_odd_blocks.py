@@ -56,6 +56,7 @@ def camera() -> Iterator[Camera]:
         ((0, 1, 2), False, [None] * 3),
         ((2, 3), False, [LOST, None, None]),
         ((1, 3), False, [None, LOST, None]),
+        ((437, 438, 440), False, [None, None, LOST, None]),  # it counts from when it was switched on
         ((65535, 1, 2), False, [None] * 3),
         ((65535, 0, 1), False, [None] * 3),
         ((65534, 0, 1), False, [None, LOST, None, None]),
