@@ -39,7 +39,7 @@ def check_camera(name: str, settings: CameraSettings) -> str:
         return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
     settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
     camera = open_camera(name, settings)
-    first = next(camera.frames(threading.Event()))
+    first = next(camera.frames(threading.Event())).developed()
     status = camera.status()
     camera.close()
     if first.pixels_u8 is None:
