@@ -10,7 +10,7 @@ from av.packet import Packet
 
 WITHOUT_TIMES = frozenset({"avi", "h264", "hevc"})
 """Formats that do not say when a packet's frame is to be shown; FFMPEG guesses it for AVI."""
-BACK_S = 1.0
+BACK_S = 0.1
 """A clock that goes back by more began anew, as where films were put together."""
 
 
