@@ -1,7 +1,9 @@
 """The doctor's check of a camera: opened as the inspection would, and closed again."""
 
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,12 @@ from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSetti
 TRIAL_S = 1.0
 """How long a factory camera's packets are counted."""
 RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
+IP_MTU = 14
+"""Linux' own, which Python's socket does not name."""
+CONTROL_PORT = 3956
+"""Of GigE Vision. Nothing is sent to it."""
+JUMBO_BYTES = 9000
+"""What network cards and switches take beyond the usual 1500."""
 
 
 def check_camera(name: str, settings: CameraSettings) -> str:
@@ -31,7 +39,7 @@ def check_camera(name: str, settings: CameraSettings) -> str:
         return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
     settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
     camera = open_camera(name, settings)
-    first = next(camera.frames(threading.Event()))
+    first = next(camera.frames(threading.Event())).developed()
     status = camera.status()
     camera.close()
     if first.pixels_u8 is None:
@@ -54,19 +62,22 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) 
             while stream.grab() and time.monotonic() < until_s:
                 decoded, pixels = stream.retrieve()
             lost, total = stream.frames_lost
-            packets = f", packets of {stream.packet_bytes} bytes" if stream.packet_bytes else ""
+            mtu_bytes = _mtu_bytes(stream.address) if stream.address else None
+            told = [f"packets of {stream.packet_bytes} bytes"] if stream.packet_bytes else []
+            told += [f"MTU {mtu_bytes}"] if mtu_bytes else []
             # In a container with a network of its own the kernel does not show it.
-            if isinstance(settings, GenicamSettings) and RECEIVE_BUFFER.exists():
-                packets += f", net.core.rmem_max {RECEIVE_BUFFER.read_text().strip()}"
+            if stream.address and RECEIVE_BUFFER.exists():
+                told.append(f"net.core.rmem_max {RECEIVE_BUFFER.read_text().strip()}")
+            packets = "".join(f", {each}" for each in told)
         finally:
             stream.release()
     except OSError as error:
         raise CameraError(f"camera {name}: {error}.") from error
     if lost or not decoded or pixels is None:
+        jumbo = "" if mtu_bytes and mtu_bytes >= JUMBO_BYTES else f"set the network card's MTU to {JUMBO_BYTES}, "
         remedy = (
-            "raise net.core.rmem_max, set the network card's MTU to 9000, "
-            "or let the camera wait between packets (GevSCPD)"
-            if isinstance(settings, GenicamSettings)
+            f"raise net.core.rmem_max, {jumbo}or let the camera wait between packets (GevSCPD)"
+            if stream.address
             else "let the camera send less (AcquisitionFrameRate), and look with its maker's software"
         )
         raise CameraError(
@@ -75,11 +86,19 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) 
     return f"{stream.name}, gives frames of {_size(name, settings, pixels)} pixels{packets}, none of {total} lost"
 
 
+def _mtu_bytes(address: str) -> int | None:
+    """Ask how long packets may be on the way to a camera; None where the system does not tell."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect((address, CONTROL_PORT))
+        return way.getsockopt(socket.IPPROTO_IP, IP_MTU)
+    return None
+
+
 def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) -> str:
     """Give the frame's size in words. Raises CameraError where a region does not lie within it."""
     height, width = frame_bgr_u8.shape[:2]
     for stream, roi in settings.streams(name).items():
-        if roi is not None and (min(roi[:2]) < 0 or roi[0] + roi[2] > width or roi[1] + roi[3] > height):
+        if roi is not None and (roi[0] + roi[2] > width or roi[1] + roi[3] > height):
             raise CameraError(
                 f"camera {name}: its frames have {width} x {height} pixels, and {stream}'s region {list(roi)} does not "
                 "lie within; correct `roi` or `regions`."

@@ -14,8 +14,8 @@ DEEPEST = 16
 class Stream(NamedTuple):
     """What is known of a stream."""
 
-    is_counted: bool
-    """The times of packets are those of frames: only then is a lost one missed."""
+    has_times: bool
+    """Packets say when their frames are to be shown. Else they are numbered, in the order in which they are decoded."""
     is_live: bool
     """It is joined anywhere, and not held back until the frames are shown that may be built on, and are shown later."""
     tells_keys: bool
@@ -23,21 +23,23 @@ class Stream(NamedTuple):
 
 
 class Damage:
-    """Follows one stream, in its own time (pts). It belongs to the thread that reads."""
+    """Follows one stream, in its own time (pts), or by numbers. It belongs to the thread that reads."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._has_begun = False
         """Whether there was a key frame: what stands before it builds on what was not seen."""
         self._first: int | None = None
-        """When the first key frame of a film is to be shown: from there on each frame is told of."""
+        """When the first key frame of a film is to be shown: what follows it to be shown before is not due."""
         self._awaited: dict[int, int] = {}
         """When the frames are to be shown that were handed to the decoder, and the last one that each may build on."""
         self._held: list[VideoFrame | None] = []
-        """What may build on a frame that is shown later, at the latest at the next of these times."""
+        """What may build on a frame that is shown later, at the latest at the next of these times; of what is numbered,
+        on one with a lower number."""
         self._held_until: int | float = float("-inf")
         self._lost: set[int] = set()
         self._shown: int | float = float("-inf")
+        """All that was to be shown before was, or is lost."""
         self._is_broken = False
         """Whether frames build on a damaged one."""
         self._keys: set[int] = set()
@@ -57,14 +59,14 @@ class Damage:
 
     @property
     def _is_told(self) -> bool:
-        return self._has_begun or self._first is not None
+        return self._has_begun or not self._stream.is_live
 
     def expect(self, pts: int, is_key: bool, is_shown: bool = True) -> None:
         """Note a frame that is handed to the decoder; what was cut away from a film is not shown, but built on."""
         if is_key and self._first is None and not self._stream.is_live:
             self._first = pts
         is_due = is_shown and (self._first is None or pts >= self._first)
-        if self._stream.is_counted and is_due and pts > self._shown:
+        if is_due and (pts > self._shown or not self._stream.is_live):
             self._awaited[pts] = max([pts, *self._awaited])
         if not is_shown:
             self._cut_away.add(pts)
@@ -85,9 +87,10 @@ class Damage:
         """Give a decoded frame where it is whole, and None for it, and for each one lost before it, where not."""
         if frame.pts in self._lost:  # it comes after all, and was told of
             return []
-        if frame.pts is not None and self._stream.is_counted and not self._stream.is_live:
+        if frame.pts is not None and not self._stream.is_live:
             ahead = self._held_until if frame.pts > self._shown else frame.pts  # else the clock began again
-            self._held_until = max(ahead, self._awaited.get(frame.pts, frame.pts))
+            builds_on = self._awaited.get(frame.pts, frame.pts) if self._stream.has_times else frame.pts
+            self._held_until = max(ahead, builds_on)
         found: list[VideoFrame | None] = [None] * self._lost_before(frame)
         if frame.is_corrupt or found:
             self._held = [None] * len(self._held)
@@ -99,18 +102,25 @@ class Damage:
         if self._is_told and frame.pts not in self._cut_away:
             found.append(frame if self._has_begun and not self._is_broken else None)
         self._held += found
-        if self._shown < self._held_until and len(self._held) < DEEPEST:
+        if self._is_held:
             return []
         shown, self._held = self._held, []
         return shown
 
+    @property
+    def _is_held(self) -> bool:
+        if self._stream.has_times:
+            return self._shown < self._held_until and len(self._held) < DEEPEST
+        return any(number < self._held_until for number in self._awaited)
+
     def _lost_before(self, frame: VideoFrame) -> int:
         """Count the frames that should have been shown before this one; those behind may build on them."""
-        if frame.pts is None or not self._stream.is_counted:
+        if frame.pts is None:
             return 0
-        lost = [pts for pts in self._awaited if pts < frame.pts] if self._is_told else []
-        self._awaited = {pts: last for pts, last in self._awaited.items() if pts > frame.pts}
-        self._shown = frame.pts
+        due = frame.pts if self._stream.has_times else frame.pts - DEEPEST
+        lost = [pts for pts in self._awaited if pts < due] if self._is_told else []
+        self._awaited = {pts: last for pts, last in self._awaited.items() if pts >= due and pts != frame.pts}
+        self._shown = due
         self._lost = set(lost) | (set() if frame.key_frame else self._lost)
         if lost:
             self.begin(max(lost))

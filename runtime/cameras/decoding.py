@@ -65,7 +65,7 @@ def tell_codec(name: str, codec: str) -> None:
 
 
 class Colours:
-    """Makes BGR of decoded pictures, the same whoever decoded them. It belongs to one thread."""
+    """Makes BGR of decoded pictures, the same whoever decoded them. One thread at a time may ask."""
 
     def __init__(self) -> None:
         self._to_planes, self._to_bgr = VideoReformatter(), VideoReformatter()

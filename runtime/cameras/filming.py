@@ -41,7 +41,7 @@ class Filming:
 
         Files of 16 bits hold `bits`, see `core.picture`.
         """
-        return self._of_one_size(_in_8_bits(self._camera.newer(frame), bits))
+        return self._of_one_size(_in_8_bits(self._camera.newer(frame).developed(), bits))
 
     def _of_one_size(self, frame: Frame) -> Frame:
         """Mark a frame of another size than expected: resized like the others it would pass for one of them."""

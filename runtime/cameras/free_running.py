@@ -37,6 +37,12 @@ def grabbed(capture: Capture, now: Moment) -> Frame:
     return Frame(np.asarray(pixels, np.uint8), now)
 
 
+def as_it_came(stream: Any, now: Moment) -> Frame:
+    """Give what was grabbed `now` of a video stream, which whoever judges it develops."""
+    undeveloped = stream.undeveloped
+    return Frame(None, now, fault=None if undeveloped else Reason.UNREADABLE, undeveloped=undeveloped)
+
+
 def time_s(stream: Any) -> float:
     """Give the stream's own time of what was grabbed, in s."""
     return float(stream.time_s)

@@ -35,8 +35,8 @@ class Intake:
         """Keep a frame, unless the camera is frozen: that is told once, and to every part that is triggered."""
         frozen_after = self.settings.frozen_after
         alike = 0
-        if frame.pixels_u8 is not None and frame.fault is None and frozen_after is not None:
-            alike = self._thinning.alike(frame.pixels_u8)
+        if frame.fault is None and frozen_after is not None:
+            alike = self._thinning.alike(frame.rows())
         if frozen_after is None or alike < frozen_after:
             self.buffer.put(frame)
             self.standing.change(CameraState.STREAMING, "", last_frame_at_s=frame.captured.at_s)

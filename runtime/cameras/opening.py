@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from runtime.cameras.camera import Camera
 from runtime.cameras.factory.factory_camera import factory_camera
 from runtime.cameras.files import FolderCamera, VideoCamera
-from runtime.cameras.free_running import Capture, read_freely, time_s
+from runtime.cameras.free_running import Capture, as_it_came, read_freely, time_s
 from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import (
     CameraSettings,
@@ -59,7 +59,7 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
             connect = partial(_open_url, name, settings, settings.address())
             # RTSP carries the camera's own clock, Video4Linux the driver's; motion JPEG over HTTP has none.
             clock = time_s if settings.kind == "rtsp" else None
-            return LiveCamera(name, settings, connect, partial(read_freely, stream_clock=clock))
+            return LiveCamera(name, settings, connect, partial(read_freely, stream_clock=clock, frame_of=as_it_came))
 
 
 def _open_url(name: str, settings: RtspSettings | HttpSettings, url: str) -> Capture:

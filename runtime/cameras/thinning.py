@@ -1,5 +1,8 @@
 """Thinning: which of a live camera's frames are judged, and whether it gives the same one again and again."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +19,7 @@ class Thinning:
         self._max_fps = max_fps
         self._number = 0
         self._next_s = 0.0
-        self._last: NDArray[np.uint8] | None = None
+        self._last: Sequence[NDArray[np.uint8]] = ()
         self._alike = 1
 
     def wants(self, now_s: float) -> bool:
@@ -27,15 +30,18 @@ class Thinning:
         self._next_s = now_s + 1 / self._max_fps if self._max_fps else 0.0
         return True
 
-    def alike(self, pixels_u8: NDArray[np.uint8]) -> int:
-        """Give how many frames in a row were like this one to the last bit, itself included."""
-        same = self._last is not None and look_alike(self._last, pixels_u8, self._alike)
+    def alike(self, rows: Sequence[NDArray[np.uint8]]) -> int:
+        """Give how many frames in a row were like this one to the last bit, itself included.
+
+        `rows` are what it holds: an array of its pixels, or one of each plane.
+        """
+        same = len(self._last) == len(rows) and all(map(partial(look_alike, look=self._alike), self._last, rows))
         self._alike = self._alike + 1 if same else 1
-        self._last = pixels_u8
+        self._last = rows
         return self._alike
 
 
 def look_alike(one: NDArray[np.uint8], other: NDArray[np.uint8], look: int) -> bool:
     """Compare every 16th row of two frames: other rows at each `look`, so that 16 looks in a row see all of them."""
-    first = look % min(SPARSE, len(one))
+    first = look % max(1, min(SPARSE, len(one)))
     return one.shape == other.shape and np.array_equal(one[first::SPARSE], other[first::SPARSE])

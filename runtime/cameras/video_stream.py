@@ -18,18 +18,18 @@ from typing import Any
 import av
 import numpy as np
 from av.packet import Packet
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
-from core.picture import as_bgr_u8
-from core.picture_file import PictureFault, decode
 from runtime.cameras.damage import Damage, Stream
 from runtime.cameras.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
 from runtime.cameras.h264 import H264Frames
+from runtime.cameras.packet_order import WITHOUT_TIMES, in_order
 from runtime.cameras.settings import Decoding
+from runtime.cameras.undeveloped import Decoded, Jpeg
 from runtime.cameras.units import LENGTH_AT, Units
+from runtime.parts.frame import Undeveloped
 
 log = logging.getLogger(__name__)
 LARGEST_PIXELS = MOST_BYTES // 4
@@ -65,11 +65,10 @@ class VideoStream:
         tell_codec(name, self._stream.codec_context.codec.canonical_name)
         self._timeout_s = timeout_s
         codec = self._stream.codec_context
-        # AVI guesses the times of its packets.
-        is_counted, tells_keys = self._container.format.name != "avi", codec.codec.canonical_name in TELL_DAMAGE
-        self._damage = Damage(Stream(is_counted, self._is_live, tells_keys))
+        has_times = self._container.format.name not in WITHOUT_TIMES
+        self._damage = Damage(Stream(has_times, self._is_live, codec.codec.canonical_name in TELL_DAMAGE))
         self._is_jpeg = codec.name == "mjpeg"
-        packets = self._container.demux(self._stream)
+        packets = in_order(self._container.demux(self._stream), has_times, self._is_live)
         ahead: list[Packet[Any]] = []
         if not self._is_live and codec.name in LENGTH_AT:
             with suppress(av.FFmpegError):
@@ -137,17 +136,19 @@ class VideoStream:
         self._first_s, self._latest_s = min(self._first_s, time_s), max(self._latest_s, time_s)
         return True
 
-    def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
-        """Give the pixels (H, W, 3) of what was grabbed; False and None where it is damaged."""
+    @property
+    def undeveloped(self) -> Undeveloped | None:
+        """What was grabbed; None where it is damaged."""
         frame = self._frame
         if isinstance(frame, VideoFrame) and frame.width * frame.height <= LARGEST_PIXELS:
-            return True, self._pixels(frame)
-        if isinstance(frame, Packet):
-            try:
-                return True, as_bgr_u8(decode(bytes(frame)))
-            except PictureFault:
-                pass
-        return False, None
+            return Decoded(frame, self._colours)
+        return Jpeg(bytes(frame)) if isinstance(frame, Packet) else None
+
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8] | None]:
+        """Give the pixels (H, W, 3) of what was grabbed; False and None where it is damaged."""
+        grabbed = self.undeveloped
+        pixels = grabbed.pixels_bgr_u8() if grabbed else None
+        return pixels is not None, pixels
 
     def release(self) -> None:
         """Release the stream."""
@@ -193,22 +194,6 @@ class VideoStream:
         if self._tell is not None:
             self._tell(frame)
             self._tell = None
-
-    def _pixels(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        pixels = self._colours.bgr_u8(frame)
-        turns = round(frame.rotation / 90)
-        upright = np.rot90(pixels, turns)
-        return np.ascontiguousarray(np.flip(upright, turns % 2) if _is_mirrored(frame) else upright, np.uint8)
-
-
-def _is_mirrored(frame: VideoFrame) -> bool:
-    """Say whether a frame is to be shown as in a mirror, which its rotation leaves out."""
-    beside: Any = frame.side_data
-    matrix = beside.get(SideDataType.DISPLAYMATRIX)
-    if matrix is None:
-        return False
-    across, down = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2].astype(float)
-    return bool(across[0] * down[1] < across[1] * down[0])
 
 
 def _copied(packet: Packet[Any]) -> Packet[Any]:

@@ -31,7 +31,7 @@ class Watcher:
 
     def _run(self) -> None:
         for frame in self.camera.frames(self._stopping):
-            self.frames.append(frame)
+            self.frames.append(frame.developed())
             while self.hold.is_set() and not self._stopping.is_set():
                 time.sleep(0.01)
         self.camera.close()

@@ -88,14 +88,17 @@ class PartReading:
 
     def _take_each(self, stream: FactoryStream, intake: Intake) -> str:
         """Take every frame in turn, and tell of those that were lost between two. Returns why it ended."""
-        is_first = True
+        is_first, began_s = True, time.monotonic()
         while not intake.closing.is_set():
             if not self._is_there(stream, intake):
                 return AWAY
             if not stream.wait(LOOK_EVERY_S):
                 continue
             now, last, block_id = Moment.now(), self._last, stream.block_id
-            lost = missed_at_first(block_id, last) if is_first or last is None else missed(last, block_id)
+            if is_first or last is None:
+                lost: int | None = missed_at_first(block_id, last, now.s - began_s)
+            else:
+                lost = missed(last, block_id)
             if lost is None:
                 return f"it restarted its count, from block {last} to {block_id}"
             self._last, is_first = block_id, False

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Protocol
 
 from runtime.cameras.settings import FactoryCameraSettings, Feature
@@ -29,12 +30,16 @@ class Nodes(Protocol):
     def set(self, name: str, value: str) -> None:
         """Set a feature."""
 
+    def execute(self, name: str) -> None:
+        """Let the camera carry out a command."""
+
 
 def set_up(nodes: Nodes, settings: FactoryCameraSettings) -> None:
     """Let a camera run freely, or wait for the software trigger, with the features and chunks that `settings` want.
 
     Raises OSError for what it has not or refuses.
     """
+    stop(nodes)
     run_freely(nodes)
     set_features(nodes, settings.features)
     if settings.trigger is not None and settings.trigger.mode == "software":
@@ -59,6 +64,13 @@ def set_features(nodes: Nodes, features: dict[str, Feature]) -> None:
         except OSError as error:
             takes = f"; it takes {', '.join(entries)}" if entries else ""
             raise OSError(f"it refuses `{name}: {value}` ({error}{takes})") from error
+
+
+def stop(nodes: Nodes) -> None:
+    """End what whoever had the camera before has left running: its frames would count, and features may be locked."""
+    if "AcquisitionStop" in nodes.names():
+        with suppress(OSError):  # of some it is refused where they do not film
+            nodes.execute("AcquisitionStop")
 
 
 def run_freely(nodes: Nodes) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import one_line
-from runtime.cameras.factory.discovery import choose, require_package, told
+from runtime.cameras.factory.discovery import FoundCamera, choose, require_package, told
 from runtime.cameras.factory.features import numbers_of_chunks, set_up
 from runtime.cameras.factory.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
 from runtime.cameras.settings import GenicamSettings
@@ -45,7 +45,7 @@ def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
             set_up(VivaNodes(camera), settings)
-            return GenicamStream(camera, settings, str(found))
+            return GenicamStream(camera, settings, found)
         except BaseException:
             _let_go(camera)
             raise
@@ -82,13 +82,21 @@ class VivaNodes:
         with told():
             self._camera.set(name, value)
 
+    def execute(self, name: str) -> None:
+        """See Nodes."""
+        with told():
+            self._camera.execute(name, wait=False)
+
 
 class GenicamStream:
     """Reads one camera's blocks in turn, as a Capture. It belongs to one thread."""
 
-    def __init__(self, camera: viva_genicam.Camera, settings: GenicamSettings, name: str) -> None:
-        """Start the acquisition; `name` is for people. Raises OSError where the camera gives no pictures."""
-        self.name = name
+    def __init__(self, camera: viva_genicam.Camera, settings: GenicamSettings, found: FoundCamera) -> None:
+        """Start the acquisition. Raises OSError where the camera gives no pictures."""
+        self.name = str(found)
+        """For people."""
+        self.address = found.address
+        """On the network; None on USB."""
         self.layout: Layout = "BGR"
         """What the pixels are that `retrieve` gave last."""
         self._camera = camera

@@ -104,6 +104,9 @@ def connection(settings: GentlSettings) -> Callable[[], "GentlStream"]:
 class GentlStream:
     """Reads one camera's frames in turn, as a Capture. It belongs to one thread."""
 
+    address = None
+    """Its producer's matter."""
+
     def __init__(
         self,
         frames: DataStream,

@@ -27,11 +27,14 @@ def is_known(name: str) -> bool:
 def to_u8(raw: Raw, name: str) -> tuple[NDArray[np.uint8], Layout]:
     """Bring what a camera sent in the format `name` to 8 bits; what it is otherwise stays, and is said.
 
-    Deeper pixels are scaled by their own depth, as 16-bit picture files are. Raises ValueError for another format.
+    Deeper pixels are scaled by their own depth, as 16-bit picture files are. Raises ValueError for another format, and
+    where there is no pixel.
     """
     found = KNOWN.match(name)
     if found is None or raw.ndim == 1:
         raise ValueError(f"pixel format {name} is not known")
+    if not raw.size:
+        raise ValueError("it has no pixels")
     pixels = scaled_to_u8(raw, int(found["depth"] or 16)) if raw.dtype == np.uint16 else cast("NDArray[np.uint8]", raw)
     return pixels, cast("Layout", found["mosaic"] or ("RGB" if raw.ndim == 3 else "BGR"))
 
@@ -42,5 +45,7 @@ def laid_out(payload: bytes, name: str, height: int, width: int) -> NDArray[np.u
     Raises ValueError where there are too few.
     """
     channels = CHANNELS[name]
+    if height * width * channels > len(payload):
+        raise ValueError(f"{len(payload)} bytes for {width} x {height} pixels")
     pixels = np.frombuffer(payload, np.uint8, height * width * channels).reshape(height, width, channels)
     return pixels if channels > 1 else pixels[:, :, 0]

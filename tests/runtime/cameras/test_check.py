@@ -17,7 +17,7 @@ from tests.runtime.servers import MjpegServer
 def test_a_factory_camera_is_named_with_its_frames_and_packets(factory_camera: FactoryCamera) -> None:
     text = check_camera("top", factory_camera.settings(features={"TriggerMode": "On", "TriggerSource": "Software"}))
     assert f"serial {SERIALS[factory_camera.kind]}, at {HOST}, gives frames of 96 x 64 pixels" in text
-    assert re.search(r", net\.core\.rmem_max \d+, none of \d+ lost", text)
+    assert re.search(r", MTU 65535, net\.core\.rmem_max \d+, none of \d+ lost", text)
 
 
 def test_a_factory_camera_is_named_where_the_kernel_does_not_show_its_buffer(
@@ -31,17 +31,31 @@ def test_a_factory_camera_is_named_where_the_kernel_does_not_show_its_buffer(
 
 
 @pytest.mark.machine
-def test_lost_packets_are_counted_with_the_remedies() -> None:
+@pytest.mark.parametrize(
+    ("mtu_bytes", "told", "jumbo"),
+    [
+        (1500, ", MTU 1500", "set the network card's MTU to 9000, "),
+        (9000, ", MTU 9000", ""),
+        (None, "", "set the network card's MTU to 9000, "),
+    ],
+)
+def test_lost_packets_are_counted_with_the_remedies(
+    monkeypatch: pytest.MonkeyPatch, mtu_bytes: int | None, told: str, jumbo: str
+) -> None:
+    monkeypatch.setattr(check, "_mtu_bytes", lambda _: mtu_bytes)
     losing = FactoryCamera("viva", drop_packets=[(3, 1), (5, 1)], packet_resend=False)
+    words = f"{told}, net.core.rmem_max BYTES; raise net.core.rmem_max, {jumbo}or let the camera wait between packets"
+    pattern = r"2 of \d+ frames did not come whole in 1 s, packets of \d+ bytes"
     with (
         sole_use(),
         losing as camera,
-        pytest.raises(
-            CameraError,
-            match=r"2 of \d+ frames did not come whole .*, net\.core\.rmem_max \d+; raise net\.core\.rmem_max",
-        ),
+        pytest.raises(CameraError, match=pattern + re.escape(words).replace("BYTES", r"\d+")),
     ):
         check_camera("top", camera.settings())
+
+
+def test_where_the_way_to_a_camera_is_not_known_nothing_is_told_of_it() -> None:
+    assert check._mtu_bytes("no address") is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def watch() -> Iterator[Callable[[HttpSettings], list[Frame]]]:
 
         def run() -> None:
             for frame in camera.frames(stopping):
-                frames.append(frame)
+                frames.append(frame.developed())
             camera.close()
 
         threads.append(threading.Thread(target=run, daemon=True))

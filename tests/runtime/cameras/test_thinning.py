@@ -16,11 +16,11 @@ def test_a_frame_that_keeps_moving_in_one_row_is_not_alike_for_longer_than_all_r
     for number in range(3 * SPARSE):
         frame = np.zeros((height, 5, channels), np.uint8)
         frame[row] = number
-        assert thinning.alike(frame) <= SPARSE
+        assert thinning.alike([frame]) <= SPARSE
 
 
 def test_frames_that_stand_still_are_counted() -> None:
     thinning = Thinning(1, None)
     still = np.full((20, 5), 7, np.uint8)
-    assert [thinning.alike(still.copy()) for _ in range(40)] == list(range(1, 41))
-    assert thinning.alike(np.full((20, 6), 7, np.uint8)) == 1
+    assert [thinning.alike([still.copy()]) for _ in range(40)] == list(range(1, 41))
+    assert thinning.alike([np.full((20, 6), 7, np.uint8)]) == 1

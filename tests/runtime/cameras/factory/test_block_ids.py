@@ -58,4 +58,18 @@ def test_a_camera_that_counts_further_than_16_bits_has_counted_anew_where_its_nu
 def test_what_is_lost_before_the_first_frame_is_counted_where_the_camera_begins_anew(
     block_id: int, earlier: int | None, lost: int
 ) -> None:
-    assert missed_at_first(block_id, earlier) == lost
+    assert missed_at_first(block_id, earlier, 0.0) == lost
+
+
+@pytest.mark.parametrize(
+    ("block_id", "since_s", "lost"),
+    [(41, 0.05, 40), (101, 0.1, 100), (437, 0.05, 0), (437, 3600.0, 0), (101, 0.05, 0)],
+)
+def test_a_camera_that_counted_before_is_told_from_one_that_lost_a_burst_at_first(
+    block_id: int, since_s: float, lost: int
+) -> None:
+    assert missed_at_first(block_id, None, since_s) == lost
+
+
+def test_a_camera_that_has_counted_anew_is_believed_what_it_lost_since() -> None:
+    assert missed_at_first(437, 9000, 0.05) == 436

@@ -11,8 +11,8 @@ import yaml
 from core.config import parse_settings
 from core.errors import CameraError, ConfigError
 from runtime.cameras.camera import CameraState
-from runtime.cameras.factory.discovery import find_cameras
-from runtime.cameras.factory.features import set_features
+from runtime.cameras.factory.discovery import FoundCamera, find_cameras
+from runtime.cameras.factory.features import set_features, set_up
 from runtime.cameras.factory.genicam import GenicamStream, VivaNodes
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import GenicamSettings
@@ -147,7 +147,7 @@ def test_a_camera_on_usb_is_read_by_the_same_stream() -> None:
     testing = pytest.importorskip("viva_genicam.testing")
     camera = testing.FakeU3vCamera(SIZE[1], SIZE[0], "Mono8").connect()
     settings = GenicamSettings(kind="genicam", serial="U3V")
-    stream = GenicamStream(camera, settings, "U3V")
+    stream = GenicamStream(camera, settings, FoundCamera("U3V", "U3V", None, None))
     times_s = []
     for _ in range(3):
         assert stream.grab()
@@ -158,6 +158,15 @@ def test_a_camera_on_usb_is_read_by_the_same_stream() -> None:
         times_s.append(stream.time_s)
     stream.release()
     assert 0 < times_s[0] < times_s[1] < times_s[2]
+
+
+def test_a_camera_that_was_left_filming_is_stopped_before_it_is_set_up() -> None:
+    fake = pytest.importorskip("viva_genicam.testing").FakeU3vCamera(SIZE[1], SIZE[0], "Mono8")
+    camera = fake.connect()
+    camera.acquisition_start()
+    assert fake.acquiring()
+    set_up(VivaNodes(camera), GenicamSettings(kind="genicam", serial="U3V"))
+    assert not fake.acquiring()
 
 
 def test_another_serial_is_not_taken_and_what_answers_is_named(factory_camera: FactoryCamera, watch: Watch) -> None:

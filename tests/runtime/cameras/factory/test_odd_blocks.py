@@ -9,7 +9,7 @@ import pytest
 from runtime.parts.verdict import Reason
 from tests.runtime.conveyor import BARRIER, Line
 from tests.runtime.gige import SIZE, FactoryCamera, sole_use
-from tests.runtime.gvsp import MONO12P, PacketWriter
+from tests.runtime.gvsp import MONO8, MONO12P, PacketWriter
 
 pytestmark = pytest.mark.machine
 PAYLOAD = bytes(range(96)) * 64
@@ -27,7 +27,7 @@ class Camera:
         self._sent = 0
 
     def send(self, block_id: int, payload: bytes = PAYLOAD, **options: Any) -> None:
-        self._packets.send(block_id, payload, SIZE, **options)
+        self._packets.send(block_id, payload, **{"size": SIZE, **options})
         self._sent += 1
         self.line.wait_for(self._sent - UNDER_WAY)
 
@@ -56,6 +56,7 @@ def camera() -> Iterator[Camera]:
         ((0, 1, 2), False, [None] * 3),
         ((2, 3), False, [LOST, None, None]),
         ((1, 3), False, [None, LOST, None]),
+        ((437, 438, 440), False, [None, None, LOST, None]),  # it counts from when it was switched on
         ((65535, 1, 2), False, [None] * 3),
         ((65535, 0, 1), False, [None] * 3),
         ((65534, 0, 1), False, [None, LOST, None, None]),
@@ -89,6 +90,17 @@ def test_a_block_with_fewer_bytes_than_its_size_and_format_need_is_unreadable_an
     camera.send(4, b"")
     camera.send(5)
     assert camera.faults(5) == [None, UNREADABLE, UNREADABLE, UNREADABLE, None]
+
+
+@pytest.mark.parametrize("size", [(0, 96), (64, 0), (65535, 65535), (2**32 - 1, 2**32 - 1)])
+@pytest.mark.parametrize("pixel_format", [MONO8, MONO12P])
+def test_a_block_whose_size_is_nonsense_is_unreadable_and_the_camera_goes_on(
+    camera: Camera, size: tuple[int, int], pixel_format: int
+) -> None:
+    camera.send(1)
+    camera.send(2, pixel_format=pixel_format, size=size)
+    camera.send(3)
+    assert camera.faults(3) == [None, UNREADABLE, None]
 
 
 def test_a_clock_that_runs_backwards_leaves_no_part_out(camera: Camera) -> None:
