@@ -57,7 +57,7 @@ class Connection:
         self.is_answered = False
         """Whether the broker took or refused anything that we published."""
         self._granted: Granted | None = None
-        self._acknowledged: list[int] = []
+        self._acknowledged: dict[int, int] = {}
         self._received: list[Message] = []
         self._awaited: dict[int, float] = {}
         """Since when (monotonic clock) what we published is not acknowledged, by its number; the oldest first."""
@@ -190,15 +190,15 @@ class Connection:
         received, self._received = self._received, []
         return received
 
-    def poll(self, timeout_s: float, wake: Bell | None) -> list[int]:
-        """Wait for acknowledgements, messages, or for `wake` to ring. Returns the numbers of acknowledged messages.
+    def poll(self, timeout_s: float, wake: Bell | None) -> dict[int, int]:
+        """Wait for acknowledgements, messages, or for `wake` to ring. Returns by number what is acknowledged.
 
-        Raises Unreachable where the connection is gone.
+        With MQTT 5's reason: of a subscription the QoS that it gets. Raises Unreachable where the connection is gone.
         """
         if self._lost is None:
             # Of QoS 0 we know the moment it is sent, before anything is to be waited for.
             self._turn(0.0 if self._acknowledged else timeout_s, wake)
-        acknowledged, self._acknowledged = self._acknowledged, []
+        acknowledged, self._acknowledged = self._acknowledged, {}
         self._require_answers()
         if not acknowledged and not self._rejected and self._lost is not None:
             raise self._lost
@@ -282,7 +282,7 @@ class Connection:
         if reason.is_failure:
             self._rejected.append((number, reason.value, words_of(reason, properties)))
         else:
-            self._acknowledged.append(number)
+            self._acknowledged[number] = reason.value
 
     def _on_message(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
         try:
