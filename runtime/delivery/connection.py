@@ -25,6 +25,7 @@ from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
 from runtime.delivery.words import (
     CLOSED,
+    CLOSED_AT_LOGIN,
     NO_ANSWER,
     NO_MQTT,
     TAKEN_OVER,
@@ -129,10 +130,9 @@ class Connection:
             raise lost
         if self._broker.tls:  # TLS 1.3 refuses a certificate after the handshake, and not every broker says so
             raise Refused("it ends the connection where it would check our certificate; check broker.tls.cert_file")
-        closed = f"{CLOSED} during the login"
         if self._is_v5:  # it would have said why
-            raise Unreachable(closed)
-        raise NotOnTheseTerms(closed, None)
+            raise Unreachable(CLOSED_AT_LOGIN)
+        raise NotOnTheseTerms(CLOSED_AT_LOGIN, None)
 
     def publish(self, message: Outgoing) -> int:
         """Send. Returns the number under which `poll` reports the acknowledgement (QoS 0: that it went)."""
