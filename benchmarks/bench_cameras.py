@@ -32,7 +32,7 @@ from runtime.parts.layout import Layout
 from runtime.parts.moment import Moment
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
-from runtime.station.inspection import Stop
+from runtime.station.summary import Stop
 
 UNLIKE = 4
 """Frames that a device gives in turn: none is like the one before."""

@@ -44,10 +44,10 @@ from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Verdict
 from runtime.settings import InspectionSettings
-from runtime.station.inspection import Stop
 from runtime.station.simulated_backend import SIZE
 from runtime.station.simulated_camera import SimulatedCamera
 from runtime.station.simulation import open_simulation
+from runtime.station.summary import Stop
 from runtime.threads.worker import Worker
 
 AS_FAST_AS_CAN_BE = 1e9

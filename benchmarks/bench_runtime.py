@@ -34,8 +34,7 @@ from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings, Kind
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.inspection import Stop
-from runtime.station.summary import Summary
+from runtime.station.summary import Stop, Summary
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ SILENT_S = 30.0
 """A pipe that gives nothing for so long is no file: somebody forgot it."""
 
 
-def write_whole(file: Path, content: bytes) -> None:
+def write_whole(file: Path, content: bytes | memoryview) -> None:
     """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
     part = file.with_name(f".{file.name}.part")
     try:

@@ -25,11 +25,15 @@ LARGEST_PIXELS = 2**28
 PAGE = 4096
 """Bytes that are all 0 where data should stand: a file's hole is as large as this or larger; in a file of few pages a
 quarter of it."""
-WIDTH_TAG, HEIGHT_TAG, ORIENTATION_TAG = 256, 257, 274
+WIDTH_TAG, HEIGHT_TAG, COLOURS_TAG, ORIENTATION_TAG = 256, 257, 262, 274
 """Of TIFF and of EXIF, which is written as a TIFF."""
 FILL = re.compile(rb"\xff+")
 SEVERAL = "holds several pictures, of which one would be seen; save each as a file of its own"
 TRUNCATED = "not a whole picture (empty, truncated or of an unknown format)"
+UNKNOWN = "not a whole picture, or of an unknown format: PNG, JPEG, TIFF, BMP and WebP are read"
+OTHER_COLOURS = "{} colours are not supported; save it in grey or RGB"
+TIFF_COLOURS = {5: "CMYK", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LogL", 32845: "LogLuv"}
+"""Whose conversion would be a guess: OpenCV knows no profile, and gives other colours than people see."""
 
 
 class PictureFault(ValueError):  # noqa: N818
@@ -73,7 +77,7 @@ def _decode_jpeg(data: bytes) -> NDArray[Any]:
     try:
         colours = simplejpeg.decode_jpeg_header(data)[2]
         if colours in ("CMYK", "YCCK"):
-            raise PictureFault(f"{colours} colours are not supported; save it in grey or RGB")
+            raise PictureFault(OTHER_COLOURS.format(colours))
         if colours == "Gray":
             return np.asarray(simplejpeg.decode_jpeg(data, "GRAY"))[:, :, 0]
         return np.asarray(simplejpeg.decode_jpeg(data, "BGR"))
@@ -114,7 +118,7 @@ def _read_header(data: bytes) -> Header:
     for mark, reader in readers.items():
         if data.startswith(mark):
             return reader(data)
-    raise PictureFault(TRUNCATED)
+    raise PictureFault(UNKNOWN if data else TRUNCATED)
 
 
 def _jpeg(data: bytes) -> Header:
@@ -197,6 +201,8 @@ def _tiff(data: bytes) -> Header:
     header = Header(tags.get(WIDTH_TAG, 0), tags.get(HEIGHT_TAG, 0))  # OpenCV turns a TIFF by itself
     if header.width * header.height > LARGEST_PIXELS:
         return header
+    if colours := TIFF_COLOURS.get(tags.get(COLOURS_TAG, 1)):
+        raise PictureFault(OTHER_COLOURS.format(colours))
     try:
         is_sure = tiff_file.require_whole(data)
     except tiff_file.SeveralPictures as error:

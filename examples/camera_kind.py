@@ -20,7 +20,7 @@ from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
-from runtime.station.inspection import Stop
+from runtime.station.summary import Stop
 
 
 class ProgramCamera(Camera):

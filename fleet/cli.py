@@ -88,14 +88,15 @@ def _agent_command(
     import signal
     import threading
 
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+
     from fleet.agent import Agent
     from fleet.settings import AgentSettings
     from runtime.monitoring.logfmt import log_to_stderr
 
     log_to_stderr()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
     Agent(cli.load(config, AgentSettings)).run(stop)
 
 

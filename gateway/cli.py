@@ -46,8 +46,6 @@ def serve_command(config: Annotated[Path, typer.Argument(metavar="CONFIG", help=
 async def _serve_until_signal(settings: "GatewaySettings") -> int:
     import asyncio
 
-    from gateway.server import serve
-
     stop, heard = asyncio.Event(), [0]
 
     def ask(number: int) -> None:
@@ -56,6 +54,8 @@ async def _serve_until_signal(settings: "GatewaySettings") -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ask, number)
+    from gateway.server import serve
+
     sys.stderr.write("reading the nodeset of OPC 40100-1, which takes some seconds\n")
     await serve(settings, stop)
     return heard[0]

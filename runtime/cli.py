@@ -12,11 +12,10 @@ import typer
 from core import cli
 from runtime.history.annotations import Annotations
 from runtime.station.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
+from runtime.station.summary import Stop
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from runtime.station.inspection import Inspection, Stop
+    from runtime.station.console import Opening
 
 HELP = """Judge camera frames with an exported bundle and report to an MES over MQTT.
 
@@ -84,10 +83,11 @@ def inspect(
     ] = None,
 ) -> None:
     """Run an inspection to its end."""
+    stop = _heed_signals()
     from runtime.settings import InspectionSettings
     from runtime.station.assembly import open_inspection
 
-    _run(open_inspection(cli.load(config, InspectionSettings)), summary_json)
+    _run(open_inspection(cli.load(config, InspectionSettings)), stop, summary_json)
 
 
 @app.command(help=SIMULATE_HELP)
@@ -100,10 +100,11 @@ def simulate(
     scenario: Annotated[Scenario | None, typer.Option(help="What goes wrong, over and over.")] = None,
 ) -> None:
     """Run a simulation until it is stopped, or to its end."""
+    stop = _heed_signals()
     from runtime.settings import InspectionSettings
     from runtime.station.simulation import open_simulation
 
-    _run(open_simulation(cli.load(config, InspectionSettings), rate, parts, scenario))
+    _run(open_simulation(cli.load(config, InspectionSettings), rate, parts, scenario), stop)
 
 
 @app.command(help=COLLECT_HELP)
@@ -113,13 +114,11 @@ def collect(
     pictures: Annotated[int, typer.Option(min=1, help="How many pictures of each camera or region.")] = 300,
 ) -> None:
     """Film until there are enough pictures, or until it is stopped."""
+    stop = _heed_signals()
     from runtime.collecting import console
     from runtime.settings import InspectionSettings
-    from runtime.station.inspection import Stop
 
-    settings, stop = cli.load(config, InspectionSettings), Stop()
-    _heed_signals(stop)
-    console.collect(settings, pictures, output, lambda: stop.reason)
+    console.collect(cli.load(config, InspectionSettings), pictures, output, lambda: stop.reason)
     if stop.reason == signal.SIGINT.name:
         raise KeyboardInterrupt
 
@@ -194,12 +193,9 @@ def _leave_threads_behind(code: int) -> None:
         os._exit(code)
 
 
-def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | None = None) -> None:
+def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> None:
     from runtime.station import console
-    from runtime.station.inspection import Stop
 
-    stop = Stop()
-    _heed_signals(stop)
     summary = console.run(opening, stop)
     if summary_json is not None:
         console.write(summary, summary_json)
@@ -208,8 +204,12 @@ def _run(opening: "AbstractContextManager[Inspection]", summary_json: Path | Non
         raise KeyboardInterrupt
 
 
-def _heed_signals(stop: "Stop") -> None:
-    """The first signal asks for a clean end, a second one of the same kind ends at once."""
+def _heed_signals() -> Stop:
+    """The first signal asks for a clean end, a second one of the same kind ends at once.
+
+    To be called before what takes time to import: until then a signal kills.
+    """
+    stop = Stop()
 
     def ask(number: int, _frame: Any) -> None:
         stop.reason = signal.Signals(number).name
@@ -219,6 +219,7 @@ def _heed_signals(stop: "Stop") -> None:
     signal.signal(signal.SIGTERM, ask)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as of `nohup`; else the terminal went
         signal.signal(signal.SIGHUP, ask)
+    return stop
 
 
 __all__ = ["app", "run_inspection"]

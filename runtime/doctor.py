@@ -51,9 +51,9 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
     coils = [verdict.coil for verdict in settings.verdicts.values() if verdict.coil is not None]
     bundles = {"": settings.bundle} | {f" of recipe {recipe}": path for recipe, path in settings.bundles.items()}
     topics = settings.topics
-    heard = [topics.command("+")] * bool(settings.commands) + [
-        topics.trigger(name) for name, camera in settings.cameras.items() if getattr(camera, "trigger", None)
-    ]
+    heard = dict.fromkeys([topics.command("+")] * bool(settings.commands), 0) | {
+        topics.trigger(name): 1 for name, camera in settings.cameras.items() if getattr(camera, "trigger", None)
+    }
     return [
         *((f"bundle{recipe}", partial(_bundle, settings, path)) for recipe, path in bundles.items()),
         ("onnxruntime", require_one_build),

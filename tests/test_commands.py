@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,11 +147,15 @@ def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], 
         assert error.splitlines()[-1].startswith(f"error: {tmp_path / checkpoint}: ")
 
 
-def test_a_training_that_is_interrupted_ends_with_one_line_and_130(config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_interrupted_ends_with_one_line_and_130(
+    config: Path, tmp_path: Path, by: signal.Signals
+) -> None:
     code, error = interrupted(
         "from training.cli import train_model; train_model()",
         str(change(config, epochs=100_000)),
         (tmp_path / "run" / "resume" / "decoder-1.ckpt").exists,
+        by,
     )
     assert code == 130
     assert error.splitlines()[-1] == "interrupted"

@@ -41,6 +41,8 @@ def _train_command(
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
     from training.session import train
     from training.suspects import SHEET
 
@@ -51,7 +53,10 @@ def _train_command(
 
     # Those that help the first one write into its folder.
     with nullcontext() if "LOCAL_RANK" in os.environ else alone(Path(settings.output)):
-        path = train(settings, resume)
+        try:
+            path = train(settings, resume)
+        except SIGTERMException as end:  # which is a SystemExit with the code of what went well
+            raise KeyboardInterrupt from end
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")

@@ -153,7 +153,11 @@ class SiteThresholds:
             content = read_now(file).decode()
             site = _Site.model_validate_json(content)
             json.loads(content, object_pairs_hook=partial(_require_single, file))
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if file.is_symlink():
+                raise ArtifactError(
+                    f"{file}: is a link to nothing; put back what it leads to, or remove it: the bundle's hold then."
+                ) from error
             return None
         except (OSError, UnicodeDecodeError, ValidationError) as error:
             raise ArtifactError(f"{file}: damaged or not readable; recalibrate after removing it.") from error

@@ -16,7 +16,8 @@ LATEST_AT_S = 253_402_300_799.0
 def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Command) -> Mapping[str, Any]:
     """Begin what `command` asks: from a `seq` of a run of a camera on, or from a time on. `boot_id` is of this run.
 
-    Raises ConfigError where it says neither or both, or another one is under way; OutboxError for a broken journal.
+    Raises ConfigError where it says neither or both, names a run of which nothing is kept, or another one is under way;
+    OutboxError for a broken journal.
     """
     camera = command.camera
     if camera not in (None, *cameras):
@@ -30,7 +31,10 @@ def resend(again: Resending, cameras: Collection[str], boot_id: str, command: Co
         camera = camera or (next(iter(cameras)) if len(cameras) == 1 else None)
         if camera is None:
             raise ConfigError("resend: each camera counts its own `seq`; give `camera`.")
-        first = journal.since_seq(camera, command.boot_id or boot_id, command.seq or 0)
+        run = command.boot_id or boot_id
+        if run != boot_id and not journal.has_run(camera, run):
+            raise ConfigError(f"resend: `boot_id`: no event of such a run of {camera} is kept; ask by `time`.")
+        first = journal.since_seq(camera, run, command.seq or 0)
     count = 0 if first is None else again.begin(first, camera)
     return {"events": count, "oldest": journal.oldest}
 

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from core.errors import BrokerError
 from core.files import free_space
@@ -11,6 +12,7 @@ from runtime.delivery.connector import Connector
 from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.faults import Refused, Unreachable
+from runtime.delivery.listening import NOT_KEPT
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
@@ -25,8 +27,12 @@ LARGEST_EVENT = 2000
 """Bytes, except for grids of more than 3 x 3."""
 
 
-def check_broker(settings: BrokerSettings, client_id: str, topic: str, filters: Sequence[str] = ()) -> str:
-    """Log in, send a message of an event's size on `topic`, and wait until it comes back; ask for `filters`, too.
+def check_broker(
+    settings: BrokerSettings, client_id: str, topic: str, filters: Mapping[str, int] = MappingProxyType({})
+) -> str:
+    """Log in, send a message of an event's size on `topic`, and wait until it comes back.
+
+    It asks for `filters`, too, each with the QoS that it needs.
 
     Raises BrokerError where the broker does not take us in or does not hand it on; ConfigError where a password or
     certificate cannot be read.
@@ -41,7 +47,7 @@ def check_broker(settings: BrokerSettings, client_id: str, topic: str, filters: 
         # With a will as the station's: some brokers refuse that alone.
         connection = connector.open(Outgoing(topic, b"", retain=True))
         try:
-            _send_to_ourselves(connection, topic, filters)
+            kept_nowhere = _send_to_ourselves(connection, topic, filters)
         finally:
             connection.close()
     except Unreachable as error:
@@ -50,24 +56,29 @@ def check_broker(settings: BrokerSettings, client_id: str, topic: str, filters: 
         ) from error
     except Refused as error:
         raise BrokerError(f"{host}:{port} answers and refuses us: {error}.") from error
-    losses = "".join(f"; {loss}" for loss in connector.terms.losses)
+    losses = "".join(f"; {loss}" for loss in (*connector.terms.losses, *kept_nowhere))
     return f"{host}:{port} accepts the login and delivers what we send{losses}"
 
 
-def _send_to_ourselves(connection: Connection, topic: str, filters: Sequence[str]) -> None:
-    """Send a message and wait for it. Raises Refused, with what may be at fault, or Unreachable."""
+def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str, int]) -> list[str]:
+    """Send a message and wait for it; say which filters get a lower QoS than they need.
+
+    Raises Refused, with what may be at fault, or Unreachable.
+    """
     message = Outgoing(topic, b'{"doctor":"%s"}' % secrets.token_hex(LARGEST_EVENT // 2 - 8).encode())
     if (objection := connection.objection(message)) is not None:
         raise Refused(objection)
-    asked = {connection.subscribe(each): each for each in filters}
+    asked = {connection.subscribe(each, qos): each for each, qos in filters.items()}
+    lower = []
     connection.subscribe(topic)
     sent = connection.publish(message)
     until_s = time.monotonic() + COMES_BACK_S
     while (left_s := until_s - time.monotonic()) > 0:
         try:
-            connection.poll(left_s, None)
+            got = connection.poll(left_s, None)
         except Unreachable as lost:
             raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
+        lower += [f"{each}: {NOT_KEPT}" for number, each in asked.items() if got.get(number, 1) < filters[each]]
         for number, _reason, words in connection.rejected():
             if number == sent:
                 raise Refused(f"{words} on {topic}; let this user write there (mosquitto: `acl_file`)")
@@ -76,9 +87,9 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Sequence[str
         for heard in connection.received():
             connection.acknowledge(heard)
             if heard.payload == message.payload:
-                return
+                return lower
     if connection.tells_refusals:  # it took the message; that we may not read it is no fault
-        return
+        return lower
     raise Refused(f"on {topic} {NOT_HANDED_ON}")
 
 

@@ -25,6 +25,7 @@ from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
 from runtime.delivery.words import (
     CLOSED,
+    CLOSED_AT_LOGIN,
     NO_ANSWER,
     NO_MQTT,
     TAKEN_OVER,
@@ -57,7 +58,7 @@ class Connection:
         self.is_answered = False
         """Whether the broker took or refused anything that we published."""
         self._granted: Granted | None = None
-        self._acknowledged: list[int] = []
+        self._acknowledged: dict[int, int] = {}
         self._received: list[Message] = []
         self._awaited: dict[int, float] = {}
         """Since when (monotonic clock) what we published is not acknowledged, by its number; the oldest first."""
@@ -129,10 +130,9 @@ class Connection:
             raise lost
         if self._broker.tls:  # TLS 1.3 refuses a certificate after the handshake, and not every broker says so
             raise Refused("it ends the connection where it would check our certificate; check broker.tls.cert_file")
-        closed = f"{CLOSED} during the login"
         if self._is_v5:  # it would have said why
-            raise Unreachable(closed)
-        raise NotOnTheseTerms(closed, None)
+            raise Unreachable(CLOSED_AT_LOGIN)
+        raise NotOnTheseTerms(CLOSED_AT_LOGIN, None)
 
     def publish(self, message: Outgoing) -> int:
         """Send. Returns the number under which `poll` reports the acknowledgement (QoS 0: that it went)."""
@@ -190,15 +190,15 @@ class Connection:
         received, self._received = self._received, []
         return received
 
-    def poll(self, timeout_s: float, wake: Bell | None) -> list[int]:
-        """Wait for acknowledgements, messages, or for `wake` to ring. Returns the numbers of acknowledged messages.
+    def poll(self, timeout_s: float, wake: Bell | None) -> dict[int, int]:
+        """Wait for acknowledgements, messages, or for `wake` to ring. Returns by number what is acknowledged.
 
-        Raises Unreachable where the connection is gone.
+        With MQTT 5's reason: of a subscription the QoS that it gets. Raises Unreachable where the connection is gone.
         """
         if self._lost is None:
             # Of QoS 0 we know the moment it is sent, before anything is to be waited for.
             self._turn(0.0 if self._acknowledged else timeout_s, wake)
-        acknowledged, self._acknowledged = self._acknowledged, []
+        acknowledged, self._acknowledged = self._acknowledged, {}
         self._require_answers()
         if not acknowledged and not self._rejected and self._lost is not None:
             raise self._lost
@@ -282,7 +282,7 @@ class Connection:
         if reason.is_failure:
             self._rejected.append((number, reason.value, words_of(reason, properties)))
         else:
-            self._acknowledged.append(number)
+            self._acknowledged[number] = reason.value
 
     def _on_message(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
         try:

@@ -1,7 +1,7 @@
 """Listening: what is asked of the broker on one connection, and who hears it."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from paho.mqtt.client import topic_matches_sub
 
@@ -12,6 +12,10 @@ from runtime.delivery.refusals import Refusals
 ANSWERS_S = 30.0
 """A subscription that is not answered for so long never will be: brokers take milliseconds."""
 NO_ANSWER = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
+NOT_KEPT = (
+    "it hands on what is sent there with QoS 0: a trigger that comes while this station or its connection is away is "
+    "lost; allow QoS 1 there"
+)
 
 
 class Listening:
@@ -45,11 +49,13 @@ class Listening:
             number = self._connection.subscribe(each.topic_filter, int(each.is_lasting), not each.is_lasting)
             self._asked[number] = each, time.monotonic() + ANSWERS_S
 
-    def granted(self, numbers: Iterable[int]) -> None:
-        """The broker took what has one of these numbers, perhaps a subscription."""
-        for number in numbers:
+    def granted(self, reasons: Mapping[int, int]) -> None:
+        """The broker took what has one of these numbers, perhaps a subscription: then the reason is its QoS."""
+        for number, qos in reasons.items():
             if (asked := self._asked.pop(number, None)) is not None:
                 self._refusals.took(asked[0].topic_filter)
+                if asked[0].is_lasting and qos == 0:
+                    self._refusals.limit(asked[0].topic_filter, NOT_KEPT)
 
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription."""

@@ -51,6 +51,12 @@ class Refusals:
             self._told[topic_filter, reason] = None
             log.error("broker refuses the subscription topic=%s reason=%r", topic_filter, reason)
 
+    def limit(self, topic_filter: str, reason: str) -> None:
+        """Tell once that the broker gives us less on `topic_filter` than we asked for."""
+        if (topic_filter, reason) not in self._told:
+            self._told[topic_filter, reason] = None
+            log.warning("broker limits the subscription topic=%s reason=%r", topic_filter, reason)
+
     def tell_once(self, topic: str, reason: str) -> None:
         """Tell of a message that was of use now or never."""
         if (topic, reason) not in self._told:

@@ -100,8 +100,8 @@ class Session:
 
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
-        numbers = self._connection.poll(timeout_s, self._outbound.bell)
-        taken = [self._sent.pop(number) for number in numbers if number in self._sent]
+        acknowledged = self._connection.poll(timeout_s, self._outbound.bell)
+        taken = [self._sent.pop(number) for number in acknowledged if number in self._sent]
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:
             self._outbound.again.keep(delivered)
@@ -111,7 +111,7 @@ class Session:
             self._on_acknowledged(sent.message)
         for topic in {sent.message.topic for sent in taken}:
             self._refusals.took(topic)
-        self._listening.granted(numbers)
+        self._listening.granted(acknowledged)
         self._hear()
         for number, reason, words in self._connection.rejected():
             if (refused := self._sent.pop(number, None)) is not None:

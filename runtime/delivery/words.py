@@ -11,6 +11,9 @@ LONGEST_WORDS = 200
 TAKEN_OVER = 0x8E
 CLOSED = "it closed the connection"
 """Without a word: what a connection that was lost says of itself, too."""
+CLOSED_AT_LOGIN = (
+    f"{CLOSED} during the login; check broker.port and broker.protocol, and whether it wants TLS there (broker.tls)"
+)
 NO_MQTT = "what it sends is no MQTT; check broker.host, broker.port and broker.protocol"
 NO_ANSWER = "it does not answer the login; check broker.port, and broker.protocol: some know one of the two alone"
 UNANSWERED = "it answers, and has not acknowledged what we sent for {waited_s:.0f} s"

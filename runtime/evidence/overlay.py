@@ -89,5 +89,9 @@ def _corners(row: int, col: int, grid: int, height: int, width: int) -> tuple[tu
 
 
 def _write(picture: NDArray[np.uint8], text: str, place: tuple[int, int], bold: int) -> None:
-    for colour, thickness in (((0, 0, 0), 4 * bold), ((255, 255, 255), bold)):
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * bold, colour, thickness, cv2.LINE_AA)
+    """Write in white, with a black line around it: a bolder text below would be wider, and read as other figures."""
+    around = [(right, down) for right in (-bold, 0, bold) for down in (-bold, 0, bold)]
+    for colour, shifts in (((0, 0, 0), around), ((255, 255, 255), [(0, 0)])):
+        for right, down in shifts:
+            at = place[0] + right, place[1] + down
+            cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * bold, colour, bold, cv2.LINE_AA)

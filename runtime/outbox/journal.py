@@ -83,6 +83,10 @@ class Journal:
                 self._problem = str(error)
                 log.error("journal cannot keep events, they cannot be sent again file=%s: %s", self._path, error)
 
+    def has_run(self, camera: str, boot_id: str) -> bool:
+        """Whether any event of this run of `camera` is kept."""
+        return bool(self._one("SELECT COUNT(*) FROM sent WHERE camera = ? AND boot_id = ?", camera, boot_id))
+
     def since_seq(self, camera: str, boot_id: str, seq: int) -> int | None:
         """Give the number of the event `seq` of a run of `camera`, or of the first behind it; None: there is none."""
         query = "SELECT MIN(number) FROM sent WHERE camera = ? AND boot_id = ? AND seq >= ?"

@@ -13,17 +13,19 @@ from rich.table import Table
 from core.address import host_and_port
 from core.errors import ConfigError, PwaeError, one_line
 from runtime.monitoring.logfmt import log_to_stderr
-from runtime.station.inspection import Inspection, Stop
+from runtime.station.inspection import Inspection
 from runtime.station.predictions import Predictions
 from runtime.station.reviews import reviews_of
 from runtime.station.sizes import warn_of_sizes
-from runtime.station.summary import Summary
+from runtime.station.summary import Stop, Summary
 from runtime.view.pages import page
 from runtime.view.past import Past
 from runtime.view.web_page import serving
 
+Opening = AbstractContextManager[Inspection]
 
-def run(opening: AbstractContextManager[Inspection], stop: Stop) -> Summary:
+
+def run(opening: Opening, stop: Stop) -> Summary:
     """Run what `opening` opens to its end, or until `stop` has a reason, with its page where it has one.
 
     Raises what that raises; PwaeError for a fault of the kind that a command would take for a wrong command line.

@@ -25,7 +25,7 @@ from runtime.station.deadlines import require_broker, require_engine, require_ho
 from runtime.station.judging_loop import TURN_S, JudgingLoop
 from runtime.station.reporter import Reporter
 from runtime.station.service_manager import ServiceManager
-from runtime.station.summary import Summary
+from runtime.station.summary import Stop, Summary
 from runtime.threads.keeper import Keeper
 from runtime.threads.wall_clock import WallClock
 
@@ -35,12 +35,6 @@ EVIDENCE_GRACE_S = 0.3
 """How long a stopped inspection goes on writing the evidence and the history that wait, each."""
 EVIDENCE_FINISH_S = 10.0
 """The same, where it came to its end."""
-
-
-class Stop:
-    """Asks an inspection to end. A plain flag, so that a signal handler may set it at any moment."""
-
-    reason: str | None = None
 
 
 class Inspection:

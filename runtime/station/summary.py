@@ -1,7 +1,13 @@
-"""The summary: the result of a whole inspection."""
+"""The end of an inspection: how it is asked for, and the result of the whole."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+class Stop:
+    """Asks an inspection to end. A plain flag, so that a signal handler may set it at any moment."""
+
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

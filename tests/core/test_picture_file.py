@@ -156,11 +156,22 @@ def test_tiny_pictures_are_read(suffix: str, size: tuple[int, int]) -> None:
     assert decode(data).shape == (*size, 3)
 
 
-def test_colours_for_print_and_12_bit_jpeg_are_refused_in_words() -> None:
+@pytest.mark.parametrize(
+    ("mode", "kind", "name"), [("CMYK", "JPEG", "CMYK"), ("CMYK", "TIFF", "CMYK"), ("LAB", "TIFF", "CIELAB")]
+)
+def test_colours_that_a_profile_has_to_explain_are_refused_in_words(mode: str, kind: str, name: str) -> None:
     file = io.BytesIO()
-    Image.new("CMYK", (20, 20)).save(file, "JPEG")
-    with pytest.raises(PictureFault, match="save it in grey or RGB"):
+    Image.new(mode, (20, 20)).save(file, kind)
+    with pytest.raises(PictureFault, match=f"{name} colours .* save it in grey or RGB"):
         decode(file.getvalue())
+
+
+def test_a_format_that_is_not_read_is_told_with_those_that_are() -> None:
+    with pytest.raises(PictureFault, match="PNG, JPEG, TIFF, BMP and WebP"):
+        decode(b"\0\0\0\x18ftypheic" + bytes(100))
+
+
+def test_12_bit_jpeg_is_refused_in_words() -> None:
     deep = encode("baseline").replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc1\x00\x11\x0c")
     with pytest.raises(PictureFault, match="12 bits"):
         decode(deep)

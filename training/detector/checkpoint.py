@@ -1,5 +1,6 @@
 """The checkpoint: everything an export needs, in one file that loads without running code."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
-from core.files import naming
+from core.files import write_whole
 from core.mistaken import no_checkpoint
 from core.thresholds import Thresholds
 from training.detector.inspector import Inspector
@@ -46,14 +47,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "provenance": json.dumps(checkpoint.provenance),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
     }
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with naming(path), temporary.open("wb") as file:  # of a full disk, torch itself says in its words
-            torch.save(content, file)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    stored = io.BytesIO()  # into a file on a full disk torch raises what is no OSError
+    torch.save(content, stored)
+    write_whole(path, stored.getbuffer())
 
 
 def _require_one_whole(inspector: Inspector, thresholds: Thresholds, calibration: Calibration) -> None:

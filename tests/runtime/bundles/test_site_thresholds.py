@@ -85,6 +85,12 @@ def test_a_pipe_in_the_place_of_the_file_is_refused(bundle: Bundle) -> None:
         PLAIN.load(bundle)
 
 
+def test_a_link_to_nothing_does_not_put_the_bundles_thresholds_in_force(bundle: Bundle) -> None:
+    site_file(bundle.path).symlink_to("share-that-is-not-mounted.json")
+    with pytest.raises(ArtifactError, match="link to nothing"):
+        SiteThresholds({"top": 1.0}).load(bundle)
+
+
 def test_a_camera_that_stands_twice_is_refused(bundle: Bundle) -> None:
     PLAIN.store(bundle, "top", bundle.manifest.thresholds.scaled(2), "anna")
     PLAIN.store(bundle, "side", bundle.manifest.thresholds.scaled(3), "anna")

@@ -35,7 +35,8 @@ class Line:
         )
         asked = SimpleNamespace(topics=TOPICS, streams={"top": None}, commands=VERBS, evidence=None)
         handler: Any = CommandHandler
-        self.handler: CommandHandler = handler(asked, publisher, model, {"job": self._fail})
+        models = SimpleNamespace(default=model, named=lambda _recipe: model)
+        self.handler: CommandHandler = handler(asked, publisher, models, {"job": self._fail})
 
     def _subscribe(self, _topic: str, take: Callable[[Message], None]) -> None:
         self.take = take
@@ -59,14 +60,33 @@ class Line:
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[Line]:
     with closing(Journal(tmp_path / "journal.sqlite", 20)) as journal, closing(Outbound(journal)) as outbound:
-        told = {"seq": 1, "boot_id": "b", "camera": "top", "capture_time": "2026-11-23T22:05:00Z"}
-        journal.keep([StoredEvent(1, "p/camera/top/result", 0.0, json.dumps(told).encode())])
+        for number, run in enumerate(("before", "b")):
+            told = {"seq": 1, "boot_id": run, "camera": "top", "capture_time": "2026-11-23T22:05:00Z"}
+            journal.keep([StoredEvent(number, "p/camera/top/result", 0.0, json.dumps(told).encode())])
         yield Line(outbound)
 
 
 def test_a_fault_of_ours_is_an_answer_and_no_end(line: Line) -> None:
     assert line.ask("job")["error"] == "job: it failed (a fault of ours)."
     assert line.ask("pause")["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"seq": 1}, 1),
+        ({"seq": 2}, 0),
+        ({"seq": 1, "boot_id": "before"}, 2),
+        ({"seq": 9, "boot_id": "before"}, 0),
+        ({"seq": 1, "boot_id": "another"}, None),
+    ],
+)
+def test_a_run_of_which_nothing_is_kept_is_no_run_of_which_all_is_there(
+    line: Line, asked: dict[str, Any], answer: int | None
+) -> None:
+    told = line.ask("resend", **asked)
+    assert (told["ok"], (told["detail"] or {}).get("events")) == (answer is not None, answer)
+    assert answer is not None or "no event of such a run of top is kept" in told["error"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

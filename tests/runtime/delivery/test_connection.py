@@ -53,7 +53,7 @@ def test_tls_takes_a_broker_only_with_the_right_certificate_and_name(mosquitto: 
     ca_file = certificates / "ca.crt"
     connection = connector(mosquitto, "localhost", ca_file).open()
     number = connection.publish(Outgoing("a", b"{}"))
-    assert connection.poll(5.0, None) == [number]
+    assert list(connection.poll(5.0, None)) == [number]
     connection.close()
     with pytest.raises(Refused, match=r"not trusted .*broker\.tls\.ca_file"):
         connector(mosquitto, "localhost", None).open()

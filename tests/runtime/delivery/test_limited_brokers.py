@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from core.errors import ConfigError
-from runtime.delivery import listening, refusals
+from runtime.delivery import check, listening, refusals
+from runtime.delivery.check import check_broker
 from runtime.delivery.connector import Connector
 from runtime.delivery.faults import Unreachable
 from runtime.delivery.link import LinkState
@@ -81,6 +82,25 @@ def test_a_subscription_that_is_never_answered_is_told_and_asked_for_again(
         wait_until(lambda: not publisher.refused)
         publisher.stop("test", 0.0)
         assert (publisher.fault, broker.count(CONNECT)) == (None, 1)
+
+
+@pytest.mark.parametrize(("qos", "is_told"), [(0, True), (1, False)])
+def test_triggers_that_the_broker_would_not_keep_are_told(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, qos: int, is_told: bool
+) -> None:
+    monkeypatch.setattr(check, "COMES_BACK_S", 0.2)
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        return packet(0x90, body[:2] + bytes([0, qos])) if first >> 4 == SUBSCRIBE else None
+
+    with odd_broker(answer) as broker:
+        publisher = listener(broker.port, outbox)
+        wait_until(lambda: broker.count(SUBSCRIBE) == 2 and publisher.link.state == LinkState.CONNECTED)
+        publisher.stop("test", 0.0)
+        filters = {"plant/cmd/+": 0, "plant/trigger/top": 1}
+        found = check_broker(BrokerSettings(host="127.0.0.1", port=broker.port), "s", "plant/doctor", filters)
+    assert ("plant/trigger/top reason='it hands on what is sent there with QoS 0" in caplog.text) == is_told
+    assert ("plant/trigger/top: it hands on" in found, "plant/cmd" in found + caplog.text) == (is_told, False)
 
 
 def test_a_broker_without_wildcards_is_asked_for_none(outbox: Outbox) -> None:

@@ -133,6 +133,18 @@ def test_a_login_that_is_answered_oddly_is_told_in_words(
         assert words in publisher.link.reason
 
 
+def test_a_broker_that_hangs_up_at_the_login_is_told_with_what_to_look_at(
+    outbox: Outbox, publish: Callable[..., Publisher]
+) -> None:
+    def hang_up(_first: int, _body: bytes) -> bytes:
+        raise ConnectionAbortedError
+
+    with odd_broker(hang_up) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: bool(publisher.link.reason))
+        assert "check broker.port and broker.protocol, and whether it wants TLS" in publisher.link.reason
+
+
 @pytest.mark.parametrize("host", ["mqtt://mes", "mes:1883", "[::1]", "mes..example.com", "a" * 64, "mes example"])
 def test_a_host_that_is_none_is_refused_with_the_file(host: str) -> None:
     with pytest.raises(ConfigError, match=r"host.*the name or address alone"):

@@ -1,6 +1,7 @@
 """Exhibits: what a person is shown of a part."""
 
 import numpy as np
+import pytest
 
 from runtime.evidence.overlay import FAILED_BGR, draw, jpeg, times
 from runtime.parts.verdict import Reason
@@ -53,6 +54,17 @@ def test_a_part_without_errors_is_drawn_without_heat() -> None:
     shown = part_picture(3, faults=(Reason.ENGINE_FAULT,))
     assert shown.judgement.errors is None
     assert not redness(draw(camera_picture(bad_picture(3)), shown)).any()
+
+
+@pytest.mark.parametrize("side", [300, 700, 2000])
+def test_the_black_around_a_figure_is_no_figure_of_its_own(side: int) -> None:
+    """Seen under it to one side, 2.6 reads as 2.8."""
+    drawn = draw(np.full((side, side, 3), 128, np.uint8), part_picture(1))[side // 3 : side * 2 // 3, side // 3 :]
+    frame = max(1, side // 320) * 6
+    tile = drawn[frame : -frame or None, frame : side // 3 - frame].astype(int)
+    white, black = (np.argwhere(np.abs(tile - grey).max(axis=2) < 60) for grey in (255, 0))
+    beyond = np.concatenate([white.min(axis=0) - black.min(axis=0), black.max(axis=0) - white.max(axis=0)])
+    assert np.ptp(beyond) <= max(1, side // 320)
 
 
 def test_what_failed_never_reads_as_its_threshold() -> None:

@@ -24,7 +24,7 @@ from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.parts.layout import Layout
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.inspection import Stop
+from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.frames_kernel import FramesKernel, noise
 from tests.runtime.mes import Subscriber

@@ -21,7 +21,7 @@ from runtime.inference.recovery import Recovery
 from runtime.inference.settings import BackendSettings
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.inspection import Stop
+from runtime.station.summary import Stop
 from tests.runtime.broker import Mosquitto
 from tests.runtime.contract import check
 from tests.runtime.mes import Subscriber

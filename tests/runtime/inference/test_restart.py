@@ -16,7 +16,7 @@ from runtime.inference.recovery import Recovery
 from runtime.inference.settings import BackendSettings
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.inspection import Stop
+from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import write_pictures

@@ -15,7 +15,7 @@ from runtime.inference.backend import SPARE, BackendFault, Pending
 from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.inspection import Stop
+from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import expected_errors, good_picture, write_pictures

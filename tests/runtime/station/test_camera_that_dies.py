@@ -19,9 +19,10 @@ from runtime.parts.frame import Frame
 from runtime.settings import InspectionSettings
 from runtime.station import console
 from runtime.station.assembly import connect
-from runtime.station.inspection import Inspection, Stop
+from runtime.station.inspection import Inspection
 from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
 from runtime.station.simulated_camera import SimulatedCamera
+from runtime.station.summary import Stop
 from tests.runtime.command import at
 from tests.runtime.mes import Subscriber
 
@@ -83,7 +84,6 @@ def test_no_fault_of_a_run_that_began_is_told_as_one_of_the_configuration(
 
     monkeypatch.setattr(console, "_watch", fail)
     monkeypatch.setattr(console, "warn_of_sizes", lambda *_: None)
-    monkeypatch.setattr(cli, "_heed_signals", lambda _stop: None)
     with pytest.raises(PwaeError, match="ended by a fault: a test") as ended:
-        cli._run(nullcontext(SimpleNamespace(settings=settings_of(tmp_path, 1), display=None, models=None)))  # type: ignore[arg-type]
+        cli._run(nullcontext(SimpleNamespace(settings=settings_of(tmp_path, 1), display=None, models=None)), Stop())  # type: ignore[arg-type]
     assert ended.value.exit_code == 1

@@ -75,6 +75,25 @@ def test_a_signal_ends_it_within_two_seconds(
     assert seqs(mes.events()) == list(range(1, len(mes.events()) + 1))
 
 
+def test_a_signal_while_it_starts_ends_it_as_well(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    config = write_config(tmp_path, tmp_path, {"top": folder(tmp_path)}, broker=at(mosquitto.port))
+    program = (
+        "import os, signal, sys; from types import SimpleNamespace; from runtime import cli\n"
+        "def ask(name, *_): os.kill(os.getpid(), signal.SIGTERM) if name == 'runtime.settings' else None\n"
+        "sys.meta_path.insert(0, SimpleNamespace(find_spec=ask)); cli.run_inspection()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "simulate", str(config)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=WAIT_S,
+    )
+    assert ended.returncode == 0, ended.stderr
+    status = json.loads(mosquitto.retained("pwae/site/area/line/test-1/status").payload)
+    assert (status["state"], status["reason"]) == ("offline", "SIGTERM")
+
+
 def test_killed_at_any_moment_it_loses_no_judged_part(
     tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
 ) -> None:

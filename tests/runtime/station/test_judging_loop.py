@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from runtime.inference.backend import Pending
 from runtime.settings import InspectionSettings
-from runtime.station.inspection import Inspection, Stop
+from runtime.station.inspection import Inspection
 from runtime.station.simulation import open_simulation
+from runtime.station.summary import Stop
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import wait_until
 

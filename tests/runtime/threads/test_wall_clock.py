@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import InspectionSettings
-from runtime.station.inspection import Stop
 from runtime.station.simulation import open_simulation
+from runtime.station.summary import Stop
 from runtime.threads.wall_clock import WallClock
 from tests.runtime.contract import check
 from tests.runtime.mes import Subscriber

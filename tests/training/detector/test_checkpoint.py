@@ -1,5 +1,6 @@
 import json
 import pickle
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,19 @@ def test_what_is_saved_is_what_is_loaded(checkpoint: Path, tmp_path: Path) -> No
     with torch.inference_mode():
         assert torch.equal(one.inspector(frames)[0], other.inspector(frames)[0])
     assert (one.settings, one.thresholds, one.provenance) == (other.settings, other.thresholds, other.provenance)
+
+
+def test_a_disk_that_fills_is_told_and_the_one_of_before_stays(checkpoint: Path, tmp_path: Path) -> None:
+    one, there = load_checkpoint(checkpoint), tmp_path / "checkpoint"
+    there.write_bytes(b"of before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"checkpoint"):
+            save_checkpoint(there, one)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("checkpoint", b"of before")]
 
 
 def test_missing_damaged_and_foreign_files_are_refused(checkpoint: Path, tmp_path: Path) -> None:
