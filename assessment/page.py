@@ -16,7 +16,9 @@ _PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 1.5rem auto; padding: 0 1rem; color: #1c2430 }}
 h1 {{ font-size: 1.5rem; overflow-wrap: anywhere }} h2 {{ font-size: 1.15rem; margin: 2.2rem 0 .4rem }}
 p {{ color: #51606f; max-width: 46rem; overflow-wrap: anywhere }} img {{ max-width: 100%; display: block }}
-.wide {{ overflow-x: auto }} table {{ border-collapse: collapse }}
+.wide {{ overflow-x: auto; background: linear-gradient(90deg, #fff 1.5rem, #fff0 3rem) local,
+  linear-gradient(-90deg, #fff 1.5rem, #fff0 3rem) local, linear-gradient(90deg, #0005, #0000 .8rem),
+  linear-gradient(-90deg, #0005, #0000 .8rem) }} table {{ border-collapse: collapse }}
 th, td {{ padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #dde3ea; text-align: right;
   font-variant-numeric: tabular-nums }}
 th {{ font-weight: 600 }} th:first-child, td:first-child {{ text-align: left }}
@@ -31,7 +33,7 @@ details {{ margin: .4rem 0 }} details details {{ margin-left: .8rem }}
 summary {{ cursor: pointer; padding: .35rem 0; font-weight: 600 }} details details > summary {{ font-weight: 400 }}
 dt {{ font-weight: 600 }} dd {{ margin: 0 0 .5rem; color: #51606f; max-width: 46rem }}
 @media (max-width: 40rem) {{ body {{ font-size: 15px; margin: 1rem auto; padding: 0 .8rem }}
-  th, td {{ padding-right: .7rem; font-size: .85rem }} }}
+  th, td {{ padding-right: .5rem; font-size: .8rem }} }}
 </style></head><body><h1>{title}</h1>{body}</body></html>
 """
 _FLAT = 1.6
@@ -71,7 +73,10 @@ def glossary() -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out a table that scrolls by itself where the screen is narrow. An empty head is left out."""
+    """Lay out a table that scrolls by itself where the screen is narrow, with a shadow at the side where more of it is.
+
+    An empty head is left out.
+    """
     top = "<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>" if head else ""
     lines = ("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table>{top}{"".join(lines)}</table></div>'
