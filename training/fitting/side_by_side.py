@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import Subset
 
 from core.errors import PwaeError
+from core.files import naming
 from core.progress import Steps
 from training.device import choose_device
 from training.fitting.fitting import fit
@@ -58,8 +60,7 @@ def train_side_by_side(
         "raw_maps": dataset.raw_maps,
         "chosen": dict(chosen),
     }
-    with handed_over.open("wb") as file:
-        torch.save(content, file)
+    _write(content, handed_over)
     shares = [list(chosen)[process::processes] for process in range(processes)]
     with _workers(handed_over, shares) as (lines, workers):
         for line in lines:
@@ -79,6 +80,18 @@ def train_side_by_side(
                     if code < 0
                     else f"the process that trained decoders {names} failed, as it says above; exit code {code}."
                 )
+
+
+def _write(content: dict[str, Any], file: Path) -> None:
+    """Write what may be larger than memory has room for twice. Raises OSError."""
+    with naming(file):
+        try:
+            with file.open("wb") as stream:
+                torch.save(content, stream)
+        except RuntimeError as error:  # of a full disk torch says something else, behind the OSError
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 @contextlib.contextmanager
@@ -132,3 +145,6 @@ def work() -> None:
             fit(Learner(network.train(), settings, member), pictures, _Told())
     except PwaeError as error:
         _tell({"error": str(error)})
+    except SIGTERMException:  # Lightning's, which would end this process as one that is done
+        names = ", ".join(str(int(member) + 1) for member in sys.argv[2:])
+        _tell({"error": f"the process that trained decoders {names} was ended by SIGTERM; go on with --resume."})

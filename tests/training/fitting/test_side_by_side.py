@@ -1,7 +1,10 @@
+import errno
+import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -104,6 +107,38 @@ def test_a_worker_that_ends_early_is_told(
 ) -> None:
     monkeypatch.setattr("training.fitting.side_by_side._PROGRAM", program)
     with pytest.raises(PwaeError, match=message):
+        train(TrainingSettings.model_validate(content))
+
+
+def test_a_worker_that_somebody_ends_ends_the_training_at_once(content: dict[str, Any], tmp_path: Path) -> None:
+    config, output = tmp_path / "long.yaml", tmp_path / "run"
+    config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
+    program = "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
+
+    def is_ended() -> bool:
+        if len(resume_points(output)) == 2:
+            for worker in matching(str(output / FOLDER))[:1]:
+                os.kill(worker, signal.SIGTERM)
+        return False
+
+    code, error = interrupted(program, str(config), is_ended)
+    assert code == 1
+    assert re.search(r"the process that trained decoders [\d, ]+ was ended by SIGTERM; go on with --resume", error)
+    assert "Traceback" not in error
+    assert not matching(str(output / FOLDER))
+
+
+def test_a_full_disk_is_told_before_anything_is_trained(
+    content: dict[str, Any], worthwhile: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_content: object, stream: BinaryIO) -> None:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904, as torch does
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*handed-over.pt"):
         train(TrainingSettings.model_validate(content))
 
 
