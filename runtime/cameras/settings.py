@@ -238,6 +238,16 @@ class FactoryCameraSettings(LiveCameraSettings):
             raise ValueError("where every frame is a part, `judge_every` and `max_fps` would leave parts out")
         return self
 
+    @model_validator(mode="after")
+    def _waits_for_no_untold_trigger(self) -> Self:
+        is_of_frames = self.features.get("TriggerSelector", "FrameStart") == "FrameStart"
+        if self.trigger is None and is_of_frames and self.features.get("TriggerMode") in (True, "On"):
+            raise ValueError(
+                "`features` let each frame wait for a trigger, and without `trigger` its silence would be a fault; "
+                "add `trigger: {mode: hardware}`, or leave TriggerMode out"
+            )
+        return self
+
 
 class GenicamSettings(FactoryCameraSettings):
     """A factory camera of GigE Vision or USB3 Vision."""

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import cv2
 
+from core.collected import Collected, save_collected
 from core.errors import ConfigError
 from core.layout import GOOD, require_apart
 from runtime.cameras.camera import Camera
 from runtime.cameras.filming import Filming
 from runtime.cameras.opening import open_camera
+from runtime.collecting.selection import shows_a_part_again
 from runtime.collecting.stream import Stream
 from runtime.commands.trigger_messages import TriggerHandler
 from runtime.delivery.opening import open_publisher
@@ -78,6 +80,7 @@ def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Ite
     cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
     folder = output / "train" / GOOD
     folder.mkdir(parents=True, exist_ok=True)
+    save_collected(output, Collected(may_show_a_part_again=any(map(shows_a_part_again, settings.cameras.values()))))
     streams: dict[str, Stream] = {}
     workers, stopping, triggers = [], threading.Event(), _triggers(cameras)
     for name, camera in cameras.items():

@@ -39,7 +39,7 @@ class Selection:
         """Look at the region `roi` of the camera's frames."""
         self._exposure = settings.exposure
         self._roi = roi
-        self._is_continuous = _shows_a_part_again(settings)
+        self._is_continuous = shows_a_part_again(settings)
         self._known: set[str] = set()
         self._still: NDArray[np.int16] | None = None
 
@@ -74,7 +74,7 @@ def sharpness(pixels: NDArray[np.uint8]) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
 
 
-def _shows_a_part_again(settings: CameraSettings) -> bool:
+def shows_a_part_again(settings: CameraSettings) -> bool:
     """Whether the next frame may show the same part: nothing says when a new one has come."""
     if isinstance(settings, LiveCameraSettings):
         return settings.trigger is None

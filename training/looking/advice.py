@@ -13,7 +13,7 @@ from core.dataset import Data
 from core.errors import DataError
 from core.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
-from training.looking.findings import ATTENTION, ITEM, findings, pieces, summary
+from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, summary
 from training.looking.poses import look_at_poses
 from training.looking.survey import Survey
 from training.settings import NetworkSettings, TrainingSettings
@@ -118,6 +118,9 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
         *findings(survey, judged, SIDE),
     ]
     settings = _enough(len(good))
+    if survey.may_show_a_part_again and (alike := neighbours_alike(survey)):
+        reason = f"They were collected from a camera that may show a part several times, and {alike}."
+        settings = (*settings, Setting("bursts", True, reason))
     if is_fast:
         settings = (*settings, Setting("score", FAST["score"], ""))
     return Advice(tuple(found), network, settings, lying.pose)

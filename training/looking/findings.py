@@ -1,6 +1,6 @@
 """What is to be known of a data set before training: what its pictures tell that no setting mends."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_depth(good, survey.bits),
         *_brightness(good),
         *_duplicates(survey),
-        *_bursts({picture.digest: picture for picture in good}.values()),
+        *([] if survey.may_show_a_part_again else _bursts(survey)),
         *_list("Unreadable, and left out of training and test", survey.unreadable),
     ]
 
@@ -151,14 +151,24 @@ def _duplicates(survey: Survey) -> list[str]:
     ]
 
 
-def _bursts(different: Collection[Picture]) -> list[str]:
-    """Tell where parts may have been filmed several times."""
+def neighbours_alike(survey: Survey) -> str | None:
+    """Say that neighbours in the order of the files are alike, where they are."""
+    different = {picture.digest: picture for picture in survey.good}.values()
     found = number_bursts([picture.look for picture in different], [picture.path for picture in different])
     if not are_filmed_again(found):
+        return None
+    return (
+        f"pictures that follow one another in the order of the files are alike, as if {len(found)} pictures "
+        f"showed {len(np.unique(found))} parts"
+    )
+
+
+def _bursts(survey: Survey) -> list[str]:
+    """Tell where parts may have been filmed several times."""
+    if (alike := neighbours_alike(survey)) is None:
         return []
     return [
-        f"{ATTENTION}pictures that follow one another in the order of the files are alike, as if {len(found)} pictures "
-        f"showed {len(np.unique(found))} parts. Do they show one part several times? Then set `bursts: true`, or keep "
+        f"{ATTENTION}{alike}. Do they show one part several times? Then set `bursts: true`, or keep "
         "one picture of each: else many good parts will be rejected. Are they different parts of one batch? Then all "
         "is well; have pictures of every batch."
     ]

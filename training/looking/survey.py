@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.collected import load_collected
 from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
 from core.geometry import Roi
@@ -54,6 +55,8 @@ class Survey:
     """The region that was looked at; None: all."""
     bits: int = 16
     """Of a grey level in files that keep 16, as they were read."""
+    may_show_a_part_again: bool = False
+    """Whoever collected the pictures says so."""
 
 
 def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
@@ -85,7 +88,9 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         else:
             both += [(path, sample.path) for path in same.get(digest, [])]
     groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    return Survey(", ".join(names(data)), tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits)
+    again = any(load_collected(place_of(one)).may_show_a_part_again for one in names(data) if not one.startswith(ELPV))
+    told = ", ".join(names(data))
+    return Survey(told, tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits, again)
 
 
 def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:

@@ -15,7 +15,8 @@ from tests.runtime.servers import MjpegServer
 
 
 def test_a_factory_camera_is_named_with_its_frames_and_packets(factory_camera: FactoryCamera) -> None:
-    text = check_camera("top", factory_camera.settings(features={"TriggerMode": "On", "TriggerSource": "Software"}))
+    triggered = {"TriggerMode": "On", "TriggerSource": "Software"}
+    text = check_camera("top", factory_camera.settings(features=triggered, trigger={"mode": "hardware"}))
     assert f"serial {SERIALS[factory_camera.kind]}, at {HOST}, gives frames of 96 x 64 pixels" in text
     assert re.search(r", MTU 65535, net\.core\.rmem_max \d+, none of \d+ lost", text)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.collected import load_collected
 from core.dataset import training_samples
 from core.errors import CameraError, ConfigError, DataError
 from runtime.collecting.collection import Collection, collecting
@@ -68,6 +69,7 @@ def test_what_is_no_use_for_training_is_left_out_and_counted(tmp_path: Path) -> 
     assert collection.left_out == {"black": 1, "overexposed": 1, "duplicate": 1, "unreadable": 1, "blurred": 2}
     kept = [read_picture(sample.path) for sample in training_samples(str(tmp_path / "good"))]
     assert len(kept) == collection.kept == 30
+    assert not load_collected(tmp_path / "good").may_show_a_part_again, "each file is of a part"
     for picture, original in zip(kept, pictures.values(), strict=True):
         np.testing.assert_array_equal(picture, original)
 
@@ -97,6 +99,7 @@ def test_a_part_that_stands_still_in_a_film_is_one_picture(tmp_path: Path) -> No
     writer.release()
     collection = to_the_end(settings(tmp_path, {"kind": "video", "path": film}), 100, tmp_path / "good")
     assert (collection.kept, collection.left_out) == (4, {"duplicate": 16})
+    assert load_collected(tmp_path / "good").may_show_a_part_again
 
 
 def test_pictures_that_are_there_are_kept_and_an_empty_end_is_an_error(tmp_path: Path) -> None:

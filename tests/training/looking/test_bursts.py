@@ -6,8 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
+from core.collected import Collected, save_collected
+from training.looking.advice import advise
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
 from training.looking.findings import findings
 from training.looking.survey import survey
@@ -71,13 +74,27 @@ def test_few_pictures_are_each_by_themselves(count: int) -> None:
     assert len(np.unique(found_in(np.zeros((count, 8, 8, 3), np.uint8), numbered(count)))) == count
 
 
+def write(folder: Path, times: int) -> Path:
+    folder.mkdir()
+    for number, frame in enumerate(film(36 // times, times)):
+        cv2.imwrite(str(folder / f"{number}.png"), frame)
+    return folder
+
+
 def test_init_tells_of_parts_that_were_filmed_several_times_and_not_of_others(tmp_path: Path) -> None:
     def told(times: int) -> str:
-        folder = tmp_path / str(times)
-        folder.mkdir()
-        for number, frame in enumerate(film(36 // times, times)):
-            cv2.imwrite(str(folder / f"{number}.png"), frame)
-        return " ".join(findings(survey(str(folder)), [(48, 48)], 48))
+        return " ".join(findings(survey(str(write(tmp_path / str(times), times))), [(48, 48)], 48))
 
     assert re.search("as if 36 pictures showed (9|1[0-4]) parts", told(3))
     assert "bursts: true" not in told(1)
+
+
+@pytest.mark.parametrize(("times", "again", "is_set"), [(3, True, True), (3, False, False), (1, True, False)])
+def test_init_sets_it_where_whoever_collected_the_pictures_says_so_and_they_look_so(
+    tmp_path: Path, times: int, again: bool, is_set: bool
+) -> None:
+    folder = write(tmp_path / "parts", times)
+    save_collected(folder, Collected(may_show_a_part_again=again))
+    written = advise(survey(str(folder))).as_yaml("parts", str(folder))
+    assert yaml.safe_load(written).get("bursts", False) is is_set
+    assert "Do they show one part several times" not in written or not again

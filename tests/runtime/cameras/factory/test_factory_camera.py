@@ -162,6 +162,15 @@ def test_chunk_data_that_the_camera_has_not_is_refused(factory_camera: FactoryCa
     assert f"it has no chunk data `Encoder`; it has {has}" in line.watcher.reason
 
 
+def test_a_camera_that_waits_for_triggers_is_refused_without_a_trigger() -> None:
+    camera = {"kind": "genicam", "serial": "1", "features": {"TriggerMode": True}}
+    with pytest.raises(ConfigError, match=r"add `trigger: {mode: hardware}`"):
+        parse_settings(camera, GenicamSettings, "inspection.yaml")
+    parse_settings({**camera, "trigger": {"mode": "hardware"}}, GenicamSettings, "inspection.yaml")
+    other = {"TriggerSelector": "AcquisitionStart", "TriggerMode": True}
+    parse_settings({**camera, "features": other}, GenicamSettings, "inspection.yaml")
+
+
 @pytest.mark.parametrize("changed", [{"judge_every": 2}, {"max_fps": 5}])
 def test_what_would_leave_parts_out_is_refused(changed: dict[str, Any]) -> None:
     section = {"kind": "genicam", "address": HOST, "trigger": {"mode": "hardware"}, **changed}
