@@ -66,7 +66,8 @@ class Advice:
             is_urgent = finding.startswith(ATTENTION) or (is_urgent and finding.startswith(ITEM))
             if is_urgent:
                 lines.append(_printable(finding))
-        return (*lines, *(f"{ATTENTION}{one.key} is {one.value}. {one.reason}" for one in self.settings if one.reason))
+        told = (f"{ATTENTION}`{_line(one.key, one.value)}`. {one.reason}" for one in self.settings if one.reason)
+        return (*lines, *told)
 
     def as_yaml(self, name: str, data: Data) -> str:
         """Write the configuration with its reasons as comments."""

@@ -143,7 +143,7 @@ def test_few_pictures_get_a_rate_that_they_can_promise_even_where_some_are_odd(c
     assert f"{count} good pictures" in words
     assert "22 are enough for 5%, 110 for 1%" in words
     told = next(line for line in advice.attention if "false_reject_rate" in line)
-    assert told.startswith(f"ATTENTION: false_reject_rate is {chosen.false_reject_rate}. {count} good pictures are too")
+    assert told.startswith(f"ATTENTION: `false_reject_rate: {chosen.false_reject_rate}`. {count} good pictures are too")
 
 
 def test_fewer_than_any_training_takes_are_refused(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_the_command_writes_a_file_and_a_sheet_and_keeps_what_is_there(
     assert load_settings(config, TrainingSettings).name == "my-parts-1"
     assert read_picture(config.with_suffix(".png")).shape[0] > 300
     told = capsys.readouterr().out
-    assert "ATTENTION: false_reject_rate is 0.1. 12 good pictures are too few" in told
+    assert "ATTENTION: `false_reject_rate: 0.1`. 12 good pictures are too few" in told
     assert f"next: train-model {config}" in told
     assert run() == 2
     assert f"{config}: exists already" in capsys.readouterr().err
