@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import DataError
+from core.files import write_whole
 
 FILE = "collected.json"
 """In the folder of a data set."""
@@ -21,8 +22,8 @@ class Collected(BaseModel):
 
 
 def save_collected(folder: Path, collected: Collected) -> None:
-    """Write it into the data set's folder."""
-    (folder / FILE).write_text(collected.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Write it into the data set's folder. Raises OSError."""
+    write_whole(folder / FILE, f"{collected.model_dump_json(indent=2)}\n".encode())
 
 
 def load_collected(folder: Path) -> Collected:

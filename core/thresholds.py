@@ -99,8 +99,8 @@ def calibrate(
     (M + 1)(1 - rate)-th smallest of the parts' `standing` (split conformal prediction; between two of them by linear
     interpolation, Beran and Hall 1993, where rounding up would cost few parts dearly). Parts beyond Tukey's fence are
     left out first, unless `believe_all`. `bursts` (M,) numbers the parts that were really filmed; where several lines
-    are of one, the bound is that of so many parts. Raises DataError where M is too small to promise the rate, or an
-    error is not a finite number of at least 0.
+    are of one, what is expected and its bound are those of so many parts. Raises DataError where M is too small to
+    promise the rate, or an error is not a finite number of at least 0.
     """
     if not 0 < false_reject_rate < 1:
         raise DataError(f"a false-reject rate of {false_reject_rate} is not between 0 and 1.")
@@ -125,7 +125,7 @@ def calibrate(
         values=tuple(values.tolist()),
         spreads=tuple(spread.tolist()),
         false_reject_rate=false_reject_rate,
-        false_reject_expected=1 - rank / (parts + 1),
+        false_reject_expected=1 - rank * filmed / parts / (filmed + 1),
         false_reject_upper=_rate_upper_bound(filmed, math.floor(rank * filmed / parts + 1e-9)),
         parts=parts,
         odd=int(odd.sum()),

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -41,8 +42,8 @@ def _train_command(
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
-    from lightning.pytorch.utilities.exceptions import SIGTERMException
-
+    # Before Lightning's own, which calls it too, and would have a training that is ended count as done.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from training.session import train
     from training.suspects import SHEET
 
@@ -53,10 +54,7 @@ def _train_command(
 
     # Those that help the first one write into its folder.
     with nullcontext() if "LOCAL_RANK" in os.environ else alone(Path(settings.output)):
-        try:
-            path = train(settings, resume)
-        except SIGTERMException as end:  # which is a SystemExit with the code of what went well
-            raise KeyboardInterrupt from end
+        path = train(settings, resume)
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")

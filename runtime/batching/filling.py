@@ -21,7 +21,10 @@ def fill(task: Task, row: NDArray[np.uint8], frame: Frame, settings: CameraSetti
     """
     pixels, picture = frame.pixels_u8, None
     faults = [] if frame.fault is None else [frame.fault]
-    if pixels is not None:
+    if pixels is None:
+        # The row keeps what another frame left in it: without a fault that would be judged.
+        faults = faults or [Reason.UNREADABLE]
+    else:
         try:
             picture = task.fit(pixels, frame.layout, row, roi or task.seen.roi, task.seen.pose)
             exposure = exposure_fault(row, settings.exposure)

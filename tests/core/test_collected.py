@@ -1,5 +1,6 @@
 """What is known of collected pictures is kept beside them; where nobody says anything, nothing is known."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,14 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes) -> No
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(DataError, match=rf"{FILE}: cannot be read, or is damaged; remove it"):
         load_collected(tmp_path)
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_no_half_of_it(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, limits[1]))
+    try:
+        with pytest.raises(OSError, match=FILE):
+            save_collected(tmp_path, Collected())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())

@@ -176,9 +176,19 @@ def test_a_threshold_that_everything_or_nothing_passes_is_refused(value: float) 
         Thresholds.model_validate(whole | {"values": (value, *whole["values"][1:])})
 
 
-def test_pictures_of_the_same_parts_bound_the_rate_no_better_than_the_parts_do() -> None:
+def test_pictures_of_the_same_parts_promise_no_better_a_rate_than_the_parts_do() -> None:
     errors = errors_of_good_parts(40, 0)
     once = calibrate(errors, 0.1, believe_all=True)
     thrice = calibrate(np.repeat(errors, 3, axis=0), 0.1, believe_all=True, bursts=np.repeat(np.arange(40), 3))
     assert thrice.false_reject_upper == pytest.approx(once.false_reject_upper, abs=0.03)
     assert thrice.false_reject_upper > calibrate(np.repeat(errors, 3, axis=0), 0.1, believe_all=True).false_reject_upper
+
+
+def test_of_parts_filmed_often_no_lower_rate_is_expected_than_new_parts_show() -> None:
+    new, rejected, expected = errors_of_good_parts(2000, 1000), [], []
+    for seed in range(40):
+        filmed, bursts = np.repeat(errors_of_good_parts(12, seed), 8, axis=0), np.repeat(np.arange(12), 8)
+        thresholds = calibrate(filmed, 0.05, believe_all=True, bursts=bursts)
+        rejected.append((scores(new, thresholds) > 1).mean())
+        expected.append(thresholds.false_reject_expected)
+    assert np.mean(rejected) <= np.mean(expected) <= np.mean(rejected) + 1 / 12

@@ -221,6 +221,30 @@ def test_a_frame_of_another_size_is_not_judged_and_told_once(
     assert caplog.text.count("frames of 60 x 30") == (1 if "..xx." in expected else 0)
 
 
+def test_of_a_frame_whose_colours_fail_no_region_is_judged_by_what_its_row_held_before() -> None:
+    class Failing:
+        def rows(self) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+            return []
+
+        def pixels_bgr_u8(self) -> None:
+            raise ValueError("no such colours")
+
+    class Live(Camera):
+        frames_total = None
+
+        def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+            yield Frame(None, Moment(1.0, 2.0), undeveloped=Failing())
+
+    batcher = Batcher({None: [np.full((2, 8, 8, 3), 90, np.uint8)]}, 60.0, 1)
+    regions = camera_settings(regions={"left": [0, 0, 8, 8], "right": [8, 0, 8, 8]})
+    feed = Feed("top", Live(), regions, batcher, seeing(SEEN))
+    feed.start()
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    assert [part.faults for part in batch.written] == [(Reason.UNREADABLE,), (Reason.UNREADABLE,)]
+    feed.join(WAIT_S)
+
+
 @pytest.mark.parametrize("is_watched", [False, True])
 def test_12_bits_in_16_are_seen_as_in_training(tmp_path: Path, is_watched: bool) -> None:
     grey = np.random.default_rng(1).integers(0, 4096, (20, 20)).astype(np.uint16)

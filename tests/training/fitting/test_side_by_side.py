@@ -84,15 +84,19 @@ def test_side_by_side_killed_and_resumed_members_learn_what_they_learn_one_by_on
     assert not (output / FOLDER).exists()
 
 
-def test_ctrl_c_ends_the_workers_too_with_one_line(content: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_the_training_ends_the_workers_too_with_one_line(
+    content: dict[str, Any], tmp_path: Path, by: signal.Signals
+) -> None:
     config, output = tmp_path / "long.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
     program = "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
-    code, error = interrupted(program, str(config), lambda: len(resume_points(output)) == 2)
+    code, error = interrupted(program, str(config), lambda: len(resume_points(output)) == 2, by)
     assert code == 130
     assert error.splitlines()[-1] == "interrupted"
     assert "Traceback" not in error
     assert not matching(str(output / FOLDER))
+    assert len(list((output / FOLDER).iterdir())) == 3, "what was handed over to them is as large as all pictures"
 
 
 @pytest.mark.parametrize(
