@@ -28,7 +28,9 @@ def find_bursts(frames: Frames, settings: TrainingSettings) -> NDArray[np.int64]
     looks = [look_of(frame) for frame in frames.bgr_u8]
     found = number_bursts(looks, [sample.path for sample in frames.samples])
     if settings.bursts:
-        sys.stderr.write(f"bursts: {len(found)} pictures of about {len(np.unique(found))} parts\n")
+        parts, needed = len(np.unique(found)), parts_needed(settings.false_reject_rate)
+        few = f", too few to promise {settings.false_reject_rate:.1%}, which needs {needed}" if parts < needed else ""
+        sys.stderr.write(f"bursts: {len(found)} pictures of about {parts} parts{few}\n")
         return found
     if are_filmed_again(found):
         sys.stderr.write(

@@ -1,8 +1,10 @@
 """A bundle's calibration: the errors of the good parts that set its thresholds, to set them again without training."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
@@ -17,7 +19,7 @@ class _Calibration(Record):
     names: tuple[str, ...]
     errors: tuple[tuple[float, ...], ...]
     doubted: tuple[bool, ...]
-    bursts: tuple[int, ...] = ()
+    bursts: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
     """Empty: each picture is of another part."""
 
 

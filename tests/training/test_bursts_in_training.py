@@ -29,12 +29,16 @@ def test_parts_that_were_filmed_several_times_are_told_and_where_told_never_divi
     ready = load_checkpoint(train(TrainingSettings.model_validate(config))).calibration
     assert "filmed several times? Then set `bursts: true`" in capsys.readouterr().err
     assert len(np.unique(ready.bursts)) == 36
-    told = TrainingSettings.model_validate({**config, "output": str(tmp_path / "told"), "bursts": True})
+    told = TrainingSettings.model_validate(
+        {**config, "output": str(tmp_path / "told"), "bursts": True, "false_reject_rate": 0.05}
+    )
     checkpoint = load_checkpoint(train(told))
-    assert "set `bursts" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "set `bursts" not in said
+    assert "parts, too few to promise 5.0%, which needs 19" in said
     burst_of = dict(zip(map(named, checkpoint.calibration.names), checkpoint.calibration.bursts.tolist(), strict=True))
     assert all(len({burst_of[f"{part}-{taken}"] for taken in range(3)}) == 1 for part in range(12))
-    assert checkpoint.thresholds.false_reject_upper > ready.thresholds(0.2).false_reject_upper
+    assert checkpoint.thresholds.false_reject_upper > ready.thresholds(0.05).false_reject_upper
 
 
 def named(path: str) -> str:

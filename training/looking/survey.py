@@ -65,6 +65,7 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
     `bits` as in `core.picture`. Raises DataError where none can be read.
     """
     good, unreadable = [], []
+    again = any(load_collected(place_of(one)).may_show_a_part_again for one in names(data) if not one.startswith(ELPV))
     for sample in counted(training_samples(data), "looking at pictures"):
         try:
             good.append(_look(sample, roi, bits))
@@ -88,7 +89,6 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         else:
             both += [(path, sample.path) for path in same.get(digest, [])]
     groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    again = any(load_collected(place_of(one)).may_show_a_part_again for one in names(data) if not one.startswith(ELPV))
     told = ", ".join(names(data))
     return Survey(told, tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits, again)
 

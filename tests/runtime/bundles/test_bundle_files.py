@@ -45,6 +45,8 @@ def sealed(path: Path, name: str, content: bytes) -> Bundle:
         json.dumps({**GOOD, "errors": [["NaN"] * 10] * 2}).encode(),
         json.dumps({**GOOD, "doubted": [False]}).encode(),
         json.dumps({**GOOD, "names": []}).encode(),
+        json.dumps({**GOOD, "bursts": [0]}).encode(),
+        json.dumps({**GOOD, "bursts": [0, 2**63]}).encode(),
     ],
 )
 def test_a_calibration_that_is_none_is_refused(own: Path, content: bytes) -> None:
