@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -19,7 +18,7 @@ from training.detector.inspector import Inspector
 from training.network.network import Network
 from training.settings import TrainingSettings
 
-FORMAT = "p-wae-checkpoint/3"
+FORMAT = "p-wae-checkpoint/4"
 
 
 @dataclass(frozen=True)
@@ -77,15 +76,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
-        written = json.loads(content["settings"])
-        written["score"].setdefault("memory", 0)  # one of before there was any
-        settings = TrainingSettings.model_validate_json(json.dumps(written))
+        settings = TrainingSettings.model_validate_json(content["settings"])
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
         names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
-        # One of before bursts were looked for takes each picture for another part's.
-        bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
-        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts)
+        calibration = Calibration(names, errors, content["doubted"].numpy(), content["bursts"].numpy())
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
