@@ -10,7 +10,7 @@ every picture below runs/memory. `weigh` joins both in several ways on what is k
 training sets them, and appends the figures to benchmarks/results/memory_beside.jsonl. Explanations, whose geometric
 mean is taken: t, w: the tiles' and the whole picture's maps rebuilt; c, C: their places' distance (1 - cosine, a
 stage at a time) from the nearest of `--places` places of the other folds' pictures; s, S: the same by the mean squared
-difference.
+difference; D: what discriminators say that learned from the whole picture's places of the other folds.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from core.dataset import distinct, labelled_samples, read_frames, training_sampl
 from core.layout import GOOD
 from core.thresholds import calibrate, scores
 from training.detector.checkpoint import load_checkpoint
+from training.detector.discriminator import trained
 from training.detector.memory import LEAST, PROJECTED, k_center
 from training.fitting.training_set import prepare
 from training.folds import assign
@@ -44,6 +45,7 @@ from training.settings import TrainingSettings
 RUNS = Path("runs/memory")
 PLACES = 1000
 WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+LEARNED = ("twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
 Both = tuple[Tensor, Tensor]
 """Of the good pictures, each by what has not seen it, and of the tested ones."""
 
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
@@ -172,7 +174,22 @@ def explanations(kept: dict[str, Any], places: int, axes: int | None) -> dict[st
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
         found[by_cosine] = remembered(kept, places, *along(kept, axes, *unit))
         found[by_square] = remembered(kept, places, *along(kept, axes, *level))
+    found["D"] = told(kept, maps, tested, found["w"][0])
     return found
+
+
+def told(kept: dict[str, Any], maps: Tensor, tested_maps: Tensor, rebuilt: Tensor) -> Both:
+    """What discriminators say of the whole picture's maps (N, C, h, w), as the detector joins it."""
+    fold, judged = kept["fold"], kept["judged"]
+    logits, tested = torch.empty_like(rebuilt), []
+    for group in range(int(fold.max()) + 1):
+        places = maps[(fold != group) & ~kept["left_out"]].permute(0, 2, 3, 1).flatten(0, 2)
+        discriminator = trained(places, group)
+        with torch.inference_mode():
+            logits[fold == group] = discriminator(maps[fold == group])[:, 0]
+            tested.append(discriminator(tested_maps)[:, 0])
+    scale = rebuilt[judged].log().std() / logits[judged].std()
+    return (logits * scale).exp(), (torch.stack(tested).mean(dim=0) * scale).exp()
 
 
 def along(kept: dict[str, Any], axes: int | None, vectors: Tensor, tested: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,8 @@ def judge_held_out(
 ) -> Calibration:
     """Judge all pictures held out, each by the member that has not seen it.
 
-    Fills the memory, trains the discriminators and sets the stages' scale before that. `samples`, `left_out` (N,) and `bursts` (N,) are those of all pictures.
+    Fills the memory, trains the discriminators and sets the stages' scale before that. `samples`, `left_out` (N,)
+    and `bursts` (N,) are those of all pictures.
     """
     inspector.eval().to(choose_device())
     groups = _memory_groups(held_out, left_out, settings)

@@ -53,11 +53,11 @@ def discriminate(
     Those are, where there are several `groups` of pictures, all but the one of the member's number.
     """
     members = range(len(groups))
-    trained = []
+    discriminators = []
     for member in counted(members, "telling apart"):
         others = [groups[other] for other in members if other != member] or [groups[0]]
-        trained.append(_trained(_places(network, dataset, np.concatenate(others), seed), seed + member))
-    return trained
+        discriminators.append(trained(_places(network, dataset, np.concatenate(others), seed), seed + member))
+    return discriminators
 
 
 @torch.inference_mode()
@@ -72,7 +72,8 @@ def _places(network: Network, dataset: TrainingSet, pictures: NDArray[np.int64],
     return torch.cat(drawn)
 
 
-def _trained(places: Tensor, seed: int) -> Discriminator:
+def trained(places: Tensor, seed: int) -> Discriminator:
+    """Train a discriminator on standardised places (P, C) of good parts."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
