@@ -57,7 +57,8 @@ def kept_with_made(name: str, seed: int) -> dict[str, Any]:
     runs = RUNS / "recipe"
     path = runs / "made" / f"{name}-{seed}.pt"
     if path.exists():
-        return torch.load(path, weights_only=True)
+        made: dict[str, Any] = torch.load(path, weights_only=True)
+        return made
     kept = torch.load(runs / "kept" / f"{name}-{seed}.pt", weights_only=True)
     settings = TrainingSettings.model_validate_json(kept["settings"])
     checkpoint = load_checkpoint(Path(settings.output) / "checkpoint")

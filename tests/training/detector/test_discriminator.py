@@ -75,8 +75,10 @@ def test_a_member_s_discriminator_has_not_seen_the_fold_that_it_judges() -> None
         images = inspector.network.images(torch.from_numpy(draw_part(100 + number, defective=True)[None]))
         dataset.raw_maps[number] = inspector.network.raw_maps(images).detach().half()[0]
     after = discriminate(inspector.network, dataset, FOLDS, 0)
-    same = [torch.equal(one[0].weight, other[0].weight) for one, other in zip(before, after, strict=True)]
-    assert same == [True, False]
+    learned = [
+        [torch.cat([weight.flatten() for weight in each.parameters()]) for each in all_] for all_ in (before, after)
+    ]
+    assert [torch.equal(*both) for both in zip(*learned, strict=True)] == [True, False]
 
 
 def test_one_member_learns_from_what_it_was_trained_on() -> None:
