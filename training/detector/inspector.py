@@ -1,6 +1,7 @@
 """The one graph: frames as a camera gives them in, errors out (Eq. 22, 23). Training, ONNX and TensorRT share it."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.progress import counted
-from training.detector.discriminator import Discriminator, told_apart
+from training.detector.discriminator import VIEWS, Discriminators, new_discriminators
 from training.detector.memory import LEAST, memories, nearest, place_vectors
 from training.device import choose_device
 from training.network.distance import stage_distances
@@ -44,13 +45,14 @@ class Inspector(nn.Module):
         self.network = network
         self.score = score
         channels, members = sum(network.feature_channels) // network.sources, len(network.members)
-        self.discriminators = nn.ModuleList(Discriminator(channels) for _ in range(members * score.discriminates))
+        self.views = VIEWS * network.settings.encoder.discriminates
+        self.discriminators = nn.ModuleList(new_discriminators(network) for _ in range(members if self.views else 0))
         self.explanations = [1]
-        """Stages of each explanation: every source rebuilt, every memory, and the discriminators."""
+        """Stages of each explanation: every source rebuilt, every memory, every view of the discriminators."""
         if score.space == "features":
             stages = len(network.feature_channels) // network.sources
             self.explanations = [stages] * network.sources + [1] * (memories(network) if score.memory else 0)
-            self.explanations += [1] * score.discriminates
+            self.explanations += [1] * self.views
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
         memory = torch.zeros(memories(network), members, 1, channels) if score.memory else None
         self.register_buffer("memory", memory)
@@ -71,7 +73,7 @@ class Inspector(nn.Module):
         distances = torch.stack([distance for distance, _ in answers]).mean(dim=0)
         if self.score.memory:
             distances = torch.cat([distances, self.remembered(maps).mean(dim=0)], dim=1)
-        if self.score.discriminates:
+        if self.views:
             told = torch.stack([self.told(maps, member) for member in members])
             distances = torch.cat([distances, told.mean(dim=0)], dim=1)
         return Inspection(*self.errors(distances), answers[0][1])
@@ -81,7 +83,7 @@ class Inspector(nn.Module):
         parts = [self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")[0]]
         if self.score.memory:
             parts.append(self.remembered(maps)[member])
-        if self.score.discriminates:
+        if self.views:
             parts.append(self.told(maps, member))
         return torch.cat(parts, dim=1)
 
@@ -107,20 +109,20 @@ class Inspector(nn.Module):
         return torch.stack(kinds, dim=2)
 
     def told(self, maps: Tensor, member: int) -> Tensor:
-        """Logits (N, 1, h, w) of one member's discriminator that a place is disturbed."""
-        logits: Tensor = self.discriminators[member](told_apart(self.network, maps))
-        return logits
+        """Logits (N, views, h, w) of one member's discriminators that a place is disturbed."""
+        return cast(Discriminators, self.discriminators[member]).told(self.network, maps)
 
     def set_scale(self, distances: Tensor) -> None:
         """Bring each stage's distances (N, stages, h, w) of good parts to mean 1, and what discriminators say, which
         has no 0, to logarithms that spread as those of the last source rebuilt do."""
         self.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
-        if self.score.discriminates:
+        if self.views:
             sources = self.network.sources
             first = sum(self.explanations[: sources - 1])
             rebuilt = slice(first, first + self.explanations[sources - 1])
             usual = (distances / self.stage_scale)[:, rebuilt].mean(dim=1).clamp_min(LEAST).log().std()
-            self.stage_scale[-1] = (distances[:, -1].std() / usual).clamp_min(LEAST)
+            logits = distances[:, -self.views :].std(dim=(0, 2, 3))
+            self.stage_scale[-self.views :] = (logits / usual).clamp_min(LEAST)[:, None, None]
 
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).
@@ -129,9 +131,9 @@ class Inspector(nn.Module):
         rebuilt, what is remembered and what was learned see different defects; none is to be drowned by another.
         """
         scaled = distances / self.stage_scale
-        if self.score.discriminates:
-            told = scaled[:, -1:].clamp(-MOST_TOLD_APART, MOST_TOLD_APART).exp()
-            scaled = torch.cat([scaled[:, :-1], told], dim=1)
+        if self.views:
+            told = scaled[:, -self.views :].clamp(-MOST_TOLD_APART, MOST_TOLD_APART).exp()
+            scaled = torch.cat([scaled[:, : -self.views], told], dim=1)
         parts = [part.mean(dim=1) for part in torch.split(scaled, self.explanations, dim=1)]
         error_map = parts[0]
         if len(parts) > 1:

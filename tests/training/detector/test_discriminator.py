@@ -1,6 +1,7 @@
 """Discriminators: told from good places alone what is disturbed, each without the fold that it judges."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from core.calibration import Calibration
 from core.dataset import Sample
 from tests.pictures import draw_part
 from training.detector.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.detector.discriminator import Discriminator, discriminate, told_apart, trained
+from training.detector.discriminator import VIEWS, Discriminators, discriminate, trained, views
 from training.detector.inspector import Inspector
 from training.fitting.training_set import TrainingSet, prepare
 from training.folds import judge_held_out
 from training.network.network import Network
+from training.network.resize import resize
 from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
 
@@ -88,7 +90,7 @@ def test_one_member_learns_from_what_it_was_trained_on() -> None:
 
 
 def test_what_is_learned_weighs_as_much_as_what_is_rebuilt(judged: tuple[Inspector, TrainingSet, Calibration]) -> None:
-    """Over the good pictures, each judged by what has not seen it, both logarithms spread alike."""
+    """Over the good pictures, each judged by what has not seen it, the logarithms spread alike."""
     inspector, dataset, _ = judged
     stages = len(inspector.network.feature_channels) // inspector.network.sources
     with torch.inference_mode():
@@ -101,7 +103,8 @@ def test_what_is_learned_weighs_as_much_as_what_is_rebuilt(judged: tuple[Inspect
         )
     scaled = distances / inspector.stage_scale
     whole = scaled[:, stages : 2 * stages].mean(dim=1).log()
-    assert scaled[:, -1].std() == pytest.approx(float(whole.std()), rel=1e-3)
+    for view in range(-VIEWS, 0):
+        assert scaled[:, view].std() == pytest.approx(float(whole.std()), rel=1e-3)
 
 
 def test_whatever_a_picture_shows_its_errors_are_numbers(judged: tuple[Inspector, TrainingSet, Calibration]) -> None:
@@ -109,7 +112,7 @@ def test_whatever_a_picture_shows_its_errors_are_numbers(judged: tuple[Inspector
     with torch.inference_mode():
         distances = torch.ones(1, *inspector.stage_scale.shape[:1], 9, 9)
         for extreme in (-1e9, 1e9):
-            distances[:, -1] = extreme
+            distances[:, -VIEWS:] = extreme
             assert inspector.errors(distances)[0].isfinite().all()
 
 
@@ -125,16 +128,37 @@ def test_a_checkpoint_keeps_what_was_learned(
         assert torch.equal(loaded(frames)[0], inspector(frames)[0])
 
 
-@pytest.mark.parametrize("score", [{"memory": 0}, {"discriminator": False}])
-def test_none_judges_where_none_was_asked_for(score: dict[str, int]) -> None:
-    settings = SETTINGS.model_copy(update={"score": SETTINGS.score.model_copy(update=score)})
+@pytest.mark.parametrize("encoder", [{"fine": False}, {"whole": False}])
+def test_none_judges_where_none_was_asked_for_or_the_whole_picture_is_not_seen(encoder: dict[str, bool]) -> None:
+    network = {**NETWORK, "encoder": {**ENCODER, **encoder}}
+    settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
     inspector = Inspector(Network(settings.network, permutation_set(9, 10, 0), 1), settings.score)
     assert not list(inspector.discriminators)
+    with torch.inference_mode():
+        assert inspector(torch.from_numpy(draw_part(0)[None]))[0].isfinite().all()
 
 
-def test_it_sees_the_whole_picture_s_maps_where_they_are_judged() -> None:
+@torch.inference_mode()
+def test_one_view_is_the_whole_picture_s_and_one_its_first_stage_in_finer_places() -> None:
     network = new_inspector().network
-    channels = sum(network.feature_channels)
-    maps = torch.arange(channels, dtype=torch.float32)[None, :, None, None]
-    assert told_apart(network, maps).flatten().tolist() == list(range(channels // 2, channels))
-    assert Discriminator(channels // 2)(told_apart(network, maps)).shape == (1, 1, 1, 1)
+    images = network.images(torch.from_numpy(draw_part(0)[None]))
+    whole, fine = views(network, network.raw_maps(images))
+    height, width = (network.settings.grid * side for side in network.map_size)
+    stages = network.encoder(images)
+    assert whole.shape == (1, sum(network.feature_channels) // 2, height, width)
+    assert torch.equal(fine, resize(stages[0], 3 * height, 3 * width))
+    assert torch.equal(whole[:, : stages[0].shape[1]], resize(stages[0], height, width))
+
+
+@torch.inference_mode()
+def test_a_place_is_as_disturbed_as_the_most_disturbed_fine_place_in_it(
+    judged: tuple[Inspector, TrainingSet, Calibration],
+) -> None:
+    inspector, dataset, _ = judged
+    [(_, maps)] = dataset.batches(np.array([0]))
+    of_fine = cast(Discriminators, inspector.discriminators[0])[1]
+    fine = of_fine(inspector.network.fine(maps))
+    told = inspector.told(maps, 0)[0, 1]
+    for row, column in ((0, 0), (1, 2), (-1, -1)):
+        rows, columns = (slice(3 * at, 3 * at + 3 or None) for at in (row, column))
+        assert told[row, column] == fine[0, 0, rows, columns].max()
