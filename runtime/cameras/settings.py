@@ -143,8 +143,7 @@ class LiveCameraSettings(_CameraSettings):
     frozen_after: int | None = Field(default=100, ge=2)
     """After this many identical frames the camera counts as frozen. None: never, for generated pictures."""
     timeout_s: Wait = 5.0
-    """How long opening, and reading one frame, may take before the camera is connected to again. Of v4l2 cameras the
-    longest counts for all."""
+    """How long opening, and reading one frame, may take before the camera is connected to again."""
     trigger: TriggerSettings | None = None
     """None: free-running."""
 

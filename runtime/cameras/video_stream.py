@@ -1,4 +1,4 @@
-"""A video stream, of a file or from a network, read so that damage is told.
+"""A video stream, of a file, a device or from a network, read so that damage is told.
 
 FFMPEG shows the part before where data of a frame were lost, and goes on from there. Such frames, and all up to the
 next key frame, are unreadable. Motion JPEG goes through the decoder of pictures, which fills up nothing.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import av
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from core.ffmpeg import MOST_BYTES, bound_memory
 from runtime.cameras.damage import Damage, Stream
 from runtime.cameras.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
+from runtime.cameras.device import awaited, copied
 from runtime.cameras.h264 import H264Frames
 from runtime.cameras.packet_order import WITHOUT_TIMES, in_order
 from runtime.cameras.settings import Decoding
@@ -48,27 +50,38 @@ class VideoStream:
         timeout_s: float | None = None,
         decoding: Decoding = "software",
         name: str = "",
+        is_device: bool = False,
     ) -> None:
         """Open the first video stream of `url`, called `name` in the log; no read takes longer than `timeout_s`.
+
+        Of a device of Video4Linux `url` is its path.
 
         Raises av.FFmpegError where there is none, or nothing comes in time.
         """
         bound_memory()
         hwaccel = hardware(decoding, name)
         self._container = av.open(
-            url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel, metadata_errors="replace"
+            url,
+            format="v4l2" if is_device else None,
+            options=options or {},
+            timeout=timeout_s,
+            hwaccel=hwaccel,
+            metadata_errors="replace",
         )
         if not any(stream.codec_context for stream in self._container.streams.video[:1]):
             self._container.close()
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
-        tell_codec(name, self._stream.codec_context.codec.canonical_name)
-        self._timeout_s = timeout_s
         codec = self._stream.codec_context
+        if not is_device:  # its driver says of each frame whether it is whole
+            tell_codec(name, codec.codec.canonical_name)
+        self._timeout_s = timeout_s
         has_times = self._container.format.name not in WITHOUT_TIMES
         self._damage = Damage(Stream(has_times, self._is_live, codec.codec.canonical_name in TELL_DAMAGE))
         self._is_jpeg = codec.name == "mjpeg"
         packets = in_order(self._container.demux(self._stream), has_times, self._is_live)
+        if is_device and timeout_s is not None:
+            packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
         ahead: list[Packet[Any]] = []
         if not self._is_live and codec.name in LENGTH_AT:
             with suppress(av.FFmpegError):
@@ -159,7 +172,10 @@ class VideoStream:
         shown_s = math.inf
         for packet in packets:
             if not packet.size and (self._is_jpeg or self._is_live):
-                return  # what a live stream's decoder still holds came too late
+                if packet.pts is None:
+                    return  # what a live stream's decoder still holds came too late
+                yield None
+                continue
             if self._is_jpeg:
                 self._say_who_decodes(None)
                 if not packet.is_discard:
@@ -180,7 +196,8 @@ class VideoStream:
         frames: list[Any] = []
         codec = self._stream.codec_context
         try:
-            frames = codec.decode(_copied(packet)) if packet.is_discard else packet.decode()
+            # Of a copy the frame comes out, though a film is cut there: what is damaged in it is told.
+            frames = codec.decode(copied(packet) if packet.is_discard else packet)
         except av.FFmpegError:
             if self._damage.refused(packet.pts):
                 yield None
@@ -194,14 +211,6 @@ class VideoStream:
         if self._tell is not None:
             self._tell(frame)
             self._tell = None
-
-
-def _copied(packet: Packet[Any]) -> Packet[Any]:
-    """Give a packet whose frame comes out of the decoder, though a film is cut there: what is damaged in it is told."""
-    copy: Packet[Any] = Packet(bytes(packet))
-    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
-    copy.is_keyframe = packet.is_keyframe
-    return copy
 
 
 def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes] = ()) -> Callable[[bytes], bool] | None:
