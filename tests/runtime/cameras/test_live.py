@@ -211,6 +211,27 @@ def live(**changed: Any) -> LiveCameraSettings:
     return V4l2Settings.model_validate({"kind": "v4l2", "device": "/dev/null", **changed})
 
 
+def test_a_camera_that_is_connected_and_gives_nothing_yet_is_not_told_as_unconnected() -> None:
+    gives, stopping = threading.Event(), threading.Event()
+
+    class Silent(Flapping):
+        def grab(self) -> bool:
+            gives.wait(WAIT_S)
+            return False
+
+    camera = LiveCamera("top", live(), lambda: Silent(1))
+    assert camera.status().reason == "not connected yet"
+    thread = threading.Thread(target=lambda: list(camera.frames(stopping)), daemon=True)
+    thread.start()
+    wait_until(lambda: camera.status().reason == "connected, and waits for its first frame")
+    gives.set()
+    wait_until(lambda: camera.status().reconnects >= 2)
+    assert camera.status().reason == "the stream ended, or gave nothing in time"
+    stopping.set()
+    thread.join(WAIT_S)
+    camera.close()
+
+
 def test_a_flapping_camera_is_not_hammered() -> None:
     opened: list[float] = []
 
