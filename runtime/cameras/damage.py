@@ -47,6 +47,11 @@ class Damage:
         self._cut_away: set[int] = set()
 
     @property
+    def has_times(self) -> bool:
+        """Whether the stream says when its frames are to be shown."""
+        return self._stream.has_times
+
+    @property
     def cut_away(self) -> int:
         """How many frames were handed over so far that are not to be shown."""
         return len(self._cut_away)
