@@ -45,14 +45,16 @@ class FactoryStream(Capture, Protocol):
         """Ask the camera whether it is there and accepts our commands."""
 
 
-def connection(settings: GenicamSettings | GentlSettings) -> Callable[[], Any]:
-    """Give what connects to the camera, and raises OSError where it cannot.
+def connection(settings: GenicamSettings | GentlSettings, is_trial: bool = False) -> Callable[[], Any]:
+    """Give what connects to the camera, and raises OSError where it cannot; in a trial it runs freely.
 
     Raises ConfigError where the package is missing.
     """
     from runtime.cameras.factory import genicam, gentl
 
-    return gentl.connection(settings) if isinstance(settings, GentlSettings) else genicam.connection(settings)
+    if isinstance(settings, GentlSettings):
+        return gentl.connection(settings, is_trial)
+    return genicam.connection(settings, is_trial)
 
 
 def factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> LiveCamera:
