@@ -15,7 +15,9 @@ from av.packet import Packet
 
 OPEN_FILES = Path("/proc/self/fd")
 WITHOUT_LOOKING = {"max_ts_probe": "0", "fpsprobesize": "0"}
-"""Options by which FFMPEG opens a device without waiting for its first frame, of all layouts but motion JPEG."""
+ANY_LAYOUT = {"pixel_format": "yuvj422p"}
+"""Options of the device and of its stream by which FFMPEG opens it without waiting for a frame. The layout is a guess
+for motion JPEG, whose frames say their own; of others the driver's counts."""
 
 
 def awaited(demux: Callable[[], Iterator[Packet[Any]]], device: Path, timeout_s: float) -> Iterator[Packet[Any]]:

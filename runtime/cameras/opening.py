@@ -96,13 +96,11 @@ def _open_device(name: str, settings: V4l2Settings) -> Capture | None:
     """Open with FFMPEG; None where there is no such device. Raises OSError with the reason."""
     import av
 
-    from runtime.cameras.device import WITHOUT_LOOKING
     from runtime.cameras.video_stream import VideoStream
 
     if not settings.device.exists():
         return None
     options = {"video_size": "{}x{}".format(*settings.resolution)} if settings.resolution else {}
-    options |= WITHOUT_LOOKING
     try:
         return VideoStream(str(settings.device), options, settings.timeout_s, name=name, is_device=True)
     except av.FFmpegError as error:

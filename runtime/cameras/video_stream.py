@@ -26,7 +26,7 @@ from core.ffmpeg import MOST_BYTES, bound_memory
 from runtime.cameras import repeats
 from runtime.cameras.damage import Damage, Stream
 from runtime.cameras.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
-from runtime.cameras.device import awaited, copied
+from runtime.cameras.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.h264 import H264Frames
 from runtime.cameras.packet_order import have_times, in_order
 from runtime.cameras.settings import Decoding
@@ -64,7 +64,8 @@ class VideoStream:
         self._container = av.open(
             url,
             format="v4l2" if is_device else None,
-            options=options or {},
+            options=(options or {}) | (WITHOUT_LOOKING if is_device else {}),
+            stream_options=[ANY_LAYOUT] if is_device else [],  # type: ignore[list-item]  # whatever its stubs say
             timeout=timeout_s,
             hwaccel=hwaccel,
             metadata_errors="replace",

@@ -141,6 +141,14 @@ def test_a_device_that_falls_silent_is_given_up_and_one_that_is_gone_at_once(dev
     assert faults.count(None) >= 1
 
 
+@pytest.mark.parametrize("layout", ["YUYV", "MJPG"])
+def test_a_device_that_is_silent_from_the_start_is_given_up(device: Device, layout: str) -> None:
+    device.has(layout, SIZE, [Shot({"YUYV": in_turn, "MJPG": jpeg}[layout](90), 0, 600_000)])
+    states, _faults = device.film(WATCH, '{"timeout_s": 0.3, "stale_after_s": 60}', "2")
+    assert ["reconnecting", "connected, and waits for its first frame"] in states
+    assert states[-1] == ["reconnecting", "the stream ended, or gave nothing in time"]
+
+
 def test_it_is_asked_for_the_resolution_that_the_settings_name(device: Device) -> None:
     device.has("YUYV", SIZE, [Shot(in_turn(90), 0, SETTLED_MS)])
     device.film(WATCH, '{"resolution": (1280, 720), "stale_after_s": 60}', "1")
