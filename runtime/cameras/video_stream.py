@@ -179,6 +179,7 @@ class VideoStream:
             if not packet.size and (self._is_jpeg or self._is_live):
                 if packet.pts is None:
                     return  # what a live stream's decoder still holds came too late
+                self._damage.begin(packet.pts)
                 yield None
                 continue
             if self._is_jpeg:

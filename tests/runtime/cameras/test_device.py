@@ -1,12 +1,15 @@
 """Devices of Video4Linux: what they send is shown as it is, and what did not come whole is not judged."""
 
 import errno
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.runtime.video4linux import DAMAGED, Device, Shot
 
@@ -78,6 +81,10 @@ def jpeg(grey: int) -> bytes:
     return cv2.imencode(".jpg", noise.astype(np.uint8))[1].tobytes()
 
 
+def as_frame(pixels_bgr_u8: NDArray[np.uint8]) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(pixels_bgr_u8, format="bgr24").reformat(format="yuv420p")
+
+
 def scene(*shape: int) -> Any:
     small = np.random.default_rng(1).integers(40, 200, (6, 8, *shape[2:]))
     return cv2.resize(small.astype(np.uint8), shape[1::-1], interpolation=cv2.INTER_LINEAR).reshape(shape)
@@ -120,6 +127,18 @@ def test_a_frame_that_came_in_part_is_not_filled_up_with_the_one_before(device: 
     shown = device.film(READ)
     assert [each is not None for each in shown] == [True, False, False, False, True]
     assert np.min(shown[-1]) > np.max(shown[0])
+
+
+def test_of_h264_nothing_is_shown_that_builds_on_a_damaged_frame(device: Device) -> None:
+    codec: Any = av.CodecContext.create("libx264", "w")
+    codec.width, codec.height = SIZE
+    codec.pix_fmt, codec.time_base, codec.gop_size = "yuv420p", Fraction(1, 25), 6
+    codec.options = {"tune": "zerolatency", "x264-params": "scenecut=0:sps-id=0"}
+    pictures = [np.roll(scene(HEIGHT, WIDTH, 3), 2 * number, 1) for number in range(12)]
+    packets = [bytes(packet) for each in pictures for packet in codec.encode(as_frame(each))]
+    device.has("H264", SIZE, [Shot(content, DAMAGED * (number == 2)) for number, content in enumerate(packets)])
+    shown = [each is not None for each in device.film(READ)]
+    assert shown == [True, True, *[False] * 3, *[True] * 6]  # FFMPEG hands on nothing of the damaged one itself
 
 
 @pytest.mark.parametrize("layout", ["YUYV", "MJPG"])
