@@ -67,6 +67,19 @@ told = (before, len(developed), frame.pixels_u8.shape)
 """
 
 
+AGAIN = """
+from runtime.cameras.video_stream import VideoStream
+files, kept = [], []
+for _ in range(12):
+    stream = VideoStream(path, {}, 5.0, is_device=True)
+    while stream.grab():
+        kept.append(stream.undeveloped)
+    stream.release()
+    files.append(len(os.listdir("/proc/self/fd")))
+told = (files[-1] - files[0], [int(each.pixels_bgr_u8().mean()) for each in kept])
+"""
+
+
 @pytest.fixture
 def device(tmp_path: Path) -> Device:
     return Device(tmp_path)
@@ -158,6 +171,14 @@ def test_a_device_that_falls_silent_is_given_up_and_one_that_is_gone_at_once(dev
     states, faults = device.film(WATCH, '{"timeout_s": 600, "stale_after_s": 60}', "2")
     assert ["streaming", ""] in states
     assert faults.count(None) >= 1
+
+
+def test_connecting_again_and_again_leaves_no_file_open_and_frames_outlive_their_connection(device: Device) -> None:
+    device.has("YUYV", SIZE, [Shot(in_turn(60), 0, 1), Shot(in_turn(180), 0, 1)])
+    files_left, brightness = device.film(AGAIN)
+    assert files_left == 0
+    assert len(brightness) == 24
+    assert len(set(brightness)) == 2
 
 
 @pytest.mark.parametrize("layout", ["YUYV", "MJPG"])

@@ -167,6 +167,10 @@ void *mmap64(void *at, size_t bytes, int what, int how, int handle, off_t offset
 }
 
 int close(int handle) {
-  if (device >= 0 && handle == device) device = -1;
+  if (device >= 0 && handle == device) {
+    device = -1;
+    fclose(frames);
+    fclose(asked);
+  }
   return ((int (*)(int))dlsym(RTLD_NEXT, "close"))(handle);
 }
