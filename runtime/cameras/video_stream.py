@@ -196,8 +196,9 @@ class VideoStream:
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         codec = self._stream.codec_context
-        is_repeat = codec.name == "mpeg4" and repeats.is_repeat(bytes(packet))
-        if packet.size and packet.pts is not None and not is_repeat:
+        if codec.name == "mpeg4" and repeats.is_repeat(bytes(packet)):
+            self._damage.repeat()
+        elif packet.size and packet.pts is not None:
             self._damage.expect(packet.pts, packet.is_keyframe, not packet.is_discard)
         if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)

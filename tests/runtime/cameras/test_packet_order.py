@@ -112,7 +112,9 @@ def not_coded(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])
-def test_a_packet_that_lets_the_picture_before_stay_is_no_frame_and_damages_none(tmp_path: Path, suffix: str) -> None:
+def test_a_packet_that_lets_the_picture_before_stay_is_no_frame_and_damages_none(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
     film = tmp_path / f"film{suffix}"
     with (
         av.open(str(write_film(tmp_path / f"whole{suffix}", "mpeg4", FRAMES))) as whole,
@@ -127,3 +129,4 @@ def test_a_packet_that_lets_the_picture_before_stay_is_no_frame_and_damages_none
     frames = frames_of(film)
     assert len(frames) == FRAMES - 3
     assert not any(frame is None for frame in frames)
+    assert not caplog.records
