@@ -11,7 +11,15 @@ from core.config import Name, Settings, Wait
 from core.errors import ConfigError
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds, site_secret
-from runtime.cameras.settings import LAST_ADDRESS, CameraSettings, FolderSettings, VerdictSettings, WatchSettings
+from runtime.cameras.settings import (
+    LAST_ADDRESS,
+    CameraSettings,
+    FolderSettings,
+    GenicamSettings,
+    GentlSettings,
+    VerdictSettings,
+    WatchSettings,
+)
 from runtime.delivery.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
@@ -85,6 +93,17 @@ class InspectionSettings(Settings):
         doubles = sorted({stream for stream in named if named.count(stream) > 1})
         if doubles:
             raise ValueError(f"two regions or cameras would both have the name `{doubles[0]}` in events; rename one")
+        return self
+
+    @model_validator(mode="after")
+    def _opens_each_camera_once(self) -> Self:
+        at: dict[str, str] = {}
+        for name, camera in self.cameras.items():
+            if not isinstance(camera, GenicamSettings | GentlSettings):
+                continue
+            place = camera.serial or str(camera.address if isinstance(camera, GenicamSettings) else camera.device)
+            if (other := at.setdefault(place, name)) != name:
+                raise ValueError(f"`{other}` and `{name}` are one camera, {place}, for one alone; give it `regions`")
         return self
 
     @model_validator(mode="after")

@@ -52,8 +52,7 @@ def check_camera(name: str, settings: CameraSettings) -> str:
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> str:
     """Count what is lost while it runs freely, whatever triggers it on the line."""
-    features = {key: "Off" if key == "TriggerMode" else value for key, value in settings.features.items()}
-    connect = connection(settings.model_copy(update={"features": features, "trigger": None}))
+    connect = connection(settings, is_trial=True)
     decoded, pixels = False, None
     try:
         stream = connect()

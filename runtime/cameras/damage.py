@@ -45,11 +45,21 @@ class Damage:
         self._keys: set[int] = set()
         """When the key frames are to be shown that were handed over, and are not damaged."""
         self._cut_away: set[int] = set()
+        self._repeats = 0
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the stream says when its frames are to be shown."""
+        return self._stream.has_times
 
     @property
     def cut_away(self) -> int:
-        """How many frames were handed over so far that are not to be shown."""
-        return len(self._cut_away)
+        """How many frames were counted so far that are not to be shown."""
+        return len(self._cut_away) + self._repeats
+
+    def repeat(self) -> None:
+        """Note what stands for a frame, and lets the one before stay."""
+        self._repeats += 1
 
     @property
     def rest(self) -> list[VideoFrame | None]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 
+import cv2
 import numpy as np
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from runtime.cameras.settings import Decoding
@@ -21,6 +22,9 @@ TELL_DAMAGE = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "png"})
 """Codecs of which a frame that lost data almost never comes out of FFMPEG as if it were whole."""
 HARDWARES_OWN = ("nv12", "p010", "p012", "p016", "p210", "p216")
 """What pictures that hardware decoded are laid out as; software never gives these."""
+
+IN_TURN = {"yuyv422": cv2.COLOR_YUV2BGR_YUYV, "uyvy422": cv2.COLOR_YUV2BGR_UYVY}
+"""Layouts of brightness and colour in turn, as USB cameras send: for their colours FFMPEG takes four times as long."""
 
 
 def hardware(decoding: Decoding, name: str) -> HWAccel | None:
@@ -72,6 +76,12 @@ class Colours:
 
     def bgr_u8(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Give the pixels (H, W, 3)."""
+        in_turn = IN_TURN.get(frame.format.name)
+        if in_turn is not None and frame.color_range != ColorRange.JPEG:
+            plane = frame.planes[0]
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)
+            pairs = rows[:, : 2 * frame.width].reshape(frame.height, frame.width, 2)
+            return np.asarray(cv2.cvtColor(pairs, in_turn), np.uint8)
         if frame.format.name == "nv12":  # FFMPEG makes colours of it that are up to 40 levels off those of planes apart
             frame = self._to_planes.reformat(frame, format="yuv420p")
         return np.asarray(self._to_bgr.reformat(frame, format="bgr24").to_ndarray(), np.uint8)

@@ -113,6 +113,7 @@ class LiveCamera(Camera):
             try:
                 capture = self._connect()
                 if capture is not None:
+                    self._intake.standing.is_open()
                     reason = self._read(capture, self._intake)
             except OSError as error:
                 reason = f"cannot be opened ({error.strerror or error})"

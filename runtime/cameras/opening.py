@@ -1,14 +1,10 @@
-"""Sources: how the camera that is configured is opened. Streams by FFMPEG, devices by OpenCV with Video4Linux, factory
-cameras by GenICam or their makers' drivers."""
+"""Sources: how the camera that is configured is opened. Streams and devices of Video4Linux by FFMPEG, factory cameras
+by GenICam or their makers' drivers."""
 
 import errno
-import math
-import os
 import socket
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 from runtime.cameras.camera import Camera
@@ -32,7 +28,10 @@ from runtime.cameras.watched_folder import WatchedFolder
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 ENCRYPTED = {"rtsps", "https"}
-V4L2_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
+DEVICE_REMEDIES = {
+    errno.EACCES: "let the station's user into the group `video`",
+    errno.EBUSY: "end the other program that has it open",
+}
 
 
 def open_camera(name: str, settings: CameraSettings) -> Camera:
@@ -51,7 +50,8 @@ def open_camera(name: str, settings: CameraSettings) -> Camera:
         case VideoSettings():
             return VideoCamera(settings.path, settings.judge_every, settings.decoding)
         case V4l2Settings():
-            return LiveCamera(name, settings, _v4l2(settings), partial(read_freely, stream_clock=_position_s))
+            read = partial(read_freely, stream_clock=time_s, frame_of=as_it_came)
+            return LiveCamera(name, settings, partial(_open_device, name, settings), read)
         case GenicamSettings() | GentlSettings():
             return factory_camera(name, settings)
         case _:
@@ -92,27 +92,17 @@ def _open_url(name: str, settings: RtspSettings | HttpSettings, url: str) -> Cap
         raise OSError(error.errno, f"{error.strerror}{elsewhere}") from None
 
 
-def _v4l2(settings: V4l2Settings) -> Callable[[], Capture | None]:
-    import cv2
+def _open_device(name: str, settings: V4l2Settings) -> Capture | None:
+    """Open with FFMPEG; None where there is no such device. Raises OSError with the reason."""
+    import av
 
-    # OpenCV refuses to open a device with time-outs as options; it looks here, once for all devices, in whole seconds.
-    longest_s = max(math.ceil(settings.timeout_s), int(os.environ.get(V4L2_TIMEOUT, "0")))
-    os.environ[V4L2_TIMEOUT] = str(longest_s)
-    options = []
-    if settings.resolution is not None:
-        options = [cv2.CAP_PROP_FRAME_WIDTH, settings.resolution[0], cv2.CAP_PROP_FRAME_HEIGHT, settings.resolution[1]]
+    from runtime.cameras.video_stream import VideoStream
 
-    def connect() -> Capture | None:
-        if not settings.device.exists():
-            return None
-        capture = cv2.VideoCapture(str(settings.device), cv2.CAP_V4L2, options)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        return capture if capture.isOpened() else None
-
-    return connect
-
-
-def _position_s(capture: Any) -> float:
-    import cv2
-
-    return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+    if not settings.device.exists():
+        return None
+    options = {"video_size": "{}x{}".format(*settings.resolution)} if settings.resolution else {}
+    try:
+        return VideoStream(str(settings.device), options, settings.timeout_s, name=name, is_device=True)
+    except av.FFmpegError as error:
+        remedy = DEVICE_REMEDIES.get(error.errno or 0, "it gives no pictures; take another /dev/video of this camera")
+        raise OSError(error.errno, f"{error.strerror}: {remedy}") from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -10,8 +11,21 @@ from av.packet import Packet
 
 WITHOUT_TIMES = frozenset({"avi", "h264", "hevc"})
 """Formats that do not say when a packet's frame is to be shown; FFMPEG guesses it for AVI."""
+FEWEST = 4
+"""Packets of which one at least goes back in time, where frames are reordered."""
 BACK_S = 0.1
 """A clock that goes back by more began anew, as where films were put together."""
+
+
+def have_times(form: str, reordered: Sequence[Packet[Any]]) -> bool:
+    """Whether packets of FFMPEG's format `form` say when their frames are to be shown.
+
+    `reordered` are the first ones, where frames are not shown in the order in which they are decoded. Some cameras
+    write when a frame was coded instead: those times never go back.
+    """
+    times = [packet.pts or 0 for packet in reordered if packet.size]
+    is_coding = len(times) >= FEWEST and all(map(operator.lt, times, times[1:]))
+    return form not in WITHOUT_TIMES and not is_coding
 
 
 def in_order(packets: Iterator[Packet[Any]], has_times: bool, is_live: bool) -> Iterator[Packet[Any]]:

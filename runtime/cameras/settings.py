@@ -8,9 +8,6 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     Field,
     PositiveInt,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
     field_validator,
     model_validator,
 )
@@ -18,14 +15,13 @@ from pydantic import (
 from core.config import Name, Settings, Wait
 from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
+from runtime.cameras.feature_value import Feature
 from runtime.cameras.url import filled_in, require_address
 
 LAST_ADDRESS = 65_535
 Address = Annotated[int, Field(ge=0, le=LAST_ADDRESS)]
 """Of a coil or register, counted from 0."""
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
-Feature = StrictBool | StrictInt | StrictFloat | str
-"""A value of a GenICam feature, as YAML reads it."""
 Decoding = Literal["software", "cuda", "vaapi"]
 """Who decodes a film or stream. `cuda` (NVIDIA) and `vaapi` (Intel, AMD) take it off the cores; where they are not
 there software does, and the log says so. Only software tells what is damaged within a picture: else it is judged."""
@@ -143,8 +139,7 @@ class LiveCameraSettings(_CameraSettings):
     frozen_after: int | None = Field(default=100, ge=2)
     """After this many identical frames the camera counts as frozen. None: never, for generated pictures."""
     timeout_s: Wait = 5.0
-    """How long opening, and reading one frame, may take before the camera is connected to again. Of v4l2 cameras the
-    longest counts for all."""
+    """How long opening, and reading one frame, may take before the camera is connected to again."""
     trigger: TriggerSettings | None = None
     """None: free-running."""
 

@@ -7,6 +7,7 @@ import time
 from runtime.cameras.camera import CameraState, CameraStatus
 
 log = logging.getLogger(__name__)
+UNCONNECTED = "not connected yet"
 
 
 class Standing:
@@ -14,9 +15,14 @@ class Standing:
 
     def __init__(self, name: str) -> None:
         """Begin not connected."""
-        self.status = CameraStatus(CameraState.RECONNECTING, time.time(), "not connected yet")
+        self.status = CameraStatus(CameraState.RECONNECTING, time.time(), UNCONNECTED)
         self._name = name
         self._changing = threading.Lock()
+
+    def is_open(self) -> None:
+        """It is connected; of one that has never been, this is news."""
+        if self.status.reason == UNCONNECTED:
+            self.change(CameraState.RECONNECTING, "connected, and waits for its first frame")
 
     def change(
         self, state: CameraState, reason: str, reconnects: int = 0, last_frame_at_s: float | None = None

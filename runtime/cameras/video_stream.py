@@ -1,4 +1,4 @@
-"""A video stream, of a file or from a network, read so that damage is told.
+"""A video stream, of a file, a device or from a network, read so that damage is told.
 
 FFMPEG shows the part before where data of a frame were lost, and goes on from there. Such frames, and all up to the
 next key frame, are unreadable. Motion JPEG goes through the decoder of pictures, which fills up nothing.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import av
@@ -22,10 +23,12 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
+from runtime.cameras import repeats
 from runtime.cameras.damage import Damage, Stream
 from runtime.cameras.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
+from runtime.cameras.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.h264 import H264Frames
-from runtime.cameras.packet_order import WITHOUT_TIMES, in_order
+from runtime.cameras.packet_order import have_times, in_order
 from runtime.cameras.settings import Decoding
 from runtime.cameras.undeveloped import Decoded, Jpeg
 from runtime.cameras.units import LENGTH_AT, Units
@@ -34,8 +37,8 @@ from runtime.parts.frame import Undeveloped
 log = logging.getLogger(__name__)
 LARGEST_PIXELS = MOST_BYTES // 4
 """8,192 x 8,192: in BGR it fits in."""
-LOOK_AHEAD = 32
-"""Packets of a film by which it is told how it was written."""
+LOOK_AHEAD, LOOK_AHEAD_LIVE = 32, 8
+"""Packets of a film by which it is told how it was written, and of what is live."""
 
 
 class VideoStream:
@@ -48,38 +51,51 @@ class VideoStream:
         timeout_s: float | None = None,
         decoding: Decoding = "software",
         name: str = "",
+        is_device: bool = False,
     ) -> None:
         """Open the first video stream of `url`, called `name` in the log; no read takes longer than `timeout_s`.
+
+        Of a device of Video4Linux `url` is its path.
 
         Raises av.FFmpegError where there is none, or nothing comes in time.
         """
         bound_memory()
         hwaccel = hardware(decoding, name)
         self._container = av.open(
-            url, options=options or {}, timeout=timeout_s, hwaccel=hwaccel, metadata_errors="replace"
+            url,
+            format="v4l2" if is_device else None,
+            options=(options or {}) | (WITHOUT_LOOKING if is_device else {}),
+            stream_options=[ANY_LAYOUT] if is_device else [],  # type: ignore[list-item]  # whatever its stubs say
+            timeout=timeout_s,
+            hwaccel=hwaccel,
+            metadata_errors="replace",
         )
         if not any(stream.codec_context for stream in self._container.streams.video[:1]):
             self._container.close()
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
-        tell_codec(name, self._stream.codec_context.codec.canonical_name)
-        self._timeout_s = timeout_s
         codec = self._stream.codec_context
-        has_times = self._container.format.name not in WITHOUT_TIMES
+        if not is_device:  # its driver says of each frame whether it is whole
+            tell_codec(name, codec.codec.canonical_name)
+        self._timeout_s = timeout_s
+        packets: Iterator[Packet[Any]] = self._container.demux(self._stream)
+        if is_device and timeout_s is not None:
+            packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
+        ahead: list[Packet[Any]] = []
+        if codec.has_b_frames or (not self._is_live and codec.name in LENGTH_AT):
+            with suppress(av.FFmpegError):
+                ahead.extend(islice(packets, LOOK_AHEAD_LIVE if self._is_live else LOOK_AHEAD))
+        has_times = have_times(self._container.format.name, ahead if codec.has_b_frames else [])
         self._damage = Damage(Stream(has_times, self._is_live, codec.codec.canonical_name in TELL_DAMAGE))
         self._is_jpeg = codec.name == "mjpeg"
-        packets = in_order(self._container.demux(self._stream), has_times, self._is_live)
-        ahead: list[Packet[Any]] = []
-        if not self._is_live and codec.name in LENGTH_AT:
-            with suppress(av.FFmpegError):
-                ahead.extend(islice(packets, LOOK_AHEAD))
-        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name, [bytes(packet) for packet in ahead])
+        written = [bytes(packet) for packet in ahead] if not self._is_live else []
+        self._is_whole = looks_whole(codec.name, codec.extradata or b"", name, written)
         """None: of this codec packets tell nothing."""
         if codec.name == "h264":
             codec.thread_count = 1  # with more it does not look whether a frame has all its parts
         self._tell = partial(tell_decoder, name, decoding) if hwaccel is not None else None
         """Says who decodes, at the first frame; None: it was said."""
-        self._frames = self._read(chain(ahead, packets))
+        self._frames = self._read(in_order(chain(ahead, packets), has_times, self._is_live))
         self._frame: VideoFrame | Packet[Any] | None = None
         self._first_s, self._latest_s = math.inf, 0.0
         self._colours = Colours()
@@ -107,7 +123,7 @@ class VideoStream:
         if self._stream.frames:
             return count < self.frames_total
         usual_s = 1 / float(self._stream.average_rate or 1)
-        return self._latest_s - self._first_s + usual_s < self._duration_s - 1
+        return self._damage.has_times and self._latest_s - self._first_s + usual_s < self._duration_s - 1
 
     @property
     def _duration_s(self) -> float:
@@ -118,6 +134,8 @@ class VideoStream:
         """The stream's own time of what was grabbed; 0 where it tells none."""
         frame = self._frame
         if frame is None or frame.pts is None or frame.time_base is None:
+            return 0.0
+        if self._is_live and not self._damage.has_times:
             return 0.0
         return float(frame.pts * frame.time_base)
 
@@ -159,7 +177,11 @@ class VideoStream:
         shown_s = math.inf
         for packet in packets:
             if not packet.size and (self._is_jpeg or self._is_live):
-                return  # what a live stream's decoder still holds came too late
+                if packet.pts is None:
+                    return  # what a live stream's decoder still holds came too late
+                self._damage.begin(packet.pts)
+                yield None
+                continue
             if self._is_jpeg:
                 self._say_who_decodes(None)
                 if not packet.is_discard:
@@ -173,14 +195,17 @@ class VideoStream:
         yield from self._damage.rest
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
-        if packet.size and packet.pts is not None:
+        codec = self._stream.codec_context
+        if codec.name == "mpeg4" and repeats.is_repeat(bytes(packet)):
+            self._damage.repeat()
+        elif packet.size and packet.pts is not None:
             self._damage.expect(packet.pts, packet.is_keyframe, not packet.is_discard)
         if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)
         frames: list[Any] = []
-        codec = self._stream.codec_context
         try:
-            frames = codec.decode(_copied(packet)) if packet.is_discard else packet.decode()
+            # Of a copy the frame comes out, though a film is cut there: what is damaged in it is told.
+            frames = codec.decode(copied(packet) if packet.is_discard else packet)
         except av.FFmpegError:
             if self._damage.refused(packet.pts):
                 yield None
@@ -194,14 +219,6 @@ class VideoStream:
         if self._tell is not None:
             self._tell(frame)
             self._tell = None
-
-
-def _copied(packet: Packet[Any]) -> Packet[Any]:
-    """Give a packet whose frame comes out of the decoder, though a film is cut there: what is damaged in it is told."""
-    copy: Packet[Any] = Packet(bytes(packet))
-    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
-    copy.is_keyframe = packet.is_keyframe
-    return copy
 
 
 def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes] = ()) -> Callable[[bytes], bool] | None:

@@ -139,10 +139,20 @@ class TriggerHandler:
             return
         with self._changed:
             self._gone.add(camera)
+        self._lose(lambda asked: asked.camera == camera and not asked.is_met)
+
+    def end(self) -> None:
+        """Nothing more is judged in this run. Of ids given ahead the broker keeps no message: they are told now."""
+        with self._changed:
+            self._gone.update(name for name, camera in self._cameras.items() if camera.takes_ahead)
+        self._lose(lambda asked: self._cameras[asked.camera].takes_ahead)
+
+    def _lose(self, is_lost: Callable[[_UnderWay], bool]) -> None:
+        with self._changed:
             lost = {
-                cause: Missed(camera, each.trigger, Reason.NO_FRAME)
-                for cause, each in self._under_way.items()
-                if each.camera == camera and not each.is_met
+                cause: Missed(asked.camera, asked.trigger, Reason.NO_FRAME)
+                for cause, asked in self._under_way.items()
+                if is_lost(asked)
             }
         if lost:
             self._miss([*lost.values()])

@@ -122,6 +122,7 @@ class CameraSupervisor:
             feed.stop()
         for feed in self.feeds:
             feed.join(max(0.0, until_s - time.monotonic()))
+        self._triggers.end()
         self.tell()
         forget_gone(self._publisher, self._names)
 

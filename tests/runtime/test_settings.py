@@ -15,6 +15,7 @@ from runtime.delivery.settings import BrokerSettings
 from runtime.settings import InspectionSettings
 
 SMALLEST = "bundle: b\nstation: s1\ncameras:\n  top: {kind: folder, path: p}\n"
+FACTORY = SMALLEST.replace("kind: folder, path: p", "kind: genicam, address: 10.0.0.7")
 
 
 def load(tmp_path: Path, text: str) -> InspectionSettings:
@@ -55,6 +56,17 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST + 'outbox: {path: "\\ud800"}\n', "`outbox.path`: "),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, 10]"), "`cameras.top.roi.3` is missing"),
         (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
+        (
+            FACTORY + "  side: {kind: genicam, address: 10.0.0.7}\n",
+            "`top` and `side` are one camera, 10.0.0.7, for one",
+        ),
+        *(
+            (
+                FACTORY.replace("7}", f"7, features: {{Gain: {value}}}}}"),
+                "yaml: `cameras.top.features.Gain`: a number, a",
+            )
+            for value in (".nan", "[1]", "null", "{a: 1}", "2026-11-28")
+        ),
         (SMALLEST.replace("station: s1", "station: s 1"), "`station`"),
         (SMALLEST + "topic_prefix: a/{plant}\n", "unknown field {plant}; known: site, area, line, station"),
         (SMALLEST + "topic_prefix: /a\n", "yaml: `topic_prefix`: '/a' is no usable topic"),

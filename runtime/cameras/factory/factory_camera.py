@@ -16,13 +16,16 @@ from runtime.cameras.free_running import Capture, grabbed, read_freely, time_s
 from runtime.cameras.intake import Intake
 from runtime.cameras.live import LOOK_EVERY_S, LiveCamera
 from runtime.cameras.settings import GenicamSettings, GentlSettings
-from runtime.parts.frame import Frame, Trigger
+from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 AWAY = "it does not answer, or another program has taken it"
 ASK_EVERY_S = 1.0
 """How often a silent camera is asked whether it is there."""
+
+LATE_S = 0.5
+"""How long a frame is waited for beyond its time, as where parts come faster than the camera films."""
 
 
 class FactoryStream(Capture, Protocol):
@@ -42,14 +45,16 @@ class FactoryStream(Capture, Protocol):
         """Ask the camera whether it is there and accepts our commands."""
 
 
-def connection(settings: GenicamSettings | GentlSettings) -> Callable[[], Any]:
-    """Give what connects to the camera, and raises OSError where it cannot.
+def connection(settings: GenicamSettings | GentlSettings, is_trial: bool = False) -> Callable[[], Any]:
+    """Give what connects to the camera, and raises OSError where it cannot; in a trial it runs freely.
 
     Raises ConfigError where the package is missing.
     """
     from runtime.cameras.factory import genicam, gentl
 
-    return gentl.connection(settings) if isinstance(settings, GentlSettings) else genicam.connection(settings)
+    if isinstance(settings, GentlSettings):
+        return gentl.connection(settings, is_trial)
+    return genicam.connection(settings, is_trial)
 
 
 def factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> LiveCamera:
@@ -110,7 +115,8 @@ class PartReading:
     def _fire_each(self, stream: FactoryStream, intake: Intake, parts: FiredParts) -> str:
         """Fire each trigger and take its frame. Returns why it ended.
 
-        Where none came in time the stream is opened again: a late one must not be taken for the next part's.
+        A frame that comes too late is thrown away. Where none comes the stream is opened again: it must not be taken
+        for the next part's.
         """
         while not intake.closing.is_set():
             if not self._is_there(stream, intake):
@@ -118,24 +124,18 @@ class PartReading:
             trigger = parts.due(LOOK_EVERY_S)
             if trigger is None:
                 continue
-            frame = self._photograph(stream, trigger)
-            if frame is None:
-                parts.put(without_frame(trigger))
-                return "no frame came in time after its software trigger"
-            intake.put(replace(frame, trigger=trigger))
+            last: int | None = None
+            while stream.wait(0.0):  # nobody fired that
+                last = stream.block_id
+            is_fired = stream.fire()
+            left_s = trigger.target.s + self._tolerance_s - time.monotonic()
+            if is_fired and stream.wait(left_s) and _is_next(last, stream.block_id):
+                intake.put(replace(_frame(stream, Moment.now()), trigger=trigger))
+                continue
+            parts.put(without_frame(trigger))
+            if not is_fired or not stream.wait(LATE_S) or not _is_next(last, stream.block_id):
+                return "no frame came after its software trigger"
         return ""
-
-    def _photograph(self, stream: FactoryStream, trigger: Trigger) -> Frame | None:
-        """Fire, and give the one frame that follows; None where none came in time, or another than the next."""
-        last: int | None = None
-        while stream.wait(0.0):  # nobody fired that
-            last = stream.block_id
-        if not stream.fire():
-            return None
-        left_s = trigger.target.s + self._tolerance_s - time.monotonic()
-        if not stream.wait(left_s) or (last is not None and missed(last, stream.block_id) != 0):
-            return None
-        return _frame(stream, Moment.now())
 
     def _is_there(self, stream: FactoryStream, intake: Intake) -> bool:
         """Ask the camera now and then; one that answers is not silent."""
@@ -145,6 +145,11 @@ class PartReading:
         is_there = stream.is_ours()
         self._asked_s = time.monotonic()
         return is_there
+
+
+def _is_next(last: int | None, block_id: int) -> bool:
+    """Whether no frame lies between the `last` that nobody fired, if there was one, and this."""
+    return last is None or missed(last, block_id) == 0
 
 
 def _frame(stream: Any, now: Moment) -> Frame:

@@ -5,11 +5,13 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Protocol
 
-from runtime.cameras.settings import FactoryCameraSettings, Feature
+from runtime.cameras.feature_value import Feature
+from runtime.cameras.settings import FactoryCameraSettings
 
 INTEGERS = frozenset({"Integer", "IntConverter", "IntSwissKnife"})
 FLOATS = frozenset({"Float", "Converter", "SwissKnife"})
 """Kinds of nodes that hold numbers."""
+WITHOUT_VALUE = frozenset({"Command", "Category"})
 
 
 class Nodes(Protocol):
@@ -34,10 +36,10 @@ class Nodes(Protocol):
         """Let the camera carry out a command."""
 
 
-def set_up(nodes: Nodes, settings: FactoryCameraSettings) -> None:
+def set_up(nodes: Nodes, settings: FactoryCameraSettings, is_trial: bool = False) -> None:
     """Let a camera run freely, or wait for the software trigger, with the features and chunks that `settings` want.
 
-    Raises OSError for what it has not or refuses.
+    In a trial it runs freely after all that. Raises OSError for what it has not or refuses.
     """
     stop(nodes)
     run_freely(nodes)
@@ -45,6 +47,8 @@ def set_up(nodes: Nodes, settings: FactoryCameraSettings) -> None:
     if settings.trigger is not None and settings.trigger.mode == "software":
         wait_for_software(nodes)
     ask_for_chunks(nodes, settings.chunks)
+    if is_trial:
+        run_freely(nodes)
 
 
 def set_features(nodes: Nodes, features: dict[str, Feature]) -> None:
@@ -57,6 +61,8 @@ def set_features(nodes: Nodes, features: dict[str, Feature]) -> None:
             nearest = difflib.get_close_matches(name, nodes.features(), n=1, cutoff=0.5)
             hint = f"did you mean `{nearest[0]}`?" if nearest else "see its data sheet"
             raise OSError(f"it has no feature `{name}`: {hint}")
+        if nodes.kind(name) in WITHOUT_VALUE:
+            raise OSError(f"it has no value to set in `{name}`, which is a {nodes.kind(name).lower()}")
         entries: list[str] = []
         try:
             entries = nodes.entries(name)

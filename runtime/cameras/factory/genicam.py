@@ -29,8 +29,8 @@ CONTROL_ADDRESS = 0x0A00
 PACKET_SIZE = "GevSCPSPacketSize"
 
 
-def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
-    """Give what connects to the camera that `settings` name, and sets its features.
+def connection(settings: GenicamSettings, is_trial: bool = False) -> Callable[[], GenicamStream]:
+    """Give what connects to the camera that `settings` name, and sets its features; in a trial it runs freely.
 
     It raises OSError with the reason where the camera does not answer, is another's, or refuses a feature.
     """
@@ -44,7 +44,7 @@ def connection(settings: GenicamSettings) -> Callable[[], GenicamStream]:
         with told():
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
-            set_up(VivaNodes(camera), settings)
+            set_up(VivaNodes(camera), settings, is_trial)
             return GenicamStream(camera, settings, found)
         except BaseException:
             _let_go(camera)

@@ -71,8 +71,8 @@ def find_devices(producer: Path) -> list[FoundDevice]:
     return found
 
 
-def connection(settings: GentlSettings) -> Callable[[], "GentlStream"]:
-    """Give what connects to the camera that `settings` name, and sets its features.
+def connection(settings: GentlSettings, is_trial: bool = False) -> Callable[[], "GentlStream"]:
+    """Give what connects to the camera that `settings` name, and sets its features; in a trial it runs freely.
 
     It raises OSError with the reason where the camera does not answer, is another's, or refuses a feature.
     """
@@ -85,7 +85,7 @@ def connection(settings: GentlSettings) -> Callable[[], "GentlStream"]:
             producer, found = _choose(settings, opening)
             device = opening.enter_context(producer.open_device(found))
             nodes = opening.enter_context(closing(GenapiNodes(producer, device)))
-            set_up(nodes, settings)
+            set_up(nodes, settings, is_trial)
             pixel_format = str(nodes.get("PixelFormat"))
             if not is_known(pixel_format):
                 raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")

@@ -63,6 +63,7 @@ def test_where_the_way_to_a_camera_is_not_known_nothing_is_told_of_it() -> None:
     ("changed", "words"),
     [
         ({"features": {"ExposureTme": 1}}, "did you mean `ExposureTime"),
+        ({"features": {"TriggerMode": "Sometimes"}}, "it refuses `TriggerMode: Sometimes` .*it takes O"),
         ({"address": "127.0.0.2"}, "127.0.0.2 does not answer; found: "),
         ({"interface": "none0"}, "none0"),
         ({"roi": [90, 0, 10, 10]}, r"frames have 96 x 64 pixels, and top's region \[90, 0, 10, 10\]"),

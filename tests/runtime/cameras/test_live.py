@@ -203,12 +203,33 @@ def test_a_camera_that_is_not_there_is_told_of_and_waited_for(tmp_path: Path, wa
     assert watcher.frames[0].fault == Reason.NO_FRAME
     device.write_bytes(b"no camera")
     wait_until(lambda: watcher.camera.status().reconnects >= 3)
-    assert watcher.camera.status().reason == "cannot be opened"
+    assert "it gives no pictures; take another /dev/video" in watcher.camera.status().reason
     assert watcher.stop() < 2
 
 
 def live(**changed: Any) -> LiveCameraSettings:
     return V4l2Settings.model_validate({"kind": "v4l2", "device": "/dev/null", **changed})
+
+
+def test_a_camera_that_is_connected_and_gives_nothing_yet_is_not_told_as_unconnected() -> None:
+    gives, stopping = threading.Event(), threading.Event()
+
+    class Silent(Flapping):
+        def grab(self) -> bool:
+            gives.wait(WAIT_S)
+            return False
+
+    camera = LiveCamera("top", live(), lambda: Silent(1))
+    assert camera.status().reason == "not connected yet"
+    thread = threading.Thread(target=lambda: list(camera.frames(stopping)), daemon=True)
+    thread.start()
+    wait_until(lambda: camera.status().reason == "connected, and waits for its first frame")
+    gives.set()
+    wait_until(lambda: camera.status().reconnects >= 2)
+    assert camera.status().reason == "the stream ended, or gave nothing in time"
+    stopping.set()
+    thread.join(WAIT_S)
+    camera.close()
 
 
 def test_a_flapping_camera_is_not_hammered() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.contract import check
+from tests.runtime.conveyor import BARRIER
 from tests.runtime.gige import FactoryCamera
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S
@@ -127,3 +128,17 @@ def test_the_parts_of_a_camera_that_is_switched_off_are_told_of_and_none_is_ok(
     unseen = [event for event in mes.events() if event["verdict"]["reason"] == ["no_frame"]]
     assert [event["part_id"] for event in unseen] == [None, "unseen"]
     assert {event["verdict"]["name"] for event in unseen} == {"NotDecidable"}
+
+
+def test_ids_given_ahead_that_have_no_frame_when_the_station_is_stopped_are_told_of(
+    factory_camera: FactoryCamera, tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
+) -> None:
+    section = factory_camera.section(trigger={"mode": "hardware"}, features=BARRIER)
+    station = Station(tmp_path, bundle_path, mosquitto, mes, section)
+    station.name("a")
+    station.name("b")
+    mes.send(TOPIC, b"what is refused was heard after them")
+    mes.wait_for(lambda: len(mes.events("top/trigger_refused")) == 1)
+    station.stop()
+    told = [(event["part_id"], event["verdict"]["reason"]) for event in mes.events()]
+    assert told == [("a", ["no_frame"]), ("b", ["no_frame"])]

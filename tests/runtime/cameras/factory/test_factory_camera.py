@@ -176,3 +176,19 @@ def test_what_would_leave_parts_out_is_refused(changed: dict[str, Any]) -> None:
     section = {"kind": "genicam", "address": HOST, "trigger": {"mode": "hardware"}, **changed}
     with pytest.raises(ConfigError, match="would leave parts out"):
         parse_settings(section, GenicamSettings, "inspection.yaml")
+
+
+def test_more_software_triggers_at_once_than_the_camera_films_do_not_end_its_connection(
+    factory_camera: FactoryCamera, lines: list[Line]
+) -> None:
+    line = Line(factory_camera, "software", tolerance_ms=100)
+    lines.append(line)
+    line.ready()
+    for _ in range(200):
+        line.name()
+    line.wait_for(200)
+    line.name()
+    line.wait_for(201)
+    assert sorted(int(part_id or -1) for part_id, _ in line.told[:200]) == list(range(200))
+    assert {fault for _, fault in line.told} <= {None, Reason.NO_FRAME}
+    assert line.watcher.camera.status().reconnects == 0

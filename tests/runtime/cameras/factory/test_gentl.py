@@ -261,7 +261,7 @@ def test_connecting_again_and_again_leaves_nothing_behind() -> None:
         stream.release()
         counts.append(held())
     del stream
-    assert counts[-1] == counts[1]
+    assert all(held_last <= held_once for held_last, held_once in zip(counts[-1], counts[1], strict=True))
     assert descriptions() == before
 
 
