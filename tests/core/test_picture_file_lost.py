@@ -69,6 +69,7 @@ def test_a_packed_tiff_without_a_sector_is_refused(packed: str, picture: Image.I
 def test_a_packed_tiff_is_read_as_opencv_reads_it(packed: int, predictor: int, dtype: type, channels: int) -> None:
     pixels: np.ndarray = np.dstack([casting(), casting()[:, :, 0]])[:, :, :channels].astype(dtype)
     pixels[:90] = 0  # its checksums tell a black area from a hole
+    pixels[:, :, 3:] = np.iinfo(dtype).max
     options = [cv2.IMWRITE_TIFF_COMPRESSION, packed, cv2.IMWRITE_TIFF_PREDICTOR, predictor]
     data = cv2.imencode(".tif", pixels, options)[1].tobytes()
     assert np.array_equal(decode(data), pixels.squeeze())
@@ -164,3 +165,24 @@ def _with_thumbnail(two: bytes) -> bytes:
     second = int.from_bytes(two[end : end + 4], "little")
     entry = b"\xfe\0\4\0\1\0\0\0\1\0\0\0"
     return two[: second + 2] + entry + two[second + 14 :]
+
+
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {}), ("WEBP", {"lossless": True})])
+def test_a_picture_that_is_transparent_in_places_is_refused_and_an_opaque_one_is_read(
+    form: str, options: dict[str, bool]
+) -> None:
+    seen_through = CASTING.convert("RGBA")
+    opaque = decode(saved(seen_through, form, **options))
+    assert np.abs(opaque[:, :, :3] - casting().astype(float)).mean() < 9
+    seen_through.putpixel((30, 40), (90, 80, 70, 0))
+    with pytest.raises(PictureFault, match="transparent in places"):
+        decode(saved(seen_through, form, **options))
+
+
+def test_16_bits_that_are_transparent_in_places_are_refused_too() -> None:
+    deep = np.full((20, 30, 4), 65535, np.uint16)
+    assert decode(cv2.imencode(".png", deep)[1].tobytes()).dtype == np.uint16
+    deep[3, 4, 3] = 65534
+    for suffix in (".png", ".tif"):
+        with pytest.raises(PictureFault, match="transparent in places"):
+            decode(cv2.imencode(suffix, deep)[1].tobytes())
