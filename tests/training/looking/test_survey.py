@@ -14,3 +14,15 @@ def test_the_test_pictures_of_a_data_set_in_the_home_folder_are_found(
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copytree(parts, tmp_path / "parts")
     assert len(survey("~/parts").test) == len(survey(str(parts)).test) > 0
+
+
+def test_a_test_picture_that_cannot_be_read_is_told_and_not_among_those_to_be_tested(
+    parts: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(parts, tmp_path / "parts")
+    before = survey(str(parts))
+    spoilt = before.test[-1].path.relative_to(parts)
+    (tmp_path / "parts" / spoilt).write_bytes(b"\x89PNG broken")
+    found = survey(str(tmp_path / "parts"))
+    assert (len(found.test), len(found.unreadable)) == (len(before.test) - 1, 1)
+    assert found.unreadable[0].startswith(str(tmp_path / "parts" / spoilt))
