@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from core.errors import ConfigError, PwaeError, exit_codes, shown
-from core.start import INTERRUPTED
+from core.start import INTERRUPTED, is_interruption
 
 if TYPE_CHECKING:
     from core.config import SettingsT
@@ -78,6 +78,13 @@ def run(app: Callable[..., Any]) -> None:
         sys.exit(INTERRUPTED)
 
 
+def end_at_once(code: int) -> NoReturn:
+    """End the process, whatever its threads still wait for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _why(error: OSError) -> str:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return "too many open files; allow more (`ulimit -n`, systemd's LimitNOFILE)."
@@ -92,11 +99,11 @@ def _require_arguments(arguments: list[str]) -> None:
 
 
 def _interruptible(app: Callable[..., Any]) -> None:
-    """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, Lightning for a fault."""
+    """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, others for a fault."""
     try:
         app()
-    except SystemExit as end:
-        if end.code == INTERRUPTED or isinstance(end.__context__, KeyboardInterrupt):
+    except (Exception, SystemExit) as end:
+        if getattr(end, "code", None) == INTERRUPTED or is_interruption(end):
             raise KeyboardInterrupt from end
         raise
 

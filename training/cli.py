@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import signal
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -42,8 +41,6 @@ def _train_command(
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
-    # Before Lightning's own, which calls it too, and would have a training that is ended count as done.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from training.session import train
     from training.suspects import SHEET
 
