@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 BUSY_S = 1.0
 """How long SQLite itself waits for a lock before it asks again here."""
 PAUSE_S = 0.02
+LEAST_BYTES, HEADER_BYTES = 2, 100
+"""A smaller file is empty to SQLite, and new; a database begins with a header."""
 TELL_EVERY_S = 10.0
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
@@ -43,6 +45,7 @@ class OutboxFile:
         try:
             self.path = path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not path.exists()
             self._held: IO[bytes] = require_file(path).open("ab")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -56,6 +59,8 @@ class OutboxFile:
                 f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
             ) from error
         self._connections: list[sqlite3.Connection] = []
+        if os.path.getsize(path) < LEAST_BYTES:
+            self._spare_journal(is_new)
 
     def connect(self, synchronous: str) -> sqlite3.Connection:
         """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error."""
@@ -90,6 +95,18 @@ class OutboxFile:
                         "end that program, or let it finish; leave the file where it is",
                     )
                 time.sleep(PAUSE_S)
+
+    def _spare_journal(self, is_new: bool) -> None:
+        """Keep SQLite from throwing away what waits in the journal beside an empty file: to it both are new then."""
+        journal = self.path.with_name(f"{self.path.name}-wal")
+        if journal.exists() and os.path.getsize(journal):
+            self._held.truncate(HEADER_BYTES)
+            log.warning("outbox has lost its content, and what waits is read from its journal file=%s", journal)
+        elif not is_new:
+            log.warning(
+                "outbox is an empty file and begins anew; if a station has used it, what waited in it is gone file=%s",
+                self.path,
+            )
 
     def close(self) -> None:
         """Release the file."""
