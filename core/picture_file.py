@@ -20,7 +20,7 @@ from core import tiff_file
 from core.jpeg_holes import MOST_SEGMENTS, SMALLEST_HOLE, has_hole
 
 LARGEST_BYTES = 2**30
-COLOURS_AND_ALPHA = 4
+GREY_AND_ALPHA, COLOURS_AND_ALPHA = 2, 4
 LARGEST_PIXELS = 2**28
 """16,384 x 16,384: nine bytes of a header shall not claim all memory of a box."""
 PAGE = 4096
@@ -217,6 +217,12 @@ def _tiff(data: bytes) -> Header:
         return header
     if colours := TIFF_COLOURS.get(tags.get(COLOURS_TAG, 1)):
         raise PictureFault(OTHER_COLOURS.format(colours))
+    if (packed := tags.get(tiff_file.COMPRESSION, 1)) not in tiff_file.READ:
+        raise PictureFault(
+            f"TIFF packed in a way that is not read ({packed}); pack it by LZW or Deflate, or save it as PNG"
+        )
+    if tags.get(tiff_file.CHANNELS) == GREY_AND_ALPHA:  # OpenCV would leave the second one out
+        raise PictureFault("TIFF of two channels, as of grey with transparency (alpha); save it in grey alone")
     try:
         is_sure = tiff_file.require_whole(data)
     except tiff_file.SeveralPictures as error:

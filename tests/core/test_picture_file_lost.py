@@ -1,6 +1,10 @@
 """What a lost sector leaves, and what holds more than it shows: told wherever the format has anything to tell it by."""
 
 import io
+import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -186,3 +190,27 @@ def test_16_bits_that_are_transparent_in_places_are_refused_too() -> None:
     for suffix in (".png", ".tif"):
         with pytest.raises(PictureFault, match="transparent in places"):
             decode(cv2.imencode(suffix, deep)[1].tobytes())
+
+
+@pytest.mark.parametrize("packed", [6, 34712, 34925, 34933, 34934, 50000, 50001])
+def test_a_tiff_packed_in_a_way_that_is_not_read_is_refused_and_not_black(packed: int) -> None:
+    data = bytearray(saved(GREY, "TIFF", compression="tiff_lzw"))
+    place = data.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    data[place : place + 2] = struct.pack("<H", packed)
+    with pytest.raises(PictureFault, match=f"packed in a way that is not read .{packed}."):
+        decode(bytes(data))
+
+
+def test_a_tiff_of_grey_and_transparency_is_refused_for_nobody_sees_the_second() -> None:
+    with pytest.raises(PictureFault, match="two channels"):
+        decode(saved(CASTING.convert("LA"), "TIFF"))
+
+
+def test_nothing_but_what_we_say_of_a_file_is_told(tmp_path: Path) -> None:
+    """OpenCV tells of a fourth channel that is not explained, and others would take it for a fault."""
+    cv2.imwrite(str(tmp_path / "a.tif"), np.full((9, 9, 4), 255, np.uint8))
+    program = (
+        f"from pathlib import Path; from core.picture import read_picture as r; r(Path({str(tmp_path)!r}, 'a.tif'))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (told.stdout, told.stderr) == ("", "")
