@@ -13,6 +13,7 @@ from typing import IO, TypeVar
 from core.database import Database
 from core.errors import OutboxError
 from core.files import require_file
+from runtime.outbox.schema import require_ours
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0
@@ -63,9 +64,10 @@ class OutboxFile:
             self._spare_journal(is_new)
 
     def connect(self, synchronous: str) -> sqlite3.Connection:
-        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error."""
+        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error, where it is no outbox too."""
         database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S, factory=Database)
         self._connections.append(database)
+        require_ours(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {synchronous}")
         return database

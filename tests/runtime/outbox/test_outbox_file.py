@@ -1,8 +1,10 @@
-"""An outbox's file that somebody emptied or removed: what waits in its journal is found, and what is gone is told."""
+"""An outbox's file that was emptied or removed, whose journal is read, and one that is a database of something else."""
 
 import logging
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,22 @@ def test_that_an_empty_file_may_have_held_events_is_told_once_and_not_of_a_new_o
         outbox.close()
         assert ("outbox is an empty file and begins anew" in caplog.text) is is_told
         caplog.clear()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE orders (number INTEGER)",
+        "CREATE TABLE events (number INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE VIEW events AS SELECT 1 AS position",
+    ],
+)
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "shop.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(made)
+    before = path.read_bytes()
+    with pytest.raises(OutboxError, match="a database of something else; it is no outbox: set another `outbox.path`"):
+        Outbox(OutboxSettings(path=path))
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["shop.sqlite"]
