@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -56,6 +57,8 @@ def run(app: Callable[..., Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may be no text, or none of this terminal's
             stream.reconfigure(errors="backslashreplace")
+    # A file's name in a script that the figures' font has not is drawn as boxes.
+    warnings.filterwarnings("ignore", "Glyph .* missing from")
     try:
         _require_arguments(sys.argv[1:])
         _interruptible(app)

@@ -25,6 +25,7 @@ NEEDED = {
     "bool_parsing": "true or false is needed",
 }
 """What may stand where something of another kind does, by pydantic's name of the fault."""
+NO_UTF8 = "it is no text in UTF-8, as a name may be that another system wrote; rename it"
 _VALID = ": valid keys here: "
 Wait = Annotated[float, Field(ge=0.001, le=1e6)]
 """In seconds: from a millisecond to 11 days. Some of the system's own waits cannot be longer."""
@@ -134,7 +135,8 @@ def _said(problem: Any, examples: list[Any]) -> str:
             return f"it has to be as in {examples[0]}."
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
-    return _said_of_choice(problem) or str(problem["msg"].removeprefix("Value error, "))
+    said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
+    return _said_of_choice(problem) or str(said)
 
 
 def _said_of_choice(problem: Any) -> str:

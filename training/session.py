@@ -92,7 +92,7 @@ def _provenance(frames: Frames, fitted: int, losses: dict[str, float]) -> dict[s
         "trained": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "pictures": len(frames.samples),
         "trained_on": fitted,
-        "skipped": [str(path) for path in frames.skipped],
+        "skipped": frames.names_skipped,
         "losses": losses,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
     }
