@@ -130,7 +130,7 @@ def serve(line_fd: int, bundle: str) -> None:
         while True:
             try:
                 pictures = [Path(picture) for picture in line.recv()]
-            except EOFError:
+            except (EOFError, ConnectionError):
                 return
             answer: str | tuple[str] | PwaeError
             try:
@@ -140,7 +140,10 @@ def serve(line_fd: int, bundle: str) -> None:
                 answer = error
             except Exception as error:  # of a picture that nobody foresaw: it is looked for as one that kills
                 answer = (f"cannot be judged ({one_line(error)})",)
-            line.send(answer)
+            try:
+                line.send(answer)
+            except ConnectionError:  # whoever asked was killed
+                return
 
 
 def _row(one: "Prediction", tiles: int) -> str:

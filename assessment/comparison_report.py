@@ -11,9 +11,9 @@ from assessment.comparison import Comparison, Judged, figure_rows
 from assessment.evaluation import REPORT
 from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from assessment.score_table import printable
 from core.dataset import Sample
 from core.files import naming
+from core.printable import printable
 
 _LONGEST_PX = 360
 

@@ -52,7 +52,7 @@ class Evaluation:
         output.mkdir(parents=True, exist_ok=True)
         with naming(output):
             (output / measures).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
-            with (output / scores).open("w", encoding="utf-8", newline="") as file:
+            with (output / scores).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 write_csv(self.rows(), file)
             chosen = clearest_and_worst(self.scores, self.defective)
             drawn = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)

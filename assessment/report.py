@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from assessment.score_table import printable
 from core.dataset import Frames
 from core.layout import GOOD
+from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores
 from training.detector.checkpoint import Checkpoint
 

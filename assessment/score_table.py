@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from core.printable import printable
+
 Row = dict[str, Any]
 """`file`, what else is known of the picture, `verdict`, `score`, `image` and `tile_1_1` onwards."""
 
@@ -28,8 +30,3 @@ def write_csv(rows: Sequence[Row], file: TextIO) -> None:
     lines = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
     lines.writeheader()
     lines.writerows(rows)
-
-
-def printable(path: Path) -> str:
-    """Give a file's name as text that any encoding takes, whatever bytes it has."""
-    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
 from assessment.report import OTHER_RATES, figure_rows, kind_table, what_if_table
-from assessment.score_table import printable
+from core.printable import printable
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
 
 TARGET = "sm89"
-NAMED = {"name": "untrained", "data": "", "output": ""}
+NAMED = {"name": "untrained", "data": "none", "output": "none"}
 RESNET18 = {"name": "resnet18", "stages": [2, 3], "weights": None}
 RESNET50 = {"name": "resnet50", "stages": [2, 3, 4], "weights": None}
 FORMS = {

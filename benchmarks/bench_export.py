@@ -33,7 +33,7 @@ def main() -> None:
     exports = {}
     for name, encoder in ENCODERS.items():
         network = {"encoder": encoder, "permutations": 100}
-        content = {"name": name, "data": "", "output": "", "network": network}
+        content = {"name": name, "data": "none", "output": "none", "network": network}
         settings = TrainingSettings.model_validate(content)
         inspector = Inspector(Network(settings.network, permutation_set(9, 100, 0)), settings.score)
         thresholds = Thresholds(

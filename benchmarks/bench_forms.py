@@ -49,7 +49,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.InferenceSession, np.ndarray]:
-    settings = parse_settings({"name": "form", "data": "", "output": "", **changes}, TrainingSettings, "form")
+    settings = parse_settings({"name": "form", "data": "none", "output": "none", **changes}, TrainingSettings, "form")
     network = Network(settings.network, permutation_set(9, 2, 0), settings.folds)
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20

@@ -39,7 +39,7 @@ def learner(kind: type[Network], encoder: Mapping[str, object], loss: Mapping[st
     network = {**size, "encoder": encoder, "permutations": 100}
     form = {"score": {"space": "pixels", "distance": "squared", "memory": 0}, "folds": 1}
     loss = {"cosine": 0.0, "pixels_share": 1.0, **loss}
-    content = {"name": "bench", "data": "", "output": "", "network": network, "loss": loss, **form}
+    content = {"name": "bench", "data": "none", "output": "none", "network": network, "loss": loss, **form}
     settings = TrainingSettings.model_validate(content)
     built = Learner(kind(settings.network, permutation_set(9, 100, 0)), settings)
     built.network.train()

@@ -126,7 +126,7 @@ def stacked(maps: list[Tensor], height: int, width: int) -> Tensor:
 class Decoder(nn.Module):
     def __init__(self, targets: int) -> None:
         super().__init__()
-        settings = TrainingSettings(name="", data="", output="").network
+        settings = TrainingSettings(name="none", data="none", output="none").network
         widths = [settings.latent_channels, *[settings.decoder_channels] * settings.decoder_depth]
         blocks = [
             nn.Sequential(nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU())

@@ -4,15 +4,16 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from core.errors import ConfigError, PwaeError, exit_codes, shown
-from core.start import INTERRUPTED
+from core.start import INTERRUPTED, is_interruption
 
 if TYPE_CHECKING:
     from core.config import SettingsT
@@ -56,6 +57,8 @@ def run(app: Callable[..., Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may be no text, or none of this terminal's
             stream.reconfigure(errors="backslashreplace")
+    # A file's name in a script that the figures' font has not is drawn as boxes.
+    warnings.filterwarnings("ignore", "Glyph .* missing from")
     try:
         _require_arguments(sys.argv[1:])
         _interruptible(app)
@@ -78,6 +81,13 @@ def run(app: Callable[..., Any]) -> None:
         sys.exit(INTERRUPTED)
 
 
+def end_at_once(code: int) -> NoReturn:
+    """End the process, whatever its threads still wait for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _why(error: OSError) -> str:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return "too many open files; allow more (`ulimit -n`, systemd's LimitNOFILE)."
@@ -92,11 +102,11 @@ def _require_arguments(arguments: list[str]) -> None:
 
 
 def _interruptible(app: Callable[..., Any]) -> None:
-    """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, Lightning for a fault."""
+    """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, others for a fault."""
     try:
         app()
-    except SystemExit as end:
-        if end.code == INTERRUPTED or isinstance(end.__context__, KeyboardInterrupt):
+    except (Exception, SystemExit) as end:
+        if getattr(end, "code", None) == INTERRUPTED or is_interruption(end):
             raise KeyboardInterrupt from end
         raise
 

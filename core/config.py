@@ -25,6 +25,7 @@ NEEDED = {
     "bool_parsing": "true or false is needed",
 }
 """What may stand where something of another kind does, by pydantic's name of the fault."""
+NO_UTF8 = "it is no text in UTF-8, as a name may be that another system wrote; rename it"
 _VALID = ": valid keys here: "
 Wait = Annotated[float, Field(ge=0.001, le=1e6)]
 """In seconds: from a millisecond to 11 days. Some of the system's own waits cannot be longer."""
@@ -39,9 +40,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_numbers_where_they_are_meant(cls, content: Any) -> Any:
+    def _has_what_is_meant(cls, content: Any) -> Any:
         for name, value in content.items() if isinstance(content, dict) else ():
             taken = str(cls.model_fields[name].annotation) if name in cls.model_fields else ""
+            if value == "" and "Path" in taken:
+                raise ValueError(f"`{name}` is empty; as a path it would be the folder that one stands in")
             if isinstance(value, bool) and "bool" not in taken and ("int" in taken or "float" in taken):
                 raise ValueError(f"`{name}` is read as {str(value).lower()}, not as a number")
         return content
@@ -121,9 +124,9 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
 
 def _said(problem: Any, examples: list[Any]) -> str:
     """What is wrong with a value, and what may stand there."""
+    if problem["type"] in {"string_type", "string_too_short"} and not problem["input"]:
+        return "it is empty; a text is needed."
     if problem["type"] == "string_type":
-        if problem["input"] is None:
-            return "it is empty; a text is needed."
         return f"it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     if problem["type"] == "string_pattern_mismatch":
         if problem["ctx"]["pattern"] == NAME:
@@ -132,7 +135,8 @@ def _said(problem: Any, examples: list[Any]) -> str:
             return f"it has to be as in {examples[0]}."
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
-    return _said_of_choice(problem) or str(problem["msg"].removeprefix("Value error, "))
+    said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
+    return _said_of_choice(problem) or str(said)
 
 
 def _said_of_choice(problem: Any) -> str:

@@ -26,6 +26,7 @@ from core.geometry import ModelInput
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
 from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
+from core.printable import printable
 from core.progress import counted
 from core.remarks import load_remarks
 
@@ -56,6 +57,11 @@ class Frames:
     bgr_u8: NDArray[np.uint8]
     samples: tuple[Sample, ...]
     skipped: tuple[Path, ...]
+
+    @property
+    def names_skipped(self) -> list[str]:
+        """The files skipped, as text that can be stored."""
+        return [printable(path) for path in self.skipped]
 
     def fingerprint(self) -> str:
         """Digest of the frames and their order: what the network really saw."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 import select
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -57,6 +58,13 @@ def read_now(file: Path, most_bytes: int = -1) -> bytes:
     if not content and file.is_fifo():
         raise OSError(errno.EPIPE, "it is a pipe, and nobody writes to it", str(file))
     return content
+
+
+def require_checksums(archive: Path) -> None:
+    """Hold what is in a zip archive against its checksums, which torch does not. Raises OSError, zipfile.BadZipFile."""
+    with zipfile.ZipFile(archive) as opened:
+        if spoilt := opened.testzip():
+            raise zipfile.BadZipFile(f"{spoilt}: a checksum differs")
 
 
 def require_file(file: Path) -> Path:

@@ -163,7 +163,7 @@ def decode_as_stored(data: bytes, path: Path) -> Stored:
 
 
 def as_bgr_u8(stored: Stored, bits: int = 16) -> NDArray[np.uint8]:
-    """Bring what a file holds to (H, W, 3) uint8: grey is repeated, alpha is dropped.
+    """Bring what a file holds to (H, W, 3) uint8: grey is repeated, alpha, which is opaque everywhere, is dropped.
 
     16 bits a channel are scaled from `bits` of them, so that 2**bits - 1 is white; files of 8 bits are as they are.
     Raises DataError where a value is larger than that.

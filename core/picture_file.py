@@ -20,6 +20,7 @@ from core import tiff_file
 from core.jpeg_holes import MOST_SEGMENTS, SMALLEST_HOLE, has_hole
 
 LARGEST_BYTES = 2**30
+GREY_AND_ALPHA, COLOURS_AND_ALPHA = 2, 4
 LARGEST_PIXELS = 2**28
 """16,384 x 16,384: nine bytes of a header shall not claim all memory of a box."""
 PAGE = 4096
@@ -94,7 +95,20 @@ def _decode_other(data: bytes) -> NDArray[Any]:
         raise PictureFault(TRUNCATED) from error
     if pixels is None:
         raise PictureFault(TRUNCATED)
+    if pixels.ndim == 3 and pixels.shape[2] == COLOURS_AND_ALPHA:
+        _require_opaque(pixels)
     return np.asarray(pixels)
+
+
+def _require_opaque(pixels: NDArray[Any]) -> None:
+    """Refuse what is transparent in places: some programs save black there, others what was below, and nobody sees it.
+
+    A fourth channel that is no transparency, infrared say, is refused with it: it would not be judged.
+    """
+    if pixels.dtype in (np.uint8, np.uint16) and pixels[..., 3].min() < np.iinfo(pixels.dtype).max:
+        raise PictureFault(
+            "is transparent in places, so nobody knows what stands there; save it without transparency (alpha)"
+        )
 
 
 def _turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -203,6 +217,12 @@ def _tiff(data: bytes) -> Header:
         return header
     if colours := TIFF_COLOURS.get(tags.get(COLOURS_TAG, 1)):
         raise PictureFault(OTHER_COLOURS.format(colours))
+    if (packed := tags.get(tiff_file.COMPRESSION, 1)) not in tiff_file.READ:
+        raise PictureFault(
+            f"TIFF packed in a way that is not read ({packed}); pack it by LZW or Deflate, or save it as PNG"
+        )
+    if tags.get(tiff_file.CHANNELS) == GREY_AND_ALPHA:  # OpenCV would leave the second one out
+        raise PictureFault("TIFF of two channels, as of grey with transparency (alpha); save it in grey alone")
     try:
         is_sure = tiff_file.require_whole(data)
     except tiff_file.SeveralPictures as error:

@@ -13,6 +13,8 @@ from core.errors import DataError
 
 LEAST_PARTS = 3
 """Of fewer no deviation can be told."""
+LEAST_RATE = 1e-15
+"""A lower false-reject rate counts as this: no number of parts could promise it."""
 LEAST_ERROR = 1e-12
 """A smaller error counts as this, so that it has a logarithm."""
 LEAST_SPREAD = 0.01
@@ -82,7 +84,7 @@ def _digest(values: tuple[float, ...]) -> str:
 
 def parts_needed(false_reject_rate: float) -> int:
     """Say how many good parts it takes to promise a false-reject rate."""
-    return max(LEAST_PARTS, math.ceil(1 / false_reject_rate - 1 - 1e-9))
+    return max(LEAST_PARTS, math.ceil(1 / max(false_reject_rate, LEAST_RATE) - 1 - 1e-9))
 
 
 def calibrate(

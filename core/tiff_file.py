@@ -18,6 +18,8 @@ TILES, TILE_LENGTHS, JPEG_TABLES = 324, 325, 347
 LZW, JPEG, PACKBITS = 5, 7, 32773
 FAX = (2, 3, 4)
 DEFLATE = (8, 32946)
+READ = frozenset({1, LZW, JPEG, PACKBITS, *FAX, *DEFLATE})
+"""Compressions, 1 for none: of some others OpenCV gives a black picture without a word."""
 SMALLER_OR_MASK = 1 | 4
 """Of SUBFILE: what goes with a picture and is none of its own."""
 MOST_ENTRIES = 2**16
@@ -47,7 +49,7 @@ def numbers(data: bytes) -> dict[int, int]:
     """Give the first whole number of each tag of a TIFF's first folder. Raises struct.error where it is none."""
     order, folder = _order(data), _folder(data, _first(data))
     return {
-        tag: _values(data, order, entry)[0] for tag, entry in folder.items() if entry.kind in (3, 4) and entry.number
+        tag: _values(data, order, entry)[0] for tag, entry in folder.items() if entry.kind in (1, 3, 4) and entry.number
     }
 
 

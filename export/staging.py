@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import ConfigError
 from core.files import naming
+from core.printable import printable
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
 
 
@@ -30,7 +31,9 @@ def work_folder(output: Path) -> Iterator[Path]:
 
 
 def require_replaceable(output: Path) -> None:
-    """Refuse what is neither free nor a bundle with nothing else in it. Raises ConfigError."""
+    """Refuse what is neither free nor a bundle with nothing else in it, and no name in UTF-8. Raises ConfigError."""
+    if printable(output.resolve()) != str(output.resolve()):  # onnx would not find it
+        raise ConfigError(f"{output}: is no name in UTF-8; choose another --output.")
     if output.is_mount():
         raise ConfigError(f"{output}: a mount point, which cannot be replaced; choose an --output inside it.")
     if not output.exists() or _is_only_a_bundle(output):

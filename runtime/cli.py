@@ -1,8 +1,6 @@
 """The command `run-inspection`."""
 
-import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -188,9 +186,7 @@ def run_inspection() -> None:
 def _leave_threads_behind(code: int) -> None:
     """End at once where a camera's read still blocks: one that returned while Python shuts down would abort it."""
     if any(thread.daemon for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        cli.end_at_once(code)
 
 
 def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> None:

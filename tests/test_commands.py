@@ -152,7 +152,7 @@ def test_a_training_that_is_interrupted_ends_with_one_line_and_130(
     config: Path, tmp_path: Path, by: signal.Signals
 ) -> None:
     code, error = interrupted(
-        "from training.cli import train_model; train_model()",
+        "from training import train_model; train_model()",
         str(change(config, epochs=100_000)),
         (tmp_path / "run" / "resume" / "decoder-1.ckpt").exists,
         by,

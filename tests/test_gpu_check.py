@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import runpy
 import shutil
 import struct
 import subprocess
@@ -157,6 +158,17 @@ def test_of_a_cuda_library_one_capabilitys_kernels_are_left_where_they_were(tmp_
     left = slim.read(name)
     assert [left.find(b"kernels!"), left.count(b"kernels!")] == [library.find(b"kernels!", 150), 1]
     assert left.replace(b"kernels!", bytes(8)) == library.replace(b"kernels!", bytes(8))
+
+
+@pytest.mark.parametrize("rest", ["07001000", "01000000", "010010002000000000000000", "01001000ffffff7f00000000", ""])
+def test_a_mark_that_stands_there_by_chance_is_no_container(rest: str) -> None:
+    by_chance = bytes.fromhex("50ed55ba" + rest)
+    library = bytearray(container(75, 90) + by_chance + bytes(32) + container(75, 90) + by_chance)
+    slim_wheel = runpy.run_path(str(ROOT / "tools" / "slim_wheel.py"))
+    whole = bytes(library)
+    assert slim_wheel["leave"](library, 90) == (16, 16)
+    assert bytes(library).count(b"kernels!") == 2
+    assert bytes(library).replace(b"kernels!", bytes(8)) == whole.replace(b"kernels!", bytes(8))
 
 
 @pytest.mark.parametrize(

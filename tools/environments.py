@@ -24,7 +24,7 @@ CUDA = "import onnxruntime as o; o.preload_dlls(); print(o.__version__, o.get_av
 IMPORTED = "from core.cli import run; from importlib import import_module as i; run(lambda: print(i({!r}).__name__))"
 SIGNED = "from pathlib import Path as P; from runtime.bundles.signature import is_signed as s; s(b'', b'', P('no.pub'))"
 LOGGED = (
-    "from training.fitting.members import require_logger as r; from training.settings import TrainingSettings as s; "
+    "from training.fitting.members import require_trainable as r; from training.settings import TrainingSettings as s; "
     "r(s(name='a', data='b', output='c', tensorboard=True)); import tensorboard; print('opens')"
 )
 CELLS = "from core.dataset import training_samples as t; print(type(t('elpv:mono')))"

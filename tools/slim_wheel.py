@@ -15,8 +15,11 @@ from pathlib import Path
 
 CUDA = re.compile(r"libonnxruntime_providers_cuda\.so$")
 LEFT_OUT = re.compile(r"/(libonnxruntime\.so[.\d]*|libonnxruntime_providers_tensorrt\.so)$")
-MAGIC = struct.pack("<I", 0xBA55ED50)
-"""A container of kernels: 16 bytes, then entries, of a capability each, whose own head says how long both are."""
+HEAD = struct.Struct("<IHHQ")
+MAGIC = HEAD.pack(0xBA55ED50, 1, HEAD.size, 0)[:8]
+"""A container of kernels: such a head, with its length, then entries, whose own head says how long both are."""
+OWN_HEAD_BYTES = 32
+"""At least, of an entry: its capability is the last of them."""
 
 
 def main() -> None:
@@ -48,14 +51,7 @@ def leave(library: bytearray, sm: int) -> tuple[int, int]:
     """
     kept = zeroed = at = 0
     while (at := library.find(MAGIC, at)) >= 0:
-        _version, head, size = struct.unpack_from("<HHQ", library, at + 4)
-        place, at = at + head, at + head + size
-        entries = []
-        while place < at:
-            own_head, length = struct.unpack_from("<IQ", library, place + 4)
-            (capability,) = struct.unpack_from("<I", library, place + 28)
-            entries.append((capability, place + own_head, length))
-            place += own_head + length
+        entries, at = _entries(library, at)
         for capability, begin, length in entries:
             if capability == sm and len(entries) > 1:
                 kept += length
@@ -63,6 +59,27 @@ def leave(library: bytearray, sm: int) -> tuple[int, int]:
                 library[begin : begin + length] = bytes(length)
                 zeroed += length
     return kept, zeroed
+
+
+def _entries(library: bytearray, at: int) -> tuple[list[tuple[int, int, int]], int]:
+    """List a container's entries: capability, and where its kernels stand; and where to look for the next one.
+
+    None where these bytes stand there by chance: what follows is no head, or does not come out even.
+    """
+    first = at + HEAD.size
+    if first > len(library):
+        return [], len(library)
+    *_, size = HEAD.unpack_from(library, at)
+    place, end = first, first + size
+    entries = []
+    while place + OWN_HEAD_BYTES <= end <= len(library):
+        own_head, length = struct.unpack_from("<IQ", library, place + 4)
+        (capability,) = struct.unpack_from("<I", library, place + OWN_HEAD_BYTES - 4)
+        if own_head < OWN_HEAD_BYTES:
+            break
+        entries.append((capability, place + own_head, length))
+        place += own_head + length
+    return (entries, end) if place == end else ([], at + len(MAGIC))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import os
 import re
 import shlex
-import signal
 from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +42,6 @@ def _train_command(
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
-    # Before Lightning's own, which calls it too, and would have a training that is ended count as done.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from training.session import train
     from training.suspects import SHEET
 
@@ -84,6 +82,7 @@ def _init_command(
 ) -> None:
     from core.dataset import folders
     from core.errors import ConfigError
+    from core.files import write_whole
     from core.layout import require_apart
     from training.looking.advice import advise
     from training.looking.survey import survey
@@ -101,15 +100,19 @@ def _init_command(
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
     found = survey(data, roi, bits)
     advice = advise(found, fast)
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(advice.as_yaml(name, data[0] if len(data) == 1 else data), encoding="utf-8")
-    for line in advice.attention:
-        typer.echo(line)
-    typer.echo(f"written: {config}, with the reasons in it; read them")
+    cut_outs = BytesIO()
     if advice.pose is not None:
         from training.looking.cut_outs import draw_cut_outs
 
-        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(sheet, dpi=110)
+        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(cut_outs, dpi=110)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    if cut_outs.getvalue():
+        write_whole(sheet, cut_outs.getvalue())
+    write_whole(config, advice.as_yaml(name, data[0] if len(data) == 1 else data).encode())
+    for line in advice.attention:
+        typer.echo(line)
+    typer.echo(f"written: {config}, with the reasons in it; read them")
+    if cut_outs.getvalue():
         typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
     typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
 

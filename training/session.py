@@ -14,7 +14,7 @@ from core.dataset import Frames, counts, distinct, folders_told, read_frames, tr
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector
 from training.first_look import doubted
-from training.fitting.members import require_logger, train_members
+from training.fitting.members import require_trainable, train_members
 from training.fitting.resume_point import (
     clear_resume_points,
     note_pictures,
@@ -35,7 +35,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     Raises DataError where there are too few good pictures, ArtifactError where there is nothing to resume from,
     ConfigError where another configuration or other pictures were interrupted, or TensorBoard is asked for and missing.
     """
-    require_logger(settings)
+    require_trainable(settings)
     settings = with_upright_read(settings)
     output = Path(settings.output)
     if resume:
@@ -92,7 +92,7 @@ def _provenance(frames: Frames, fitted: int, losses: dict[str, float]) -> dict[s
         "trained": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "pictures": len(frames.samples),
         "trained_on": fitted,
-        "skipped": [str(path) for path in frames.skipped],
+        "skipped": frames.names_skipped,
         "losses": losses,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
     }

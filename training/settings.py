@@ -15,8 +15,9 @@ from core.mistaken import CHECKPOINT
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 Distance = Literal["squared", "cosine"]
 
-Place = Annotated[str, AfterValidator(lambda text: str(expanded(Path(text))))]
+Place = Annotated[str, Field(min_length=1), AfterValidator(lambda text: str(expanded(Path(text))))]
 """A path, as text: a checkpoint carries it."""
+Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -193,16 +194,16 @@ class AugmentSettings(Settings):
 class TrainingSettings(Settings):
     """All that `train-model` reads."""
 
-    name: str
+    name: Text
     data: Annotated[
-        Annotated[str, Tag("text")] | Annotated[tuple[str, ...], Field(min_length=1), Tag("list")],
+        Annotated[Text, Tag("text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("list")],
         Discriminator(lambda value: "list" if isinstance(value, (list, tuple)) else "text"),
     ]
     """A folder in MVTec layout, a folder of good pictures, or elpv:mono, elpv:poly; or a list of such, that train
     together: `[pictures/collected, pictures/marked]`. Of two pictures that are the same the first counts."""
     output: Place
     """Folder for the checkpoint, logs and the resume point."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     network: NetworkSettings = NetworkSettings()
     loss: LossSettings = LossSettings()
     score: ScoreSettings = ScoreSettings()

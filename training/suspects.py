@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.calibration import Calibration
 from core.dataset import Frames
+from core.printable import caption
 from core.thresholds import Thresholds, standing
 
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
@@ -75,8 +76,6 @@ def _sheet(
         ax.set_axis_off()
     for ax, line in zip(axes, order, strict=False):
         ax.imshow(frames.bgr_u8[judged[line]][:, :, ::-1])
-        name = frames.samples[judged[line]].path.name.encode("utf-8", "backslashreplace").decode()
-        ax.set_title(
-            f"{name[-24:]}\n{stands[line]:+.1f} spreads", fontsize=7, color="#b03a2e" if odd[line] else "black"
-        )
+        title = f"{caption(frames.samples[judged[line]].path.name, 24)}\n{stands[line]:+.1f} spreads"
+        ax.set_title(title, fontsize=7, color="#b03a2e" if odd[line] else "black", parse_math=False)
     return figure

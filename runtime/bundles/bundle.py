@@ -119,7 +119,8 @@ def _parse(content: bytes, path: Path) -> Manifest:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = one_line(f"`{'.'.join(map(str, first['loc']))[:100]}`: {first['msg']}")
+        place = ".".join(map(str, first["loc"]))[:100]
+        where = one_line(f"`{place}`: {first['msg']}" if place else first["msg"])
         raise ArtifactError(
             f"{path}: {MANIFEST} is damaged or of another version ({where}); export it again."
         ) from error

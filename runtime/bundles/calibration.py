@@ -8,6 +8,7 @@ from pydantic import Field
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
+from core.printable import printable
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Record
 
@@ -27,8 +28,9 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     """Write the good parts' pictures by name, and their errors, into the bundle folder `folder`."""
     errors = tuple(map(tuple, calibration.errors.tolist()))
     doubted, bursts = tuple(calibration.doubted.tolist()), tuple(calibration.bursts.tolist())
-    content = _Calibration(names=calibration.names, errors=errors, doubted=doubted, bursts=bursts)
-    (folder / CALIBRATION).write_text(content.model_dump_json() + "\n", encoding="utf-8", errors="backslashreplace")
+    names = tuple(map(printable, calibration.names))
+    content = _Calibration(names=names, errors=errors, doubted=doubted, bursts=bursts)
+    (folder / CALIBRATION).write_text(content.model_dump_json() + "\n", encoding="utf-8")
 
 
 def load_calibration(bundle: Bundle) -> Calibration:

@@ -69,7 +69,7 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
     if (objection := connection.objection(message)) is not None:
         raise Refused(objection)
     asked = {connection.subscribe(each, qos): each for each, qos in filters.items()}
-    lower = []
+    lower, is_taken = [], False
     connection.subscribe(topic)
     sent = connection.publish(message)
     until_s = time.monotonic() + COMES_BACK_S
@@ -78,6 +78,7 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
             got = connection.poll(left_s, None)
         except Unreachable as lost:
             raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
+        is_taken = is_taken or sent in got
         lower += [f"{each}: {NOT_KEPT}" for number, each in asked.items() if got.get(number, 1) < filters[each]]
         for number, _reason, words in connection.rejected():
             if number == sent:
@@ -88,6 +89,8 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
             connection.acknowledge(heard)
             if heard.payload == message.payload:
                 return lower
+    if not is_taken:
+        raise Refused(f"it has not acknowledged what we sent for {COMES_BACK_S:.0f} s; look at its log")
     if connection.tells_refusals:  # it took the message; that we may not read it is no fault
         return lower
     raise Refused(f"on {topic} {NOT_HANDED_ON}")

@@ -13,11 +13,14 @@ from typing import IO, TypeVar
 from core.database import Database
 from core.errors import OutboxError
 from core.files import require_file
+from runtime.outbox.schema import require_ours
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0
 """How long SQLite itself waits for a lock before it asks again here."""
 PAUSE_S = 0.02
+LEAST_BYTES, HEADER_BYTES = 2, 100
+"""A smaller file is empty to SQLite, and new; a database begins with a header."""
 TELL_EVERY_S = 10.0
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
@@ -43,6 +46,7 @@ class OutboxFile:
         try:
             self.path = path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not path.exists()
             self._held: IO[bytes] = require_file(path).open("ab")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -56,11 +60,14 @@ class OutboxFile:
                 f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
             ) from error
         self._connections: list[sqlite3.Connection] = []
+        if os.path.getsize(path) < LEAST_BYTES:
+            self._spare_journal(is_new)
 
     def connect(self, synchronous: str) -> sqlite3.Connection:
-        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error."""
+        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error, where it is no outbox too."""
         database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S, factory=Database)
         self._connections.append(database)
+        require_ours(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {synchronous}")
         return database
@@ -90,6 +97,18 @@ class OutboxFile:
                         "end that program, or let it finish; leave the file where it is",
                     )
                 time.sleep(PAUSE_S)
+
+    def _spare_journal(self, is_new: bool) -> None:
+        """Keep SQLite from throwing away what waits in the journal beside an empty file: to it both are new then."""
+        journal = self.path.with_name(f"{self.path.name}-wal")
+        if journal.exists() and os.path.getsize(journal):
+            self._held.truncate(HEADER_BYTES)
+            log.warning("outbox has lost its content, and what waits is read from its journal file=%s", journal)
+        elif not is_new:
+            log.warning(
+                "outbox is an empty file and begins anew; if a station has used it, what waited in it is gone file=%s",
+                self.path,
+            )
 
     def close(self) -> None:
         """Release the file."""

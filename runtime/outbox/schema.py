@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY, cause BLOB NOT N
 CREATE INDEX IF NOT EXISTS answers_by_cause ON answers (cause);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
+FIRST_COLUMNS = {"position", "topic", "camera", "verdict", "stored_at_s", "body"}
+"""Of `events`, in every version."""
 LIFETIME = "lifetime"
 """The note that says how old what waits is."""
 CLOCK_WAS_SET_AT_S = 1_577_836_800.0
@@ -46,6 +48,16 @@ TOGETHER = 100
 IS_EVENT = f"verdict <> {GAP}"
 COUNTS = f"COUNT(*), COALESCE(SUM({IS_EVENT}), 0), COALESCE(SUM(LENGTH(body)) FILTER (WHERE {IS_EVENT}), 0)"
 VALUES = "topic, camera, verdict, stored_at_s, body, stored_s, gap, digest"
+
+
+def require_ours(database: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError where the file is a database of something else."""
+    has_tables = database.execute("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'").fetchone()
+    columns = {column[1] for column in database.execute("PRAGMA table_info(events)")}
+    if has_tables and not columns.issuperset(FIRST_COLUMNS):
+        foreign = sqlite3.DatabaseError("a database of something else")
+        foreign.sqlite_errorcode = sqlite3.SQLITE_NOTADB
+        raise foreign
 
 
 def insert(database: sqlite3.Connection, rows: Sequence[Row], stored_at_s: float) -> int:

@@ -2,9 +2,11 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +182,15 @@ def test_a_worker_of_ray_that_dies_as_it_starts_is_replaced(
     told = rejudge(bundle, [pictures], tmp_path / "all.jsonl", Crew(1, on_ray=True), shard_pictures=20)
     assert (tmp_path / "died").exists()
     assert told.verdicts.total() == 40
+
+
+def test_a_judge_whose_command_was_killed_ends_without_a_word(bundle: Path, pictures: Path) -> None:
+    ours, theirs = socket.socketpair()
+    program = "import sys; from archive.shard_judge import serve; serve(int(sys.argv[1]), sys.argv[2])"
+    with theirs:
+        command = [sys.executable, "-c", program, str(theirs.fileno()), str(bundle)]
+        judge = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, pass_fds=[theirs.fileno()])
+    with Connection(ours.detach()) as line:
+        line.send([str(picture) for picture in pictures.iterdir()])
+    _, told = judge.communicate(timeout=WAIT_S)
+    assert (judge.returncode, told) == (0, "")

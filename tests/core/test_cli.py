@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from core.cli import app, run
-from core.errors import DataError
+from core.errors import BackendError, DataError
 
 
 def test_a_package_that_is_not_installed_is_one_line_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,14 +27,20 @@ def test_a_module_that_is_missing_by_our_own_fault_is_not_hidden() -> None:
         run(command)
 
 
+@pytest.mark.parametrize("is_taken_for_a_fault", [False, True])
 def test_an_interruption_is_one_line_and_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_taken_for_a_fault: bool
 ) -> None:
     commands = app("Help.")
 
     @commands.command()
     def work() -> None:
-        raise KeyboardInterrupt
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interruption:
+            if is_taken_for_a_fault:
+                raise BackendError("it does not load") from interruption
+            raise
 
     monkeypatch.setattr(sys, "argv", ["command", "work"])
     with pytest.raises(SystemExit) as end:

@@ -45,7 +45,7 @@ def test_a_picture_under_another_name_is_read_and_one_of_another_kind_is_listed_
 def test_grey_alpha_and_16_bit_become_8_bit_bgr(tmp_path: Path, photo: np.ndarray) -> None:
     grey = photo[:, :, 0]
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([photo, np.full_like(grey, 7)]))
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([photo, np.full_like(grey, 255)]))
     cv2.imwrite(str(tmp_path / "deep.png"), photo.astype(np.uint16) * 257)
     cv2.imwrite(str(tmp_path / "deep_grey.tif"), grey.astype(np.uint16) * 257)
     assert np.array_equal(read_picture(tmp_path / "grey.png"), np.dstack([grey] * 3))

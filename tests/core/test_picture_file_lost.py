@@ -1,6 +1,10 @@
 """What a lost sector leaves, and what holds more than it shows: told wherever the format has anything to tell it by."""
 
 import io
+import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -69,6 +73,7 @@ def test_a_packed_tiff_without_a_sector_is_refused(packed: str, picture: Image.I
 def test_a_packed_tiff_is_read_as_opencv_reads_it(packed: int, predictor: int, dtype: type, channels: int) -> None:
     pixels: np.ndarray = np.dstack([casting(), casting()[:, :, 0]])[:, :, :channels].astype(dtype)
     pixels[:90] = 0  # its checksums tell a black area from a hole
+    pixels[:, :, 3:] = np.iinfo(dtype).max
     options = [cv2.IMWRITE_TIFF_COMPRESSION, packed, cv2.IMWRITE_TIFF_PREDICTOR, predictor]
     data = cv2.imencode(".tif", pixels, options)[1].tobytes()
     assert np.array_equal(decode(data), pixels.squeeze())
@@ -164,3 +169,48 @@ def _with_thumbnail(two: bytes) -> bytes:
     second = int.from_bytes(two[end : end + 4], "little")
     entry = b"\xfe\0\4\0\1\0\0\0\1\0\0\0"
     return two[: second + 2] + entry + two[second + 14 :]
+
+
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {}), ("WEBP", {"lossless": True})])
+def test_a_picture_that_is_transparent_in_places_is_refused_and_an_opaque_one_is_read(
+    form: str, options: dict[str, bool]
+) -> None:
+    seen_through = CASTING.convert("RGBA")
+    opaque = decode(saved(seen_through, form, **options))
+    assert np.abs(opaque[:, :, :3] - casting().astype(float)).mean() < 9
+    seen_through.putpixel((30, 40), (90, 80, 70, 0))
+    with pytest.raises(PictureFault, match="transparent in places"):
+        decode(saved(seen_through, form, **options))
+
+
+def test_16_bits_that_are_transparent_in_places_are_refused_too() -> None:
+    deep = np.full((20, 30, 4), 65535, np.uint16)
+    assert decode(cv2.imencode(".png", deep)[1].tobytes()).dtype == np.uint16
+    deep[3, 4, 3] = 65534
+    for suffix in (".png", ".tif"):
+        with pytest.raises(PictureFault, match="transparent in places"):
+            decode(cv2.imencode(suffix, deep)[1].tobytes())
+
+
+@pytest.mark.parametrize("packed", [6, 34712, 34925, 34933, 34934, 50000, 50001])
+def test_a_tiff_packed_in_a_way_that_is_not_read_is_refused_and_not_black(packed: int) -> None:
+    data = bytearray(saved(GREY, "TIFF", compression="tiff_lzw"))
+    place = data.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    data[place : place + 2] = struct.pack("<H", packed)
+    with pytest.raises(PictureFault, match=f"packed in a way that is not read .{packed}."):
+        decode(bytes(data))
+
+
+def test_a_tiff_of_grey_and_transparency_is_refused_for_nobody_sees_the_second() -> None:
+    with pytest.raises(PictureFault, match="two channels"):
+        decode(saved(CASTING.convert("LA"), "TIFF"))
+
+
+def test_nothing_but_what_we_say_of_a_file_is_told(tmp_path: Path) -> None:
+    """OpenCV tells of a fourth channel that is not explained, and others would take it for a fault."""
+    cv2.imwrite(str(tmp_path / "a.tif"), np.full((9, 9, 4), 255, np.uint8))
+    program = (
+        f"from pathlib import Path; from core.picture import read_picture as r; r(Path({str(tmp_path)!r}, 'a.tif'))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (told.stdout, told.stderr) == ("", "")

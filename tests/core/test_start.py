@@ -1,5 +1,6 @@
 """The start of a command: what its script calls, and Ctrl-C while it is imported."""
 
+import signal
 import subprocess
 import sys
 import tomllib
@@ -9,13 +10,21 @@ from pathlib import Path
 import pytest
 
 from core.start import command
+from tests.processes import interrupted
 
 SCRIPTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "scripts"
 ]
 
 
-@pytest.mark.parametrize("program", ["raise KeyboardInterrupt", "def work():\n    raise KeyboardInterrupt"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise KeyboardInterrupt",
+        "def work():\n    raise KeyboardInterrupt",
+        "raise ImportError('initialization failed') from KeyboardInterrupt()",  # as a compiled module tells it
+    ],
+)
 def test_an_interruption_is_one_line_and_130_while_it_is_imported_too(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -26,6 +35,30 @@ def test_an_interruption_is_one_line_and_130_while_it_is_imported_too(
         command("interrupted_module", "work")()
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["signal.pause()", "def work():\n    signal.pause()"])
+def test_sigterm_and_a_terminal_that_is_closed_are_an_interruption(
+    moment: str, by: signal.Signals, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    (tmp_path / "waiting_module.py").write_text(
+        f"import pathlib, signal\npathlib.Path({str(ready)!r}).touch()\n{moment}", encoding="utf-8"
+    )
+    # Where the tests run by `nohup`, it is ignored, and children inherit that.
+    program = f"import signal, sys; signal.signal({by:d}, signal.SIG_DFL); sys.path.insert(0, {str(tmp_path)!r}); "
+    program += "from core.start import command; command('waiting_module', 'work')()"
+    assert interrupted(program, "", ready.exists, by) == (130, "interrupted\n")
+
+
+def test_what_is_ignored_stays_so(tmp_path: Path) -> None:
+    (tmp_path / "deaf_module.py").write_text(
+        "import os, signal\ndef work(): os.kill(os.getpid(), signal.SIGHUP)", encoding="utf-8"
+    )
+    program = f"import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); sys.path.insert(0, {str(tmp_path)!r})"
+    program += "; from core.start import command; command('deaf_module', 'work')()"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -192,3 +192,8 @@ def test_of_parts_filmed_often_no_lower_rate_is_expected_than_new_parts_show() -
         rejected.append((scores(new, thresholds) > 1).mean())
         expected.append(thresholds.false_reject_expected)
     assert np.mean(rejected) <= np.mean(expected) <= np.mean(rejected) + 1 / 12
+
+
+def test_a_rate_that_no_number_of_parts_could_promise_is_refused_in_words() -> None:
+    with pytest.raises(DataError, match="cannot promise a false-reject rate of 1e-310"):
+        calibrate(np.exp(np.random.default_rng(0).normal(size=(100, 10))), 1e-310)

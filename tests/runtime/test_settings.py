@@ -51,6 +51,12 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST + 'broker: {host: h, client_id: "a\\0"}\n', "`broker.client_id`: no NUL"),
         (SMALLEST.replace("path: p", "path: 5"), "`cameras.top.path`: it is read as int; a path is needed"),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, -1, 5]"), "`cameras.top.roi.2`"),
+        (
+            SMALLEST.replace("path: p", "path: ''"),
+            "`path` is empty; as a path it would be the folder that one stands in",
+        ),
+        (SMALLEST + "evidence: {folder: ''}\n", "`folder` is empty"),
+        (SMALLEST + "broker: {host: ''}\n", "`broker.host`: it is empty; a text is needed"),
         (SMALLEST.replace("path: p", 'path: "a\\0"'), "`cameras.top.path`: no name of a file has a NUL"),
         (SMALLEST + 'bundles: {a: "b\\0"}\n', "`bundles`: no name of a file has a NUL"),
         (SMALLEST + 'outbox: {path: "\\ud800"}\n', "`outbox.path`: "),

@@ -27,8 +27,8 @@ SEEN: dict[str, dict[str, Any]] = {
 def inspector(request: pytest.FixtureRequest) -> Inspector:
     content = {
         "name": "disc",
-        "data": "",
-        "output": "",
+        "data": "none",
+        "output": "none",
         "network": {
             "height": 48,
             "width": 48,

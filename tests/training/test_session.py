@@ -76,7 +76,9 @@ def test_a_damaged_point_to_resume_from_is_told(parts: Path, tmp_path: Path, mak
     settings = TrainingSettings.model_validate(make_training_config(parts, tmp_path))
     point = tmp_path / "resume" / "decoder-1.ckpt"
     point.parent.mkdir()
-    for content in (b"", b"PK\x03\x04 cut"):
+    torch.save({"settings": "whole"}, point)
+    flipped = point.read_bytes().replace(b"whole", b"whale")
+    for content in (b"", b"PK\x03\x04 cut", flipped):
         point.write_bytes(content)
         with pytest.raises(ArtifactError, match=r"decoder-1\.ckpt: damaged; remove it"):
             train(settings, resume=True)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
-from core.files import write_whole
+from core.files import require_checksums, write_whole
 from core.mistaken import no_checkpoint
 from core.thresholds import Thresholds
 from training.detector.inspector import Inspector
@@ -73,6 +73,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise ArtifactError(f"{path}: no such checkpoint; `train-model` writes one into its output folder.")
     try:
+        require_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")

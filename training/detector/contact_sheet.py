@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from core.dataset import Frames
+from core.printable import caption
 from core.thresholds import ratios, scores
 from training.detector.checkpoint import Checkpoint
 
@@ -53,7 +54,7 @@ def draw_contact_sheet(
         input_axes, rebuilt_axes, map_axes = axes[line, 3 * column : 3 * column + 3]
         sample = frames.samples[i]
         input_axes.imshow(frames.bgr_u8[i][:, :, ::-1])
-        input_axes.set_title(f"{sample.kind}: {sample.path.name}", fontsize=8)
+        input_axes.set_title(caption(f"{sample.kind}: {sample.path.name}"), fontsize=8, parse_math=False)
         rebuilt_axes.imshow(pixels[place])
         rebuilt_axes.set_title("reconstruction", fontsize=8)
         _draw_map(map_axes, maps[place], ceiling, failed[place], checkpoint.settings.network.grid)

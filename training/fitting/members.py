@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
+from core.cluster import cores
 from core.errors import ConfigError
 from core.progress import Countdown
 from training.fitting.augment import of_copies
@@ -20,8 +21,15 @@ from training.network.network import Network
 from training.settings import TrainingSettings
 
 
-def require_logger(settings: TrainingSettings) -> None:
-    """Refuse, before anything is read, what the losses cannot be logged with. Raises ConfigError."""
+def require_trainable(settings: TrainingSettings) -> None:
+    """Refuse, before anything is read, devices that are not here, and what losses cannot be logged with.
+
+    Raises ConfigError.
+    """
+    gpus = torch.cuda.device_count()
+    most, which = (gpus, "GPUs") if gpus else (cores(), "cores")
+    if settings.devices != "auto" and settings.devices > most:
+        raise ConfigError(f"`devices: {settings.devices}`: this machine has {most} {which}; give no more, or `auto`.")
     if settings.tensorboard and find_spec("tensorboard") is None:
         raise ConfigError("`tensorboard: true` needs the package tensorboard; pip install '.[tensorboard]'.")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ArtifactError, ConfigError
-from core.files import write_whole
+from core.files import require_checksums, write_whole
 
 if TYPE_CHECKING:
     from training.settings import TrainingSettings
@@ -30,6 +30,7 @@ def read_point(path: Path) -> dict[str, Any]:
     import torch
 
     try:
+        require_checksums(path)
         point = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zip and pickle errors share no base class
         raise ArtifactError(f"{path}: damaged; remove it, and --resume begins that decoder again.") from error

@@ -17,11 +17,23 @@ FAR = 4
 _BLOCK = 512
 
 
+def _slopes() -> NDArray[np.float32]:
+    """Give what light that is one-sided adds to a picture: three columns (SIDE * SIDE, 3), at right angles."""
+    down, across = np.mgrid[:SIDE, :SIDE].reshape(2, -1)
+    return np.linalg.qr(np.stack([np.ones(SIDE**2), down, across], axis=1))[0].astype(np.float32)
+
+
+_SLOPES = _slopes()
+
+
 def look_of(frame_bgr_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Make of a frame (H, W, 3) a small grey picture (SIDE * SIDE,) of one mean and contrast."""
+    """Make of a frame (H, W, 3) a small grey picture (SIDE * SIDE,) of one contrast, without mean and slope.
+
+    Light that wanders slowly to a side would have neighbours look alike.
+    """
     small = cv2.resize(frame_bgr_u8, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.float32).ravel()
-    grey -= grey.mean()
+    grey -= _SLOPES @ (grey @ _SLOPES)
     return grey / max(float(grey.std()), 1.0)
 
 

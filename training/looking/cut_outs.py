@@ -9,6 +9,7 @@ from core.errors import PartNotFoundError
 from core.geometry import Pose, Roi
 from core.picture import crop, read_picture
 from core.pose import cut_out, locate
+from core.printable import caption
 from training.looking.survey import Picture
 
 SHOWN = 24
@@ -34,11 +35,11 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     for ax in axes:
         ax.set_axis_off()
     for ax, picture in zip(axes, chosen, strict=False):
-        name = picture.path.name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+        title = picture.path.name
         try:
             frame = crop(read_picture(picture.path, bits), roi)
             ax.imshow(cut_out(frame, locate(frame, pose), pose.size)[:, :, ::-1])
         except PartNotFoundError as error:
-            name += f": {error}"
-        ax.set_title(name[-48:], fontsize=7)
+            title += f": {error}"
+        ax.set_title(caption(title), fontsize=7, parse_math=False)
     return figure

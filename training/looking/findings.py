@@ -41,7 +41,7 @@ def summary(survey: Survey) -> str:
     if kinds:
         text += "; to test with " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     else:
-        text += f"; no folder `test`, so misses cannot be measured (test/{GOOD}, test/<kind of defect>)"
+        text += f"; nothing to test with, so misses cannot be measured (test/{GOOD}, test/<kind of defect>)"
     return text + ". What is not set below is train-model's default, which docs/method.md explains."
 
 

@@ -39,7 +39,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Survey:
-    """The good pictures that can be read, in name order, those that cannot, and what lies beside them for the test."""
+    """The pictures that can be read, the good ones in name order and those for the test, and the files that cannot."""
 
     data: str
     """Its names."""
@@ -79,18 +79,18 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
     for picture in good:
         same.setdefault(picture.digest, []).append(picture.path)
     tested = [one for one in names(data) if one.startswith(ELPV) or (place_of(one) / "test").is_dir()]
-    test = tuple(labelled_samples(tested))
-    both = []
-    for sample in counted(test, "looking at test pictures"):
+    test, both = [], []
+    for sample in counted(labelled_samples(tested), "looking at test pictures"):
         try:
             digest = pixel_digest(read_as_stored(sample.path))
         except DataError as error:
             unreadable.append(str(error))
         else:
+            test.append(sample)
             both += [(path, sample.path) for path in same.get(digest, [])]
     groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
     told = ", ".join(names(data))
-    return Survey(told, tuple(good), tuple(unreadable), test, groups, tuple(both), roi, bits, again)
+    return Survey(told, tuple(good), tuple(unreadable), tuple(test), groups, tuple(both), roi, bits, again)
 
 
 def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from core import cli
+from core.start import INTERRUPTED
 
 HELP = (
     "Train many part numbers, each by train-model in a process of its own, and evaluate each.\n\n"
@@ -49,4 +50,9 @@ def train(
 
 def train_many() -> None:
     """Entry point of `train-many`."""
-    cli.run(_many)
+    try:
+        cli.run(_many)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # threads still wait for their trainings, which end with this process
+            cli.end_at_once(INTERRUPTED)
+        raise

@@ -54,13 +54,16 @@ def find_parts(file: Path) -> list[Part]:
 
 
 def run_here(parts: Sequence[Part], cpus: int) -> Generator[Outcome, None, None]:
-    """Train as many parts side by side as there are `cpus` each; give the outcomes as they come."""
-    with ThreadPoolExecutor(max(1, cores() // cpus)) as pool:
-        try:
-            for done in as_completed([pool.submit(run_part, part, cpus) for part in parts]):
-                yield done.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    """Train as many parts side by side as there are `cpus` each; give the outcomes as they come.
+
+    Where nobody asks for more, threads still wait for trainings that go on: those end with this process.
+    """
+    pool = ThreadPoolExecutor(max(1, cores() // cpus))
+    try:
+        for done in as_completed([pool.submit(run_part, part, cpus) for part in parts]):
+            yield done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run_on_ray(parts: Sequence[Part], cpus: int, gpus: float) -> Generator[Outcome, None, None]:

@@ -76,7 +76,7 @@ def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
         tries += 1
         resume = ["--resume"] if is_ours and resume_points(part.output) else []
         arguments, log = [str(part.config), *resume], part.output / "train.log"
-        code, error = _run("training.cli", "train_model", arguments, log, threads)
+        code, error = _run("training", "train_model", arguments, log, threads)
     report, attempts = part.output / EVALUATION / "report.html", 0
     while attempts < TRIES and code <= 0 and is_ours and checkpoint.exists() and not report.exists():
         attempts += 1
@@ -84,7 +84,7 @@ def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
             ["report", str(checkpoint), *part.data, "--output", str(report.parent)],
             part.output / "evaluate.log",
         )
-        code, error = _run("assessment.cli", "evaluate_model", arguments, log, threads)
+        code, error = _run("assessment", "evaluate_model", arguments, log, threads)
     minutes = (time.monotonic() - started_s) / 60
     if not report.exists():
         return Outcome(part.name, error, max(code, 1), tries, minutes)
@@ -96,12 +96,12 @@ def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
     return Outcome(part.name, "", 0, tries, minutes, metrics, str(report))
 
 
-def _run(module: str, entry: str, arguments: Sequence[str], log: Path, threads: int) -> tuple[int, str]:
+def _run(room: str, entry: str, arguments: Sequence[str], log: Path, threads: int) -> tuple[int, str]:
     """Run a command, which ends with this process whatever ends that; give its exit code and what it said at last."""
     theirs, ours = os.pipe()
     program = (
         f"import sys; from training.lifeline import end_with; end_with({theirs}); "
-        f"from {module} import {entry}; sys.argv[0] = {entry!r}; {entry}()"
+        f"from {room} import {entry}; sys.argv[0] = {entry!r}; {entry}()"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     try:

@@ -36,7 +36,7 @@ def test_a_folder_gives_every_picture_in_name_order(tmp_path: Path) -> None:
 def test_pictures_of_every_mode_come_as_bgr(tmp_path: Path) -> None:
     grey = np.full((10, 12), 100, np.uint8)
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
-    cv2.imwrite(str(tmp_path / "rgba.png"), np.dstack([grey, grey, grey, grey // 2]))
+    cv2.imwrite(str(tmp_path / "rgba.png"), np.dstack([grey, grey, grey, np.full_like(grey, 255)]))
     for frame in FolderCamera(tmp_path).frames(RUN):
         assert frame.pixels_u8 is not None
         assert frame.pixels_u8.shape == (10, 12, 3)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.config import parse_settings
-from core.errors import ConfigError
-from runtime.delivery import connection, refusals
+from core.errors import BrokerError, ConfigError
+from runtime.delivery import check, connection, refusals
 from runtime.delivery.connector import Connector
 from runtime.delivery.faults import Refused, Unreachable
 from runtime.delivery.link import LinkState
@@ -46,6 +46,17 @@ def test_a_broker_that_acknowledges_nothing_is_given_up_and_told_once(
         assert "has not acknowledged" in publisher.link.reason
         publisher.stop("test", 0.0)
     assert (outbox.depth, caplog.text.count("has not acknowledged"), "broker connected" in caplog.text) == (3, 1, False)
+
+
+def test_the_doctor_does_not_pass_a_broker_that_acknowledges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "COMES_BACK_S", 0.3)
+    with odd_broker(lambda first, _body: b"" if first >> 4 == PUBLISH else None) as broker:
+        settings = BrokerSettings(host="127.0.0.1", port=broker.port)
+        with pytest.raises(BrokerError, match="answers and refuses us: it has not acknowledged what we sent for"):
+            check.check_broker(settings, "s", "plant/doctor")
+    with odd_broker(good) as broker:  # which hands nothing on: that we may not read it is no fault
+        settings = BrokerSettings(host="127.0.0.1", port=broker.port)
+        assert "accepts the login" in check.check_broker(settings, "s", "plant/doctor")
 
 
 def test_whatever_comes_over_the_line_costs_the_connection_alone() -> None:

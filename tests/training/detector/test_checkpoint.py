@@ -42,6 +42,11 @@ def test_missing_damaged_and_foreign_files_are_refused(checkpoint: Path, tmp_pat
     cut.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(ArtifactError, match="damaged"):
         load_checkpoint(cut)
+    flipped = bytearray(checkpoint.read_bytes())
+    flipped[len(flipped) // 2] ^= 0x40
+    cut.write_bytes(flipped)
+    with pytest.raises(ArtifactError, match="damaged"):
+        load_checkpoint(cut)
     torch.save({"state_dict": {}}, tmp_path / "foreign")
     with pytest.raises(ArtifactError, match="not a P-WAE checkpoint"):
         load_checkpoint(tmp_path / "foreign")

@@ -33,7 +33,7 @@ FOLDS = [np.arange(0, PICTURES, 2), np.arange(1, PICTURES, 2)]
 def inspector(request: pytest.FixtureRequest) -> Inspector:
     encoder = {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None, **SEEN[request.param]}
     network = {"height": 48, "width": 48, "tile_scale": 1.0, "encoder": encoder, "equalise": False, "permutations": 10}
-    settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
+    settings = TrainingSettings.model_validate({"name": "disc", "data": "none", "output": "none", "network": network})
     torch.manual_seed(0)
     return Inspector(Network(settings.network, permutation_set(9, 10, 0), len(FOLDS)), settings.score)
 
@@ -100,7 +100,7 @@ def test_no_member_remembers_the_fold_that_it_judges(inspector: Inspector, datas
 def test_a_checkpoint_keeps_what_is_remembered(inspector: Inspector, dataset: TrainingSet, tmp_path: Path) -> None:
     inspector.memory = remember(inspector.network, dataset, FOLDS, 10, 0)
     network = inspector.network.settings.model_dump()
-    settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
+    settings = TrainingSettings.model_validate({"name": "disc", "data": "none", "output": "none", "network": network})
     calibration = Calibration(tuple("abcd"), np.ones((4, 10)), np.zeros(4, bool), np.arange(4))
     thresholds = calibration.thresholds(0.5)
     save_checkpoint(tmp_path / "one", Checkpoint(inspector, settings, thresholds, calibration, {}))

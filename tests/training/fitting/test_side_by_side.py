@@ -66,7 +66,7 @@ def test_side_by_side_killed_and_resumed_members_learn_what_they_learn_one_by_on
     program = (
         "import torch; torch.set_num_threads(2); "
         "import training.fitting.side_by_side as beside; beside.WORTH_STEPS = 1; "
-        "from training.cli import train_model; train_model()"
+        "from training import train_model; train_model()"
     )
     code, error = interrupted(program, str(config), lambda: bool(resume_points(output)), by=signal.SIGKILL)
     assert code == -signal.SIGKILL, error
@@ -90,7 +90,7 @@ def test_what_ends_the_training_ends_the_workers_too_with_one_line(
 ) -> None:
     config, output = tmp_path / "long.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
-    program = "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
+    program = "import torch; torch.set_num_threads(2); from training import train_model; train_model()"
     code, error = interrupted(program, str(config), lambda: len(resume_points(output)) == 2, by)
     assert code == 130
     assert error.splitlines()[-1] == "interrupted"
@@ -117,7 +117,7 @@ def test_a_worker_that_ends_early_is_told(
 def test_a_worker_that_somebody_ends_ends_the_training_at_once(content: dict[str, Any], tmp_path: Path) -> None:
     config, output = tmp_path / "long.yaml", tmp_path / "run"
     config.write_text(yaml.safe_dump(content | {"epochs": 100_000}))
-    program = "import torch; torch.set_num_threads(2); from training.cli import train_model; train_model()"
+    program = "import torch; torch.set_num_threads(2); from training import train_model; train_model()"
 
     def is_ended() -> bool:
         if len(resume_points(output)) == 2:

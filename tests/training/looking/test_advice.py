@@ -128,7 +128,7 @@ def test_the_fast_form_is_that_of_the_example_at_eight_ninths_of_the_recipes_siz
 def test_ordinary_pictures_need_nothing_but_name_data_and_output(tmp_path: Path) -> None:
     advice, words = advice_for(write(tmp_path / "parts", texture))
     assert set(yaml.safe_load(advice.as_yaml("part", "pictures"))) == {"name", "data", "output"}
-    assert "no folder `test`" in words
+    assert "nothing to test with" in words
     assert not any(warning in words for warning in ("ATTENTION", "Brightness", "more than once", "Unreadable"))
     assert not advice.attention
 

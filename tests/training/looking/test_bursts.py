@@ -54,6 +54,13 @@ def test_of_parts_that_were_filmed_once_each_is_by_itself(seed: int) -> None:
     assert not are_filmed_again(found_in(film(60, 1, seed), numbered(60)))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_light_that_wanders_slowly_to_a_side_makes_no_burst_of_parts_that_were_filmed_once_each(seed: int) -> None:
+    frames, across = film(60, 1, seed), np.linspace(-1, 1, 48)[None, :, None]
+    wandered = [frame * (1 + 0.4 * np.sin(number / 8) * across) for number, frame in enumerate(frames)]
+    assert not are_filmed_again(found_in(np.clip(wandered, 0, 255).astype(np.uint8), numbered(60)))
+
+
 def test_the_order_is_that_of_the_names_as_people_count() -> None:
     frames, paths = film(20, 2), numbered(40)
     shuffled = np.random.default_rng(3).permutation(40)
@@ -85,7 +92,7 @@ def test_init_tells_of_parts_that_were_filmed_several_times_and_not_of_others(tm
     def told(times: int) -> str:
         return " ".join(findings(survey(str(write(tmp_path / str(times), times))), [(48, 48)], 48))
 
-    assert re.search("as if 36 pictures showed (9|1[0-4]) parts", told(3))
+    assert re.search("as if 36 pictures showed ([89]|1[0-4]) parts", told(3))
     assert "bursts: true" not in told(1)
 
 

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from core.errors import ConfigError
-from tests.processes import below
+from tests.processes import below, interrupted, matching
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.fitting.fitting import LEAST_STEPS
 from training.fitting.resume_point import resume_points
@@ -186,3 +186,17 @@ def test_the_table_on_a_narrow_terminal_cuts_nothing_off() -> None:
         told = console.export_text()
         assert "…" not in told
         assert ("error" in told) == (len(outcomes) == 2)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_it_alone_ends_all_trainings_at_once(
+    tmp_path: Path, parts: Path, make_training_config: Config, by: signal.Signals
+) -> None:
+    write_part(tmp_path, "disc", make_training_config, parts, epochs=100_000)
+    (tmp_path / "all.yaml").write_text("parts: ['parts/*.yaml']\n")
+    log = tmp_path / "runs" / "disc" / "train.log"
+    code, error = interrupted(
+        "from training import train_many; train_many()", str(tmp_path / "all.yaml"), log.exists, by
+    )
+    assert (code, error) == (130, "interrupted\n")
+    wait_until(lambda: not matching(f"train_model.*{tmp_path}"))

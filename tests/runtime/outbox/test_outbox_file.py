@@ -1,0 +1,89 @@
+"""An outbox's file that was emptied or removed, whose journal is read, and one that is a database of something else."""
+
+import logging
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core.errors import OutboxError
+from runtime.outbox.outbox import Outbox
+from runtime.outbox.settings import OutboxSettings
+from runtime.parts.verdict import Verdict
+from tests.runtime.outbox.test_outbox import bodies, letter
+
+
+def killed(folder: Path, path: Path, *, is_older: bool) -> None:
+    """Leave at `path` what a killed station leaves; with `is_older` one that had ended in order before."""
+    bounds = OutboxSettings(path=folder / "alive.sqlite")
+    if is_older:
+        outbox = Outbox(bounds)
+        outbox.add([letter(number, Verdict.OK) for number in range(99)])
+        outbox.close()
+    outbox = Outbox(bounds)
+    outbox.add([letter(number, Verdict.NOT_OK) for number in (1, 2, 3)])
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{bounds.path}{suffix}", f"{path}{suffix}")
+    outbox.close()
+
+
+@pytest.mark.parametrize("size", [None, 0, 1])
+def test_what_waits_in_the_journal_of_a_file_that_was_emptied_or_removed_is_found(
+    tmp_path: Path, size: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "box.sqlite"
+    killed(tmp_path, path, is_older=False)
+    if size is None:
+        path.unlink()
+    else:
+        os.truncate(path, size)
+    outbox = Outbox(OutboxSettings(path=path))
+    assert bodies(outbox) == [1, 2, 3]
+    outbox.close()
+    assert "outbox has lost its content, and what waits is read from its journal" in caplog.text
+
+
+def test_where_the_journal_has_not_all_that_waited_the_file_is_refused_as_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "box.sqlite"
+    killed(tmp_path, path, is_older=True)
+    os.truncate(path, 0)
+    with pytest.raises(OutboxError, match="damaged: keep it"):
+        Outbox(OutboxSettings(path=path))
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_that_an_empty_file_may_have_held_events_is_told_once_and_not_of_a_new_one(
+    tmp_path: Path, is_there: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "box.sqlite"
+    if is_there:
+        path.touch()
+    for is_told in (is_there, False):
+        with caplog.at_level(logging.WARNING):
+            outbox = Outbox(OutboxSettings(path=path))
+        outbox.add([letter(1, Verdict.OK)])
+        outbox.close()
+        assert ("outbox is an empty file and begins anew" in caplog.text) is is_told
+        caplog.clear()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE orders (number INTEGER)",
+        "CREATE TABLE events (number INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE VIEW events AS SELECT 1 AS position",
+    ],
+)
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "shop.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(made)
+    before = path.read_bytes()
+    with pytest.raises(OutboxError, match="a database of something else; it is no outbox: set another `outbox.path`"):
+        Outbox(OutboxSettings(path=path))
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["shop.sqlite"]
