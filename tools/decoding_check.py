@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from runtime.cameras.camera import Camera
-from runtime.cameras.decoding import obstacle
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import Decoding, VideoSettings
+from runtime.cameras.streams.decoding import obstacle
 
 SIZE = (2048, 2448)
 FRAMES = 60

@@ -48,7 +48,7 @@ class VideoCamera(Camera):
         """Open the file. Raises CameraError where it is missing or FFMPEG finds no picture in it."""
         import av
 
-        from runtime.cameras.video_stream import VideoStream
+        from runtime.cameras.streams.video_stream import VideoStream
 
         if not path.is_file():
             raise CameraError(f"{path}: no such video file.")

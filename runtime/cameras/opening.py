@@ -66,7 +66,7 @@ def _open_url(name: str, settings: RtspSettings | HttpSettings, url: str) -> Cap
     """Open with FFMPEG, RTSP over TCP. Raises OSError with the reason, which never holds the URL."""
     import av
 
-    from runtime.cameras.video_stream import VideoStream
+    from runtime.cameras.streams.video_stream import VideoStream
 
     timeout_s, ca_file = settings.timeout_s, settings.ca_file
     try:
@@ -96,7 +96,7 @@ def _open_device(name: str, settings: V4l2Settings) -> Capture | None:
     """Open with FFMPEG; None where there is no such device. Raises OSError with the reason."""
     import av
 
-    from runtime.cameras.video_stream import VideoStream
+    from runtime.cameras.streams.video_stream import VideoStream
 
     if not settings.device.exists():
         return None

@@ -18,7 +18,7 @@ from runtime.cameras.settings import FolderSettings
 from runtime.cameras.watched_folder import WatchedFolder
 from runtime.events.encoding import dumps
 from runtime.parts.verdict import Reason
-from tests.runtime.cameras.test_video_stream import write_film
+from tests.runtime.cameras.streams.test_video_stream import write_film
 from tests.runtime.pictures import good_picture, write_pictures, write_video
 
 RUN = threading.Event()

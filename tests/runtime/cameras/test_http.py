@@ -16,7 +16,7 @@ import pytest
 
 from core.ffmpeg import MOST_BYTES
 from runtime.cameras.settings import HttpSettings
-from runtime.cameras.video_stream import VideoStream
+from runtime.cameras.streams.video_stream import VideoStream
 from runtime.parts.verdict import Reason
 from tests.runtime.pictures import good_picture
 from tests.runtime.waiting import wait_until

@@ -14,7 +14,7 @@ from runtime.cameras.camera import CameraState
 from runtime.cameras.check import check_camera
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import HttpSettings, RtspSettings
-from runtime.cameras.video_stream import VideoStream
+from runtime.cameras.streams.video_stream import VideoStream
 from tests.runtime.cameras.test_http import answering
 from tests.runtime.certificates import behind_tls, make_certificates
 from tests.runtime.servers import MjpegServer, RtspServer

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.picture import as_bgr_u8
 from core.picture_file import PictureFault, decode
-from runtime.cameras.decoding import Colours
+from runtime.cameras.streams.decoding import Colours
 
 SCAN = b"\xff\xda"
 """Where the picture begins in a JPEG; a camera may write the time before it."""

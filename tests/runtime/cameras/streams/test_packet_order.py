@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.cameras.video_stream import VideoStream
-from tests.runtime.cameras.test_video_stream import frames_of, overwrite, packets_of, write_film
+from runtime.cameras.streams.video_stream import VideoStream
+from tests.runtime.cameras.streams.test_video_stream import frames_of, overwrite, packets_of, write_film
 from tests.runtime.waiting import WAIT_S
 
 FRAMES = 40

@@ -19,7 +19,7 @@ SETTLED_MS = 700
 """The first half second of a connection is not judged."""
 
 READ = """
-from runtime.cameras.video_stream import VideoStream
+from runtime.cameras.streams.video_stream import VideoStream
 stream = VideoStream(path, {}, 5.0, is_device=True)
 told = []
 while stream.grab():
@@ -68,7 +68,7 @@ told = (before, len(developed), frame.pixels_u8.shape)
 
 
 AGAIN = """
-from runtime.cameras.video_stream import VideoStream
+from runtime.cameras.streams.video_stream import VideoStream
 files, kept = [], []
 for _ in range(12):
     stream = VideoStream(path, {}, 5.0, is_device=True)

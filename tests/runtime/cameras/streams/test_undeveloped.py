@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime.cameras.decoding import Colours
 from runtime.cameras.filming import Filming
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import HttpSettings
-from runtime.cameras.undeveloped import Decoded, Jpeg
+from runtime.cameras.streams.decoding import Colours
+from runtime.cameras.streams.undeveloped import Decoded, Jpeg
 from runtime.parts.verdict import Reason
 from tests.runtime.servers import MjpegServer
 from tests.runtime.waiting import wait_until

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from runtime.cameras.units import are_a_description, marked
+from runtime.cameras.streams.units import are_a_description, marked
 
 log = logging.getLogger(__name__)
 

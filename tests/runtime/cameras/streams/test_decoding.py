@@ -13,10 +13,10 @@ import pytest
 from av.codec.hwaccel import hwdevices_available
 from av.video.reformatter import ColorRange
 
-from runtime.cameras.decoding import Colours, obstacle, tell_decoder
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import Decoding, RtspSettings, VideoSettings
-from tests.runtime.cameras.test_video_stream import write_film
+from runtime.cameras.streams.decoding import Colours, obstacle, tell_decoder
+from tests.runtime.cameras.streams.test_video_stream import write_film
 from tests.runtime.servers import RtspServer
 from tests.runtime.waiting import wait_until
 from tests.runtime.watcher import Watcher

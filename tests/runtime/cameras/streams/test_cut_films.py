@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.runtime.cameras.test_video_stream import assert_told, frames_of, overwrite, write_film
+from tests.runtime.cameras.streams.test_video_stream import assert_told, frames_of, overwrite, write_film
 
 FRAMES, RATE = 40, 25
 CUT = 13

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from runtime.cameras.units import Units
-from tests.runtime.cameras.test_video_stream import frames_of, packets_of
+from runtime.cameras.streams.units import Units
+from tests.runtime.cameras.streams.test_video_stream import frames_of, packets_of
 
 SIZE = (96, 128)
 KEY_EVERY = 6

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from runtime.cameras.files import VideoCamera
-from runtime.cameras.h264 import H264Frames
 from runtime.cameras.settings import RtspSettings
-from runtime.cameras.units import Units
+from runtime.cameras.streams.h264 import H264Frames
+from runtime.cameras.streams.units import Units
 from runtime.parts.verdict import Reason
 from tests.runtime.scripted_rtsp import TICKS, Line, film, scripted_rtsp
 from tests.runtime.waiting import wait_until

@@ -23,15 +23,15 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
-from runtime.cameras import repeats
-from runtime.cameras.damage import Damage, Stream
-from runtime.cameras.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
-from runtime.cameras.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
-from runtime.cameras.h264 import H264Frames
-from runtime.cameras.packet_order import have_times, in_order
 from runtime.cameras.settings import Decoding
-from runtime.cameras.undeveloped import Decoded, Jpeg
-from runtime.cameras.units import LENGTH_AT, Units
+from runtime.cameras.streams import repeats
+from runtime.cameras.streams.damage import Damage, Stream
+from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
+from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
+from runtime.cameras.streams.h264 import H264Frames
+from runtime.cameras.streams.packet_order import have_times, in_order
+from runtime.cameras.streams.undeveloped import Decoded, Jpeg
+from runtime.cameras.streams.units import LENGTH_AT, Units
 from runtime.parts.frame import Undeveloped
 
 log = logging.getLogger(__name__)
