@@ -45,7 +45,7 @@ told = ([(str(status.state), status.reason) for status in seen], [frame.fault fo
 """
 DISPLACED = """
 import threading
-from runtime.cameras import undeveloped
+from runtime.cameras.streams import undeveloped
 from runtime.cameras.filming import Filming
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import V4l2Settings
