@@ -38,8 +38,8 @@ FORMS: dict[str, dict[str, Any]] = {
         "folds": 1,
     },
     "recipe": {},
-    "recipe without discriminators": {"network": {"encoder": {"fine": False}}},
-    "recipe, decoders alone": {"score": {"memory": 0}, "network": {"encoder": {"fine": False}}},
+    "recipe without discriminators": {"score": {"discriminator": False}},
+    "recipe, decoders alone": {"score": {"memory": 0}},
     "fast": yaml.safe_load(Path("configs/fast.yaml").read_text()),
     "tiles alone, four decoders": {
         "network": {"height": 144, "width": 144, "tile_scale": 1, "encoder": {"whole": False}},

@@ -63,4 +63,4 @@ def _places(network: Network, frames_bgr_u8: NDArray[np.uint8]) -> Tensor:
     """Vectors (N, places, C) of the whole picture's maps."""
     frames = torch.from_numpy(frames_bgr_u8)
     batches = (network.maps(network.images(frames[start : start + _BATCH])) for start in range(0, len(frames), _BATCH))
-    return torch.cat([network.last_source(maps) for maps in batches]).flatten(2).transpose(1, 2)
+    return torch.cat([maps[:, network.seen_channels :] for maps in batches]).flatten(2).transpose(1, 2)

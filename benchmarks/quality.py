@@ -48,8 +48,8 @@ OF_PIXELS: dict[str, Any] = {"score": IN_PIXELS, "network": TILES_ALONE}
 METHODS: dict[str, dict[str, Any]] = {
     "recipe": {},
     # The recipe before places were remembered, and before discriminators stood beside them.
-    "decoders alone": {"score": {"memory": 0}, "network": {"encoder": {"fine": False}}},
-    "without discriminators": {"network": {"encoder": {"fine": False}}},
+    "decoders alone": {"score": {"memory": 0}},
+    "without discriminators": {"score": {"discriminator": False}},
     # The form for small boxes, as `train-model init --fast` writes it.
     "fast": {},
     "tiles' maps alone": {"network": TILES_ALONE},

@@ -23,7 +23,7 @@ from machine import describe
 from numpy.typing import NDArray
 from quality import RESULTS, append_run, read_runs
 from sketch_epochs import unsure_cells
-from sketch_memory import LEARNED, PLACES, RUNS, WAYS, errors_of, explanations
+from sketch_memory import PLACES, RUNS, WAYS, WITH_LEARNED, errors_of, explanations
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--ways", nargs="+", default=WAYS + LEARNED, choices=WAYS + LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS + WITH_LEARNED, choices=WAYS + WITH_LEARNED)
     arguments = parser.parse_args()
     done = {(run["set"], run["seed"], run["way"]) for run in read_runs(RESULTS / "choice.jsonl")}
     for seed, name in product(arguments.seeds, arguments.sets):

@@ -35,6 +35,7 @@ from core.layout import GOOD
 from core.thresholds import calibrate, scores
 from training.detector.checkpoint import load_checkpoint
 from training.detector.discriminator import trained
+from training.detector.inspector import LEARNED
 from training.detector.memory import LEAST, PROJECTED, k_center
 from training.fitting.training_set import prepare
 from training.folds import assign
@@ -45,7 +46,7 @@ from training.settings import TrainingSettings
 RUNS = Path("runs/memory")
 PLACES = 1000
 WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
-LEARNED = ("twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
+WITH_LEARNED = ("twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
 Both = tuple[Tensor, Tensor]
 """Of the good pictures, each by what has not seen it, and of the tested ones."""
 
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
@@ -188,7 +189,7 @@ def told(kept: dict[str, Any], maps: Tensor, tested_maps: Tensor, rebuilt: Tenso
         with torch.inference_mode():
             logits[fold == group] = discriminator(maps[fold == group])[:, 0]
             tested.append(discriminator(tested_maps)[:, 0])
-    scale = rebuilt[judged].log().std() / logits[judged].std()
+    scale = LEARNED * rebuilt[judged].log().std() / logits[judged].std()
     return (logits * scale).exp(), (torch.stack(tested).mean(dim=0) * scale).exp()
 
 

@@ -115,7 +115,7 @@ def judge_held_out(
     groups = _memory_groups(held_out, left_out, settings)
     if settings.score.memory:
         inspector.memory = remember(inspector.network, dataset, groups, settings.score.memory, settings.seed)
-    if settings.network.encoder.discriminates:
+    if settings.score.discriminates:
         inspector.discriminators = nn.ModuleList(discriminate(inspector.network, dataset, groups, settings.seed))
     with torch.inference_mode():
         distances = torch.cat(

@@ -43,19 +43,11 @@ class EncoderSettings(Settings):
     whole: bool = True
     """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The
     decoder rebuilds both from the tiles' latents; their errors are joined by a geometric mean. Needs `frozen`."""
-    fine: bool = True
-    """Look at the whole picture's first stage at three times as many places a side too. Small networks that learned to
-    tell good places from disturbed ones then judge beside the decoders, by these places and by the coarse ones."""
 
     @property
     def of_tiles(self) -> tuple[int, ...]:
         """Stages of the tiles' maps."""
         return self.tile_stages or self.stages
-
-    @property
-    def discriminates(self) -> bool:
-        """Whether there are discriminators."""
-        return self.fine and self.whole
 
     @model_validator(mode="after")
     def _whole_is_frozen(self) -> "EncoderSettings":
@@ -162,7 +154,15 @@ class ScoreSettings(Settings):
     memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
     """How many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
     geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
-    twice the time on the line; 0: none is kept."""
+    twice the time on the line; 0: the decoders alone judge."""
+    discriminator: bool = True
+    """Whether small networks that learned to tell good places from disturbed ones judge beside a memory, where there
+    is one. They count half."""
+
+    @property
+    def discriminates(self) -> bool:
+        """Whether there are discriminators."""
+        return self.discriminator and self.memory > 0
 
 
 class OptimiserSettings(Settings):

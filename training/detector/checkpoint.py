@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -18,7 +19,7 @@ from training.detector.inspector import Inspector
 from training.network.network import Network
 from training.settings import TrainingSettings
 
-FORMAT = "p-wae-checkpoint/4"
+FORMAT = "p-wae-checkpoint/3"
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
-        settings = TrainingSettings.model_validate_json(content["settings"])
+        written = json.loads(content["settings"])
+        for later in ("memory", "discriminator"):  # of before there was any
+            written["score"].setdefault(later, 0)
+        settings = TrainingSettings.model_validate_json(json.dumps(written))
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
         names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
-        calibration = Calibration(names, errors, content["doubted"].numpy(), content["bursts"].numpy())
+        # One of before bursts were looked for takes each picture for another part's.
+        bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
+        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts)
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)

@@ -1,23 +1,21 @@
 """Discriminators: small networks that learned to tell a place of good parts from the same place disturbed.
 
-Of the whole picture: one looks at the places of all its stages, one at the first stage's, which are finer.
-
 After SimpleNet (Liu et al., CVPR 2023): no defect is shown, Gaussian noise on the encoder's maps stands for all. Unlike
 a distance, it learns which deviations good parts have among themselves.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from core.progress import counted
 from training.fitting.training_set import TrainingSet
-from training.network.network import FINE, Network
+from training.network.network import Network
 
 WIDTH = 128
 STEPS = 600
@@ -27,7 +25,6 @@ NOISE = 0.5
 """Deviation of what disturbs a place: half of what its channels have over all places of the training pictures."""
 PLACES = 65_536
 """So many are learned from, as many of each picture."""
-VIEWS = 2
 
 
 class Discriminator(nn.Sequential):
@@ -43,33 +40,15 @@ class Discriminator(nn.Sequential):
         )
 
 
-class Discriminators(nn.ModuleList):
-    """A member's: of each view of the whole picture one."""
-
-    def __init__(self, views: Iterable[Discriminator]) -> None:
-        super().__init__(views)
-
-    def told(self, network: Network, maps: Tensor) -> Tensor:
-        """Logits (N, VIEWS, n*h, n*w) of standardised maps: of a place, and of the most disturbed fine one in it."""
-        coarse, fine = (one(view) for one, view in zip(self, views(network, maps), strict=True))
-        return torch.cat([coarse, max_pool2d(fine, FINE)], dim=1)
-
-
-def new_discriminators(network: Network) -> Discriminators:
-    """Untrained ones, to be loaded into."""
-    channels = sum(network.feature_channels) // network.sources, network.fine_channels // FINE**2
-    return Discriminators(map(Discriminator, channels))
-
-
-def views(network: Network, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Of standardised maps what discriminators see, (N, C, h, w) and three times as many places a side."""
-    return network.last_source(maps), network.fine(maps)
+def told_apart(network: Network, maps: Tensor) -> Tensor:
+    """Of standardised maps those (N, C, h, w) that discriminators see: the whole picture's, where they are judged."""
+    return network.judged(maps)[:, -sum(network.feature_channels) // network.sources :]
 
 
 def discriminate(
     network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], seed: int
-) -> list[Discriminators]:
-    """Train discriminators for each member, on the pictures that it has trained on.
+) -> list[Discriminator]:
+    """Train a discriminator for each member, on the pictures that it has trained on.
 
     Those are, where there are several `groups` of pictures, all but the one of the member's number.
     """
@@ -77,23 +56,20 @@ def discriminate(
     discriminators = []
     for member in counted(members, "telling apart"):
         others = [groups[other] for other in members if other != member] or [groups[0]]
-        places = _places(network, dataset, np.concatenate(others), seed)
-        discriminators.append(Discriminators(trained(each, seed + member) for each in places))
+        discriminators.append(trained(_places(network, dataset, np.concatenate(others), seed), seed + member))
     return discriminators
 
 
 @torch.inference_mode()
-def _places(network: Network, dataset: TrainingSet, pictures: NDArray[np.int64], seed: int) -> list[Tensor]:
-    """Vectors (P, C) of places drawn from the pictures, as many of each, by view."""
+def _places(network: Network, dataset: TrainingSet, pictures: NDArray[np.int64], seed: int) -> Tensor:
+    """Vectors (P, C) of places drawn from the pictures, as many of each."""
     generator = torch.Generator().manual_seed(seed)
-    each = math.ceil(PLACES / len(pictures))
-    drawn: list[list[Tensor]] = [[] for _ in range(VIEWS)]
+    each, drawn = math.ceil(PLACES / len(pictures)), []
     for _, maps in dataset.batches(pictures):
-        for places, view in zip(drawn, views(network, maps), strict=True):
-            rows = view.flatten(2)
-            chosen = torch.randperm(rows.shape[2], generator=generator)[:each]
-            places.append(rows[:, :, chosen.to(rows.device)].transpose(1, 2).flatten(0, 1))
-    return [torch.cat(places) for places in drawn]
+        rows = told_apart(network, maps).flatten(2)
+        chosen = torch.randperm(rows.shape[2], generator=generator)[:each]
+        drawn.append(rows[:, :, chosen.to(rows.device)].transpose(1, 2).flatten(0, 1))
+    return torch.cat(drawn)
 
 
 def trained(places: Tensor, seed: int) -> Discriminator:

@@ -1,7 +1,6 @@
 """The one graph: frames as a camera gives them in, errors out (Eq. 22, 23). Training, ONNX and TensorRT share it."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.progress import counted
-from training.detector.discriminator import VIEWS, Discriminators, new_discriminators
+from training.detector.discriminator import Discriminator, told_apart
 from training.detector.memory import LEAST, memories, nearest, place_vectors
 from training.device import choose_device
 from training.network.distance import stage_distances
@@ -17,6 +16,8 @@ from training.network.network import Network
 from training.network.tiles import split
 from training.settings import ScoreSettings
 
+LEARNED = 0.5
+"""What was learned counts half: in full more defects rank above good parts, and more good parts are rejected."""
 MOST_TOLD_APART = 20.0
 """Of the logarithm of what a discriminator says, so that no error is infinite."""
 _BATCH = 16
@@ -45,14 +46,13 @@ class Inspector(nn.Module):
         self.network = network
         self.score = score
         channels, members = sum(network.feature_channels) // network.sources, len(network.members)
-        self.views = VIEWS * network.settings.encoder.discriminates
-        self.discriminators = nn.ModuleList(new_discriminators(network) for _ in range(members if self.views else 0))
+        self.discriminators = nn.ModuleList(Discriminator(channels) for _ in range(members * score.discriminates))
         self.explanations = [1]
-        """Stages of each explanation: every source rebuilt, every memory, every view of the discriminators."""
+        """Stages of each explanation: every source rebuilt, every memory, and the discriminators."""
         if score.space == "features":
             stages = len(network.feature_channels) // network.sources
             self.explanations = [stages] * network.sources + [1] * (memories(network) if score.memory else 0)
-            self.explanations += [1] * self.views
+            self.explanations += [1] * score.discriminates
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
         memory = torch.zeros(memories(network), members, 1, channels) if score.memory else None
         self.register_buffer("memory", memory)
@@ -73,7 +73,7 @@ class Inspector(nn.Module):
         distances = torch.stack([distance for distance, _ in answers]).mean(dim=0)
         if self.score.memory:
             distances = torch.cat([distances, self.remembered(maps).mean(dim=0)], dim=1)
-        if self.views:
+        if self.score.discriminates:
             told = torch.stack([self.told(maps, member) for member in members])
             distances = torch.cat([distances, told.mean(dim=0)], dim=1)
         return Inspection(*self.errors(distances), answers[0][1])
@@ -83,7 +83,7 @@ class Inspector(nn.Module):
         parts = [self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")[0]]
         if self.score.memory:
             parts.append(self.remembered(maps)[member])
-        if self.views:
+        if self.score.discriminates:
             parts.append(self.told(maps, member))
         return torch.cat(parts, dim=1)
 
@@ -109,20 +109,23 @@ class Inspector(nn.Module):
         return torch.stack(kinds, dim=2)
 
     def told(self, maps: Tensor, member: int) -> Tensor:
-        """Logits (N, views, h, w) of one member's discriminators that a place is disturbed."""
-        return cast(Discriminators, self.discriminators[member]).told(self.network, maps)
+        """Logits (N, 1, h, w) of one member's discriminator that a place is disturbed."""
+        logits: Tensor = self.discriminators[member](told_apart(self.network, maps))
+        return logits
 
     def set_scale(self, distances: Tensor) -> None:
-        """Bring each stage's distances (N, stages, h, w) of good parts to mean 1, and what discriminators say, which
-        has no 0, to logarithms that spread as those of the last source rebuilt do."""
+        """Bring each stage's distances (N, stages, h, w) of good parts to mean 1.
+
+        What discriminators say has no 0: it is brought to logarithms that spread LEARNED times as much as those of the
+        last source rebuilt.
+        """
         self.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
-        if self.views:
+        if self.score.discriminates:
             sources = self.network.sources
             first = sum(self.explanations[: sources - 1])
             rebuilt = slice(first, first + self.explanations[sources - 1])
             usual = (distances / self.stage_scale)[:, rebuilt].mean(dim=1).clamp_min(LEAST).log().std()
-            logits = distances[:, -self.views :].std(dim=(0, 2, 3))
-            self.stage_scale[-self.views :] = (logits / usual).clamp_min(LEAST)[:, None, None]
+            self.stage_scale[-1] = (distances[:, -1].std() / (LEARNED * usual)).clamp_min(LEAST)
 
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).
@@ -131,9 +134,9 @@ class Inspector(nn.Module):
         rebuilt, what is remembered and what was learned see different defects; none is to be drowned by another.
         """
         scaled = distances / self.stage_scale
-        if self.views:
-            told = scaled[:, -self.views :].clamp(-MOST_TOLD_APART, MOST_TOLD_APART).exp()
-            scaled = torch.cat([scaled[:, : -self.views], told], dim=1)
+        if self.score.discriminates:
+            told = scaled[:, -1:].clamp(-MOST_TOLD_APART, MOST_TOLD_APART).exp()
+            scaled = torch.cat([scaled[:, :-1], told], dim=1)
         parts = [part.mean(dim=1) for part in torch.split(scaled, self.explanations, dim=1)]
         error_map = parts[0]
         if len(parts) > 1:

@@ -24,7 +24,7 @@ _FARTHEST = 16384
 
 def memories(network: Network) -> int:
     """Count the kinds of vectors that are remembered: those of `place_vectors`."""
-    return network.sources + network.settings.encoder.whole
+    return 2 if network.settings.encoder.whole else 1
 
 
 def unit_vectors(network: Network, maps: Tensor) -> list[Tensor]:
@@ -35,13 +35,13 @@ def unit_vectors(network: Network, maps: Tensor) -> list[Tensor]:
 def place_vectors(network: Network, maps: Tensor) -> list[Tensor]:
     """Vectors (N, C, h, w) of places in standardised maps, one a memory, to be told apart by their squared distance.
 
-    Unit vectors of each source; then, where it is seen, the whole picture's as they are, each stage's channels weighing
-    as much as another's: how strong a tile's maps are depends on where its border cuts the part.
+    Unit vectors of the first source: how strong a tile's maps are depends on where its border cuts the part. Then,
+    where it is seen, the whole picture's as they are, each stage's channels weighing as much as another's.
     """
-    vectors = unit_vectors(network, maps)
+    sources = _by_source(network, maps)
+    vectors = [_unit(sources[0])]
     if network.settings.encoder.whole:
-        whole = _by_source(network, maps)[-1]
-        vectors.append(_stacked([stage / math.sqrt(stage.shape[1]) for stage in whole]))
+        vectors.append(_stacked([stage / math.sqrt(stage.shape[1]) for stage in sources[-1]]))
     return vectors
 
 

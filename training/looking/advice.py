@@ -30,10 +30,10 @@ FAST_SIDES = 8 / 9
 FAST: dict[str, dict[str, Any]] = {
     "network": {
         "tile_scale": 0.375,
-        "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8, "fine": False},
+        "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8},
         "decoder_channels": 64,
     },
-    "score": {"memory": 800},
+    "score": {"memory": 800, "discriminator": False},
 }
 """The form for small boxes, `configs/fast.yaml`: docs/results.md says what it costs and gives."""
 BELIEVED = 0.9

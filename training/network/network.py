@@ -6,15 +6,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import interpolate
 
 from training.network.encoder import Encoder, load_weights
 from training.network.resize import resize
 from training.network.tiles import merge, permutation_set, shuffle, split
 from training.settings import NetworkSettings
-
-FINE = 3
-"""So many fine places a side of a place."""
 
 
 def new_network(settings: NetworkSettings, members: int, seed: int) -> "Network":
@@ -65,9 +62,6 @@ class Network(nn.Module):
         self.seen_channels = sum(self.encoder.channels[stage - 1] for stage in encoder.of_tiles)
         judged = sum(self.feature_channels)
         channels = self.seen_channels + judged if encoder.tile_stages else judged
-        self.fine_channels = FINE**2 * self.encoder.channels[encoder.stages[0] - 1] if encoder.discriminates else 0
-        """Of the maps, the last: the whole picture's first stage, FINE x FINE places on one another."""
-        channels += self.fine_channels
         self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(channels, 1, 1))
         self.register_buffer("permutations", permutations)
@@ -125,22 +119,13 @@ class Network(nn.Module):
         """Encode images (N, 3, H, W) to standardised maps (N, C, n*h, n*w).
 
         The tiles' come first, each encoded alone and laid out on the grid, from which a member takes its latents; then
-        those of the whole picture; then its fine ones.
+        those of the whole picture.
         """
         return self.standardised(self.raw_maps(images))
 
     def judged(self, maps: Tensor) -> Tensor:
         """Of maps (N, C, n*h, n*w) those that a member rebuilds, with `feature_channels` from stage to stage."""
-        end = maps.shape[1] - self.fine_channels
-        return maps[:, end - sum(self.feature_channels) : end]
-
-    def last_source(self, maps: Tensor) -> Tensor:
-        """Of maps (N, C, n*h, n*w) those of the last source that is judged: the whole picture's, where it is seen."""
-        return self.judged(maps)[:, -sum(self.feature_channels) // self.sources :]
-
-    def fine(self, maps: Tensor) -> Tensor:
-        """Of maps (N, C, n*h, n*w) the whole picture's first stage (N, C', FINE*n*h, FINE*n*w)."""
-        return pixel_shuffle(maps[:, -self.fine_channels :], FINE)
+        return maps[:, -sum(self.feature_channels) :]
 
     def standardised(self, raw: Tensor) -> Tensor:
         """Bring raw maps (N, C, n*h, n*w) to mean 0 and deviation 1 over the training pictures."""
@@ -155,11 +140,7 @@ class Network(nn.Module):
         stacked = self._stacked(tiles.flatten(0, 1), encoder.of_tiles, height, width)
         sources = [merge(stacked.reshape(*tiles.shape[:2], *stacked.shape[1:]))]
         if encoder.whole:
-            maps = self.encoder(images, max(encoder.stages))
-            seen = [maps[stage - 1] for stage in encoder.stages]
-            sources += [resize(each, grid * height, grid * width) for each in seen]
-            if encoder.discriminates:
-                sources.append(pixel_unshuffle(resize(seen[0], FINE * grid * height, FINE * grid * width), FINE))
+            sources.append(self._stacked(images, encoder.stages, grid * height, grid * width))
         return torch.cat(sources, dim=1)
 
     def _rgb(self, frames_bgr_u8: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Discriminators: told from good places alone what is disturbed, each without the fold that it judges."""
 
+import json
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from core.calibration import Calibration
 from core.dataset import Sample
 from tests.pictures import draw_part
 from training.detector.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.detector.discriminator import VIEWS, Discriminators, discriminate, trained, views
-from training.detector.inspector import Inspector
+from training.detector.discriminator import Discriminator, discriminate, told_apart, trained
+from training.detector.inspector import LEARNED, Inspector
 from training.fitting.training_set import TrainingSet, prepare
 from training.folds import judge_held_out
 from training.network.network import Network
-from training.network.resize import resize
 from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
 
@@ -25,7 +25,14 @@ FOLDS = [np.arange(0, PICTURES, 2), np.arange(1, PICTURES, 2)]
 ENCODER = {"name": "tiny", "stages": [1, 2], "stride": 8, "weights": None}
 NETWORK = {"height": 48, "width": 48, "tile_scale": 1.0, "encoder": ENCODER, "equalise": False, "permutations": 10}
 SETTINGS = TrainingSettings.model_validate(
-    {"name": "disc", "data": "", "output": "", "network": NETWORK, "score": {"memory": 10}, "false_reject_rate": 0.2}
+    {
+        "name": "disc",
+        "data": "good",
+        "output": "out",
+        "network": NETWORK,
+        "score": {"memory": 10},
+        "false_reject_rate": 0.2,
+    }
 )
 
 
@@ -89,8 +96,10 @@ def test_one_member_learns_from_what_it_was_trained_on() -> None:
     assert len(discriminate(inspector.network, dataset, [np.arange(5)], 0)) == 1
 
 
-def test_what_is_learned_weighs_as_much_as_what_is_rebuilt(judged: tuple[Inspector, TrainingSet, Calibration]) -> None:
-    """Over the good pictures, each judged by what has not seen it, the logarithms spread alike."""
+def test_what_is_learned_weighs_half_of_what_is_rebuilt(
+    judged: tuple[Inspector, TrainingSet, Calibration],
+) -> None:
+    """Over the good pictures, each judged by what has not seen it, its logarithm spreads half as much."""
     inspector, dataset, _ = judged
     stages = len(inspector.network.feature_channels) // inspector.network.sources
     with torch.inference_mode():
@@ -103,8 +112,7 @@ def test_what_is_learned_weighs_as_much_as_what_is_rebuilt(judged: tuple[Inspect
         )
     scaled = distances / inspector.stage_scale
     whole = scaled[:, stages : 2 * stages].mean(dim=1).log()
-    for view in range(-VIEWS, 0):
-        assert scaled[:, view].std() == pytest.approx(float(whole.std()), rel=1e-3)
+    assert scaled[:, -1].std() == pytest.approx(LEARNED * float(whole.std()), rel=1e-3)
 
 
 def test_whatever_a_picture_shows_its_errors_are_numbers(judged: tuple[Inspector, TrainingSet, Calibration]) -> None:
@@ -112,7 +120,7 @@ def test_whatever_a_picture_shows_its_errors_are_numbers(judged: tuple[Inspector
     with torch.inference_mode():
         distances = torch.ones(1, *inspector.stage_scale.shape[:1], 9, 9)
         for extreme in (-1e9, 1e9):
-            distances[:, -VIEWS:] = extreme
+            distances[:, -1] = extreme
             assert inspector.errors(distances)[0].isfinite().all()
 
 
@@ -128,37 +136,39 @@ def test_a_checkpoint_keeps_what_was_learned(
         assert torch.equal(loaded(frames)[0], inspector(frames)[0])
 
 
-@pytest.mark.parametrize("encoder", [{"fine": False}, {"whole": False}])
-def test_none_judges_where_none_was_asked_for_or_the_whole_picture_is_not_seen(encoder: dict[str, bool]) -> None:
-    network = {**NETWORK, "encoder": {**ENCODER, **encoder}}
-    settings = TrainingSettings.model_validate({"name": "disc", "data": "", "output": "", "network": network})
+@pytest.mark.parametrize("score", [{"memory": 0}, {"memory": 10, "discriminator": False}])
+def test_none_judges_where_none_was_asked_for(score: dict[str, int]) -> None:
+    settings = TrainingSettings.model_validate(SETTINGS.model_dump() | {"score": score})
     inspector = Inspector(Network(settings.network, permutation_set(9, 10, 0), 1), settings.score)
     assert not list(inspector.discriminators)
     with torch.inference_mode():
         assert inspector(torch.from_numpy(draw_part(0)[None]))[0].isfinite().all()
 
 
-@torch.inference_mode()
-def test_one_view_is_the_whole_picture_s_and_one_its_first_stage_in_finer_places() -> None:
-    network = new_inspector().network
-    images = network.images(torch.from_numpy(draw_part(0)[None]))
-    whole, fine = views(network, network.raw_maps(images))
-    height, width = (network.settings.grid * side for side in network.map_size)
-    stages = network.encoder(images)
-    assert whole.shape == (1, sum(network.feature_channels) // 2, height, width)
-    assert torch.equal(fine, resize(stages[0], 3 * height, 3 * width))
-    assert torch.equal(whole[:, : stages[0].shape[1]], resize(stages[0], height, width))
+@pytest.mark.parametrize(("encoder", "first"), [({"whole": True}, 1), ({"whole": False}, 0), ({"tile_stages": [1]}, 0)])
+def test_it_sees_the_whole_picture_s_maps_where_they_are_judged(encoder: dict[str, Any], first: int) -> None:
+    settings = TrainingSettings.model_validate(
+        {"name": "disc", "data": "good", "output": "out", "network": {**NETWORK, "encoder": {**ENCODER, **encoder}}}
+    )
+    network = Network(settings.network, permutation_set(9, 10, 0), 1)
+    channels = sum(network.feature_channels) // network.sources
+    maps = torch.arange(len(network.feature_mean), dtype=torch.float32)[None, :, None, None]
+    seen = told_apart(network, maps)
+    assert torch.equal(seen, network.judged(maps)[:, first * channels :])
+    assert Discriminator(channels)(seen).shape == (1, 1, 1, 1)
 
 
-@torch.inference_mode()
-def test_a_place_is_as_disturbed_as_the_most_disturbed_fine_place_in_it(
-    judged: tuple[Inspector, TrainingSet, Calibration],
+def test_a_checkpoint_of_before_them_judges_without_them(
+    judged: tuple[Inspector, TrainingSet, Calibration], tmp_path: Path
 ) -> None:
-    inspector, dataset, _ = judged
-    [(_, maps)] = dataset.batches(np.array([0]))
-    of_fine = cast(Discriminators, inspector.discriminators[0])[1]
-    fine = of_fine(inspector.network.fine(maps))
-    told = inspector.told(maps, 0)[0, 1]
-    for row, column in ((0, 0), (1, 2), (-1, -1)):
-        rows, columns = (slice(3 * at, 3 * at + 3 or None) for at in (row, column))
-        assert told[row, column] == fine[0, 0, rows, columns].max()
+    score = SETTINGS.score.model_copy(update={"discriminator": False})
+    settings = SETTINGS.model_copy(update={"score": score})
+    inspector = Inspector(Network(settings.network, permutation_set(9, 10, 0), len(FOLDS)), score)
+    calibration = judged[2]
+    thresholds = calibration.thresholds(settings.false_reject_rate)
+    save_checkpoint(tmp_path / "one", Checkpoint(inspector, settings, thresholds, calibration, {}))
+    content = torch.load(tmp_path / "one", weights_only=True)
+    written = json.loads(content["settings"])
+    del written["score"]["discriminator"]
+    torch.save({**content, "settings": json.dumps(written)}, tmp_path / "before")
+    assert not list(load_checkpoint(tmp_path / "before").inspector.discriminators)
