@@ -38,7 +38,6 @@ FORMS: dict[str, dict[str, Any]] = {
         "folds": 1,
     },
     "recipe": {},
-    "recipe without discriminators": {"score": {"discriminator": False}},
     "recipe, decoders alone": {"score": {"memory": 0}},
     "fast": yaml.safe_load(Path("configs/fast.yaml").read_text()),
     "tiles alone, four decoders": {

@@ -47,9 +47,8 @@ ALONE = {"jigsaw": 0.0, "swd": 0.0, "hsic": 0.0, "shuffled_share": 0.0}
 OF_PIXELS: dict[str, Any] = {"score": IN_PIXELS, "network": TILES_ALONE}
 METHODS: dict[str, dict[str, Any]] = {
     "recipe": {},
-    # The recipe before places were remembered, and before discriminators stood beside them.
+    # The recipe before places were remembered.
     "decoders alone": {"score": {"memory": 0}},
-    "without discriminators": {"score": {"discriminator": False}},
     # The form for small boxes, as `train-model init --fast` writes it.
     "fast": {},
     "tiles' maps alone": {"network": TILES_ALONE},

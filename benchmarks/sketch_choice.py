@@ -23,7 +23,7 @@ from machine import describe
 from numpy.typing import NDArray
 from quality import RESULTS, append_run, read_runs
 from sketch_epochs import unsure_cells
-from sketch_memory import PLACES, RUNS, WAYS, WITH_LEARNED, errors_of, explanations
+from sketch_memory import PLACES, RUNS, WAYS, WITH_LEARNED, errors_of, explanations, fine_places
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
@@ -70,18 +70,20 @@ def kept_with_made(name: str, seed: int) -> dict[str, Any]:
         frames += list(cells)
         folds += [number % (int(kept["fold"].max()) + 1) for number in range(len(cells))]
         kinds += [UNSURE] * len(cells)
-    inspector, far, maps = checkpoint.inspector, [], []
+    inspector, far, maps, fine = checkpoint.inspector, [], [], []
     with torch.inference_mode():
         for frame, fold in zip(frames, folds, strict=True):
             images = inspector.network.images(torch.from_numpy(frame[None]))
             seen = inspector.network.maps(images)
             far.append(inspector.rebuilt(images, seen, fold, False)[0])
             maps.append(seen.half())
+            fine.append(fine_places(inspector.network, images))
     together = {
         "fold": torch.cat([kept["fold"], torch.tensor(folds)]),
         "left_out": torch.cat([kept["left_out"], torch.ones(len(frames), dtype=torch.bool)]),
         "far": torch.cat([kept["far"], *far]),
         "maps": torch.cat([kept["maps"], *maps]),
+        "fine": torch.cat([kept["fine"], *fine]),
         "kinds": kinds,
         "originals": torch.tensor(originals),
         **{key: kept[key] for key in ("judged", "settings", "channels", "stage_scale")},
@@ -121,7 +123,11 @@ def part_of(picture_bgr_u8: Picture) -> Mask:
 def choose(kept: dict[str, Any], ways: list[str]) -> list[dict[str, Any]]:
     """Figures of each way."""
     settings = TrainingSettings.model_validate_json(kept["settings"])
-    found = explanations({**kept, "tested_far": kept["far"][:1], "tested_maps": kept["maps"][:1]}, PLACES, None)
+    found = explanations(
+        {**kept, "tested_far": kept["far"][:1], "tested_maps": kept["maps"][:1], "tested_fine": kept["fine"][:1]},
+        PLACES,
+        None,
+    )
     return [
         {"way": way, **figures_of(torch.stack([found[one][0].log() for one in way]).mean(dim=0).exp(), kept, settings)}
         for way in ways

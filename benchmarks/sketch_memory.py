@@ -10,7 +10,8 @@ every picture below runs/memory. `weigh` joins both in several ways on what is k
 training sets them, and appends the figures to benchmarks/results/memory_beside.jsonl. Explanations, whose geometric
 mean is taken: t, w: the tiles' and the whole picture's maps rebuilt; c, C: their places' distance (1 - cosine, a
 stage at a time) from the nearest of `--places` places of the other folds' pictures; s, S: the same by the mean squared
-difference; D: what discriminators say that learned from the whole picture's places of the other folds.
+difference; D: what discriminators say that learned from the whole picture's places of the other folds; F: the same of
+its first stage at three times as many places a side, the most disturbed of nine.
 """
 
 import argparse
@@ -22,23 +23,24 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
+from discriminator import LEARNED, trained
 from machine import describe
 from quality import RESULTS, append_run, read_runs
 from sketch_doubted import Prepared, prepared
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import max_pool2d, normalize
 
 from assessment.decidable import decidable
 from core.dataset import distinct, labelled_samples, read_frames, training_samples
 from core.layout import GOOD
 from core.thresholds import calibrate, scores
 from training.detector.checkpoint import load_checkpoint
-from training.detector.discriminator import trained
-from training.detector.inspector import LEARNED
 from training.detector.memory import LEAST, PROJECTED, k_center
 from training.fitting.training_set import prepare
 from training.folds import assign
+from training.network.network import Network
+from training.network.resize import resize
 from training.network.tiles import split
 from training.session import train
 from training.settings import TrainingSettings
@@ -46,7 +48,8 @@ from training.settings import TrainingSettings
 RUNS = Path("runs/memory")
 PLACES = 1000
 WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
-WITH_LEARNED = ("twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
+FINE = 3
+WITH_LEARNED = ("twcSF", "twcSDF", "twcCSF", "twcCSDF", "twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
 Both = tuple[Tensor, Tensor]
 """Of the good pictures, each by what has not seen it, and of the tested ones."""
 
@@ -97,13 +100,14 @@ def keep(ready: Prepared, seed: int, path: Path) -> None:
         fold[held] = number
     dataset = prepare(inspector.network, good.bgr_u8, None, seed)
     inspector.eval()
-    far, maps = [], []
+    far, maps, fine = [], [], []
     with torch.inference_mode():
         for index in range(len(good.samples)):
             [(images, seen)] = dataset.batches(np.array([index]))
             far.append(inspector.rebuilt(images, seen, int(fold[index]), False)[0])
             maps.append(seen.half())
-        tested_far, tested_maps = [], []
+            fine.append(fine_places(inspector.network, images))
+        tested_far, tested_maps, tested_fine = [], [], []
         for frame in tested.bgr_u8:
             images = inspector.network.images(torch.from_numpy(frame[None]))
             seen = inspector.network.maps(images)
@@ -111,6 +115,7 @@ def keep(ready: Prepared, seed: int, path: Path) -> None:
             each = torch.stack([inspector.rebuilt(images, seen, member, False)[0] for member in members])
             tested_far.append(each.mean(dim=0))
             tested_maps.append(seen.half())
+            tested_fine.append(fine_places(inspector.network, images))
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(
         {
@@ -120,6 +125,8 @@ def keep(ready: Prepared, seed: int, path: Path) -> None:
             "maps": torch.cat(maps),
             "tested_far": torch.cat(tested_far),
             "tested_maps": torch.cat(tested_maps),
+            "fine": torch.cat(fine),
+            "tested_fine": torch.cat(tested_fine),
             "defective": torch.tensor([sample.kind != GOOD for sample in tested.samples]),
             "not_tested": torch.tensor([sample.path in ready.tested_not for sample in tested.samples]),
             "planted": torch.tensor([sample.path.name in ready.planted for sample in good.samples]),
@@ -131,6 +138,13 @@ def keep(ready: Prepared, seed: int, path: Path) -> None:
         path.with_suffix(".part"),
     )
     path.with_suffix(".part").replace(path)
+
+
+def fine_places(network: Network, images: Tensor) -> Tensor:
+    """The whole picture's first stage (N, C, FINE*h, FINE*w), half precision."""
+    height, width = (FINE * network.settings.grid * side for side in network.map_size)
+    stage = network.settings.encoder.stages[0]
+    return resize(network.encoder(images, stage)[stage - 1], height, width).half()
 
 
 def weigh(kept: dict[str, Any], found: dict[str, Both], ways: list[str]) -> list[dict[str, Any]]:
@@ -176,19 +190,24 @@ def explanations(kept: dict[str, Any], places: int, axes: int | None) -> dict[st
         found[by_cosine] = remembered(kept, places, *along(kept, axes, *unit))
         found[by_square] = remembered(kept, places, *along(kept, axes, *level))
     found["D"] = told(kept, maps, tested, found["w"][0])
+    if "fine" in kept:
+        fine, tested = (kept[name].float() for name in ("fine", "tested_fine"))
+        mean, deviation = (statistic(fine, dim=(0, 2, 3), keepdim=True) for statistic in (torch.mean, torch.std))
+        found["F"] = told(kept, (fine - mean) / deviation, (tested - mean) / deviation, found["w"][0])
     return found
 
 
 def told(kept: dict[str, Any], maps: Tensor, tested_maps: Tensor, rebuilt: Tensor) -> Both:
-    """What discriminators say of the whole picture's maps (N, C, h, w), as the detector joins it."""
+    """What discriminators say of maps (N, C, h, w) of the whole picture, where they are finer of the worst place."""
     fold, judged = kept["fold"], kept["judged"]
     logits, tested = torch.empty_like(rebuilt), []
     for group in range(int(fold.max()) + 1):
         places = maps[(fold != group) & ~kept["left_out"]].permute(0, 2, 3, 1).flatten(0, 2)
         discriminator = trained(places, group)
         with torch.inference_mode():
-            logits[fold == group] = discriminator(maps[fold == group])[:, 0]
-            tested.append(discriminator(tested_maps)[:, 0])
+            pool = maps.shape[2] // rebuilt.shape[1]
+            logits[fold == group] = max_pool2d(discriminator(maps[fold == group]), pool)[:, 0]
+            tested.append(max_pool2d(discriminator(tested_maps), pool)[:, 0])
     scale = LEARNED * rebuilt[judged].log().std() / logits[judged].std()
     return (logits * scale).exp(), (torch.stack(tested).mean(dim=0) * scale).exp()
 

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from core.calibration import Calibration
 from core.dataset import Frames, Sample, names
 from core.errors import DataError
 from core.thresholds import parts_needed
-from training.detector.discriminator import discriminate
 from training.detector.inspector import Inspector
 from training.detector.memory import remember
 from training.device import choose_device
@@ -97,6 +95,7 @@ def _other_remedies(pictures: int, judged: int, least_fitted: int, settings: Tra
         yield "set `folds: 4`"
 
 
+@torch.inference_mode()
 def judge_held_out(
     inspector: Inspector,
     dataset: TrainingSet,
@@ -106,29 +105,24 @@ def judge_held_out(
     bursts: NDArray[np.int64],
     settings: TrainingSettings,
 ) -> Calibration:
-    """Judge all pictures held out, each by the member that has not seen it.
+    """Judge all pictures held out, each by the member that has not seen it; fills the memory, sets the stages' scale.
 
-    Fills the memory, trains the discriminators and sets the stages' scale before that. `samples`, `left_out` (N,)
-    and `bursts` (N,) are those of all pictures.
+    `samples`, `left_out` (N,) and `bursts` (N,) are those of all pictures.
     """
     inspector.eval().to(choose_device())
-    groups = _memory_groups(held_out, left_out, settings)
     if settings.score.memory:
+        groups = _memory_groups(held_out, left_out, settings)
         inspector.memory = remember(inspector.network, dataset, groups, settings.score.memory, settings.seed)
-    if settings.score.discriminates:
-        inspector.discriminators = nn.ModuleList(discriminate(inspector.network, dataset, groups, settings.seed))
-    with torch.inference_mode():
-        distances = torch.cat(
-            [
-                inspector.distances(images, maps, member).cpu()
-                for member, held in enumerate(held_out)
-                for images, maps in dataset.batches(held)
-            ]
-        )
-        inspector.cpu()
-        if inspector.score.space == "features":
-            inspector.set_scale(distances)
-        errors = inspector.errors(distances)[0].numpy().astype(np.float64)
+    distances = torch.cat(
+        [
+            inspector.distances(images, maps, member).cpu()
+            for member, held in enumerate(held_out)
+            for images, maps in dataset.batches(held)
+        ]
+    )
+    if inspector.score.space == "features":
+        inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
+    errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
     judged = np.concatenate(held_out)
     paths = tuple(str(samples[index].path.absolute()) for index in judged)
     return Calibration(paths, errors, left_out[judged], bursts[judged])

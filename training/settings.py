@@ -155,14 +155,6 @@ class ScoreSettings(Settings):
     """How many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
     geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
     twice the time on the line; 0: the decoders alone judge."""
-    discriminator: bool = True
-    """Whether small networks that learned to tell good places from disturbed ones judge beside a memory, where there
-    is one. They count half."""
-
-    @property
-    def discriminates(self) -> bool:
-        """Whether there are discriminators."""
-        return self.discriminator and self.memory > 0
 
 
 class OptimiserSettings(Settings):

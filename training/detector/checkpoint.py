@@ -79,8 +79,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
         written = json.loads(content["settings"])
-        for later in ("memory", "discriminator"):  # of before there was any
-            written["score"].setdefault(later, 0)
+        written["score"].setdefault("memory", 0)  # one of before there was any
         settings = TrainingSettings.model_validate_json(json.dumps(written))
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])

@@ -8,18 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.progress import counted
-from training.detector.discriminator import Discriminator, told_apart
-from training.detector.memory import LEAST, memories, nearest, place_vectors
+from training.detector.memory import memories, nearest, place_vectors
 from training.device import choose_device
 from training.network.distance import stage_distances
 from training.network.network import Network
 from training.network.tiles import split
 from training.settings import ScoreSettings
 
-LEARNED = 0.5
-"""What was learned counts half: in full more defects rank above good parts, and more good parts are rejected."""
-MOST_TOLD_APART = 20.0
-"""Of the logarithm of what a discriminator says, so that no error is infinite."""
 _BATCH = 16
 
 
@@ -45,16 +40,14 @@ class Inspector(nn.Module):
         super().__init__()
         self.network = network
         self.score = score
-        channels, members = sum(network.feature_channels) // network.sources, len(network.members)
-        self.discriminators = nn.ModuleList(Discriminator(channels) for _ in range(members * score.discriminates))
         self.explanations = [1]
-        """Stages of each explanation: every source rebuilt, every memory, and the discriminators."""
+        """Stages of each explanation: every source rebuilt, and every memory."""
         if score.space == "features":
             stages = len(network.feature_channels) // network.sources
             self.explanations = [stages] * network.sources + [1] * (memories(network) if score.memory else 0)
-            self.explanations += [1] * score.discriminates
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
-        memory = torch.zeros(memories(network), members, 1, channels) if score.memory else None
+        seen = sum(network.feature_channels) // network.sources
+        memory = torch.zeros(memories(network), len(network.members), 1, seen) if score.memory else None
         self.register_buffer("memory", memory)
         self.eval()
 
@@ -73,19 +66,12 @@ class Inspector(nn.Module):
         distances = torch.stack([distance for distance, _ in answers]).mean(dim=0)
         if self.score.memory:
             distances = torch.cat([distances, self.remembered(maps).mean(dim=0)], dim=1)
-        if self.score.discriminates:
-            told = torch.stack([self.told(maps, member) for member in members])
-            distances = torch.cat([distances, told.mean(dim=0)], dim=1)
         return Inspection(*self.errors(distances), answers[0][1])
 
     def distances(self, images: Tensor, maps: Tensor, member: int) -> Tensor:
-        """Distances (N, stages, h, w) between what was seen and what one member rebuilds and remembers; its logits."""
-        parts = [self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")[0]]
-        if self.score.memory:
-            parts.append(self.remembered(maps)[member])
-        if self.score.discriminates:
-            parts.append(self.told(maps, member))
-        return torch.cat(parts, dim=1)
+        """Distances (N, stages, h, w) between what was seen and what one member rebuilds and remembers."""
+        rebuilt, _ = self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")
+        return torch.cat([rebuilt, self.remembered(maps)[member]], dim=1) if self.score.memory else rebuilt
 
     def rebuilt(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
         """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels."""
@@ -108,35 +94,13 @@ class Inspector(nn.Module):
             kinds.append(torch.stack([far[others].amin(dim=0) for others in seen]))
         return torch.stack(kinds, dim=2)
 
-    def told(self, maps: Tensor, member: int) -> Tensor:
-        """Logits (N, 1, h, w) of one member's discriminator that a place is disturbed."""
-        logits: Tensor = self.discriminators[member](told_apart(self.network, maps))
-        return logits
-
-    def set_scale(self, distances: Tensor) -> None:
-        """Bring each stage's distances (N, stages, h, w) of good parts to mean 1.
-
-        What discriminators say has no 0: it is brought to logarithms that spread LEARNED times as much as those of the
-        last source rebuilt.
-        """
-        self.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
-        if self.score.discriminates:
-            sources = self.network.sources
-            first = sum(self.explanations[: sources - 1])
-            rebuilt = slice(first, first + self.explanations[sources - 1])
-            usual = (distances / self.stage_scale)[:, rebuilt].mean(dim=1).clamp_min(LEAST).log().std()
-            self.stage_scale[-1] = (distances[:, -1].std() / (LEARNED * usual)).clamp_min(LEAST)
-
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).
 
         A place's error is the mean over an explanation's stages, and the geometric mean over the explanations: what is
-        rebuilt, what is remembered and what was learned see different defects; none is to be drowned by another.
+        rebuilt and what is remembered see different defects; none is to be drowned by another.
         """
         scaled = distances / self.stage_scale
-        if self.score.discriminates:
-            told = scaled[:, -1:].clamp(-MOST_TOLD_APART, MOST_TOLD_APART).exp()
-            scaled = torch.cat([scaled[:, :-1], told], dim=1)
         parts = [part.mean(dim=1) for part in torch.split(scaled, self.explanations, dim=1)]
         error_map = parts[0]
         if len(parts) > 1:

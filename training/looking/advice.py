@@ -33,7 +33,7 @@ FAST: dict[str, dict[str, Any]] = {
         "encoder": {"stages": [3, 5, 6], "tile_stages": [3], "stride": 8},
         "decoder_channels": 64,
     },
-    "score": {"memory": 800, "discriminator": False},
+    "score": {"memory": 800},
 }
 """The form for small boxes, `configs/fast.yaml`: docs/results.md says what it costs and gives."""
 BELIEVED = 0.9
