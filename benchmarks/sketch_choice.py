@@ -123,7 +123,8 @@ def part_of(picture_bgr_u8: Picture) -> Mask:
 def choose(kept: dict[str, Any], ways: list[str]) -> list[dict[str, Any]]:
     """Figures of each way."""
     settings = TrainingSettings.model_validate_json(kept["settings"])
-    found = explanations(
+    none = {f"tested_{name}": kept[name][:1] for name in ("far", "maps", "fine")}
+    found = explanations({**kept, **none}, PLACES, None)
         {**kept, "tested_far": kept["far"][:1], "tested_maps": kept["maps"][:1], "tested_fine": kept["fine"][:1]},
         PLACES,
         None,
