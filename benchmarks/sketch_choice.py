@@ -125,10 +125,6 @@ def choose(kept: dict[str, Any], ways: list[str]) -> list[dict[str, Any]]:
     settings = TrainingSettings.model_validate_json(kept["settings"])
     none = {f"tested_{name}": kept[name][:1] for name in ("far", "maps", "fine")}
     found = explanations({**kept, **none}, PLACES, None)
-        {**kept, "tested_far": kept["far"][:1], "tested_maps": kept["maps"][:1], "tested_fine": kept["fine"][:1]},
-        PLACES,
-        None,
-    )
     return [
         {"way": way, **figures_of(torch.stack([found[one][0].log() for one in way]).mean(dim=0).exp(), kept, settings)}
         for way in ways
