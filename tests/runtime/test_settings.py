@@ -91,6 +91,14 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
     assert "\n" not in str(refusal.value)
 
 
+def test_what_two_producers_call_alike_are_two_cameras(tmp_path: Path) -> None:
+    first = "kind: gentl, device: '0', producer: a.cti"
+    one = SMALLEST.replace("kind: folder, path: p", first)
+    assert len(load(tmp_path, f"{one}  side: {{{first.replace('a.cti', 'b.cti')}}}\n").cameras) == 2
+    with pytest.raises(ConfigError, match="`top` and `side` are one camera, 0, for one"):
+        load(tmp_path, f"{one}  side: {{{first}}}\n")
+
+
 def test_the_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     settings = load(tmp_path, SMALLEST + "bundles: {blue: ~/blue}\nevidence: {folder: ~/kept}\n")
