@@ -62,6 +62,7 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST + 'outbox: {path: "\\ud800"}\n', "`outbox.path`: "),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, 10]"), "`cameras.top.roi.3` is missing"),
         (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
+        (SMALLEST + "bundles: {blue: ''}\n", "`bundles.blue` is empty; as a path"),
         (
             FACTORY + "  side: {kind: genicam, address: 10.0.0.7}\n",
             "`top` and `side` are one camera, 10.0.0.7, for one",
