@@ -43,8 +43,9 @@ class Settings(BaseModel):
     def _has_what_is_meant(cls, content: Any) -> Any:
         for name, value in content.items() if isinstance(content, dict) else ():
             taken = str(cls.model_fields[name].annotation) if name in cls.model_fields else ""
-            if value == "" and "Path" in taken:
-                raise ValueError(f"`{name}` is empty; as a path it would be the folder that one stands in")
+            paths = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+            if "Path" in taken and (empty := [where for where, path in paths.items() if path == ""]):
+                raise ValueError(f"`{empty[0]}` is empty; as a path it would be the folder that one stands in")
             if isinstance(value, bool) and "bool" not in taken and ("int" in taken or "float" in taken):
                 raise ValueError(f"`{name}` is read as {str(value).lower()}, not as a number")
         return content

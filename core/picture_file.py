@@ -21,6 +21,8 @@ from core.jpeg_holes import MOST_SEGMENTS, SMALLEST_HOLE, has_hole
 
 LARGEST_BYTES = 2**30
 GREY_AND_ALPHA, COLOURS_AND_ALPHA = 2, 4
+BMP_HEADER_WITH_ALPHA = 56
+"""Bytes of the least header that says where alpha is."""
 LARGEST_PIXELS = 2**28
 """16,384 x 16,384: nine bytes of a header shall not claim all memory of a box."""
 PAGE = 4096
@@ -95,9 +97,14 @@ def _decode_other(data: bytes) -> NDArray[Any]:
         raise PictureFault(TRUNCATED) from error
     if pixels is None:
         raise PictureFault(TRUNCATED)
-    if pixels.ndim == 3 and pixels.shape[2] == COLOURS_AND_ALPHA:
+    if pixels.ndim == 3 and pixels.shape[2] == COLOURS_AND_ALPHA and _tells_alpha(data):
         _require_opaque(pixels)
     return np.asarray(pixels)
+
+
+def _tells_alpha(data: bytes) -> bool:
+    """Whether a fourth channel is one: a BMP with an older header has a byte there that nobody uses, 0 as a rule."""
+    return not data.startswith(b"BM") or int.from_bytes(data[14:18], "little") >= BMP_HEADER_WITH_ALPHA
 
 
 def _require_opaque(pixels: NDArray[Any]) -> None:

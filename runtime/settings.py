@@ -97,12 +97,13 @@ class InspectionSettings(Settings):
 
     @model_validator(mode="after")
     def _opens_each_camera_once(self) -> Self:
-        at: dict[str, str] = {}
+        at: dict[tuple[Path | None, str], str] = {}
         for name, camera in self.cameras.items():
             if not isinstance(camera, GenicamSettings | GentlSettings):
                 continue
             place = camera.serial or str(camera.address if isinstance(camera, GenicamSettings) else camera.device)
-            if (other := at.setdefault(place, name)) != name:
+            producer = camera.producer if isinstance(camera, GentlSettings) else None  # each names its own devices
+            if (other := at.setdefault((producer, place), name)) != name:
                 raise ValueError(f"`{other}` and `{name}` are one camera, {place}, for one alone; give it `regions`")
         return self
 

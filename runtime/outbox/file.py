@@ -21,6 +21,8 @@ BUSY_S = 1.0
 PAUSE_S = 0.02
 LEAST_BYTES, HEADER_BYTES = 2, 100
 """A smaller file is empty to SQLite, and new; a database begins with a header."""
+JOURNAL_MARKS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+JOURNAL_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
 TELL_EVERY_S = 10.0
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
@@ -101,7 +103,7 @@ class OutboxFile:
     def _spare_journal(self, is_new: bool) -> None:
         """Keep SQLite from throwing away what waits in the journal beside an empty file: to it both are new then."""
         journal = self.path.with_name(f"{self.path.name}-wal")
-        if journal.exists() and os.path.getsize(journal):
+        if journal.exists() and _holds_a_commit(journal):
             self._held.truncate(HEADER_BYTES)
             log.warning("outbox has lost its content, and what waits is read from its journal file=%s", journal)
         elif not is_new:
@@ -115,6 +117,19 @@ class OutboxFile:
         for database in self._connections:
             database.close()
         self._held.close()
+
+
+def _holds_a_commit(journal: Path) -> bool:
+    """Whether SQLite finds anything in a journal (`-wal`): it reads up to the last commit, and nothing without one."""
+    with journal.open("rb") as opened:
+        header = opened.read(JOURNAL_HEADER_BYTES)
+        page_bytes, salt = int.from_bytes(header[8:12], "big"), header[16:24]
+        if header[:4] not in JOURNAL_MARKS:
+            return False
+        while len(frame := opened.read(FRAME_HEADER_BYTES)) == FRAME_HEADER_BYTES and frame[8:16] == salt:
+            if len(opened.read(page_bytes)) == page_bytes and any(frame[4:8]):
+                return True
+    return False
 
 
 @contextmanager

@@ -183,6 +183,17 @@ def test_a_picture_that_is_transparent_in_places_is_refused_and_an_opaque_one_is
         decode(saved(seen_through, form, **options))
 
 
+@pytest.mark.parametrize("header", [40, 52])
+def test_the_byte_that_nobody_uses_in_a_bmp_of_32_bits_is_no_transparency(header: int) -> None:
+    height, width, _ = casting().shape
+    pixels = np.dstack([casting(), np.zeros((height, width), np.uint8)])[::-1].tobytes()
+    # 3: three masks say which bits are of which colour; a header of 40 bytes does not count them.
+    fields = struct.pack("<iiHHIIiiII", width, height, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    bmp = b"BM" + struct.pack("<IHHII", 66 + len(pixels), 0, 0, 66, header) + fields + masks + pixels
+    assert np.array_equal(decode(bmp)[:, :, :3], casting())
+
+
 def test_16_bits_that_are_transparent_in_places_are_refused_too() -> None:
     deep = np.full((20, 30, 4), 65535, np.uint16)
     assert decode(cv2.imencode(".png", deep)[1].tobytes()).dtype == np.uint16

@@ -62,6 +62,7 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST + 'outbox: {path: "\\ud800"}\n', "`outbox.path`: "),
         (SMALLEST.replace("path: p", "path: p, roi: [0, 0, 10]"), "`cameras.top.roi.3` is missing"),
         (SMALLEST.replace("top", "to/p"), "cameras.to/p"),
+        (SMALLEST + "bundles: {blue: ''}\n", "`bundles.blue` is empty; as a path"),
         (
             FACTORY + "  side: {kind: genicam, address: 10.0.0.7}\n",
             "`top` and `side` are one camera, 10.0.0.7, for one",
@@ -89,6 +90,14 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
         load(tmp_path, text)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_what_two_producers_call_alike_are_two_cameras(tmp_path: Path) -> None:
+    first = "kind: gentl, device: '0', producer: a.cti"
+    one = SMALLEST.replace("kind: folder, path: p", first)
+    assert len(load(tmp_path, f"{one}  side: {{{first.replace('a.cti', 'b.cti')}}}\n").cameras) == 2
+    with pytest.raises(ConfigError, match="`top` and `side` are one camera, 0, for one"):
+        load(tmp_path, f"{one}  side: {{{first}}}\n")
 
 
 def test_the_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,21 @@ def test_what_waits_in_the_journal_of_a_file_that_was_emptied_or_removed_is_foun
     assert "outbox has lost its content, and what waits is read from its journal" in caplog.text
 
 
+@pytest.mark.parametrize("journal", ["zeros", "first frame"])
+def test_a_journal_without_a_commit_beside_an_empty_file_keeps_no_station_from_starting(
+    tmp_path: Path, journal: str
+) -> None:
+    """As after a power cut in the first moment of all."""
+    path = tmp_path / "box.sqlite"
+    killed(tmp_path, path, is_older=False)
+    os.truncate(path, 0)
+    beside = path.with_name(f"{path.name}-wal")
+    beside.write_bytes(bytes(8192) if journal == "zeros" else beside.read_bytes()[: 32 + 24 + 4096])
+    outbox = Outbox(OutboxSettings(path=path))
+    assert bodies(outbox) == []
+    outbox.close()
+
+
 def test_where_the_journal_has_not_all_that_waited_the_file_is_refused_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "box.sqlite"
     killed(tmp_path, path, is_older=True)
