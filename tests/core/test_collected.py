@@ -1,12 +1,12 @@
 """What is known of collected pictures is kept beside them; where nobody says anything, nothing is known."""
 
-import resource
 from pathlib import Path
 
 import pytest
 
 from core.collected import FILE, Collected, load_collected, save_collected
 from core.errors import DataError
+from tests.full_disk import full_disk
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -27,11 +27,6 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: bytes) -> No
 
 
 def test_a_full_disk_is_told_with_the_file_and_leaves_no_half_of_it(tmp_path: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5, limits[1]))
-    try:
-        with pytest.raises(OSError, match=FILE):
-            save_collected(tmp_path, Collected())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(5), pytest.raises(OSError, match=FILE):
+        save_collected(tmp_path, Collected())
     assert not list(tmp_path.iterdir())

@@ -66,7 +66,7 @@ def test_what_is_no_command_is_refused(payload: bytes) -> None:
     [
         (b"", "no valid JSON; expected a JSON object, as in"),
         (b"[1]", "pause: expected a JSON object, as in"),
-        (b'{"request_id": ""}', "`request_id`: String should have at least 1 character"),
+        (b'{"request_id": ""}', "`request_id`: it is empty; a text is needed"),
         (b'{"request_id": 1.5}', "`request_id`: it is read as float, not as text; put it in quotes"),
         (b'{"request_id": "1", "bundle": "bundles/cell-2"}', "`bundle`: it has to be as in my-part-8"),
         (b'{"request_id": "1", "job_id": "' + b"x" * 300 + b'"}', "`job_id`: String should have at most 256 char"),
@@ -93,7 +93,7 @@ def test_a_whole_number_is_taken_as_text_and_comes_back_in_the_reply() -> None:
 def test_an_empty_text_in_a_trigger_counts_as_left_out_but_the_part_has_to_be_named() -> None:
     told = read_payload(b'{"part_id":"1","job_id":"","recipe":"","id":""}')
     assert (told.job_id, told.recipe, told.id) == (None, None, None)
-    with pytest.raises(ValueError, match="part_id`: String should have at least 1 character"):
+    with pytest.raises(ValueError, match="part_id`: it is empty; a text is needed"):
         read_payload(b'{"part_id":""}')
 
 

@@ -65,7 +65,7 @@ def test_pictures_of_every_kind_give_one_event_each(
     cv2.imwrite(str(pictures / "a-large.png"), large)
     cv2.imwrite(str(pictures / "b-grey.png"), grey)
     cv2.imwrite(str(pictures / "c-grey16.png"), grey.astype(np.uint16) * 257)
-    cv2.imwrite(str(pictures / "d-rgba.png"), np.dstack([grey] * 4))
+    cv2.imwrite(str(pictures / "d-rgba.png"), np.dstack([grey, grey, grey, np.full_like(grey, 255)]))
     (pictures / "e-text.png").write_text("no picture")
     (pictures / "f-cut.png").write_bytes((pictures / "a-large.png").read_bytes()[:500])
     (pictures / "g-empty.jpg").touch()

@@ -1,6 +1,5 @@
 import json
 import pickle
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 import torch
 
 from core.errors import ArtifactError
+from tests.full_disk import full_disk
 from training.detector.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -25,13 +25,8 @@ def test_what_is_saved_is_what_is_loaded(checkpoint: Path, tmp_path: Path) -> No
 def test_a_disk_that_fills_is_told_and_the_one_of_before_stays(checkpoint: Path, tmp_path: Path) -> None:
     one, there = load_checkpoint(checkpoint), tmp_path / "checkpoint"
     there.write_bytes(b"of before")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OSError, match=r"checkpoint"):
-            save_checkpoint(there, one)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(1000), pytest.raises(OSError, match=r"checkpoint"):
+        save_checkpoint(there, one)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("checkpoint", b"of before")]
 
 

@@ -1,12 +1,12 @@
 """A survey: what is found of a data set before anything is trained."""
 
-import resource
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.full_disk import full_disk
 from training.cli import train_model
 from training.looking.survey import survey
 
@@ -36,13 +36,8 @@ def test_of_a_disk_that_is_full_init_leaves_nothing_that_the_next_one_would_keep
 ) -> None:
     config = tmp_path / "new" / "my-part.yaml"
     monkeypatch.setattr(sys, "argv", ["train-model", "init", str(parts), "--output", str(config)])
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        with pytest.raises(SystemExit) as end:
-            train_model()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(100), pytest.raises(SystemExit) as end:
+        train_model()
     assert end.value.code == 2
     assert f"error: {tmp_path}/new/my-part." in capsys.readouterr().err
     assert not [*config.parent.iterdir()]
