@@ -28,6 +28,7 @@ from machine import describe
 from quality import RESULTS, append_run, misses_at_own_share, overlay, read_runs, recipe_for
 from sketch_forms import changes_of
 from sklearn.metrics import roc_auc_score
+from unseen_sets import HUNDREDS
 from unseen_sets import SETS as UNSEEN
 
 from assessment.evaluation import evaluate
@@ -130,7 +131,7 @@ def pictures_of(
     name: str, mvtec: Path, folder: Path, seed: int, is_planted: bool
 ) -> tuple[str, str, set[str], set[Path]]:
     """The set, what it trains on, the planted pictures' names there, and those that are tested no more."""
-    if name in UNSEEN:
+    if name in UNSEEN | HUNDREDS:
         data = folder / "pictures"
         return str(data), str(data), sketch_unseen.lay_out(name, mvtec, seed, data, is_planted), set()
     path = name if name.startswith("elpv:") else str(mvtec / name)

@@ -35,7 +35,7 @@ from quality import (
     read_runs,
 )
 from sklearn.metrics import roc_auc_score
-from unseen_sets import SETS
+from unseen_sets import HUNDREDS, SETS
 
 from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
@@ -53,7 +53,7 @@ QUALITY = 92
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS | HUNDREDS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures is defective")
     parser.add_argument("--method", default="recipe", choices=METHODS, help="of benchmarks/quality.py")
@@ -87,7 +87,7 @@ def lay_out(name: str, mvtec: Path, seed: int, folder: Path, is_planted: bool) -
     """Write a set in MVTec layout; names of the planted pictures, which are tested no more."""
     shutil.rmtree(folder, ignore_errors=True)
     counts: dict[str, int] = {}
-    for kind, picture in SETS[name](np.random.default_rng(seed), mvtec):
+    for kind, picture in (SETS | HUNDREDS)[name](np.random.default_rng(seed), mvtec):
         counts[kind] = counts.get(kind, 0) + 1
         path = folder / kind / f"{counts[kind]:03}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ Each set is a function that yields pictures with the folders they lie in. Real d
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -108,7 +109,23 @@ def board(rng: Rng, mvtec: Path) -> Filed:
         yield f"test/{kind}", filmed(picture, rng, 0.02, 2)
 
 
-SETS: dict[str, Callable[[Rng, Path], Filed]] = {
+Set: TypeAlias = Callable[[Rng, Path], Filed]
+
+
+def many(once: Set, times: int) -> Set:
+    """So many times as many good parts to train; tested is what the set tests."""
+
+    def laid_out(rng: Rng, mvtec: Path) -> Filed:
+        for number in range(times):
+            for folder, picture in once(rng, mvtec):
+                if number > 0 and folder != "train/good":
+                    break
+                yield folder, picture
+
+    return laid_out
+
+
+SETS: dict[str, Set] = {
     "brick": lambda rng, _: texture("brick", rng),
     "gravel": lambda rng, _: texture("gravel", rng),
     "weave": lambda rng, _: weave(rng),
@@ -123,6 +140,11 @@ SETS: dict[str, Callable[[Rng, Path], Filed]] = {
     "strip": lambda rng, _: strip(rng),
     "brackets": lambda rng, _: brackets(rng),
 }
+HUNDREDS: dict[str, Set] = {
+    **{f"hundreds of {name}": many(SETS[name], 6) for name in ("brackets", "caps", "cable", "strip", "weave")},
+    "hundreds of cells of two kinds": lambda rng, _: cells(["mono", "poly"], 150, rng),
+}
+"""As factories have them: what needs many good parts shows here what it is worth."""
 
 
 @cache
