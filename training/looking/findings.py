@@ -139,14 +139,27 @@ def _drift(groups: dict[str, NDArray[np.float64]]) -> str:
 
 
 def _duplicates(survey: Survey) -> list[str]:
+    both = survey.trained_and_tested
     return [
         *_list(
             "The same picture more than once among the good; training takes the first",
             [_first_names(group) for group in survey.duplicates],
         ),
         *_list(
-            f"{ATTENTION}test pictures that are among the good ones for training, so the test says nothing of them",
-            [f"{tested} is {trained}" for trained, tested in survey.trained_and_tested],
+            f"{ATTENTION}good pictures that show what another one shows: saved again, or a part that was filmed again. "
+            "What trained on one judges the other for the thresholds, which come out too low: remove one of each",
+            [f"{one} and {again}" for one, again in survey.twins],
+        ),
+        *_list(
+            f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, or a part "
+            "that was filmed again. The report's figures are too good by them: remove one of each",
+            [f"{tested.path} and {trained}" for trained, tested in both if tested.kind == GOOD],
+        ),
+        *_list(
+            f"{ATTENTION}pictures that train as good ones and test as bad ones. Either one of both lies in the wrong "
+            "folder, or the defect is hardly to be seen. A bad part that trains as good lets others like it pass: look "
+            "at both, and remove the wrong one",
+            [f"{tested.path} ({tested.kind}) and {trained}" for trained, tested in both if tested.kind != GOOD],
         ),
     ]
 

@@ -10,10 +10,11 @@ from core.collected import load_collected
 from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
 from core.geometry import Roi
-from core.picture import as_bgr_u8, crop, pixel_digest, read_as_stored
+from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import look_of
+from training.looking.twins import detail_of, twins_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Picture:
     """None where no part was found."""
     look: NDArray[np.float32] = field(compare=False, repr=False)
     """See `look_of`."""
+    detail: NDArray[np.float16] = field(compare=False, repr=False)
+    """See `detail_of`."""
     digest: str
     """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
     is_cut: bool = False
@@ -49,8 +52,10 @@ class Survey:
     test: tuple[Sample, ...]
     duplicates: tuple[tuple[Path, ...], ...]
     """Groups of the good pictures that are the same."""
-    trained_and_tested: tuple[tuple[Path, Path], ...]
-    """A good picture, and the test picture that is the same."""
+    twins: tuple[tuple[Path, Path], ...]
+    """A good picture, and another one that shows it again (see `twins_of`)."""
+    trained_and_tested: tuple[tuple[Path, Sample], ...]
+    """A good picture, and the test picture that is the same or shows it again."""
     roi: Roi | None = None
     """The region that was looked at; None: all."""
     bits: int = 16
@@ -75,30 +80,51 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         raise DataError(
             f"{', '.join(names(data))}: none of {len(unreadable)} pictures can be read; the first: {unreadable[0]}"
         )
-    same: dict[str, list[Path]] = {}
+    same: dict[str, list[Picture]] = {}
     for picture in good:
-        same.setdefault(picture.digest, []).append(picture.path)
+        same.setdefault(picture.digest, []).append(picture)
     tested = [one for one in names(data) if one.startswith(ELPV) or (place_of(one) / "test").is_dir()]
-    test, both = [], []
+    test, both, others = [], [], []
     for sample in counted(labelled_samples(tested), "looking at test pictures"):
         try:
-            digest = pixel_digest(read_as_stored(sample.path))
+            stored, frame = _read(sample, roi, bits)
         except DataError as error:
             unreadable.append(str(error))
+            continue
+        test.append(sample)
+        if found := same.get(pixel_digest(stored)):
+            both.append((found[0].path, sample))
         else:
-            test.append(sample)
-            both += [(path, sample.path) for path in same.get(digest, [])]
-    groups = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    told = ", ".join(names(data))
-    return Survey(told, tuple(good), tuple(unreadable), tuple(test), groups, tuple(both), roi, bits, again)
+            others.append((sample, look_of(frame), detail_of(frame)))
+    different = [group[0] for group in same.values()]
+    every = [(picture.look, picture.detail) for picture in different] + [other[1:] for other in others]
+    pairs = twins_of([look for look, _ in every], [detail for _, detail in every], len(different))
+    both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
+    return Survey(
+        data=", ".join(names(data)),
+        good=tuple(good),
+        unreadable=tuple(unreadable),
+        test=tuple(test),
+        duplicates=tuple(tuple(picture.path for picture in group) for group in same.values() if len(group) > 1),
+        twins=tuple((different[i].path, different[k].path) for i, k in pairs if k < len(different)),
+        trained_and_tested=tuple(both),
+        roi=roi,
+        bits=bits,
+        may_show_a_part_again=again,
+    )
+
+
+def _read(sample: Sample, roi: Roi | None, bits: int) -> tuple[Stored, NDArray[np.uint8]]:
+    """Read a picture: as it is stored, and the region of it that is looked at."""
+    stored = read_as_stored(sample.path)
+    try:
+        return stored, crop(as_bgr_u8(stored, bits), None if sample.is_cut else roi)
+    except DataError as error:
+        raise DataError(f"{sample.path}: {error}") from error
 
 
 def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
-    stored = read_as_stored(sample.path)
-    try:
-        frame = crop(as_bgr_u8(stored, bits), None if sample.is_cut else roi)
-    except DataError as error:
-        raise DataError(f"{sample.path}: {error}") from error
+    stored, frame = _read(sample, roi, bits)
     try:
         found = outline(frame)
     except PartNotFoundError:
@@ -110,6 +136,7 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         maximum_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
         outline=found,
         look=look_of(frame),
+        detail=detail_of(frame),
         digest=pixel_digest(stored),
         is_cut=sample.is_cut,
     )

@@ -1,0 +1,142 @@
+"""Twins: what was saved or filmed again is named with what it shows again; parts that are merely alike are not."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.looking.advice import advise
+from training.looking.bursts import look_of
+from training.looking.findings import findings
+from training.looking.survey import survey
+from training.looking.twins import detail_of, twins_of
+
+Frame = NDArray[np.uint8]
+SIZE = 240
+
+
+def plate(seed: int, angle: float | None = None) -> Frame:
+    """A plate with marks of its own and a hole, a little turned or as told, filmed with noise; (SIZE, SIZE, 3)."""
+    rng = np.random.default_rng(seed)
+    marks = cv2.resize(rng.normal(0, 12, (40, 40)), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    turned = cv2.boxPoints(((SIZE / 2, SIZE / 2), (160, 90), rng.uniform(-5, 5) if angle is None else angle))
+    shape = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillPoly(shape, [turned.round().astype(np.int32)], 1)
+    cv2.circle(shape, (100, 120), 12, 0, -1)
+    return filmed(np.where(shape == 1, 150 + marks, 60)[:, :, None].repeat(3, axis=2), seed)
+
+
+def filmed(shown: NDArray[np.floating], seed: int) -> Frame:
+    noise = np.random.default_rng(1000 + seed).normal(0, 3, shown.shape)
+    return np.asarray((shown + noise).round().clip(0, 255), np.uint8)
+
+
+def jpeg(frame: Frame, quality: int) -> Frame:
+    content = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)
+
+
+def resized(frame: Frame, size: int) -> Frame:
+    return np.asarray(cv2.resize(frame, (size, size)), np.uint8)
+
+
+def found_in(frames: Sequence[Frame], trained: int) -> list[tuple[int, int]]:
+    return twins_of([look_of(frame) for frame in frames], [detail_of(frame) for frame in frames], trained)
+
+
+AGAIN: dict[str, Callable[[Frame], Frame]] = {
+    "as JPEG": lambda frame: jpeg(frame, 75),
+    "half as large, as JPEG": lambda frame: jpeg(resized(frame, SIZE // 2), 90),
+    "larger": lambda frame: resized(frame, 333),
+    "brighter": lambda frame: np.asarray(np.clip(frame * 1.1 + 4, 0, 255), np.uint8),
+    "filmed again": lambda frame: filmed(frame.astype(float), 7),
+}
+
+
+def write(folder: Path, seeds: range) -> Path:
+    folder.mkdir(parents=True)
+    for seed in seeds:
+        cv2.imwrite(str(folder / f"{seed:03}.png"), plate(seed))
+    return folder
+
+
+@pytest.mark.parametrize("way", AGAIN)
+def test_what_is_there_again_is_paired_with_it_and_nothing_else_is(way: str) -> None:
+    frames = [plate(seed) for seed in range(40)]
+    assert found_in([*frames, *map(AGAIN[way], frames[::8])], 40) == [(8 * k, 40 + k) for k in range(5)]
+    among_the_good = [*frames, AGAIN[way](frames[3])]
+    assert found_in(among_the_good, 41) == [(3, 40)]
+
+
+def test_each_is_paired_once_and_test_pictures_are_not_paired_among_themselves() -> None:
+    frames = [plate(seed) for seed in range(20)]
+    again = [jpeg(frames[2], 80), jpeg(frames[2], 60), plate(50), jpeg(plate(50), 80)]
+    assert found_in([*frames, *again], 20) == [(2, 20), (2, 21)]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 4.0])
+def test_of_parts_that_all_look_the_same_none_is_there_again(noise: float) -> None:
+    same = plate(0).astype(float)
+    rng = np.random.default_rng(0)
+    frames = [np.asarray((same + rng.normal(0, noise, same.shape)).clip(0, 255), np.uint8) for _ in range(40)]
+    assert found_in(frames, 40) == []
+
+
+def test_parts_that_differ_in_their_marks_alone_are_not_taken_for_each_other() -> None:
+    assert found_in([plate(seed, angle=0) for seed in range(60)], 60) == []
+
+
+def test_a_part_is_not_taken_for_itself_with_a_defect() -> None:
+    frames = [plate(seed) for seed in range(40)]
+    scratched = frames[5].copy()
+    cv2.line(scratched, (130, 130), (150, 138), (230, 230, 230), 2)
+    assert found_in([*frames, jpeg(frames[5], 75), jpeg(scratched, 75)], 40) == [(5, 40)]
+
+
+def test_the_same_picture_is_named_among_the_good_and_in_the_test(tmp_path: Path) -> None:
+    good, bad = write(tmp_path / "train/good", range(12)), write(tmp_path / "test/scratch", range(100, 104))
+    shutil.copy(good / "004.png", good / "copy.png")
+    shutil.copy(good / "007.png", bad / "007.png")
+    advice = advise(survey(str(tmp_path)))
+    words = advice.as_yaml("part", str(tmp_path)).replace("\n# ", " ")
+    assert f"training takes the first (1): - {good / '004.png'}, {good / 'copy.png'}" in words
+    assert "to test with 5 scratch" in words
+    urgent = [line for line in advice.attention if not line.startswith("ATTENTION: `")]
+    assert urgent[0].startswith("ATTENTION: pictures that train as good ones and test as bad ones")
+    assert urgent[1:] == [f"- {bad / '007.png'} (scratch) and {good / '007.png'}"]
+
+
+def test_init_names_both_of_each_pair_and_what_to_do(tmp_path: Path) -> None:
+    for place, seeds, saved_again in (
+        ("train/good", range(30), 4),
+        ("test/good", range(100, 106), 7),
+        ("test/dent", range(200, 204), 11),
+    ):
+        cv2.imwrite(str(write(tmp_path / place, seeds) / f"again {saved_again}.jpg"), plate(saved_again))
+    told = findings(survey(str(tmp_path)), [(SIZE, SIZE)], 216)
+    good, test = tmp_path / "train/good", tmp_path / "test"
+    lines = iter(told)
+    for said, pair in (
+        ("good pictures that show", f"{good / '004.png'} and {good / 'again 4.jpg'}"),
+        ("test pictures that show", f"{test / 'good/again 7.jpg'} and {good / '007.png'}"),
+        (
+            "pictures that train as good ones and test as bad",
+            f"{test / 'dent/again 11.jpg'} (dent) and {good / '011.png'}",
+        ),
+    ):
+        assert any(line.startswith(f"ATTENTION: {said}") and "remove" in line for line in lines)
+        assert next(lines) == f"- {pair}"
+
+
+def test_a_test_picture_in_which_the_region_does_not_lie_is_told_as_unreadable(tmp_path: Path) -> None:
+    for place, size in (("train/good", SIZE), ("test/good", 100)):
+        (tmp_path / place).mkdir(parents=True)
+        for seed in range(3):
+            cv2.imwrite(str(tmp_path / place / f"{seed}.png"), plate(seed)[:size, :size])
+    found = survey(str(tmp_path), roi=(20, 20, 200, 200))
+    assert (len(found.good), len(found.test), len(found.unreadable)) == (3, 0, 3)
+    assert "does not lie within a frame of 100 x 100" in found.unreadable[0]

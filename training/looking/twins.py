@@ -1,0 +1,57 @@
+"""Twins: pictures that show again what another one shows: saved again, or filmed again with nothing moved."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+NEAR = 0.0025
+"""Mean squared difference of two looks: of a picture and the same at half its size, or as JPEG of quality 50, it is
+less. Solar cells that stood beside each other differ by more, by 0.0028 and up (benchmarks/twins.py)."""
+APART = 0.08
+"""Of the distance to the tenth nearest: a twin lies so much nearer. Where all parts look the same, none does."""
+TENTH = 10
+DETAIL_SIDE = 64
+DETAIL = 2.5
+"""Difference of two pictures' details where they differ most: with a defect that can be seen it is more, by a pixel's
+shift or from pixels of another size less."""
+_BLOCK = 512
+
+
+def detail_of(frame_bgr_u8: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Make of a frame (H, W, 3) the edges and marks (DETAIL_SIDE * DETAIL_SIDE,), of one contrast."""
+    small = cv2.resize(frame_bgr_u8, (DETAIL_SIDE, DETAIL_SIDE), interpolation=cv2.INTER_AREA)
+    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.float32)
+    fine = grey - cv2.GaussianBlur(grey, (0, 0), 1)
+    return (fine / max(float(fine.std()), 1.0)).ravel().astype(np.float16)
+
+
+def twins_of(
+    looks: Sequence[NDArray[np.float32]], details: Sequence[NDArray[np.float16]], trained: int
+) -> list[tuple[int, int]]:
+    """Pair each picture with the nearest one before it that it shows again, by `look_of` and `detail_of` each.
+
+    The first `trained` pictures are for training: each pair begins with one of them.
+    """
+    every = np.stack(looks)
+    count, squares = len(every), np.square(every).mean(axis=1)
+    tenth = np.empty(count, np.float32)
+    alike: list[tuple[float, int, int]] = []
+    for first in range(0, count, _BLOCK):
+        rows = np.arange(first, min(first + _BLOCK, count))
+        apart = np.maximum(squares[rows, None] + squares - every[rows] @ every.T * (2 / every.shape[1]), 0)
+        apart[rows - first, rows] = np.inf
+        tenth[rows] = np.partition(apart, min(TENTH, count) - 1, axis=1)[:, min(TENTH, count) - 1]
+        before = np.arange(count) < np.minimum(rows, trained)[:, None]
+        near = np.argwhere(before & (apart < NEAR)).tolist()
+        alike += [(float(apart[row, one]), first + row, one) for row, one in near]
+    pairs: dict[int, int] = {}
+    for far, picture, one in sorted(alike):
+        if far < APART * min(tenth[picture], tenth[one]) and _differ(details[picture], details[one]) < DETAIL:
+            pairs.setdefault(picture, one)
+    return [(one, picture) for picture, one in sorted(pairs.items())]
+
+
+def _differ(detail: NDArray[np.float16], other: NDArray[np.float16]) -> float:
+    return float(np.abs(detail.astype(np.float32) - other).max())
