@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
-from core.dataset import Data, Frames, folders, labelled_samples, names, read_frames
+from core.dataset import Data, Frames, Sample, folders, labelled_samples, names, read_frames
 from core.files import make_folder, naming, told_apart
 from core.layout import GOOD, require_apart
 from core.thresholds import scores
@@ -90,6 +91,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
     errors, known = _by_unseen_decoders(judged, frames, checkpoint)
+    _warn_of_defective([frames.samples[i] for i in known if frames.samples[i].kind != GOOD])
     apart = checkpoint.calibration.odd if checkpoint.thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
@@ -100,7 +102,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),
         "calibrating": len(known),
-        "suspects": int(apart[known].sum()) if len(apart) else 0,
+        "suspects": int(apart[list(known.values())].sum()) if len(apart) else 0,
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": checkpoint.thresholds.false_reject_rate,
@@ -114,18 +116,26 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
 
 def _by_unseen_decoders(
     errors: NDArray[np.float32], frames: Frames, checkpoint: Checkpoint
-) -> tuple[NDArray[np.float64], list[int]]:
-    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say which it knows.
+) -> tuple[NDArray[np.float64], dict[int, int]]:
+    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; give its row of each.
 
     The whole detector has trained on these pictures, copies of them included, and would flatter itself.
     """
     calibration = checkpoint.calibration
     calibrated = [Path(name) for name in calibration.names]
     marks = told_apart([*calibrated, *(sample.path for sample in frames.samples)])
-    known = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
+    row_of = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
+    known = {i: row_of[mark] for i, mark in enumerate(marks[len(calibrated) :]) if mark in row_of}
     honest = errors.astype(np.float64)
-    found = [(i, known.get(mark)) for i, mark in enumerate(marks[len(calibrated) :])]
-    for i, row in found:
-        if row is not None:
-            honest[i] = calibration.errors[row]
-    return honest, [row for _i, row in found if row is not None]
+    honest[list(known)] = calibration.errors[list(known.values())]
+    return honest, known
+
+
+def _warn_of_defective(trained: Sequence[Sample]) -> None:
+    """Warn of pictures for the test that are defective here and were good ones for the training."""
+    if trained:
+        sys.stderr.write(
+            f"warning: {len(trained)} pictures are good ones in the training and defective here, such as "
+            f"{trained[0].path} ({trained[0].kind}): the thresholds take them for good; remove them from the good ones "
+            "and train again, or from the test.\n"
+        )

@@ -104,6 +104,19 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
     assert "defective missed" not in report
 
 
+def test_a_picture_that_was_good_for_the_training_and_is_defective_here_is_told(
+    checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    shutil.copytree(parts / "test", tmp_path / "data/test")
+    evaluate(trained, str(tmp_path / "data"))
+    assert "good ones in the training" not in capsys.readouterr().err
+    wrong = shutil.copy(Path(trained.calibration.names[0]), tmp_path / "data/test/scratch/again.png")
+    evaluate(trained, str(tmp_path / "data"))
+    said = capsys.readouterr().err
+    assert f"warning: 1 pictures are good ones in the training and defective here, such as {wrong} (scratch)" in said
+
+
 def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkpoint: Path, parts: Path) -> None:
     evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
     sheet = draw_contact_sheet(evaluation.checkpoint, evaluation.frames, [0, 1], evaluation.errors)
