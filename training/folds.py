@@ -17,25 +17,28 @@ from training.detector.memory import remember
 from training.device import choose_device
 from training.fitting.augment import of_copies
 from training.fitting.training_set import TrainingSet
-from training.looking.bursts import are_filmed_again, look_of, number_bursts
+from training.looking.bursts import are_filmed_again, look_of, number_bursts, two_alike
 from training.settings import TrainingSettings
 
 LEAST_FITTED = 2
 
 
 def find_bursts(frames: Frames, settings: TrainingSettings) -> NDArray[np.int64]:
-    """Number (N,) the burst of each picture; tell where parts may have been filmed several times, and none said so."""
-    looks = [look_of(frame) for frame in frames.bgr_u8]
-    found = number_bursts(looks, [sample.path for sample in frames.samples])
+    """Number (N,) the burst of each picture; ask where parts may have been filmed several times, and nobody said."""
+    looks, paths = [look_of(frame) for frame in frames.bgr_u8], [sample.path for sample in frames.samples]
+    found = number_bursts(looks, paths)
+    parts = len(np.unique(found))
     if settings.bursts:
-        parts, needed = len(np.unique(found)), parts_needed(settings.false_reject_rate)
+        needed = parts_needed(settings.false_reject_rate)
         few = f", too few to promise {settings.false_reject_rate:.1%}, which needs {needed}" if parts < needed else ""
         sys.stderr.write(f"bursts: {len(found)} pictures of about {parts} parts{few}\n")
         return found
-    if are_filmed_again(found):
+    if settings.bursts is None and are_filmed_again(found):
+        one, other = two_alike(found, looks, paths)
         sys.stderr.write(
-            f"{len(found)} pictures look like {len(np.unique(found))} parts: neighbours in the order of the files are "
-            "alike. Was each part filmed several times? Then set `bursts: true`.\n"
+            f"{len(found)} pictures look like {parts} parts: neighbours in the order of the files are alike. Look at "
+            f"{one} and {other}: one part, filmed several times? Then set `bursts: true`. Two parts? Then set "
+            "`bursts: false`, and this is not asked again.\n"
         )
     return np.arange(len(found))
 

@@ -208,9 +208,10 @@ class TrainingSettings(Settings):
     """Log the losses for TensorBoard too, next to `logs/decoder-<n>/metrics.csv`; needs the package tensorboard."""
     devices: Count | Literal["auto"] = "auto"
     """GPUs, or processes where there is none, that train together; auto: every GPU, or one process."""
-    bursts: bool = False
-    """Whether parts were filmed several times, one picture after the other in the order of the files: no decoder then
-    judges a picture of a part that it trained on. `init` and training say where pictures look like it."""
+    bursts: bool | None = None
+    """Whether parts were filmed several times, one picture after the other in the order of the files: with true no
+    decoder judges a picture of a part that it trained on. Left out, `init` and training ask where pictures look like
+    it."""
     folds: Annotated[int, Field(ge=1, le=20)] = 4
     """How many decoders are trained, each without its share of the good pictures, which it then judges: so every good
     picture sets the thresholds, and none is judged by a decoder that has seen it. Together they are the detector. 1:

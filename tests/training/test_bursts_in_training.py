@@ -1,5 +1,6 @@
 """Parts that were filmed several times: training warns of them, and where told divides none."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,11 @@ def test_parts_that_were_filmed_several_times_are_told_and_where_told_never_divi
     config["network"]["encoder"] |= {"frozen": True}
     config |= {"folds": 3, "false_reject_rate": 0.2}
     ready = load_checkpoint(train(TrainingSettings.model_validate(config))).calibration
-    assert "filmed several times? Then set `bursts: true`" in capsys.readouterr().err
+    asked = capsys.readouterr().err
+    assert "36 pictures look like 1" in asked
+    assert "filmed several times? Then set `bursts: true`. Two parts? Then set `bursts: false`" in asked
+    one, other = re.findall(rf"{folder}/(\d+)-\d\.png", asked)
+    assert one == other, "two pictures of one part are named"
     assert len(np.unique(ready.bursts)) == 36
     told = TrainingSettings.model_validate(
         {**config, "output": str(tmp_path / "told"), "bursts": True, "false_reject_rate": 0.05}
@@ -35,6 +40,10 @@ def test_parts_that_were_filmed_several_times_are_told_and_where_told_never_divi
     checkpoint = load_checkpoint(train(told))
     said = capsys.readouterr().err
     assert "set `bursts" not in said
+    answered = {**config, "output": str(tmp_path / "answered"), "bursts": False}
+    kept = load_checkpoint(train(TrainingSettings.model_validate(answered))).calibration
+    assert np.array_equal(kept.bursts, ready.bursts)
+    assert "bursts" not in capsys.readouterr().err
     assert "parts, too few to promise 5.0%, which needs 19" in said
     burst_of = dict(zip(map(named, checkpoint.calibration.names), checkpoint.calibration.bursts.tolist(), strict=True))
     assert all(len({burst_of[f"{part}-{taken}"] for taken in range(3)}) == 1 for part in range(12))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -43,8 +44,7 @@ def number_bursts(looks: Sequence[NDArray[np.float32]], paths: Sequence[Path]) -
     Neighbours are of one burst where they are more alike than either is like any picture far off; none is longer than
     a quarter of all. Of pictures in no order a few are so by chance: see `are_filmed_again`.
     """
-    count = len(paths)
-    order = np.array(sorted(range(count), key=lambda index: _in_words(paths[index])), np.int64)
+    count, order = len(paths), _in_order(paths)
     longest = max(1, count // FAR)
     ordered = np.stack(looks)[order]
     are_alike = np.square(np.diff(ordered, axis=0)).sum(axis=1) < _nearest_far(ordered, longest)
@@ -61,6 +61,20 @@ def number_bursts(looks: Sequence[NDArray[np.float32]], paths: Sequence[Path]) -
 def are_filmed_again(bursts: NDArray[np.int64]) -> bool:
     """Say whether more neighbours are alike than by chance: parts filmed several times, or a batch at a time."""
     return len(bursts) - len(np.unique(bursts)) >= CHANCE
+
+
+def two_alike(
+    bursts: NDArray[np.int64], looks: Sequence[NDArray[np.float32]], paths: Sequence[Path]
+) -> tuple[Path, Path]:
+    """Name two neighbours of one burst for somebody to look at: of all such the two that are as alike as is usual."""
+    pairs = [(one, other) for one, other in pairwise(_in_order(paths).tolist()) if bursts[one] == bursts[other]]
+    pairs.sort(key=lambda pair: float(np.square(looks[pair[0]] - looks[pair[1]]).sum()))
+    one, other = pairs[len(pairs) // 2]
+    return paths[one], paths[other]
+
+
+def _in_order(paths: Sequence[Path]) -> NDArray[np.int64]:
+    return np.array(sorted(range(len(paths)), key=lambda index: _in_words(paths[index])), np.int64)
 
 
 def _in_words(path: Path) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.layout import GOOD
 from core.picture import usual_bits
-from training.looking.bursts import are_filmed_again, number_bursts
+from training.looking.bursts import are_filmed_again, number_bursts, two_alike
 from training.looking.survey import Picture, Survey
 
 ATTENTION, ITEM = "ATTENTION: ", "- "
@@ -167,12 +167,14 @@ def _duplicates(survey: Survey) -> list[str]:
 def neighbours_alike(survey: Survey) -> str | None:
     """Say that neighbours in the order of the files are alike, where they are."""
     different = {picture.digest: picture for picture in survey.good}.values()
-    found = number_bursts([picture.look for picture in different], [picture.path for picture in different])
+    looks, paths = [picture.look for picture in different], [picture.path for picture in different]
+    found = number_bursts(looks, paths)
     if not are_filmed_again(found):
         return None
+    one, other = two_alike(found, looks, paths)
     return (
         f"pictures that follow one another in the order of the files are alike, as if {len(found)} pictures "
-        f"showed {len(np.unique(found))} parts"
+        f"showed {len(np.unique(found))} parts: look at {one} and {other}"
     )
 
 
@@ -181,9 +183,9 @@ def _bursts(survey: Survey) -> list[str]:
     if (alike := neighbours_alike(survey)) is None:
         return []
     return [
-        f"{ATTENTION}{alike}. Do they show one part several times? Then set `bursts: true`, or keep "
-        "one picture of each: else many good parts will be rejected. Are they different parts of one batch? Then all "
-        "is well; have pictures of every batch."
+        f"{ATTENTION}{alike}. Do they show one part? Then set `bursts: true`, or keep one picture of each part: else "
+        "many good parts will be rejected. Or two parts, of one batch? Then set `bursts: false`, or training will ask "
+        "again; and have pictures of every batch."
     ]
 
 

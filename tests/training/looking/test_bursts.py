@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.collected import Collected, save_collected
 from training.looking.advice import advise
-from training.looking.bursts import are_filmed_again, look_of, number_bursts
+from training.looking.bursts import are_filmed_again, look_of, number_bursts, two_alike
 from training.looking.findings import findings
 from training.looking.survey import survey
 
@@ -68,6 +68,15 @@ def test_the_order_is_that_of_the_names_as_people_count() -> None:
     assert np.array_equal(found, found_in(frames, paths)[shuffled])
 
 
+def test_the_two_that_are_named_to_look_at_are_not_the_one_picture_that_is_there_twice() -> None:
+    frames, paths = film(20, 2), numbered(40)
+    frames[21] = frames[20]
+    looks = [look_of(frame) for frame in frames]
+    one, other = two_alike(number_bursts(looks, paths), looks, paths)
+    assert {one, other} != {paths[20], paths[21]}
+    assert paths.index(one) // 2 == paths.index(other) // 2
+
+
 def test_what_goes_over_into_each_other_is_cut_into_quarters() -> None:
     first, last = film(2, 1)
     shares = np.linspace(0, 1, 80)[:, None, None, None]
@@ -92,8 +101,13 @@ def test_init_tells_of_parts_that_were_filmed_several_times_and_not_of_others(tm
     def told(times: int) -> str:
         return " ".join(findings(survey(str(write(tmp_path / str(times), times))), [(48, 48)], 48))
 
-    assert re.search("as if 36 pictures showed ([89]|1[0-4]) parts", told(3))
-    assert "bursts: true" not in told(1)
+    said = told(3)
+    assert re.search("as if 36 pictures showed ([89]|1[0-4]) parts", said)
+    named = re.search(rf"look at {tmp_path}/3/(\d+).png and {tmp_path}/3/(\d+).png. Do they show one part", said)
+    assert named
+    assert int(named[1]) // 3 == int(named[2]) // 3, "two pictures of one part"
+    assert "set `bursts: false`" in said
+    assert "bursts" not in told(1)
 
 
 @pytest.mark.parametrize(("times", "again", "is_set"), [(3, True, True), (3, False, False), (1, True, False)])
