@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from core import cli
-from core.errors import ConfigError, shown
+from core.errors import ConfigError, about, shown
 
 HELP = (
     "Judge labelled pictures with a checkpoint: AUROC, and what a factory gets at the calibrated thresholds.\n\n"
@@ -80,8 +80,8 @@ def predict(
         write_csv(rows, sys.stdout)
     else:
         for one in predictions:
-            said = one.reason or f"{one.score:.3f}"
-            typer.echo(shown(f"{one.verdict:12} {said}  {one.file}"))
+            said = about(one.file, one.reason) if one.reason else f"{one.score:.3f}  {one.file}"
+            typer.echo(shown(f"{one.verdict:12} {said}"))
 
 
 @_evaluate.command(help=THRESHOLD_HELP)

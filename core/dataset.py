@@ -194,6 +194,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     frames = np.empty((len(samples), seen.height, seen.width, 3), np.uint8)
     kept: list[Sample] = []
     skipped: list[Path] = []
+    faults: list[str] = []
     brightest_u16: list[int] = []
     for sample in counted(samples, "reading pictures"):
         try:
@@ -204,7 +205,8 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
                 _require_same_cut(frame, seen, sample.path)
             fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
         except DataError as error:
-            sys.stderr.write(f"skipped: {about(sample.path, error)}\n")
+            faults.append(about(sample.path, error))
+            sys.stderr.write(f"skipped: {faults[-1]}\n")
             skipped.append(sample.path)
         else:
             kept.append(sample)
@@ -217,7 +219,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             f"`network.bits: {usual_bits(max(brightest_u16))}`, which goes with the bundle to the line.\n"
         )
     if not kept:
-        raise DataError(f"none of {len(samples)} pictures could be read; the first is {samples[0].path}.")
+        raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
 
 

@@ -4,7 +4,7 @@ A folder that is read as another one than its owner means gives defective parts 
 """
 
 from collections.abc import Iterable
-from os.path import realpath
+from os.path import abspath, realpath
 from pathlib import Path
 
 from core.errors import ConfigError, DataError
@@ -26,9 +26,16 @@ def list_plain(root: Path) -> list[Path]:
     """List the pictures below a plain folder, which all show good parts. Raises DataError where some would not.
 
     That is where a folder below it is called as those are that hold test pictures or defective parts, or stands beside
-    one called as those of good parts.
+    one called as those of good parts; and where it is a kind of defect of a test itself.
     """
     pictures = list_pictures(root)
+    here = Path(abspath(root))
+    is_kind = here.parent.name == "test" and here.name != GOOD and (here.parent / GOOD).is_dir()
+    if is_kind or here.name.lower() in BADS:
+        raise DataError(
+            f"{root}: defective parts by its name or place, which would be taken for good ones; give a folder of good "
+            f"pictures, or to test a folder with both in it (test/{GOOD}, test/<kind of defect>)."
+        )
     beside: dict[Path, set[str]] = {}
     for path in pictures:
         for folder in (root / part for part in path.relative_to(root).parents):

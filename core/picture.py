@@ -43,7 +43,8 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises DataError where there is no folder, or no picture in it, and as `find_pictures`.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give a folder of pictures.")
+        what = "is a file" if folder.is_file() else "no such folder"
+        raise DataError(f"{folder}: {what}; give a folder of pictures.")
     pictures = list(find_pictures(folder))
     if not pictures:
         raise DataError(f"{folder}: no pictures in it (looked for {', '.join(sorted(SUFFIXES))}).")
@@ -202,7 +203,10 @@ def crop(frame: NDArray[np.uint8], roi: Roi | None) -> NDArray[np.uint8]:
         return frame
     left, top, width, height = roi
     if min(left, top) < 0 or min(width, height) < 1 or left + width > frame.shape[1] or top + height > frame.shape[0]:
-        raise DataError(f"region {roi} does not lie within a frame of {frame.shape[1]} x {frame.shape[0]} pixels.")
+        raise DataError(
+            f"region {roi} (left, top, width, height) does not lie within a frame of {frame.shape[1]} x "
+            f"{frame.shape[0]} pixels."
+        )
     return frame[top : top + height, left : left + width]
 
 

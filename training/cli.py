@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import unicodedata
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -89,7 +90,8 @@ def _init_command(
 
     # Several folders are the next training of a part, whose first one has the folder's name.
     named = output.stem if output and len(data) > 1 else Path(data[0]).resolve().name
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", named).strip("-") or "my-part"
+    unaccented = unicodedata.normalize("NFKD", named).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented).strip("-") or "my-part"
     config = output or Path(f"{name}.yaml")
     sheet = config.with_suffix(".png")
     if config == sheet:

@@ -36,6 +36,14 @@ def test_what_cannot_be_read_is_not_decidable_and_the_others_are_judged(
     assert [one.verdict for one in others] == ["NotOK"] * 7
 
 
+def test_the_command_names_each_picture_once_a_line(exported: Path, parts: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(parts / "test" / "scratch", tmp_path / "pictures"))
+    (folder / "000.png").write_bytes(b"junk")
+    cut, *others = command("predict", exported, folder).splitlines()
+    assert cut.startswith(f"NotDecidable {folder}/000.png: not a whole picture")
+    assert [line.count(str(folder)) for line in (cut, *others)] == [1] * 8
+
+
 def test_overlays_have_the_pictures_own_shape_and_an_older_folder_is_left_alone(
     exported: Path, parts: Path, tmp_path: Path
 ) -> None:

@@ -38,6 +38,24 @@ def test_nor_are_they_tested_as_good_ones(tmp_path: Path) -> None:
         labelled_samples(str(root))
 
 
+@pytest.mark.parametrize("folder", ["part-7/test/scratch", "part-7/NG"])
+def test_nor_is_a_folder_of_them_that_is_given_itself(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path, "part-7/test/good/a.png", f"{folder}/b.png") / folder
+    for listed in (training_samples, labelled_samples):
+        with pytest.raises(DataError, match=f"{folder}: defective parts by its name or place"):
+            listed(str(root))
+    monkeypatch.chdir(root)
+    with pytest.raises(DataError, match="defective parts by its name or place"):
+        training_samples(".")
+    assert training_samples(str(tmp_path / "part-7/test/good"))
+
+
+def test_a_plain_folder_may_lie_in_one_called_test(tmp_path: Path) -> None:
+    assert training_samples(str(make(tmp_path, "test/my-part/a.png") / "test/my-part"))
+
+
 def test_good_parts_may_lie_in_folders_of_any_other_name(tmp_path: Path) -> None:
     root = make(tmp_path, "monday/a.png", "tuesday/b.png", "tuesday/late/c.png")
     samples = training_samples(str(root))

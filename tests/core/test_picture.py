@@ -84,6 +84,8 @@ def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="no pictures in it"):
         list_pictures(tmp_path)
+    with pytest.raises(DataError, match="is a file; give a folder of pictures"):
+        list_pictures(tmp_path / "notes.txt")
 
 
 def test_fit_averages_areas(photo: np.ndarray) -> None:
@@ -112,5 +114,5 @@ def test_fit_crops_the_region_first(photo: np.ndarray) -> None:
 
 
 def test_fit_refuses_a_region_outside_the_frame(photo: np.ndarray) -> None:
-    with pytest.raises(DataError, match="does not lie within a frame of 80 x 60"):
+    with pytest.raises(DataError, match=r"\(left, top, width, height\) does not lie within a frame of 80 x 60"):
         fit(photo, np.empty((4, 4, 3), np.uint8), roi=(75, 0, 10, 10))

@@ -13,7 +13,7 @@ from core.dataset import Data
 from core.errors import DataError
 from core.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
-from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, summary
+from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, scales, summary
 from training.looking.poses import look_at_poses
 from training.looking.survey import Survey
 from training.settings import NetworkSettings, TrainingSettings
@@ -114,7 +114,7 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
         network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
     found = [
         summary(survey),
-        *(pieces(good) if lying.pose else [lying.reason]),
+        *([*pieces(good), *scales(good)] if lying.pose else [lying.reason]),
         *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
         *findings(survey, judged, SIDE),
     ]

@@ -15,6 +15,8 @@ ATTENTION, ITEM = "ATTENTION: ", "- "
 """How a finding begins that nobody should train without having read, and a line of a list below it."""
 DIFFERENT_SHAPES = 1.1
 """Broad over high of one picture, over that of another: beyond, stretching both to one shape changes the parts."""
+DIFFERENT_SCALES = 1.25
+"""Length of a part in pictures of one size, over that in those of another: parts of one kind differ by less."""
 ENLARGED = 4
 """Pictures smaller than the input by more than this factor show too little to be enlarged without a word."""
 DRIFT_LEVELS, DRIFT_SPREADS = 5, 2
@@ -68,6 +70,23 @@ def pieces(good: Sequence[Picture]) -> list[str]:
         f"{ATTENTION}beside the part that is cut out, other things differ from the picture's edge, as a rule "
         f"{others:.0%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
         "is cut away is not judged; delete `part_size`, `upright`, `height` and `width`."
+    ]
+
+
+def scales(good: Sequence[Picture]) -> list[str]:
+    """Tell of parts that are to be cut out, and are larger in pictures of one size than in those of another."""
+    lengths: dict[tuple[int, int], list[float]] = {}
+    for picture in good:
+        if picture.outline:
+            lengths.setdefault(picture.size, []).append(max(picture.outline.extents))
+    medians = sorted((float(np.median(found)), size) for size, found in lengths.items())
+    (short, less), (long, more) = medians[0], medians[-1]
+    if long < DIFFERENT_SCALES * short:
+        return []
+    return [
+        f"{ATTENTION}parts are {short:.0f} pixels long in pictures of {less[0]} x {less[1]}, and {long:.0f} in those "
+        f"of {more[0]} x {more[1]}. They are cut out at one size in pixels, so the model would see them small and "
+        "large: have all pictures as the line's camera gives them."
     ]
 
 

@@ -252,7 +252,7 @@ def test_a_folder_with_a_test_but_nothing_to_train_on_is_refused(tmp_path: Path)
 def test_the_command_writes_a_file_and_a_sheet_and_keeps_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, config = write(tmp_path / "my parts $1", part, 12), tmp_path / "new" / "config.yaml"
+    data, config = write(tmp_path / "my pärts $1", part, 12), tmp_path / "new" / "config.yaml"
 
     def run() -> int:
         monkeypatch.setattr(sys, "argv", ["train-model", "init", str(data), "--output", str(config)])

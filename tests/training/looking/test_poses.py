@@ -1,5 +1,6 @@
 """How parts lie: round ones are turned after a picture of one, where what is on them tells how they lie."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from core.dataset import read_frames, training_samples
 from core.errors import ConfigError
 from core.geometry import UPRIGHT_CHARACTERS
 from tests.core.test_upright import bar, cap
+from tests.training.looking.test_advice import part
 from training.looking.advice import advise
 from training.looking.survey import survey
 from training.looking.upright import with_upright_read
@@ -133,3 +135,17 @@ def test_pieces_of_a_part_that_would_be_cut_away_are_told(are_bright: bool, tmp_
     assert advice.pose is not None
     assert (advice.pose.size[1] < 70) == are_bright
     assert any("what is cut away is not judged" in line for line in advice.attention) == are_bright
+
+
+@pytest.mark.parametrize(("times", "is_told"), [(2.0, True), (1.0, False)])
+def test_parts_that_are_larger_in_other_pictures_are_told(times: float, is_told: bool, tmp_path: Path) -> None:
+    def two_sizes(number: int) -> np.ndarray:
+        small = part(number)
+        if number % 5:
+            return small
+        larger = cv2.resize(small, None, fx=times, fy=times)
+        return cv2.copyMakeBorder(larger, 10, 10, 10, 10, cv2.BORDER_REPLICATE)
+
+    told = " ".join(advise(survey(str(write(tmp_path, two_sizes) / "good"))).findings)
+    assert ("They are cut out at one size in pixels" in told) == is_told
+    assert not is_told or re.search(r"are 1[12]\d pixels long in pictures of 200 x 200, and 2[34]\d in those", told)
