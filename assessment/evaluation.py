@@ -92,8 +92,9 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     seconds = time.perf_counter() - started_s
     errors, known = _by_unseen_decoders(judged, frames, checkpoint)
     _warn_of_defective([frames.samples[i] for i in known if frames.samples[i].kind != GOOD])
-    apart = checkpoint.calibration.odd if checkpoint.thresholds.odd else np.zeros(0, bool)
-    ranking = scores(errors, checkpoint.thresholds)
+    thresholds = checkpoint.thresholds
+    apart = checkpoint.calibration.odd if thresholds.odd else np.zeros(0, bool)
+    ranking = scores(errors, thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
     metrics = {
@@ -105,7 +106,8 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "suspects": int(apart[list(known.values())].sum()) if len(apart) else 0,
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
-        "false_reject_asked": checkpoint.thresholds.false_reject_rate,
+        "false_reject_asked": thresholds.false_reject_rate,
+        "false_reject_upper": max(thresholds.false_reject_upper, thresholds.false_reject_with_odd),
         "images_per_second": len(frames.samples) / seconds,
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),

@@ -59,6 +59,7 @@ def render_report(
     body = [
         f"<p>{_origin(checkpoint)}</p>",
         f"<p>{_subject(metrics)}</p>",
+        f"<p><strong>{more_rejected(metrics)}</strong></p>" if more_rejected(metrics) else "",
         table((), figure_rows(metrics)),
         glossary(),
         '<h2>Scores</h2><p>A part is rejected above 1.</p><div class="charts">',
@@ -148,6 +149,18 @@ def _origin(checkpoint: Checkpoint) -> str:
         f"The thresholds come from {thresholds.parts} good pictures, each judged by a decoder that has not seen it, "
         f"for a false-reject rate of {thresholds.false_reject_rate:.1%}: {thresholds.false_reject_expected:.1%} is "
         f"expected, below {thresholds.false_reject_upper:.1%} with 95 % confidence.{odd}"
+    )
+
+
+def more_rejected(metrics: dict[str, Any]) -> str:
+    """Say that good pictures look other than those of the training, where clearly more are rejected than promised."""
+    limits, promised = metrics["intervals"].get("false_reject_rate"), metrics["false_reject_upper"]
+    if limits is None or limits[0] <= promised:
+        return ""
+    return (
+        f"More good pictures are rejected here than the training promised (below {promised:.1%}): they look other than "
+        "those it trained on. Were they filmed with another camera, lens, light or size, or on another day? Have such "
+        "pictures among the good ones and train again, or film as before."
     )
 
 

@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
-from assessment.report import OTHER_RATES, figure_rows, kind_table, what_if_table
+from assessment.report import OTHER_RATES, figure_rows, kind_table, more_rejected, what_if_table
 from core.printable import printable
 
 
@@ -19,6 +19,8 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     console.print(_table(("measure", "value (95 % confidence)"), figure_rows(metrics), title))
     console.print(_table(*kind_table(metrics), "by kind of part"))
     console.print(_table(*what_if_table(metrics), OTHER_RATES.lower()))
+    if warning := more_rejected(metrics):
+        console.print(warning, soft_wrap=True)
     if not metrics["defective"]:
         console.print("no defective pictures here: misses and AUROC cannot be measured", soft_wrap=True)
 

@@ -11,6 +11,7 @@ import pytest
 from assessment.evaluation import evaluate, results_folder
 from assessment.metrics import image_metrics
 from assessment.report import figure_rows
+from assessment.summary import print_metrics
 from core.errors import DataError
 from core.thresholds import calibrate
 from tests.pictures import read_picture
@@ -33,7 +34,7 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
     assert sheet.std() > 10
     report = (tmp_path / "report.html").read_text()
     assert f"{metrics['auroc']:.3f} (" in report
-    elsewhere = {"data", "good", "defective", "calibrating", "intervals", "kinds", "what_if"}
+    elsewhere = {"data", "good", "defective", "calibrating", "intervals", "kinds", "what_if", "false_reject_upper"}
     told = [name for name, value in metrics.items() if value and name not in elsewhere]
     rows = figure_rows(metrics)
     assert [label for label, _ in rows[:2]] == ["miss rate", "false-reject rate"], "what a line asks first"
@@ -115,6 +116,18 @@ def test_a_picture_that_was_good_for_the_training_and_is_defective_here_is_told(
     evaluate(trained, str(tmp_path / "data"))
     said = capsys.readouterr().err
     assert f"warning: 1 pictures are good ones in the training and defective here, such as {wrong} (scratch)" in said
+
+
+def test_good_pictures_that_look_other_than_those_of_the_training_are_told(
+    checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = shutil.copytree(parts / "test" / "scratch", tmp_path / "others")
+    for data, is_told in ((parts, False), (others, True)):
+        evaluation = evaluate(load_checkpoint(checkpoint), str(data))
+        evaluation.save(tmp_path / "out")
+        print_metrics(evaluation.metrics)
+        for told in (capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()):
+            assert ("More good pictures are rejected here than the training promised" in told) == is_told
 
 
 def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkpoint: Path, parts: Path) -> None:

@@ -15,6 +15,8 @@ ATTENTION, ITEM = "ATTENTION: ", "- "
 """How a finding begins that nobody should train without having read, and a line of a list below it."""
 DIFFERENT_SHAPES = 1.1
 """Broad over high of one picture, over that of another: beyond, stretching both to one shape changes the parts."""
+BLACK, WHITE = 5, 250
+"""Mean levels, of 255, at which nothing is to be seen."""
 DIFFERENT_SCALES = 1.25
 """Length of a part in pictures of one size, over that in those of another: parts of one kind differ by less."""
 ENLARGED = 4
@@ -54,6 +56,11 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_shapes(judged, side),
         *_few(len({picture.digest for picture in good})),
         *_depth(good, survey.bits),
+        *_list(
+            f"{ATTENTION}good pictures that are black or white all over: a station does not decide about such, unless "
+            "its camera has an `exposure` of its own; remove them",
+            [str(picture.path) for picture in good if not BLACK < picture.brightness < WHITE],
+        ),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),

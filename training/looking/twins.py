@@ -12,6 +12,8 @@ less. Solar cells that stood beside each other differ by more, by 0.0028 and up 
 APART = 0.08
 """Of the distance to the tenth nearest: a twin lies so much nearer. Where all parts look the same, none does."""
 TENTH = 10
+SHOWS = 0.5
+"""Mean square of a look: it is 1, or less where a picture's contrast is below one grey level."""
 DETAIL_SIDE = 64
 DETAIL = 2.5
 """Difference of two pictures' details where they differ most: with a defect that can be seen it is more, by a pixel's
@@ -32,7 +34,8 @@ def twins_of(
 ) -> list[tuple[int, int]]:
     """Pair each picture with the nearest one before it that it shows again, by `look_of` and `detail_of` each.
 
-    The first `trained` pictures are for training: each pair begins with one of them.
+    The first `trained` pictures are for training: each pair begins with one of them. What shows nothing is paired with
+    nothing.
     """
     every = np.stack(looks)
     count, squares = len(every), np.square(every).mean(axis=1)
@@ -44,7 +47,7 @@ def twins_of(
         apart[rows - first, rows] = np.inf
         tenth[rows] = np.partition(apart, min(TENTH, count) - 1, axis=1)[:, min(TENTH, count) - 1]
         before = np.arange(count) < np.minimum(rows, trained)[:, None]
-        near = np.argwhere(before & (apart < NEAR)).tolist()
+        near = np.argwhere(before & (apart < NEAR) & (squares > SHOWS)).tolist()
         alike += [(float(apart[row, one]), first + row, one) for row, one in near]
     pairs: dict[int, int] = {}
     for far, picture, one in sorted(alike):

@@ -58,7 +58,7 @@ AGAIN: dict[str, Callable[[Frame], Frame]] = {
 
 
 def write(folder: Path, seeds: range) -> Path:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         cv2.imwrite(str(folder / f"{seed:03}.png"), plate(seed))
     return folder
@@ -84,6 +84,11 @@ def test_of_parts_that_all_look_the_same_none_is_there_again(noise: float) -> No
     rng = np.random.default_rng(0)
     frames = [np.asarray((same + rng.normal(0, noise, same.shape)).clip(0, 255), np.uint8) for _ in range(40)]
     assert found_in(frames, 40) == []
+
+
+def test_a_black_and_a_white_picture_are_not_taken_for_each_other() -> None:
+    flat = [np.full((SIZE, SIZE, 3), level, np.uint8) for level in (0, 255, 128)]
+    assert found_in([*(plate(seed) for seed in range(20)), *flat], 22) == []
 
 
 def test_parts_that_differ_in_their_marks_alone_are_not_taken_for_each_other() -> None:
@@ -130,6 +135,16 @@ def test_init_names_both_of_each_pair_and_what_to_do(tmp_path: Path) -> None:
     ):
         assert any(line.startswith(f"ATTENTION: {said}") and "remove" in line for line in lines)
         assert next(lines) == f"- {pair}"
+
+
+def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:
+    good = write(tmp_path, range(12))
+    for name, level in (("black", 0), ("white", 255)):
+        cv2.imwrite(str(good / f"{name}.png"), filmed(np.full((SIZE, SIZE, 3), float(level)), 0))
+    told = findings(survey(str(good)), [(SIZE, SIZE)], 216)
+    first = next(k for k, line in enumerate(told) if line.startswith("ATTENTION: good pictures that are black or"))
+    assert told[first + 1 : first + 3] == [f"- {good / 'black.png'}", f"- {good / 'white.png'}"]
+    assert sum("black.png" in line for line in told) == 1
 
 
 def test_a_test_picture_in_which_the_region_does_not_lie_is_told_as_unreadable(tmp_path: Path) -> None:
