@@ -12,7 +12,7 @@ from assessment.decidable import decidable
 from assessment.model import calibration_of, opened
 from core.confidence import Interval
 from core.dataset import Data, Sample, labelled_samples, read_frames
-from core.errors import ArtifactError
+from core.errors import ArtifactError, DataError
 from core.files import told_apart
 from core.geometry import ModelInput
 from core.layout import GOOD
@@ -78,6 +78,8 @@ def compare(models: tuple[Path, Path], data: Data) -> Comparison:
     found = [_judge(path, samples) for path in models]
     # One model may find no part where the other does.
     both = tuple(sample for sample in samples if all(sample in rows for rows, _judged in found))
+    if not both:
+        raise DataError(f"{' and '.join(map(str, models))}: none of {len(samples)} pictures can be judged by both.")
     one, other = (_rows(judged, [rows[sample] for sample in both]) for rows, judged in found)
     first, second = (_known(path, both) for path in models)
     return Comparison(both, (one, other), (first, second))
@@ -119,7 +121,10 @@ def _known(path: Path, samples: Sequence[Sample]) -> int:
 def _judge(path: Path, samples: Sequence[Sample]) -> tuple[dict[Sample, int], Judged]:
     """Judge what can be read and decided about; says too in which row each picture is."""
     with opened(path) as model:
-        frames = decidable(read_frames(samples, model.input))
+        try:
+            frames = decidable(read_frames(samples, model.input))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
         errors, maps = model.judge(frames.bgr_u8)
         rows = {sample: row for row, sample in enumerate(frames.samples)}
         return rows, Judged(model.input, model.grid, model.thresholds, errors, maps)

@@ -1,16 +1,21 @@
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import cv2
+import pytest
 from rich.console import Console
 
 from assessment.comparison import compare
 from assessment.comparison_report import render_comparison
 from assessment.recalibration import set_threshold
 from assessment.summary import print_comparison
+from core.errors import DataError
 from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.calibration import CALIBRATION
-from training.detector.checkpoint import load_checkpoint
+from tests.pictures import draw_part
+from training.detector.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
@@ -85,3 +90,20 @@ def test_the_report_shows_what_changes_verdict_with_both_maps_and_says_whether_t
             card = shown[str(found.samples[i].path)]
             assert card.count("data:image/jpeg") == 3
             assert all(f"OK {score:.2f}" in card for score in found.scores[:, i])
+
+
+def test_where_one_model_or_both_see_nothing_of_the_pictures_it_is_said_which(checkpoint: Path, tmp_path: Path) -> None:
+    trained, pictures = load_checkpoint(checkpoint), tmp_path / "pictures"
+    pictures.mkdir()
+    models = []
+    for name, region in (("wide", (60, 0, 30, 20)), ("high", (0, 60, 20, 30)), ("beyond", (200, 0, 9, 9))):
+        network = trained.settings.network.model_copy(update={"roi": region})
+        settings = trained.settings.model_copy(update={"network": network})
+        models.append(tmp_path / name)
+        save_checkpoint(models[-1], replace(trained, settings=settings))
+    for number, size in enumerate([(96, 48), (48, 96)] * 2):
+        cv2.imwrite(str(pictures / f"{number}.png"), cv2.resize(draw_part(number), size))
+    with pytest.raises(DataError, match=f"{models[0]} and {models[1]}: none of 4 pictures can be judged by both"):
+        compare((models[0], models[1]), str(pictures))
+    with pytest.raises(DataError, match=f"{models[2]}: none of 4 pictures can be read; the first: .*region"):
+        compare((models[0], models[2]), str(pictures))
