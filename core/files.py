@@ -23,11 +23,11 @@ def write_whole(file: Path, content: bytes | memoryview) -> None:
     """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
     part = file.with_name(f".{file.name}.part")
     try:
-        with naming(file):
-            part.write_bytes(content)
-            part.replace(file)
-    except OSError:
+        part.write_bytes(content)
+        part.replace(file)
+    except OSError as error:
         part.unlink(missing_ok=True)
+        error.filename, error.filename2 = str(file), None  # of the part nobody knows
         raise
 
 

@@ -19,8 +19,10 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(OSError, match=r"a\.json"):
-        write_whole(tmp_path / "a.json", b"new")
+    for place in (tmp_path / "a.json", tmp_path / "absent" / "b.json"):
+        with pytest.raises(OSError, match="directory") as raised:
+            write_whole(place, b"new")
+        assert (raised.value.filename, raised.value.filename2) == (str(place), None), "not of the part that was written"
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 

@@ -64,7 +64,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
-        *_list("Unreadable, and left out of training and test", survey.unreadable),
+        *_list(f"{ATTENTION}files that cannot be read, and so are left out of training and test", survey.unreadable),
     ]
 
 

@@ -128,7 +128,7 @@ def test_ordinary_pictures_need_nothing_but_name_data_and_output(tmp_path: Path)
     advice, words = advice_for(write(tmp_path / "parts", texture))
     assert set(yaml.safe_load(advice.as_yaml("part", "pictures"))) == {"name", "data", "output"}
     assert "nothing to test with" in words
-    assert not any(warning in words for warning in ("ATTENTION", "Brightness", "more than once", "Unreadable"))
+    assert not any(warning in words for warning in ("ATTENTION", "Brightness", "more than once", "cannot be read"))
     assert not advice.attention
 
 
@@ -230,9 +230,10 @@ def test_pictures_of_two_shapes_are_told(tmp_path: Path) -> None:
 def test_unreadable_files_are_named_and_the_others_counted(tmp_path: Path) -> None:
     good = write(tmp_path / "parts", texture)
     (good / "a.png").write_bytes(b"\x89PNG broken")
-    words = advice_for(good)[1]
+    advice, words = advice_for(good)
     assert "30 good pictures of 96 x 96" in words
     assert f"- {good / 'a.png'}: not a whole picture" in words
+    assert advice.attention[-1].startswith(f"- {good / 'a.png'}: not a whole picture"), "and on the terminal"
 
 
 def test_a_file_name_cannot_break_out_of_its_comment(tmp_path: Path) -> None:
