@@ -39,19 +39,23 @@ def twins_of(
     """
     every = np.stack(looks)
     count, squares = len(every), np.square(every).mean(axis=1)
+    rank = min(TENTH, count - 1) - 1
+    if rank < 0:
+        return []
     tenth = np.empty(count, np.float32)
     alike: list[tuple[float, int, int]] = []
     for first in range(0, count, _BLOCK):
         rows = np.arange(first, min(first + _BLOCK, count))
         apart = np.maximum(squares[rows, None] + squares - every[rows] @ every.T * (2 / every.shape[1]), 0)
         apart[rows - first, rows] = np.inf
-        tenth[rows] = np.partition(apart, min(TENTH, count) - 1, axis=1)[:, min(TENTH, count) - 1]
+        tenth[rows] = np.partition(apart, rank, axis=1)[:, rank]
         before = np.arange(count) < np.minimum(rows, trained)[:, None]
-        near = np.argwhere(before & (apart < NEAR) & (squares > SHOWS)).tolist()
+        most = np.minimum(NEAR, APART * tenth[rows])[:, None]  # so that a row has nine at most
+        near = np.argwhere(before & (apart < most) & (squares > SHOWS)).tolist()
         alike += [(float(apart[row, one]), first + row, one) for row, one in near]
     pairs: dict[int, int] = {}
     for far, picture, one in sorted(alike):
-        if far < APART * min(tenth[picture], tenth[one]) and _differ(details[picture], details[one]) < DETAIL:
+        if far < APART * tenth[one] and _differ(details[picture], details[one]) < DETAIL:
             pairs.setdefault(picture, one)
     return [(one, picture) for picture, one in sorted(pairs.items())]
 
