@@ -137,7 +137,7 @@ def _warn_of_defective(trained: Sequence[Sample]) -> None:
     """Warn of pictures for the test that are defective here and were good ones for the training."""
     if trained:
         sys.stderr.write(
-            f"warning: {len(trained)} pictures are good ones in the training and defective here, such as "
-            f"{trained[0].path} ({trained[0].kind}): the thresholds take them for good; remove them from the good ones "
-            "and train again, or from the test.\n"
+            f"warning: {len(trained)} of the defective pictures here are good ones in the training, such as "
+            f"{trained[0].path} ({trained[0].kind}): remove them from the good ones and train again, or "
+            "from the test.\n"
         )

@@ -111,11 +111,11 @@ def test_a_picture_that_was_good_for_the_training_and_is_defective_here_is_told(
     trained = load_checkpoint(checkpoint)
     shutil.copytree(parts / "test", tmp_path / "data/test")
     evaluate(trained, str(tmp_path / "data"))
-    assert "good ones in the training" not in capsys.readouterr().err
+    assert "defective pictures here are good" not in capsys.readouterr().err
     wrong = shutil.copy(Path(trained.calibration.names[0]), tmp_path / "data/test/scratch/again.png")
     evaluate(trained, str(tmp_path / "data"))
     said = capsys.readouterr().err
-    assert f"warning: 1 pictures are good ones in the training and defective here, such as {wrong} (scratch)" in said
+    assert f"warning: 1 of the defective pictures here are good ones in the training, such as {wrong} (scratch)" in said
 
 
 def test_good_pictures_that_look_other_than_those_of_the_training_are_told(
