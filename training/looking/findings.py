@@ -165,7 +165,9 @@ def _drift(groups: dict[str, NDArray[np.float64]]) -> str:
 
 
 def _duplicates(survey: Survey) -> list[str]:
-    both = survey.trained_and_tested
+    both, bursts = survey.trained_and_tested, _bursts_of(survey)
+    # What is said of bursts tells of those within one.
+    twins = [pair for pair in survey.twins if not bursts or bursts.get(pair[0]) != bursts.get(pair[1])]
     return [
         *_list(
             "The same picture more than once among the good; training takes the first",
@@ -174,7 +176,7 @@ def _duplicates(survey: Survey) -> list[str]:
         *_list(
             f"{ATTENTION}good pictures that show what another one shows: saved again, or a part that was filmed again. "
             "What trained on one judges the other for the thresholds, which come out too low: remove one of each",
-            [f"{one} and {again}" for one, again in survey.twins],
+            [f"{one} and {again}" for one, again in twins],
         ),
         *_list(
             f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, or a part "
@@ -192,16 +194,23 @@ def _duplicates(survey: Survey) -> list[str]:
 
 def neighbours_alike(survey: Survey) -> str | None:
     """Say that neighbours in the order of the files are alike, where they are."""
-    different = {picture.digest: picture for picture in survey.good}.values()
-    looks, paths = [picture.look for picture in different], [picture.path for picture in different]
-    found = number_bursts(looks, paths)
-    if not are_filmed_again(found):
+    bursts = _bursts_of(survey)
+    if not bursts:
         return None
-    one, other = two_alike(found, looks, paths)
+    looks = {picture.path: picture.look for picture in survey.good}
+    one, other = two_alike(np.array([*bursts.values()]), [looks[path] for path in bursts], [*bursts])
     return (
-        f"pictures that follow one another in the order of the files are alike, as if {len(found)} pictures "
-        f"showed {len(np.unique(found))} parts: look at {one} and {other}"
+        f"pictures that follow one another in the order of the files are alike, as if {len(bursts)} pictures "
+        f"showed {len(set(bursts.values()))} parts: look at {one} and {other}"
     )
+
+
+def _bursts_of(survey: Survey) -> dict[Path, int]:
+    """Give the burst of each picture that differs; nothing where no more neighbours are alike than by chance."""
+    different = [*{picture.digest: picture for picture in reversed(survey.good)}.values()]  # the first of each
+    paths = [picture.path for picture in different]
+    found = number_bursts([picture.look for picture in different], paths)
+    return dict(zip(paths, found.tolist(), strict=True)) if are_filmed_again(found) else {}
 
 
 def _bursts(survey: Survey) -> list[str]:

@@ -1,5 +1,6 @@
 """Twins: what was saved or filmed again is named with what it shows again; parts that are merely alike are not."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -136,6 +137,19 @@ def test_init_names_both_of_each_pair_and_what_to_do(tmp_path: Path) -> None:
     ):
         assert any(line.startswith(f"ATTENTION: {said}") and "remove" in line for line in lines)
         assert next(lines) == f"- {pair}"
+
+
+def test_parts_that_were_filmed_several_times_are_told_once_and_what_was_saved_again_too(tmp_path: Path) -> None:
+    for number in range(36):
+        cv2.imwrite(str(tmp_path / f"{number:03}.png"), filmed(plate(number // 3).astype(float), number))
+    told = findings(survey(str(tmp_path)), [(SIZE, SIZE)], 216)
+    assert any("Do they show one part? Then set `bursts: true`" in line for line in told)
+    assert not any("that show what another one shows" in line for line in told)
+    cv2.imwrite(str(tmp_path / "copy.jpg"), plate(5))
+    told = findings(survey(str(tmp_path)), [(SIZE, SIZE)], 216)
+    pairs = [line for line in told if line.startswith("- ")]
+    assert any("copy.jpg" in pair for pair in pairs)
+    assert all(re.search(r"/(015|016|017|copy)\.\w+ and .*/(015|016|017|copy)\.", pair) for pair in pairs)
 
 
 def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:
