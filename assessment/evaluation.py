@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.decidable import decidable
+from assessment.drawn_marks import DrawnMarks, draw_marks
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
@@ -38,8 +39,10 @@ class Evaluation:
     """(N, h, w), by the whole detector."""
     scores: NDArray[np.float64]
     """(N,), the verdict's own statistic; above 1 is anomalous."""
+    marks: tuple[DrawnMarks, ...]
+    """Where no picture shows a defective part: which marks are found that are drawn on good ones."""
     metrics: dict[str, Any]
-    """Figures by name, None where the pictures do not allow them; and `intervals`, `kinds` and `what_if`."""
+    """Figures by name, None where the pictures do not allow them; `intervals`, `kinds`, `what_if`, `drawn_marks`."""
 
     @property
     def defective(self) -> NDArray[np.bool_]:
@@ -57,7 +60,7 @@ class Evaluation:
             chosen = clearest_and_worst(self.scores, self.defective)
             drawn = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)
             drawn.savefig(output / sheet, dpi=100)
-            page = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
+            page = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.marks, self.metrics)
             (output / report).write_text(page, encoding="utf-8", errors="backslashreplace")
         return report, sheet, measures, scores
 
@@ -94,6 +97,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
+    marks = () if defective.any() else draw_marks(checkpoint, frames.bgr_u8, ranking)
     metrics = {
         "data": ", ".join(names(data)),
         "good": int((~defective).sum()),
@@ -108,8 +112,9 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),
         "what_if": what_if(checkpoint.calibration, errors, defective, checkpoint.settings.believe_all),
+        "drawn_marks": [mark.row() for mark in marks],
     }
-    return Evaluation(checkpoint, frames, errors, maps, ranking, metrics)
+    return Evaluation(checkpoint, frames, errors, maps, ranking, marks, metrics)
 
 
 def _by_unseen_decoders(
