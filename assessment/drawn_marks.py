@@ -1,8 +1,8 @@
 """Marks drawn on good parts: how small a spot or a scratch is found, for whoever has no defective part yet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -37,6 +37,9 @@ _RIM = 0.1
 _LEAST_PART, _MOST_PART = 0.05, 0.8
 """Shares of the frame between which what differs from its rim is believed to be the part."""
 
+_Place: TypeAlias = tuple[tuple[int, int], float]
+"""x, y of a mark's middle, and its angle."""
+
 
 @dataclass(frozen=True, eq=False)
 class DrawnMarks:
@@ -48,7 +51,7 @@ class DrawnMarks:
     found: int
     parts: int
     example_bgr_u8: NDArray[np.uint8]
-    """One of the parts with its mark (H, W, 3), as the model sees it: the same for all marks."""
+    """Around the mark (h, w, 3), of one of the parts as the model sees it: the same for all marks."""
 
     def row(self) -> dict[str, Any]:
         """Give the figures, for a program."""
@@ -68,12 +71,13 @@ def draw_marks(
     parts = frames_bgr_u8[rng.permutation(passing)[:PARTS]]
     if not len(parts):
         return ()
-    marked = np.stack([_marked(part, rng) for part in parts], axis=1)
+    places = [[_place(part, rng) for _ in KINDS] for part in parts]
+    marked = np.stack([_marked(part, at) for part, at in zip(parts, places, strict=True)], axis=1)
     errors, _ = judge(checkpoint.inspector, marked.reshape(-1, *parts.shape[1:]))
     found = (scores(errors, checkpoint.thresholds) > 1).reshape(len(KINDS), len(SIZES), len(parts)).sum(axis=2)
     return tuple(
-        DrawnMarks(kind, size, int(found[row, column]), len(parts), marked[row * len(SIZES) + column, 0])
-        for row, kind in enumerate(KINDS)
+        DrawnMarks(kind, size, int(found[row, column]), len(parts), _around(marked[row * len(SIZES) + column, 0], at))
+        for row, (kind, (at, _)) in enumerate(zip(KINDS, places[0], strict=True))
         for column, size in enumerate(SIZES)
     )
 
@@ -86,20 +90,32 @@ def marks_table(rows: Iterable[dict[str, Any]]) -> tuple[tuple[str, ...], list[t
     return ("drawn, and found", *(f"{size:.0%}" for size in SIZES)), [(kind, *cells) for kind, cells in found.items()]
 
 
-def _marked(frame: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _place(frame: NDArray[np.uint8], rng: np.random.Generator) -> _Place:
+    rows, columns = np.nonzero(_part_of(frame))
+    chosen = rng.integers(len(rows))
+    return (int(columns[chosen]), int(rows[chosen])), rng.uniform(0, np.pi)
+
+
+def _marked(frame: NDArray[np.uint8], places: Sequence[_Place]) -> NDArray[np.uint8]:
     """Draw each kind in each size on a frame (H, W, 3): (kinds * sizes, H, W, 3)."""
     side = min(frame.shape[:2])
-    rows, columns = np.nonzero(_part_of(frame))
     marked = []
-    for levels, is_scratch in KINDS.values():
-        chosen, angle = rng.integers(len(rows)), rng.uniform(0, np.pi)
-        at = int(columns[chosen]), int(rows[chosen])
+    for (levels, is_scratch), (at, angle) in zip(KINDS.values(), places, strict=True):
         sign = -1 if frame[at[1], at[0]].mean() > _DARK else 1
         for size in SIZES:
             length, width = (SCRATCH * size * side, size * side / SCRATCH) if is_scratch else (0.0, size * side)
             covered = mark_covers(frame.shape[:2], at, angle, length, width)
             marked.append(np.clip(frame + sign * levels * covered[:, :, None], 0, 255).round().astype(np.uint8))
     return np.stack(marked)
+
+
+def _around(frame: NDArray[np.uint8], at: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cut out of a frame (H, W, 3) what lies around a place (x, y): a square of half the shorter side."""
+    shown = max(min(frame.shape[:2]) // 2, 1)
+    left, top = (
+        int(np.clip(place - shown // 2, 0, side - shown)) for place, side in zip(at, frame.shape[1::-1], strict=True)
+    )
+    return frame[top : top + shown, left : left + shown]
 
 
 def mark_covers(

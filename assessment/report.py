@@ -86,7 +86,10 @@ def _drawn(marks: Sequence[DrawnMarks]) -> str:
     for mark in marks:
         by_kind.setdefault(mark.kind, []).append(mark)
     cards = [
-        beside([(f"{mark.size:.0%}", mark.example_bgr_u8) for mark in of_kind], f"{kind}, as the model sees it")
+        beside(
+            [(f"{mark.size:.0%}", mark.example_bgr_u8) for mark in of_kind],
+            f"{kind}, and what is around it, as the model sees it",
+        )
         for kind, of_kind in by_kind.items()
     ]
     found = table(*marks_table(mark.row() for mark in marks))
