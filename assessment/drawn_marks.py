@@ -59,24 +59,41 @@ class DrawnMarks:
 
 
 def draw_marks(
-    checkpoint: Checkpoint, frames_bgr_u8: NDArray[np.uint8], ranking: NDArray[np.float64]
+    checkpoint: Checkpoint,
+    frames_bgr_u8: NDArray[np.uint8],
+    ranking: NDArray[np.float64],
+    calibrated: NDArray[np.int64],
 ) -> tuple[DrawnMarks, ...]:
     """Draw marks on some of the good frames (N, H, W, 3) that pass by their scores (N,), and judge those.
 
-    A part has a kind of mark at one place, in all sizes. None where no part passes. Where the model has trained on a
-    part, rather fewer are found than on a fresh one: all but the mark is known too well.
+    A part has a kind of mark at one place, in all sizes. `calibrated` (N,) says which part of the calibration each is,
+    -1: none. Those are judged by the decoder that has not trained on them: the others know all but the mark too well,
+    and find rather less. None where no part passes of which that can be said.
     """
     rng = np.random.default_rng(checkpoint.settings.seed)
-    passing = np.flatnonzero(ranking <= 1)
-    parts = frames_bgr_u8[rng.permutation(passing)[:PARTS]]
-    if not len(parts):
+    known, members = calibrated >= 0, np.full(len(calibrated), -1)
+    if checkpoint.calibration.members is not None:
+        members[known] = checkpoint.calibration.members[calibrated[known]]
+    chosen = rng.permutation(np.flatnonzero((ranking <= 1) & (~known | (members >= 0))))[:PARTS]
+    if not len(chosen):
         return ()
+    parts = frames_bgr_u8[chosen]
     places = [[_place(part, rng) for _ in KINDS] for part in parts]
     marked = np.stack([_marked(part, at) for part, at in zip(parts, places, strict=True)], axis=1)
-    errors, _ = judge(checkpoint.inspector, marked.reshape(-1, *parts.shape[1:]))
-    found = (scores(errors, checkpoint.thresholds) > 1).reshape(len(KINDS), len(SIZES), len(parts)).sum(axis=2)
+    found = np.zeros(len(KINDS) * len(SIZES), np.int64)
+    for member in np.unique(members[chosen]):
+        drawn_on = marked[:, members[chosen] == member]
+        alone = None if member < 0 else int(member)
+        errors, _ = judge(checkpoint.inspector, drawn_on.reshape(-1, *parts.shape[1:]), member=alone)
+        found += (scores(errors, checkpoint.thresholds) > 1).reshape(drawn_on.shape[:2]).sum(axis=1)
     return tuple(
-        DrawnMarks(kind, size, int(found[row, column]), len(parts), _around(marked[row * len(SIZES) + column, 0], at))
+        DrawnMarks(
+            kind,
+            size,
+            int(found[row * len(SIZES) + column]),
+            len(parts),
+            _around(marked[row * len(SIZES) + column, 0], at),
+        )
         for row, (kind, (at, _)) in enumerate(zip(KINDS, places[0], strict=True))
         for column, size in enumerate(SIZES)
     )

@@ -92,12 +92,13 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     started_s = time.perf_counter()
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
-    errors, known = _by_unseen_decoders(judged, frames, checkpoint)
+    errors, rows = _by_unseen_decoders(judged, frames, checkpoint)
+    known = rows[rows >= 0]
     apart = checkpoint.calibration.odd if checkpoint.thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, checkpoint.thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
-    marks = () if defective.any() else draw_marks(checkpoint, frames.bgr_u8, ranking)
+    marks = () if defective.any() else draw_marks(checkpoint, frames.bgr_u8, ranking, rows)
     metrics = {
         "data": ", ".join(names(data)),
         "good": int((~defective).sum()),
@@ -119,8 +120,9 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
 
 def _by_unseen_decoders(
     errors: NDArray[np.float32], frames: Frames, checkpoint: Checkpoint
-) -> tuple[NDArray[np.float64], list[int]]:
-    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say which it knows.
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say of each picture
+    (N,) which of its parts that is, -1 for none.
 
     The whole detector has trained on these pictures, copies of them included, and would flatter itself.
     """
@@ -129,8 +131,6 @@ def _by_unseen_decoders(
     marks = told_apart([*calibrated, *(sample.path for sample in frames.samples)])
     known = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
     honest = errors.astype(np.float64)
-    found = [(i, known.get(mark)) for i, mark in enumerate(marks[len(calibrated) :])]
-    for i, row in found:
-        if row is not None:
-            honest[i] = calibration.errors[row]
-    return honest, [row for _i, row in found if row is not None]
+    rows = np.array([known.get(mark, -1) for mark in marks[len(calibrated) :]], np.int64)
+    honest[rows >= 0] = calibration.errors[rows[rows >= 0]]
+    return honest, rows
