@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.decidable import decidable
+from assessment.drawn_marks import DrawnMarks, draw_marks
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.report import render_report
@@ -39,8 +40,10 @@ class Evaluation:
     """(N, h, w), by the whole detector."""
     scores: NDArray[np.float64]
     """(N,), the verdict's own statistic; above 1 is anomalous."""
+    marks: tuple[DrawnMarks, ...]
+    """Where no picture shows a defective part: which marks are found that are drawn on good ones."""
     metrics: dict[str, Any]
-    """Figures by name, None where the pictures do not allow them; and `intervals`, `kinds` and `what_if`."""
+    """Figures by name, None where the pictures do not allow them; `intervals`, `kinds`, `what_if`, `drawn_marks`."""
 
     @property
     def defective(self) -> NDArray[np.bool_]:
@@ -58,7 +61,7 @@ class Evaluation:
             chosen = clearest_and_worst(self.scores, self.defective)
             drawn = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)
             drawn.savefig(output / sheet, dpi=100)
-            page = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.metrics)
+            page = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.marks, self.metrics)
             (output / report).write_text(page, encoding="utf-8", errors="backslashreplace")
         return report, sheet, measures, scores
 
@@ -90,20 +93,21 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     started_s = time.perf_counter()
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
-    errors, known = _by_unseen_decoders(judged, frames, checkpoint)
-    _warn_of_defective([frames.samples[i] for i in known if frames.samples[i].kind != GOOD])
-    thresholds = checkpoint.thresholds
+    errors, rows = _by_unseen_decoders(judged, frames, checkpoint)
+    known, thresholds = rows[rows >= 0], checkpoint.thresholds
     apart = checkpoint.calibration.odd if thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, thresholds)
     kinds = [sample.kind for sample in frames.samples]
     defective = np.array([kind != GOOD for kind in kinds])
+    _warn_of_defective([frames.samples[i] for i in np.flatnonzero(defective & (rows >= 0))])
+    marks = () if defective.any() else draw_marks(checkpoint, frames.bgr_u8, ranking, rows)
     metrics = {
         "data": ", ".join(names(data)),
         "good": int((~defective).sum()),
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),
         "calibrating": len(known),
-        "suspects": int(apart[list(known.values())].sum()) if len(apart) else 0,
+        "suspects": int(apart[known].sum()) if len(apart) else 0,
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": thresholds.false_reject_rate,
@@ -112,25 +116,27 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),
         "what_if": what_if(checkpoint.calibration, errors, defective, checkpoint.settings.believe_all),
+        "drawn_marks": [mark.row() for mark in marks],
     }
-    return Evaluation(checkpoint, frames, errors, maps, ranking, metrics)
+    return Evaluation(checkpoint, frames, errors, maps, ranking, marks, metrics)
 
 
 def _by_unseen_decoders(
     errors: NDArray[np.float32], frames: Frames, checkpoint: Checkpoint
-) -> tuple[NDArray[np.float64], dict[int, int]]:
-    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; give its row of each.
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say of each picture
+    (N,) which of its parts that is, -1 for none.
 
     The whole detector has trained on these pictures, copies of them included, and would flatter itself.
     """
     calibration = checkpoint.calibration
     calibrated = [Path(name) for name in calibration.names]
     marks = told_apart([*calibrated, *(sample.path for sample in frames.samples)])
-    row_of = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
-    known = {i: row_of[mark] for i, mark in enumerate(marks[len(calibrated) :]) if mark in row_of}
+    known = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
     honest = errors.astype(np.float64)
-    honest[list(known)] = calibration.errors[list(known.values())]
-    return honest, known
+    rows = np.array([known.get(mark, -1) for mark in marks[len(calibrated) :]], np.int64)
+    honest[rows >= 0] = calibration.errors[rows[rows >= 0]]
+    return honest, rows
 
 
 def _warn_of_defective(trained: Sequence[Sample]) -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from core.dataset import Frames
@@ -35,6 +36,7 @@ _FIGURES = {
 }
 """How metrics are called, what a line asks first before all others."""
 _COUNTS = {"suspects", "masks_vanished", "skipped"}
+HOW_SMALL = "How small a mark is found"
 OTHER_RATES = "What other false-reject rates would give"
 
 
@@ -43,6 +45,7 @@ def render_report(
     frames: Frames,
     errors: NDArray[np.float64],
     maps: NDArray[np.float32],
+    marks: Sequence[DrawnMarks],
     metrics: dict[str, Any],
 ) -> str:
     """Render the figures, their charts, and every miss and false reject. errors (N, K + 1), maps (N, h, w)."""
@@ -69,6 +72,7 @@ def render_report(
         "<h2>By kind of part</h2>" + table(*kind_table(metrics)),
         f"<h2>{OTHER_RATES}</h2><p>On these pictures. evaluate-model set-threshold sets such a rate, without "
         "training.</p>" + table(*what_if_table(metrics)),
+        _drawn(marks) if marks else "",
         "<h2>Parts</h2>",
         parts.folded(f"Misses: {len(misses)} of {metrics['defective']} defective", misses) if defective.any() else "",
         parts.folded(f"False rejects: {len(rejects)} of {metrics['good']} good", rejects),
@@ -76,6 +80,21 @@ def render_report(
         parts.folded(f"Good parts that passed: the {len(passed)} nearest to the threshold", passed) if passed else "",
     ]
     return page(f"{settings.name} on {metrics['data']}", body)
+
+
+def _drawn(marks: Sequence[DrawnMarks]) -> str:
+    by_kind: dict[str, list[DrawnMarks]] = {}
+    for mark in marks:
+        by_kind.setdefault(mark.kind, []).append(mark)
+    cards = [
+        beside(
+            [(f"{mark.size:.0%}", mark.example_bgr_u8) for mark in of_kind],
+            f"{kind}, and what is around it, as the model sees it",
+        )
+        for kind, of_kind in by_kind.items()
+    ]
+    found = table(*marks_table(mark.row() for mark in marks))
+    return f"<h2>{HOW_SMALL}</h2><p>{MEANING}</p>{found}" + folded("One part with its marks", cards, list(by_kind))
 
 
 def figure_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
@@ -170,7 +189,7 @@ def _subject(metrics: dict[str, Any]) -> str:
     if not defective:
         text = (
             f"{good} pictures were judged, all taken as good. Without defective ones nobody can say how many would be "
-            "missed: put some into test/KIND, next to test/good."
+            "missed: put some into test/KIND, next to test/good. What marks on good parts say is below."
         )
     if known:
         text += (

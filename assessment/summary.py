@@ -8,7 +8,8 @@ from rich.table import Column, Table
 
 from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
-from assessment.report import OTHER_RATES, figure_rows, kind_table, more_rejected, what_if_table
+from assessment.drawn_marks import marks_table
+from assessment.report import HOW_SMALL, OTHER_RATES, figure_rows, kind_table, more_rejected, what_if_table
 from core.printable import printable
 
 
@@ -21,6 +22,11 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     console.print(_table(*what_if_table(metrics), OTHER_RATES.lower()))
     if warning := more_rejected(metrics):
         console.print(warning, soft_wrap=True)
+    if metrics["drawn_marks"]:
+        console.print(_table(*marks_table(metrics["drawn_marks"]), HOW_SMALL.lower()))
+        console.print(
+            "1%: a hundredth of the picture's or the cut-out's shorter side; the report shows the marks", soft_wrap=True
+        )
     if not metrics["defective"]:
         console.print("no defective pictures here: misses and AUROC cannot be measured", soft_wrap=True)
 

@@ -20,6 +20,8 @@ class Calibration:
     """(M,) which stood apart at first look, so that no decoder trained on them."""
     bursts: NDArray[np.int64]
     """(M,) of which burst: what saw one picture of a part, or nearly so, judged none of its others."""
+    members: NDArray[np.int64] | None = None
+    """(M,) by which decoder each was judged; None in a bundle, and where a model of before does not say so."""
 
     @property
     def odd(self) -> NDArray[np.bool_]:

@@ -128,7 +128,8 @@ def judge_held_out(
     errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
     judged = np.concatenate(held_out)
     paths = tuple(str(samples[index].path.absolute()) for index in judged)
-    return Calibration(paths, errors, left_out[judged], bursts[judged])
+    members = np.repeat(np.arange(len(held_out)), [len(held) for held in held_out])
+    return Calibration(paths, errors, left_out[judged], bursts[judged], members)
 
 
 def _memory_groups(

@@ -10,7 +10,7 @@ import pytest
 
 from assessment.evaluation import evaluate, results_folder
 from assessment.metrics import image_metrics
-from assessment.report import figure_rows
+from assessment.report import HOW_SMALL, figure_rows
 from assessment.summary import print_metrics
 from core.errors import DataError
 from core.thresholds import calibrate
@@ -34,7 +34,8 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
     assert sheet.std() > 10
     report = (tmp_path / "report.html").read_text()
     assert f"{metrics['auroc']:.3f} (" in report
-    elsewhere = {"data", "good", "defective", "calibrating", "intervals", "kinds", "what_if", "false_reject_upper"}
+    elsewhere = {"data", "good", "defective", "calibrating", "intervals", "kinds", "what_if", "drawn_marks"}
+    elsewhere |= {"false_reject_upper"}
     told = [name for name, value in metrics.items() if value and name not in elsewhere]
     rows = figure_rows(metrics)
     assert [label for label, _ in rows[:2]] == ["miss rate", "false-reject rate"], "what a line asks first"
@@ -49,6 +50,23 @@ def test_a_folder_of_good_parts_gives_false_rejects_alone(checkpoint: Path, part
     assert metrics["false_reject_rate"] is not None
     assert metrics["auroc"] is metrics["miss_rate"] is metrics["pixel_auroc"] is None
     assert set(metrics["intervals"]) == {"false_reject_rate"}
+
+
+def test_without_defective_parts_it_says_how_small_a_mark_is_found(
+    checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    evaluation = evaluate(trained, str(parts / "test" / "good"))
+    evaluation.save(tmp_path / "good")
+    told = json.loads((tmp_path / "good" / "metrics.json").read_text())["drawn_marks"]
+    assert told[0].keys() == {"kind", "size", "found", "parts"}
+    assert HOW_SMALL in (tmp_path / "good" / "report.html").read_text()
+    print_metrics(evaluation.metrics)
+    assert "clear spot" in capsys.readouterr().out
+    labelled = evaluate(trained, str(parts))
+    labelled.save(tmp_path / "labelled")
+    assert labelled.metrics["drawn_marks"] == [], "there are real defects to look at"
+    assert HOW_SMALL not in (tmp_path / "labelled" / "report.html").read_text()
 
 
 def test_scores_csv_has_a_line_a_picture_with_ten_errors(checkpoint: Path, parts: Path, tmp_path: Path) -> None:

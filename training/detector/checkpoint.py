@@ -36,6 +36,7 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in one step, so that a kill leaves the old one or the new one. Raises OSError."""
+    members = checkpoint.calibration.members
     content = {
         "format": FORMAT,
         "settings": checkpoint.settings.model_dump_json(),
@@ -44,6 +45,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "calibration_errors": torch.from_numpy(checkpoint.calibration.errors),
         "doubted": torch.from_numpy(checkpoint.calibration.doubted),
         "bursts": torch.from_numpy(checkpoint.calibration.bursts),
+        "members": None if members is None else torch.from_numpy(members),
         "provenance": json.dumps(checkpoint.provenance),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
     }
@@ -86,7 +88,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
         # One of before bursts were looked for takes each picture for another part's.
         bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
-        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts)
+        judged_by = content["members"].numpy() if content.get("members") is not None else None
+        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts, judged_by)
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)

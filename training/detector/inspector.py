@@ -73,6 +73,11 @@ class Inspector(nn.Module):
         rebuilt, _ = self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")
         return torch.cat([rebuilt, self.remembered(maps)[member]], dim=1) if self.score.memory else rebuilt
 
+    def by_member(self, frames_bgr_u8: Tensor, member: int) -> tuple[Tensor, Tensor]:
+        """Errors and error maps as `forward` gives them, by one member alone."""
+        images = self.network.images(frames_bgr_u8)
+        return self.errors(self.distances(images, self.network.maps(images), member))
+
     def rebuilt(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
         """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels."""
         rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
@@ -117,26 +122,33 @@ class Inspector(nn.Module):
 
 
 def judge(
-    inspector: Inspector, frames_bgr_u8: NDArray[np.uint8], device: torch.device | str | None = None
+    inspector: Inspector,
+    frames_bgr_u8: NDArray[np.uint8],
+    device: torch.device | str | None = None,
+    member: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Errors (N, K + 1) and error maps (N, h, w) of N frames, batch by batch with a progress bar.
 
-    Computed on `device`, left out on the GPU where there is one; afterwards the inspector is where it was.
+    By one `member` alone, where it is given. Computed on `device`, left out on the GPU where there is one; afterwards
+    the inspector is where it was.
     """
     was, chosen = inspector.stage_scale.device, choose_device()  # asked in any case: it keeps TF32 off
     inspector.to(device or chosen)
     try:
-        return _judge(inspector, frames_bgr_u8)
+        return _judge(inspector, frames_bgr_u8, member)
     finally:
         inspector.to(was)
 
 
 @torch.inference_mode()
-def _judge(inspector: Inspector, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _judge(
+    inspector: Inspector, frames_bgr_u8: NDArray[np.uint8], member: int | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     batches = []
     for start in counted(range(0, len(frames_bgr_u8), _BATCH), "judging"):
         frames = torch.from_numpy(frames_bgr_u8[start : start + _BATCH]).to(inspector.stage_scale.device)
         # Maps of many pictures are more than a GPU holds.
-        batches.append([output.cpu() for output in inspector(frames)])
+        outputs = inspector(frames) if member is None else inspector.by_member(frames, member)
+        batches.append([output.cpu() for output in outputs])
     errors, maps = zip(*batches, strict=True)
     return torch.cat(errors).numpy(), torch.cat(maps).numpy()
