@@ -13,7 +13,8 @@ from typing import IO, TypeVar
 from core.database import Database
 from core.errors import OutboxError
 from core.files import require_file
-from runtime.outbox.schema import require_ours
+from runtime.outbox.schema import require_ours, waiting
+from runtime.outbox.write_ahead import changes, journal_of
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0
@@ -21,8 +22,6 @@ BUSY_S = 1.0
 PAUSE_S = 0.02
 LEAST_BYTES, HEADER_BYTES = 2, 100
 """A smaller file is empty to SQLite, and new; a database begins with a header."""
-JOURNAL_MARKS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
-JOURNAL_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
 TELL_EVERY_S = 10.0
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
@@ -62,16 +61,38 @@ class OutboxFile:
                 f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
             ) from error
         self._connections: list[sqlite3.Connection] = []
-        if os.path.getsize(path) < LEAST_BYTES:
-            self._spare_journal(is_new)
+        self._is_bare = False
+        """Whether all that is in it comes from the journal."""
+        try:
+            self._changes = changes(journal_of(path))
+            if os.path.getsize(path) < LEAST_BYTES:
+                self._spare_journal(is_new)
+        except OSError as error:
+            self._held.close()
+            raise OutboxError(
+                f"outbox {path}: its journal {error.filename} cannot be read ({error.strerror})."
+            ) from error
 
     def connect(self, synchronous: str) -> sqlite3.Connection:
-        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error, where it is no outbox too."""
+        """Open a connection, in WAL mode, which any thread may use.
+
+        Raises sqlite3.Error, where it is no outbox too; OutboxError where it has lost its beginning.
+        """
         database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S, factory=Database)
         self._connections.append(database)
-        require_ours(database)
+        try:
+            require_ours(database)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB and _begins_with_zeros(self.path):
+                raise OutboxError(
+                    f"outbox {self.path}: its beginning is lost, and the journal beside it (`-wal`) has it no more; "
+                    "keep both, events can be read in them as text (`strings`); set another `outbox.path` meanwhile, "
+                    "and look at the disk."
+                ) from error
+            raise
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {synchronous}")
+        self._tell_what_is_lost(database)
         return database
 
     def patiently(self, work: Callable[[], T]) -> T:
@@ -102,15 +123,33 @@ class OutboxFile:
 
     def _spare_journal(self, is_new: bool) -> None:
         """Keep SQLite from throwing away what waits in the journal beside an empty file: to it both are new then."""
-        journal = self.path.with_name(f"{self.path.name}-wal")
-        if journal.exists() and _holds_a_commit(journal):
+        self._is_bare = bool(self._changes)
+        if self._is_bare:
             self._held.truncate(HEADER_BYTES)
-            log.warning("outbox has lost its content, and what waits is read from its journal file=%s", journal)
         elif not is_new:
             log.warning(
                 "outbox is an empty file and begins anew; if a station has used it, what waited in it is gone file=%s",
                 self.path,
             )
+
+    def _tell_what_is_lost(self, database: sqlite3.Connection) -> None:
+        """Say once what SQLite does not: that the file was empty, and what it cannot read of the journal."""
+        if not self._changes:
+            return
+        (_is_busy, read, _copied) = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        unread = sum(frame > read for frame in self._changes) if read >= 0 else 0
+        if self._is_bare:
+            log.warning(
+                "outbox has lost its content; what its journal still holds is read, what else waited, if anything, is "
+                "gone events=%d file=%s",
+                *(waiting(database), self.path),
+            )
+        if unread:
+            log.error(
+                "outbox: its journal is damaged, and what was stored last cannot be read changes=%d file=%s remedy=%r",
+                *(unread, journal_of(self.path), "look at the disk; the MES misses the numbers of what is gone"),
+            )
+        self._changes = ()
 
     def close(self) -> None:
         """Release the file."""
@@ -119,17 +158,10 @@ class OutboxFile:
         self._held.close()
 
 
-def _holds_a_commit(journal: Path) -> bool:
-    """Whether SQLite finds anything in a journal (`-wal`): it reads up to the last commit, and nothing without one."""
-    with journal.open("rb") as opened:
-        header = opened.read(JOURNAL_HEADER_BYTES)
-        page_bytes, salt = int.from_bytes(header[8:12], "big"), header[16:24]
-        if header[:4] not in JOURNAL_MARKS:
-            return False
-        while len(frame := opened.read(FRAME_HEADER_BYTES)) == FRAME_HEADER_BYTES and frame[8:16] == salt:
-            if len(opened.read(page_bytes)) == page_bytes and any(frame[4:8]):
-                return True
-    return False
+def _begins_with_zeros(path: Path) -> bool:
+    """Whether a database has lost its header."""
+    with path.open("rb") as opened:
+        return not any(opened.read(HEADER_BYTES))
 
 
 @contextmanager
