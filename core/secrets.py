@@ -21,7 +21,8 @@ def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | N
             # Editors on Windows put a byte order mark before it.
             secret = read_now(file).decode("utf-8-sig").replace("\r", "\n").split("\n")[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{key}_file: {file} cannot be read as UTF-8 text; check it.") from error
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise ConfigError(f"{key}_file: {file} cannot be read ({reason}); check it.") from error
         if secret != secret.strip():
             log.warning(
                 "%s_file: the first line of %s begins or ends with a space, which counts as part of it", key, file

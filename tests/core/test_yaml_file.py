@@ -57,7 +57,11 @@ def read(tmp_path: Path, text: str) -> Door:
         ("name: 2026-11-25\n", "`name`: it is read as date"),
         ("name: 2026-13-45\n", "not valid YAML"),
         ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
-        ("name: !!python/object:os.system x\n", "not valid YAML"),
+        ("name: !!python/object:os.system x\n", "line 1: the tag `!!python/object:os.system` means nothing here"),
+        (
+            "limit: 4\nname: !include other.yaml\n",
+            "line 2: the tag `!include` means nothing here; write the value itself",
+        ),
     ],
 )
 def test_what_yaml_would_misread_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -121,8 +125,10 @@ def test_a_blank_at_the_end_of_a_secret_is_kept_and_warned_of(tmp_path: Path, ca
 
 def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes("s3cret".encode("utf-16"))
-    with pytest.raises(ConfigError, match="cannot be read as UTF-8"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(it is no text in UTF-8\)"):
         look_up_secret("broker.password", None, tmp_path / "password")
+    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\)"):
+        look_up_secret("broker.password", None, tmp_path / "not-there")
 
 
 @pytest.mark.timeout(20)
