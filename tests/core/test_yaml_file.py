@@ -123,6 +123,16 @@ def test_a_blank_at_the_end_of_a_secret_is_kept_and_warned_of(tmp_path: Path, ca
     assert "s3cret" not in caplog.text
 
 
+def test_a_new_line_at_the_end_of_a_variable_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PASSWORD", "s3cret\n")
+    with caplog.at_level(logging.WARNING):
+        assert look_up_secret("broker.password", "PASSWORD", None) == "s3cret\n"
+    assert "broker.password: PASSWORD begins or ends with a space or a new line" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes("s3cret".encode("utf-16"))
     with pytest.raises(ConfigError, match=r"cannot be read \(it is no text in UTF-8\)"):
