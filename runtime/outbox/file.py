@@ -70,7 +70,7 @@ class OutboxFile:
         except OSError as error:
             self._held.close()
             raise OutboxError(
-                f"outbox {path}: its journal {error.filename} cannot be read ({error.strerror})."
+                f"outbox {path}: its journal {error.filename} cannot be read ({error.strerror}); check its permissions."
             ) from error
 
     def connect(self, synchronous: str) -> sqlite3.Connection:

@@ -118,6 +118,12 @@ def test_where_the_journal_has_not_all_that_waited_the_file_is_refused_as_damage
         Outbox(OutboxSettings(path=path))
 
 
+def test_a_journal_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "box.sqlite-wal").mkdir()
+    with pytest.raises(OutboxError, match=r"its journal .*box\.sqlite-wal cannot be read \(Is a directory\); check"):
+        Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_that_an_empty_file_may_have_held_events_is_told_once_and_not_of_a_new_one(
     tmp_path: Path, is_there: bool, caplog: pytest.LogCaptureFixture
