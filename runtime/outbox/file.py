@@ -23,6 +23,8 @@ PAUSE_S = 0.02
 LEAST_BYTES, HEADER_BYTES = 2, 100
 """A smaller file is empty to SQLite, and new; a database begins with a header."""
 TELL_EVERY_S = 10.0
+LOOK_EVERY_S = 1.0
+"""How often one looks whether the file is still where it was."""
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
 T = TypeVar("T")
@@ -61,6 +63,9 @@ class OutboxFile:
                 f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
             ) from error
         self._connections: list[sqlite3.Connection] = []
+        self._place: dict[Path, tuple[int, int]] = {}
+        """Of the file and its journal, by their names: disk and inode when they were first seen."""
+        self._look_s = 0.0
         self._is_bare = False
         """Whether all that is in it comes from the journal."""
         try:
@@ -98,6 +103,9 @@ class OutboxFile:
     def patiently(self, work: Callable[[], T]) -> T:
         """Do `work`, one transaction, again while another program holds the file. Raises OutboxError."""
         started_s = told_s = time.monotonic()
+        if started_s >= self._look_s:
+            self._look_s = started_s + LOOK_EVERY_S
+            self._look()
         while True:
             try:
                 return work()
@@ -151,8 +159,28 @@ class OutboxFile:
             )
         self._changes = ()
 
+    def _look(self) -> None:
+        """Say once where somebody moved or removed the file while it is open: nobody finds what is stored then."""
+        for name in (self.path, journal_of(self.path)):
+            try:
+                found = (status := name.stat()).st_dev, status.st_ino
+            except OSError:
+                found = None
+            if found is not None and name not in self._place:
+                self._place[name] = found
+            elif found != self._place.get(name):
+                self._look_s = float("inf")
+                log.error(
+                    "outbox: its file was moved or removed while the station runs; what waits is sent as long as it "
+                    "runs, and lost when it ends file=%s remedy=%r",
+                    *(name, "let it run until the broker has taken all, restart it, and leave the file where it is"),
+                )
+                return
+
     def close(self) -> None:
         """Release the file."""
+        if self._look_s < float("inf"):
+            self._look()
         for database in self._connections:
             database.close()
         self._held.close()

@@ -118,6 +118,35 @@ def test_where_the_journal_has_not_all_that_waited_the_file_is_refused_as_damage
         Outbox(OutboxSettings(path=path))
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_that_somebody_moved_or_removed_the_file_under_a_running_station_is_told_once(
+    tmp_path: Path, suffix: str, is_moved: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.outbox.file.LOOK_EVERY_S", 0.0)
+    path = tmp_path / "box.sqlite"
+    outbox = Outbox(OutboxSettings(path=path))
+    outbox.add([letter(1, Verdict.OK)])
+    assert caplog.text == ""
+    gone = path.with_name(f"box.sqlite{suffix}")
+    if is_moved:
+        gone.rename(tmp_path / "backup")
+    else:
+        gone.unlink()
+    for number in (2, 3):
+        outbox.add([letter(number, Verdict.OK)])
+    assert bodies(outbox) == [1, 2, 3]
+    outbox.close()
+    assert caplog.text.count("its file was moved or removed while the station runs") == 1
+
+
+def test_that_the_file_went_is_told_at_the_end_at_the_latest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
+    (tmp_path / "box.sqlite").unlink()
+    outbox.close()
+    assert "its file was moved or removed" in caplog.text
+
+
 def test_a_journal_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "box.sqlite-wal").mkdir()
     with pytest.raises(OutboxError, match=r"its journal .*box\.sqlite-wal cannot be read \(Is a directory\); check"):
