@@ -73,7 +73,7 @@ def test_where_judging_stands_still_the_coils_are_on_until_the_next_verdict(
 def test_the_time_before_judging_begins_is_not_taken_for_its_standing_still(
     plc: Plc, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As where a page, a history or evidence takes its time to open."""
+    """As where the page takes its time to open."""
     clock = Clock()
     monkeypatch.setattr("runtime.actuator.coils.time", SimpleNamespace(monotonic=clock))
     coils = Coils(ModbusSettings(host="127.0.0.1", port=plc.port, heartbeat_register=1, timeout_s=WAIT_S), [0])
