@@ -96,9 +96,17 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        problems = _listed_once([one_line(_describe(problem, schema)) for problem in error.errors()])
+        found = error.errors()
+        true = [each for each in found if each["type"] != "too_short" or not _lies_within(each, found)]
+        problems = _listed_once([one_line(_describe(problem, schema)) for problem in true])
         told = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
         raise ConfigError(f"{source}: " + "; ".join(told)) from error
+
+
+def _lies_within(problem: Any, others: list[Any]) -> bool:
+    """Whether an item of `problem` is wrong: pydantic leaves it out, and then counts too few."""
+    place = problem["loc"]
+    return any(each["loc"][: len(place)] == place and len(each["loc"]) > len(place) for each in others)
 
 
 def _listed_once(problems: list[str]) -> list[str]:

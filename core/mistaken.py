@@ -1,6 +1,7 @@
 """What was given where a checkpoint or a bundle is asked for, and the command that makes the one of the other."""
 
 import zipfile
+from os.path import isfile
 from pathlib import Path
 
 MANIFEST, CHECKPOINT = "bundle.json", "checkpoint"
@@ -9,16 +10,16 @@ MANIFEST, CHECKPOINT = "bundle.json", "checkpoint"
 
 def no_checkpoint(path: Path) -> str:
     """Say what lies at `path` that is no checkpoint, as the end of a sentence; empty where nobody knows."""
-    if (path / MANIFEST).is_file():
+    if isfile(path / MANIFEST):
         return "is a bundle; give the file `checkpoint` that `train-model` wrote"
-    if (path / CHECKPOINT).is_file():
+    if isfile(path / CHECKPOINT):
         return f"is the folder of a training; give {path / CHECKPOINT}"
     return _unpack_first(path) if MANIFEST in _names(path) else ""
 
 
 def no_bundle(path: Path) -> str:
     """Say what lies at `path` that is no bundle's folder, as the end of a sentence; empty where nobody knows."""
-    if (path / CHECKPOINT).is_file():
+    if isfile(path / CHECKPOINT):
         return f"is the folder of a training; make a bundle first: export-engine {path / CHECKPOINT} --output FOLDER"
     if MANIFEST in (within := _names(path)):
         return _unpack_first(path)
@@ -33,7 +34,7 @@ def _unpack_first(path: Path) -> str:
 
 def _names(path: Path) -> list[str]:
     """Names in a ZIP, which packed bundles and checkpoints are; none of what is no ZIP."""
-    if not path.is_file():  # a pipe would be waited for
+    if not isfile(path):  # a pipe would be waited for
         return []
     try:
         with zipfile.ZipFile(path) as packed:

@@ -15,16 +15,17 @@ def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | N
     if variable is not None:
         if variable not in os.environ:
             raise ConfigError(f"{key}_env: the environment variable {variable} is not set.")
-        return os.environ[variable]
-    if file is not None:
+        secret, where = os.environ[variable], variable
+    elif file is not None:
         try:
             # Editors on Windows put a byte order mark before it.
             secret = read_now(file).decode("utf-8-sig").replace("\r", "\n").split("\n")[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{key}_file: {file} cannot be read as UTF-8 text; check it.") from error
-        if secret != secret.strip():
-            log.warning(
-                "%s_file: the first line of %s begins or ends with a space, which counts as part of it", key, file
-            )
-        return secret
-    return None
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise ConfigError(f"{key}_file: {file} cannot be read ({reason}); check it.") from error
+        where = f"the first line of {file}"
+    else:
+        return None
+    if secret != secret.strip():
+        log.warning("%s: %s begins or ends with a space or a new line, which counts as part of it", key, where)
+    return secret

@@ -42,6 +42,13 @@ class _Loader(yaml.SafeLoader):
             raise _Misread(problem=f"line {line}: `{node.value}` is read as {number}; write that, or put it in quotes")
         return number
 
+    def construct_tagged(self, node: yaml.Node) -> Any:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        raise _Misread(
+            problem=f"line {node.start_mark.line + 1}: the tag `{tag}` means nothing here; write the value itself, or "
+            "put it in quotes"
+        )
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
         for key, value in node.value:
@@ -61,6 +68,7 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+_Loader.add_constructor(None, _Loader.construct_tagged)
 
 
 def read_yaml(path: Path) -> Any:

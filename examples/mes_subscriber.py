@@ -13,7 +13,15 @@ CREATE TABLE IF NOT EXISTS gaps (id TEXT PRIMARY KEY, source TEXT, boot_id TEXT,
 CREATE TABLE IF NOT EXISTS others (topic TEXT, body BLOB);
 """
 TOPICS = [("pwae/+/+/+/+/camera/+/result", 1), ("pwae/+/+/+/+/camera/+/gap", 1)]
-NEITHER = ValueError, LookupError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError
+NEITHER = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 """What comes of a message that is no event and no gap; a full disk is none of these, and ends us."""
 
 host, port, path = sys.argv[1:]

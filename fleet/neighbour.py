@@ -74,7 +74,7 @@ class Neighbour:
         while (left_s := until_s - time.monotonic()) > 0:
             try:
                 reply = json.loads(self._replies.get(timeout=left_s))
-            except (queue.Empty, ValueError):
+            except (queue.Empty, ValueError, RecursionError):
                 continue
             if not isinstance(reply, dict) or reply.get("request_id") != number:
                 continue
@@ -95,6 +95,6 @@ class Neighbour:
                 self._recipes = tuple(told.get("recipes", ()))
                 self._in_use = told["sha256"], told["thresholds_id"]
                 self._heard.set()
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             log.warning("%s: not readable: %r", topic, payload[:100])
         self._on_change()

@@ -179,7 +179,7 @@ def _read(message: Message, read: Callable[[Any], T]) -> T | None:
         return None
     try:
         return read(json.loads(message.payload))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         log.warning("message ignored topic=%s reason=%r", message.topic, f"{type(error).__name__}: {error}")
         return None
 

@@ -5,7 +5,7 @@ from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config import Name, Settings, Wait
 from core.errors import ConfigError
@@ -37,12 +37,20 @@ Recipe = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 def _quoted(value: Any) -> Any:
-    if isinstance(value, int):  # YAML reads 14:00 as 840, and 06:00 as text
+    if isinstance(value, int | float):  # YAML reads 14:00 as 840, 06:00 as text, and 06.00 as 6
         raise ValueError('put times of the day in quotes, such as "14:00"')
     return value
 
 
-TimeOfDay = Annotated[datetime.time, BeforeValidator(_quoted, json_schema_input_type=str)]
+def _without_zone(value: datetime.time) -> datetime.time:
+    if value.tzinfo is not None:
+        raise ValueError('times of the day are in the machine\'s own zone; leave the zone out, as in "14:00"')
+    return value
+
+
+TimeOfDay = Annotated[
+    datetime.time, BeforeValidator(_quoted, json_schema_input_type=str), AfterValidator(_without_zone)
+]
 """In local time, such as "06:00"."""
 
 

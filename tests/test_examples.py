@@ -103,6 +103,7 @@ def test_a_subscriber_keeps_gaps_and_what_is_neither_holds_up_nothing(tmp_path: 
     part = {"id": "i", "source": "s/top", "boot_id": "b", "seq": 3, "verdict": {"name": "OK"}}
     gap = {"id": "g", "source": "s/top", "boot_id": "b", "first_seq": 1, "last_seq": 2}
     odd = [b"", b"no JSON", b"[]", b"\xff", b"{}", json.dumps({**part, "seq": {}}).encode()]
+    odd += [b"[" * 100_000, json.dumps({**part, "id": "\ud800"}).encode()]
     odd += [json.dumps({**part, "verdict": "OK"}).encode(), json.dumps({**part, "seq": 10**30}).encode()]
     mosquitto.stop()  # and so the first connection fails
     with subscribing(mosquitto.port, database) as subscriber:

@@ -51,6 +51,11 @@ class Coils(Worker):
         self._alive_s = time.monotonic()
         self._beats = 0
 
+    def start(self) -> None:
+        """Begin; the judging thread counts as going round until then."""
+        self.alive()
+        super().start()
+
     def switch(self, coil: int, is_on: bool) -> None:
         """Switch a coil. Returns at once."""
         with self._changed:

@@ -159,8 +159,12 @@ class SiteThresholds:
                     f"{file}: is a link to nothing; put back what it leads to, or remove it: the bundle's hold then."
                 ) from error
             return None
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise ArtifactError(f"{file}: damaged or not readable; recalibrate after removing it.") from error
+        except OSError as error:
+            raise ArtifactError(
+                f"{file}: cannot be read ({error.strerror}); check its permissions, and that it is a file."
+            ) from error
+        except (UnicodeDecodeError, ValidationError) as error:
+            raise ArtifactError(f"{file}: damaged; recalibrate after removing it.") from error
         self._require_secret(file)
         if self._secret is not None:
             expected = site.sealed(self._secret).hmac_sha256 or ""

@@ -18,6 +18,7 @@ NO_MQTT = "what it sends is no MQTT; check broker.host, broker.port and broker.p
 NO_ANSWER = "it does not answer the login; check broker.port, and broker.protocol: some know one of the two alone"
 UNANSWERED = "it answers, and has not acknowledged what we sent for {waited_s:.0f} s"
 ACCESS = "check the broker's access list"
+LOG = "the broker's own log says why"
 LOGIN = "check broker.username and its password, and that it may connect as broker.client_id"
 FOUND = {
     "Unspecified error": CLOSED,
@@ -26,6 +27,7 @@ FOUND = {
 }
 """What paho found, by its words."""
 REMEDIES = {
+    **dict.fromkeys((0x80, 0x81, 0x82, 0x83, 0x90, 0x9A), LOG),
     0x84: "set broker.protocol: 3.1.1",
     0x85: LOGIN,
     0x86: LOGIN,

@@ -99,6 +99,8 @@ class HistoryWriter(Keeper[Waiting]):
         """Write in one transaction, where there were `before` entries; returns how many there may be now."""
         if shutil.disk_usage(self.file.path.parent).free < self._settings.min_free_bytes:
             raise OSError("less is free on the disk than evidence.min_free_bytes")
+        if not self.file.path.exists():  # SQLite would write on where nobody finds it
+            raise OSError("somebody moved or removed it")
         most = self._settings.history_events
         with database:
             add(database, ((entry, body) for entry, body, _thresholds in batch))

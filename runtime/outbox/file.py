@@ -13,7 +13,8 @@ from typing import IO, TypeVar
 from core.database import Database
 from core.errors import OutboxError
 from core.files import require_file
-from runtime.outbox.schema import require_ours
+from runtime.outbox.schema import require_ours, waiting
+from runtime.outbox.write_ahead import changes, journal_of
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0
@@ -21,9 +22,9 @@ BUSY_S = 1.0
 PAUSE_S = 0.02
 LEAST_BYTES, HEADER_BYTES = 2, 100
 """A smaller file is empty to SQLite, and new; a database begins with a header."""
-JOURNAL_MARKS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
-JOURNAL_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
 TELL_EVERY_S = 10.0
+LOOK_EVERY_S = 1.0
+"""How often one looks whether the file is still where it was."""
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
 T = TypeVar("T")
@@ -62,21 +63,49 @@ class OutboxFile:
                 f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
             ) from error
         self._connections: list[sqlite3.Connection] = []
-        if os.path.getsize(path) < LEAST_BYTES:
-            self._spare_journal(is_new)
+        self._place: dict[Path, tuple[int, int]] = {}
+        """Of the file and its journal, by their names: disk and inode when they were first seen."""
+        self._look_s = 0.0
+        self._is_bare = False
+        """Whether all that is in it comes from the journal."""
+        try:
+            self._changes = changes(journal_of(path))
+            if os.path.getsize(path) < LEAST_BYTES:
+                self._spare_journal(is_new)
+        except OSError as error:
+            self._held.close()
+            raise OutboxError(
+                f"outbox {path}: its journal {error.filename} cannot be read ({error.strerror}); check its permissions."
+            ) from error
 
     def connect(self, synchronous: str) -> sqlite3.Connection:
-        """Open a connection, in WAL mode, which any thread may use. Raises sqlite3.Error, where it is no outbox too."""
+        """Open a connection, in WAL mode, which any thread may use.
+
+        Raises sqlite3.Error, where it is no outbox too; OutboxError where it has lost its beginning.
+        """
         database = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_S, factory=Database)
         self._connections.append(database)
-        require_ours(database)
+        try:
+            require_ours(database)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB and _begins_with_zeros(self.path):
+                raise OutboxError(
+                    f"outbox {self.path}: its beginning is lost, and the journal beside it (`-wal`) has it no more; "
+                    "keep both, events can be read in them as text (`strings`); set another `outbox.path` meanwhile, "
+                    "and look at the disk."
+                ) from error
+            raise
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {synchronous}")
+        self._tell_what_is_lost(database)
         return database
 
     def patiently(self, work: Callable[[], T]) -> T:
         """Do `work`, one transaction, again while another program holds the file. Raises OutboxError."""
         started_s = told_s = time.monotonic()
+        if started_s >= self._look_s:
+            self._look_s = started_s + LOOK_EVERY_S
+            self._look()
         while True:
             try:
                 return work()
@@ -102,34 +131,65 @@ class OutboxFile:
 
     def _spare_journal(self, is_new: bool) -> None:
         """Keep SQLite from throwing away what waits in the journal beside an empty file: to it both are new then."""
-        journal = self.path.with_name(f"{self.path.name}-wal")
-        if journal.exists() and _holds_a_commit(journal):
+        self._is_bare = bool(self._changes)
+        if self._is_bare:
             self._held.truncate(HEADER_BYTES)
-            log.warning("outbox has lost its content, and what waits is read from its journal file=%s", journal)
         elif not is_new:
             log.warning(
                 "outbox is an empty file and begins anew; if a station has used it, what waited in it is gone file=%s",
                 self.path,
             )
 
+    def _tell_what_is_lost(self, database: sqlite3.Connection) -> None:
+        """Say once what SQLite does not: that the file was empty, and what it cannot read of the journal."""
+        if not self._changes:
+            return
+        (_is_busy, read, _copied) = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        unread = sum(frame > read for frame in self._changes) if read >= 0 else 0
+        if self._is_bare:
+            log.warning(
+                "outbox has lost its content; what its journal still holds is read, what else waited, if anything, is "
+                "gone events=%d file=%s",
+                *(waiting(database), self.path),
+            )
+        if unread:
+            log.error(
+                "outbox: its journal is damaged, and what was stored last cannot be read changes=%d file=%s remedy=%r",
+                *(unread, journal_of(self.path), "look at the disk; the MES misses the numbers of what is gone"),
+            )
+        self._changes = ()
+
+    def _look(self) -> None:
+        """Say once where somebody moved or removed the file while it is open: nobody finds what is stored then."""
+        for name in (self.path, journal_of(self.path)):
+            try:
+                found = (status := name.stat()).st_dev, status.st_ino
+            except OSError:
+                found = None
+            if found is not None and name not in self._place:
+                self._place[name] = found
+            elif found != self._place.get(name):
+                self._look_s = float("inf")
+                log.error(
+                    "outbox: its file was moved or removed while the station runs; what waits is sent as long as it "
+                    "runs, and lost when it ends file=%s remedy=%r",
+                    *(name, "let it run until the broker has taken all, restart it, and leave the file where it is"),
+                )
+                return
+
     def close(self) -> None:
         """Release the file."""
+        if self._look_s < float("inf"):
+            self._look()
         for database in self._connections:
             database.close()
         self._held.close()
 
 
-def _holds_a_commit(journal: Path) -> bool:
-    """Whether SQLite finds anything in a journal (`-wal`): it reads up to the last commit, and nothing without one."""
-    with journal.open("rb") as opened:
-        header = opened.read(JOURNAL_HEADER_BYTES)
-        page_bytes, salt = int.from_bytes(header[8:12], "big"), header[16:24]
-        if header[:4] not in JOURNAL_MARKS:
-            return False
-        while len(frame := opened.read(FRAME_HEADER_BYTES)) == FRAME_HEADER_BYTES and frame[8:16] == salt:
-            if len(opened.read(page_bytes)) == page_bytes and any(frame[4:8]):
-                return True
-    return False
+def _begins_with_zeros(path: Path) -> bool:
+    """Whether a database has lost its header."""
+    with path.open("rb") as opened:
+        return not any(opened.read(HEADER_BYTES))
 
 
 @contextmanager

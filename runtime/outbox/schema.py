@@ -60,6 +60,11 @@ def require_ours(database: sqlite3.Connection) -> None:
         raise foreign
 
 
+def waiting(database: sqlite3.Connection) -> int:
+    """Say how many events there are; none where there is not even their table."""
+    return count(database)[1] if database.execute("PRAGMA table_info(events)").fetchone() else 0
+
+
 def insert(database: sqlite3.Connection, rows: Sequence[Row], stored_at_s: float) -> int:
     """Write rows behind all others, in order; returns where the last stands."""
     last = 0

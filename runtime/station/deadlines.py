@@ -35,8 +35,10 @@ def require_broker(link: Link, settings: BrokerSettings, outbox: Outbox) -> None
     waited_s = time.monotonic() - link.since_s
     if link.state == LinkState.REFUSED or (link.state != LinkState.CONNECTED and waited_s > settings.connect_timeout_s):
         host, port = settings.address
+        silent = f"it has acknowledged nothing for {waited_s:.0f} s; `run-inspection doctor` says how far one comes"
+        state = LinkState.REFUSED if link.state == LinkState.REFUSED else LinkState.UNREACHABLE
         raise BrokerError(
-            f"broker {host}:{port} {link.state}: {link.reason or 'no answer'}. "
+            f"broker {host}:{port} {state}: {link.reason or silent}. "
             f"{outbox.depth} events wait in {outbox.path} and go out with the next run."
         )
 

@@ -1,5 +1,6 @@
 """A web page's server: FastAPI and uvicorn in a thread, for those alone who may look."""
 
+import errno
 import importlib.util
 import logging
 import socket
@@ -81,5 +82,6 @@ def listen(settings: ViewSettings) -> socket.socket:
         listener.listen(64)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise ConfigError(f"view: cannot listen on {where} ({error.strerror}); set another `view.port`.") from error
+        wrong = "view.host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "view.port"
+        raise ConfigError(f"view: cannot listen on {where} ({error.strerror}); set another `{wrong}`.") from error
     return listener

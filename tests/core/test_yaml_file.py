@@ -57,7 +57,11 @@ def read(tmp_path: Path, text: str) -> Door:
         ("name: 2026-11-25\n", "`name`: it is read as date"),
         ("name: 2026-13-45\n", "not valid YAML"),
         ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
-        ("name: !!python/object:os.system x\n", "not valid YAML"),
+        ("name: !!python/object:os.system x\n", "line 1: the tag `!!python/object:os.system` means nothing here"),
+        (
+            "limit: 4\nname: !include other.yaml\n",
+            "line 2: the tag `!include` means nothing here; write the value itself",
+        ),
     ],
 )
 def test_what_yaml_would_misread_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -119,10 +123,22 @@ def test_a_blank_at_the_end_of_a_secret_is_kept_and_warned_of(tmp_path: Path, ca
     assert "s3cret" not in caplog.text
 
 
+def test_a_new_line_at_the_end_of_a_variable_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PASSWORD", "s3cret\n")
+    with caplog.at_level(logging.WARNING):
+        assert look_up_secret("broker.password", "PASSWORD", None) == "s3cret\n"
+    assert "broker.password: PASSWORD begins or ends with a space or a new line" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes("s3cret".encode("utf-16"))
-    with pytest.raises(ConfigError, match="cannot be read as UTF-8"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(it is no text in UTF-8\)"):
         look_up_secret("broker.password", None, tmp_path / "password")
+    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\)"):
+        look_up_secret("broker.password", None, tmp_path / "not-there")
 
 
 @pytest.mark.timeout(20)

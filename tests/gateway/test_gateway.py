@@ -181,7 +181,11 @@ def test_who_is_not_known_not_trusted_or_not_encrypted_is_refused(gateway: Gatew
 def test_what_is_no_message_of_ours_is_ignored(gateway: Gateway, broker: Mosquitto) -> None:
     async def look() -> None:
         async with await gateway.client() as client:
+            nested, scored = "[" * 10_000, '{"score": 5, "worst_tile": null, "evidence": null, "verdict": %s}'
+            good = '{"code": 1, "name": "OK", "reason": []}'
             for topic, payload in (("status", "{}"), ("camera/top/result", "[1"), ("camera/x/status", '{"state": 1}')):
+                publish(broker, topic, payload)
+            for topic, payload in (("camera/top/counters", nested), ("camera/top/result", scored % good)):
                 publish(broker, topic, payload)
             online = {"state": "online", "reason": "", "version": "9", "boot_id": "b"}
             publish(broker, "status", json.dumps(online))

@@ -42,6 +42,8 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
         (SMALLEST.replace("folder", "foldr"), "`kind`: 'foldr' is none of its values: did you mean `folder`?"),
         (SMALLEST.replace("kind: folder, ", ""), "`cameras.top`: `kind` is missing"),
         (SMALLEST + "commands: pause\n", "`commands`: it is read as str; a list is needed, as in [a, b]"),
+        (SMALLEST + "shifts: [06.00, 14.00]\n", 'put times of the day in quotes, such as "14:00"'),
+        (SMALLEST + 'shifts: ["06:00+02:00"]\n', "times of the day are in the machine's own zone; leave the zone out"),
         (SMALLEST + "commands: [pauze]\n", "`commands.0`: 'pauze' is none of its values: did you mean `pause`?"),
         (SMALLEST + "backend: {kind: gpu}\n", "'gpu' is none of its values: 'auto', 'tensorrt'"),
         (SMALLEST + "broker: null\n", "`broker`: it is read as NoneType; `key: value` lines are needed"),
@@ -90,6 +92,13 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
         load(tmp_path, text)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_of_a_list_with_a_wrong_item_it_is_not_said_that_it_has_too_few(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"yaml: `shifts.0`: .*0-23$"):
+        load(tmp_path, SMALLEST + 'shifts: ["25:00"]\n')
+    with pytest.raises(ConfigError, match="`shifts`: .*at least 1 item"):
+        load(tmp_path, SMALLEST + "shifts: []\n")
 
 
 def test_what_two_producers_call_alike_are_two_cameras(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Coils: what a slow PLC does not take in time is left out, told and counted."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from runtime.actuator.coils import Coils
 from runtime.delivery.settings import ModbusSettings
 from tests.runtime.plc import Plc
-from tests.runtime.waiting import WAIT_S, wait_until
+from tests.runtime.waiting import WAIT_S, Clock, wait_until
 
 
 def test_a_plc_that_is_slower_than_verdicts_come_gets_the_newest_and_what_is_left_out_is_told_and_counted(
@@ -66,3 +68,17 @@ def test_where_judging_stands_still_the_coils_are_on_until_the_next_verdict(
     plc.wait_for(lambda: plc.values("coil", 0)[-1] == 1)
     coils.stop()
     assert not coils.fault
+
+
+def test_the_time_before_judging_begins_is_not_taken_for_its_standing_still(
+    plc: Plc, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the page takes its time to open."""
+    clock = Clock()
+    monkeypatch.setattr("runtime.actuator.coils.time", SimpleNamespace(monotonic=clock))
+    coils = Coils(ModbusSettings(host="127.0.0.1", port=plc.port, heartbeat_register=1, timeout_s=WAIT_S), [0])
+    clock.now_s = 10.0
+    coils.start()
+    plc.wait_for(lambda: plc.values("register", 1) == [1])
+    coils.stop()
+    assert (plc.values("coil", 0), caplog.text) == ([1, 1], "")

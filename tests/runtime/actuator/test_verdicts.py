@@ -26,7 +26,7 @@ from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import judge
 from tests.runtime.broker import Mosquitto
-from tests.runtime.command import at, finish, folder, run_command, write_config
+from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.contract import PREFIX, check
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import write_pictures
@@ -126,19 +126,26 @@ def test_each_part_is_told_exactly_once(origin: Origin, in_time: list[bool]) -> 
 def test_a_plc_s_coil_follows_the_verdicts_and_is_on_while_nobody_judges(
     tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber, plc: Plc
 ) -> None:
-    pictures = write_pictures(tmp_path / "pictures", good=3, bad=2)
-    camera = {**folder(pictures, max_fps=5), "verdict": {"deadline_ms": 30_000, "coil": 5}}
-    modbus = {"host": "127.0.0.1", "port": plc.port, "heartbeat_register": 9}
+    pictures, inbox = write_pictures(tmp_path / "pictures", good=3, bad=2), tmp_path / "inbox"
+    inbox.mkdir()
+    camera = {"kind": "watch", "path": str(inbox), "verdict": {"deadline_ms": 30_000, "coil": 5}}
+    modbus = {"host": "127.0.0.1", "port": plc.port, "heartbeat_register": 9, "timeout_s": WAIT_S}
     config = write_config(tmp_path, bundle_path, {"top": camera}, broker=at(mosquitto.port), modbus=modbus)
-    code, _out, err = finish(config)
-    assert code == 0, err
+    process = run_command(config)
+    plc.wait_for(lambda: plc.values("coil", 5) == [1] and plc.values("register", 9)[:1] == [1])
+    switched = [1]
+    for picture, is_on in zip(sorted(pictures.iterdir()), (0, 0, 0, 1, 1), strict=True):
+        picture.rename(inbox / picture.name)
+        switched.append(is_on)
+        plc.wait_for(lambda: plc.values("coil", 5) == switched)
     mes.wait_for(lambda: len(mes.events()) == 5 and len(mes.events("top/verdict")) == 5)
+    process.send_signal(signal.SIGTERM)
+    _out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    assert plc.values("coil", 5) == [*switched, 1]
     told = [(said["id"], said["code"]) for said in mes.events("top/verdict")]
     assert told == [(event["id"], event["verdict"]["code"]) for event in mes.events()]
     assert [event["actuator"]["late"] for event in mes.events()] == [False] * 5
-    first, *switched, last = plc.values("coil", 5)
-    assert (first, switched, last) == (1, [0, 0, 0, 1, 1][-len(switched) :], 1)
-    assert plc.values("register", 9)[:1] == [1]
     assert {check(message) for message in mes.messages} >= {"verdict", "result"}
 
 

@@ -120,6 +120,12 @@ def test_what_is_no_manifest_is_refused(own: Path, content: bytes) -> None:
         load_bundle(own)
 
 
+def test_a_bundle_whose_folder_cannot_be_looked_into_is_no_wrong_configuration(own: Path) -> None:
+    """As one of somebody else's; where root runs the test, who may look: a name that is too long."""
+    with pytest.raises(ArtifactError, match=r"no readable bundle\.json in it \(File name too long\)"):
+        load_bundle(own / ("x" * 300))
+
+
 def test_a_pipe_in_the_place_of_a_manifest_is_not_waited_for(own: Path) -> None:
     (own / MANIFEST).unlink()
     os.mkfifo(own / MANIFEST)

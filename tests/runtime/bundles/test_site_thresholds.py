@@ -81,7 +81,13 @@ def test_whatever_a_file_holds_it_is_refused_in_one_line(bundle_path: Path, cont
 @pytest.mark.timeout(20)
 def test_a_pipe_in_the_place_of_the_file_is_refused(bundle: Bundle) -> None:
     os.mkfifo(site_file(bundle.path))
-    with pytest.raises(ArtifactError, match="not readable"):
+    with pytest.raises(ArtifactError, match="it is a pipe"):
+        PLAIN.load(bundle)
+
+
+def test_a_file_that_cannot_be_read_is_not_told_to_be_removed(bundle: Bundle) -> None:
+    site_file(bundle.path).mkdir()
+    with pytest.raises(ArtifactError, match=r"thresholds\.json: cannot be read \(Is a directory\); check its permis"):
         PLAIN.load(bundle)
 
 

@@ -32,6 +32,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl x509 -req -in server.csr $by -days -1 -extfile san -out expired.crt
     openssl req $new -keyout station.key -out station.csr -subj /CN=station
     openssl x509 -req -in station.csr $by -days 2 -out station.crt
+    openssl pkey -in station.key -aes256 -passout pass:x -out locked.key
     chmod 644 *.key
     """
     subprocess.run(["sh", "-ec", script], cwd=folder, check=True, capture_output=True)
@@ -90,6 +91,24 @@ def test_a_broker_that_asks_for_a_certificate_gets_the_stations_or_refuses(
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no-such-ca"):
         tls_context(TlsSettings(ca_file=tmp_path / "no-such-ca"))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"ca_file": "ca.key"}, r"broker\.tls\.ca_file: .*ca\.key cannot be used \(it holds no certificate in PEM\)"),
+        ({"cert_file": "station.key"}, r"broker\.tls\.cert_file: .*station\.key .* no certificate in PEM"),
+        ({"cert_file": "station.crt"}, r"broker\.tls\.key_file: .*station\.crt .* holds no key"),
+        ({"cert_file": "station.crt", "key_file": "ca.key"}, r"key_file: .*ca\.key .* or not that of .*station\.crt"),
+        ({"cert_file": "station.crt", "key_file": "locked.key"}, r"key_file: .*locked\.key .*it has a passphrase"),
+    ],
+)
+def test_of_certificate_and_key_the_one_that_cannot_be_used_is_named(
+    certificates: Path, files: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        tls_context(TlsSettings.model_validate({key: certificates / name for key, name in files.items()}))
 
 
 @pytest.mark.timeout(20)

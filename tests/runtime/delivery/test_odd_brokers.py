@@ -18,6 +18,7 @@ from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
+from runtime.station.deadlines import require_broker
 from tests.runtime.broker import Mosquitto
 from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.delivery.test_publisher import add
@@ -46,6 +47,20 @@ def test_a_broker_that_acknowledges_nothing_is_given_up_and_told_once(
         assert "has not acknowledged" in publisher.link.reason
         publisher.stop("test", 0.0)
     assert (outbox.depth, caplog.text.count("has not acknowledged"), "broker connected" in caplog.text) == (3, 1, False)
+
+
+def test_a_run_on_files_says_what_to_do_about_a_broker_that_takes_the_login_and_nothing_more(
+    outbox: Outbox, publish: Callable[..., Publisher]
+) -> None:
+    add(outbox, 0, 3)
+    with odd_broker(lambda first, _body: b"" if first >> 4 == PUBLISH else None) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: broker.count(PUBLISH) > 0)
+        settings = BrokerSettings(host="127.0.0.1", port=broker.port, connect_timeout_s=0.001)
+        words = "unreachable: it has acknowledged nothing for .* `run-inspection doctor` says .* 3 events wait"
+        with pytest.raises(BrokerError, match=words):
+            require_broker(publisher.link, settings, outbox)
+        publisher.stop("test", 0.0)
 
 
 def test_the_doctor_does_not_pass_a_broker_that_acknowledges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +148,7 @@ def test_a_refused_subscription_is_told_and_asked_for_again(
         (b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(100), "no MQTT"),
         (packet(0x20, b"\0\x9d\x0f\x1c\0\x0cbroker2:1883"), "Server moved (broker2:1883); set broker.host"),
         (packet(0x20, b"\0\x86\x07\x1f\0\x04no\n!"), "Bad user name or password (no!); check broker.username"),
+        (packet(0x20, b"\0\x83\0"), "Implementation specific error; the broker's own log says why"),
     ],
 )
 def test_a_login_that_is_answered_oddly_is_told_in_words(

@@ -106,6 +106,26 @@ def test_a_file_that_takes_nothing_is_told_once_counted_and_tried_again(
     assert "written again" in caplog.text
 
 
+def test_a_file_that_somebody_removes_is_told_and_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "RETRY_AFTER_S", 0.05)
+    with writing(tmp_path):
+        pass
+    with caplog.at_level(logging.INFO), writing(tmp_path) as history:
+        history.add([judged(1)])
+        wait_until(lambda: history.file.get("event-1") is not None)
+        for file in tmp_path.glob("history.sqlite*"):
+            file.unlink()
+        history.add([judged(2)])
+        wait_until(lambda: history.problem != "")
+        assert (history.dropped, "somebody moved or removed it" in caplog.text) == (1, True)
+        wait_until(history.file.path.exists)
+        history.add([judged(3)])
+        wait_until(lambda: history.problem == "")
+    assert [each.part for each in history.file.find(Wanted(Kind.ALL), 9)] == ["P-3"]
+
+
 def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = threading.Event()
     monkeypatch.setattr(writer, "add", lambda *_: disk.wait(WAIT_S))

@@ -12,6 +12,7 @@ import pytest
 from core.errors import OutboxError
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
+from runtime.outbox.write_ahead import changes
 from runtime.parts.verdict import Verdict
 from tests.runtime.outbox.test_outbox import bodies, letter
 
@@ -43,12 +44,59 @@ def test_what_waits_in_the_journal_of_a_file_that_was_emptied_or_removed_is_foun
     outbox = Outbox(OutboxSettings(path=path))
     assert bodies(outbox) == [1, 2, 3]
     outbox.close()
-    assert "outbox has lost its content, and what waits is read from its journal" in caplog.text
+    assert "outbox has lost its content" in caplog.text
+    assert "events=3 " in caplog.text
+    assert "damaged" not in caplog.text
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_what_sqlite_does_not_read_of_a_damaged_journal_is_told_by_its_count(
+    tmp_path: Path, is_empty: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, bounds = tmp_path / "box.sqlite", OutboxSettings(path=tmp_path / "alive.sqlite")
+    alive, beside = Outbox(bounds), Path(f"{bounds.path}-wal")
+    sizes = []
+    for number in (1, 2, 3, 4):
+        alive.add([letter(number, Verdict.NOT_OK)])
+        sizes.append(beside.stat().st_size)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{bounds.path}{suffix}", f"{path}{suffix}")
+    alive.close()
+    os.truncate(path, 0 if is_empty else path.stat().st_size)
+    with path.with_name("box.sqlite-wal").open("r+b") as journal:
+        journal.seek(sizes[1] + 1000)  # of what stored the third
+        byte = journal.read(1)
+        journal.seek(-1, os.SEEK_CUR)
+        journal.write(bytes([byte[0] ^ 1]))
+    outbox = Outbox(OutboxSettings(path=path))
+    assert bodies(outbox) == [1, 2]
+    outbox.close()
+    assert "its journal is damaged, and what was stored last cannot be read changes=2 " in caplog.text
+    assert ("outbox has lost its content" in caplog.text) is is_empty
+    assert "events=2 " in caplog.text or not is_empty
+
+
+def test_a_file_whose_beginning_is_neither_there_nor_in_the_journal_is_told_as_damaged_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "box.sqlite"
+    killed(tmp_path, path, is_older=True)
+    os.truncate(path, 0)
+    journal = path.with_name(f"{path.name}-wal")
+    with journal.open("rb") as opened:
+        header = opened.read(32)
+    frame_bytes = 24 + int.from_bytes(header[8:12], "big")
+    os.truncate(journal, 32 + changes(journal)[0] * frame_bytes)
+    before = journal.read_bytes()
+    for _ in range(2):
+        with pytest.raises(OutboxError, match="its beginning is lost, and the journal beside it"):
+            Outbox(OutboxSettings(path=path))
+    assert journal.read_bytes() == before
 
 
 @pytest.mark.parametrize("journal", ["zeros", "first frame"])
 def test_a_journal_without_a_commit_beside_an_empty_file_keeps_no_station_from_starting(
-    tmp_path: Path, journal: str
+    tmp_path: Path, journal: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As after a power cut in the first moment of all."""
     path = tmp_path / "box.sqlite"
@@ -59,6 +107,7 @@ def test_a_journal_without_a_commit_beside_an_empty_file_keeps_no_station_from_s
     outbox = Outbox(OutboxSettings(path=path))
     assert bodies(outbox) == []
     outbox.close()
+    assert "begins anew" in caplog.text
 
 
 def test_where_the_journal_has_not_all_that_waited_the_file_is_refused_as_damaged(tmp_path: Path) -> None:
@@ -67,6 +116,41 @@ def test_where_the_journal_has_not_all_that_waited_the_file_is_refused_as_damage
     os.truncate(path, 0)
     with pytest.raises(OutboxError, match="damaged: keep it"):
         Outbox(OutboxSettings(path=path))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_that_somebody_moved_or_removed_the_file_under_a_running_station_is_told_once(
+    tmp_path: Path, suffix: str, is_moved: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.outbox.file.LOOK_EVERY_S", 0.0)
+    path = tmp_path / "box.sqlite"
+    outbox = Outbox(OutboxSettings(path=path))
+    outbox.add([letter(1, Verdict.OK)])
+    assert caplog.text == ""
+    gone = path.with_name(f"box.sqlite{suffix}")
+    if is_moved:
+        gone.rename(tmp_path / "backup")
+    else:
+        gone.unlink()
+    for number in (2, 3):
+        outbox.add([letter(number, Verdict.OK)])
+    assert bodies(outbox) == [1, 2, 3]
+    outbox.close()
+    assert caplog.text.count("its file was moved or removed while the station runs") == 1
+
+
+def test_that_the_file_went_is_told_at_the_end_at_the_latest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
+    (tmp_path / "box.sqlite").unlink()
+    outbox.close()
+    assert "its file was moved or removed" in caplog.text
+
+
+def test_a_journal_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "box.sqlite-wal").mkdir()
+    with pytest.raises(OutboxError, match=r"its journal .*box\.sqlite-wal cannot be read \(Is a directory\); check"):
+        Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
 
 
 @pytest.mark.parametrize("is_there", [True, False])

@@ -128,7 +128,7 @@ def test_beyond_this_machine_everything_but_health_asks_for_the_token(
     [
         ({"host": "0.0.0.0"}, "give `token_env` or `token_file`"),  # noqa: S104
         ({"host": "0.0.0.0", "token_env": "PWAE_NO_SUCH"}, "PWAE_NO_SUCH is not set"),  # noqa: S104
-        ({"host": "192.0.2.1", "token_env": "PATH"}, "cannot listen on 192.0.2.1"),
+        ({"host": "192.0.2.1", "token_env": "PATH"}, "set another `view.host`"),
     ],
 )
 def test_it_does_not_start_unguarded_or_where_it_cannot_listen(
