@@ -39,7 +39,8 @@ def report(
     output: Annotated[Path, typer.Option(help="Folder for what is written.")] = Path("evaluation"),
 ) -> None:
     """Evaluate."""
-    from assessment.evaluation import evaluate, results_folder
+    from assessment.evaluation import evaluate
+    from assessment.results import results_folder
     from assessment.summary import print_metrics
     from training.detector.checkpoint import load_checkpoint
 
@@ -140,7 +141,7 @@ def compare(
     """
     from assessment.comparison import compare as judged
     from assessment.comparison_report import save_comparison
-    from assessment.evaluation import results_folder
+    from assessment.results import results_folder
     from assessment.summary import print_comparison
 
     results_folder(output, data)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.comparison import Comparison, Judged, figure_rows
-from assessment.evaluation import REPORT
 from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
+from assessment.results import REPORT
 from core.dataset import Sample
 from core.files import naming
 from core.printable import printable

@@ -26,7 +26,8 @@ from machine import describe
 from patchcore import patchcore_scores, resnet18_scores
 from sklearn.metrics import roc_auc_score
 
-from assessment.evaluation import Evaluation, evaluate
+from assessment.evaluation import evaluate
+from assessment.results import Evaluation
 from core.config import parse_settings
 from core.dataset import labelled_samples, read_frames, training_samples
 from core.geometry import ModelInput

@@ -37,7 +37,8 @@ from quality import (
 from sklearn.metrics import roc_auc_score
 from unseen_sets import HUNDREDS, SETS
 
-from assessment.evaluation import Evaluation, evaluate
+from assessment.evaluation import evaluate
+from assessment.results import Evaluation
 from core.config import parse_settings
 from core.dataset import read_frames, training_samples
 from core.layout import GOOD

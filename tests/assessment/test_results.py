@@ -1,0 +1,56 @@
+"""What an evaluation leaves in its folder."""
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from assessment.evaluation import evaluate
+from assessment.results import results_folder
+from training.detector.checkpoint import load_checkpoint
+
+
+def test_scores_csv_has_a_line_a_picture_with_ten_errors(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(parts / "test", tmp_path / "data"))
+    (data / "good" / "cut.png").write_bytes(b"junk")
+    evaluation = evaluate(load_checkpoint(checkpoint), str(data))
+    evaluation.save(tmp_path / "out")
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0])[:4] == ["file", "kind", "verdict", "score"]
+    assert len(lines[0]) == 4 + 10
+    assert [line["kind"] for line in lines].count("scratch") == 8
+    judged = [line for line in lines if line["verdict"] != "NotDecidable"]
+    assert [float(line["score"]) for line in judged] == evaluation.scores.tolist()
+    assert all((float(line["score"]) > 1) == (line["verdict"] == "NotOK") for line in judged)
+    assert [Path(line["file"]).name for line in lines if line["verdict"] == "NotDecidable"] == ["cut.png"]
+
+
+def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    trained = load_checkpoint(checkpoint)
+    swapped = tmp_path / "data"
+    shutil.copytree(parts / "test" / "good", swapped / "dent")
+    shutil.copytree(parts / "test" / "scratch", swapped / "good")
+    evaluation = evaluate(trained, str(swapped))
+    evaluation.save(tmp_path / "out")
+    report = (tmp_path / "out" / "report.html").read_text()
+    wrong = [
+        s
+        for s, score in zip(evaluation.frames.samples, evaluation.scores, strict=True)
+        if (score > 1) == (s.kind == "good")
+    ]
+    assert len(wrong) > 12
+    captions = re.findall(r"<figcaption>(.*?), score", report)
+    assert all(captions.count(f"{sample.kind}: {sample.path}") == 1 for sample in wrong), "each once"
+
+
+def test_results_of_before_are_not_replaced_without_a_word(
+    checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results_folder(tmp_path, str(parts))
+    assert not capsys.readouterr().err
+    evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
+    results_folder(tmp_path, str(parts))
+    assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there is replaced; see --output\n"
