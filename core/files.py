@@ -26,9 +26,9 @@ def write_whole(file: Path, content: bytes | memoryview) -> None:
         part.write_bytes(content)
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        error.filename, error.filename2 = str(file), None  # of the part nobody knows
-        raise
+        with suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(file)) from error  # of the part nobody knows
 
 
 def without_waiting(path: str, flags: int) -> int:

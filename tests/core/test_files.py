@@ -19,11 +19,24 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
-    for place in (tmp_path / "a.json", tmp_path / "absent" / "b.json"):
-        with pytest.raises(OSError, match="directory") as raised:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "a.json", tmp_path / "absent" / "b.json", tmp_path / "file" / "c.json"):
+        with pytest.raises(OSError, match="irectory") as raised:
             write_whole(place, b"new")
-        assert (raised.value.filename, raised.value.filename2) == (str(place), None), "not of the part that was written"
-    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+        assert str(raised.value).endswith(f": '{place}'"), "not the part that was written"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "file"]
+
+
+def test_on_a_disk_that_takes_nothing_the_file_is_named_that_was_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*/a\.json'"):
+        write_whole(tmp_path / "a.json", b"new")
 
 
 def test_a_full_disk_is_told_with_the_file_that_was_to_be_written(tmp_path: Path) -> None:
