@@ -75,7 +75,8 @@ class OutboxFile:
         except OSError as error:
             self._held.close()
             raise OutboxError(
-                f"outbox {path}: its journal {error.filename} cannot be read ({error.strerror}); check its permissions."
+                f"outbox {path}: its journal {error.filename} cannot be read ({error.strerror}); check its "
+                "permissions; if it is damaged keep both, set another `outbox.path` meanwhile, and look at the disk."
             ) from error
 
     def connect(self, synchronous: str) -> sqlite3.Connection:

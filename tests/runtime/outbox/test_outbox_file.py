@@ -31,6 +31,27 @@ def killed(folder: Path, path: Path, *, is_older: bool) -> None:
     outbox.close()
 
 
+def killed_after_each(folder: Path, path: Path) -> list[int]:
+    """Leave at `path` what a killed station leaves that stored four events; the journal's bytes after each."""
+    bounds, sizes = OutboxSettings(path=folder / "alive.sqlite"), []
+    with closing(Outbox(bounds)) as outbox:
+        for number in (1, 2, 3, 4):
+            outbox.add([letter(number, Verdict.NOT_OK)])
+            sizes.append(Path(f"{bounds.path}-wal").stat().st_size)
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{bounds.path}{suffix}", f"{path}{suffix}")
+    return sizes
+
+
+def damage(path: Path, place: int) -> None:
+    """Change one bit of the journal beside `path`."""
+    with path.with_name(f"{path.name}-wal").open("r+b") as journal:
+        journal.seek(place)
+        byte = journal.read(1)
+        journal.seek(place)
+        journal.write(bytes([byte[0] ^ 1]))
+
+
 @pytest.mark.parametrize("size", [None, 0, 1])
 def test_what_waits_in_the_journal_of_a_file_that_was_emptied_or_removed_is_found(
     tmp_path: Path, size: int | None, caplog: pytest.LogCaptureFixture
@@ -53,27 +74,45 @@ def test_what_waits_in_the_journal_of_a_file_that_was_emptied_or_removed_is_foun
 def test_what_sqlite_does_not_read_of_a_damaged_journal_is_told_by_its_count(
     tmp_path: Path, is_empty: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, bounds = tmp_path / "box.sqlite", OutboxSettings(path=tmp_path / "alive.sqlite")
-    alive, beside = Outbox(bounds), Path(f"{bounds.path}-wal")
-    sizes = []
-    for number in (1, 2, 3, 4):
-        alive.add([letter(number, Verdict.NOT_OK)])
-        sizes.append(beside.stat().st_size)
-    for suffix in ("", "-wal"):
-        shutil.copy(f"{bounds.path}{suffix}", f"{path}{suffix}")
-    alive.close()
+    path = tmp_path / "box.sqlite"
+    sizes = killed_after_each(tmp_path, path)
     os.truncate(path, 0 if is_empty else path.stat().st_size)
-    with path.with_name("box.sqlite-wal").open("r+b") as journal:
-        journal.seek(sizes[1] + 1000)  # of what stored the third
-        byte = journal.read(1)
-        journal.seek(-1, os.SEEK_CUR)
-        journal.write(bytes([byte[0] ^ 1]))
+    damage(path, sizes[1] + 1000)  # of what stored the third
     outbox = Outbox(OutboxSettings(path=path))
     assert bodies(outbox) == [1, 2]
     outbox.close()
     assert "its journal is damaged, and what was stored last cannot be read changes=2 " in caplog.text
     assert ("outbox has lost its content" in caplog.text) is is_empty
     assert "events=2 " in caplog.text or not is_empty
+
+
+def test_of_a_damaged_header_of_one_change_all_behind_it_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "box.sqlite"
+    sizes = killed_after_each(tmp_path, path)
+    damage(path, sizes[1] + 9)
+    outbox = Outbox(OutboxSettings(path=path))
+    assert bodies(outbox) == [1, 2]
+    outbox.close()
+    assert "its journal is damaged, and what was stored last cannot be read changes=2 " in caplog.text
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+@pytest.mark.parametrize("place", [0, 3, 9, 17, 27])
+def test_a_journal_whose_own_header_is_damaged_is_refused_and_kept(tmp_path: Path, place: int, is_empty: bool) -> None:
+    """SQLite would take it for none, and remove it."""
+    path = tmp_path / "box.sqlite"
+    killed_after_each(tmp_path, path)
+    os.truncate(path, 0 if is_empty else path.stat().st_size)
+    damage(path, place)
+    before = path.with_name("box.sqlite-wal").read_bytes()
+    for _ in range(2):
+        with pytest.raises(
+            OutboxError, match=r"box\.sqlite-wal cannot be read \(its first bytes are damaged\); .* keep both"
+        ):
+            Outbox(OutboxSettings(path=path))
+    assert path.with_name("box.sqlite-wal").read_bytes() == before
 
 
 def test_a_file_whose_beginning_is_neither_there_nor_in_the_journal_is_told_as_damaged_and_left_as_it_is(
