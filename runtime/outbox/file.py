@@ -104,7 +104,7 @@ class OutboxFile:
     def patiently(self, work: Callable[[], T]) -> T:
         """Do `work`, one transaction, again while another program holds the file. Raises OutboxError."""
         started_s = told_s = time.monotonic()
-        if started_s >= self._look_s:
+        if self._connections and started_s >= self._look_s:  # before, SQLite may put another journal there
             self._look_s = started_s + LOOK_EVERY_S
             self._look()
         while True:
