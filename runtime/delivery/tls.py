@@ -17,13 +17,16 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
         key = tls.key_file or tls.cert_file
         try:
             context.load_cert_chain(tls.cert_file, require_file(key), password=_refuse_passphrase)
-        except OSError as error:
-            why = (
-                f"it holds no key, or not that of {tls.cert_file}"
-                if isinstance(error, ssl.SSLError)
-                else error.strerror
-            )
+        except ssl.SSLError as error:
+            if "TOO_" in (error.reason or ""):  # such as EE_KEY_TOO_SMALL: of the certificate, whatever the key
+                raise ConfigError(
+                    f"broker.tls.cert_file: {tls.cert_file} is too weak for this machine's OpenSSL ({error.reason}); "
+                    "have one issued with a longer key (RSA of 2048 bits, say)."
+                ) from error
+            why = f"it holds no key, or not that of {tls.cert_file}"
             raise ConfigError(f"broker.tls.key_file: {key} cannot be used ({why}); check it.") from error
+        except OSError as error:
+            raise ConfigError(f"broker.tls.key_file: {key} cannot be used ({error.strerror}); check it.") from error
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

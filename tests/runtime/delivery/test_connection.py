@@ -20,12 +20,13 @@ from tests.runtime.waiting import WAIT_S
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CA, and certificates by it: for `localhost` only, one of them expired, and one for a station."""
+    """A CA, and certificates by it: for `localhost` only, one of them expired, one for a station, a weak one."""
     folder = tmp_path_factory.mktemp("certificates")
     script = """
     new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     by="-CA ca.crt -CAkey ca.key -CAcreateserial"
     openssl req -x509 $new -days 2 -keyout ca.key -out ca.crt -subj /CN=test-ca
+    openssl req -x509 -newkey rsa:512 -nodes -days 2 -keyout weak.key -out weak.crt -subj /CN=weak
     openssl req $new -keyout server.key -out server.csr -subj /CN=localhost
     printf 'subjectAltName=DNS:localhost' > san
     openssl x509 -req -in server.csr $by -days 2 -extfile san -out server.crt
@@ -101,6 +102,7 @@ def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
         ({"cert_file": "station.key"}, r"broker\.tls\.cert_file: .*station\.key .* no certificate in PEM"),
         ({"cert_file": "station.crt"}, r"broker\.tls\.key_file: .*station\.crt .* holds no key"),
         ({"cert_file": "station.crt", "key_file": "ca.key"}, r"key_file: .*ca\.key .* or not that of .*station\.crt"),
+        ({"cert_file": "weak.crt", "key_file": "weak.key"}, r"cert_file: .*weak\.crt is too weak .*EE_KEY_TOO_SMALL"),
         ({"cert_file": "station.crt", "key_file": "locked.key"}, r"key_file: .*locked\.key .*it has a passphrase"),
     ],
 )
