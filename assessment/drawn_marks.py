@@ -132,7 +132,7 @@ def _around(frame: NDArray[np.uint8], at: tuple[int, int]) -> NDArray[np.uint8]:
     left, top = (
         int(np.clip(place - shown // 2, 0, side - shown)) for place, side in zip(at, frame.shape[1::-1], strict=True)
     )
-    return frame[top : top + shown, left : left + shown]
+    return frame[top : top + shown, left : left + shown].copy()  # a view would keep all marked frames
 
 
 def mark_covers(

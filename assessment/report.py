@@ -189,8 +189,8 @@ def _subject(metrics: dict[str, Any]) -> str:
     if not defective:
         text = (
             f"{good} pictures were judged, all taken as good. Without defective ones nobody can say how many would be "
-            "missed: put some into test/KIND, next to test/good. What marks on good parts say is below."
-        )
+            "missed: put some into test/KIND, next to test/good."
+        ) + (" What marks on good parts say is below." if metrics["drawn_marks"] else "")
     if known:
         text += (
             f" {known} of them are of the training: their scores are by a decoder that has not seen them, their "

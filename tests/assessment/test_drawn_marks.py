@@ -59,6 +59,7 @@ def test_a_part_has_a_mark_of_each_size_at_one_place(good: Good) -> None:
     spots = [mark.example_bgr_u8.astype(int) for mark in marks if mark.kind == "clear spot"]
     side = min(frames.shape[1:3]) // 2
     assert spots[-1].shape == (side, side, 3)
+    assert all(mark.example_bgr_u8.base is None for mark in marks), "none keeps the frame that it was cut out of"
     changed = [np.abs(spot - spots[0]).sum(axis=2) for spot in spots[1:]]
     assert sorted(each.sum() for each in changed) == [each.sum() for each in changed]
     middles = [[(each * along).sum() / each.sum() for along in np.mgrid[:side, :side]] for each in changed]

@@ -113,6 +113,15 @@ def test_good_pictures_that_look_other_than_those_of_the_training_are_told(
             assert ("More good pictures are rejected here than the training promised" in told) == is_told
 
 
+def test_where_no_good_part_passes_no_marks_are_promised(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
+    trained = load_checkpoint(checkpoint)
+    strict = replace(trained, thresholds=trained.thresholds.scaled(0.001))
+    for model, is_drawn in ((trained, True), (strict, False)):
+        evaluate(model, str(parts / "test" / "good")).save(tmp_path)
+        page = (tmp_path / "report.html").read_text()
+        assert (HOW_SMALL in page, "What marks on good parts say is below" in page) == (is_drawn, is_drawn)
+
+
 def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkpoint: Path, parts: Path) -> None:
     evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
     sheet = draw_contact_sheet(evaluation.checkpoint, evaluation.frames, [0, 1], evaluation.errors)
