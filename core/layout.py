@@ -26,11 +26,12 @@ def list_plain(root: Path) -> list[Path]:
     """List the pictures below a plain folder, which all show good parts. Raises DataError where some would not.
 
     That is where a folder below it is called as those are that hold test pictures or defective parts, or stands beside
-    one called as those of good parts; and where it is a kind of defect of a test itself.
+    one called as those of good parts; and where it is, or lies in, a kind of defect of a test.
     """
     pictures = list_pictures(root)
     here = Path(abspath(root))
-    is_kind = here.parent.name == "test" and here.name != GOOD and (here.parent / GOOD).is_dir()
+    kinds = (folder for folder in (here, *here.parents) if folder.parent.name == "test" and folder.name != GOOD)
+    is_kind = any((folder.parent / GOOD).is_dir() for folder in kinds)
     if is_kind or here.name.lower() in BADS:
         raise DataError(
             f"{root}: defective parts by its name or place, which would be taken for good ones; give a folder of good "

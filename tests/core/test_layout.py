@@ -38,7 +38,7 @@ def test_nor_are_they_tested_as_good_ones(tmp_path: Path) -> None:
         labelled_samples(str(root))
 
 
-@pytest.mark.parametrize("folder", ["part-7/test/scratch", "part-7/NG"])
+@pytest.mark.parametrize("folder", ["part-7/test/scratch", "part-7/test/scratch/monday", "part-7/NG"])
 def test_nor_is_a_folder_of_them_that_is_given_itself(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
