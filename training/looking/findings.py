@@ -56,11 +56,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_shapes(judged, side),
         *_few(len({picture.digest for picture in good})),
         *_depth(good, survey.bits),
-        *_list(
-            f"{ATTENTION}good pictures that are black or white all over: a station does not decide about such, unless "
-            "its camera has an `exposure` of its own; remove them",
-            [str(picture.path) for picture in good if not BLACK < picture.brightness < WHITE],
-        ),
+        *_unlit(good),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
@@ -134,6 +130,21 @@ def _depth(good: Sequence[Picture], bits: int) -> list[str]:
         f"so {max(maxima) * 255 // (2**bits - 1) + 1} of 256 levels are left. Look at them again with "
         f"`--bits {usual_bits(max(maxima))}`, which goes with the bundle to the line."
     ]
+
+
+def _unlit(good: Sequence[Picture]) -> list[str]:
+    """Tell of pictures that are black or white; where most are, it is how these parts are lit, as in a dark field."""
+    found = [str(picture.path) for picture in good if not BLACK < picture.brightness < WHITE]
+    if 2 * len(found) > len(good):
+        return [
+            f"{ATTENTION}{len(found)} of {len(good)} good pictures are nearly black or white. Are these parts lit so? "
+            "A station may not decide about such, unless its camera has an `exposure` of its own."
+        ]
+    return _list(
+        f"{ATTENTION}good pictures that are black or white all over: a station does not decide about such, unless "
+        "its camera has an `exposure` of its own; remove them",
+        found,
+    )
 
 
 def _brightness(good: Sequence[Picture]) -> list[str]:

@@ -162,6 +162,14 @@ def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:
     assert sum("black.png" in line for line in told) == 1
 
 
+def test_where_most_pictures_are_dark_nobody_is_told_to_remove_them(tmp_path: Path) -> None:
+    for seed in range(12):
+        cv2.imwrite(str(tmp_path / f"{seed}.png"), (plate(seed) // 64).astype(np.uint8))
+    told = findings(survey(str(tmp_path)), [(SIZE, SIZE)], 216)
+    assert any("12 of 12 good pictures are nearly black or white. Are these parts lit so?" in line for line in told)
+    assert not any("remove them" in line for line in told)
+
+
 def test_a_test_picture_in_which_the_region_does_not_lie_is_told_as_unreadable(tmp_path: Path) -> None:
     for place, size in (("train/good", SIZE), ("test/good", 100)):
         (tmp_path / place).mkdir(parents=True)
