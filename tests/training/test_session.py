@@ -243,8 +243,11 @@ def test_a_resume_with_another_configuration_or_other_pictures_is_refused(
         train(settings)
     with pytest.raises(ConfigError, match="another configuration"):
         train(settings.model_copy(update={"epochs": 2}), resume=True)
-    with pytest.raises(OSError, match="killed"):  # the same again comes as far as before
-        train(settings, resume=True)
+    with pytest.raises(ConfigError, match="another configuration"):
+        train(settings.model_copy(update={"bursts": True}), resume=True)
+    for same_again in (None, False):  # comes as far as before, also where one has answered what was asked
+        with pytest.raises(OSError, match="killed"):
+            train(settings.model_copy(update={"bursts": same_again}), resume=True)
     next((pictures / "train" / "good").iterdir()).unlink()
     with pytest.raises(ConfigError, match="resume: was written with other pictures than are there now"):
         train(settings, resume=True)

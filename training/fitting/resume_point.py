@@ -1,5 +1,6 @@
 """Where a training that was interrupted goes on: a point for each decoder, until the checkpoint is written."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,11 +53,18 @@ def require_resumable(output: Path, settings: "TrainingSettings") -> None:
     points = resume_points(output)
     if not points:
         raise ArtifactError(f"{output / FOLDER}: nothing to resume from; run without --resume.")
+    ours = _as_trained(settings.model_dump_json())
     for point in points:
-        if read_point(point).get("settings", "") != settings.model_dump_json():
+        if _as_trained(read_point(point).get("settings", "{}")) != ours:
             raise ConfigError(
                 f"{point}: was written with another configuration; put it back as it was, or run without --resume."
             )
+
+
+def _as_trained(settings: str) -> dict[str, Any]:
+    """Read settings; with `bursts` left out one trains as with false, which answers what the training asks."""
+    content: dict[str, Any] = json.loads(settings)
+    return content | {"bursts": bool(content.get("bursts"))}
 
 
 def note_pictures(output: Path, fingerprint: str) -> None:
