@@ -153,7 +153,13 @@ class OutboxFile:
                 "gone events=%d file=%s",
                 *(waiting(database), self.path),
             )
-        if unread:
+        if unread == 1:
+            log.warning(
+                "outbox: the last change in its journal is not whole, as a power cut leaves what is just being stored, "
+                "and is not read file=%s",
+                journal_of(self.path),
+            )
+        elif unread:
             log.error(
                 "outbox: its journal is damaged, and what was stored last cannot be read changes=%d file=%s remedy=%r",
                 *(unread, journal_of(self.path), "look at the disk; the MES misses the numbers of what is gone"),
