@@ -92,5 +92,7 @@ def parse_yaml(text: str, source: str) -> Any:
         raise ConfigError(f"{source}: {one_line(misread.problem)}.") from misread
     except RecursionError as error:
         raise ConfigError(f"{source}: nested too deeply; check its brackets.") from error
+    except (LookupError, AttributeError) as error:  # PyYAML's, of `!!bool` or `!!timestamp` before neither
+        raise ConfigError(f"{source}: a value is not what the tag (`!!`) before it says; leave the tag out.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
         raise ConfigError(f"{source}: not valid YAML: {one_line(error)}") from error

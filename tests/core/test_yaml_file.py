@@ -58,6 +58,8 @@ def read(tmp_path: Path, text: str) -> Door:
         ("name: 2026-13-45\n", "not valid YAML"),
         ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
         ("name: !!python/object:os.system x\n", "line 1: the tag `!!python/object:os.system` means nothing here"),
+        ("name: !!bool x\n", "a value is not what the tag .* says"),
+        ("name: !!timestamp x\n", "a value is not what the tag .* says"),
         (
             "limit: 4\nname: !include other.yaml\n",
             "line 2: the tag `!include` means nothing here; write the value itself",
