@@ -74,7 +74,9 @@ def draw_marks(
     known, members = calibrated >= 0, np.full(len(calibrated), -1)
     if checkpoint.calibration.members is not None:
         members[known] = checkpoint.calibration.members[calibrated[known]]
-    chosen = rng.permutation(np.flatnonzero((ranking <= 1) & (~known | (members >= 0))))[:PARTS]
+    # With one decoder the calibration has a share of the training's pictures alone, and the others trained.
+    fresh = ~known & (checkpoint.settings.folds > 1 or not known.any())
+    chosen = rng.permutation(np.flatnonzero((ranking <= 1) & (fresh | (members >= 0))))[:PARTS]
     if not len(chosen):
         return ()
     parts = frames_bgr_u8[chosen]

@@ -99,6 +99,18 @@ def test_parts_that_trained_are_judged_by_the_decoder_that_has_not_seen_them(
     assert draw_marks(silent, frames.bgr_u8, np.zeros(len(rows)), rows) == (), "nobody knows who has not seen them"
 
 
+@pytest.mark.parametrize(("folds", "drawn_on"), [(1, 3), (4, 8)])
+def test_beside_parts_kept_aside_from_one_decoder_none_is_drawn_on_that_it_may_have_trained_on(
+    good: Good, folds: int, drawn_on: int
+) -> None:
+    trained, frames, fresh = good
+    model = replace(trained, settings=trained.settings.model_copy(update={"folds": folds}))
+    rows = fresh[:8].copy()
+    rows[:3] = range(3)
+    assert {mark.parts for mark in draw_marks(model, frames[:8], np.zeros(8), rows)} == {drawn_on}
+    assert {mark.parts for mark in draw_marks(model, frames[:8], np.zeros(8), fresh[:8])} == {8}
+
+
 def test_the_table_has_a_line_a_kind_and_a_column_a_size(good: Good) -> None:
     trained, frames, fresh = good
     head, rows = marks_table(mark.row() for mark in draw_marks(trained, frames, np.zeros(len(frames)), fresh))
