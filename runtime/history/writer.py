@@ -74,6 +74,8 @@ class HistoryWriter(Keeper[Waiting]):
                     number = self._write(database, batch, number)
                 except BaseException:
                     self.dropped += len(batch)
+                    if is_last:
+                        self._waiting.put_nowait(None)  # else the end would be waited for for ever
                     raise
                 if batch and self.problem:
                     log.info('the history is written again file="%s" dropped=%d', self.file.path, self.dropped)

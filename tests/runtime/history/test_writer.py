@@ -126,6 +126,17 @@ def test_a_file_that_somebody_removes_is_told_and_made_anew(
     assert [each.part for each in history.file.find(Wanted(Kind.ALL), 9)] == ["P-3"]
 
 
+def test_the_end_is_not_missed_where_the_file_is_gone_by_then(tmp_path: Path) -> None:
+    with writing(tmp_path):
+        pass
+    with writing(tmp_path) as history:
+        history.add([judged(1)])
+        wait_until(lambda: history.file.get("event-1") is not None)
+        for file in tmp_path.glob("history.sqlite*"):
+            file.unlink()
+    assert "somebody moved or removed it" in history.problem
+
+
 def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = threading.Event()
     monkeypatch.setattr(writer, "add", lambda *_: disk.wait(WAIT_S))
