@@ -25,6 +25,10 @@ LEAST_BYTES, HEADER_BYTES = 2, 100
 TELL_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 """How often one looks whether the file is still where it was."""
+JOURNAL_REMEDY = (
+    "after a power cut nothing: what the broker had taken may come again; else look at the disk, and the MES misses "
+    "the numbers of what is gone"
+)
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
 T = TypeVar("T")
@@ -162,7 +166,7 @@ class OutboxFile:
         elif unread:
             log.error(
                 "outbox: its journal is damaged, and what was stored last cannot be read changes=%d file=%s remedy=%r",
-                *(unread, journal_of(self.path), "look at the disk; the MES misses the numbers of what is gone"),
+                *(unread, journal_of(self.path), JOURNAL_REMEDY),
             )
         self._changes = ()
 
