@@ -82,22 +82,16 @@ def draw_marks(
     parts = frames_bgr_u8[chosen]
     places = [[_place(part, rng) for _ in KINDS] for part in parts]
     marked = np.stack([_marked(part, at) for part, at in zip(parts, places, strict=True)], axis=1)
-    found = np.zeros(len(KINDS) * len(SIZES), np.int64)
+    found = np.zeros(len(marked), np.int64)
     for member in np.unique(members[chosen]):
         drawn_on = marked[:, members[chosen] == member]
         alone = None if member < 0 else int(member)
         errors, _ = judge(checkpoint.inspector, drawn_on.reshape(-1, *parts.shape[1:]), member=alone)
         found += (scores(errors, checkpoint.thresholds) > 1).reshape(drawn_on.shape[:2]).sum(axis=1)
+    drawn = [(kind, at, size) for kind, (at, _) in zip(KINDS, places[0], strict=True) for size in SIZES]
     return tuple(
-        DrawnMarks(
-            kind,
-            size,
-            int(found[row * len(SIZES) + column]),
-            len(parts),
-            _around(marked[row * len(SIZES) + column, 0], at),
-        )
-        for row, (kind, (at, _)) in enumerate(zip(KINDS, places[0], strict=True))
-        for column, size in enumerate(SIZES)
+        DrawnMarks(kind, size, int(count), len(parts), _around(first, at))
+        for (kind, at, size), count, first in zip(drawn, found, marked[:, 0], strict=True)
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.layout import GOOD
 from core.picture import usual_bits
-from training.looking.bursts import are_filmed_again, number_bursts, two_alike
+from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 
 ATTENTION, ITEM = "ATTENTION: ", "- "
@@ -176,7 +176,7 @@ def _drift(groups: dict[str, NDArray[np.float64]]) -> str:
 
 
 def _duplicates(survey: Survey) -> list[str]:
-    both, bursts = survey.trained_and_tested, _bursts_of(survey)
+    both, bursts = survey.trained_and_tested, survey.bursts
     # What is said of bursts tells of those within one.
     twins = [pair for pair in survey.twins if not bursts or bursts.get(pair[0]) != bursts.get(pair[1])]
     return [
@@ -205,7 +205,7 @@ def _duplicates(survey: Survey) -> list[str]:
 
 def neighbours_alike(survey: Survey) -> str | None:
     """Say that neighbours in the order of the files are alike, where they are."""
-    bursts = _bursts_of(survey)
+    bursts = survey.bursts
     if not bursts:
         return None
     looks = {picture.path: picture.look for picture in survey.good}
@@ -214,14 +214,6 @@ def neighbours_alike(survey: Survey) -> str | None:
         f"pictures that follow one another in the order of the files are alike, as if {len(bursts)} pictures "
         f"showed {len(set(bursts.values()))} parts: look at {one} and {other}"
     )
-
-
-def _bursts_of(survey: Survey) -> dict[Path, int]:
-    """Give the burst of each picture that differs; nothing where no more neighbours are alike than by chance."""
-    different = [*{picture.digest: picture for picture in reversed(survey.good)}.values()]  # the first of each
-    paths = [picture.path for picture in different]
-    found = number_bursts([picture.look for picture in different], paths)
-    return dict(zip(paths, found.tolist(), strict=True)) if are_filmed_again(found) else {}
 
 
 def _bursts(survey: Survey) -> list[str]:

@@ -1,6 +1,7 @@
 """A survey of a data set: what is measured of each picture before anything is trained."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from core.geometry import Roi
 from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
-from training.looking.bursts import look_of
+from training.looking.bursts import are_filmed_again, look_of, number_bursts
 from training.looking.twins import detail_of, twins_of
 
 
@@ -62,6 +63,14 @@ class Survey:
     """Of a grey level in files that keep 16, as they were read."""
     may_show_a_part_again: bool = False
     """Whoever collected the pictures says so."""
+
+    @cached_property
+    def bursts(self) -> dict[Path, int]:
+        """Of each good picture that differs its burst; empty where no more neighbours are alike than by chance."""
+        different = [*{picture.digest: picture for picture in reversed(self.good)}.values()]  # the first of each
+        paths = [picture.path for picture in different]
+        found = number_bursts([picture.look for picture in different], paths)
+        return dict(zip(paths, found.tolist(), strict=True)) if are_filmed_again(found) else {}
 
 
 def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
