@@ -23,7 +23,7 @@ from machine import describe
 from numpy.typing import NDArray
 from quality import RESULTS, append_run, read_runs
 from sketch_epochs import unsure_cells
-from sketch_memory import PLACES, RUNS, WAYS, WITH_LEARNED, errors_of, explanations, fine_places
+from sketch_memory import PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
@@ -41,20 +41,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, help="left out: the recipe's")
     parser.add_argument("--ways", nargs="+", default=WAYS + WITH_LEARNED, choices=WAYS + WITH_LEARNED)
     arguments = parser.parse_args()
-    done = {(run["set"], run["seed"], run["way"]) for run in read_runs(RESULTS / "choice.jsonl")}
+    log, epochs = RESULTS / "choice.jsonl", arguments.epochs
+    done = {(run["set"], run["seed"], run.get("epochs"), run["way"]) for run in read_runs(log)}
     for seed, name in product(arguments.seeds, arguments.sets):
-        ways = [way for way in arguments.ways if (name, seed, way) not in done]
+        ways = [way for way in arguments.ways if (name, seed, epochs, way) not in done]
         if ways:
-            for figures in choose(kept_with_made(name, seed), ways):
-                append_run(RESULTS / "choice.jsonl", {"set": name, "seed": seed, **figures, **describe("torch")})
-                print({"set": name, "seed": seed, **figures}, flush=True)
+            case = {"set": name, "seed": seed, "epochs": epochs}
+            for figures in choose(kept_with_made(name, seed, epochs), ways):
+                append_run(log, {**case, **figures, **describe("torch")})
+                print({**case, **figures}, flush=True)
 
 
-def kept_with_made(name: str, seed: int) -> dict[str, Any]:
+def kept_with_made(name: str, seed: int, epochs: int | None) -> dict[str, Any]:
     """What a training kept of its good pictures, and beside them the made ones, each of the fold of its original."""
-    runs = RUNS / "recipe"
+    runs = runs_of(None, epochs)
     path = runs / "made" / f"{name}-{seed}.pt"
     if path.exists():
         made: dict[str, Any] = torch.load(path, weights_only=True)

@@ -109,15 +109,25 @@ class Prepared:
     """What `train-model init` writes, without pixels."""
 
 
-def prepared(runs: Path, name: str, mvtec: Path, seed: int, is_planted: bool, form: str | None = None) -> Prepared:
+def prepared(
+    runs: Path,
+    name: str,
+    mvtec: Path,
+    seed: int,
+    is_planted: bool,
+    form: str | None = None,
+    epochs: int | None = None,
+) -> Prepared:
     """Lay a set out in a folder of its own below `runs`, for the recipe or a form of it (`sketch_forms.py`)."""
     folder = runs / name / f"{seed}{'-planted' if is_planted else ''}"
     shutil.rmtree(folder, ignore_errors=True)
     data, pictures, planted, tested_not = pictures_of(name, mvtec, folder, seed, is_planted)
-    changes = {"data": pictures, "seed": seed, "output": str(folder), "loss": {"pixels": 0}}
+    changes: dict[str, Any] = {"data": pictures, "seed": seed, "output": str(folder), "loss": {"pixels": 0}}
     recipe = recipe_for(data, name)
     if form:
         recipe = overlay(recipe, changes_of(form, recipe.get("network", {})))
+    if epochs:
+        changes["epochs"] = epochs
     settings = parse_settings(overlay(recipe, changes), TrainingSettings, name)
     return Prepared(folder, data, planted, tested_not, with_upright_read(settings))
 

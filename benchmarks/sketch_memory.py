@@ -61,28 +61,35 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
+    parser.add_argument("--epochs", type=int, help="left out: the recipe's")
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
     arguments = parser.parse_args()
-    keys = ("form", "set", "seed", "planted", "places", "axes", "way")
-    earlier = {"form": None, "places": PLACES, "axes": None}
+    keys = ("form", "epochs", "set", "seed", "planted", "places", "axes", "way")
+    earlier = {"form": None, "epochs": None, "places": PLACES, "axes": None}
     done = {tuple((earlier | run)[key] for key in keys) for run in read_runs(RESULTS / "memory_beside.jsonl")}
-    runs = RUNS / (arguments.form or "recipe").replace("/", "-")
+    runs = runs_of(arguments.form, arguments.epochs)
     for seed, name in product(arguments.seeds, arguments.sets):
         kept = runs / "kept" / f"{name}-{seed}{'-planted' if arguments.planted else ''}.pt"
         if arguments.what == "train" and not kept.exists():
-            keep(prepared(runs, name, arguments.mvtec, seed, arguments.planted, arguments.form), seed, kept)
+            given = (arguments.planted, arguments.form, arguments.epochs)
+            keep(prepared(runs, name, arguments.mvtec, seed, *given), seed, kept)
             print(kept, flush=True)
         if arguments.what == "weigh" and kept.exists():
-            case = {"form": arguments.form, "set": name, "seed": seed, "planted": arguments.planted}
-            case |= {"places": arguments.places, "axes": arguments.axes}
+            case = {"form": arguments.form, "epochs": arguments.epochs, "set": name, "seed": seed}
+            case |= {"planted": arguments.planted, "places": arguments.places, "axes": arguments.axes}
             ways = [way for way in arguments.ways if (*case.values(), way) not in done]
             content = torch.load(kept, weights_only=True)
             for figures in weigh(content, explanations(content, arguments.places, arguments.axes), ways):
                 append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
                 print({**case, **figures}, flush=True)
+
+
+def runs_of(form: str | None, epochs: int | None) -> Path:
+    """Where trainings of a form lie, the recipe's or with so many epochs."""
+    return RUNS / ((form or "recipe").replace("/", "-") + (f", {epochs} epochs" if epochs else ""))
 
 
 def keep(ready: Prepared, seed: int, path: Path) -> None:
