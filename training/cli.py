@@ -93,6 +93,8 @@ def _init_command(
     unaccented = unicodedata.normalize("NFKD", named).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented).strip("-") or "my-part"
     config = output or Path(f"{name}.yaml")
+    if config.is_dir():
+        raise ConfigError(f"{config}: is a folder; name the file to write, such as {config / f'{name}.yaml'}.")
     sheet = config.with_suffix(".png")
     if config == sheet:
         raise ConfigError(f"{config}: that is the sheet of pictures; end the configuration's name with .yaml.")
