@@ -219,6 +219,8 @@ def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
     monkeypatch.chdir(tmp_path)
     trained = run("train-model", config)
     assert f"look at: {tmp_path / 'run' / 'suspects.png'}" in trained
+    again = trained.splitlines()[-2].partition("Then remove it, and: ")[2]
+    assert run(*shlex.split(again)) == trained, "what stands is replaced, as is told"
     evaluated = run(*next_of(trained))
     assert "AUROC" in evaluated
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000

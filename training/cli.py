@@ -57,7 +57,9 @@ def _train_command(
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")
-    typer.echo(f"look at: {path.with_name(SHEET)}, is there a bad part among the good ones?")
+    again = shlex.join(["train-model", str(config), "--replace"])
+    sheet = path.with_name(SHEET)
+    typer.echo(f"look at: {sheet}, is there a bad part among the good ones? Then remove it, and: {again}")
     typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
 
 
