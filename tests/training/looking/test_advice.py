@@ -140,7 +140,7 @@ def test_few_pictures_get_a_rate_that_they_can_promise_even_where_some_are_odd(c
     assert 0.05 < chosen.false_reject_rate <= 0.25
     assert chosen.folds == min(4, count)
     assert f"{count} good pictures" in words
-    assert "22 are enough for 5%, 110 for 1%" in words
+    assert "The fewest are 22 for 5% and 110 for 1%; have about five times as many." in words
     told = next(line for line in advice.attention if "false_reject_rate" in line)
     assert told.startswith(f"ATTENTION: `false_reject_rate: {chosen.false_reject_rate}`. {count} good pictures are too")
 
