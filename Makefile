@@ -66,19 +66,20 @@ bench: $(VENV)/.dev demo-out/elpv-mono.bundle
 demo-out/elpv-mono.bundle:
 	$(MAKE) demo
 
+SETS = $(or $(MVTEC),$(error say where the pictures are: make $@ MVTEC=DIR))
 # The tables of docs/results.md, and the figures. MVTEC is a folder that holds screw/, cookie/, metal_plate/ and circuitboard/ in
 # MVTec layout; ELPV comes by pip. RESNET18 is torchvision's state dict, for the second control.
 results: $(VENV)/.dev
-	$(BIN)/python benchmarks/quality.py --mvtec $(MVTEC) --methods recipe fast $(if $(RESNET18),--resnet18 $(RESNET18))
-	$(BIN)/python benchmarks/quality.py --mvtec $(MVTEC) --sets cookie metal_plate circuitboard
-	$(BIN)/python benchmarks/label_noise.py --mvtec $(MVTEC) --seeds 0 1 2
+	$(BIN)/python benchmarks/quality.py --mvtec "$(SETS)" --methods recipe fast $(if $(RESNET18),--resnet18 "$(RESNET18)")
+	$(BIN)/python benchmarks/quality.py --mvtec "$(SETS)" --sets cookie metal_plate circuitboard
+	$(BIN)/python benchmarks/label_noise.py --mvtec "$(SETS)" --seeds 0 1 2
 	$(BIN)/python benchmarks/figures.py --set cookie
 
 # The paper's Tables I and II on those of MVTec AD's categories that stand in MVTEC. Its own form is days on two cores: ENCODER
 # (YAML) and EPOCHS make it less, as docs/paper.md does.
 .PHONY: paper
 paper: $(VENV)/.dev
-	$(BIN)/python benchmarks/paper.py --mvtec $(MVTEC) $(if $(ENCODER),--encoder '$(ENCODER)') $(if $(EPOCHS),--epochs $(EPOCHS))
+	$(BIN)/python benchmarks/paper.py --mvtec "$(SETS)" $(if $(ENCODER),--encoder '$(ENCODER)') $(if $(EPOCHS),--epochs $(EPOCHS))
 
 # On a machine with an NVIDIA GPU and the CUDA toolkit, from which pycuda is built. TensorRT for RTX is there already; a GPU
 # that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA. Each is

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.comparison import Comparison, Judged, figure_rows
+from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.results import REPORT
@@ -34,6 +35,7 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
         f"The verdicts differ on {len(comparison.differing)} of them.</p>",
         *(f"<p>{html.escape(warning)}</p>" for warning in comparison.warnings(names)),
         table(("", *names, "difference"), figure_rows(comparison)),
+        "" if defective.any() else f"<p>{html.escape(NO_DEFECTIVE)}</p>",
         glossary(),
         "<h2>Parts</h2>",
         *(_group(comparison, names, title, what, np.flatnonzero(chosen)) for title, chosen, what in groups),

@@ -17,6 +17,11 @@ from core.thresholds import scores
 WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
 LARGEST_RATE = 0.5
 """Beyond it nobody would run a line."""
+NO_DEFECTIVE = (
+    "No defective pictures here, so nobody can say what is missed: all count as good, as in any plain folder. Put "
+    f"pictures of bad parts into test/<kind of defect>, next to test/{GOOD}."
+)
+"""For whoever has no bad part at hand, or has given a folder of bad parts alone."""
 
 
 def image_metrics(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -> dict[str, float | None]:

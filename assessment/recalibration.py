@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from assessment.decidable import decidable
-from assessment.metrics import LARGEST_RATE, rate_that_finds_all, what_if
+from assessment.metrics import LARGEST_RATE, NO_DEFECTIVE, rate_that_finds_all, what_if
 from assessment.model import calibration_of, is_bundle, opened
 from core.dataset import Data, labelled_samples, read_frames
 from core.layout import GOOD
@@ -50,7 +50,7 @@ class Consequences:
     def told(self) -> str:
         """In words, what it takes to find all known bad parts."""
         if not self.defective:
-            return "no defective pictures here: what other rates would miss cannot be measured"
+            return NO_DEFECTIVE
         if self.finds_all is None:
             return f"not all {self.defective} defective parts would be found at any rate up to {LARGEST_RATE:.0%}"
         return f"all {self.defective} defective parts are found from --false-reject-rate {self.finds_all:g} on"

@@ -69,11 +69,11 @@ class Evaluation:
 
 
 def results_folder(output: Path, data: Data) -> None:
-    """Make the folder for results, before hours of work; says on stderr where those of before are replaced.
+    """Make the folder for results, before hours of work; says on stderr where those of before will be replaced.
 
     Raises ConfigError where it cannot be made, or is one of `data`.
     """
     require_apart(output, folders(data))
     make_folder(output)
     if (output / REPORT).exists():
-        sys.stderr.write(f"{output}: what an earlier run wrote there is replaced; see --output\n")
+        sys.stderr.write(f"{output}: what an earlier run wrote there will be replaced; see --output\n")

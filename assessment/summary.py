@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
 from assessment.drawn_marks import marks_table
+from assessment.metrics import NO_DEFECTIVE
 from assessment.report import HOW_SMALL, OTHER_RATES, figure_rows, kind_table, more_rejected, what_if_table
 from core.printable import printable
 
@@ -28,7 +29,7 @@ def print_metrics(metrics: dict[str, Any]) -> None:
             "1%: a hundredth of the picture's or the cut-out's shorter side; the report shows the marks", soft_wrap=True
         )
     if not metrics["defective"]:
-        console.print("no defective pictures here: misses and AUROC cannot be measured", soft_wrap=True)
+        console.print(NO_DEFECTIVE, soft_wrap=True)
 
 
 def print_what_if(rows: list[dict[str, Any]], defective: int) -> None:
@@ -42,6 +43,8 @@ def print_comparison(comparison: Comparison, names: Sequence[str], console: Cons
     defective, differing = comparison.defective, comparison.differing
     title = f"{(~defective).sum()} good, {defective.sum()} defective pictures"
     console.print(_table(("", *names, "difference"), comparison_rows(comparison), title))
+    if not defective.any():
+        console.print(NO_DEFECTIVE, soft_wrap=True)
     rows = []
     for i in differing:
         verdicts = (f"{'NotOK' if score > 1 else 'OK'} {score:.2f}" for score in comparison.scores[:, i])

@@ -7,7 +7,7 @@
 Two forms: the paper's own (configs/paper.yaml: pixels, encoder trained through, SGD), of which `--encoder` and
 `--epochs` say what a machine can do, and our recipe as it stands. The printed figures are paper_table_1.csv and
 paper_table_2.csv. A run is appended to benchmarks/results/paper.jsonl as it ends and not done again; one that was
-interrupted goes on at its last epoch. The tables are printed and written to benchmarks/results/paper.md.
+interrupted goes on at its last resume point. The tables are printed and written to benchmarks/results/paper.md.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from quality import ALONE, RESULTS, append_run, cell, overlay, read_runs, recipe
 
 from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
+from core import cli
 from core.config import parse_settings
 from core.dataset import labelled_samples, read_frames, training_samples
 from core.errors import PwaeError
@@ -74,11 +75,11 @@ def main() -> None:
     for seed in arguments.seeds:
         for category in categories:
             for method in [CONTROL, *arguments.methods]:
-                settings = settings_of(method, category, arguments.mvtec / category, seed, form)
-                common = {"set": category, "budget": budget(method, settings), "seed": seed}
-                if any(common.items() <= run.items() and run["method"] == method for run in runs):
-                    continue
                 try:
+                    settings = settings_of(method, category, arguments.mvtec / category, seed, form)
+                    common = {"set": category, "budget": budget(method, settings), "seed": seed}
+                    if any(common.items() <= run.items() and run["method"] == method for run in runs):
+                        continue
                     measured = measure(method, settings)
                 except PwaeError as error:
                     print(f"{category}, {method}: {error}", file=sys.stderr)
@@ -181,4 +182,4 @@ def render(runs: list[Run]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -3,6 +3,7 @@
 import zipfile
 from os.path import isfile
 from pathlib import Path
+from shlex import quote
 
 MANIFEST, CHECKPOINT = "bundle.json", "checkpoint"
 """How files are called that `export-engine` and `train-model` write."""
@@ -20,16 +21,17 @@ def no_checkpoint(path: Path) -> str:
 def no_bundle(path: Path) -> str:
     """Say what lies at `path` that is no bundle's folder, as the end of a sentence; empty where nobody knows."""
     if isfile(path / CHECKPOINT):
-        return f"is the folder of a training; make a bundle first: export-engine {path / CHECKPOINT} --output FOLDER"
+        command = f"export-engine {quote(str(path / CHECKPOINT))} --output FOLDER"
+        return f"is the folder of a training; make a bundle first: {command}"
     if MANIFEST in (within := _names(path)):
         return _unpack_first(path)
     if any(name.endswith("/data.pkl") for name in within):
-        return f"is a checkpoint; make a bundle of it first: export-engine {path} --output FOLDER"
+        return f"is a checkpoint; make a bundle of it first: export-engine {quote(str(path))} --output FOLDER"
     return ""
 
 
 def _unpack_first(path: Path) -> str:
-    return f"is a packed bundle; unpack it first: export-engine unpack {path} --output FOLDER"
+    return f"is a packed bundle; unpack it first: export-engine unpack {quote(str(path))} --output FOLDER"
 
 
 def _names(path: Path) -> list[str]:

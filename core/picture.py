@@ -43,7 +43,8 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises DataError where there is no folder, or no picture in it, and as `find_pictures`.
     """
     if not folder.is_dir():
-        what = "is a file" if folder.is_file() else "no such folder"
+        seen_from = "" if folder.is_absolute() else f" below {Path.cwd()}"
+        what = "is a file" if folder.is_file() else f"no such folder{seen_from}"
         raise DataError(f"{folder}: {what}; give a folder of pictures.")
     pictures = list(find_pictures(folder))
     if not pictures:

@@ -32,7 +32,7 @@ class Steps(Protocol):
     """What long work in equal steps tells of itself."""
 
     def skip(self, steps: int) -> None:
-        """Take off steps that were done before."""
+        """Count steps that were done before, which say nothing of the time that one takes."""
 
     def advance(self) -> None:
         """Count a step that is done."""
@@ -45,6 +45,7 @@ class Countdown:
         self._name = name
         self._steps = steps
         self._done = 0
+        self._skipped = 0
         self._tenths = 0
         self._started_s = time.monotonic()
         self._bar = Progress(transient=True, console=console, disable=not console.is_terminal)
@@ -62,18 +63,20 @@ class Countdown:
         self._bar.stop()
 
     def skip(self, steps: int) -> None:
-        """Take off steps that were done before."""
-        self._steps -= steps
-        self._bar.update(self._task, total=self._steps)
+        """Count steps that were done before, which say nothing of the time that one takes."""
+        if steps:
+            self._skipped += steps
+            self._bar.reset(self._task, completed=self._skipped + self._done)
 
     def advance(self) -> None:
         """Count a step that is done."""
         self._done += 1
         self._bar.advance(self._task)
-        tenths = 10 * self._done // self._steps
+        left = self._steps - self._skipped - self._done
+        tenths = 10 * (self._steps - left) // self._steps
         if tenths > self._tenths and not console.is_terminal:
             self._tenths = tenths
-            left_s = (time.monotonic() - self._started_s) / self._done * (self._steps - self._done)
-            left = f"{left_s / 60:.0f} min" if left_s >= 60 else f"{left_s:.0f} s"
-            told = f", about {left} left" if tenths < 10 else ""
+            left_s = (time.monotonic() - self._started_s) / self._done * left
+            time_left = f"{left_s / 60:.0f} min" if left_s >= 60 else f"{left_s:.0f} s"
+            told = f", about {time_left} left" if tenths < 10 else ""
             console.print(f"{self._name}: {10 * tenths} %{told}", soft_wrap=True, highlight=False)

@@ -1,6 +1,7 @@
 """Building a bundle: export, prove, build engines, and only then put it where it was asked for."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,11 @@ def build_bundle(order: ExportRequest) -> Bundle:
     judges differently; what was made then stays beside the output with the suffix `.refused`. Raises ArtifactError,
     BackendError, ConfigError or DataError for what is missing.
     """
+    require_replaceable(order.output)
     refused = order.output.with_name(f"{order.output.name}.refused")
-    for place in (order.output, refused):
-        require_replaceable(place)
+    require_replaceable(refused)
+    if order.output.is_dir() and any(order.output.iterdir()):
+        sys.stderr.write(f"{order.output}: the bundle there will be replaced; see --output\n")
     targets = [parse_target(text) for text in dict.fromkeys(order.targets)]
     with work_folder(order.output) as work:
         with step("load checkpoint"):

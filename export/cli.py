@@ -1,6 +1,7 @@
 """`export-engine`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -91,7 +92,7 @@ def add(bundle: _Bundle, target: _Target = None, max_batch: _MaxBatch = USUAL_BA
     typer.echo(f"engines in {bundle}: " + ", ".join(engine.file for engine in done.manifest.engines))
     if was_signed:
         typer.echo("its signature was removed, because the bundle has changed: sign it again")
-    typer.echo(f"next: export-engine verify {bundle} --data PICTURES, on the box")
+    typer.echo(f"next: export-engine verify {quote(str(bundle))} --data PICTURES, on the box")
 
 
 @_export.command()

@@ -34,6 +34,8 @@ def require_replaceable(output: Path) -> None:
     """Refuse what is neither free nor a bundle with nothing else in it, and no name in UTF-8. Raises ConfigError."""
     if printable(output.resolve()) != str(output.resolve()):  # onnx would not find it
         raise ConfigError(f"{output}: is no name in UTF-8; choose another --output.")
+    if not output.name:
+        raise ConfigError(f"{output}: has no name of its own, and a bundle is a folder that is moved there; name one.")
     if output.is_mount():
         raise ConfigError(f"{output}: a mount point, which cannot be replaced; choose an --output inside it.")
     if not output.exists() or _is_only_a_bundle(output):

@@ -1,5 +1,6 @@
 """What a person meets at the command line: help within a second, and one line with an exit code for what is wrong."""
 
+import ast
 import os
 import re
 import resource
@@ -22,6 +23,7 @@ from fleet.cli import fleet
 from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
 from tests.processes import interrupted
+from tests.test_architecture import ROOMS
 from training.cli import train_model
 from training.many.cli import train_many
 
@@ -147,6 +149,21 @@ def test_a_missing_or_damaged_checkpoint(ended: Callable[..., tuple[int, str]], 
         assert error.splitlines()[-1].startswith(f"error: {tmp_path / checkpoint}: ")
 
 
+def test_paths_in_commands_that_messages_give_are_quoted() -> None:
+    """What a person copies must run, where a folder's name has spaces too."""
+    command = re.compile(rf"(?<![\w-])({'|'.join(COMMANDS)}) [^`]*$")
+    bare = []
+    for module in (file for room in ROOMS for file in Path(room).rglob("*.py")):
+        for text in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            said = ""
+            for piece in text.values if isinstance(text, ast.JoinedStr) else ():
+                if isinstance(piece, ast.Constant):
+                    said += str(piece.value)
+                elif command.search(said) and "quote(" not in ast.unparse(piece) and "join(" not in ast.unparse(piece):
+                    bare.append(f"{module}:{piece.lineno}")
+    assert not bare
+
+
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_that_is_interrupted_ends_with_one_line_and_130(
     config: Path, tmp_path: Path, by: signal.Signals
@@ -176,6 +193,16 @@ def test_a_checkpoint_that_stands_is_not_overwritten_silently(
     assert checkpoint.read_text() == "of last week"
 
 
+def test_a_folder_is_no_file_to_write_a_configuration_to(
+    parts: Path, ended: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    for folder, file in ((".", f"{parts.name}.yaml"), ("configs", f"configs/{parts.name}.yaml")):
+        told = f"error: {folder}: is a folder; name the file to write, such as {file}.\n"
+        assert ended("train-model", "init", parts, "--output", folder) == (2, told)
+
+
 def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
     config: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +219,8 @@ def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
     monkeypatch.chdir(tmp_path)
     trained = run("train-model", config)
     assert f"look at: {tmp_path / 'run' / 'suspects.png'}" in trained
+    again = trained.splitlines()[-2].partition("Then remove it, and: ")[2]
+    assert run(*shlex.split(again)) == trained, "what stands is replaced, as is told"
     evaluated = run(*next_of(trained))
     assert "AUROC" in evaluated
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000

@@ -57,7 +57,9 @@ def _train_command(
     if not path.exists():  # a process that helped the first one, which alone writes
         return
     typer.echo(f"checkpoint: {path}")
-    typer.echo(f"look at: {path.with_name(SHEET)}, is there a bad part among the good ones?")
+    again = shlex.join(["train-model", str(config), "--replace"])
+    sheet = path.with_name(SHEET)
+    typer.echo(f"look at: {sheet}, is there a bad part among the good ones? Then remove it, and: {again}")
     typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
 
 
@@ -93,6 +95,8 @@ def _init_command(
     unaccented = unicodedata.normalize("NFKD", named).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented).strip("-") or "my-part"
     config = output or Path(f"{name}.yaml")
+    if config.is_dir():
+        raise ConfigError(f"{config}: is a folder; name the file to write, such as {config / f'{name}.yaml'}.")
     sheet = config.with_suffix(".png")
     if config == sheet:
         raise ConfigError(f"{config}: that is the sheet of pictures; end the configuration's name with .yaml.")

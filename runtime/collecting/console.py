@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -46,7 +47,7 @@ def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopp
         why = why_stopped()
         why = f"stopped by {why}" if why else "the cameras gave no more"
         sys.stderr.write(f"fewer than the {collection.wanted} that were asked for: {why}\n")
-    sys.stdout.write(f"next: train-model init {output}\n")
+    sys.stdout.write(f"next: train-model init {quote(str(output))}\n")
 
 
 def in_words(collection: Collection) -> str:

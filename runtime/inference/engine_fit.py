@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from shlex import quote
 from types import ModuleType
 from typing import Any
 
@@ -102,7 +103,7 @@ def choose_engine(bundle: Bundle, machine: Machine, max_batch: int) -> Engine:
             "backend.kind."
         )
     found = ". ".join(reasons) or "the bundle has no engine"
-    add, size = f"export-engine add {bundle.path} --target", f"--max-batch {max_batch}"
+    add, size = f"export-engine add {quote(str(bundle.path))} --target", f"--max-batch {max_batch}"
     raise BackendError(
         f"no TensorRT engine runs on {machine.gpu.name}: {found}. "
         f"Build one: `{add} {machine.gpu.target} {size}` on any machine with TensorRT for RTX (RTX GPUs), "

@@ -1,3 +1,4 @@
+import html
 import shutil
 from dataclasses import replace
 from io import StringIO
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from assessment.comparison import compare
 from assessment.comparison_report import render_comparison
+from assessment.metrics import NO_DEFECTIVE
 from assessment.recalibration import set_threshold
 from assessment.summary import print_comparison
 from core.errors import DataError
@@ -63,6 +65,10 @@ def test_pictures_that_a_model_has_from_its_training_are_told_since_they_flatter
     (warning,) = flattered.warnings(("new", "older"))
     assert warning.startswith(f"new knows {kept} of these {len(flattered.samples)} pictures from its training")
     assert warning in render_comparison(flattered, ("new", "older"), "parts")
+    told = Console(width=300, record=True, file=StringIO())
+    print_comparison(flattered, ("new", "older"), told)
+    assert NO_DEFECTIVE in told.export_text()
+    assert html.escape(NO_DEFECTIVE) in render_comparison(flattered, ("new", "older"), "copies")
     assert not compare((checkpoint, exported), str(parts)).warnings(("one", "other")), "its test pictures are new to it"
 
 

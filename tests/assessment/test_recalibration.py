@@ -60,6 +60,10 @@ def test_known_bad_parts_say_which_rate_would_find_them(
     (shutil.copytree if model.is_dir() else shutil.copy)(model, copy)
     bad = tmp_path / "marked" / "test" / "bad"
     shutil.copytree(parts / "test" / "scratch", bad)
+    flat = shutil.copytree(bad, tmp_path / "somebody's pictures")
+    told = consequences(copy, [str(flat)]).told
+    assert "all count as good" in told
+    assert "Put pictures of bad parts into test/<kind of defect>" in told
     # Parts that look as good ones do, and that somebody calls bad: strict thresholds find the one, none the other.
     alike = sorted(predict(copy, [parts / "test" / "good"]), key=lambda one: one.score or 0.0)
     shutil.copy(alike[0].file, bad / "never.png")

@@ -53,4 +53,4 @@ def test_results_of_before_are_not_replaced_without_a_word(
     assert not capsys.readouterr().err
     evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
     results_folder(tmp_path, str(parts))
-    assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there is replaced; see --output\n"
+    assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there will be replaced; see --output\n"

@@ -78,9 +78,12 @@ def test_float_pixels_are_refused_with_the_remedy(tmp_path: Path) -> None:
         read_picture(path)
 
 
-def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such folder"):
+def test_folders_without_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="no such folder;"):
         list_pictures(tmp_path / "absent")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"^absent: no such folder below {tmp_path}; give a folder of pictures"):
+        list_pictures(Path("absent"))
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="no pictures in it"):
         list_pictures(tmp_path)

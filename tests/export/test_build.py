@@ -85,7 +85,18 @@ def test_the_bundle_tells_where_it_comes_from(bundle: Bundle, checkpoint: Path) 
     assert manifest.thresholds == load_checkpoint(checkpoint).thresholds
 
 
-def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [".", "/"])
+def test_a_place_without_a_name_is_refused_in_words(
+    place: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="has no name of its own"):
+        build_bundle(ExportRequest(checkpoint, Path(place)))
+
+
+def test_an_older_bundle_is_replaced_with_a_word_and_anything_else_is_left_alone(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "out"
     output.mkdir()
     (output / "precious.txt").write_text("mine")
@@ -93,11 +104,13 @@ def test_an_older_bundle_is_replaced_and_anything_else_is_left_alone(checkpoint:
         build_bundle(ExportRequest(checkpoint, output))
     (output / "precious.txt").unlink()
     first = build_bundle(ExportRequest(checkpoint, output))
+    assert "will be replaced" not in capsys.readouterr().err
     (output / "precious.txt").write_text("mine")
     with pytest.raises(ConfigError, match="has other files in it"):
         build_bundle(ExportRequest(checkpoint, output))
     (output / "precious.txt").unlink()
     second = build_bundle(ExportRequest(checkpoint, output)).manifest
+    assert f"{output}: the bundle there will be replaced; see --output\n" in capsys.readouterr().err
     assert (first.manifest.number, second.number) == (1, 2)
     older = (output / MANIFEST).read_text().replace("p-wae-bundle/2", "p-wae-bundle/1")
     (output / MANIFEST).write_text(older)

@@ -241,9 +241,10 @@ def test_a_resume_with_another_configuration_or_other_pictures_is_refused(
     monkeypatch.setattr("training.session.save_checkpoint", interrupted)
     with pytest.raises(OSError, match="killed"):
         train(settings)
-    with pytest.raises(ConfigError, match="another configuration"):
-        train(settings.model_copy(update={"epochs": 2}), resume=True)
-    with pytest.raises(ConfigError, match="another configuration"):
+    smaller = settings.network.model_copy(update={"width": 24})
+    with pytest.raises(ConfigError, match="another configuration: `network.width`, `epochs` differ; put it back"):
+        train(settings.model_copy(update={"epochs": 2, "network": smaller}), resume=True)
+    with pytest.raises(ConfigError, match="another configuration: `bursts`"):
         train(settings.model_copy(update={"bursts": True}), resume=True)
     for same_again in (None, False):  # comes as far as before, also where one has answered what was asked
         with pytest.raises(OSError, match="killed"):

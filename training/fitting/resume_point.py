@@ -55,9 +55,10 @@ def require_resumable(output: Path, settings: "TrainingSettings") -> None:
         raise ArtifactError(f"{output / FOLDER}: nothing to resume from; run without --resume.")
     ours = _as_trained(settings.model_dump_json())
     for point in points:
-        if _as_trained(read_point(point).get("settings", "{}")) != ours:
+        if keys := _differing(_as_trained(read_point(point).get("settings", "{}")), ours):
             raise ConfigError(
-                f"{point}: was written with another configuration; put it back as it was, or run without --resume."
+                f"{point}: was written with another configuration: {', '.join(keys)} differ; put it back as it was, or "
+                "run without --resume."
             )
 
 
@@ -65,6 +66,14 @@ def _as_trained(settings: str) -> dict[str, Any]:
     """Read settings; with `bursts` left out one trains as with false, which answers what the training asks."""
     content: dict[str, Any] = json.loads(settings)
     return content | {"bursts": bool(content.get("bursts"))}
+
+
+def _differing(one: Any, other: Any, key: str = "") -> list[str]:
+    """Name the keys, as a configuration has them, whose values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        below = {name: f"{key}.{name}" if key else name for name in {**one, **other}}
+        return [each for name, where in below.items() for each in _differing(one.get(name), other.get(name), where)]
+    return [] if one == other else [f"`{key}`"]
 
 
 def note_pictures(output: Path, fingerprint: str) -> None:

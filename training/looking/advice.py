@@ -169,8 +169,8 @@ def _enough(pictures: int) -> tuple[Setting, ...]:
         rate = math.ceil(100 / (believed + 1)) / 100
         reason = (
             f"{pictures} good pictures are too few for the usual {wanted:.0%}: M pictures cannot promise a rate below "
-            f"1 / (M + 1), and some may be left out because they stand apart. {enough} are enough for {wanted:.0%}, "
-            f"{enough_for_less} for {wanted / 5:.0%}."
+            f"1 / (M + 1), and some may be left out because they stand apart. The fewest are {enough} for {wanted:.0%} "
+            f"and {enough_for_less} for {wanted / 5:.0%}; have about five times as many."
         )
         settings.append(Setting("false_reject_rate", rate, reason))
     if pictures < folds:

@@ -45,7 +45,8 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
     if len(parts) < FOUND * len(good):
         return Lying(
             None,
-            f"{NOT_CUT}only in {len(parts)} of {len(good)} pictures a part differs in colour from the picture's edge.",
+            f"{NOT_CUT}in {len(good) - len(parts)} of {len(good)} pictures nothing differs in colour from the "
+            "picture's edge as a part does.",
         )
     ratio = float(np.percentile([part.axis_ratio for part in parts], 5))
     is_round = ratio < LEAST_AXIS_RATIO
@@ -107,7 +108,8 @@ def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None,
             f"the most usual one by {upright.alike:.2f} or less (1 is the same picture).",
         )
     if not upright.tells:
-        return Lying(None, f"{NOT_CUT}{what}, and need not be: only {upright.turned:.0%} lie at another angle.")
+        others = f"only {upright.turned:.0%} lie" if upright.turned else "none lies"
+        return Lying(None, f"{NOT_CUT}{what}, and need not be: {others} at another angle.")
     reason = (
         f"A part was found in the pictures; {what}. It is cut out and turned upright first, so that it may lie "
         "anywhere and at any angle. Look at the sheet; where the cut-outs are wrong, delete `part_size` and `upright`."

@@ -88,7 +88,7 @@ def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configurati
         (lambda seed: part(seed, 400, 60), "runs off the picture"),
         (lambda seed: np.hstack([part(seed), part(seed + 1, 110, 36)]), "nearly as large lies next to"),
         (lambda seed: part(seed, 60 + 3 * seed, 40), "the lengths that are found differ by"),
-        (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "only in 0 of 30 pictures"),
+        (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "in 30 of 30 pictures nothing differs in colour"),
     ],
     ids=["a disc", "runs off", "two a picture", "of many sizes", "nothing there"],
 )
@@ -140,7 +140,7 @@ def test_few_pictures_get_a_rate_that_they_can_promise_even_where_some_are_odd(c
     assert 0.05 < chosen.false_reject_rate <= 0.25
     assert chosen.folds == min(4, count)
     assert f"{count} good pictures" in words
-    assert "22 are enough for 5%, 110 for 1%" in words
+    assert "The fewest are 22 for 5% and 110 for 1%; have about five times as many." in words
     told = next(line for line in advice.attention if "false_reject_rate" in line)
     assert told.startswith(f"ATTENTION: `false_reject_rate: {chosen.false_reject_rate}`. {count} good pictures are too")
 
