@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from core.collected import load_collected
 from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
+from core.exposure import is_black, is_overexposed
 from core.geometry import Roi
 from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
@@ -39,6 +40,8 @@ class Picture:
     """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
     is_cut: bool = False
     """See Sample."""
+    is_unlit: bool = False
+    """Black or over-exposed nearly all over: a station does not decide about such (see core.exposure)."""
 
 
 @dataclass(frozen=True)
@@ -148,4 +151,5 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         detail=detail_of(frame),
         digest=pixel_digest(stored),
         is_cut=sample.is_cut,
+        is_unlit=is_black(frame) or is_overexposed(frame),
     )

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.cameras.exposure import exposure_fault
+from runtime.parts.verdict import Reason
 from training.looking.advice import advise
 from training.looking.bursts import look_of
 from training.looking.findings import findings
@@ -154,12 +156,25 @@ def test_parts_that_were_filmed_several_times_are_told_once_and_what_was_saved_a
 
 def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:
     good = write(tmp_path, range(12))
-    for name, level in (("black", 0), ("white", 255)):
+    for name, level in (("black", 0), ("white", 260)):
         cv2.imwrite(str(good / f"{name}.png"), filmed(np.full((SIZE, SIZE, 3), float(level)), 0))
     told = findings(survey(str(good)), [(SIZE, SIZE)], 216)
     first = next(k for k, line in enumerate(told) if line.startswith("ATTENTION: good pictures that are black or"))
     assert told[first + 1 : first + 3] == [f"- {good / 'black.png'}", f"- {good / 'white.png'}"]
     assert sum("black.png" in line for line in told) == 1
+
+
+def test_a_picture_is_dark_where_a_station_would_not_decide_about_it(tmp_path: Path) -> None:
+    good = write(tmp_path, range(12))
+    cap_on = np.random.default_rng(0).integers(5, 9, (SIZE, SIZE, 3)).astype(np.uint8)
+    shows_little = np.zeros((SIZE, SIZE, 3), np.uint8)
+    shows_little[:10, : SIZE // 2] = 60
+    for name, picture, reason in (("cap", cap_on, Reason.BLACK), ("little", shows_little, None)):
+        assert exposure_fault(picture) == reason
+        cv2.imwrite(str(good / f"{name}.png"), picture)
+    told = findings(survey(str(good)), [(SIZE, SIZE)], 216)
+    first = next(k for k, line in enumerate(told) if line.startswith("ATTENTION: good pictures that are black or"))
+    assert (told[first].endswith("(1):"), told[first + 1]) == (True, f"- {good / 'cap.png'}")
 
 
 def test_where_most_pictures_are_dark_nobody_is_told_to_remove_them(tmp_path: Path) -> None:
