@@ -1,9 +1,7 @@
 """`train-model`."""
 
 import os
-import re
 import shlex
-import unicodedata
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
@@ -23,13 +21,6 @@ _INIT_HELP = (
     "Finds parts that may be turned straight (a sheet of them lies next to the file), a shape for the input, too few "
     "pictures, 12 bits in 16, brightness that drifts, duplicates and unreadable files."
 )
-
-_LETTERS = {
-    **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "Th", "ŋ": "ng", "Ŋ": "NG"},
-    **dict(zip("øØłŁđĐðÐħĦŧŦı", "oOlLdDdDhHtTi", strict=True)),
-}
-_WRITTEN = str.maketrans(_LETTERS)
-"""Letters that are no plain one with an accent, as Unicode counts."""
 
 _train = cli.app(_TRAIN_HELP)
 
@@ -92,12 +83,13 @@ def _init_command(
     from core.errors import ConfigError
     from core.files import write_whole
     from core.layout import require_apart
+    from core.printable import plain_name
     from training.looking.advice import advise
     from training.looking.survey import survey
 
     # Several folders are the next training of a part, whose first one has the folder's name.
     named = output.stem if output and len(data) > 1 else Path(data[0]).resolve().name
-    name = _in_ascii(named) or "my-part"
+    name = plain_name(named)
     config = output or Path(f"{name}.yaml")
     sheet = config.with_suffix(".png")
     if config == sheet:
@@ -123,13 +115,6 @@ def _init_command(
     if cut_outs.getvalue():
         typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
     typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
-
-
-def _in_ascii(named: str) -> str:
-    """Give a folder's name in letters, digits, `_` and `-`; empty where nothing of it can be kept."""
-    letters = unicodedata.normalize("NFKD", named.translate(_WRITTEN))
-    unaccented = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented).strip("-")
 
 
 def train_model() -> None:
