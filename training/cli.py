@@ -2,8 +2,8 @@
 
 import os
 import shlex
-from contextlib import nullcontext
-from io import BytesIO
+from contextlib import redirect_stderr
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -46,11 +46,12 @@ def _train_command(
 
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
-    if standing.exists() and not (resume or replace) and "LOCAL_RANK" not in os.environ:
+    helps = "LOCAL_RANK" in os.environ
+    if standing.exists() and not (resume or replace) and not helps:
         raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
-    # Those that help the first one write into its folder.
-    with nullcontext() if "LOCAL_RANK" in os.environ else alone(Path(settings.output)):
+    # Those that help the first one write into its folder, and what they could tell it has told.
+    with redirect_stderr(StringIO()) if helps else alone(Path(settings.output)):
         path = train(settings, resume)
     if not path.exists():  # a process that helped the first one, which alone writes
         return
