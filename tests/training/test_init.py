@@ -33,6 +33,10 @@ def written(tmp_path: Path) -> TrainingSettings:
     return load_settings(tmp_path / "a.yaml", TrainingSettings)
 
 
+def words(tmp_path: Path) -> str:
+    return (tmp_path / "a.yaml").read_text(encoding="utf-8").replace("\n# ", " ")
+
+
 def sheets(folder: Path, first: int = 0, count: int = 12) -> Path:
     """Pictures of sheets of metal, which fill them."""
     folder.mkdir(parents=True)
@@ -56,3 +60,15 @@ def sheets(folder: Path, first: int = 0, count: int = 12) -> Path:
 def test_a_folders_name_is_kept_in_plain_letters(folder: str, name: str, tmp_path: Path, init: Init) -> None:
     assert init(sheets(tmp_path / folder))[0] == 0
     assert (written(tmp_path).name, written(tmp_path).output) == (name, f"runs/{name}")
+
+
+@pytest.mark.parametrize("again", ["plates", "./plates", "{}/plates", "link", "plates/monday"])
+def test_a_folder_that_is_given_twice_counts_once_and_is_told(
+    again: str, tmp_path: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sheets(Path("plates/monday"))
+    Path("link").symlink_to("plates")
+    code, told = init("plates", again.format(tmp_path))
+    assert (code, "counted once: 12 of 24 good pictures are there twice" in told) == (0, True)
+    assert ("12 good pictures of" in words(tmp_path), "more than once" in words(tmp_path)) == (True, False)
