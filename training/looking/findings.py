@@ -188,8 +188,8 @@ def _duplicates(survey: Survey) -> list[str]:
             [f"{one} and {again}" for one, again in twins],
         ),
         *_list(
-            f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, or a part "
-            "that was filmed again. The report's figures are too good by them: remove one of each",
+            f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, turned or "
+            "mirrored, or a part that was filmed again. The report's figures are too good by them: remove one of each",
             [f"{tested.path} and {trained}" for trained, tested in both if tested.kind == GOOD],
         ),
         *_list(

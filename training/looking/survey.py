@@ -16,7 +16,7 @@ from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
-from training.looking.twins import detail_of, twins_of
+from training.looking.twins import detail_of, turned_twins_of, twins_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Survey:
     twins: tuple[tuple[Path, Path], ...]
     """A good picture, and another one that shows it again (see `twins_of`)."""
     trained_and_tested: tuple[tuple[Path, Sample], ...]
-    """A good picture, and the test picture that is the same or shows it again."""
+    """A good picture, and the test picture that is the same or shows it again, be it turned or mirrored."""
     roi: Roi | None = None
     """The region that was looked at; None: all."""
     bits: int = 16
@@ -110,7 +110,10 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
             others.append((sample, look_of(frame), detail_of(frame)))
     different = [group[0] for group in same.values()]
     every = [(picture.look, picture.detail) for picture in different] + [other[1:] for other in others]
-    pairs = twins_of([look for look, _ in every], [detail for _, detail in every], len(different))
+    looks, details = [look for look, _ in every], [detail for _, detail in every]
+    pairs = twins_of(looks, details, len(different))
+    known = {again for _, again in pairs}
+    pairs += [pair for pair in turned_twins_of(looks, details, len(different)) if pair[1] not in known]
     both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
     return Survey(
         data=", ".join(names(data)),

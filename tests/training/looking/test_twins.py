@@ -16,7 +16,7 @@ from training.looking.advice import advise
 from training.looking.bursts import look_of
 from training.looking.findings import findings
 from training.looking.survey import survey
-from training.looking.twins import detail_of, twins_of
+from training.looking.twins import TURNS, detail_of, turned_twins_of, twins_of
 
 Frame = NDArray[np.uint8]
 SIZE = 240
@@ -152,6 +152,41 @@ def test_parts_that_were_filmed_several_times_are_told_once_and_what_was_saved_a
     pairs = [line for line in told if line.startswith("- ")]
     assert any("copy.jpg" in pair for pair in pairs)
     assert all(re.search(r"/(015|016|017|copy)\.\w+ and .*/(015|016|017|copy)\.", pair) for pair in pairs)
+
+
+@pytest.mark.parametrize("turn", [*TURNS, (0, False)])
+def test_a_good_picture_that_stands_turned_or_mirrored_in_the_test_is_named(
+    turn: tuple[int, bool],
+) -> None:
+    quarters, mirrored = turn
+    frames = [plate(seed) for seed in range(30)]
+    again = np.ascontiguousarray(np.rot90(frames[7][:, ::-1] if mirrored else frames[7], quarters))
+    every = [*frames, plate(100), again]
+    found = turned_twins_of([look_of(one) for one in every], [detail_of(one) for one in every], 30)
+    assert found == ([] if turn == (0, False) else [(7, 31)])
+
+
+def test_init_tells_of_a_mirrored_picture_in_the_test(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "good", range(30))
+    (tmp_path / "test" / "good").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "test" / "good" / "new.png"), plate(100))
+    cv2.imwrite(str(tmp_path / "test" / "good" / "mirrored.png"), plate(7)[:, ::-1])
+    told = [(trained.stem, tested.path.stem) for trained, tested in survey(str(tmp_path)).trained_and_tested]
+    assert told == [("007", "mirrored")]
+
+
+def test_symmetric_parts_that_lie_as_others_do_when_turned_are_not_named() -> None:
+    def nut(seed: int) -> Frame:
+        rng = np.random.default_rng(seed)
+        shown = np.full((SIZE, SIZE, 3), 60.0)
+        cv2.rectangle(shown, (60, 60), (180, 180), (150, 150, 150), -1)
+        cv2.circle(shown, (120, 120), 20, (30, 30, 30), -1)
+        moved = np.array([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(-8, 8)]])
+        lying = cv2.warpAffine(shown, moved, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+        return filmed(np.asarray(lying, np.float64), seed)
+
+    nuts = [nut(seed) for seed in range(150)]
+    assert turned_twins_of([look_of(one) for one in nuts], [detail_of(one) for one in nuts], 100) == []
 
 
 def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:
