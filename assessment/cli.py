@@ -42,6 +42,7 @@ def report(
     from assessment.evaluation import evaluate
     from assessment.results import results_folder
     from assessment.summary import print_metrics
+    from core.printable import plain_name
     from training.detector.checkpoint import load_checkpoint
 
     results_folder(output, data)
@@ -50,7 +51,7 @@ def report(
     files = evaluation.save(output)
     print_metrics(evaluation.metrics)
     typer.echo(f"written: {output / files[0]}, {', '.join(files[1:])}")
-    bundle = f"{trained.settings.name}.bundle"
+    bundle = f"{plain_name(trained.settings.name)}.bundle"
     typer.echo(f"next: {shlex.join(['export-engine', str(checkpoint), '--output', bundle])}")
 
 

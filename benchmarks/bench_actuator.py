@@ -49,7 +49,7 @@ def measure(folder: Path, port: int, plc: Plc, rate_per_s: float, parts: int) ->
     camera = {"kind": "rtsp", "url": "rtsp://simulated/belt", "verdict": {"deadline_ms": DEADLINE_MS, "coil": 0}}
     settings = InspectionSettings.model_validate(
         {
-            "bundle": folder,
+            "bundle": folder / "no-bundle",
             "station": "bench",
             "cameras": {"top": camera},
             "batching": {"max_batch": 1},

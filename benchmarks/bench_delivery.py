@@ -86,7 +86,7 @@ def main() -> None:
 def station(folder: Path, port: int, name: str) -> InspectionSettings:
     return InspectionSettings.model_validate(
         {
-            "bundle": folder,
+            "bundle": folder / "no-bundle",
             "station": "bench",
             "cameras": {"top": {"kind": "folder", "path": folder}},
             "batching": {"max_batch": 1},

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from core.errors import ConfigError, one_line
-from core.yaml_file import read_yaml
+from core.errors import ConfigError, cut, one_line
+from core.yaml_file import LONGEST, read_yaml
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -26,6 +26,8 @@ NEEDED = {
 }
 """What may stand where something of another kind does, by pydantic's name of the fault."""
 NO_UTF8 = "it is no text in UTF-8, as a name may be that another system wrote; rename it"
+MOST = 20
+"""Mistakes that are told."""
 _VALID = ": valid keys here: "
 Wait = Annotated[float, Field(ge=0.001, le=1e6)]
 """In seconds: from a millisecond to 11 days. Some of the system's own waits cannot be longer."""
@@ -99,7 +101,9 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
         found = error.errors()
         true = [each for each in found if each["type"] != "too_short" or not _lies_within(each, found)]
         problems = _listed_once([one_line(_describe(problem, schema)) for problem in true])
-        told = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
+        told = [*(problem.removesuffix(".") for problem in problems[:-1][: MOST - 1]), problems[-1]]
+        if len(problems) > MOST:
+            told[-1] = f"and {len(problems) - MOST + 1} more mistakes."
         raise ConfigError(f"{source}: " + "; ".join(told)) from error
 
 
@@ -145,7 +149,7 @@ def _said(problem: Any, examples: list[Any]) -> str:
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
     said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
-    return _said_of_choice(problem) or str(said)
+    return _said_of_choice(problem) or cut(str(said), LONGEST)
 
 
 def _said_of_choice(problem: Any) -> str:
@@ -160,7 +164,7 @@ def _said_of_choice(problem: Any) -> str:
     given = told.get("tag", problem["input"])
     nearest = difflib.get_close_matches(str(given), re.findall(r"'([^']+)'", expected), n=1, cutoff=LIKE)
     hint = f"did you mean `{nearest[0]}`?" if nearest else f"{expected} is needed."
-    return f"{name}{': ' if name else ''}{given!r} is none of its values: {hint}"
+    return f"{name}{': ' if name else ''}{cut(repr(given))} is none of its values: {hint}"
 
 
 def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:
@@ -181,7 +185,7 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
         if isinstance(part, str) and nodes and not any(node.get("type") == "object" for node in nodes):
             continue
         known = sorted({key for node in nodes for key in node.get("properties", {})})
-        levels.append(str(part))
+        levels.append(cut(str(part)))
         nodes = _resolve([child for node in nodes for child in _children(node, part)], root)
     return ".".join(levels), known, [example for node in nodes for example in node.get("examples", ())]
 

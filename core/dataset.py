@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from os.path import lexists
+from os.path import lexists, realpath
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -69,9 +69,19 @@ class Frames:
 
 
 def training_samples(data: Data) -> list[Sample]:
-    """List the good pictures meant for training. Raises DataError where there are none, in one of several too."""
+    """List the good pictures meant for training; of several names' each file once, by whatever names it is reached.
+
+    Raises DataError where there are none, in one of several too.
+    """
     if not isinstance(data, str):
-        return [sample for one in data for sample in training_samples(one)]
+        listed = [sample for one in data for sample in training_samples(one)]
+        files: dict[str, Sample] = {}
+        for sample in listed:
+            files.setdefault(realpath(sample.path), sample)
+        if more := len(listed) - len(files):
+            told = "are there twice, by links or by several DATA"
+            sys.stderr.write(f"counted once: {more} of {len(listed)} good pictures {told}\n")
+        return list(files.values())
     if data.startswith(ELPV):
         return _elpv(data)[0]
     root = place_of(data)

@@ -94,6 +94,12 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def cut(text: str, longest: int = 100) -> str:
+    """Give the beginning and the end of what is longer than anybody reads."""
+    part = longest // 2
+    return text if len(text) <= longest else f"{text[:part]} ... {text[-part:]}"
+
+
 def shown(text: object) -> str:
     """Give text that may hold the name of a file as one line, with control characters escaped."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))

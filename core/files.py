@@ -123,6 +123,15 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"{folder}: nothing can be written there; check its permissions, or name another folder.")
 
 
+def identity(file: Path) -> tuple[int, int] | None:
+    """Give disk and inode of what has this name now; None where there is none, or it cannot be asked."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 def told_apart(paths: Sequence[Path]) -> list[str]:
     """Give each file a mark, which those share that hold the same, by links or as copies.
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import yaml
 
-from core.errors import ConfigError, one_line
+from core.errors import ConfigError, cut, one_line
 from core.files import read_now
 
 LARGEST_BYTES = 2**20
 """Of a file; one of ours has some kB."""
+LONGEST = 600
+"""Letters of what is said of a mistake, which may hold what stands there."""
 MOST_MERGED = 10_000
 """Keys that are merged in, all together: a few lines of merges of merges make billions of them."""
 OTHER_BASE = re.compile(r"[-+]?0[0-9_]+$|.*:")
@@ -89,10 +91,10 @@ def parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # noqa: S506, a SafeLoader
     except _Misread as misread:
-        raise ConfigError(f"{source}: {one_line(misread.problem)}.") from misread
+        raise ConfigError(f"{source}: {cut(one_line(misread.problem), LONGEST)}.") from misread
     except RecursionError as error:
         raise ConfigError(f"{source}: nested too deeply; check its brackets.") from error
     except (LookupError, AttributeError) as error:  # PyYAML's, of `!!bool` or `!!timestamp` before neither
         raise ConfigError(f"{source}: a value is not what the tag (`!!`) before it says; leave the tag out.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
-        raise ConfigError(f"{source}: not valid YAML: {one_line(error)}") from error
+        raise ConfigError(f"{source}: not valid YAML: {cut(one_line(error), LONGEST)}") from error

@@ -1,14 +1,17 @@
 """A station as OPC 40100-1's VisionSystemType: its state, its results and their events, and flat variables."""
 
 import dataclasses
-import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from asyncua import Node, Server, ua
+from pydantic import BaseModel
 
+from core.errors import one_line
+from gateway import messages
 from gateway.nodeset import MACHINE_VISION, RESULT_MANAGEMENT_TYPE, RESULT_READY_EVENT_TYPE, VISION_SYSTEM_TYPE
 from gateway.results import Results, moment
 from gateway.variables import Variables
@@ -26,6 +29,7 @@ FIELD_TYPES = {
     "ResultContent": ua.VariantType.Variant,
 }
 """Of a result's fields that are no structures: asyncua does not take them from the nodeset."""
+CAMERA_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 NO_STATE, ERROR, HALTED, PREOPERATIONAL, OPERATIONAL = "", "Error", "Halted", "Preoperational", "Operational"
 
 
@@ -57,15 +61,27 @@ class VisionSystem:
 
     async def hear(self, path: str, message: Message) -> None:
         """Take a message on the station's topic `path`, without its prefix. What is not as it should be is logged."""
+        try:
+            await self._hear(path, message)
+        except ua.UaError as error:  # a camera is called as something that is there already
+            _ignore(message, error)
+
+    async def _hear(self, path: str, message: Message) -> None:
         match path.split("/"):
             case ["status" | "model" as leaf]:
-                values = _read(message, lambda body: station_values(leaf, body))
+                values = _read(message, messages.STATION[leaf], lambda body: station_values(leaf, body))
                 if values is not None:
                     await self._station.write(values, datetime.now(UTC))
                     if leaf == "status":
                         await self._follow(values["Station/State"] == "online", bool(values["Station/Reason"]))
+            case ["camera", name, _] if not CAMERA_NAME.fullmatch(name):
+                _ignore(message, "no camera is called so")
             case ["camera", name, "result"]:
-                told = _read(message, lambda body: (_event(body), self._results.add(body, message.payload)))
+                told = _read(
+                    message,
+                    messages.CAMERA["result"],
+                    lambda body: (_event(body), self._results.add(body, message.payload)),
+                )
                 if told is not None:
                     event, result = told
                     await self._show(name, event)
@@ -73,10 +89,10 @@ class VisionSystem:
             case ["camera", name, "last"] if (
                 message.retained
             ):  # what was newest before we came; results come themselves
-                if (kept := _read(message, _event)) is not None:
+                if (kept := _read(message, messages.CAMERA["last"], _event)) is not None:
                     await self._show(name, kept)
             case ["camera", name, "counters" | "status" | "gap" as leaf]:
-                values = _read(message, lambda body: camera_values(leaf, body))
+                values = _read(message, messages.CAMERA[leaf], lambda body: camera_values(leaf, body))
                 if values is not None:
                     await self._write(name, values, datetime.now(UTC))
 
@@ -99,10 +115,11 @@ class VisionSystem:
 
     async def _camera(self, name: str) -> Variables:
         if name not in self._cameras:
-            camera = self._cameras[name] = Variables(self._server)
+            camera = Variables(self._server)
             index = self._node.nodeid.NamespaceIndex
             place = ua.NodeId(f"{self._node.nodeid.Identifier}.{name}", index)
             await camera.add(await self._node.add_folder(place, ua.QualifiedName(name, index)), CAMERA)
+            self._cameras[name] = camera
         return self._cameras[name]
 
     async def _tell(self, text: str, captured: datetime, result: Any) -> None:
@@ -173,15 +190,19 @@ async def add_vision_system(server: Server, name: str, types: Mapping[str, Any])
     return system
 
 
-def _read(message: Message, read: Callable[[Any], T]) -> T | None:
-    """Give what `read` makes of the JSON; None where it is not ours, which is logged, or where a topic was cleared."""
+def _read(message: Message, form: type[BaseModel], read: Callable[[Any], T]) -> T | None:
+    """Give what `read` makes of the JSON; None where it is not of `form`, which is logged, or the topic was cleared."""
     if not message.payload:
         return None
     try:
-        return read(json.loads(message.payload))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        log.warning("message ignored topic=%s reason=%r", message.topic, f"{type(error).__name__}: {error}")
+        return read(messages.read_message(form, message.payload))
+    except (ValueError, RecursionError) as error:
+        _ignore(message, error)
         return None
+
+
+def _ignore(message: Message, why: object) -> None:
+    log.warning("message ignored topic=%s reason=%r", message.topic, one_line(why))
 
 
 def _event(body: Mapping[str, Any]) -> _Event:

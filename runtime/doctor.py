@@ -43,7 +43,7 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
             yield Finding(subject, check())
         except PwaeError as error:
             if str(error) not in named:  # a backend lacks the bundle that is missing already
-                yield Finding(subject, str(error), error.exit_code)
+                yield Finding(subject, str(error).removeprefix(f"{subject}: "), error.exit_code)
             named.add(str(error))
 
 

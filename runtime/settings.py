@@ -1,6 +1,7 @@
 """The configuration of `run-inspection`: what is judged, with which bundle, and who is told."""
 
 import datetime
+from itertools import product
 from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -116,20 +117,24 @@ class InspectionSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _judges_nothing_of_its_own(self) -> Self:
-        """What the station itself puts somewhere must not come back to it as parts."""
-        own = {"evidence.folder": self.evidence.folder} if self.evidence else {}
+    def _keeps_its_own_files_apart(self) -> Self:
+        """What the station puts somewhere must not come back to it as parts, nor lie in a bundle, which is replaced."""
+        evidence = self.evidence
+        pictures = {"evidence.folder": evidence.folder} if evidence else {}
+        judged, read = {}, {}
         for name, camera in self.cameras.items():
             if isinstance(camera, WatchSettings) and camera.move_to is not None:
-                own[f"cameras.{name}.move_to"] = camera.move_to
-        for name, camera in self.cameras.items():
-            if not isinstance(camera, WatchSettings | FolderSettings):
-                continue
-            for key, folder in own.items():
-                if Path(realpath(folder)).is_relative_to(
-                    realpath(camera.path)
-                ):  # `resolve` raises for a link to itself
-                    raise ValueError(f"`{key}` lies in the folder that camera `{name}` judges; set another folder")
+                pictures[f"cameras.{name}.move_to"] = camera.move_to
+            if isinstance(camera, WatchSettings | FolderSettings):
+                judged[f"the folder that camera `{name}` judges"] = read[f"cameras.{name}.path"] = camera.path
+        kept = {f"what `evidence` keeps as {folder.name}": folder for folder in evidence.folders} if evidence else {}
+        bundles = {"the folder of `bundle`": self.bundle}
+        bundles |= {f"the folder of `bundles.{recipe}`": path for recipe, path in self.bundles.items()}
+        written = pictures | {"outbox.path": self.outbox.path}
+        for own, others in ((pictures, judged), (read, kept), (written, bundles)):
+            for (key, path), (what, other) in product(own.items(), others.items()):
+                if Path(realpath(path)).is_relative_to(realpath(other)):  # `resolve` raises for a link to itself
+                    raise ValueError(f"`{key}` lies in {what}; set another folder")
         return self
 
     @model_validator(mode="after")

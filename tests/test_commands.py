@@ -217,7 +217,7 @@ def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
         return shlex.split(told.splitlines()[-1].removeprefix("next: "))
 
     monkeypatch.chdir(tmp_path)
-    trained = run("train-model", config)
+    trained = run("train-model", change(config, name="4711/3 Größe"))
     assert f"look at: {tmp_path / 'run' / 'suspects.png'}" in trained
     again = trained.splitlines()[-2].partition("Then remove it, and: ")[2]
     assert run(*shlex.split(again)) == trained, "what stands is replaced, as is told"
@@ -226,7 +226,8 @@ def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
     exported = run(*next_of(evaluated))
     assert "sha256" in exported
-    (bundle,) = tmp_path.glob("*.bundle")
+    (bundle,) = tmp_path.rglob("*.bundle")
+    assert bundle == tmp_path / "4711-3-Grosse.bundle", "beside the others, under a name that `cmd/reload` takes"
     assert (bundle / "bundle.json").exists()
 
 

@@ -23,7 +23,9 @@ def test_every_metric_of_the_grafana_dashboard_is_exported_with_its_labels(
 ) -> None:
     port = free_port()
     camera = {"kind": "rtsp", "url": "rtsp://none.example.com/belt"}
-    config = write_config(tmp_path, tmp_path, {"belt": camera}, broker=at(mosquitto.port), view={"port": port})
+    config = write_config(
+        tmp_path, tmp_path / "no-bundle", {"belt": camera}, broker=at(mosquitto.port), view={"port": port}
+    )
     process = run_command("simulate", config, "--rate", "20", folder=tmp_path)
     try:
         wait_until(lambda: is_up(f"http://127.0.0.1:{port}"))

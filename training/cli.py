@@ -1,11 +1,9 @@
 """`train-model`."""
 
 import os
-import re
 import shlex
-import unicodedata
-from contextlib import nullcontext
-from io import BytesIO
+from contextlib import redirect_stderr
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -48,11 +46,12 @@ def _train_command(
 
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
-    if standing.exists() and not (resume or replace) and "LOCAL_RANK" not in os.environ:
+    helps = "LOCAL_RANK" in os.environ
+    if standing.exists() and not (resume or replace) and not helps:
         raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
-    # Those that help the first one write into its folder.
-    with nullcontext() if "LOCAL_RANK" in os.environ else alone(Path(settings.output)):
+    # Those that help the first one write into its folder, and what they could tell it has told.
+    with redirect_stderr(StringIO()) if helps else alone(Path(settings.output)):
         path = train(settings, resume)
     if not path.exists():  # a process that helped the first one, which alone writes
         return
@@ -87,13 +86,13 @@ def _init_command(
     from core.errors import ConfigError
     from core.files import write_whole
     from core.layout import require_apart
+    from core.printable import plain_name
     from training.looking.advice import advise
     from training.looking.survey import survey
 
     # Several folders are the next training of a part, whose first one has the folder's name.
     named = output.stem if output and len(data) > 1 else Path(data[0]).resolve().name
-    unaccented = unicodedata.normalize("NFKD", named).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented).strip("-") or "my-part"
+    name = plain_name(named)
     config = output or Path(f"{name}.yaml")
     if config.is_dir():
         raise ConfigError(f"{config}: is a folder; name the file to write, such as {config / f'{name}.yaml'}.")

@@ -9,15 +9,25 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.config import Settings, expanded
+from core.errors import CONTROL
 from core.geometry import ModelInput, PartSize, Pose, Roi
 from core.mistaken import CHECKPOINT
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 Distance = Literal["squared", "cosine"]
 
+
+def _in_one_line(text: str) -> str:
+    if CONTROL.search(text):
+        raise ValueError("one line without control characters is taken")
+    return text
+
+
 Place = Annotated[str, Field(min_length=1), AfterValidator(lambda text: str(expanded(Path(text))))]
 """A path, as text: a checkpoint carries it."""
 Text = Annotated[str, Field(min_length=1)]
+Title = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_in_one_line)]
+"""As a bundle carries it."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -186,7 +196,7 @@ class AugmentSettings(Settings):
 class TrainingSettings(Settings):
     """All that `train-model` reads."""
 
-    name: Text
+    name: Title
     data: Annotated[
         Annotated[Text, Tag("text")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("list")],
         Discriminator(lambda value: "list" if isinstance(value, (list, tuple)) else "text"),

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from core.config import Name, Settings, Wait
+from core.exposure import BLACK_LEVEL, SHARE, WHITE_LEVEL
 from core.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
 from runtime.cameras.feature_value import Feature
@@ -30,11 +31,11 @@ there software does, and the log says so. Only software tells what is damaged wi
 class ExposureSettings(Settings):
     """When a frame shows nothing to judge."""
 
-    black_level: GreyLevel = 8
+    black_level: GreyLevel = BLACK_LEVEL
     """A frame is black when `share` of its values are at or below this."""
-    white_level: GreyLevel = 250
+    white_level: GreyLevel = WHITE_LEVEL
     """A frame is over-exposed when `share` of its values are at or above this."""
-    share: float = Field(default=0.98, gt=0.5, le=1)
+    share: float = Field(default=SHARE, gt=0.5, le=1)
 
 
 class TriggerSettings(Settings):

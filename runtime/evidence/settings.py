@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from core.config import Settings
+from runtime.parts.verdict import Verdict
 
 
 class EvidenceSettings(Settings):
@@ -21,3 +22,8 @@ class EvidenceSettings(Settings):
     """With less than this free on the disk no evidence is written: the outbox needs the rest."""
     history_events: PositiveInt = 500_000
     """How many judged parts can be looked back at (about 1 kB each on the disk). Beyond that the oldest OK go first."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the pictures lie, by their verdict."""
+        return [self.folder / verdict.word for verdict in (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)]

@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import time as time_of_day
 
+from core.files import identity
 from runtime.events.event import JudgedPart
 from runtime.evidence.settings import EvidenceSettings
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear, count, held
 from runtime.history.marks import tally
 from runtime.history.shifts import shift_start
+from runtime.outbox.write_ahead import journal_of
 from runtime.parts.verdict import Verdict
 from runtime.threads.keeper import Keeper
 
@@ -44,6 +46,7 @@ class HistoryWriter(Keeper[Waiting]):
         self.file = HistoryFile(settings.folder)
         self._settings = settings
         self._shifts = shifts
+        self._opened: Sequence[tuple[int, int] | None] = ()
 
     def add(self, judged: Iterable[tuple[JudgedPart, str, bytes]]) -> None:
         """Hand judged parts over, each with its event's id and body; no disk is waited for."""
@@ -68,6 +71,7 @@ class HistoryWriter(Keeper[Waiting]):
         """Write until the end (True). Raises sqlite3.Error, OSError; what was under way is counted as dropped."""
         with self.file.writing() as database:
             number = held(database)
+            self._opened = self._found()
             while True:
                 batch, is_last = self._gather()
                 try:
@@ -101,8 +105,10 @@ class HistoryWriter(Keeper[Waiting]):
         """Write in one transaction, where there were `before` entries; returns how many there may be now."""
         if shutil.disk_usage(self.file.path.parent).free < self._settings.min_free_bytes:
             raise OSError("less is free on the disk than evidence.min_free_bytes")
-        if not self.file.path.exists():  # SQLite would write on where nobody finds it
-            raise OSError("somebody moved or removed it")
+        if self._found() != self._opened:  # SQLite would write on where nobody finds it
+            # What the journal holds is of that file; one that has its name now must not be taken to have it.
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raise OSError("somebody moved, removed or replaced it")
         most = self._settings.history_events
         with database:
             add(database, ((entry, body) for entry, body, _thresholds in batch))
@@ -117,6 +123,10 @@ class HistoryWriter(Keeper[Waiting]):
                 clear(database, after - most + int(most * CLEARED_SHARE))
                 after = held(database)
         return after
+
+    def _found(self) -> Sequence[tuple[int, int] | None]:
+        """Give who has the names of the file and its journal now."""
+        return [identity(name) for name in (self.file.path, journal_of(self.file.path))]
 
     def _tell(self, error: Exception) -> None:
         if not self.problem:

@@ -12,7 +12,7 @@ from typing import IO, TypeVar
 
 from core.database import Database
 from core.errors import OutboxError
-from core.files import require_file
+from core.files import identity, require_file
 from runtime.outbox.schema import require_ours, waiting
 from runtime.outbox.write_ahead import changes, journal_of
 
@@ -173,10 +173,7 @@ class OutboxFile:
     def _look(self) -> None:
         """Say once where somebody moved or removed the file while it is open: nobody finds what is stored then."""
         for name in (self.path, journal_of(self.path)):
-            try:
-                found = (status := name.stat()).st_dev, status.st_ino
-            except OSError:
-                found = None
+            found = identity(name)
             if found is not None and name not in self._place:
                 self._place[name] = found
             elif found != self._place.get(name):

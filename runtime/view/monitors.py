@@ -23,12 +23,10 @@ def monitors_router(display: LiveView, look: Callable[[], StationStatus], review
     def metrics() -> Response:
         return Response(generate_latest(display.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @router.head("/healthz", include_in_schema=False)  # as load balancers ask
     @router.get("/healthz", summary="Whether the process does its work; 503 with the reasons if a restart helps")
     def healthz() -> Response:
         return _health(why_unhealthy(look()))
 
-    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", summary="Whether parts are judged and reported; 503 with the reasons if not")
     def readyz() -> Response:
         return _health(why_not_ready(look()))

@@ -17,6 +17,7 @@ from runtime.view.settings import LOCAL_HOSTS, ViewSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,18 @@ def guarded_app(settings: ViewSettings) -> "FastAPI":
         # Another site's page must not read this one through a name that it points at 127.0.0.1.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_HOSTS, "[::1]"])
     app.middleware("http")(require_token(settings.token(), settings.mark_token()))
+    app.add_middleware(_head_as_get)
     return app
+
+
+def _head_as_get(app: "ASGIApp") -> "ASGIApp":
+    """Let HEAD find what GET finds: monitors and load balancers ask so."""
+
+    async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        # A copy: by its own the server knows to leave the body out.
+        await app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
+
+    return answer
 
 
 def listen(settings: ViewSettings) -> socket.socket:

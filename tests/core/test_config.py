@@ -19,6 +19,10 @@ class Rtsp(Settings):
     timeout_s: float = 5.0
 
 
+def _refuse(value: str) -> str:
+    raise ValueError(f"{value} was said; say something else")
+
+
 def _require_even(value: int) -> int:
     if value % 2:
         raise ValueError(f"{value} is odd")
@@ -31,6 +35,7 @@ class Station(Settings):
     named: dict[Name, int] = {}
     even: Annotated[int, AfterValidator(_require_even)] = 0
     batch: Annotated[int, Field(ge=1)] = 8
+    said: Annotated[str, AfterValidator(_refuse)] = ""
     camera: Rtsp | None = None
     cameras: dict[str, Annotated[Folder | Rtsp, Field(discriminator="kind")]] = {}
 
@@ -47,7 +52,7 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"name": "a", "bacth": 3}, r"unknown key `bacth`: did you mean `batch`\?"),
         ({"name": "a", "camera": {"kind": "rtsp", "url": "x", "timeout": 1}}, r"did you mean `timeout_s`\?"),
         ({"name": "a", "cameras": {"top": {"kind": "rtsp", "uri": "x"}}}, r"did you mean `url`\?"),
-        ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, even, name, named, title"),
+        ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, even, name, named, said, title"),
         ({"batch": 3}, r"`name` is missing\.$"),
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),
         ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
@@ -74,3 +79,34 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     broken.write_text("name: [")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_settings(broken, Station)
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG}: 1",
+        f"name: a\nbatch: {{{LONG}: 1}}",
+        f"name: a\ncamera: {{kind: {LONG}}}",
+        f"name: a\ncameras: {{{LONG}: {{kind: rtsp}}}}",
+        f"name: a\ncameras: {{top: {{kind: [{LONG}, {LONG}]}}}}",
+        f"name: a\nsaid: {LONG}",
+        f"name: a\nname: !{LONG} b",
+        f"{LONG}: 1\n{LONG}: 2",
+        f"name: *{LONG}",
+        "name: a\nnamed: {" + ", ".join(f"a.{number}: 1" for number in range(5000)) + "}",
+    ],
+)
+def test_however_much_a_file_holds_a_mistake_is_told_in_words_that_can_be_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_settings(tmp_path / "a.yaml", Station)
+    assert len(str(refused.value)) < 2000
+
+
+def test_of_many_mistakes_it_is_told_how_many_more_there_are() -> None:
+    named = {f"a.{number}": 1 for number in range(50)}
+    with pytest.raises(ConfigError, match=r"`named\.a\.18`: [^;]*; and 31 more mistakes\.$"):
+        parse_settings({"name": "a", "named": named}, Station, "a.yaml")

@@ -20,6 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.nodeset import MACHINE_VISION
 from gateway.vision_system import NAMESPACE
+from runtime.sparkplug.tags import CAMERA
+from tests.gateway.events import EVENT, WRONG, with_wrong
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.waiting import WAIT_S
@@ -195,6 +197,30 @@ def test_what_is_no_message_of_ours_is_ignored(gateway: Gateway, broker: Mosquit
     run(look())
 
 
+def test_a_malformed_event_is_told_of_nobody_and_shown_nowhere(gateway: Gateway, broker: Mosquitto) -> None:
+    async def look() -> None:
+        async with await gateway.client() as client:
+            vision = await client.get_namespace_index(MACHINE_VISION)
+            told = await subscribe(client, ua.NodeId(1024, vision), client.nodes.server)
+            for key, value in WRONG:
+                publish(broker, "camera/side/result", json.dumps(with_wrong(key, value)))
+            publish(broker, "camera/side/counters", '{"ok": 1e3, "not_ok": 0, "not_decidable": 0, "discarded": 0}')
+            publish(broker, "camera/side/gap", '{"first_seq": -1, "last_seq": 99999999999999999999}')
+            publish(broker, "camera/side/status", '{"state": ["streaming"], "reason": ""}')
+            publish(broker, "status", '{"state": "online", "reason": "", "version": 9, "boot_id": null}')
+            for name in ("StationState", "ResultManagement", "a.b", "a b"):  # where something else is, or no name
+                publish(broker, f"camera/{name}/result", json.dumps(EVENT))
+            publish(broker, "camera/side/result", json.dumps(EVENT))
+            await until(client, "press-3.side.EventSeq", lambda value: value.Value.Value == 7)
+            assert (await told.get()).Message.Text == "side: NotOK", "of the last one alone"
+            shown = await read(client, *(f"press-3.side.{tag.replace('/', '')}" for tag in CAMERA))
+            known = {tag for tag, value in zip(CAMERA, shown, strict=True) if value.Value.Value is not None}
+            assert not {tag for tag in known if tag.startswith(("Gap", "Counters", "Camera", "Part"))}
+            assert {"Verdict/Code", "Score/Value", "WorstTile/Row", "Event/Simulated"} <= known
+
+    run(look())
+
+
 def test_its_key_is_its_own_and_a_signal_ends_it(gateway: Gateway) -> None:
     assert (gateway.folder / "opcua-gateway.key").stat().st_mode & 0o777 == 0o600
     gateway.process.send_signal(signal.SIGTERM)
@@ -202,7 +228,7 @@ def test_its_key_is_its_own_and_a_signal_ends_it(gateway: Gateway) -> None:
 
 
 def simulate(folder_: Path, broker: Mosquitto, parts: int) -> None:
-    config = write_config(folder_, folder_, {"top": folder(folder_)}, broker=at(broker.port))
+    config = write_config(folder_, folder_ / "no-bundle", {"top": folder(folder_)}, broker=at(broker.port))
     station = run_command("simulate", str(config), "--rate", "20", "--parts", str(parts), folder=folder_)
     assert station.wait(WAIT_S) == 0
 

@@ -44,6 +44,7 @@ def ask_doctor(tmp_path: Path, bundle: Path, broker: dict[str, Any], **changes: 
     out, err = process.communicate(timeout=WAIT_S)
     assert "Traceback" not in err
     lines = out.splitlines()
+    assert not [line for line in lines if re.match(r"\S+ +(.+): \1: ", line)], "each subject is named once"
     found = {line[8:].split(":")[0]: line for line in lines[:-1]}
     found["verdict"] = lines[-1] if lines else err
     return process.returncode, found

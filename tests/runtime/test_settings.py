@@ -58,6 +58,21 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
             "`path` is empty; as a path it would be the folder that one stands in",
         ),
         (SMALLEST + "evidence: {folder: ''}\n", "`folder` is empty"),
+        (SMALLEST + "evidence: {folder: p/e}\n", "`evidence.folder` lies in the folder that camera `top` judges"),
+        (SMALLEST + "evidence: {folder: b}\n", "`evidence.folder` lies in the folder of `bundle`; set another"),
+        (SMALLEST + "outbox: {path: b/box.sqlite}\n", "`outbox.path` lies in the folder of `bundle`; set another"),
+        (
+            SMALLEST + "bundles: {r: c}\nevidence: {folder: c/e}\n",
+            "`evidence.folder` lies in the folder of `bundles.r`",
+        ),
+        (
+            SMALLEST.replace("folder, path: p", "watch, path: p, move_to: ./b/done"),
+            "`cameras.top.move_to` lies in the folder of `bundle`",
+        ),
+        (
+            SMALLEST.replace("path: p", "path: e/NotOK/2026-11-28") + "evidence: {folder: e}\n",
+            "`cameras.top.path` lies in what `evidence` keeps as NotOK",
+        ),
         (SMALLEST + "broker: {host: ''}\n", "`broker.host`: it is empty; a text is needed"),
         (SMALLEST.replace("path: p", 'path: "a\\0"'), "`cameras.top.path`: no name of a file has a NUL"),
         (SMALLEST + 'bundles: {a: "b\\0"}\n', "`bundles`: no name of a file has a NUL"),

@@ -20,6 +20,8 @@ from training.settings import TrainingSettings
         ("seed", -1, "a.yaml: `seed`: "),
         ("seed", 2**32, "a.yaml: `seed`: "),
         ("name", "", "a.yaml: `name`: it is empty; a text is needed"),
+        ("name", "two\nlines", "a.yaml: `name`: one line without control characters is taken"),
+        ("name", "x" * 301, "a.yaml: `name`: "),
         ("data", "", "a.yaml: `data`: it is empty; a text is needed"),
         ("data", [""], "a.yaml: `data.0`: it is empty; a text is needed"),
         ("output", "", "a.yaml: `output`: it is empty; a text is needed"),

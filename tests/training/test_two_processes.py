@@ -56,4 +56,6 @@ def test_processes_that_doubt_other_pictures_train_on_what_the_first_one_believe
     command = [sys.executable, str(tmp_path / "program.py"), str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    told = [done.stderr.count(each) for each in ("trained on as good parts", "training: 100 %")]
+    assert told == [1, 1], "the first one tells for both"
     assert not load_checkpoint(tmp_path / "two" / "checkpoint").calibration.doubted.any()

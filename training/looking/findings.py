@@ -15,8 +15,6 @@ ATTENTION, ITEM = "ATTENTION: ", "- "
 """How a finding begins that nobody should train without having read, and a line of a list below it."""
 DIFFERENT_SHAPES = 1.1
 """Broad over high of one picture, over that of another: beyond, stretching both to one shape changes the parts."""
-BLACK, WHITE = 5, 250
-"""Mean levels, of 255, at which nothing is to be seen."""
 DIFFERENT_SCALES = 1.25
 """Length of a part in pictures of one size, over that in those of another: parts of one kind differ by less."""
 ENLARGED = 4
@@ -134,11 +132,11 @@ def _depth(good: Sequence[Picture], bits: int) -> list[str]:
 
 def _unlit(good: Sequence[Picture]) -> list[str]:
     """Tell of pictures that are black or white; where most are, it is how these parts are lit, as in a dark field."""
-    found = [str(picture.path) for picture in good if not BLACK < picture.brightness < WHITE]
+    found = [str(picture.path) for picture in good if picture.is_unlit]
     if 2 * len(found) > len(good):
         return [
             f"{ATTENTION}{len(found)} of {len(good)} good pictures are nearly black or white. Are these parts lit so? "
-            "A station may not decide about such, unless its camera has an `exposure` of its own."
+            "A station does not decide about such, unless its camera has an `exposure` of its own."
         ]
     return _list(
         f"{ATTENTION}good pictures that are black or white all over: a station does not decide about such, unless "
@@ -190,8 +188,8 @@ def _duplicates(survey: Survey) -> list[str]:
             [f"{one} and {again}" for one, again in twins],
         ),
         *_list(
-            f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, or a part "
-            "that was filmed again. The report's figures are too good by them: remove one of each",
+            f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, turned or "
+            "mirrored, or a part that was filmed again. The report's figures are too good by them: remove one of each",
             [f"{tested.path} and {trained}" for trained, tested in both if tested.kind == GOOD],
         ),
         *_list(

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from core.collected import load_collected
 from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
+from core.exposure import is_black, is_overexposed
 from core.geometry import Roi
 from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored
 from core.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
-from training.looking.twins import detail_of, twins_of
+from training.looking.twins import detail_of, turned_twins_of, twins_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Picture:
     """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
     is_cut: bool = False
     """See Sample."""
+    is_unlit: bool = False
+    """Black or over-exposed nearly all over: a station does not decide about such (see core.exposure)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Survey:
     twins: tuple[tuple[Path, Path], ...]
     """A good picture, and another one that shows it again (see `twins_of`)."""
     trained_and_tested: tuple[tuple[Path, Sample], ...]
-    """A good picture, and the test picture that is the same or shows it again."""
+    """A good picture, and the test picture that is the same or shows it again, be it turned or mirrored."""
     roi: Roi | None = None
     """The region that was looked at; None: all."""
     bits: int = 16
@@ -107,7 +110,10 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
             others.append((sample, look_of(frame), detail_of(frame)))
     different = [group[0] for group in same.values()]
     every = [(picture.look, picture.detail) for picture in different] + [other[1:] for other in others]
-    pairs = twins_of([look for look, _ in every], [detail for _, detail in every], len(different))
+    looks, details = [look for look, _ in every], [detail for _, detail in every]
+    pairs = twins_of(looks, details, len(different))
+    known = {again for _, again in pairs}
+    pairs += [pair for pair in turned_twins_of(looks, details, len(different)) if pair[1] not in known]
     both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
     return Survey(
         data=", ".join(names(data)),
@@ -148,4 +154,5 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         detail=detail_of(frame),
         digest=pixel_digest(stored),
         is_cut=sample.is_cut,
+        is_unlit=is_black(frame) or is_overexposed(frame),
     )

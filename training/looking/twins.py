@@ -1,11 +1,14 @@
 """Twins: pictures that show again what another one shows: saved again, or filmed again with nothing moved."""
 
+import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+Float = TypeVar("Float", np.float16, np.float32)
 NEAR = 0.0025
 """Mean squared difference of two looks: of a picture and the same at half its size, or as JPEG of quality 50, it is
 less. Solar cells that stood beside each other differ by more, by 0.0028 and up (benchmarks/twins.py)."""
@@ -18,6 +21,10 @@ DETAIL_SIDE = 64
 DETAIL = 2.5
 """Difference of two pictures' details where they differ most: with a defect that can be seen it is more, by a pixel's
 shift or from pixels of another size less."""
+TURNED = 0.12
+"""The same where one is turned by right angles or mirrored: of a copy that was saved without loss it is 0, of JPEGs of
+quality 95 less in every other set or so. Symmetric parts without marks that merely lie so differ by 0.18 and up."""
+TURNS = [(quarters, mirrored) for mirrored in (False, True) for quarters in range(4)][1:]
 _BLOCK = 512
 
 
@@ -30,7 +37,10 @@ def detail_of(frame_bgr_u8: NDArray[np.uint8]) -> NDArray[np.float16]:
 
 
 def twins_of(
-    looks: Sequence[NDArray[np.float32]], details: Sequence[NDArray[np.float16]], trained: int
+    looks: Sequence[NDArray[np.float32]],
+    details: Sequence[NDArray[np.float16]],
+    trained: int,
+    least_apart: float = DETAIL,
 ) -> list[tuple[int, int]]:
     """Pair each picture with the nearest one before it that it shows again, by `look_of` and `detail_of` each.
 
@@ -55,9 +65,29 @@ def twins_of(
         alike += [(float(apart[row, one]), first + row, one) for row, one in near]
     pairs: dict[int, int] = {}
     for far, picture, one in sorted(alike):
-        if far < APART * tenth[one] and _differ(details[picture], details[one]) < DETAIL:
+        if far < APART * tenth[one] and _differ(details[picture], details[one]) < least_apart:
             pairs.setdefault(picture, one)
     return [(one, picture) for picture, one in sorted(pairs.items())]
+
+
+def turned_twins_of(
+    looks: Sequence[NDArray[np.float32]], details: Sequence[NDArray[np.float16]], trained: int
+) -> list[tuple[int, int]]:
+    """Pair each picture behind the first `trained` with one of them that it shows turned or mirrored."""
+    pairs: dict[int, int] = {}
+    for turn in TURNS:
+        turned_looks = [*(_turned(look, *turn) for look in looks[:trained]), *looks[trained:]]
+        turned_details = [*(_turned(detail, *turn) for detail in details[:trained]), *details[trained:]]
+        for one, picture in twins_of(turned_looks, turned_details, trained, TURNED):
+            if picture >= trained:
+                pairs.setdefault(picture, one)
+    return [(one, picture) for picture, one in sorted(pairs.items())]
+
+
+def _turned(square: NDArray[Float], quarters: int, mirrored: bool) -> NDArray[Float]:
+    side = math.isqrt(len(square))
+    grid = square.reshape(side, side)
+    return np.rot90(grid[:, ::-1] if mirrored else grid, quarters).ravel()
 
 
 def _differ(detail: NDArray[np.float16], other: NDArray[np.float16]) -> float:

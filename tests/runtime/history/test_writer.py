@@ -106,24 +106,44 @@ def test_a_file_that_takes_nothing_is_told_once_counted_and_tried_again(
     assert "written again" in caplog.text
 
 
-def test_a_file_that_somebody_removes_is_told_and_made_anew(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def parts(file: HistoryFile) -> list[str | None]:
+    return [each.part for each in file.find(Wanted(Kind.ALL), 9)]
+
+
+def away(folder: Path, names: str, to: Path) -> None:
+    """Move what has such names away."""
+    to.mkdir()
+    for file in folder.glob(names):
+        file.rename(to / file.name)
+
+
+@pytest.mark.parametrize("names", ["history.sqlite*", "history.sqlite", "history.sqlite-wal"])
+@pytest.mark.parametrize("replacing", [True, False])
+def test_a_file_that_somebody_moves_or_replaces_is_told_and_the_one_in_its_place_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, names: str, replacing: bool
 ) -> None:
     monkeypatch.setattr(writer, "RETRY_AFTER_S", 0.05)
-    with writing(tmp_path):
+    folder, moved = tmp_path / "evidence", tmp_path / "moved"
+    with writing(tmp_path / "older") as older:
+        older.add([judged(0)])
+    with writing(folder):
         pass
-    with caplog.at_level(logging.INFO), writing(tmp_path) as history:
+    with caplog.at_level(logging.INFO), writing(folder) as history:
         history.add([judged(1)])
         wait_until(lambda: history.file.get("event-1") is not None)
-        for file in tmp_path.glob("history.sqlite*"):
-            file.unlink()
+        away(folder, names, moved)
+        if replacing:
+            for file in (tmp_path / "older").glob(names):
+                file.rename(folder / file.name)
         history.add([judged(2)])
         wait_until(lambda: history.problem != "")
-        assert (history.dropped, "somebody moved or removed it" in caplog.text) == (1, True)
-        wait_until(history.file.path.exists)
-        history.add([judged(3)])
-        wait_until(lambda: history.problem == "")
-    assert [each.part for each in history.file.find(Wanted(Kind.ALL), 9)] == ["P-3"]
+        assert (history.dropped, "somebody moved, removed or replaced it" in caplog.text) == (1, True)
+        wait_until(lambda: bool(history.add([judged(3)]) or not history.problem))
+    if names == "history.sqlite-wal":
+        assert parts(history.file) == ["P-3", "P-1"]
+    else:
+        assert parts(history.file) == ["P-3", *(["P-0"] if replacing else [])]
+        assert parts(HistoryFile(moved)) == ["P-1"]
 
 
 def test_the_end_is_not_missed_where_the_file_is_gone_by_then(tmp_path: Path) -> None:
@@ -134,7 +154,7 @@ def test_the_end_is_not_missed_where_the_file_is_gone_by_then(tmp_path: Path) ->
         wait_until(lambda: history.file.get("event-1") is not None)
         for file in tmp_path.glob("history.sqlite*"):
             file.unlink()
-    assert "somebody moved or removed it" in history.problem
+    assert "somebody moved, removed or replaced it" in history.problem
 
 
 def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,9 @@ def test_a_host_sees_births_data_and_deaths_that_fit_over_kills_of_broker_and_st
     tmp_path: Path, mosquitto: Mosquitto, host: Host
 ) -> None:
     cameras = {"top": folder(tmp_path), "side": folder(tmp_path)}
-    config = write_config(tmp_path, tmp_path, cameras, broker=at(mosquitto.port), sparkplug={"group": "line-1"})
+    config = write_config(
+        tmp_path, tmp_path / "no-bundle", cameras, broker=at(mosquitto.port), sparkplug={"group": "line-1"}
+    )
     station = run_command("simulate", str(config), "--rate", "20", folder=tmp_path)
     host.wait_for("DDATA", 50)
     assert [kind(message) for message in host.mes.messages[:3]] == ["NBIRTH", "DBIRTH", "DBIRTH"]
@@ -148,7 +150,7 @@ def test_what_waited_for_the_broker_is_history_but_for_the_newest(
 
 def test_an_outage_that_is_played_is_one_for_the_host_too(tmp_path: Path, mosquitto: Mosquitto, host: Host) -> None:
     sections = {"broker": at(mosquitto.port), "sparkplug": {"group": "line-1"}}
-    config = write_config(tmp_path, tmp_path, {"top": folder(tmp_path)}, **sections)
+    config = write_config(tmp_path, tmp_path / "no-bundle", {"top": folder(tmp_path)}, **sections)
     station = run_command("simulate", str(config), "--rate", "10", "--scenario", "outage", folder=tmp_path)
     (death,) = numbers(host.wait_for("NDEATH", 1))[:1]
     host.mes.wait_for(lambda: numbers(host.heard("NBIRTH"))[-1] > death)

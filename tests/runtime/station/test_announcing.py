@@ -17,7 +17,7 @@ LIVE = {"kind": "rtsp", "url": "rtsp://none.example.com/belt"}
 
 
 def simulate(folder: Path, mosquitto: Mosquitto, cameras: dict[str, Any], **sections: Any) -> None:
-    config = write_config(folder, folder, cameras, broker=at(mosquitto.port), **sections)
+    config = write_config(folder, folder / "no-bundle", cameras, broker=at(mosquitto.port), **sections)
     process = run_command("simulate", config, "--parts", "2", "--rate", "50", folder=folder)
     _out, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, err

@@ -43,7 +43,7 @@ def settings_of(folder: Path, port: int) -> InspectionSettings:
     idle = {"kind": "folder", "path": str(folder), "max_fps": 200}
     return InspectionSettings.model_validate(
         {
-            "bundle": folder,
+            "bundle": folder / "no-bundle",
             "station": "test-1",
             "cameras": {"top": idle, "side": idle},
             "broker": at(port),

@@ -76,7 +76,7 @@ def test_a_signal_ends_it_within_two_seconds(
 
 
 def test_a_signal_while_it_starts_ends_it_as_well(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    config = write_config(tmp_path, tmp_path, {"top": folder(tmp_path)}, broker=at(mosquitto.port))
+    config = write_config(tmp_path, tmp_path / "no-bundle", {"top": folder(tmp_path)}, broker=at(mosquitto.port))
     program = (
         "import os, signal, sys; from types import SimpleNamespace; from runtime import cli\n"
         "def ask(name, *_): os.kill(os.getpid(), signal.SIGTERM) if name == 'runtime.settings' else None\n"

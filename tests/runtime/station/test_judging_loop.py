@@ -20,7 +20,7 @@ BATCH = 4
 def test_a_batch_is_judged_and_stored_while_the_next_is_computed(tmp_path: Path, mes: Subscriber) -> None:
     settings = InspectionSettings.model_validate(
         {
-            "bundle": tmp_path,
+            "bundle": tmp_path / "no-bundle",
             "station": "test-1",
             "cameras": {"top": {"kind": "folder", "path": tmp_path}},
             "batching": {"max_batch": BATCH, "max_wait_ms": 10_000},

@@ -170,7 +170,7 @@ def test_where_a_gap_is_played_an_outage_fits_into_the_outbox_and_a_burst_does_n
 
 
 def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callable[..., tuple[int, str, str]]) -> None:
-    config = write_config(tmp_path, tmp_path, {"belt": LIVE})
+    config = write_config(tmp_path, tmp_path / "no-bundle", {"belt": LIVE})
     code, _out, err = finish_here("simulate", config, "--scenario", "flood")
     assert (code, all(f"'{each}'" in err for each in Scenario)) == (ConfigError.exit_code, True)
 
@@ -178,7 +178,7 @@ def test_a_scenario_that_is_none_is_refused(tmp_path: Path, finish_here: Callabl
 def test_a_simulation_leaves_the_station_s_outbox_alone_and_does_not_run_beside_it(
     tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber, finish_here: Callable[..., tuple[int, str, str]]
 ) -> None:
-    config = write_config(tmp_path, tmp_path, {"top": LIVE}, broker=at(mosquitto.port))
+    config = write_config(tmp_path, tmp_path / "no-bundle", {"top": LIVE}, broker=at(mosquitto.port))
     for scenario in ((), ("--scenario", "burst")):
         simulated = ("simulate", config, *scenario, "--rate", "50", "--parts", "3")
         code, _out, err = finish_here(*simulated)
@@ -201,7 +201,7 @@ def test_a_station_that_has_no_outbox_yet_does_not_start_beside_its_simulation(
 def test_without_a_live_camera_none_can_be_down(
     tmp_path: Path, finish_here: Callable[..., tuple[int, str, str]]
 ) -> None:
-    config = write_config(tmp_path, tmp_path, {"top": {"kind": "folder", "path": "none"}})
+    config = write_config(tmp_path, tmp_path / "no-bundle", {"top": {"kind": "folder", "path": "none"}})
     code, _out, err = finish_here("simulate", config, "--scenario", "camera-down")
     assert (code, "no camera is live" in err) == (ConfigError.exit_code, True)
     assert Scenario.CAMERA_DOWN not in troubles_of(Scenario.MIXED, has_live_cameras=False)
@@ -212,7 +212,7 @@ def test_what_was_retained_of_a_camera_that_is_gone_is_cleared(
     tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber
 ) -> None:
     for cameras in ({"old": LIVE, "top": LIVE}, {"top": LIVE}):
-        config = write_config(tmp_path, tmp_path, cameras, broker=at(mosquitto.port))
+        config = write_config(tmp_path, tmp_path / "no-bundle", cameras, broker=at(mosquitto.port))
         process = run_command("simulate", config, "--parts", "3", "--rate", "20", folder=tmp_path)
         _out, err = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, err

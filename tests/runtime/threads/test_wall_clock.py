@@ -30,7 +30,7 @@ def test_an_inspection_goes_on_when_the_clock_is_set(
 ) -> None:
     settings = InspectionSettings.model_validate(
         {
-            "bundle": tmp_path,
+            "bundle": tmp_path / "no-bundle",
             "station": "test-1",
             "cameras": {"top": {"kind": "folder", "path": tmp_path}},
             "broker": {"host": "127.0.0.1", "port": mes.port},

@@ -56,8 +56,24 @@ def test_a_mark_that_is_too_long_is_not_read_to_its_end(
     assert line.getresponse().status == 413
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_load_balancers_may_ask_without_a_body(line: http.client.HTTPConnection, path: str) -> None:
-    line.request("HEAD", path)
-    answer = line.getresponse()
-    assert (answer.status in {200, 503}, answer.read()) == (True, b"")
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/healthz", "/readyz", "/metrics", "/", "/state.json", "/camera/top", "/camera/top/last/plain.jpg"),
+        *("/history", "/history.json", "/openapi.json", "/docs", "/static/view.css", "/no-such-page"),
+    ],
+)
+def test_monitors_may_ask_without_a_body(line: http.client.HTTPConnection, path: str) -> None:
+    def ask(method: str) -> tuple[int, str | None, bytes]:
+        line.request(method, path)
+        answer = line.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+
+    status, kind, body = ask("GET")
+    assert ask("HEAD") == (status, kind, b"")
+    assert (ask("GET")[0], body != b"") == (status, True), "nothing was left on the line"
+
+
+def test_what_takes_only_what_is_sent_has_no_head(line: http.client.HTTPConnection, mark: str) -> None:
+    line.request("HEAD", urllib.parse.urlsplit(mark).path)
+    assert line.getresponse().status == 405

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from runtime.cameras.exposure import exposure_fault
+from runtime.parts.verdict import Reason
 from training.looking.advice import advise
 from training.looking.bursts import look_of
 from training.looking.findings import findings
 from training.looking.survey import survey
-from training.looking.twins import detail_of, twins_of
+from training.looking.twins import TURNS, detail_of, turned_twins_of, twins_of
 
 Frame = NDArray[np.uint8]
 SIZE = 240
@@ -152,14 +154,62 @@ def test_parts_that_were_filmed_several_times_are_told_once_and_what_was_saved_a
     assert all(re.search(r"/(015|016|017|copy)\.\w+ and .*/(015|016|017|copy)\.", pair) for pair in pairs)
 
 
+@pytest.mark.parametrize("turn", [*TURNS, (0, False)])
+def test_a_good_picture_that_stands_turned_or_mirrored_in_the_test_is_named(
+    turn: tuple[int, bool],
+) -> None:
+    quarters, mirrored = turn
+    frames = [plate(seed) for seed in range(30)]
+    again = np.ascontiguousarray(np.rot90(frames[7][:, ::-1] if mirrored else frames[7], quarters))
+    every = [*frames, plate(100), again]
+    found = turned_twins_of([look_of(one) for one in every], [detail_of(one) for one in every], 30)
+    assert found == ([] if turn == (0, False) else [(7, 31)])
+
+
+def test_init_tells_of_a_mirrored_picture_in_the_test(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "good", range(30))
+    (tmp_path / "test" / "good").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "test" / "good" / "new.png"), plate(100))
+    cv2.imwrite(str(tmp_path / "test" / "good" / "mirrored.png"), plate(7)[:, ::-1])
+    told = [(trained.stem, tested.path.stem) for trained, tested in survey(str(tmp_path)).trained_and_tested]
+    assert told == [("007", "mirrored")]
+
+
+def test_symmetric_parts_that_lie_as_others_do_when_turned_are_not_named() -> None:
+    def nut(seed: int) -> Frame:
+        rng = np.random.default_rng(seed)
+        shown = np.full((SIZE, SIZE, 3), 60.0)
+        cv2.rectangle(shown, (60, 60), (180, 180), (150, 150, 150), -1)
+        cv2.circle(shown, (120, 120), 20, (30, 30, 30), -1)
+        moved = np.array([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(-8, 8)]])
+        lying = cv2.warpAffine(shown, moved, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+        return filmed(np.asarray(lying, np.float64), seed)
+
+    nuts = [nut(seed) for seed in range(150)]
+    assert turned_twins_of([look_of(one) for one in nuts], [detail_of(one) for one in nuts], 100) == []
+
+
 def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:
     good = write(tmp_path, range(12))
-    for name, level in (("black", 0), ("white", 255)):
+    for name, level in (("black", 0), ("white", 260)):
         cv2.imwrite(str(good / f"{name}.png"), filmed(np.full((SIZE, SIZE, 3), float(level)), 0))
     told = findings(survey(str(good)), [(SIZE, SIZE)], 216)
     first = next(k for k, line in enumerate(told) if line.startswith("ATTENTION: good pictures that are black or"))
     assert told[first + 1 : first + 3] == [f"- {good / 'black.png'}", f"- {good / 'white.png'}"]
     assert sum("black.png" in line for line in told) == 1
+
+
+def test_a_picture_is_dark_where_a_station_would_not_decide_about_it(tmp_path: Path) -> None:
+    good = write(tmp_path, range(12))
+    cap_on = np.random.default_rng(0).integers(5, 9, (SIZE, SIZE, 3)).astype(np.uint8)
+    shows_little = np.zeros((SIZE, SIZE, 3), np.uint8)
+    shows_little[:10, : SIZE // 2] = 60
+    for name, picture, reason in (("cap", cap_on, Reason.BLACK), ("little", shows_little, None)):
+        assert exposure_fault(picture) == reason
+        cv2.imwrite(str(good / f"{name}.png"), picture)
+    told = findings(survey(str(good)), [(SIZE, SIZE)], 216)
+    first = next(k for k, line in enumerate(told) if line.startswith("ATTENTION: good pictures that are black or"))
+    assert (told[first].endswith("(1):"), told[first + 1]) == (True, f"- {good / 'cap.png'}")
 
 
 def test_where_most_pictures_are_dark_nobody_is_told_to_remove_them(tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""What the gateway reads of the stations' messages, with its types: nothing else is served.
+
+Whoever may write on a station's topics can send anything, and asyncua ends a client's connection over a value that is
+not of its variable's type.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+_Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+_Moment = Annotated[AwareDatetime, Field(ge=datetime(1601, 1, 1, tzinfo=UTC))]
+"""OPC UA counts time from then."""
+
+
+class _Told(BaseModel):
+    """Base: no type is turned into another, no number is infinite; other keys are passed over."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _Verdict(_Told):
+    code: _Int32
+    name: str
+    reason: list[str]
+
+
+class _Score(_Told):
+    value: float
+    threshold: float
+    margin: float
+
+
+class _Tile(_Told):
+    row: _Int32
+    col: _Int32
+
+
+class _Evidence(_Told):
+    ref: str
+
+
+class _Model(_Told):
+    name: str
+    version: str
+    sha256: _Sha256
+
+
+class _Timing(_Told):
+    total: float
+
+
+class ToldEvent(_Told):
+    """An event, by inspection.schema.json."""
+
+    id: str
+    boot_id: str
+    camera: str
+    seq: _Count
+    simulated: bool
+    replayed: bool
+    time: _Moment
+    capture_time: _Moment
+    verdict: _Verdict
+    score: _Score | None
+    worst_tile: _Tile | None
+    part_id: str | None
+    job_id: str | None
+    recipe: str | None
+    model: _Model
+    thresholds_id: str
+    timing_ms: _Timing
+    evidence: _Evidence | None
+
+
+class _Gap(_Told):
+    first_seq: _Count
+    last_seq: _Count
+
+
+class _Counters(_Told):
+    ok: _Count
+    not_ok: _Count
+    not_decidable: _Count
+    discarded: _Count
+
+
+class _CameraStatus(_Told):
+    state: str
+    reason: str
+
+
+class _Status(_CameraStatus):
+    version: str
+    boot_id: str
+
+
+class _ModelInUse(_Model):
+    backend: str
+
+
+STATION: Mapping[str, type[_Told]] = {"status": _Status, "model": _ModelInUse}
+CAMERA: Mapping[str, type[_Told]] = {
+    **dict.fromkeys(("result", "last"), ToldEvent),
+    **{"gap": _Gap, "counters": _Counters, "status": _CameraStatus},
+}
+"""By the topic's last level."""
+
+
+def read_message(form: type[BaseModel], payload: bytes) -> Any:
+    """Read the JSON of a message. Raises ValueError, which says where it is not of `form`; RecursionError."""
+    try:
+        form.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from None
+    return json.loads(payload)

@@ -1,0 +1,74 @@
+"""The command `train-model init`: what it takes, and what it calls the training."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from core.config import load_settings
+from training.cli import train_model
+from training.settings import TrainingSettings
+
+Init = Callable[..., tuple[int, str]]
+"""Runs the command with folders in `tmp_path`; its exit code, and what it says."""
+
+
+@pytest.fixture
+def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Init:
+    def run(*folders: Path | str) -> tuple[int, str]:
+        (tmp_path / "a.yaml").unlink(missing_ok=True)
+        arguments = ["init", *map(str, folders), "--output", str(tmp_path / "a.yaml")]
+        monkeypatch.setattr(sys, "argv", ["train-model", *arguments])
+        with pytest.raises(SystemExit) as end:
+            train_model()
+        return int(end.value.code or 0), "".join(capsys.readouterr())
+
+    return run
+
+
+def written(tmp_path: Path) -> TrainingSettings:
+    return load_settings(tmp_path / "a.yaml", TrainingSettings)
+
+
+def words(tmp_path: Path) -> str:
+    return (tmp_path / "a.yaml").read_text(encoding="utf-8").replace("\n# ", " ")
+
+
+def sheets(folder: Path, first: int = 0, count: int = 12) -> Path:
+    """Pictures of sheets of metal, which fill them."""
+    folder.mkdir(parents=True)
+    for seed in range(first, first + count):
+        grey = np.random.default_rng(seed).normal(120, 20, (96, 96)).clip(0, 255)
+        cv2.imwrite(str(folder / f"{seed:03}.png"), grey.astype(np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("Deckel für Ölpumpe", "Deckel-fur-Olpumpe"),
+        ("Fußplatte GROẞ", "Fussplatte-GROSS"),
+        ("Łożysko ø12 kærne", "Lozysko-o12-kaerne"),
+        ("Þræðing_đ—ħ", "Thraeding_d-h"),
+        ("nut №5 деталь, 2nd", "nut-No5-2nd"),
+        ("деталь", "my-part"),
+    ],
+)
+def test_a_folders_name_is_kept_in_plain_letters(folder: str, name: str, tmp_path: Path, init: Init) -> None:
+    assert init(sheets(tmp_path / folder))[0] == 0
+    assert (written(tmp_path).name, written(tmp_path).output) == (name, f"runs/{name}")
+
+
+@pytest.mark.parametrize("again", ["plates", "./plates", "{}/plates", "link", "plates/monday"])
+def test_a_folder_that_is_given_twice_counts_once_and_is_told(
+    again: str, tmp_path: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sheets(Path("plates/monday"))
+    Path("link").symlink_to("plates")
+    code, told = init("plates", again.format(tmp_path))
+    assert (code, "counted once: 12 of 24 good pictures are there twice" in told) == (0, True)
+    assert ("12 good pictures of" in words(tmp_path), "more than once" in words(tmp_path)) == (True, False)
