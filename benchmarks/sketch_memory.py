@@ -64,11 +64,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
+    parser.add_argument("--starts", nargs="+", type=int, default=[0], help="seeds by which places are chosen")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
     parser.add_argument("--what", choices=["train", "weigh"], required=True)
     arguments = parser.parse_args()
-    keys = ("form", "epochs", "set", "seed", "planted", "places", "axes", "way")
-    earlier = {"form": None, "epochs": None, "places": PLACES, "axes": None}
+    keys = ("form", "epochs", "set", "seed", "planted", "places", "axes", "start", "way")
+    earlier = {"form": None, "epochs": None, "places": PLACES, "axes": None, "start": 0}
     done = {tuple((earlier | run)[key] for key in keys) for run in read_runs(RESULTS / "memory_beside.jsonl")}
     runs = runs_of(arguments.form, arguments.epochs)
     for seed, name in product(arguments.seeds, arguments.sets):
@@ -78,13 +79,20 @@ def main() -> None:
             keep(prepared(runs, name, arguments.mvtec, seed, *given), seed, kept)
             print(kept, flush=True)
         if arguments.what == "weigh" and kept.exists():
-            case = {"form": arguments.form, "epochs": arguments.epochs, "set": name, "seed": seed}
-            case |= {"planted": arguments.planted, "places": arguments.places, "axes": arguments.axes}
-            ways = [way for way in arguments.ways if (*case.values(), way) not in done]
             content = torch.load(kept, weights_only=True)
-            for figures in weigh(content, explanations(content, arguments.places, arguments.axes), ways):
-                append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
-                print({**case, **figures}, flush=True)
+            for start in arguments.starts:
+                case = {"form": arguments.form, "epochs": arguments.epochs, "set": name, "seed": seed}
+                case |= {
+                    "planted": arguments.planted,
+                    "places": arguments.places,
+                    "axes": arguments.axes,
+                    "start": start,
+                }
+                ways = [way for way in arguments.ways if (*case.values(), way) not in done]
+                found = explanations(content, arguments.places, arguments.axes, start)
+                for figures in weigh(content, found, ways):
+                    append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
+                    print({**case, **figures}, flush=True)
 
 
 def runs_of(form: str | None, epochs: int | None) -> Path:
@@ -177,8 +185,11 @@ def weigh(kept: dict[str, Any], found: dict[str, Both], ways: list[str]) -> list
     return figures
 
 
-def explanations(kept: dict[str, Any], places: int, axes: int | None) -> dict[str, Both]:
-    """Error maps of the good and the tested pictures, by the letters of the ways: so many places, by so many axes."""
+def explanations(kept: dict[str, Any], places: int, axes: int | None, start: int = 0) -> dict[str, Both]:
+    """Error maps of the good and the tested pictures, by the letters of the ways: so many places, by so many axes.
+
+    `start` seeds the choice of places.
+    """
     network = TrainingSettings.model_validate_json(kept["settings"]).network
     sources = ["w"] if network.encoder.tile_stages else ["t", "w"]
     channels = kept["channels"][: len(kept["channels"]) // len(sources)]
@@ -194,8 +205,8 @@ def explanations(kept: dict[str, Any], places: int, axes: int | None) -> dict[st
         of_stages = [[part / stages**0.5 for part in torch.split(each, channels, dim=1)] for each in (maps, tested)]
         unit = [torch.cat([normalize(part, dim=1) / stages**0.5 for part in parts], dim=1) for parts in of_stages]
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
-        found[by_cosine] = remembered(kept, places, *along(kept, axes, *unit))
-        found[by_square] = remembered(kept, places, *along(kept, axes, *level))
+        found[by_cosine] = remembered(kept, places, start, *along(kept, axes, *unit))
+        found[by_square] = remembered(kept, places, start, *along(kept, axes, *level))
     found["D"] = told(kept, maps, tested, found["w"][0])
     if "fine" in kept:
         fine, tested = (kept[name].float() for name in ("fine", "tested_fine"))
@@ -236,17 +247,17 @@ def along(kept: dict[str, Any], axes: int | None, vectors: Tensor, tested: Tenso
     return laid(vectors), laid(tested)
 
 
-def remembered(kept: dict[str, Any], count: int, vectors: Tensor, tested: Tensor) -> Both:
+def remembered(kept: dict[str, Any], count: int, start: int, vectors: Tensor, tested: Tensor) -> Both:
     """Squared distances (N, h, w) to the nearest place of the other folds, and of the tested their mean over folds.
 
-    Of all folds together `count` places are remembered.
+    Of all folds together `count` places are remembered, chosen from `start` on.
     """
     fold = kept["fold"]
     groups = range(int(fold.max()) + 1)
     memories = []
     for group in groups:
         places = vectors[(fold == group) & ~kept["left_out"]].permute(0, 2, 3, 1).flatten(0, 2)
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(start)
         projection = torch.randn(places.shape[1], PROJECTED, generator=generator) / PROJECTED**0.5
         chosen = k_center(places @ projection, min(count // len(groups), len(places)), generator)
         memories.append(places[chosen])
