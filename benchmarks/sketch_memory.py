@@ -80,16 +80,13 @@ def main() -> None:
             print(kept, flush=True)
         if arguments.what == "weigh" and kept.exists():
             content = torch.load(kept, weights_only=True)
+            training = {"form": arguments.form, "epochs": arguments.epochs, "set": name, "seed": seed}
+            asked = {"planted": arguments.planted, "places": arguments.places, "axes": arguments.axes}
             for start in arguments.starts:
-                case = {"form": arguments.form, "epochs": arguments.epochs, "set": name, "seed": seed}
-                case |= {
-                    "planted": arguments.planted,
-                    "places": arguments.places,
-                    "axes": arguments.axes,
-                    "start": start,
-                }
+                case = {**training, **asked, "start": start}
                 ways = [way for way in arguments.ways if (*case.values(), way) not in done]
-                found = explanations(content, arguments.places, arguments.axes, start)
+                learned = bool(set("".join(ways)) & set("DF"))
+                found = explanations(content, arguments.places, arguments.axes, start, learned)
                 for figures in weigh(content, found, ways):
                     append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
                     print({**case, **figures}, flush=True)
@@ -185,10 +182,12 @@ def weigh(kept: dict[str, Any], found: dict[str, Both], ways: list[str]) -> list
     return figures
 
 
-def explanations(kept: dict[str, Any], places: int, axes: int | None, start: int = 0) -> dict[str, Both]:
+def explanations(
+    kept: dict[str, Any], places: int, axes: int | None, start: int = 0, learned: bool = True
+) -> dict[str, Both]:
     """Error maps of the good and the tested pictures, by the letters of the ways: so many places, by so many axes.
 
-    `start` seeds the choice of places.
+    `start` seeds the choice of places; without `learned` discriminators, which take a while, are left out.
     """
     network = TrainingSettings.model_validate_json(kept["settings"]).network
     sources = ["w"] if network.encoder.tile_stages else ["t", "w"]
@@ -207,8 +206,9 @@ def explanations(kept: dict[str, Any], places: int, axes: int | None, start: int
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
         found[by_cosine] = remembered(kept, places, start, *along(kept, axes, *unit))
         found[by_square] = remembered(kept, places, start, *along(kept, axes, *level))
-    found["D"] = told(kept, maps, tested, found["w"][0])
-    if "fine" in kept:
+    if learned:
+        found["D"] = told(kept, maps, tested, found["w"][0])
+    if learned and "fine" in kept:
         fine, tested = (kept[name].float() for name in ("fine", "tested_fine"))
         mean, deviation = (statistic(fine, dim=(0, 2, 3), keepdim=True) for statistic in (torch.mean, torch.std))
         found["F"] = told(kept, (fine - mean) / deviation, (tested - mean) / deviation, found["w"][0])
