@@ -77,7 +77,9 @@ def training_samples(data: Data) -> list[Sample]:
         listed = [sample for one in data for sample in training_samples(one)]
         files: dict[str, Sample] = {}
         for sample in listed:
-            files.setdefault(realpath(sample.path), sample)
+            file = realpath(sample.path)
+            if file not in files or sample.is_marked:  # of what was marked more is known, as how it was cut
+                files[file] = sample
         if more := len(listed) - len(files):
             told = "are there twice, by links or by several DATA"
             sys.stderr.write(f"counted once: {more} of {len(listed)} good pictures {told}\n")

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.printable import printable
 from core.timestamps import rfc3339
 from fleet.station import Station
 
@@ -88,4 +89,4 @@ def _model(station: Station) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    return html.escape(printable(value))

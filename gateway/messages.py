@@ -6,18 +6,25 @@ not of its variable's type.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from gateway.results import moment
 
 _Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-_Moment = Annotated[AwareDatetime, Field(ge=datetime(1601, 1, 1, tzinfo=UTC))]
-"""OPC UA counts time from then."""
+def _with_zone(text: str) -> str:
+    if moment(text).tzinfo is None:
+        raise ValueError("it has no time zone")
+    return text
+
+
+_Moment = Annotated[str, AfterValidator(_with_zone)]
+"""As `moment` reads it, which serves it: pydantic takes other texts for times, and reads some as another one."""
 
 
 class _Told(BaseModel):

@@ -46,14 +46,14 @@ def _train_command(
 
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
-    helps = "LOCAL_RANK" in os.environ
+    helps = os.environ.get("LOCAL_RANK", "0") != "0"
     if standing.exists() and not (resume or replace) and not helps:
         raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
     # Those that help the first one write into its folder, and what they could tell it has told.
     with redirect_stderr(StringIO()) if helps else alone(Path(settings.output)):
         path = train(settings, resume)
-    if not path.exists():  # a process that helped the first one, which alone writes
+    if helps:  # the first one alone writes
         return
     typer.echo(f"checkpoint: {path}")
     again = shlex.join(["train-model", str(config), "--replace"])

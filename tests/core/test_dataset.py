@@ -254,3 +254,13 @@ def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp
     ):
         with pytest.raises(ConfigError, match=f"cut-out of 60 x 30 pixels .* {asked} are asked for"):
             read_frames(samples, other)
+
+
+def test_what_was_marked_stays_so_where_another_folder_leads_to_it_too(tmp_path: Path) -> None:
+    marked = tmp_path / "marked"
+    write_picture(marked / "train/good/a.png", np.full((30, 60, 3), 100, np.uint8))
+    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
+    save_remarks(marked, {"train/good/a.png": said})
+    (tmp_path / "all").symlink_to(marked / "train/good")
+    for data in ((f"{tmp_path}/all", str(marked)), (str(marked), f"{tmp_path}/all")):
+        assert training_samples(data) == [Sample(marked / "train/good/a.png", is_marked=True, is_cut=True)]

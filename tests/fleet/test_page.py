@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,13 @@ def test_what_needs_somebody_comes_first_and_is_said() -> None:
     assert order_of_rows == sorted(order_of_rows)
     assert "it &lt;failed&gt;" in drawn
     assert "1.00%" in drawn
+
+
+def test_one_station_that_tells_what_no_file_can_hold_leaves_the_page_of_the_others() -> None:
+    half = json.loads('"\\ud800"')
+    drawn = page({"a": station("a"), "b": station("b", status={"reason": half}, model={"name": half})}, 1.8e9)
+    assert drawn.encode().decode() == drawn
+    assert ">a</td>" in drawn
 
 
 @pytest.mark.machine

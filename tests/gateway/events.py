@@ -53,6 +53,8 @@ WRONG: tuple[tuple[str, object], ...] = (
     ("capture_time", "yesterday"),
     ("capture_time", "2026-11-23T22:05:07.000"),
     ("capture_time", 0),
+    ("capture_time", "20261123"),
+    ("time", "2026-11-23"),
     ("time", MISSING),
     ("model.name", {}),
     ("model.sha256", "xyz"),

@@ -210,9 +210,10 @@ def test_a_malformed_event_is_told_of_nobody_and_shown_nowhere(gateway: Gateway,
             publish(broker, "status", '{"state": "online", "reason": "", "version": 9, "boot_id": null}')
             for name in ("StationState", "ResultManagement", "a.b", "a b"):  # where something else is, or no name
                 publish(broker, f"camera/{name}/result", json.dumps(EVENT))
-            publish(broker, "camera/side/result", json.dumps(EVENT))
-            await until(client, "press-3.side.EventSeq", lambda value: value.Value.Value == 7)
-            assert (await told.get()).Message.Text == "side: NotOK", "of the last one alone"
+            passed = {**EVENT, "seq": 8, "verdict": {"code": 1, "name": "OK", "reason": []}}
+            publish(broker, "camera/side/result", json.dumps(passed))
+            await until(client, "press-3.side.EventSeq", lambda value: value.Value.Value == 8)
+            assert (await told.get()).Message.Text == "side: OK", "of the last one alone"
             shown = await read(client, *(f"press-3.side.{tag.replace('/', '')}" for tag in CAMERA))
             known = {tag for tag, value in zip(CAMERA, shown, strict=True) if value.Value.Value is not None}
             assert not {tag for tag in known if tag.startswith(("Gap", "Counters", "Camera", "Part"))}

@@ -53,9 +53,12 @@ def test_processes_that_doubt_other_pictures_train_on_what_the_first_one_believe
     content["network"]["encoder"]["frozen"] = True
     config.write_text(yaml.safe_dump(content))
     (tmp_path / "program.py").write_text(OF_TWO_MINDS)
-    command = [sys.executable, str(tmp_path / "program.py"), str(config)]
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "checkpoint").write_text("of last week")
+    command = [sys.executable, str(tmp_path / "program.py"), str(config), "--replace"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     told = [done.stderr.count(each) for each in ("trained on as good parts", "training: 100 %")]
-    assert told == [1, 1], "the first one tells for both"
+    told.append(done.stdout.count("checkpoint: "))
+    assert told == [1, 1, 1], "the first one tells for both, when all is written"
     assert not load_checkpoint(tmp_path / "two" / "checkpoint").calibration.doubted.any()

@@ -75,7 +75,7 @@ def turned_twins_of(
 ) -> list[tuple[int, int]]:
     """Pair each picture behind the first `trained` with one of them that it shows turned or mirrored."""
     pairs: dict[int, int] = {}
-    for turn in TURNS:
+    for turn in TURNS if len(looks) > trained else ():
         turned_looks = [*(_turned(look, *turn) for look in looks[:trained]), *looks[trained:]]
         turned_details = [*(_turned(detail, *turn) for detail in details[:trained]), *details[trained:]]
         for one, picture in twins_of(turned_looks, turned_details, trained, TURNED):

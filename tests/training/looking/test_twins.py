@@ -166,6 +166,12 @@ def test_a_good_picture_that_stands_turned_or_mirrored_in_the_test_is_named(
     assert found == ([] if turn == (0, False) else [(7, 31)])
 
 
+def test_no_picture_is_turned_where_none_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.looking.twins.twins_of", lambda *_: pytest.fail("that is a minute of 10,000"))
+    plates = [plate(seed) for seed in range(12)]
+    assert turned_twins_of([look_of(one) for one in plates], [detail_of(one) for one in plates], 12) == []
+
+
 def test_init_tells_of_a_mirrored_picture_in_the_test(tmp_path: Path) -> None:
     write(tmp_path / "train" / "good", range(30))
     (tmp_path / "test" / "good").mkdir(parents=True)
