@@ -50,7 +50,7 @@ def test_all_that_an_inspection_publishes_is_in_the_contract(
 def test_a_simulation_publishes_what_an_inspection_does(tmp_path: Path, mosquitto: Mosquitto, mes: Subscriber) -> None:
     config = write_config(
         tmp_path,
-        tmp_path,
+        tmp_path / "no-bundle",
         {"top": {"kind": "folder", "path": "none"}},
         broker={"host": "127.0.0.1", "port": mosquitto.port},
         metrics_every_s=0.3,
