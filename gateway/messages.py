@@ -4,7 +4,6 @@ Whoever may write on a station's topics can send anything, and asyncua ends a cl
 not of its variable's type.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -28,9 +27,9 @@ _Moment = Annotated[str, AfterValidator(_with_zone)]
 
 
 class _Told(BaseModel):
-    """Base: no type is turned into another, no number is infinite; other keys are passed over."""
+    """Base: no type is turned into another, no number is infinite; other keys are kept as they are."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="allow")
 
 
 class _Verdict(_Told):
@@ -122,10 +121,9 @@ CAMERA: Mapping[str, type[_Told]] = {
 
 
 def read_message(form: type[BaseModel], payload: bytes) -> Any:
-    """Read the JSON of a message. Raises ValueError, which says where it is not of `form`; RecursionError."""
+    """Read the JSON of a message. Raises ValueError, which says where it is not of `form`."""
     try:
-        form.model_validate_json(payload)
+        return form.model_validate_json(payload).model_dump()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from None
-    return json.loads(payload)

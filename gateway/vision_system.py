@@ -196,7 +196,7 @@ def _read(message: Message, form: type[BaseModel], read: Callable[[Any], T]) -> 
         return None
     try:
         return read(messages.read_message(form, message.payload))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         _ignore(message, error)
         return None
 
