@@ -1,7 +1,8 @@
-"""SQLite connections whose faults all come as sqlite3.Error, those of a damaged file too."""
+"""SQLite databases: where their journals are, and connections whose faults all come as sqlite3.Error."""
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -24,6 +25,11 @@ class Database(sqlite3.Connection):
     def executescript(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3.Connection."""
         return _told(lambda: super(Database, self).executescript(*arguments))
+
+
+def journal_of(database: Path) -> Path:
+    """Where a database's journal (`-wal`) is."""
+    return database.with_name(f"{database.name}-wal")
 
 
 def _told(work: Callable[[], T]) -> T:

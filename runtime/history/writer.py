@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import time as time_of_day
 
+from core.database import journal_of
 from core.files import identity
 from runtime.events.event import JudgedPart
 from runtime.evidence.settings import EvidenceSettings
@@ -20,7 +21,6 @@ from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear, count, held
 from runtime.history.marks import tally
 from runtime.history.shifts import shift_start
-from runtime.outbox.write_ahead import journal_of
 from runtime.parts.verdict import Verdict
 from runtime.threads.keeper import Keeper
 

@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
-from core.database import Database
+from core.database import Database, journal_of
 from core.errors import OutboxError
 from core.files import identity, require_file
 from runtime.outbox.schema import require_ours, waiting
-from runtime.outbox.write_ahead import changes, journal_of
+from runtime.outbox.write_ahead import changes
 
 log = logging.getLogger(__name__)
 BUSY_S = 1.0

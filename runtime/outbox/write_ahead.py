@@ -14,11 +14,6 @@ MARKS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
 
 
-def journal_of(database: Path) -> Path:
-    """Where a database's journal is."""
-    return database.with_name(f"{database.name}-wal")
-
-
 def changes(journal: Path) -> Sequence[int]:
     """Give the last frame of each change (transaction), counted from 1; none where there is no journal.
 
