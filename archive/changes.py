@@ -15,9 +15,9 @@ from archive.results import rows_of_shards
 from assessment.score_table import Row
 from core.errors import ConfigError
 from core.files import alone, naming
-from runtime.parts.verdict import Verdict
+from runtime.parts.verdict import GIVEN
 
-OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE))
+OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in GIVEN)
 WORDS = (OK, NOT_OK, NOT_DECIDABLE)
 
 

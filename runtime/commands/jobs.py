@@ -21,9 +21,7 @@ from runtime.events.topics import Topics
 from runtime.parts.frame import Trigger
 from runtime.parts.job import NO_JOB, Job
 from runtime.parts.part import Part
-from runtime.parts.verdict import Verdict
-
-COUNTED = (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE)
+from runtime.parts.verdict import GIVEN, Verdict
 
 
 @dataclass
@@ -34,7 +32,7 @@ class _UnderWay:
     """By verdict, as the topic names them."""
 
     def card(self) -> bytes:
-        parts = {_key(verdict): self.parts[_key(verdict)] for verdict in COUNTED}
+        parts = {_key(verdict): self.parts[_key(verdict)] for verdict in GIVEN}
         return dumps({**asdict(self.job), "since": self.since, **parts})
 
 
@@ -119,4 +117,4 @@ def _note(camera: str) -> str:
 def _read(kept: bytes) -> _UnderWay:
     told = json.loads(kept)
     job = Job(*(told[key] for key in ("job_id", "recipe", "batch", "operator")))
-    return _UnderWay(job, told["since"], Counter({_key(verdict): told[_key(verdict)] for verdict in COUNTED}))
+    return _UnderWay(job, told["since"], Counter({_key(verdict): told[_key(verdict)] for verdict in GIVEN}))

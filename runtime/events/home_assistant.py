@@ -11,10 +11,10 @@ from typing import Any
 
 from runtime.events.encoding import dumps
 from runtime.events.topics import Topics
-from runtime.parts.verdict import Verdict
+from runtime.parts.verdict import GIVEN
 
 Component = Mapping[str, Any]
-WORDS = [verdict.word for verdict in Verdict if verdict != Verdict.UNDEFINED]
+WORDS = [verdict.word for verdict in GIVEN]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from core.config import Settings
-from runtime.parts.verdict import Verdict
+from runtime.parts.verdict import GIVEN
 
 
 class EvidenceSettings(Settings):
@@ -26,4 +26,4 @@ class EvidenceSettings(Settings):
     @property
     def folders(self) -> list[Path]:
         """Where the pictures lie, by their verdict."""
-        return [self.folder / verdict.word for verdict in (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)]
+        return [self.folder / verdict.word for verdict in GIVEN]

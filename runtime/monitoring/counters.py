@@ -9,7 +9,7 @@ from core.timestamps import rfc3339
 from runtime.events.encoding import dumps
 from runtime.monitoring.drift import Trend
 from runtime.parts.part import Part
-from runtime.parts.verdict import Judgement, Reason, Verdict
+from runtime.parts.verdict import GIVEN, Judgement, Reason, Verdict
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Counters:
     @property
     def by_word(self) -> dict[str, int]:
         """The verdicts by their names in OPC 40001-101."""
-        return {verdict.word: self.verdicts[verdict] for verdict in Verdict if verdict != Verdict.UNDEFINED}
+        return {verdict.word: self.verdicts[verdict] for verdict in GIVEN}
 
     def payload(self) -> bytes:
         """What the `counters` topic tells."""

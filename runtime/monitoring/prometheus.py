@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from runtime.delivery.link import LinkState
 from runtime.monitoring.gpu_reading import GpuReader
 from runtime.monitoring.health import EvidenceHealth, StationStatus, why_not_ready
-from runtime.parts.verdict import Verdict
+from runtime.parts.verdict import GIVEN
 
 
 class StatusCollector(Collector):
@@ -31,7 +31,7 @@ class StatusCollector(Collector):
         for name, camera in found.cameras.items():
             if camera.late is not None:
                 late.add_metric((name,), camera.late)
-            for verdict in (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE):
+            for verdict in GIVEN:
                 parts.add_metric((name, verdict.word), camera.verdicts.get(verdict, 0))
             discarded.add_metric((name,), camera.discarded)
             streaming.add_metric((name, camera.state), camera.state == "streaming")

@@ -25,6 +25,10 @@ class Verdict(IntEnum):
         return ("Undefined", "OK", "NotOK", "NotDecidable")[self]
 
 
+GIVEN = (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE)
+"""What parts are given."""
+
+
 class Reason(StrEnum):
     """Why a part is not OK."""
 
