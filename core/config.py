@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from core.errors import ConfigError, cut, one_line
+from core.errors import ConfigError, one_line, shortened
 from core.yaml_file import LONGEST, read_yaml
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
@@ -149,7 +149,7 @@ def _said(problem: Any, examples: list[Any]) -> str:
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
     said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
-    return _said_of_choice(problem) or cut(str(said), LONGEST)
+    return _said_of_choice(problem) or shortened(str(said), LONGEST)
 
 
 def _said_of_choice(problem: Any) -> str:
@@ -164,7 +164,7 @@ def _said_of_choice(problem: Any) -> str:
     given = told.get("tag", problem["input"])
     nearest = difflib.get_close_matches(str(given), re.findall(r"'([^']+)'", expected), n=1, cutoff=LIKE)
     hint = f"did you mean `{nearest[0]}`?" if nearest else f"{expected} is needed."
-    return f"{name}{': ' if name else ''}{cut(repr(given))} is none of its values: {hint}"
+    return f"{name}{': ' if name else ''}{shortened(repr(given))} is none of its values: {hint}"
 
 
 def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:
@@ -185,7 +185,7 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
         if isinstance(part, str) and nodes and not any(node.get("type") == "object" for node in nodes):
             continue
         known = sorted({key for node in nodes for key in node.get("properties", {})})
-        levels.append(cut(str(part)))
+        levels.append(shortened(str(part)))
         nodes = _resolve([child for node in nodes for child in _children(node, part)], root)
     return ".".join(levels), known, [example for node in nodes for example in node.get("examples", ())]
 

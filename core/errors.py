@@ -94,7 +94,7 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def cut(text: str, longest: int = 100) -> str:
+def shortened(text: str, longest: int = 100) -> str:
     """Give the beginning and the end of what is longer than anybody reads."""
     part = longest // 2
     return text if len(text) <= longest else f"{text[:part]} ... {text[-part:]}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from core.errors import ConfigError, cut, one_line
+from core.errors import ConfigError, one_line, shortened
 from core.files import read_now
 
 LARGEST_BYTES = 2**20
@@ -91,10 +91,10 @@ def parse_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # noqa: S506, a SafeLoader
     except _Misread as misread:
-        raise ConfigError(f"{source}: {cut(one_line(misread.problem), LONGEST)}.") from misread
+        raise ConfigError(f"{source}: {shortened(one_line(misread.problem), LONGEST)}.") from misread
     except RecursionError as error:
         raise ConfigError(f"{source}: nested too deeply; check its brackets.") from error
     except (LookupError, AttributeError) as error:  # PyYAML's, of `!!bool` or `!!timestamp` before neither
         raise ConfigError(f"{source}: a value is not what the tag (`!!`) before it says; leave the tag out.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
-        raise ConfigError(f"{source}: not valid YAML: {cut(one_line(error), LONGEST)}") from error
+        raise ConfigError(f"{source}: not valid YAML: {shortened(one_line(error), LONGEST)}") from error
