@@ -10,12 +10,15 @@ every picture below runs/memory. `weigh` joins both in several ways on what is k
 training sets them, and appends the figures to benchmarks/results/memory_beside.jsonl. Explanations, whose geometric
 mean is taken: t, w: the tiles' and the whole picture's maps rebuilt; c, C: their places' distance (1 - cosine, a
 stage at a time) from the nearest of `--places` places of the other folds' pictures; s, S: the same by the mean squared
-difference; D: what discriminators say that learned from the whole picture's places of the other folds; F: the same of
-its first stage at three times as many places a side, the most disturbed of nine.
+difference; a, A, B: the tiles' places by cosine, the whole picture's by the mean squared difference and by cosine, each
+stage's from the nearest of a memory of its own, and of that the mean over the stages; D: what discriminators say that
+learned from the whole picture's places of the other folds; F: the same of its first stage at three times as many places
+a side, the most disturbed of nine.
 """
 
 import argparse
 import os
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,7 @@ from training.settings import TrainingSettings
 RUNS = Path("runs/memory")
 PLACES = 1000
 WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+BY_STAGE = ("twcA", "twaA", "waA", "waBA", "wBA", "wA", "aA")
 FINE = 3
 WITH_LEARNED = ("twcSF", "twcSDF", "twcCSF", "twcCSDF", "twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
 Both = tuple[Tensor, Tensor]
@@ -62,7 +66,7 @@ def main() -> None:
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + BY_STAGE + WITH_LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
     parser.add_argument("--starts", nargs="+", type=int, default=[0], help="seeds by which places are chosen")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
@@ -206,6 +210,9 @@ def explanations(
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
         found[by_cosine] = remembered(kept, places, start, *along(kept, axes, *unit))
         found[by_square] = remembered(kept, places, start, *along(kept, axes, *level))
+        by_stage = {"a" if source == "t" else "B": unit} | ({"A": level} if source == "w" else {})
+        for letter, vectors in by_stage.items():
+            found[letter] = by_stages(kept, places, start, channels, *vectors)
     if learned:
         found["D"] = told(kept, maps, tested, found["w"][0])
     if learned and "fine" in kept:
@@ -213,6 +220,21 @@ def explanations(
         mean, deviation = (statistic(fine, dim=(0, 2, 3), keepdim=True) for statistic in (torch.mean, torch.std))
         found["F"] = told(kept, (fine - mean) / deviation, (tested - mean) / deviation, found["w"][0])
     return found
+
+
+def by_stages(
+    kept: dict[str, Any], places: int, start: int, channels: Sequence[int], vectors: Tensor, tested: Tensor
+) -> Both:
+    """Distances as `remembered`, of vectors (N, C, h, w) whose stages each have a memory: their scaled mean."""
+    far = [
+        remembered(kept, places, start, own, fresh)
+        for own, fresh in zip(*(torch.split(each, list(channels), dim=1) for each in (vectors, tested)), strict=True)
+    ]
+    scales = [own[kept["judged"]].mean() for own, _ in far]
+    own, fresh = (
+        torch.stack([stage[side] / scale for stage, scale in zip(far, scales, strict=True)]) for side in (0, 1)
+    )
+    return own.mean(dim=0), fresh.mean(dim=0)
 
 
 def told(kept: dict[str, Any], maps: Tensor, tested_maps: Tensor, rebuilt: Tensor) -> Both:
