@@ -23,7 +23,7 @@ from machine import describe
 from numpy.typing import NDArray
 from quality import RESULTS, append_run, read_runs
 from sketch_epochs import unsure_cells
-from sketch_memory import PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
+from sketch_memory import BY_STAGE, PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
-    parser.add_argument("--ways", nargs="+", default=WAYS + WITH_LEARNED, choices=WAYS + WITH_LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS + BY_STAGE, choices=WAYS + BY_STAGE + WITH_LEARNED)
     arguments = parser.parse_args()
     log, epochs = RESULTS / "choice.jsonl", arguments.epochs
     done = {(run["set"], run["seed"], run.get("epochs"), run["way"]) for run in read_runs(log)}
@@ -127,7 +127,8 @@ def choose(kept: dict[str, Any], ways: list[str]) -> list[dict[str, Any]]:
     """Figures of each way."""
     settings = TrainingSettings.model_validate_json(kept["settings"])
     none = {f"tested_{name}": kept[name][:1] for name in ("far", "maps", "fine")}
-    found = explanations({**kept, **none}, PLACES, None)
+    learned = bool(set("".join(ways)) & set("DF"))
+    found = explanations({**kept, **none}, PLACES, None, learned=learned)
     return [
         {"way": way, **figures_of(torch.stack([found[one][0].log() for one in way]).mean(dim=0).exp(), kept, settings)}
         for way in ways
