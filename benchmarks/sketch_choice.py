@@ -1,7 +1,7 @@
 """Sketch: how explanations are joined, chosen without any tested picture.
 
     python benchmarks/sketch_memory.py --mvtec DIR --sets SET ... --seeds 0 --what train
-    python benchmarks/sketch_choice.py --sets SET ... --seeds 0 [--ways tw twcS ...]
+    python benchmarks/sketch_choice.py --sets SET ... --seeds 0 [--ways w waA ...]
 
 Good pictures that train, each as what has not seen it judges it, against the same pictures with a generated defect
 (benchmarks/unseen_defects.py), judged by the same; of cells beside it those that the experts were unsure of
@@ -89,7 +89,7 @@ def kept_with_made(name: str, seed: int, epochs: int | None) -> dict[str, Any]:
         "fine": torch.cat([kept["fine"], *fine]),
         "kinds": kinds,
         "originals": torch.tensor(originals),
-        **{key: kept[key] for key in ("judged", "settings", "channels", "stage_scale")},
+        **{key: kept[key] for key in ("judged", "settings", "tile_channels", "whole_channels", "stage_scale")},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(together, path)

@@ -73,8 +73,9 @@ def new_network(settings: TrainingSettings) -> Network:
     return Network(settings.network, permutation_set(settings.network.grid**2, 1000, 0), 1)
 
 
-def feature_channels(settings: TrainingSettings) -> list[int]:
-    return new_network(settings).feature_channels
+def stage_channels(settings: TrainingSettings) -> list[int]:
+    network = new_network(settings)
+    return network.tile_channels + network.whole_channels
 
 
 def standardised(raw: Tensor, good: NDArray[np.int64]) -> Tensor:
@@ -88,7 +89,7 @@ class Run:
 
     def __init__(self, maps: Tensor, settings: TrainingSettings) -> None:
         self.maps, self.settings = maps, settings
-        self.channels = feature_channels(settings)
+        self.channels = new_network(settings).feature_channels
         self.inspector = Inspector(new_network(settings), settings.score)
 
     def member(self, fitted: NDArray[np.int64], is_stressed: Tensor, seed: int, epochs: int) -> Network:
@@ -116,7 +117,8 @@ class Run:
 
     def distances(self, network: Network, chosen: Tensor) -> Tensor:
         maps = self.maps[chosen]
-        return stage_distances(network(maps, pixel_images=0).features, maps, self.channels, "cosine")
+        rebuilt = network(maps, pixel_images=0).features
+        return stage_distances(rebuilt, network.to_rebuild(maps), self.channels, "cosine")
 
     def cross_fitted(
         self,
