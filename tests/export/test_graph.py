@@ -50,8 +50,8 @@ def untrained(encoder: dict[str, Any], height: int, width: int) -> Checkpoint:
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
     inspector = Inspector(network, settings.score)
-    sources, groups, _, channels = inspector.memory.shape
-    inspector.memory = torch.randn(sources, groups, settings.score.memory, channels)
+    groups, _, channels = inspector.memory.shape
+    inspector.memory = torch.randn(groups, settings.score.memory, channels)
     return Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
 
 
