@@ -45,7 +45,7 @@ class Inspector(nn.Module):
         """Stages of each explanation: what is rebuilt, and what is remembered of each source."""
         if score.space == "features":
             remembered = [len(source) for source in (tiles, whole) if source] if score.memory else []
-            self.explanations = [len(network.feature_channels), *remembered]
+            self.explanations = [len(whole or tiles), *remembered]
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
         memory = torch.zeros(len(network.members), 1, sum(tiles + whole)) if score.memory else None
         self.register_buffer("memory", memory)
@@ -83,8 +83,9 @@ class Inspector(nn.Module):
         rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
         if self.score.space == "pixels":
             return (rebuilt.pixels - images.clamp(0, 1)).square().mean(dim=1, keepdim=True), rebuilt.pixels
-        target, channels = self.network.to_rebuild(maps), self.network.feature_channels
-        return stage_distances(rebuilt.features, target, channels, self.score.distance), rebuilt.pixels
+        judged = self.network.whole_channels or self.network.tile_channels
+        target, features = (each[:, -sum(judged) :] for each in (maps, rebuilt.features))
+        return stage_distances(features, target, judged, self.score.distance), rebuilt.pixels
 
     def remembered(self, maps: Tensor) -> Tensor:
         """Squared distances (members, N, stages, h, w) of places to the nearest that each member has in memory.

@@ -92,12 +92,11 @@ class Learner(L.LightningModule):
         terms = Terms()
         if len(images):
             terms["pixels"] = (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))
-        target = self.network.to_rebuild(maps)
         if loss.features:
-            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), target))
+            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), maps))
         if loss.cosine:
-            channels = self.network.feature_channels
-            distances = stage_distances(rebuilt.features.float(), target, channels, "cosine")
+            channels = self.network.tile_channels + self.network.whole_channels
+            distances = stage_distances(rebuilt.features.float(), maps, channels, "cosine")
             terms["cosine"] = (loss.cosine, stressing_worst(distances, loss.worst_share))
         return terms
 

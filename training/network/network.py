@@ -31,7 +31,7 @@ class Rebuilt:
     pixels: Tensor
     """(N, 3, H, W) RGB in [0, 1], of as many of the first images as were asked for."""
     features: Tensor
-    """(N, C, n*h, n*w), as `Network.to_rebuild` gives them, the stages one after the other."""
+    """(N, C, n*h, n*w), as `Network.maps` gives them."""
     logits: Tensor | None
     """(N, S), one a permutation; None where no puzzle was set."""
     log_variances: Tensor | None
@@ -58,8 +58,6 @@ class Network(nn.Module):
             self.encoder.requires_grad_(False)
         self.tile_channels = [self.encoder.channels[stage - 1] for stage in encoder.of_tiles]
         self.whole_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages] if encoder.whole else []
-        self.feature_channels = self.whole_channels or self.tile_channels
-        """Of the stages that a member rebuilds."""
         self.seen_channels = sum(self.tile_channels)
         channels = self.seen_channels + sum(self.whole_channels)
         self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
@@ -68,7 +66,7 @@ class Network(nn.Module):
         # Where the frames are: a list would be copied to the GPU at each step, which waits for it.
         self.register_buffer("red_first", torch.tensor([2, 1, 0]), persistent=False)
         self.members = nn.ModuleList(
-            Member(settings, self.seen_channels, sum(self.feature_channels), self.map_size, len(permutations))
+            Member(settings, self.seen_channels, channels, self.map_size, len(permutations))
             for _ in range(members)
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -124,10 +122,6 @@ class Network(nn.Module):
         """
         return self.standardised(self.raw_maps(images))
 
-    def to_rebuild(self, maps: Tensor) -> Tensor:
-        """Of maps (N, C, n*h, n*w) what a member rebuilds: the whole picture's, where it is seen, else the tiles'."""
-        return maps[:, -sum(self.feature_channels) :]
-
     def by_source(self, maps: Tensor) -> list[list[Tensor]]:
         """Split maps (N, C, n*h, n*w) into stages: those of the tiles, and of the whole picture where it is seen."""
         stages = list(torch.split(maps, self.tile_channels + self.whole_channels, dim=1))
@@ -161,7 +155,7 @@ class Network(nn.Module):
     def forward(
         self, maps: Tensor, permutation: Tensor | None = None, pixel_images: int | None = None, member: int = 0
     ) -> Rebuilt:
-        """Rebuild what is `to_rebuild` of maps (N, C, n*h, n*w), from the latents of their tiles.
+        """Rebuild maps (N, C, n*h, n*w) from the latents of their tiles.
 
         `permutation` (N,) picks the puzzle's order, None sets none. Pixels are rebuilt of the first `pixel_images`,
         None for all. The latents come from the tiles' maps alone. A context-free encoder gives shuffled tiles the same
