@@ -23,7 +23,7 @@ from machine import describe
 from numpy.typing import NDArray
 from quality import RESULTS, append_run, read_runs
 from sketch_epochs import unsure_cells
-from sketch_memory import BY_STAGE, PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
+from sketch_memory import PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
-    parser.add_argument("--ways", nargs="+", default=WAYS + BY_STAGE, choices=WAYS + BY_STAGE + WITH_LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
     arguments = parser.parse_args()
     log, epochs = RESULTS / "choice.jsonl", arguments.epochs
     done = {(run["set"], run["seed"], run.get("epochs"), run["way"]) for run in read_runs(log)}

@@ -89,7 +89,7 @@ class Run:
 
     def __init__(self, maps: Tensor, settings: TrainingSettings) -> None:
         self.maps, self.settings = maps, settings
-        self.channels = new_network(settings).feature_channels
+        self.channels = stage_channels(settings)
         self.inspector = Inspector(new_network(settings), settings.score)
 
     def member(self, fitted: NDArray[np.int64], is_stressed: Tensor, seed: int, epochs: int) -> Network:
@@ -117,8 +117,7 @@ class Run:
 
     def distances(self, network: Network, chosen: Tensor) -> Tensor:
         maps = self.maps[chosen]
-        rebuilt = network(maps, pixel_images=0).features
-        return stage_distances(rebuilt, network.to_rebuild(maps), self.channels, "cosine")
+        return stage_distances(network(maps, pixel_images=0).features, maps, self.channels, "cosine")
 
     def cross_fitted(
         self,

@@ -79,13 +79,17 @@ class Inspector(nn.Module):
         return self.errors(self.distances(images, self.network.maps(images), member))
 
     def rebuilt(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
-        """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels."""
+        """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels.
+
+        Of the whole picture's stages, where it is seen, else of the tiles'.
+        """
         rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
         if self.score.space == "pixels":
             return (rebuilt.pixels - images.clamp(0, 1)).square().mean(dim=1, keepdim=True), rebuilt.pixels
+        # The tiles' own are there to learn from: a part that lies a little elsewhere has others.
         judged = self.network.whole_channels or self.network.tile_channels
-        target, features = (each[:, -sum(judged) :] for each in (maps, rebuilt.features))
-        return stage_distances(features, target, judged, self.score.distance), rebuilt.pixels
+        features, seen = (each[:, -sum(judged) :] for each in (rebuilt.features, maps))
+        return stage_distances(features, seen, judged, self.score.distance), rebuilt.pixels
 
     def remembered(self, maps: Tensor) -> Tensor:
         """Squared distances (members, N, stages, h, w) of places to the nearest that each member has in memory.
@@ -93,14 +97,14 @@ class Inspector(nn.Module):
         Each stage's to a place of its own. A member's memory is that of the pictures that it has trained on: where
         there are several groups, all but the one of its number.
         """
-        kinds = []
-        vectors, groups = place_vectors(self.network, maps), range(len(self.memory))
+        groups = range(len(self.memory))
+        others = [[other for other in groups if other != member] or [0] for member in groups]
+        vectors, of_stages = place_vectors(self.network, maps), []
         memories = torch.split(self.memory, [stage.shape[1] for stage in vectors], dim=2)
         for stage, memory in zip(vectors, memories, strict=True):
             far = nearest(stage, memory)
-            seen = [[other for other in groups if other != member] or [0] for member in groups]
-            kinds.append(torch.stack([far[others].amin(dim=0) for others in seen]))
-        return torch.stack(kinds, dim=2)
+            of_stages.append(torch.stack([far[seen].amin(dim=0) for seen in others]))
+        return torch.stack(of_stages, dim=2)
 
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).

@@ -66,8 +66,7 @@ class Network(nn.Module):
         # Where the frames are: a list would be copied to the GPU at each step, which waits for it.
         self.register_buffer("red_first", torch.tensor([2, 1, 0]), persistent=False)
         self.members = nn.ModuleList(
-            Member(settings, self.seen_channels, channels, self.map_size, len(permutations))
-            for _ in range(members)
+            Member(settings, self.seen_channels, channels, self.map_size, len(permutations)) for _ in range(members)
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -1,10 +1,12 @@
+from typing import cast
+
 import pytest
 import torch
 
 from core.config import parse_settings
 from core.errors import ConfigError
 from training.detector.inspector import Inspector
-from training.network.network import Network
+from training.network.network import Member, Network
 from training.network.tiles import permutation_set, split
 from training.settings import NetworkSettings, ScoreSettings, TrainingSettings
 
@@ -147,8 +149,7 @@ def test_the_whole_picture_is_seen_beside_its_tiles_and_rebuilt_from_their_laten
     other = maps.clone()
     other[:, 24:] = 0
     assert torch.equal(network(maps).features, network(other).features)
-    assert torch.equal(network.to_rebuild(maps), whole)
-    assert network(maps).features.shape == whole.shape
+    assert network(maps).features.shape == maps.shape
 
 
 @torch.inference_mode()
@@ -159,11 +160,11 @@ def test_tiles_may_have_stages_of_their_own() -> None:
     both = make_network(encoder=tiny(frozen=True, whole=True), tile_scale=0.5).eval()
     both.encoder = network.encoder
     assert network.map_size == both.map_size
-    assert torch.equal(network.to_rebuild(maps), both.maps(image)[:, 24:])
+    assert torch.equal(maps[:, 8:], both.maps(image)[:, 24:])
     other = maps.clone()
     other[:, 8:] = 0
     assert torch.equal(network(maps).features, network(other).features)
-    assert network(maps).features.shape == network.to_rebuild(maps).shape == (1, 24, 3, 3)
+    assert network(maps).features.shape == maps.shape == (1, 32, 3, 3)
     assert [[len(stage[0]) for stage in stages] for stages in network.by_source(maps)] == [[8], [8, 16]]
 
 
@@ -189,6 +190,19 @@ def test_neither_what_is_rebuilt_nor_what_is_remembered_drowns_the_other() -> No
         louder = distances.clone()
         louder[:, explanation] *= 1000
         assert torch.allclose(inspector.errors(louder)[0], 10 * inspector.errors(distances)[0], rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_what_is_rebuilt_of_the_tiles_is_not_judged() -> None:
+    network = make_network(encoder=tiny(frozen=True, whole=True))
+    inspector = Inspector(network, ScoreSettings(memory=0))
+    images = torch.rand(2, 3, 48, 48)
+    seen = network.maps(images)
+    expected, _ = inspector.rebuilt(images, seen, 0, pixels=False)
+    cast(Member, network.members[0]).decoder.to_features.weight[: network.seen_channels] = 0
+    assert torch.equal(inspector.rebuilt(images, seen, 0, pixels=False)[0], expected)
+    cast(Member, network.members[0]).decoder.to_features.weight[network.seen_channels :] = 0
+    assert not torch.equal(inspector.rebuilt(images, seen, 0, pixels=False)[0], expected)
 
 
 def test_a_frozen_encoder_stays_in_evaluation_mode() -> None:
