@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # torch reads it when it is imported. Threads that spin at barriers starve one another where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# matplotlib does, too, and refuses a notebook's, which commands that are started there inherit. Ours draw into files.
+os.environ["MPLBACKEND"] = "agg"
 
 EXTRAS = {
     **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),

@@ -137,7 +137,7 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
 
 def _said(problem: Any, examples: list[Any]) -> str:
     """What is wrong with a value, and what may stand there."""
-    if problem["type"] in {"string_type", "string_too_short"} and not problem["input"]:
+    if problem["type"] in {"string_type", "string_too_short"} and problem["input"] in (None, ""):
         return "it is empty; a text is needed."
     if problem["type"] == "string_type":
         return f"it is read as {type(problem['input']).__name__}, not as text; put it in quotes."

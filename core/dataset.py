@@ -48,6 +48,8 @@ class Sample:
     """Somebody has looked at this very part, and said what it is."""
     is_cut: bool = False
     """It is what a model cut out of the camera's picture, and is not cut again."""
+    listed_by: str = ""
+    """The name of the data set that it trains for."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def training_samples(data: Data) -> list[Sample]:
         raise DataError(f"{root / 'train'}: no folder `{GOOD}` in it; the MVTec layout has train/{GOOD}.")
     if (root / "test").is_dir() and not good.is_dir():  # defective pictures must not be taken for good ones
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
-    return _marked(root, map(Sample, list_pictures(good) if good.is_dir() else list_plain(root)))
+    found = list_pictures(good) if good.is_dir() else list_plain(root)
+    return _marked(root, (Sample(path, listed_by=data) for path in found))
 
 
 def labelled_samples(data: Data) -> list[Sample]:
@@ -158,10 +161,9 @@ def folders(data: Data) -> list[Path]:
 
 
 def counts(data: Data, samples: Sequence[Sample]) -> dict[str, int]:
-    """Count training `samples` by the name under which they were listed, of two such names by the first."""
-    listed = {sample.path: name for name in reversed(names(data)) for sample in training_samples(name)}
-    found = [listed[sample.path] for sample in samples]
-    return {name: found.count(name) for name in names(data)}
+    """Count training `samples` by the name under which they were listed, whatever lies there by now."""
+    found = Counter(sample.listed_by for sample in samples)
+    return {name: found[name] for name in names(data)}
 
 
 def folders_told(samples: Sequence[Sample], most: int = 8) -> str:
@@ -293,6 +295,6 @@ def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:
     random.Random(0).shuffle(good)
     cut = round(0.7 * len(good))
     defective = sorted(name for name, probability in cells if probability == 1.0)
-    train = [Sample(root / name) for name in good[:cut]]
+    train = [Sample(root / name, listed_by=data) for name in good[:cut]]
     test = [Sample(root / name) for name in good[cut:]] + [Sample(root / name, "defective") for name in defective]
     return train, test

@@ -1,5 +1,6 @@
 """The start of a command: what its script calls, before the modules are imported that the command is made of."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ def command(module: str, name: str) -> Callable[[], None]:
     """
 
     def start() -> None:
+        _fill_standard_streams()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:  # not ignored, as `nohup` has it
                 signal.signal(number, signal.default_int_handler)
@@ -28,6 +30,13 @@ def command(module: str, name: str) -> Callable[[], None]:
             sys.exit(INTERRUPTED)
 
     return start
+
+
+def _fill_standard_streams() -> None:
+    """Let no file take the place of a closed standard stream: what compiled modules say would be written to it."""
+    while (taken := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(taken, True)
+    os.close(taken)
 
 
 def is_interruption(error: BaseException | None) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 FORBIDDEN = frozenset(" +#$.&%=")
 """MQTT's wildcards, and what SCADA systems that turn topics into tag paths cannot take."""
+LONGEST_BYTES = 65_000
+"""Of a prefix: MQTT carries topics of up to 65,535 bytes, and ours are longer by their levels below it."""
 
 
 @dataclass(frozen=True)
@@ -123,4 +125,6 @@ def expand(template: str, names: Mapping[str, str]) -> str:
     prefix = template.format(**names)
     if not all(prefix.split("/")) or FORBIDDEN & set(prefix) or not prefix.isprintable():
         raise ValueError(f"{prefix!r} is no usable topic: levels must not be empty, nor hold spaces or any of +#$.&%=")
+    if (size := len(prefix.encode())) > LONGEST_BYTES:
+        raise ValueError(f"it has {size} bytes, and MQTT carries topics of 65535 at most; shorten it")
     return prefix

@@ -124,3 +124,10 @@ def test_tables_are_told_where_the_terminal_says_that_it_has_no_columns() -> Non
     environment = {**os.environ, "COLUMNS": "0"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "told\n"
+
+
+def test_a_command_that_a_notebook_starts_draws_into_files() -> None:
+    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # as Jupyter sets it
+    program = "import core.cli, matplotlib; print(matplotlib.get_backend())"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "agg\n", done.stderr

@@ -57,6 +57,7 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),
         ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
         ({"name": None}, "`name`: it is empty; a text is needed"),
+        ({"name": False}, "`name`: it is read as bool, not as text; put it in quotes"),  # YAML's `no`
         (
             {"name": "a", "camera": {"kind": "rtsp", "url": "10.0.0.7"}},
             "`camera.url`: it has to be as in rtsp://10.0.0.7/",

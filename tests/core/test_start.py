@@ -61,6 +61,24 @@ def test_what_is_ignored_stays_so(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_no_file_takes_the_place_of_a_closed_standard_stream(tmp_path: Path) -> None:
+    # The outbox was standard error's file, and had at its end what a compiled module says there.
+    kept = tmp_path / "kept"
+    (tmp_path / "opening_module.py").write_text(
+        "import os\n"
+        "def work():\n"
+        f"    with open({str(kept)!r}, 'w') as file:\n"
+        "        os.write(2, b'said by a compiled module')\n"
+        "        file.write('kept')\n",
+        encoding="utf-8",
+    )
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+    program += "from core.start import command; command('opening_module', 'work')()"
+    for closed in ("2>&-", "<&- 2>&-", "<&- >&- 2>&-"):
+        subprocess.run(["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, program], check=True)
+        assert kept.read_text(encoding="utf-8") == "kept"
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_has_its_command(name: str) -> None:
     room, function = SCRIPTS[name].split(":")
