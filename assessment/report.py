@@ -12,6 +12,7 @@ from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from core.dataset import Frames
+from core.files import whole
 from core.layout import GOOD
 from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores
@@ -235,7 +236,7 @@ class _Parts:
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())
         where = "the whole picture" if k == 0 else f"the tile of row {(k - 1) // grid + 1}, column {(k - 1) % grid + 1}"
-        caption = f"{sample.kind}: {printable(sample.path)}, score {self._ranking[i]:.2f}"
+        caption = f"{sample.kind}: {printable(whole(sample.path))}, score {self._ranking[i]:.2f}"
         caption += f"; the largest error is {share[k]:.2f} times its threshold, in {where}"
         return beside((("", picture), ("", shown)), caption)
 

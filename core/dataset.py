@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from core.config import expanded
 from core.errors import ConfigError, DataError, about
-from core.files import told_apart
+from core.files import told_apart, whole
 from core.geometry import ModelInput
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
 from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
@@ -61,7 +61,7 @@ class Frames:
     @property
     def names_skipped(self) -> list[str]:
         """The files skipped, as text that can be stored."""
-        return [printable(path) for path in self.skipped]
+        return [printable(whole(path)) for path in self.skipped]
 
     def fingerprint(self) -> str:
         """Digest of the frames and their order: what the network really saw."""
