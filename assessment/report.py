@@ -1,5 +1,6 @@
 """The report: one self-contained HTML file of an evaluation, to send to a colleague."""
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
+from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from core.dataset import Frames
@@ -186,12 +188,10 @@ def more_rejected(metrics: dict[str, Any]) -> str:
 
 def _subject(metrics: dict[str, Any]) -> str:
     known, good, defective = metrics["calibrating"], metrics["good"], metrics["defective"]
-    text = f"{good} good and {defective} defective pictures were judged." if defective else ""
+    text = f"{good} good and {defective} defective pictures were judged."
     if not defective:
-        text = (
-            f"{good} pictures were judged, all taken as good. Without defective ones nobody can say how many would be "
-            "missed: put some into test/KIND, next to test/good."
-        ) + (" What marks on good parts say is below." if metrics["drawn_marks"] else "")
+        text = f"{good} pictures were judged. {html.escape(NO_DEFECTIVE)}"
+        text += " What marks on good parts say is below." if metrics["drawn_marks"] else ""
     if known:
         text += (
             f" {known} of them are of the training: their scores are by a decoder that has not seen them, their "
