@@ -146,11 +146,11 @@ def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[
     rows: list[tuple[str, ...]] = []
     for row in metrics["what_if"]:
         if "why_not" in row:
-            needed = parts_needed(row["false_reject_rate_asked"])
-            rows.append((f"{row['false_reject_rate_asked']:.0%}", f"needs {needed} good pictures or more", ""))
+            needed = parts_needed(row["false_reject_asked"])
+            rows.append((f"{row['false_reject_asked']:.0%}", f"needs {needed} good pictures or more", ""))
             continue
         shares = (_share(row["false_rejects"], row["good"]), _share(row["misses"], row["defective"]))
-        rows.append((f"{row['false_reject_rate_asked']:.0%}", *shares))
+        rows.append((f"{row['false_reject_asked']:.0%}", *shares))
     head: tuple[str, ...] = ("false rejects asked", "good rejected here", "defective missed here")
     return (head, rows) if metrics["defective"] else (head[:-1], [row[:-1] for row in rows])
 
