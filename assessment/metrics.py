@@ -99,11 +99,11 @@ def what_if(
         try:
             rejected = scores(errors, calibration.thresholds(rate, believe_all)) > 1
         except DataError as error:
-            rows.append({"false_reject_rate_asked": rate, "why_not": str(error)})
+            rows.append({"false_reject_asked": rate, "why_not": str(error)})
             continue
         rows.append(
             {
-                "false_reject_rate_asked": rate,
+                "false_reject_asked": rate,
                 "false_rejects": int(rejected[~defective].sum()),
                 "good": int((~defective).sum()),
                 "misses": int((~rejected[defective]).sum()),

@@ -10,7 +10,9 @@ from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
 from core.errors import DataError
+from core.files import whole
 from core.picture import fit, list_pictures, read_picture
+from core.printable import printable
 from core.progress import counted
 from core.thresholds import scores
 from runtime.cameras.exposure import exposure_fault
@@ -39,7 +41,7 @@ class Prediction:
     def row(self, tiles: int) -> Row:
         """Give it as a line of the score table."""
         row = score_row(self.file, self.verdict, self.score, self.errors, tiles)
-        return row | {"reason": self.reason, "overlay": str(self.overlay or "")}
+        return row | {"reason": self.reason, "overlay": printable(whole(self.overlay)) if self.overlay else ""}
 
 
 def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | None = None) -> list[Prediction]:

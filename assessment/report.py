@@ -1,5 +1,6 @@
 """The report: one self-contained HTML file of an evaluation, to send to a colleague."""
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
+from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from core.dataset import Frames
+from core.files import whole
 from core.layout import GOOD
 from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores
@@ -143,11 +146,11 @@ def what_if_table(metrics: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[
     rows: list[tuple[str, ...]] = []
     for row in metrics["what_if"]:
         if "why_not" in row:
-            needed = parts_needed(row["false_reject_rate_asked"])
-            rows.append((f"{row['false_reject_rate_asked']:.0%}", f"needs {needed} good pictures or more", ""))
+            needed = parts_needed(row["false_reject_asked"])
+            rows.append((f"{row['false_reject_asked']:.0%}", f"needs {needed} good pictures or more", ""))
             continue
         shares = (_share(row["false_rejects"], row["good"]), _share(row["misses"], row["defective"]))
-        rows.append((f"{row['false_reject_rate_asked']:.0%}", *shares))
+        rows.append((f"{row['false_reject_asked']:.0%}", *shares))
     head: tuple[str, ...] = ("false rejects asked", "good rejected here", "defective missed here")
     return (head, rows) if metrics["defective"] else (head[:-1], [row[:-1] for row in rows])
 
@@ -185,12 +188,10 @@ def more_rejected(metrics: dict[str, Any]) -> str:
 
 def _subject(metrics: dict[str, Any]) -> str:
     known, good, defective = metrics["calibrating"], metrics["good"], metrics["defective"]
-    text = f"{good} good and {defective} defective pictures were judged." if defective else ""
+    text = f"{good} good and {defective} defective pictures were judged."
     if not defective:
-        text = (
-            f"{good} pictures were judged, all taken as good. Without defective ones nobody can say how many would be "
-            "missed: put some into test/KIND, next to test/good."
-        ) + (" What marks on good parts say is below." if metrics["drawn_marks"] else "")
+        text = f"{good} pictures were judged. {html.escape(NO_DEFECTIVE)}"
+        text += " What marks on good parts say is below." if metrics["drawn_marks"] else ""
     if known:
         text += (
             f" {known} of them are of the training: their scores are by a decoder that has not seen them, their "
@@ -235,7 +236,7 @@ class _Parts:
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())
         where = "the whole picture" if k == 0 else f"the tile of row {(k - 1) // grid + 1}, column {(k - 1) % grid + 1}"
-        caption = f"{sample.kind}: {printable(sample.path)}, score {self._ranking[i]:.2f}"
+        caption = f"{sample.kind}: {printable(whole(sample.path))}, score {self._ranking[i]:.2f}"
         caption += f"; the largest error is {share[k]:.2f} times its threshold, in {where}"
         return beside((("", picture), ("", shown)), caption)
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from core.files import whole
 from core.printable import printable
 
 Row = dict[str, Any]
-"""`file`, what else is known of the picture, `verdict`, `score`, `image` and `tile_1_1` onwards."""
+"""`file` (see `whole`), what else is known of the picture, `verdict`, `score`, `image` and `tile_1_1` onwards."""
 
 
 def score_row(path: Path, verdict: str, score: float | None, errors: Sequence[float], tiles: int, **more: str) -> Row:
@@ -17,7 +18,7 @@ def score_row(path: Path, verdict: str, score: float | None, errors: Sequence[fl
     names = ["image", *(f"tile_{row}_{column}" for row in range(1, grid + 1) for column in range(1, grid + 1))]
     values: list[float | None] = [*map(float, errors)] or [None] * len(names)
     return {
-        "file": printable(path),
+        "file": printable(whole(path)),
         **more,
         "verdict": verdict,
         "score": score,

@@ -63,7 +63,7 @@ def measure(data: str, name: str, seed: int) -> dict[str, Any]:
     settings = parse_settings(content, TrainingSettings, name)
     noisy = load_checkpoint(train(settings))
     with (output / "suspects.csv").open(encoding="utf-8") as file:
-        first = [Path(row["picture"]).name for row in csv.DictReader(file)][: 2 * count]
+        first = [Path(row["file"]).name for row in csv.DictReader(file)][: 2 * count]
     clean = evaluate(load_checkpoint(trained(data, name, "recipe", seed)[0]), data)
     paths = {sample.path for sample in planted}
     return {

@@ -88,7 +88,7 @@ def measure(name: str, mvtec: Path, way: str, seed: int, is_planted: bool) -> di
     }
     if planted:
         with (ready.folder / "suspects.csv").open(encoding="utf-8") as file:
-            first = [Path(row["picture"]).name for row in csv.DictReader(file)][: 2 * len(planted)]
+            first = [Path(row["file"]).name for row in csv.DictReader(file)][: 2 * len(planted)]
         calibration = checkpoint.calibration
         named = {Path(name).name for name, odd in zip(calibration.names, calibration.odd, strict=True) if odd}
         figures |= {"found": len(planted & set(first)), "told_odd": len(planted & named)}

@@ -67,7 +67,7 @@ def measure(name: str, mvtec: Path, seed: int, is_planted: bool) -> dict[str, An
     names = [Path(each).name for each in calibration.names]
     bad = np.array([each in planted for each in names])
     with (ready.folder / "suspects.csv").open(encoding="utf-8") as file:
-        listed = [Path(row["picture"]).name for row in csv.DictReader(file)]
+        listed = [Path(row["file"]).name for row in csv.DictReader(file)]
     ranks = {way: np.argsort(np.argsort(-values)) for way, values in (("first", first), ("decoders", by_errors))}
     ranks["either"] = np.argsort(np.argsort(np.minimum(ranks["first"], ranks["decoders"]), kind="stable"))
     ranks["both"] = np.argsort(np.argsort(ranks["first"] + ranks["decoders"], kind="stable"))

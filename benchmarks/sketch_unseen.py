@@ -132,7 +132,7 @@ def measure(folder: Path, name: str, method: str, seed: int, planted: set[str], 
     }
     if planted:
         with (folder / "suspects.csv").open(encoding="utf-8") as file:
-            first = [Path(row["picture"]).name for row in csv.DictReader(file)][: 2 * len(planted)]
+            first = [Path(row["file"]).name for row in csv.DictReader(file)][: 2 * len(planted)]
         figures |= {"planted": len(planted), "found_among_first_2k": len(planted & set(first)) / len(planted)}
     return {**figures, **describe("torch")}
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from core.config import expanded
 from core.errors import ConfigError, DataError, about
-from core.files import told_apart
+from core.files import told_apart, whole
 from core.geometry import ModelInput
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
 from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
@@ -63,7 +63,7 @@ class Frames:
     @property
     def names_skipped(self) -> list[str]:
         """The files skipped, as text that can be stored."""
-        return [printable(path) for path in self.skipped]
+        return [printable(whole(path)) for path in self.skipped]
 
     def fingerprint(self) -> str:
         """Digest of the frames and their order: what the network really saw."""
@@ -77,15 +77,11 @@ def training_samples(data: Data) -> list[Sample]:
     """
     if not isinstance(data, str):
         listed = [sample for one in data for sample in training_samples(one)]
-        files: dict[str, Sample] = {}
-        for sample in listed:
-            file = realpath(sample.path)
-            if file not in files or sample.is_marked:  # of what was marked more is known, as how it was cut
-                files[file] = sample
-        if more := len(listed) - len(files):
+        once = _each_once(listed, [realpath(sample.path) for sample in listed])
+        if more := len(listed) - len(once):
             told = "are there twice, by links or by several DATA"
             sys.stderr.write(f"counted once: {more} of {len(listed)} good pictures {told}\n")
-        return list(files.values())
+        return once
     if data.startswith(ELPV):
         return _elpv(data)[0]
     root = place_of(data)
@@ -106,19 +102,26 @@ def labelled_samples(data: Data) -> list[Sample]:
     DataError where there are none, or where a picture is listed as two kinds.
     """
     samples = [sample for one in names(data) for sample in _labelled(one)]
-    first: dict[str, Sample] = {}
-    for sample, mark in zip(samples, told_apart([sample.path for sample in samples]), strict=True):
-        known = first.setdefault(mark, sample)
+    once = _each_once(samples, told_apart([sample.path for sample in samples]))
+    if more := len(samples) - len(once):
+        told = "are there twice, by links, as copies or by several DATA"
+        sys.stderr.write(f"counted once: {more} of {len(samples)} pictures {told}\n")
+    return once
+
+
+def _each_once(samples: Sequence[Sample], marks: Sequence[object]) -> list[Sample]:
+    """Give one of each that share a mark, with a mask that any has: the first that people marked, or else the first."""
+    kept: dict[object, Sample] = {}
+    for sample, mark in zip(samples, marks, strict=True):
+        known = kept.setdefault(mark, sample)
         if known.kind != sample.kind:
             raise DataError(
                 f"{sample.path}: is listed as `{known.kind}` ({known.path}) and as `{sample.kind}`; leave one of them "
                 "out: a folder without kinds below it is taken for good parts."
             )
-    if more := len(samples) - len(first):
-        sys.stderr.write(
-            f"counted once: {more} of {len(samples)} pictures are there twice, by links, as copies or by several DATA\n"
-        )
-    return list(first.values())
+        best = sample if sample.is_marked and not known.is_marked else known
+        kept[mark] = replace(best, mask=known.mask or sample.mask)
+    return list(kept.values())
 
 
 def _labelled(data: str) -> list[Sample]:
@@ -238,22 +241,19 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
 
 
 def distinct(frames: Frames) -> Frames:
-    """Skip what shows to the last bit what an earlier picture shows, told on stderr.
+    """Skip what shows to the last bit what another picture shows, told on stderr; a marked one stays, or the first.
 
     A decoder that trained on the one must not judge the other for the thresholds.
     """
-    first: dict[bytes, int] = {}
-    for index, frame in enumerate(frames.bgr_u8):
-        first.setdefault(hashlib.sha256(frame.data).digest(), index)
-    kept = list(first.values())
-    if len(kept) == len(frames.samples):
+    marks = [hashlib.sha256(frame.data).digest() for frame in frames.bgr_u8]
+    samples = _each_once(frames.samples, marks)
+    if len(samples) == len(marks):
         return frames
-    same = tuple(frames.samples[index].path for index in sorted(set(range(len(frames.samples))) - set(kept)))
-    sys.stderr.write(
-        f"skipped: {len(same)} of {len(frames.samples)} pictures show what an earlier one shows, such as {same[0]}\n"
-    )
-    samples = tuple(frames.samples[index] for index in kept)
-    return Frames(frames.bgr_u8[kept], samples, frames.skipped + same)
+    first = {digest: index for index, digest in reversed([*enumerate(marks)])}
+    places = {sample.path for sample in samples}
+    same = tuple(sample.path for sample in frames.samples if sample.path not in places)
+    sys.stderr.write(f"skipped: {len(same)} of {len(marks)} pictures show what another one shows, such as {same[0]}\n")
+    return Frames(frames.bgr_u8[sorted(first.values())], tuple(samples), frames.skipped + same)
 
 
 def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
@@ -263,6 +263,7 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     """
     if sample.mask is None:
         return np.zeros((seen.height, seen.width), bool)
+    seen = seen.without_cut if sample.is_cut else seen
     drawn = crop(read_picture(sample.mask), seen.roi)
     least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
     mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)

@@ -123,6 +123,14 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"{folder}: nothing can be written there; check its permissions, or name another folder.")
 
 
+def whole(file: Path) -> Path:
+    """Name `file` by where its folder really is, and by its own name there: one name in all tables and reports.
+
+    A link to a file keeps its name: where it leads often has none that people know.
+    """
+    return Path(os.path.realpath(file.parent)) / file.name
+
+
 def identity(file: Path) -> tuple[int, int] | None:
     """Give disk and inode of what has this name now; None where there is none, or it cannot be asked."""
     try:

@@ -90,9 +90,9 @@ def _init_command(
     from training.looking.advice import advise
     from training.looking.survey import survey
 
-    # Several folders are the next training of a part, whose first one has the folder's name.
-    named = output.stem if output and len(data) > 1 else Path(data[0]).resolve().name
-    name = plain_name(named)
+    # Several folders are the next training of a part, whose first one has the folder's name, in each of both forms.
+    own = f"{Path(data[0]).resolve().name}{'-fast' if fast else ''}"
+    name = plain_name(output.stem if output and len(data) > 1 else own)
     config = output or Path(f"{name}.yaml")
     if config.is_dir():
         raise ConfigError(f"{config}: is a folder; name the file to write, such as {config / f'{name}.yaml'}.")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from core.calibration import Calibration
 from core.dataset import Frames
-from core.printable import caption
+from core.files import whole
+from core.printable import caption, printable
 from core.thresholds import Thresholds, standing
 
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
@@ -40,9 +41,9 @@ def report_suspects(
     shown = order[: min(max(_LEAST_SHOWN, int(odd.sum())), _MOST_SHOWN)]
     with (output / "suspects.csv").open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(["picture", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"])
+        lines.writerow(["file", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"])
         for line in order:
-            name = calibration.names[line].encode("utf-8", "backslashreplace").decode()
+            name = printable(whole(frames.samples[judged[line]].path))
             row = [name, f"{stands[line]:.2f}", *("yes" if yes else "no" for yes in (odd[line], marked[line]))]
             lines.writerow(row)
     _sheet(frames, judged, shown, stands, odd).savefig(output / SHEET, dpi=90)

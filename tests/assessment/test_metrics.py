@@ -31,7 +31,7 @@ def test_more_good_parts_rejected_means_fewer_defects_missed_and_too_few_parts_a
         np.concatenate([good, bad]),
         np.arange(100) >= 50,
     )
-    assert [row["false_reject_rate_asked"] for row in rows] == [0.01, 0.02, 0.05, 0.1, 0.2]
+    assert [row["false_reject_asked"] for row in rows] == [0.01, 0.02, 0.05, 0.1, 0.2]
     assert "give at least 99" in rows[0]["why_not"]
     told = rows[1:]
     assert [row["misses"] for row in told] == sorted((row["misses"] for row in told), reverse=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from assessment.evaluation import evaluate
+from assessment.prediction import predict
 from assessment.results import results_folder
 from training.detector.checkpoint import load_checkpoint
 
@@ -54,3 +55,23 @@ def test_results_of_before_are_not_replaced_without_a_word(
     evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
     results_folder(tmp_path, str(parts))
     assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there will be replaced; see --output\n"
+
+
+def test_a_picture_has_one_name_in_all_tables_and_the_report_from_wherever_it_is_reached(
+    checkpoint: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(shutil.copytree(parts, tmp_path / "data"))
+    (tmp_path / "link").symlink_to(data)
+    (data / "test/good/000.png").rename(tmp_path / "elsewhere.png")
+    (data / "test/good/000.png").symlink_to(tmp_path / "elsewhere.png")
+    (tmp_path / "there").mkdir()
+    whole = {str(path) for path in (data / "test").glob("*/*.png")}
+    for here, given in ((tmp_path, "data"), (tmp_path / "there", "../link"), (data, ".")):
+        monkeypatch.chdir(here)
+        evaluation = evaluate(load_checkpoint(checkpoint), given)
+        assert {row["file"] for row in evaluation.rows()} == whole
+        assert {one.row(9)["file"] for one in predict(checkpoint, [f"{given}/test"])} == whole
+    evaluation.save(tmp_path / "out")
+    captions = re.findall(r"<figcaption>\w+: (.*?), score", (tmp_path / "out" / "report.html").read_text())
+    assert captions
+    assert set(captions) <= whole

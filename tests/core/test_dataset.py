@@ -235,9 +235,13 @@ def test_of_pictures_that_show_the_same_the_first_is_taken_and_the_others_told(
     assert [sample.path.name for sample in frames.samples] == ["a.png", "b.png"]
     assert [path.name for path in frames.skipped] == ["c.png", "d.png"]
     assert len(frames.bgr_u8) == 2
-    assert "2 of 4 pictures show what an earlier one shows, such as" in capsys.readouterr().err
-    again = distinct(frames)
-    assert again is frames
+    assert "2 of 4 pictures show what another one shows, such as" in capsys.readouterr().err
+    assert distinct(frames) is frames
+
+
+def remark(folder: Path, *names: str) -> None:
+    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
+    save_remarks(folder, dict.fromkeys(names, said))
 
 
 def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp_path: Path) -> None:
@@ -245,8 +249,7 @@ def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp
     names = [f"train/good/{number}.png" for number in range(2)]
     for name in names:
         assert cv2.imwrite(str(tmp_path / name), np.full((30, 60, 3), 100, np.uint8))
-    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
-    save_remarks(tmp_path, dict.fromkeys(names, said))
+    remark(tmp_path, *names)
     samples = training_samples(str(tmp_path))
     for cut_alike in (ModelInput(48, 96, pose=Pose((60, 30))), ModelInput(48, 96, roi=(7, 7, 60, 30))):
         assert (read_frames(samples, cut_alike).bgr_u8 == 100).all()
@@ -259,12 +262,44 @@ def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp
             read_frames(samples, other)
 
 
-def test_what_was_marked_stays_so_where_another_folder_leads_to_it_too(tmp_path: Path) -> None:
-    marked = tmp_path / "marked"
-    write_picture(marked / "train/good/a.png", np.full((30, 60, 3), 100, np.uint8))
-    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
-    save_remarks(marked, {"train/good/a.png": said})
-    (tmp_path / "all").symlink_to(marked / "train/good")
+@pytest.mark.parametrize("kind", ["train/good", "test/good", "test/bad"])
+def test_what_was_marked_stays_so_where_another_folder_leads_to_it_too(kind: str, tmp_path: Path) -> None:
+    marked, read = tmp_path / "marked", training_samples if kind == "train/good" else labelled_samples
+    write_picture(marked / kind / "a.png", np.full((30, 60, 3), 100, np.uint8))
+    remark(marked, f"{kind}/a.png")
+    (tmp_path / "all" / kind).parent.mkdir(parents=True)
+    (tmp_path / "all" / kind).symlink_to(marked / kind)
     for data in ((f"{tmp_path}/all", str(marked)), (str(marked), f"{tmp_path}/all")):
-        [sample] = training_samples(data)
-        assert (sample.path, sample.is_marked, sample.is_cut) == (marked / "train/good/a.png", True, True)
+        [sample] = read(data)
+        assert sample.path == marked / kind / "a.png"
+        assert (sample.kind, sample.is_marked, sample.is_cut) == (Path(kind).name, True, True)
+
+
+def test_of_a_picture_that_is_marked_here_and_has_its_mask_there_both_are_kept(tmp_path: Path) -> None:
+    picture = np.full((30, 60, 3), 100, np.uint8)
+    for place in ("all/test/bad/a.png", "all/ground_truth/bad/a_mask.png", "marked/test/bad/a.png"):
+        write_picture(tmp_path / place, picture)
+    remark(tmp_path / "marked", "test/bad/a.png")
+    both = Sample(tmp_path / "marked/test/bad/a.png", "bad", tmp_path / "all/ground_truth/bad/a_mask.png", True, True)
+    for data in (f"{tmp_path}/all", f"{tmp_path}/marked"), (f"{tmp_path}/marked", f"{tmp_path}/all"):
+        assert labelled_samples(data) == [both]
+
+
+def test_a_mask_of_what_a_model_cut_is_not_cut_again(tmp_path: Path) -> None:
+    mask = np.zeros((20, 40, 3), np.uint8)
+    mask[5:9, 25:30] = 255
+    write_picture(tmp_path / "mask.png", mask)
+    sample = Sample(tmp_path / "a.png", "bad", tmp_path / "mask.png", is_cut=True)
+    for seen in (ModelInput(20, 40, roi=(20, 0, 40, 20)), ModelInput(20, 40, pose=Pose((40, 20)))):
+        assert np.array_equal(read_mask(sample, seen), mask[:, :, 0] > 0)
+
+
+def test_of_pictures_that_show_the_same_the_marked_one_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = [Sample(tmp_path / "a.png"), Sample(tmp_path / "b.png", is_marked=True)]
+    for sample in listed:
+        write_picture(sample.path, np.full((12, 12, 3), 100, np.uint8))
+    frames = distinct(read_frames(listed, ModelInput(12, 12)))
+    assert (frames.samples, frames.skipped) == ((listed[1],), (listed[0].path,))
+    assert f"1 of 2 pictures show what another one shows, such as {listed[0].path}" in capsys.readouterr().err

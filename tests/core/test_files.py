@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from core.errors import ConfigError
-from core.files import alone, make_folder, naming, read_now, told_apart, write_whole
+from core.files import alone, make_folder, naming, read_now, told_apart, whole, write_whole
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -109,3 +109,14 @@ def test_a_pipe_that_is_held_open_without_a_word_is_refused(tmp_path: Path, monk
 def test_no_more_is_read_than_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(3_000_000))
     assert [len(read_now(tmp_path / "large", most)) for most in (-1, 0, 5, 4_000_000)] == [3_000_000, 0, 5, 3_000_000]
+
+
+def test_a_file_has_one_name_from_wherever_its_folder_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "parts" / "monday").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("parts/monday")
+    (tmp_path / "parts/monday/a.png").symlink_to("/elsewhere/0f3b")
+    monkeypatch.chdir(tmp_path / "parts")
+    for given in ("monday/a.png", "../parts/monday/a.png", "../link/a.png", str(tmp_path / "link/a.png")):
+        assert whole(Path(given)) == tmp_path / "parts/monday/a.png"

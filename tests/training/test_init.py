@@ -72,3 +72,22 @@ def test_a_folder_that_is_given_twice_counts_once_and_is_told(
     code, told = init("plates", again.format(tmp_path))
     assert (code, "counted once: 12 of 24 good pictures are there twice" in told) == (0, True)
     assert ("12 good pictures of" in words(tmp_path), "more than once" in words(tmp_path)) == (True, False)
+
+
+def test_the_fast_form_has_a_name_of_its_own_and_so_an_output(
+    tmp_path: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheets(tmp_path / "nuts")
+    assert init(tmp_path / "nuts", "--fast")[0] == 0
+    assert (written(tmp_path).name, written(tmp_path).output) == ("nuts-fast", "runs/nuts-fast")
+    monkeypatch.chdir(tmp_path)
+    for options in ([], ["--fast"]):
+        monkeypatch.setattr(sys, "argv", ["train-model", "init", "nuts", *options])
+        with pytest.raises(SystemExit) as end:
+            train_model()
+        assert not end.value.code
+    assert [Path(name).exists() for name in ("nuts.yaml", "nuts-fast.yaml")] == [True, True]
+    # Of several folders the file gives the name, and each form has a file of its own already.
+    sheets(tmp_path / "more", first=20)
+    init("nuts", "more", "--fast")
+    assert written(tmp_path).name == "a"

@@ -15,8 +15,9 @@ PICTURES, DOUBTED = 60, 30
 
 
 def test_what_was_left_out_at_first_look_is_shown_first_though_the_decoders_rebuild_it_well(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     samples = tuple(Sample(Path(f"{number:03}.png")) for number in range(PICTURES))
     frames = Frames(np.zeros((PICTURES, 8, 8, 3), np.uint8), samples, ())
     errors = np.random.default_rng(0).gamma(8, 1, (PICTURES, 10))
@@ -26,6 +27,7 @@ def test_what_was_left_out_at_first_look_is_shown_first_though_the_decoders_rebu
     report_suspects(calibration, calibration.thresholds(0.05), frames, np.arange(PICTURES), tmp_path)
     with (tmp_path / "suspects.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    assert {row["file"] for row in rows} == {str(tmp_path / sample.path) for sample in samples}
     left_out = [row["left_out_of_the_thresholds"] == "yes" for row in rows]
     assert left_out == sorted(left_out, reverse=True)
     assert sum(left_out) == calibration.odd.sum() >= DOUBTED
