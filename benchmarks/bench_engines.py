@@ -42,8 +42,8 @@ def untrained(content: dict[str, Any]) -> Checkpoint:
     settings = TrainingSettings.model_validate(content)
     network = Network(settings.network, permutation_set(9, 100, 0), settings.folds)
     inspector = Inspector(network, settings.score)
-    groups, _, channels = inspector.memory.shape
-    inspector.memory = torch.randn(groups, settings.score.memory // groups, channels)
+    memories, groups, _, channels = inspector.memory.shape
+    inspector.memory = torch.randn(memories, groups, settings.score.memory // groups, channels)
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.05, false_reject_expected=0.05, false_reject_upper=0.1, parts=20
     )

@@ -55,8 +55,8 @@ def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.Inferenc
     )
     inspector = Inspector(network, settings.score)
     if settings.score.memory:
-        groups, _, channels = inspector.memory.shape
-        inspector.memory = torch.randn(groups, settings.score.memory // groups, channels)
+        sources, groups, _, channels = inspector.memory.shape
+        inspector.memory = torch.randn(sources, groups, settings.score.memory // groups, channels)
     checkpoint = Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
     export_onnx(checkpoint, folder / "model.onnx")
     options = onnxruntime.SessionOptions()

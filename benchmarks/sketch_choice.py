@@ -1,7 +1,7 @@
 """Sketch: how explanations are joined, chosen without any tested picture.
 
     python benchmarks/sketch_memory.py --mvtec DIR --sets SET ... --seeds 0 --what train
-    python benchmarks/sketch_choice.py --sets SET ... --seeds 0 [--ways w waA ...]
+    python benchmarks/sketch_choice.py --sets SET ... --seeds 0 [--ways tw twcS ...]
 
 Good pictures that train, each as what has not seen it judges it, against the same pictures with a generated defect
 (benchmarks/unseen_defects.py), judged by the same; of cells beside it those that the experts were unsure of
@@ -23,7 +23,7 @@ from machine import describe
 from numpy.typing import NDArray
 from quality import RESULTS, append_run, read_runs
 from sketch_epochs import unsure_cells
-from sketch_memory import PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
+from sketch_memory import BY_STAGE, PLACES, WAYS, WITH_LEARNED, errors_of, explanations, fine_places, runs_of
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS + BY_STAGE, choices=WAYS + BY_STAGE + WITH_LEARNED)
     arguments = parser.parse_args()
     log, epochs = RESULTS / "choice.jsonl", arguments.epochs
     done = {(run["set"], run["seed"], run.get("epochs"), run["way"]) for run in read_runs(log)}
@@ -89,7 +89,7 @@ def kept_with_made(name: str, seed: int, epochs: int | None) -> dict[str, Any]:
         "fine": torch.cat([kept["fine"], *fine]),
         "kinds": kinds,
         "originals": torch.tensor(originals),
-        **{key: kept[key] for key in ("judged", "settings", "tile_channels", "whole_channels", "stage_scale")},
+        **{key: kept[key] for key in ("judged", "settings", "channels", "stage_scale")},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(together, path)

@@ -3,7 +3,7 @@
     python benchmarks/sketch_forms.py --mvtec DIR --forms "216/144, 3 5, 4 folds" --sets cookie --seeds 0
 
 A form is the short side in pixels of the whole picture and of the tiles' (216/144 is the recipe's), the stages, after a
-stroke the tiles' own, the folds and, where they are not 128, the decoders'
+stroke the tiles' own (then the whole picture alone is judged), the folds and, where they are not 128, the decoders'
 channels: "192/72, 3 5 6/3, 4 folds, 64". Maps keep as many places. Pixels are not rebuilt: only people look at them.
 What a form costs, benchmarks/bench_forms.py says. A run's figures are appended to benchmarks/results/forms.jsonl as it
 ends, and one that stands there is not done again.

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from quality import SETS
-from sketch_odd_pictures import maps_of, plant, stage_channels, standardised
+from sketch_odd_pictures import feature_channels, maps_of, plant, standardised
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -79,7 +79,7 @@ def main() -> None:
             clean = np.flatnonzero(trains)
             for good, bad in ((clean, []), plant(clean, defective, seed)):
                 maps = standardised(raw, good)[torch.from_numpy(good)]
-                logs = far(maps, stage_channels(settings), seed)
+                logs = far(maps, feature_channels(settings), seed)
                 is_bad = np.isin(good, bad)
                 for kind, share in itertools.product(("at", "mean"), SHARES):
                     errors = rarity(logs, (maps.shape[2], maps.shape[3]), kind, share, min(59, len(good) - 1))

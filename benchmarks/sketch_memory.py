@@ -2,18 +2,18 @@
 
     python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what train
     python benchmarks/sketch_memory.py --mvtec DIR [--sets cookie ...] [--seeds 0 1 2] [--planted] --what weigh
-    ... --what weigh --ways wcS --places 4000 --axes 128    # more places, told apart by fewer numbers
-    ... --form "192/72, 3 5 6 7/3, 4 folds, 64"    # of sketch_forms.py
+    ... --what weigh --ways twcS --places 4000 --axes 128    # more places, told apart by fewer numbers
+    ... --form "192/72, 3 5 6 7/3, 4 folds, 64"    # of sketch_forms.py: the whole picture alone, ways w, wC, wS, wCS
 
 `train` trains the recipe without pixels, which only people look at, and keeps what the decoders and the encoder say of
 every picture below runs/memory. `weigh` joins both in several ways on what is kept, each with thresholds set as a
 training sets them, and appends the figures to benchmarks/results/memory_beside.jsonl. Explanations, whose geometric
-mean is taken: w: the whole picture's maps rebuilt (t, of commit 041f615 and before: the tiles', rebuilt too); c, C: the
-tiles' and the whole picture's places' distance (1 - cosine, a stage at a time) from the nearest of `--places` places of
-the other folds' pictures; s, S: the same by the mean squared difference; a, A, B: the tiles' places by cosine, the
-whole picture's by the mean squared difference and by cosine, each stage's from the nearest of a memory of its own, and
-of that the mean over the stages; D: what discriminators say that learned from the whole picture's places of the
-other folds; F: the same of its first stage at three times as many places a side, the most disturbed of nine.
+mean is taken: t, w: the tiles' and the whole picture's maps rebuilt; c, C: their places' distance (1 - cosine, a
+stage at a time) from the nearest of `--places` places of the other folds' pictures; s, S: the same by the mean squared
+difference; a, A, B: the tiles' places by cosine, the whole picture's by the mean squared difference and by cosine, each
+stage's from the nearest of a memory of its own, and of that the mean over the stages; D: what discriminators say that
+learned from the whole picture's places of the other folds; F: the same of its first stage at three times as many places
+a side, the most disturbed of nine.
 """
 
 import argparse
@@ -50,9 +50,10 @@ from training.settings import TrainingSettings
 
 RUNS = Path("runs/memory")
 PLACES = 1000
-WAYS = ("w", "wC", "wS", "wCS", "wcC", "wcS", "wcCS", "cC", "cS", "wA", "aA", "waA", "wcA", "wBA", "waBA")
+WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+BY_STAGE = ("twcA", "twaA", "waA", "waBA", "wBA", "wA", "aA")
 FINE = 3
-WITH_LEARNED = ("waAD", "waADF", "wcSD", "wCSD")
+WITH_LEARNED = ("twcSF", "twcSDF", "twcCSF", "twcCSDF", "twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
 Both = tuple[Tensor, Tensor]
 """Of the good pictures, each by what has not seen it, and of the tested ones."""
 
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + WITH_LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + BY_STAGE + WITH_LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
     parser.add_argument("--starts", nargs="+", type=int, default=[0], help="seeds by which places are chosen")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
@@ -148,8 +149,7 @@ def keep(ready: Prepared, seed: int, path: Path) -> None:
             "stage_scale": inspector.stage_scale[: far[0].shape[1]],
             "judged": torch.from_numpy(judged),
             "settings": ready.settings.model_dump_json(),
-            "tile_channels": inspector.network.tile_channels,
-            "whole_channels": inspector.network.whole_channels,
+            "channels": inspector.network.feature_channels,
         },
         path.with_suffix(".part"),
     )
@@ -193,19 +193,26 @@ def explanations(
 
     `start` seeds the choice of places; without `learned` discriminators, which take a while, are left out.
     """
-    far, tested_far = (kept[name] / kept["stage_scale"] for name in ("far", "tested_far"))
-    found, first = {"w": (far.mean(dim=1), tested_far.mean(dim=1))}, 0
-    for channels, (by_cosine, by_square, alone) in ((kept["tile_channels"], "csa"), (kept["whole_channels"], "CSB")):
-        stages, seen = len(channels), sum(channels)
+    network = TrainingSettings.model_validate_json(kept["settings"]).network
+    sources = ["w"] if network.encoder.tile_stages else ["t", "w"]
+    channels = kept["channels"][: len(kept["channels"]) // len(sources)]
+    stages, seen = len(channels), sum(channels)
+    found = {}
+    for number, source in enumerate(sources):
+        rebuilt = slice(number * stages, (number + 1) * stages)
+        far, tested_far = ((kept[name] / kept["stage_scale"])[:, rebuilt] for name in ("far", "tested_far"))
+        found[source] = far.mean(dim=1), tested_far.mean(dim=1)
+        by_cosine, by_square = ("c", "s") if source == "t" else ("C", "S")
+        first = kept["maps"].shape[1] - (len(sources) - number) * seen
         maps, tested = (kept[name][:, first : first + seen].float() for name in ("maps", "tested_maps"))
-        first += seen
         of_stages = [[part / stages**0.5 for part in torch.split(each, channels, dim=1)] for each in (maps, tested)]
         unit = [torch.cat([normalize(part, dim=1) / stages**0.5 for part in parts], dim=1) for parts in of_stages]
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
         found[by_cosine] = remembered(kept, places, start, *along(kept, axes, *unit))
         found[by_square] = remembered(kept, places, start, *along(kept, axes, *level))
-        found[alone] = by_stages(kept, places, start, channels, *unit)
-    found["A"] = by_stages(kept, places, start, channels, *level)
+        by_stage = {"a" if source == "t" else "B": unit} | ({"A": level} if source == "w" else {})
+        for letter, vectors in by_stage.items():
+            found[letter] = by_stages(kept, places, start, channels, *vectors)
     if learned:
         found["D"] = told(kept, maps, tested, found["w"][0])
     if learned and "fine" in kept:

@@ -73,9 +73,8 @@ def new_network(settings: TrainingSettings) -> Network:
     return Network(settings.network, permutation_set(settings.network.grid**2, 1000, 0), 1)
 
 
-def stage_channels(settings: TrainingSettings) -> list[int]:
-    network = new_network(settings)
-    return network.tile_channels + network.whole_channels
+def feature_channels(settings: TrainingSettings) -> list[int]:
+    return new_network(settings).feature_channels
 
 
 def standardised(raw: Tensor, good: NDArray[np.int64]) -> Tensor:
@@ -89,7 +88,7 @@ class Run:
 
     def __init__(self, maps: Tensor, settings: TrainingSettings) -> None:
         self.maps, self.settings = maps, settings
-        self.channels = stage_channels(settings)
+        self.channels = feature_channels(settings)
         self.inspector = Inspector(new_network(settings), settings.score)
 
     def member(self, fitted: NDArray[np.int64], is_stressed: Tensor, seed: int, epochs: int) -> Network:

@@ -44,15 +44,15 @@ class EncoderSettings(Settings):
     stride: Count = 16
     """The maps are stacked at this stride of the tile: a latent has ceil(tile side / stride) places a side."""
     tile_stages: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1)] | None = None
-    """Stages of the tiles' maps, which give the latents and are remembered: an early one alone costs little. None:
-    `stages`, as of the whole picture."""
+    """Stages of the tiles' maps, which then only give the latents: the whole picture's maps alone are rebuilt,
+    remembered and judged, and the tiles cost little. None: `stages`, and the tiles' maps are judged too."""
     weights: Place | None = "package"
     """A state-dict file with torchvision's names, `package` (efficientnet-lite0), or none: random."""
     frozen: bool = True
     """Keep the pretrained weights: maps are then computed once and cached, and errors may be measured on them."""
     whole: bool = True
-    """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. From the
-    tiles' latents the decoders rebuild its maps then, and not the tiles'. Needs `frozen`."""
+    """Encode the whole picture too, at the input's size, averaged to as many places as the tiles' maps have. The
+    decoder rebuilds both from the tiles' latents; their errors are joined by a geometric mean. Needs `frozen`."""
 
     @property
     def of_tiles(self) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ class EncoderSettings(Settings):
         if self.whole and not self.frozen:
             raise ValueError("`whole: true` needs `frozen: true`: a trained encoder can cheat")
         if self.tile_stages and not self.whole:
-            raise ValueError("`tile_stages` needs `whole: true`: without the whole picture `stages` are the tiles'")
+            raise ValueError("`tile_stages` needs `whole: true`: the tiles' maps would be all that is judged")
         return self
 
 
@@ -162,9 +162,9 @@ class ScoreSettings(Settings):
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
     memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
-    """How many places of good pictures are kept, of each stage of the maps: a place's error is the geometric mean of
-    how badly the decoders rebuild it, and of how far it is from the nearest places kept of the tiles' stages and of the
-    whole picture's. 10,000 take twice the time on the line; 0: the decoders alone judge."""
+    """How many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
+    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
+    twice the time on the line; 0: the decoders alone judge."""
 
 
 class OptimiserSettings(Settings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -18,7 +19,7 @@ from training.detector.inspector import Inspector
 from training.network.network import Network
 from training.settings import TrainingSettings
 
-FORMAT = "p-wae-checkpoint/4"
+FORMAT = "p-wae-checkpoint/3"
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
-        settings = TrainingSettings.model_validate_json(content["settings"])
+        written = json.loads(content["settings"])
+        written["score"].setdefault("memory", 0)  # one of before there was any
+        settings = TrainingSettings.model_validate_json(json.dumps(written))
         thresholds = Thresholds.model_validate_json(content["thresholds"])
         provenance = json.loads(content["provenance"])
         names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
-        bursts = content["bursts"].numpy()
-        judged_by = None if content["members"] is None else content["members"].numpy()
+        # One of before bursts were looked for takes each picture for another part's.
+        bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
+        judged_by = content["members"].numpy() if content.get("members") is not None else None
         calibration = Calibration(names, errors, content["doubted"].numpy(), bursts, judged_by)
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
         if settings.score.memory:
-            groups, places = content["weights"]["memory"].shape[:2]
-            inspector.memory = torch.empty(groups, places, inspector.memory.shape[2])
+            groups, places = content["weights"]["memory"].shape[1:3]
+            inspector.memory = torch.empty(len(inspector.memory), groups, places, inspector.memory.shape[3])
         inspector.load_state_dict(content["weights"])
         _require_one_whole(inspector, thresholds, calibration)
     except ArtifactError:

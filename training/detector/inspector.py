@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.progress import counted
-from training.detector.memory import nearest, place_vectors
+from training.detector.memory import memories, nearest, place_vectors
 from training.device import choose_device
 from training.network.distance import stage_distances
 from training.network.network import Network
@@ -40,14 +40,14 @@ class Inspector(nn.Module):
         super().__init__()
         self.network = network
         self.score = score
-        tiles, whole = network.tile_channels, network.whole_channels
         self.explanations = [1]
-        """Stages of each explanation: what is rebuilt, and what is remembered of each source."""
+        """Stages of each explanation: every source rebuilt, and every memory."""
         if score.space == "features":
-            remembered = [len(source) for source in (tiles, whole) if source] if score.memory else []
-            self.explanations = [len(whole or tiles), *remembered]
+            stages = len(network.feature_channels) // network.sources
+            self.explanations = [stages] * network.sources + [1] * (memories(network) if score.memory else 0)
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
-        memory = torch.zeros(len(network.members), 1, sum(tiles + whole)) if score.memory else None
+        seen = sum(network.feature_channels) // network.sources
+        memory = torch.zeros(memories(network), len(network.members), 1, seen) if score.memory else None
         self.register_buffer("memory", memory)
         self.eval()
 
@@ -79,32 +79,25 @@ class Inspector(nn.Module):
         return self.errors(self.distances(images, self.network.maps(images), member))
 
     def rebuilt(self, images: Tensor, maps: Tensor, member: int, pixels: bool) -> tuple[Tensor, Tensor]:
-        """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels.
-
-        Of the whole picture's stages, where it is seen, else of the tiles'.
-        """
+        """Distances (N, stages, h, w) between what was seen and what one member rebuilt; and its pixels."""
         rebuilt = self.network(maps, pixel_images=None if pixels else 0, member=member)
         if self.score.space == "pixels":
             return (rebuilt.pixels - images.clamp(0, 1)).square().mean(dim=1, keepdim=True), rebuilt.pixels
-        # The tiles' own are there to learn from: a part that lies a little elsewhere has others.
-        judged = self.network.whole_channels or self.network.tile_channels
-        features, seen = (each[:, -sum(judged) :] for each in (rebuilt.features, maps))
-        return stage_distances(features, seen, judged, self.score.distance), rebuilt.pixels
+        judged, channels = self.network.judged(maps), self.network.feature_channels
+        return stage_distances(rebuilt.features, judged, channels, self.score.distance), rebuilt.pixels
 
     def remembered(self, maps: Tensor) -> Tensor:
-        """Squared distances (members, N, stages, h, w) of places to the nearest that each member has in memory.
+        """Squared distances (members, N, memories, h, w) of places to the nearest that each member has in memory.
 
-        Each stage's to a place of its own. A member's memory is that of the pictures that it has trained on: where
-        there are several groups, all but the one of its number.
+        A member's memory is that of the pictures that it has trained on: where there are several groups, all but the
+        one of its number.
         """
-        groups = range(len(self.memory))
-        others = [[other for other in groups if other != member] or [0] for member in groups]
-        vectors, of_stages = place_vectors(self.network, maps), []
-        memories = torch.split(self.memory, [stage.shape[1] for stage in vectors], dim=2)
-        for stage, memory in zip(vectors, memories, strict=True):
-            far = nearest(stage, memory)
-            of_stages.append(torch.stack([far[seen].amin(dim=0) for seen in others]))
-        return torch.stack(of_stages, dim=2)
+        kinds = []
+        for vectors, memory in zip(place_vectors(self.network, maps), self.memory, strict=True):
+            far, groups = nearest(vectors, memory), range(len(memory))
+            seen = [[other for other in groups if other != member] or [0] for member in groups]
+            kinds.append(torch.stack([far[others].amin(dim=0) for others in seen]))
+        return torch.stack(kinds, dim=2)
 
     def errors(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (N, K + 1) and error map (N, h, w) of distances (N, stages, h, w).

@@ -22,23 +22,42 @@ _BLOCK = 4096
 _FARTHEST = 16384
 
 
+def memories(network: Network) -> int:
+    """Count the kinds of vectors that are remembered: those of `place_vectors`."""
+    return 2 if network.settings.encoder.whole else 1
+
+
 def unit_vectors(network: Network, maps: Tensor) -> list[Tensor]:
     """Vectors (N, C, h, w) of each source's places in standardised maps: their products are the stages' mean cosine."""
-    return [
-        torch.cat([normalize(stage, dim=1) for stage in stages], dim=1) / math.sqrt(len(stages))
-        for stages in network.by_source(maps)
-    ]
+    return [_unit(stages) for stages in _by_source(network, maps)]
 
 
 def place_vectors(network: Network, maps: Tensor) -> list[Tensor]:
-    """Vectors (N, C, h, w) of places in standardised maps, one a stage, to be told apart by their squared distance.
+    """Vectors (N, C, h, w) of places in standardised maps, one a memory, to be told apart by their squared distance.
 
-    Unit vectors of the tiles' stages: how strong a tile's maps are depends on where its border cuts the part. Then,
-    where it is seen, the whole picture's as they are, brought to the mean of a stage's channels.
+    Unit vectors of the first source: how strong a tile's maps are depends on where its border cuts the part. Then,
+    where it is seen, the whole picture's as they are, each stage's channels weighing as much as another's.
     """
-    tiles, *whole = network.by_source(maps)
-    as_they_are = [stage / math.sqrt(stage.shape[1]) for stages in whole for stage in stages]
-    return [normalize(stage, dim=1) for stage in tiles] + as_they_are
+    sources = _by_source(network, maps)
+    vectors = [_unit(sources[0])]
+    if network.settings.encoder.whole:
+        vectors.append(_stacked([stage / math.sqrt(stage.shape[1]) for stage in sources[-1]]))
+    return vectors
+
+
+def _by_source(network: Network, maps: Tensor) -> list[Sequence[Tensor]]:
+    stages = torch.split(network.judged(maps), network.feature_channels, dim=1)
+    each = len(stages) // network.sources
+    return [stages[first : first + each] for first in range(0, len(stages), each)]
+
+
+def _unit(stages: Sequence[Tensor]) -> Tensor:
+    return _stacked([normalize(stage, dim=1) for stage in stages])
+
+
+def _stacked(stages: Sequence[Tensor]) -> Tensor:
+    """Stack the stages of a source, so that products and squared distances are the means of those of the stages."""
+    return torch.cat(list(stages), dim=1) / math.sqrt(len(stages))
 
 
 def nearest(vectors: Tensor, memory: Tensor) -> Tensor:
@@ -56,41 +75,36 @@ def nearest(vectors: Tensor, memory: Tensor) -> Tensor:
 def remember(
     network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], places: int, seed: int
 ) -> Tensor:
-    """Choose `places` places of each stage, as many of each of the `groups` of pictures: (groups, P, C).
+    """Choose `places` places for each memory, as many of each of the `groups` of pictures: (memories, groups, P, C).
 
-    C are the maps' channels, stage after stage, and each stage's places are chosen by themselves: what one line holds
-    of two stages comes from two places. Of few pictures all places are kept; what a group then lacks is `FAR` from
-    everything, as all is of one without pictures. Chosen is greedily what is farthest from what is chosen (k-center),
-    as PatchCore does (Roth et al. 2022): a place that is rare among good parts is remembered as well as a common one.
+    Of few pictures all places are kept; what a group then lacks is `FAR` from everything, as all is of one without
+    pictures. Chosen is greedily what is farthest from what is chosen (k-center), as PatchCore does (Roth et al. 2022):
+    a place that is rare among good parts is remembered as well as a common one.
     """
     generator = torch.Generator().manual_seed(seed)
-    channels = network.tile_channels + network.whole_channels
-    projections = [torch.randn(each, PROJECTED, generator=generator) / math.sqrt(PROJECTED) for each in channels]
+    channels = sum(network.feature_channels) // network.sources
+    projection = torch.randn(channels, PROJECTED, generator=generator) / math.sqrt(PROJECTED)
     height, width = network.map_size
     of_largest = max(map(len, groups)) * network.settings.grid**2 * height * width
     count = min(places // len(groups), of_largest)
-    memory = torch.full((len(groups), count, sum(channels)), FAR, device=network.feature_mean.device)
+    memory = torch.full((memories(network), len(groups), count, channels), FAR, device=network.feature_mean.device)
     for number, group in enumerate(groups):
         if not len(group):
             continue
-        of_stages = torch.split(memory[number], channels, dim=1)
         # All places of many pictures are more than memory holds: read once to choose, and again to take.
-        batches = (
-            [rows @ projection.to(rows) for rows, projection in zip(batch, projections, strict=True)]
-            for batch in _rows(network, dataset, group)
-        )
+        batches = ([rows @ projection.to(rows) for rows in batch] for batch in _rows(network, dataset, group))
         points = [torch.cat(parts).cpu() for parts in zip(*batches, strict=True)]
         chosen, first = [k_center(each, min(count, len(each)), generator) for each in points], 0
         for batch in _rows(network, dataset, group):
-            for rows, indices, kept in zip(batch, chosen, of_stages, strict=True):
-                inside = (indices >= first) & (indices < first + len(rows))
-                kept[: len(inside)][inside] = rows[indices[inside] - first]
+            for kind, rows in enumerate(batch):
+                inside = (chosen[kind] >= first) & (chosen[kind] < first + len(rows))
+                memory[kind, number, : len(inside)][inside] = rows[chosen[kind][inside] - first]
             first += len(batch[0])
     return memory
 
 
 def _rows(network: Network, dataset: TrainingSet, pictures: NDArray[np.int64]) -> Iterator[list[Tensor]]:
-    """Batches of the pictures' places (B * h * w, C), by stage."""
+    """Batches of the pictures' places (B * h * w, C), by memory."""
     for _, maps in dataset.batches(pictures):
         yield [vectors.permute(0, 2, 3, 1).flatten(0, 2) for vectors in place_vectors(network, maps)]
 

@@ -19,7 +19,6 @@ from training.fitting.losses import (
     stressing_worst,
     student_t_prior,
 )
-from training.fitting.resume_point import FORMAT
 from training.network.distance import stage_distances
 from training.network.network import Network, Rebuilt
 from training.settings import TrainingSettings
@@ -51,7 +50,7 @@ class Learner(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what this member trains, and say of which configuration it is, and the epoch's losses."""
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        checkpoint |= {"format": FORMAT, "settings": self.settings.model_dump_json(), "metrics": metrics}
+        checkpoint |= {"settings": self.settings.model_dump_json(), "metrics": metrics}
         is_frozen = self.settings.network.encoder.frozen
         kept = (f"network.members.{self.member}.", *(() if is_frozen else ("network.encoder.",)))
         checkpoint["state_dict"] = {
@@ -92,11 +91,12 @@ class Learner(L.LightningModule):
         terms = Terms()
         if len(images):
             terms["pixels"] = (loss.pixels, mse_loss(rebuilt.pixels.float(), images.clamp(0, 1)))
+        judged = self.network.judged(maps)
         if loss.features:
-            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), maps))
+            terms["features"] = (loss.features, mse_loss(rebuilt.features.float(), judged))
         if loss.cosine:
-            channels = self.network.tile_channels + self.network.whole_channels
-            distances = stage_distances(rebuilt.features.float(), maps, channels, "cosine")
+            channels = self.network.feature_channels
+            distances = stage_distances(rebuilt.features.float(), judged, channels, "cosine")
             terms["cosine"] = (loss.cosine, stressing_worst(distances, loss.worst_share))
         return terms
 

@@ -11,7 +11,6 @@ from core.files import require_checksums, write_whole
 if TYPE_CHECKING:
     from training.settings import TrainingSettings
 
-FORMAT = "p-wae-resume-point/2"
 FOLDER = "resume"
 PICTURES = "pictures"
 """Next to the points: the fingerprint of what they were trained on."""
@@ -49,18 +48,14 @@ def clear_resume_points(output: Path) -> None:
 def require_resumable(output: Path, settings: "TrainingSettings") -> None:
     """Check that points are there, of this configuration.
 
-    Raises ArtifactError where there is none or another version wrote it, ConfigError where it was another configuration
-    that was interrupted.
+    Raises ArtifactError where there is none, ConfigError where it was another configuration that was interrupted.
     """
     points = resume_points(output)
     if not points:
         raise ArtifactError(f"{output / FOLDER}: nothing to resume from; run without --resume.")
     ours = _as_trained(settings.model_dump_json())
     for point in points:
-        content = read_point(point)
-        if content.get("format") != FORMAT:
-            raise ArtifactError(f"{point}: another version of P-WAE wrote it; run without --resume.")
-        if keys := _differing(_as_trained(content["settings"]), ours):
+        if keys := _differing(_as_trained(read_point(point).get("settings", "{}")), ours):
             raise ConfigError(
                 f"{point}: was written with another configuration: {', '.join(keys)} differ; put it back as it was, or "
                 "run without --resume."

@@ -31,7 +31,7 @@ class Rebuilt:
     pixels: Tensor
     """(N, 3, H, W) RGB in [0, 1], of as many of the first images as were asked for."""
     features: Tensor
-    """(N, C, n*h, n*w), as `Network.maps` gives them."""
+    """(N, C, n*h, n*w), as `Network.judged` gives them, the stages one after the other."""
     logits: Tensor | None
     """(N, S), one a permutation; None where no puzzle was set."""
     log_variances: Tensor | None
@@ -56,17 +56,19 @@ class Network(nn.Module):
         self.encoder = Encoder(encoder.name, max(encoder.stages + encoder.of_tiles))
         if encoder.frozen:
             self.encoder.requires_grad_(False)
-        self.tile_channels = [self.encoder.channels[stage - 1] for stage in encoder.of_tiles]
-        self.whole_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages] if encoder.whole else []
-        self.seen_channels = sum(self.tile_channels)
-        channels = self.seen_channels + sum(self.whole_channels)
+        self.sources = 2 if encoder.whole and not encoder.tile_stages else 1
+        """Of the maps that are judged: the tiles, the whole picture, or both."""
+        self.feature_channels = [self.encoder.channels[stage - 1] for stage in encoder.stages] * self.sources
+        self.seen_channels = sum(self.encoder.channels[stage - 1] for stage in encoder.of_tiles)
+        judged = sum(self.feature_channels)
+        channels = self.seen_channels + judged if encoder.tile_stages else judged
         self.register_buffer("feature_mean", torch.zeros(channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(channels, 1, 1))
         self.register_buffer("permutations", permutations)
         # Where the frames are: a list would be copied to the GPU at each step, which waits for it.
         self.register_buffer("red_first", torch.tensor([2, 1, 0]), persistent=False)
         self.members = nn.ModuleList(
-            Member(settings, self.seen_channels, channels, self.map_size, len(permutations)) for _ in range(members)
+            Member(settings, self.seen_channels, judged, self.map_size, len(permutations)) for _ in range(members)
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -121,11 +123,9 @@ class Network(nn.Module):
         """
         return self.standardised(self.raw_maps(images))
 
-    def by_source(self, maps: Tensor) -> list[list[Tensor]]:
-        """Split maps (N, C, n*h, n*w) into stages: those of the tiles, and of the whole picture where it is seen."""
-        stages = list(torch.split(maps, self.tile_channels + self.whole_channels, dim=1))
-        of_tiles = len(self.tile_channels)
-        return [stages[:of_tiles], stages[of_tiles:]] if self.whole_channels else [stages]
+    def judged(self, maps: Tensor) -> Tensor:
+        """Of maps (N, C, n*h, n*w) those that a member rebuilds, with `feature_channels` from stage to stage."""
+        return maps[:, -sum(self.feature_channels) :]
 
     def standardised(self, raw: Tensor) -> Tensor:
         """Bring raw maps (N, C, n*h, n*w) to mean 0 and deviation 1 over the training pictures."""
@@ -154,7 +154,7 @@ class Network(nn.Module):
     def forward(
         self, maps: Tensor, permutation: Tensor | None = None, pixel_images: int | None = None, member: int = 0
     ) -> Rebuilt:
-        """Rebuild maps (N, C, n*h, n*w) from the latents of their tiles.
+        """Rebuild the judged of maps (N, C, n*h, n*w) from the latents of their tiles.
 
         `permutation` (N,) picks the puzzle's order, None sets none. Pixels are rebuilt of the first `pixel_images`,
         None for all. The latents come from the tiles' maps alone. A context-free encoder gives shuffled tiles the same

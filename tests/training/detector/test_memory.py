@@ -14,7 +14,7 @@ from core.errors import ArtifactError
 from tests.pictures import draw_part
 from training.detector.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.detector.inspector import Inspector
-from training.detector.memory import LEAST, nearest, place_vectors, remember
+from training.detector.memory import LEAST, memories, nearest, place_vectors, remember
 from training.fitting.training_set import TrainingSet, prepare
 from training.network.network import Network
 from training.network.tiles import permutation_set
@@ -48,10 +48,6 @@ def vectors_of(inspector: Inspector, dataset: TrainingSet, picture: int) -> list
     return [vectors.flatten(2)[0].T for vectors in place_vectors(inspector.network, maps)]
 
 
-def by_stage(memory: torch.Tensor, inspector: Inspector) -> tuple[torch.Tensor, ...]:
-    return torch.split(memory, inspector.network.tile_channels + inspector.network.whole_channels, dim=-1)
-
-
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 1000))
 def test_the_nearest_place_is_that_of_all_distances_one_by_one(groups: int, places: int, seed: int) -> None:
     drawn = torch.Generator().manual_seed(seed)
@@ -66,11 +62,12 @@ def test_each_group_remembers_places_of_its_own_pictures_as_many_as_were_asked_f
     inspector: Inspector, dataset: TrainingSet
 ) -> None:
     memory = remember(inspector.network, dataset, FOLDS, 10, 0)
-    assert memory.shape[:2] == (len(FOLDS), 10 // len(FOLDS))
+    assert memory.shape[:3] == (memories(inspector.network), len(FOLDS), 10 // len(FOLDS))
     for group, fold in enumerate(FOLDS):
-        of_stages = zip(*(vectors_of(inspector, dataset, one) for one in fold.tolist()), strict=True)
-        for kept, places in zip(by_stage(memory[group], inspector), of_stages, strict=True):
-            apart = torch.cdist(kept, torch.cat(places))
+        for source, places in enumerate(
+            zip(*(vectors_of(inspector, dataset, one) for one in fold.tolist()), strict=True)
+        ):
+            apart = torch.cdist(memory[source, group], torch.cat(places))
             assert (apart.amin(dim=1) < 1e-2).all()
 
 
@@ -81,11 +78,11 @@ def test_of_few_pictures_all_places_are_remembered_and_nothing_is_near_what_a_gr
     """A fold has no pictures where all of it stands apart, or where there are more folds than pictures."""
     groups = [np.array([0]), np.array([], np.int64), np.array([1, 2])]
     memory = remember(inspector.network, dataset, groups, 10_000, 0)
-    of_stages = zip(*(vectors_of(inspector, dataset, one) for one in range(sum(map(len, groups)))), strict=True)
-    for kept, each in zip(by_stage(memory, inspector), of_stages, strict=True):
-        assert kept.shape[1] == 2 * len(each[0])
+    kept = sum(map(len, groups))
+    for source, each in enumerate(zip(*(vectors_of(inspector, dataset, one) for one in range(kept)), strict=True)):
+        assert memory.shape[2] == 2 * len(each[0])
         for places, group in zip(each, (0, 2, 2), strict=True):
-            far = nearest(places.T[None, :, :, None], kept)
+            far = nearest(places.T[None, :, :, None], memory[source])
             assert far[group].max() < 10 * LEAST
             assert far[1].min() > 1e6
 

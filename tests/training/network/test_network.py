@@ -1,12 +1,10 @@
-from typing import cast
-
 import pytest
 import torch
 
 from core.config import parse_settings
 from core.errors import ConfigError
 from training.detector.inspector import Inspector
-from training.network.network import Member, Network
+from training.network.network import Network
 from training.network.tiles import permutation_set, split
 from training.settings import NetworkSettings, ScoreSettings, TrainingSettings
 
@@ -153,19 +151,18 @@ def test_the_whole_picture_is_seen_beside_its_tiles_and_rebuilt_from_their_laten
 
 
 @torch.inference_mode()
-def test_tiles_may_have_stages_of_their_own() -> None:
+def test_where_tiles_have_stages_of_their_own_the_whole_picture_alone_is_judged() -> None:
     network = make_network(encoder=tiny(frozen=True, tile_stages=[1], whole=True), tile_scale=0.5).eval()
     image = torch.rand(1, 3, 48, 48)
     maps = network.maps(image)
     both = make_network(encoder=tiny(frozen=True, whole=True), tile_scale=0.5).eval()
     both.encoder = network.encoder
     assert network.map_size == both.map_size
-    assert torch.equal(maps[:, 8:], both.maps(image)[:, 24:])
+    assert torch.equal(network.judged(maps), both.maps(image)[:, 24:])
     other = maps.clone()
     other[:, 8:] = 0
     assert torch.equal(network(maps).features, network(other).features)
-    assert network(maps).features.shape == maps.shape == (1, 32, 3, 3)
-    assert [[len(stage[0]) for stage in stages] for stages in network.by_source(maps)] == [[8], [8, 16]]
+    assert network(maps).features.shape == network.judged(maps).shape == (1, 24, 3, 3)
 
 
 @torch.inference_mode()
@@ -182,27 +179,13 @@ def test_the_members_together_are_the_detector() -> None:
 
 
 @torch.inference_mode()
-def test_neither_what_is_rebuilt_nor_what_is_remembered_drowns_the_other() -> None:
+def test_neither_the_tiles_nor_the_whole_picture_drowns_the_other() -> None:
     network = make_network(encoder=tiny(frozen=True, whole=True))
-    inspector = Inspector(network, ScoreSettings(worst_share=1.0, memory=8))
-    distances = torch.rand(2, 6, 12, 12) + 0.1
-    for explanation in (slice(0, 2), slice(2, 4), slice(4, 6)):
-        louder = distances.clone()
-        louder[:, explanation] *= 1000
-        assert torch.allclose(inspector.errors(louder)[0], 10 * inspector.errors(distances)[0], rtol=1e-4)
-
-
-@torch.inference_mode()
-def test_what_is_rebuilt_of_the_tiles_is_not_judged() -> None:
-    network = make_network(encoder=tiny(frozen=True, whole=True))
-    inspector = Inspector(network, ScoreSettings(memory=0))
-    images = torch.rand(2, 3, 48, 48)
-    seen = network.maps(images)
-    expected, _ = inspector.rebuilt(images, seen, 0, pixels=False)
-    cast(Member, network.members[0]).decoder.to_features.weight[: network.seen_channels] = 0
-    assert torch.equal(inspector.rebuilt(images, seen, 0, pixels=False)[0], expected)
-    cast(Member, network.members[0]).decoder.to_features.weight[network.seen_channels :] = 0
-    assert not torch.equal(inspector.rebuilt(images, seen, 0, pixels=False)[0], expected)
+    inspector = Inspector(network, ScoreSettings(worst_share=1.0, memory=0))
+    distances = torch.rand(2, 4, 12, 12) + 0.1
+    louder = distances.clone()
+    louder[:, 2:] *= 100
+    assert torch.allclose(inspector.errors(louder)[0], 10 * inspector.errors(distances)[0], rtol=1e-4)
 
 
 def test_a_frozen_encoder_stays_in_evaluation_mode() -> None:
