@@ -11,9 +11,10 @@ from assessment.confidence import auroc_interval, difference_interval, placement
 from assessment.decidable import decidable
 from assessment.model import calibration_of, opened
 from core.confidence import Interval
-from core.dataset import Data, Sample, labelled_samples, read_frames
+from core.dataset import Data, Sample, labelled_samples
 from core.errors import ArtifactError, DataError
 from core.files import told_apart
+from core.frames import read_frames
 from core.geometry import ModelInput
 from core.layout import GOOD
 from core.thresholds import Thresholds, scores

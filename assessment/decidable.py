@@ -2,7 +2,7 @@
 
 import sys
 
-from core.dataset import Frames
+from core.frames import Frames
 from runtime.cameras.exposure import exposure_fault
 
 

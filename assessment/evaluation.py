@@ -13,8 +13,9 @@ from assessment.drawn_marks import draw_marks
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.results import Evaluation
-from core.dataset import Data, Frames, Sample, labelled_samples, names, read_frames
+from core.dataset import Data, Sample, labelled_samples, names
 from core.files import told_apart
+from core.frames import Frames, read_frames
 from core.layout import GOOD
 from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint

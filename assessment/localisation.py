@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import Sample, read_mask
+from core.dataset import Sample
 from core.errors import DataError
+from core.frames import read_mask
 from core.layout import GOOD
 from training.settings import NetworkSettings
 

@@ -10,7 +10,8 @@ from rich.table import Table
 from assessment.decidable import decidable
 from assessment.metrics import LARGEST_RATE, NO_DEFECTIVE, rate_that_finds_all, what_if
 from assessment.model import calibration_of, is_bundle, opened
-from core.dataset import Data, labelled_samples, read_frames
+from core.dataset import Data, labelled_samples
+from core.frames import read_frames
 from core.layout import GOOD
 from core.thresholds import Thresholds
 

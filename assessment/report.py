@@ -13,8 +13,8 @@ from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from core.dataset import Frames
 from core.files import whole
+from core.frames import Frames
 from core.layout import GOOD
 from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from assessment.drawn_marks import DrawnMarks
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
-from core.dataset import Data, Frames, folders
+from core.dataset import Data, folders
 from core.files import make_folder, naming
+from core.frames import Frames
 from core.layout import GOOD, require_apart
 from training.detector.checkpoint import Checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet

@@ -18,7 +18,8 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from machine import describe
 
-from core.dataset import labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, training_samples
+from core.frames import read_frames
 from core.thresholds import scores
 from export.graph import export_onnx
 from export.parity import PICTURES, ParitySet, backend_errors, compare

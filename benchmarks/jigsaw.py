@@ -17,7 +17,8 @@ import torch
 from machine import describe
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import labelled_samples, read_frames
+from core.dataset import labelled_samples
+from core.frames import read_frames
 from core.layout import GOOD
 from training.detector.checkpoint import load_checkpoint
 from training.network.network import Network

@@ -17,7 +17,8 @@ from machine import describe
 from quality import RESULTS, SETS, append_run, read_runs, trained
 
 from assessment.drawn_marks import draw_marks
-from core.dataset import labelled_samples, read_frames
+from core.dataset import labelled_samples
+from core.frames import read_frames
 from core.layout import GOOD
 from core.thresholds import scores
 from training.detector.checkpoint import load_checkpoint

@@ -25,8 +25,9 @@ from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
 from core import cli
 from core.config import parse_settings
-from core.dataset import labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, training_samples
 from core.errors import PwaeError
+from core.frames import read_frames
 from core.layout import GOOD
 from core.thresholds import parts_needed
 from training.detector.checkpoint import Checkpoint, load_checkpoint

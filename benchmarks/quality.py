@@ -29,7 +29,8 @@ from sklearn.metrics import roc_auc_score
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
 from core.config import parse_settings
-from core.dataset import labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, training_samples
+from core.frames import read_frames
 from core.geometry import ModelInput
 from core.layout import GOOD
 from training.detector.checkpoint import load_checkpoint

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.dataset import labelled_samples, read_frames
+from core.dataset import labelled_samples
+from core.frames import read_frames
 from core.thresholds import Thresholds, ratios
 from export.parity import backend_errors
 from runtime.bundles.bundle import load_bundle

@@ -40,7 +40,8 @@ from unseen_sets import HUNDREDS, SETS
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
 from core.config import parse_settings
-from core.dataset import read_frames, training_samples
+from core.dataset import training_samples
+from core.frames import read_frames
 from core.layout import GOOD
 from training.detector.checkpoint import load_checkpoint
 from training.session import train

@@ -1,11 +1,10 @@
-"""Data sets: which pictures train, which test, and their frames at the model's size.
+"""Data sets: which pictures train, and which test.
 
 A data set is named by a folder in MVTec layout (`train/good`, `test/<kind>`, `ground_truth/<kind>`), by a plain folder
 of good pictures, or by `elpv:mono` / `elpv:poly`, the solar cells of the PyPI package elpv-dataset. Several such names
 are one data set too: that of all of them, in their order.
 """
 
-import hashlib
 import random
 import sys
 from collections import Counter
@@ -15,19 +14,13 @@ from os.path import lexists, realpath
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from core.config import expanded
-from core.errors import ConfigError, DataError, about
-from core.files import told_apart, whole
-from core.geometry import ModelInput
+from core.errors import DataError
+from core.files import told_apart
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
-from core.picture import as_bgr_u8, crop, fit, list_pictures, read_as_stored, read_picture, usual_bits
-from core.pose import cut_out, locate
-from core.printable import printable
-from core.progress import counted
+from core.picture import list_pictures
 from core.remarks import load_remarks
 
 Data: TypeAlias = str | Sequence[str]
@@ -52,24 +45,6 @@ class Sample:
     """The name of the data set that it trains for."""
 
 
-@dataclass(frozen=True)
-class Frames:
-    """Pictures read and resized: `bgr_u8` (N, H, W, 3), whose they are, and the files skipped."""
-
-    bgr_u8: NDArray[np.uint8]
-    samples: tuple[Sample, ...]
-    skipped: tuple[Path, ...]
-
-    @property
-    def names_skipped(self) -> list[str]:
-        """The files skipped, as text that can be stored."""
-        return [printable(whole(path)) for path in self.skipped]
-
-    def fingerprint(self) -> str:
-        """Digest of the frames and their order: what the network really saw."""
-        return hashlib.sha256(np.ascontiguousarray(self.bgr_u8).data).hexdigest()
-
-
 def training_samples(data: Data) -> list[Sample]:
     """List the good pictures meant for training; of several names' each file once, by whatever names it is reached.
 
@@ -77,7 +52,7 @@ def training_samples(data: Data) -> list[Sample]:
     """
     if not isinstance(data, str):
         listed = [sample for one in data for sample in training_samples(one)]
-        once = _each_once(listed, [realpath(sample.path) for sample in listed])
+        once = each_once(listed, [realpath(sample.path) for sample in listed])
         if more := len(listed) - len(once):
             told = "are there twice, by links or by several DATA"
             sys.stderr.write(f"counted once: {more} of {len(listed)} good pictures {told}\n")
@@ -102,14 +77,14 @@ def labelled_samples(data: Data) -> list[Sample]:
     DataError where there are none, or where a picture is listed as two kinds.
     """
     samples = [sample for one in names(data) for sample in _labelled(one)]
-    once = _each_once(samples, told_apart([sample.path for sample in samples]))
+    once = each_once(samples, told_apart([sample.path for sample in samples]))
     if more := len(samples) - len(once):
         told = "are there twice, by links, as copies or by several DATA"
         sys.stderr.write(f"counted once: {more} of {len(samples)} pictures {told}\n")
     return once
 
 
-def _each_once(samples: Sequence[Sample], marks: Sequence[object]) -> list[Sample]:
+def each_once(samples: Sequence[Sample], marks: Sequence[object]) -> list[Sample]:
     """Give one of each that share a mark, with a mask that any has: the first that people marked, or else the first."""
     kept: dict[object, Sample] = {}
     for sample, mark in zip(samples, marks, strict=True):
@@ -183,101 +158,10 @@ def _marked(root: Path, samples: Iterable[Sample]) -> list[Sample]:
     return [sample if said is None else replace(sample, is_marked=True, is_cut=said.is_cut) for sample, said in told]
 
 
-def _require_same_cut(frame: NDArray[np.uint8], seen: ModelInput, path: Path) -> None:
-    """Refuse a picture that another model cut than the one that is to see it, beside which it would show another thing.
-
-    Not skipped: all that this model judged are alike. Raises ConfigError.
-    """
-    here, wanted = (frame.shape[1], frame.shape[0]), seen.cut_size
-    if here != wanted:
-        asked = f"those of {wanted[0]} x {wanted[1]}" if wanted else "whole pictures"
-        raise ConfigError(
-            f"{path}: is a cut-out of {here[0]} x {here[1]} pixels by the model that judged it, and {asked} are asked "
-            "for here: use that model's `network.roi` and `network.part_size`, or leave this folder out."
-        )
-
-
 def spread(samples: Sequence[T], count: int) -> list[T]:
     """Choose up to `count` of `samples`, spread evenly over them."""
     chosen = np.unique(np.linspace(0, len(samples) - 1, count).round().astype(int))
     return [samples[index] for index in chosen]
-
-
-def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
-    """Read pictures as the model sees them; one that cannot be is named on stderr, skipped and counted.
-
-    Raises DataError where none could be read.
-    """
-    frames = np.empty((len(samples), seen.height, seen.width, 3), np.uint8)
-    kept: list[Sample] = []
-    skipped: list[Path] = []
-    faults: list[str] = []
-    brightest_u16: list[int] = []
-    for sample in counted(samples, "reading pictures"):
-        try:
-            stored = read_as_stored(sample.path)
-            frame = as_bgr_u8(stored, seen.bits)
-            seen_here = seen.without_cut if sample.is_cut else seen
-            if sample.is_cut:
-                _require_same_cut(frame, seen, sample.path)
-            fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
-        except DataError as error:
-            faults.append(about(sample.path, error))
-            sys.stderr.write(f"skipped: {faults[-1]}\n")
-            skipped.append(sample.path)
-        else:
-            kept.append(sample)
-            brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
-    # Where none reaches half of it, their upper bit is not used.
-    if brightest_u16 and max(brightest_u16) < 2 ** (seen.bits - 1):
-        sys.stderr.write(
-            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
-            f"{2**seen.bits - 1}, so few grey levels are left of them: the camera seems to give fewer bits; train with "
-            f"`network.bits: {usual_bits(max(brightest_u16))}`, which goes with the bundle to the line.\n"
-        )
-    if not kept:
-        raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
-    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
-
-
-def distinct(frames: Frames) -> Frames:
-    """Skip what shows to the last bit what another picture shows, told on stderr; a marked one stays, or the first.
-
-    A decoder that trained on the one must not judge the other for the thresholds.
-    """
-    marks = [hashlib.sha256(frame.data).digest() for frame in frames.bgr_u8]
-    samples = _each_once(frames.samples, marks)
-    if len(samples) == len(marks):
-        return frames
-    first = {digest: index for index, digest in reversed([*enumerate(marks)])}
-    places = {sample.path for sample in samples}
-    same = tuple(sample.path for sample in frames.samples if sample.path not in places)
-    sys.stderr.write(f"skipped: {len(same)} of {len(marks)} pictures show what another one shows, such as {same[0]}\n")
-    return Frames(frames.bgr_u8[sorted(first.values())], tuple(samples), frames.skipped + same)
-
-
-def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
-    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
-
-    A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
-    """
-    if sample.mask is None:
-        return np.zeros((seen.height, seen.width), bool)
-    seen = seen.without_cut if sample.is_cut else seen
-    drawn = crop(read_picture(sample.mask), seen.roi)
-    least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
-    mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
-    if seen.pose is not None:
-        place = locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.pose)
-        mask = cut_out(mask, place, seen.pose.size)
-    smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
-    # In float: an area's mean of a few marked pixels would round to 0.
-    marked = cv2.resize(
-        mask[:, :, 0].astype(np.float32),
-        (seen.width, seen.height),
-        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
-    )
-    return np.asarray(marked > 0)
 
 
 def _elpv(data: str) -> tuple[list[Sample], list[Sample]]:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import labelled_samples, read_frames
+from core.dataset import labelled_samples
+from core.frames import read_frames
 from core.picture import read_picture
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import load_bundle

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from core.dataset import Sample, read_frames, spread
+from core.dataset import Sample, spread
+from core.frames import read_frames
 from core.layout import GOOD
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.remarks import Remark, Truth, save_remarks
+
 
 def draw_part(seed: int, size: int = 48, defective: bool = False) -> NDArray[np.uint8]:
     """A BGR picture (size, size, 3) uint8 of a part."""
@@ -48,3 +50,14 @@ def read_picture(file: Path | bytes) -> NDArray[np.uint8]:
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return np.asarray(picture, np.uint8)
+
+
+def write_picture(path: Path, pixels: NDArray[np.unsignedinteger]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def remark_good(folder: Path, *names: str) -> None:
+    """Note of pictures below `folder` that somebody has looked at them: good ones, and cut out by a model."""
+    said = Remark(was=Truth.GOOD, by="Ada", note="", time="", event_id="1", verdict="NotOK", is_cut=True)
+    save_remarks(folder, dict.fromkeys(names, said))

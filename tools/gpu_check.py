@@ -214,7 +214,8 @@ def compare(given: Given, backend: Any, name: str) -> None:
     """Errors beside those of the CPU, as shares of the thresholds, and the latency of each size of batch."""
     import numpy as np
 
-    from core.dataset import labelled_samples, read_frames
+    from core.dataset import labelled_samples
+    from core.frames import read_frames
     from core.thresholds import ratios
     from export.parity import backend_errors
     from runtime.bundles.bundle import load_bundle
@@ -269,7 +270,8 @@ def training(given: Given) -> None:
 
     from assessment.metrics import image_metrics
     from core.config import load_settings
-    from core.dataset import labelled_samples, read_frames
+    from core.dataset import labelled_samples
+    from core.frames import read_frames
     from core.layout import GOOD
     from core.thresholds import scores
     from training.detector.checkpoint import load_checkpoint

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.dataset import Frames, Sample, names
+from core.dataset import Sample, names
 from core.errors import DataError
 from core.files import whole
+from core.frames import Frames
 from core.thresholds import parts_needed
 from training.detector.inspector import Inspector
 from training.detector.memory import remember

@@ -10,7 +10,8 @@ import lightning as L
 import numpy as np
 import torch
 
-from core.dataset import Frames, counts, distinct, folders_told, read_frames, training_samples
+from core.dataset import counts, folders_told, training_samples
+from core.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector
 from training.first_look import doubted

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.dataset import Frames
 from core.files import whole
+from core.frames import Frames
 from core.printable import caption, printable
 from core.thresholds import Thresholds, standing
 

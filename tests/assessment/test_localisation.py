@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from assessment.localisation import aupro, localisation_metrics
-from core.dataset import labelled_samples, read_mask
+from core.dataset import labelled_samples
+from core.frames import read_mask
 from core.geometry import ModelInput, Pose
 from training.settings import NetworkSettings
 

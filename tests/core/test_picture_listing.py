@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from core.dataset import labelled_samples, read_frames, training_samples
+from core.dataset import labelled_samples, training_samples
 from core.errors import DataError
+from core.frames import read_frames
 from core.geometry import ModelInput
 from core.picture import find_pictures, list_folder, list_pictures, read_picture
 from runtime.cameras.files import read_frame

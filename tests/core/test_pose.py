@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.dataset import Sample, read_frames, read_mask
+from core.dataset import Sample
 from core.errors import PartNotFoundError
+from core.frames import read_frames, read_mask
 from core.geometry import ModelInput, Pose
 from core.picture import fit
 from core.pose import cut_out, locate, outline

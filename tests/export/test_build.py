@@ -8,8 +8,9 @@ import onnx
 import pytest
 import torch
 
-from core.dataset import labelled_samples, read_frames
+from core.dataset import labelled_samples
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
+from core.frames import read_frames
 from core.geometry import ModelInput
 from export import build, lowering
 from export.build import ExportRequest, build_bundle

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from core.dataset import read_frames, training_samples
+from core.dataset import training_samples
+from core.frames import read_frames
 from core.geometry import ModelInput
 from core.thresholds import ratios
 from export.graph import export_onnx

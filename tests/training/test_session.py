@@ -13,8 +13,9 @@ import torch
 import yaml
 
 from core.config import parse_settings
-from core.dataset import Sample, read_frames
+from core.dataset import Sample
 from core.errors import ArtifactError, ConfigError, DataError
+from core.frames import read_frames
 from core.remarks import Remark, Truth, save_remarks
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.calibration import Calibration
-from core.dataset import Frames, Sample
+from core.dataset import Sample
+from core.frames import Frames
 from training.suspects import report_suspects
 
 PICTURES, DOUBTED = 60, 30

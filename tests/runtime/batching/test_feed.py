@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.dataset import Sample, read_frames
+from core.dataset import Sample
+from core.frames import read_frames
 from core.geometry import ModelInput, Pose, Roi
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed

@@ -181,7 +181,8 @@ def test_a_real_network_judges_on_the_cpu_as_pytorch_does(checkpoint: Path, part
 
 
 def judges_as_pytorch_does(kind: str, checkpoint: Path, parts: Path, tmp_path: Path) -> None:
-    from core.dataset import labelled_samples, read_frames
+    from core.dataset import labelled_samples
+    from core.frames import read_frames
     from training.detector.checkpoint import load_checkpoint
     from training.detector.inspector import judge as judge_with_pytorch
 

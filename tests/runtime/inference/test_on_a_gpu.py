@@ -8,7 +8,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from core.dataset import labelled_samples, read_frames
+from core.dataset import labelled_samples
+from core.frames import read_frames
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import load_bundle
 from runtime.inference.gpu_fit import GpuFit

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from core.config import parse_settings
-from core.dataset import read_frames, training_samples
+from core.dataset import training_samples
 from core.errors import ConfigError
+from core.frames import read_frames
 from core.geometry import UPRIGHT_CHARACTERS
 from tests.core.test_upright import bar, cap
 from tests.training.looking.test_advice import part

@@ -1,0 +1,129 @@
+"""Frames: a data set's pictures and masks, read at the model's size."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.dataset import Sample, each_once
+from core.errors import ConfigError, DataError, about
+from core.files import whole
+from core.geometry import ModelInput
+from core.picture import as_bgr_u8, crop, fit, read_as_stored, read_picture, usual_bits
+from core.pose import cut_out, locate
+from core.printable import printable
+from core.progress import counted
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Pictures read and resized: `bgr_u8` (N, H, W, 3), whose they are, and the files skipped."""
+
+    bgr_u8: NDArray[np.uint8]
+    samples: tuple[Sample, ...]
+    skipped: tuple[Path, ...]
+
+    @property
+    def names_skipped(self) -> list[str]:
+        """The files skipped, as text that can be stored."""
+        return [printable(whole(path)) for path in self.skipped]
+
+    def fingerprint(self) -> str:
+        """Digest of the frames and their order: what the network really saw."""
+        return hashlib.sha256(np.ascontiguousarray(self.bgr_u8).data).hexdigest()
+
+
+def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
+    """Read pictures as the model sees them; one that cannot be is named on stderr, skipped and counted.
+
+    Raises DataError where none could be read.
+    """
+    frames = np.empty((len(samples), seen.height, seen.width, 3), np.uint8)
+    kept: list[Sample] = []
+    skipped: list[Path] = []
+    faults: list[str] = []
+    brightest_u16: list[int] = []
+    for sample in counted(samples, "reading pictures"):
+        try:
+            stored = read_as_stored(sample.path)
+            frame = as_bgr_u8(stored, seen.bits)
+            seen_here = seen.without_cut if sample.is_cut else seen
+            if sample.is_cut:
+                _require_same_cut(frame, seen, sample.path)
+            fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
+        except DataError as error:
+            faults.append(about(sample.path, error))
+            sys.stderr.write(f"skipped: {faults[-1]}\n")
+            skipped.append(sample.path)
+        else:
+            kept.append(sample)
+            brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
+    # Where none reaches half of it, their upper bit is not used.
+    if brightest_u16 and max(brightest_u16) < 2 ** (seen.bits - 1):
+        sys.stderr.write(
+            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
+            f"{2**seen.bits - 1}, so few grey levels are left of them: the camera seems to give fewer bits; train with "
+            f"`network.bits: {usual_bits(max(brightest_u16))}`, which goes with the bundle to the line.\n"
+        )
+    if not kept:
+        raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
+    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
+
+
+def distinct(frames: Frames) -> Frames:
+    """Skip what shows to the last bit what another picture shows, told on stderr; a marked one stays, or the first.
+
+    A decoder that trained on the one must not judge the other for the thresholds.
+    """
+    marks = [hashlib.sha256(frame.data).digest() for frame in frames.bgr_u8]
+    samples = each_once(frames.samples, marks)
+    if len(samples) == len(marks):
+        return frames
+    first = {digest: index for index, digest in reversed([*enumerate(marks)])}
+    places = {sample.path for sample in samples}
+    same = tuple(sample.path for sample in frames.samples if sample.path not in places)
+    sys.stderr.write(f"skipped: {len(same)} of {len(marks)} pictures show what another one shows, such as {same[0]}\n")
+    return Frames(frames.bgr_u8[sorted(first.values())], tuple(samples), frames.skipped + same)
+
+
+def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
+    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
+
+    A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
+    """
+    if sample.mask is None:
+        return np.zeros((seen.height, seen.width), bool)
+    seen = seen.without_cut if sample.is_cut else seen
+    drawn = crop(read_picture(sample.mask), seen.roi)
+    least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
+    mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
+    if seen.pose is not None:
+        place = locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.pose)
+        mask = cut_out(mask, place, seen.pose.size)
+    smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
+    # In float: an area's mean of a few marked pixels would round to 0.
+    marked = cv2.resize(
+        mask[:, :, 0].astype(np.float32),
+        (seen.width, seen.height),
+        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
+    )
+    return np.asarray(marked > 0)
+
+
+def _require_same_cut(frame: NDArray[np.uint8], seen: ModelInput, path: Path) -> None:
+    """Refuse a picture that another model cut than the one that is to see it, beside which it would show another thing.
+
+    Not skipped: all that this model judged are alike. Raises ConfigError.
+    """
+    here, wanted = (frame.shape[1], frame.shape[0]), seen.cut_size
+    if here != wanted:
+        asked = f"those of {wanted[0]} x {wanted[1]}" if wanted else "whole pictures"
+        raise ConfigError(
+            f"{path}: is a cut-out of {here[0]} x {here[1]} pixels by the model that judged it, and {asked} are asked "
+            "for here: use that model's `network.roi` and `network.part_size`, or leave this folder out."
+        )
