@@ -13,7 +13,7 @@ from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.results import REPORT
 from core.dataset import Sample
-from core.files import naming, whole
+from core.files import common_folder, naming, whole
 from core.printable import printable
 
 _LONGEST_PX = 360
@@ -30,6 +30,7 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
         ("Missed by both", ~differ & wrong[1] & defective, "defective, and passed by both"),
         ("Rejected by both", ~differ & wrong[1] & ~defective, "good, and rejected by both"),
     )
+    folder = common_folder(sample.path for sample in comparison.samples)
     body = [
         f"<p>{len(defective)} pictures: {(~defective).sum()} good, {defective.sum()} defective. "
         f"The verdicts differ on {len(comparison.differing)} of them.</p>",
@@ -37,8 +38,8 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
         table(("", *names, "difference"), figure_rows(comparison)),
         "" if defective.any() else f"<p>{html.escape(NO_DEFECTIVE)}</p>",
         glossary(),
-        "<h2>Parts</h2>",
-        *(_group(comparison, names, title, what, np.flatnonzero(chosen)) for title, chosen, what in groups),
+        f"<h2>Parts</h2><p>Named by where they lie in {html.escape(printable(folder))}.</p>",
+        *(_group(comparison, names, folder, title, what, np.flatnonzero(chosen)) for title, chosen, what in groups),
     ]
     return page(f"{names[0]} and {names[1]} on {data}", body)
 
@@ -51,22 +52,24 @@ def save_comparison(comparison: Comparison, names: Sequence[str], data: str, out
     return report
 
 
-def _group(comparison: Comparison, names: Sequence[str], title: str, what: str, chosen: NDArray[np.int64]) -> str:
+def _group(
+    comparison: Comparison, names: Sequence[str], folder: Path, title: str, what: str, chosen: NDArray[np.int64]
+) -> str:
     if not len(chosen):
         return f"<p>{title}: none.</p>"
     ranking = comparison.scores
     order = chosen[np.argsort(-np.abs(np.log(np.maximum(ranking[1], 1e-9) / np.maximum(ranking[0], 1e-9)))[chosen])]
-    cards = [_card(comparison, names, int(i)) for i in order]
+    cards = [_card(comparison, names, folder, int(i)) for i in order]
     labels = [f"{ranking[0, i]:.2f} and {ranking[1, i]:.2f}" for i in order]
     return folded(f"{title}: {len(chosen)} ({what})", cards, labels, is_open=title.endswith("now"))
 
 
-def _card(comparison: Comparison, names: Sequence[str], i: int) -> str:
+def _card(comparison: Comparison, names: Sequence[str], folder: Path, i: int) -> str:
     sample = comparison.samples[i]
     images = [("picture", read_view(sample, comparison.models[1].input, _LONGEST_PX))]
     for name, model, score in zip(names, comparison.models, comparison.scores[:, i], strict=True):
         images.append((f"{name}: {'NotOK' if score > 1 else 'OK'} {score:.2f}", _error_map(model, sample, i)))
-    return beside(images, f"{sample.kind}: {printable(whole(sample.path))}")
+    return beside(images, f"{sample.kind}: {printable(whole(sample.path).relative_to(folder))}")
 
 
 def _error_map(model: Judged, sample: Sample, i: int) -> NDArray[np.uint8]:

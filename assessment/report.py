@@ -13,7 +13,7 @@ from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from core.files import whole
+from core.files import common_folder, whole
 from core.frames import Frames
 from core.layout import GOOD
 from core.printable import printable
@@ -76,7 +76,7 @@ def render_report(
         f"<h2>{OTHER_RATES}</h2><p>On these pictures. evaluate-model set-threshold sets such a rate, without "
         "training.</p>" + table(*what_if_table(metrics)),
         _drawn(marks) if marks else "",
-        "<h2>Parts</h2>",
+        f"<h2>Parts</h2><p>Named by where they lie in {html.escape(printable(parts.folder))}.</p>",
         parts.folded(f"Misses: {len(misses)} of {metrics['defective']} defective", misses) if defective.any() else "",
         parts.folded(f"False rejects: {len(rejects)} of {metrics['good']} good", rejects),
         parts.folded(f"Defects found: the {len(found)} nearest to the threshold", found) if found else "",
@@ -222,6 +222,7 @@ class _Parts:
     ) -> None:
         self._network, self._thresholds = checkpoint.settings.network, checkpoint.thresholds
         self._frames, self._errors, self._maps, self._ranking = frames, errors, maps, ranking
+        self.folder = common_folder(sample.path for sample in frames.samples)
 
     def folded(self, title: str, chosen: Sequence[int]) -> str:
         if not chosen:
@@ -236,7 +237,8 @@ class _Parts:
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())
         where = "the whole picture" if k == 0 else f"the tile of row {(k - 1) // grid + 1}, column {(k - 1) % grid + 1}"
-        caption = f"{sample.kind}: {printable(whole(sample.path))}, score {self._ranking[i]:.2f}"
+        name = printable(whole(sample.path).relative_to(self.folder))
+        caption = f"{sample.kind}: {name}, score {self._ranking[i]:.2f}"
         caption += f"; the largest error is {share[k]:.2f} times its threshold, in {where}"
         return beside((("", picture), ("", shown)), caption)
 

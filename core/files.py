@@ -8,7 +8,7 @@ import select
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -129,6 +129,11 @@ def whole(file: Path) -> Path:
     A link to a file keeps its name: where it leads often has none that people know.
     """
     return Path(os.path.realpath(file.parent)) / file.name
+
+
+def common_folder(files: Iterable[Path]) -> Path:
+    """Say below which folder all `files` lie, by their whole names."""
+    return Path(os.path.commonpath([whole(file).parent for file in files]))
 
 
 def identity(file: Path) -> tuple[int, int] | None:

@@ -44,7 +44,8 @@ def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, part
     ]
     assert len(wrong) > 12
     captions = re.findall(r"<figcaption>(.*?), score", report)
-    assert all(captions.count(f"{sample.kind}: {sample.path}") == 1 for sample in wrong), "each once"
+    names = [f"{sample.kind}: {sample.path.relative_to(swapped)}" for sample in wrong]
+    assert all(captions.count(name) == 1 for name in names), "each once"
 
 
 def test_results_of_before_are_not_replaced_without_a_word(
@@ -72,6 +73,8 @@ def test_a_picture_has_one_name_in_all_tables_and_the_report_from_wherever_it_is
         assert {row["file"] for row in evaluation.rows()} == whole
         assert {one.row(9)["file"] for one in predict(checkpoint, [f"{given}/test"])} == whole
     evaluation.save(tmp_path / "out")
-    captions = re.findall(r"<figcaption>\w+: (.*?), score", (tmp_path / "out" / "report.html").read_text())
+    report = (tmp_path / "out" / "report.html").read_text()
+    captions = re.findall(r"<figcaption>\w+: (.*?), score", report)
     assert captions
-    assert set(captions) <= whole
+    assert {str(data / "test" / caption) for caption in captions} <= whole
+    assert f"Named by where they lie in {data / 'test'}." in report, "once, and not in each caption"

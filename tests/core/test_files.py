@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from core.errors import ConfigError
-from core.files import alone, make_folder, naming, read_now, told_apart, whole, write_whole
+from core.files import alone, common_folder, make_folder, naming, read_now, told_apart, whole, write_whole
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -120,3 +120,5 @@ def test_a_file_has_one_name_from_wherever_its_folder_is_reached(
     monkeypatch.chdir(tmp_path / "parts")
     for given in ("monday/a.png", "../parts/monday/a.png", "../link/a.png", str(tmp_path / "link/a.png")):
         assert whole(Path(given)) == tmp_path / "parts/monday/a.png"
+        assert common_folder([Path(given)]) == tmp_path / "parts/monday"
+        assert common_folder([Path(given), tmp_path / "parts" / "b.png"]) == tmp_path / "parts"
