@@ -1,6 +1,5 @@
 """`train-model`."""
 
-import os
 import shlex
 from contextlib import redirect_stderr
 from io import BytesIO, StringIO
@@ -37,16 +36,18 @@ def _train_command(
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
+    from training.processes import local_rank, require_as_told
     from training.settings import TrainingSettings
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
+    require_as_told(settings.devices)
     from training.session import train
     from training.suspects import SHEET
 
     standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
-    helps = os.environ.get("LOCAL_RANK", "0") != "0"
+    helps = local_rank() > 0
     if standing.exists() and not (resume or replace) and not helps:
         raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 

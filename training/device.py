@@ -1,8 +1,8 @@
 """The device that PyTorch computes on: this process's own GPU, in float32 that is float32, else the CPU."""
 
-import os
-
 import torch
+
+from training.processes import local_rank
 
 
 def choose_device() -> torch.device:
@@ -14,4 +14,4 @@ def choose_device() -> torch.device:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cuda", local_rank())

@@ -1,5 +1,6 @@
 """Training in two processes, as with two GPUs."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import yaml
 from training.detector.checkpoint import load_checkpoint
 
 MakeConfig = Callable[..., dict[str, Any]]
+OF_A_JOB = {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"}
+"""What Slurm tells a script of a job of four tasks: it starts none of them."""
 OF_TWO_MINDS = """
 import os
 import numpy as np
@@ -37,7 +40,8 @@ def test_two_processes_learn_as_one_does(parts: Path, tmp_path: Path, make_train
         config.write_text(yaml.safe_dump(content))
         program = "from training.cli import train_model; train_model()"
         (tmp_path / "program.py").write_text(program)
-        subprocess.run([sys.executable, tmp_path / "program.py", config], check=True, capture_output=True, timeout=250)
+        command = [sys.executable, tmp_path / "program.py", config]
+        subprocess.run(command, env=os.environ | OF_A_JOB, check=True, capture_output=True, timeout=250)
         losses[devices] = load_checkpoint(output / "checkpoint").provenance["losses"]
     untrained = 0.026  # what a grey picture of the mean brightness leaves
     assert max(losses[1]["pixels"], losses[2]["pixels"]) < 0.25 * untrained

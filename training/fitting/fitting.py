@@ -9,14 +9,17 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from core.progress import Steps
 from training.fitting.learner import Learner
 from training.fitting.resume_point import read_point, resume_point
+from training.processes import local_rank, together
 from training.settings import TrainingSettings
 
 LEAST_STEPS = 100
@@ -27,6 +30,7 @@ _EXPECTED_WARNINGS = (
     "Experiment logs directory",
     "Checkpoint directory",
     "LeafSpec",
+    "`srun` command is available",  # Lightning's advice, by which nothing of ours would start together
 )
 
 
@@ -52,11 +56,13 @@ def _trainer(settings: TrainingSettings, member: int, countdown: Steps) -> L.Tra
     """Lightning's loop: mixed precision on a GPU, several devices by DDP."""
     output = Path(settings.output)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    alone = settings.devices == 1 or (settings.devices == "auto" and torch.cuda.device_count() < 2)
+    # Lightning has it from a scheduler's variables, too, where no other process trains.
+    rank_zero_only.rank = local_rank()  # type: ignore[attr-defined]
     return L.Trainer(
         devices=settings.devices,
+        plugins=LightningEnvironment(),  # whatever a scheduler says; torchrun's processes are told as Lightning's own
         # A head whose loss has weight 0 gets no gradient.
-        strategy="auto" if alone else "ddp_find_unused_parameters_true",
+        strategy="auto" if together(settings.devices) == 1 else "ddp_find_unused_parameters_true",
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
         max_epochs=settings.epochs,
         default_root_dir=output,
