@@ -13,7 +13,7 @@ from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.results import REPORT
 from core.dataset import Sample
-from core.files import common_folder, naming, whole
+from core.files import common_folder, naming
 from core.printable import printable
 
 _LONGEST_PX = 360
@@ -69,7 +69,7 @@ def _card(comparison: Comparison, names: Sequence[str], folder: Path, i: int) ->
     images = [("picture", read_view(sample, comparison.models[1].input, _LONGEST_PX))]
     for name, model, score in zip(names, comparison.models, comparison.scores[:, i], strict=True):
         images.append((f"{name}: {'NotOK' if score > 1 else 'OK'} {score:.2f}", _error_map(model, sample, i)))
-    return beside(images, f"{sample.kind}: {printable(whole(sample.path).relative_to(folder))}")
+    return beside(images, f"{sample.kind}: {printable(sample.whole_path.relative_to(folder))}")
 
 
 def _error_map(model: Judged, sample: Sample, i: int) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from core.files import common_folder, whole
+from core.files import common_folder
 from core.frames import Frames
 from core.layout import GOOD
 from core.printable import printable
@@ -237,7 +237,7 @@ class _Parts:
         share = ratios(self._errors[i], self._thresholds)
         k = int(share.argmax())
         where = "the whole picture" if k == 0 else f"the tile of row {(k - 1) // grid + 1}, column {(k - 1) % grid + 1}"
-        name = printable(whole(sample.path).relative_to(self.folder))
+        name = printable(sample.whole_path.relative_to(self.folder))
         caption = f"{sample.kind}: {name}, score {self._ranking[i]:.2f}"
         caption += f"; the largest error is {share[k]:.2f} times its threshold, in {where}"
         return beside((("", picture), ("", shown)), caption)

@@ -18,7 +18,7 @@ import numpy as np
 
 from core.config import expanded
 from core.errors import DataError
-from core.files import told_apart
+from core.files import told_apart, whole
 from core.layout import GOOD, list_plain, require_folders, require_lower_case
 from core.picture import list_pictures
 from core.remarks import load_remarks
@@ -43,6 +43,11 @@ class Sample:
     """It is what a model cut out of the camera's picture, and is not cut again."""
     listed_by: str = ""
     """The name of the data set that it trains for."""
+
+    @property
+    def whole_path(self) -> Path:
+        """Its one name in all tables, see `whole`."""
+        return whole(self.path)
 
 
 def training_samples(data: Data) -> list[Sample]:

@@ -36,18 +36,17 @@ def _train_command(
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
-    from training.processes import local_rank, require_as_told
     from training.settings import TrainingSettings
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
-    require_as_told(settings.devices)
-    from training.session import train
-    from training.suspects import SHEET
+    from training.processes import local_rank
 
-    standing = settings.checkpoint
     # Of several processes that train together, those that help start when the first has begun.
     helps = local_rank() > 0
+    from training.session import train  # asks for the rank too, and ends in a traceback where it is no number
+
+    standing = settings.checkpoint
     if standing.exists() and not (resume or replace) and not helps:
         raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
@@ -58,8 +57,9 @@ def _train_command(
         return
     typer.echo(f"checkpoint: {path}")
     again = shlex.join(["train-model", str(config), "--replace"])
-    sheet = path.with_name(SHEET)
-    typer.echo(f"look at: {sheet}, is there a bad part among the good ones? Then remove it, and: {again}")
+    typer.echo(
+        f"look at: {settings.suspects_sheet}, is there a bad part among the good ones? Then remove it, and: {again}"
+    )
     typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
 
 

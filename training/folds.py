@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from core.calibration import Calibration
 from core.dataset import Sample, names
 from core.errors import DataError
-from core.files import whole
 from core.frames import Frames
 from core.thresholds import parts_needed
 from training.detector.inspector import Inspector
@@ -129,7 +128,7 @@ def judge_held_out(
         inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
     errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
     judged = np.concatenate(held_out)
-    paths = tuple(str(whole(samples[index].path)) for index in judged)
+    paths = tuple(str(samples[index].whole_path) for index in judged)
     members = np.repeat(np.arange(len(held_out)), [len(held) for held in held_out])
     return Calibration(paths, errors, left_out[judged], bursts[judged], members)
 

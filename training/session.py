@@ -13,7 +13,7 @@ import torch
 from core.dataset import counts, folders_told, training_samples
 from core.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
-from training.detector.inspector import Inspector
+from training.detector.inspector import new_inspector
 from training.first_look import doubted
 from training.fitting.members import require_trainable, train_members
 from training.fitting.resume_point import (
@@ -25,7 +25,6 @@ from training.fitting.resume_point import (
 from training.fitting.training_set import prepare
 from training.folds import assign, find_bursts, judge_held_out
 from training.looking.upright import with_upright_read
-from training.network.network import new_network
 from training.settings import TrainingSettings
 from training.suspects import report_suspects
 
@@ -58,8 +57,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         clear_resume_points(output)
 
     L.seed_everything(settings.seed, verbose=False)
-    network = new_network(chosen, len(held_out), settings.seed)
-    inspector = Inspector(network, settings.score)
+    inspector = new_inspector(settings, len(held_out))
+    network = inspector.network
     dataset = prepare(network, frames.bgr_u8, settings.augment, settings.seed)
     left_out = np.zeros(len(frames.samples), bool)
     if settings.folds > 1 and not settings.believe_all:

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.files import whole
 from core.frames import Frames
 from core.printable import caption, printable
 from core.thresholds import Thresholds, standing
+from training.settings import SUSPECTS_SHEET
 
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
 _COLUMNS = 6
@@ -21,8 +21,6 @@ _HEAD = (
     "Spreads: how far above the others, in their standard deviations."
 )
 _HEAD_INCHES = 0.3
-SHEET = "suspects.png"
-"""The sheet's name in training's output."""
 
 
 def report_suspects(
@@ -43,14 +41,15 @@ def report_suspects(
         lines = csv.writer(file)
         lines.writerow(["file", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"])
         for line in order:
-            name = printable(whole(frames.samples[judged[line]].path))
+            name = printable(frames.samples[judged[line]].whole_path)
             row = [name, f"{stands[line]:.2f}", *("yes" if yes else "no" for yes in (odd[line], marked[line]))]
             lines.writerow(row)
-    _sheet(frames, judged, shown, stands, odd).savefig(output / SHEET, dpi=90)
+    sheet = output / SUSPECTS_SHEET
+    _sheet(frames, judged, shown, stands, odd).savefig(sheet, dpi=90)
     if odd.any():
         sys.stderr.write(
             f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
-            f"thresholds. Look at all of {output / SHEET}, remove the bad parts from the data and train again: a bad "
+            f"thresholds. Look at all of {sheet}, remove the bad parts from the data and train again: a bad "
             f"part that trains hides defects like its own. If all are good, set `believe_all: true`; else up to about "
             f"{thresholds.false_reject_with_odd:.0%} of good parts are rejected and not "
             f"{thresholds.false_reject_rate:.0%}.\n"

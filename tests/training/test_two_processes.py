@@ -40,7 +40,7 @@ def test_two_processes_learn_as_one_does(parts: Path, tmp_path: Path, make_train
         config.write_text(yaml.safe_dump(content))
         program = "from training.cli import train_model; train_model()"
         (tmp_path / "program.py").write_text(program)
-        command = [sys.executable, tmp_path / "program.py", config]
+        command = [sys.executable, str(tmp_path / "program.py"), str(config)]
         subprocess.run(command, env=os.environ | OF_A_JOB, check=True, capture_output=True, timeout=250)
         losses[devices] = load_checkpoint(output / "checkpoint").provenance["losses"]
     untrained = 0.026  # what a grey picture of the mean brightness leaves

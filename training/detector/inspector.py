@@ -11,9 +11,9 @@ from core.progress import counted
 from training.detector.memory import memories, nearest, place_vectors
 from training.device import choose_device
 from training.network.distance import stage_distances
-from training.network.network import Network
+from training.network.network import Network, new_network
 from training.network.tiles import split
-from training.settings import ScoreSettings
+from training.settings import ScoreSettings, TrainingSettings
 
 _BATCH = 16
 
@@ -119,6 +119,11 @@ class Inspector(nn.Module):
             places = places.topk(max(1, round(self.score.worst_share * places.shape[2])), dim=2).values
         tiles = places.mean(dim=2)
         return torch.cat([tiles.mean(dim=1, keepdim=True), tiles], dim=1)
+
+
+def new_inspector(settings: TrainingSettings, members: int) -> Inspector:
+    """Give one whose encoder is pretrained and whose members are not trained; raises what `load_weights` raises."""
+    return Inspector(new_network(settings.network, members, settings.seed), settings.score)
 
 
 def judge(
