@@ -170,6 +170,12 @@ class InspectionSettings(Settings):
         return {"site": self.site, "area": self.area, "line": self.line, "station": self.station}
 
     @property
+    def kept_folders(self) -> list[Path]:
+        """Folders into which the station puts pictures, which are never judged."""
+        moved = [camera.move_to for camera in self.cameras.values() if isinstance(camera, WatchSettings)]
+        return [*(self.evidence.folders if self.evidence else ()), *(folder for folder in moved if folder is not None)]
+
+    @property
     def picture_folders(self) -> list[Path]:
         """Folders whose pictures are judged."""
         return [camera.path for camera in self.cameras.values() if isinstance(camera, WatchSettings | FolderSettings)]

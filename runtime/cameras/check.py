@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,8 +26,8 @@ JUMBO_BYTES = 9000
 """What network cards and switches take beyond the usual 1500."""
 
 
-def check_camera(name: str, settings: CameraSettings) -> str:
-    """Say what it gives.
+def check_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ()) -> str:
+    """Say what it gives; folders `kept` as in `open_camera`.
 
     Raises CameraError where it gives no frame, loses packets, or a region lies outside its frames; ConfigError where a
     URL's variable is not set or a package is missing.
@@ -34,7 +35,7 @@ def check_camera(name: str, settings: CameraSettings) -> str:
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings)
     if not isinstance(settings, LiveCameraSettings):
-        camera = open_camera(name, settings)
+        camera = open_camera(name, settings, kept)
         camera.close()
         return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
     settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})

@@ -3,7 +3,8 @@
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import cast
 
@@ -24,12 +25,16 @@ log = logging.getLogger(__name__)
 class FolderCamera(Camera):
     """Every picture below a folder, once, in name order."""
 
-    def __init__(self, path: Path) -> None:
-        """List the pictures. Raises CameraError where there is no such folder or none in it."""
+    def __init__(self, path: Path, kept: Sequence[Path] = ()) -> None:
+        """List the pictures. Raises CameraError where there is no such folder, none in it, or some that are `kept`."""
         try:
             self._pictures = list_pictures(path)
         except DataError as error:
             raise CameraError(str(error)) from error
+        own = reached_by_links(path, kept)
+        for folder in dict.fromkeys(picture.parent for picture in self._pictures):
+            if lies_in(folder, own):
+                raise CameraError(f"{folder}: is what this station keeps, and never judged; remove the link to it.")
         self._path = path
         self.frames_total: int | None = len(self._pictures)
 
@@ -115,6 +120,17 @@ def by_depth(stored: Stored) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint1
     if stored.dtype == np.uint16:
         return None, cast("NDArray[np.uint16]", stored)
     return as_bgr_u8(stored), None
+
+
+def reached_by_links(path: Path, kept: Iterable[Path]) -> list[str]:
+    """Give of the folders `kept` those that only a link can lead to from `path`, as they are called without links."""
+    return [own for own in map(realpath, kept) if not lies_in(path, [own])]
+
+
+def lies_in(folder: Path, own: Sequence[str]) -> bool:
+    """Whether `folder` is one of `own`, which are called as without links, or lies in one."""
+    real = Path(realpath(folder))  # `resolve` raises for a link to itself
+    return any(real.is_relative_to(each) for each in own)
 
 
 def printable(path: Path) -> str:

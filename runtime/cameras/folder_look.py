@@ -1,10 +1,12 @@
 """A look at a folder: which pictures lie below it. Folders in which nothing came or went are not listed again."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.picture import list_folder
+from runtime.cameras.files import lies_in, reached_by_links
 from runtime.cameras.folder_bell import FolderBell
 
 COARSE_S = 2.0
@@ -18,14 +20,15 @@ class _Listing:
     listed_s: float
     entries: list[tuple[Path, bool]]
     odd: list[Path]
+    is_kept: bool
     is_final: bool = False
 
 
 class FolderLook:
     """What lies below a folder, by its last look. Belongs to one thread."""
 
-    def __init__(self, path: Path) -> None:
-        """Look at `path`, which is there."""
+    def __init__(self, path: Path, kept: Sequence[Path] = ()) -> None:
+        """Look at `path`, which is there, but into none of the folders `kept`."""
         self.pictures: list[Path] = []
         """In name order."""
         self.problem = ""
@@ -35,6 +38,7 @@ class FolderLook:
         self.bell: FolderBell | None = None
         """Is to ring for every folder that is found."""
         self._path = path
+        self._own = reached_by_links(path, kept)
         self._mount = _mount_of(path)
         self._listings: dict[Path, _Listing] = {}
 
@@ -64,6 +68,11 @@ class FolderLook:
         """One that is called like a picture, and is neither file nor folder."""
         return next((path for listing in self._listings.values() for path in listing.odd), None)
 
+    @property
+    def kept(self) -> Path | None:
+        """A folder that is not looked into, since it is one of those that are kept."""
+        return next((folder for folder, listing in self._listings.items() if listing.is_kept), None)
+
     def _walk(
         self,
         folder: Path,
@@ -80,12 +89,13 @@ class FolderLook:
         known = self._listings.get(folder)
         is_new = known is None or known.stamp != stamp
         if known is None or is_new or (not known.is_final and now_s - known.listed_s >= COARSE_S):
-            if self.bell is not None:
+            is_kept = lies_in(folder, self._own)
+            if self.bell is not None and not is_kept:
                 self.bell.hear(folder)
             odd: list[Path] = []
-            entries = list_folder(folder, odd)
+            entries = [] if is_kept else list_folder(folder, odd)
             has_changed = known is None or known.entries != entries
-            known = _Listing(stamp, now_s, entries, odd, is_final=not is_new)
+            known = _Listing(stamp, now_s, entries, odd, is_kept, is_final=not is_new)
         else:
             has_changed = False
         found[folder] = known

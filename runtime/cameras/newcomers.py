@@ -1,7 +1,7 @@
 """Newcomers: which pictures in a watched folder are new there and whole."""
 
 import time
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -45,9 +45,9 @@ class Seen:
 class Newcomers:
     """Knows the pictures below a folder that were seen, and those that are still to be given. Belongs to one thread."""
 
-    def __init__(self, path: Path, unreadable_after_s: float) -> None:
+    def __init__(self, path: Path, unreadable_after_s: float, kept: Sequence[Path] = ()) -> None:
         """What cannot be read `unreadable_after_s` after it changed last is given all the same."""
-        self.look = FolderLook(path)
+        self.look = FolderLook(path, kept)
         self.problem = ""
         """What keeps a picture from being given; empty where all is well."""
         self._unreadable_after_s = unreadable_after_s
@@ -123,6 +123,8 @@ class Newcomers:
         self._pending.pop(picture, None)
 
     def _why_stuck(self, settled: Collection[Path], now_s: float) -> str:
+        if self.look.kept is not None:
+            return f"{printable(self.look.kept)} is what this station keeps, and never judged; remove the link to it"
         if self.look.odd is not None:
             return f"{printable(self.look.odd)} is no file and is never judged; remove it"
         for picture in self._pending:

@@ -4,7 +4,9 @@ by GenICam or their makers' drivers."""
 import errno
 import socket
 import time
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from runtime.cameras.camera import Camera
@@ -34,18 +36,19 @@ DEVICE_REMEDIES = {
 }
 
 
-def open_camera(name: str, settings: CameraSettings) -> Camera:
+def open_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ()) -> Camera:
     """Open the camera that `settings` describe; a live one is connected to later, and for ever.
 
-    Raises CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set, `ca_file`
+    Pictures in the folders `kept` are the station's own, and never judged, whatever link leads there. Raises
+    CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set, `ca_file`
     holds no certificates or a package is missing.
     """
     match settings:
         case FolderSettings():
-            return FolderCamera(settings.path)
+            return FolderCamera(settings.path, kept)
         case WatchSettings():
             return WatchedFolder(
-                settings.path, settings.move_to, name, settings.unreadable_after_s, settings.part_id_pattern
+                settings.path, settings.move_to, name, settings.unreadable_after_s, settings.part_id_pattern, kept
             )
         case VideoSettings():
             return VideoCamera(settings.path, settings.judge_every, settings.decoding)

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -40,8 +40,12 @@ class WatchedFolder(Camera):
         name: str = "",
         unreadable_after_s: float = 10.0,
         part_id_pattern: str | None = None,
+        kept: Sequence[Path] = (),
     ) -> None:
-        """Watch `path` for the camera `name`. Raises CameraError where it, or `move_to`, cannot be used."""
+        """Watch `path` for the camera `name`, but not the folders `kept`, to which links may lead.
+
+        Raises CameraError where it, or `move_to`, cannot be used.
+        """
         if not path.is_dir():
             raise CameraError(f"{path}: no such folder; make it, or mount it.")
         if move_to is not None:
@@ -56,7 +60,7 @@ class WatchedFolder(Camera):
         self._name = name
         self._part_id = re.compile(part_id_pattern) if part_id_pattern is not None else None
         self._memory: Memory | None = None
-        self._newcomers = Newcomers(path, unreadable_after_s)
+        self._newcomers = Newcomers(path, unreadable_after_s, kept)
         self._under_way: dict[bytes, tuple[Path, Seen]] = {}
         self._status = CameraStatus(CameraState.STREAMING, time.time())
 

@@ -25,7 +25,7 @@ def open_inspection(settings: InspectionSettings) -> Iterator[Inspection]:
 
     Raises PwaeError where the bundle, a camera, the backend, the outbox, or the broker's settings are at fault.
     """
-    cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
+    cameras = {name: open_camera(name, camera, settings.kept_folders) for name, camera in settings.cameras.items()}
     site = settings.site_thresholds()
     models = open_models(settings.station, settings.bundle, settings.bundles, settings.asked, site)
     with connect(settings, cameras, models) as inspection:

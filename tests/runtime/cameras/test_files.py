@@ -126,3 +126,14 @@ def test_a_film_that_is_still_being_written_is_told(tmp_path: Path, caplog: pyte
     assert list(camera.frames(RUN))
     camera.close()
     assert "film was written to while it was read" in caplog.text
+
+
+def test_a_folder_in_which_a_link_leads_to_what_is_kept_is_refused(tmp_path: Path) -> None:
+    kept = tmp_path / "evidence" / "NotOK"
+    write_pictures(kept / "2026-11-28", 1)
+    write_pictures(tmp_path / "parts", 1)
+    (tmp_path / "parts" / "link").symlink_to(tmp_path / "evidence")
+    settings = FolderSettings(kind="folder", path=tmp_path / "parts")
+    with pytest.raises(CameraError, match="link/NotOK/2026-11-28: is what this station keeps"):
+        open_camera("top", settings, [kept])
+    assert open_camera("top", settings, [tmp_path / "parts"]).frames_total == 2, "which no link leads to"

@@ -21,8 +21,8 @@ from tests.runtime.waiting import WAIT_S, wait_until
 class Watching:
     """A folder that is watched on a thread, and the frames that it gave."""
 
-    def __init__(self, path: Path) -> None:
-        self.camera = WatchedFolder(path, None)
+    def __init__(self, path: Path, kept: tuple[Path, ...] = ()) -> None:
+        self.camera = WatchedFolder(path, None, kept=kept)
         self.frames: list[Frame] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -153,3 +153,20 @@ def test_what_the_bell_names_waits_for_no_look_and_is_not_judged_twice(
     assert listings  # so it was looked for a and b, too
     stopping.set()
     assert not list(frames)
+
+
+@pytest.mark.parametrize("leads_to", ["evidence", "evidence/NotOK/2026-11-28", "."])
+def test_a_link_to_what_is_kept_is_told_and_not_followed(tmp_path: Path, leads_to: str) -> None:
+    """Each picture of a part that failed would be a part again, for ever."""
+    kept, inbox = tmp_path / "evidence" / "NotOK", tmp_path / "inbox"
+    write_pictures(kept / "2026-11-28", 1)
+    inbox.mkdir()
+    (inbox / "link").symlink_to(tmp_path / leads_to)
+    watching = Watching(inbox, (kept, inbox.parent))
+    write_pictures(inbox / "part", 1)
+    watching.is_told(CameraState.STALLED, "is what this station keeps, and never judged; remove the link to it")
+    write_pictures(kept / "2026-11-28", 3)
+    write_pictures(inbox / "next", 1)
+    wait_until(lambda: len(watching.frames) >= 2)
+    watching.stop()
+    assert [frame.source for frame in watching.frames] == ["part/00000.png", "next/00000.png"]
