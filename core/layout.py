@@ -3,7 +3,8 @@
 A folder that is read as another one than its owner means gives defective parts to train on, or none to test on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from os.path import abspath, realpath
 from pathlib import Path
 
@@ -68,14 +69,29 @@ def list_plain(root: Path) -> list[Path]:
 def require_apart(output: Path, read: Iterable[Path]) -> None:
     """Refuse a place to write pictures to that lies in a folder which is `read`: they would be read the next time.
 
-    Raises ConfigError.
+    A link in such a folder leads to another one that is read. Raises ConfigError.
     """
-    for folder in read:
-        if Path(realpath(output)).is_relative_to(realpath(folder)):  # `resolve` raises for a link to itself
+    place = Path(realpath(output))  # `resolve` raises for a link to itself
+    for folder in chain.from_iterable((each, *_linked(each, set())) for each in read):
+        if place.is_relative_to(realpath(folder)):
             raise ConfigError(
                 f"{output}: lies in {folder}, and what is written there would be taken for one of its pictures; "
                 "choose another place."
             )
+
+
+def _linked(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """Give the links to folders below `folder`, through which pictures are looked for, but for what was `seen`."""
+    try:
+        entries = list_folder(folder)
+    except OSError:  # who reads it says so
+        return
+    for path, is_folder in entries:
+        if is_folder and (real := realpath(path)) not in seen:
+            seen.add(real)
+            if path.is_symlink():
+                yield path
+            yield from _linked(path, seen)
 
 
 def require_lower_case(root: Path, kinds: Path) -> None:

@@ -73,3 +73,16 @@ def test_what_would_be_read_as_a_picture_is_not_written_there(tmp_path: Path) ->
             require_apart(output, read)
     for output in (mvtec / "runs", tmp_path / "plainer", tmp_path):
         require_apart(output, read)
+
+
+def test_nor_is_what_a_link_in_a_folder_of_pictures_leads_to(tmp_path: Path) -> None:
+    plain = make(tmp_path / "plain", "mon/a.png")
+    make(tmp_path / "shared", "b.png")
+    (plain / "mon" / "link").symlink_to(tmp_path / "shared")
+    (tmp_path / "shared" / "round").symlink_to(plain)
+    (tmp_path / "shared" / "itself").symlink_to("itself")
+    (tmp_path / "shared" / "further").symlink_to(make(tmp_path / "further", "c.png"))
+    for output, link in ((tmp_path / "shared" / "run", "mon/link"), (tmp_path / "further" / "run", "mon/link/further")):
+        with pytest.raises(ConfigError, match=f"lies in {plain / link}, and what is written there"):
+            require_apart(output, [plain])
+    require_apart(tmp_path / "runs", [plain, tmp_path / "nowhere"])
