@@ -1,6 +1,7 @@
 """The console of an inspection: where to look, how far it is, and the result."""
 
 import json
+import os
 import sys
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
@@ -56,7 +57,7 @@ def write(summary: Summary, file: Path) -> None:
 
 
 def tell(summary: Summary) -> None:
-    """Print the summary."""
+    """Print the summary. Raises PwaeError where nobody takes it, as `write` does: no configuration is wrong."""
     table = Table(title="Inspection" if summary.stopped is None else f"Inspection, stopped by {summary.stopped}")
     table.add_column("")
     table.add_column("count", justify="right")
@@ -69,7 +70,14 @@ def tell(summary: Summary) -> None:
     table.add_row("events acknowledged", str(summary.acknowledged))
     table.add_row("events discarded (outbox full)", str(summary.discarded))
     table.add_row("events waiting in the outbox", str(summary.waiting))
-    Console().print(table)
+    try:
+        Console().print(table)
+        sys.stdout.flush()
+    except (OSError, SystemExit) as error:  # rich ends a command whose reader went, without a word
+        with open(os.devnull, "wb") as nowhere:  # what is left of it would be tried again at the end
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        why = error.strerror if isinstance(error, OSError) else "nobody reads it"
+        raise PwaeError(f"standard output cannot be written ({why}); all was judged and reported.") from error
 
 
 def _opening(inspection: Inspection) -> str:
