@@ -40,8 +40,9 @@ def _train_command(
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
-    from training.processes import local_rank
+    from training.processes import local_rank, require_as_told
 
+    require_as_told(settings.devices)
     # Of several processes that train together, those that help start when the first has begun.
     helps = local_rank() > 0
     from training.session import train  # asks for the rank too, and ends in a traceback where it is no number

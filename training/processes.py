@@ -11,7 +11,7 @@ import torch
 from core.errors import ConfigError
 
 Devices = int | Literal["auto"]
-_TOLD = ("LOCAL_RANK", "RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "MASTER_PORT")
+_TOLD = ("LOCAL_RANK", "RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE")
 
 
 def together(devices: Devices) -> int:
@@ -21,7 +21,7 @@ def together(devices: Devices) -> int:
 
 def local_rank() -> int:
     """Say which of them this one is: 0 the first, or the only one. Raises ConfigError where it is told no number."""
-    return _told().get("LOCAL_RANK", 0)
+    return _told("LOCAL_RANK").get("LOCAL_RANK", 0)
 
 
 def require_as_told(devices: Devices) -> None:
@@ -29,12 +29,12 @@ def require_as_told(devices: Devices) -> None:
 
     Raises ConfigError.
     """
-    told, processes = _told(), together(devices)
+    told, processes = _told(*_TOLD), together(devices)
     is_one_of_them = "LOCAL_RANK" in told
     ranks = processes if is_one_of_them else 1
     below = {"LOCAL_RANK": ranks, "RANK": ranks, "NODE_RANK": 1, "GROUP_RANK": 1, "WORLD_SIZE": ranks + 1}
     wrong = [f"{name}={told[name]}" for name, end in below.items() if told.get(name, 0) >= end]
-    if is_one_of_them and processes > 1 and ("MASTER_PORT" not in told or told.get("WORLD_SIZE") != processes):
+    if is_one_of_them and processes > 1 and ("MASTER_PORT" not in os.environ or told.get("WORLD_SIZE") != processes):
         wrong.append("LOCAL_RANK without their WORLD_SIZE and MASTER_PORT")
     if wrong:
         raise ConfigError(
@@ -43,8 +43,8 @@ def require_as_told(devices: Devices) -> None:
         )
 
 
-def _told() -> dict[str, int]:
-    told = {name: os.environ[name] for name in _TOLD if name in os.environ}
+def _told(*names: str) -> dict[str, int]:
+    told = {name: os.environ[name] for name in names if name in os.environ}
     for name, text in told.items():
         if not text.isdecimal():
             raise ConfigError(f"{name}={text} in the environment is no number; unset it, or set it as torchrun does.")

@@ -39,9 +39,9 @@ DEVICE_REMEDIES = {
 def open_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ()) -> Camera:
     """Open the camera that `settings` describe; a live one is connected to later, and for ever.
 
-    Pictures in the folders `kept` are the station's own, and never judged, whatever link leads there. Raises
-    CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set, `ca_file`
-    holds no certificates or a package is missing.
+    Pictures in the folders `kept` are the station's own, and never judged, whatever link to a folder leads there.
+    Raises CameraError where a file or folder cannot be opened, ConfigError where a URL's variable is not set,
+    `ca_file` holds no certificates or a package is missing.
     """
     match settings:
         case FolderSettings():

@@ -77,7 +77,7 @@ def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Ite
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{output}: exists already and is kept; give another --output, training takes several.")
     cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
-    cameras = {name: open_camera(name, camera) for name, camera in settings.cameras.items()}
+    cameras = {name: open_camera(name, camera, settings.kept_folders) for name, camera in settings.cameras.items()}
     folder = output / "train" / GOOD
     folder.mkdir(parents=True, exist_ok=True)
     save_collected(output, Collected(may_show_a_part_again=any(map(shows_a_part_again, settings.cameras.values()))))

@@ -126,5 +126,7 @@ def expand(template: str, names: Mapping[str, str]) -> str:
     if not all(prefix.split("/")) or FORBIDDEN & set(prefix) or not prefix.isprintable():
         raise ValueError(f"{prefix!r} is no usable topic: levels must not be empty, nor hold spaces or any of +#$.&%=")
     if (size := len(prefix.encode())) > LONGEST_BYTES:
-        raise ValueError(f"it has {size} bytes, and MQTT carries topics of 65535 at most; shorten it")
+        raise ValueError(
+            f"it has {size} bytes, of {LONGEST_BYTES} at most: MQTT carries 65535, the levels below it too"
+        )
     return prefix

@@ -21,6 +21,7 @@ def told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "3"}, 1, 0),
         ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_PORT": "29500"}, 1, 0),
         ({"LOCAL_RANK": "0"}, 1, 0),
+        ({"MASTER_PORT": "tcp://10.0.0.7:29500"}, 1, 0),  # as Kubernetes has it of a service called master
         (TORCHRUN, 2, 1),
         (TORCHRUN | {"NODE_RANK": "0", "RANK": "0"}, 2, 1),
     ],

@@ -18,16 +18,14 @@ from training.fitting.resume_point import read_point, resume_point
 from training.fitting.side_by_side import processes_for, train_side_by_side
 from training.fitting.training_set import TrainingSet
 from training.network.network import Network
-from training.processes import require_as_told
 from training.settings import TrainingSettings
 
 
 def require_trainable(settings: TrainingSettings) -> None:
-    """Refuse, before anything is read, devices and processes that are not here, and losses that cannot be logged.
+    """Refuse, before anything is read, devices that are not here, and what losses cannot be logged with.
 
     Raises ConfigError.
     """
-    require_as_told(settings.devices)
     gpus = torch.cuda.device_count()
     most, which = (gpus, "GPUs") if gpus else (cores(), "cores")
     if settings.devices != "auto" and settings.devices > most:

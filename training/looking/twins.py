@@ -15,9 +15,6 @@ less. Solar cells that stood beside each other differ by more, by 0.0028 and up 
 APART = 0.08
 """Of the distance to the tenth nearest: a twin lies so much nearer. Where all parts look the same, none does."""
 TENTH = 10
-FURTHEST, FEW, CHANCE = 4, 30, 0.4
-"""Pairs up to so many times as far as a twin may be, and so many up to twice as far, tell which share of those that are
-near enough would be so by chance. In six real sets nothing is lost by it that was saved or filmed again."""
 SHOWS = 0.5
 """Mean square of a look: it is 1, or less where a picture's contrast is below one grey level."""
 DETAIL_SIDE = 64
@@ -45,7 +42,7 @@ def twins_of(
     """Pair each picture with the nearest one before it that it shows again, by `look_of` and `detail_of` each.
 
     The first `trained` pictures are for training: each pair begins with one of them. What shows nothing is paired with
-    nothing. Where as many pairs would be so near by chance, none is given: likeness tells nothing of such parts.
+    nothing.
     """
     every = np.stack(looks)
     count, shows = len(every), np.square(every).mean(axis=1) > SHOWS
@@ -58,46 +55,29 @@ def twins_of(
         rows = np.arange(first, min(first + _BLOCK, count))
         apart = _apart(every[rows], every)
         apart[rows - first, rows] = np.inf
-        lone = apart.min(axis=1) >= FURTHEST * NEAR
+        lone = apart.min(axis=1) >= NEAR
         tenth[rows[~lone]] = np.partition(apart[~lone], rank, axis=1)[:, rank]
         before = np.arange(count) < np.minimum(rows, trained)[:, None]
-        limit = FURTHEST * np.minimum(NEAR, APART * tenth[rows])[:, None]  # so that a row has nine at most
-        near = np.argwhere(before & (apart < limit) & shows).tolist()
+        most = np.minimum(NEAR, APART * tenth[rows])[:, None]  # so that a row has nine at most
+        near = np.argwhere(before & (apart < most) & shows).tolist()
         alike += [(float(apart[row, one]), first + row, one) for row, one in near]
-    alike.sort()
-    limits = [min(NEAR, APART * float(min(tenth[picture], tenth[one]))) for _, picture, one in alike]
-    within = [(*each, most) for each, most in zip(alike, limits, strict=True) if each[0] < FURTHEST * most]
-    if are_by_chance([far / most for far, _, _, most in within]):
-        return []
     pairs: dict[int, int] = {}
-    for far, picture, one, most in within:
-        if far < most and _differ(details[picture], details[one]) < DETAIL:
+    for far, picture, one in sorted(alike):
+        if far < APART * tenth[one] and _differ(details[picture], details[one]) < DETAIL:
             pairs.setdefault(picture, one)
     return [(one, picture) for picture, one in sorted(pairs.items())]
-
-
-def are_by_chance(shares: Sequence[float]) -> bool:
-    """Say whether many of the pairs that are near enough would be so by chance: what lies further apart tells it.
-
-    `shares` are the pairs' distances, up to FURTHEST, in those of a pair that is just near enough. Of parts that merely
-    lie alike each doubling of the distance holds as many times more pairs as the last one, on a plane twice as many;
-    behind what was saved or filmed again it holds fewer. A few pairs tell nothing.
-    """
-    near, further, furthest = np.histogram(shares, (0, 1, 2, FURTHEST))[0].tolist()
-    if near + further < FEW or furthest <= further:
-        return False
-    by_chance = further**2 / max(furthest - further, further)
-    return bool(by_chance >= CHANCE * near)
 
 
 def turned_twins_of(
     looks: Sequence[NDArray[np.float32]], details: Sequence[NDArray[np.float16]], trained: int
 ) -> list[tuple[int, int]]:
     """Pair each picture behind the first `trained` with one of them that it shows turned or mirrored."""
+    if not 0 < trained < len(looks):
+        return []
     good, tested = np.stack(looks[:trained]), looks[trained:]
     rank = min(TENTH, trained) - 1
     pairs: dict[int, int] = {}
-    for turn in TURNS if tested else ():
+    for turn in TURNS:
         turned = np.stack([_turned(look, *turn) for look in good])
         shows = np.square(turned).mean(axis=1) > SHOWS
         for first in range(0, len(tested), _BLOCK):

@@ -165,6 +165,7 @@ def test_a_link_to_what_is_kept_is_told_and_not_followed(tmp_path: Path, leads_t
     watching = Watching(inbox, (kept, inbox.parent))
     write_pictures(inbox / "part", 1)
     watching.is_told(CameraState.STALLED, "is what this station keeps, and never judged; remove the link to it")
+    wait_until(lambda: len(watching.frames) >= 1)
     write_pictures(kept / "2026-11-28", 3)
     write_pictures(inbox / "next", 1)
     wait_until(lambda: len(watching.frames) >= 2)

@@ -163,3 +163,12 @@ def test_without_a_camera_no_folder_is_made(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="no such folder"):
         collect(found, 5, tmp_path / "good", lambda: None)
     assert not (tmp_path / "good").exists()
+
+
+def test_what_the_station_keeps_is_not_collected_whatever_link_leads_there(tmp_path: Path) -> None:
+    kept = write(tmp_path / "evidence" / "NotOK", good(2)).parent
+    (write(tmp_path / "line", good(2)) / "link").symlink_to(kept)
+    found = settings(tmp_path, {"kind": "folder", "path": tmp_path / "line"}, evidence={"folder": kept})
+    with pytest.raises(CameraError, match="is what this station keeps, and never judged; remove the link to it"):
+        collect(found, 5, tmp_path / "good", lambda: None)
+    assert not (tmp_path / "good").exists()

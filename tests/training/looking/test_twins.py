@@ -16,7 +16,7 @@ from training.looking.advice import advise
 from training.looking.bursts import look_of
 from training.looking.findings import findings
 from training.looking.survey import survey
-from training.looking.twins import TURNS, are_by_chance, detail_of, turned_twins_of, twins_of
+from training.looking.twins import TURNS, detail_of, turned_twins_of, twins_of
 
 Frame = NDArray[np.uint8]
 SIZE = 240
@@ -192,30 +192,6 @@ def test_turned_pictures_are_held_against_those_of_the_test_alone(monkeypatch: p
     plates = [plate(seed) for seed in range(16)]
     assert turned_twins_of([look_of(one) for one in plates], [detail_of(one) for one in plates], 12) == []
     assert held == [(4, 12)] * len(TURNS)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_of_symmetric_parts_without_marks_none_is_there_again_by_chance(seed: int) -> None:
-    shown = np.full((SIZE, SIZE, 3), 60.0)
-    for radius, level in ((70, 150), (20, 30)):
-        cv2.circle(shown, (120, 120), radius, (level, level, level), -1, cv2.LINE_AA)
-    rng = np.random.default_rng(seed)
-    washers = []
-    for number in range(200):
-        moved = np.array([[1, 0, rng.uniform(-8, 8)], [0, 1, rng.uniform(-8, 8)]])
-        lying = cv2.warpAffine(shown, moved, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
-        washers.append(filmed(np.asarray(lying, np.float64), number))
-    assert found_in(washers, 200) == []
-
-
-@pytest.mark.parametrize(
-    ("near", "further", "furthest", "are"),
-    [(20, 20, 40, True), (10, 30, 90, True), (30, 40, 20, False), (30, 11, 15, False), (2, 9, 18, False)],
-)
-def test_pairs_are_by_chance_where_as_many_more_are_found_further_on(
-    near: int, further: int, furthest: int, are: bool
-) -> None:
-    assert are_by_chance([0.5] * near + [1.5] * further + [3.0] * furthest) == are
 
 
 def test_symmetric_parts_that_lie_as_others_do_when_turned_are_not_named() -> None:
