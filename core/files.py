@@ -136,6 +136,11 @@ def common_folder(files: Iterable[Path]) -> Path:
     return Path(os.path.commonpath([whole(file).parent for file in files]))
 
 
+def lies_in(place: Path, folder: Path) -> bool:
+    """Whether `place` is `folder` or lies in it, by whatever links they are reached."""
+    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))  # `resolve` raises on links in a ring
+
+
 def identity(file: Path) -> tuple[int, int] | None:
     """Give disk and inode of what has this name now; None where there is none, or it cannot be asked."""
     try:

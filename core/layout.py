@@ -9,6 +9,7 @@ from os.path import abspath, realpath
 from pathlib import Path
 
 from core.errors import ConfigError, DataError
+from core.files import lies_in
 from core.picture import list_folder, list_pictures
 
 GOOD = "good"
@@ -71,9 +72,8 @@ def require_apart(output: Path, read: Iterable[Path]) -> None:
 
     A link in such a folder leads to another one that is read. Raises ConfigError.
     """
-    place = Path(realpath(output))  # `resolve` raises for a link to itself
     for folder in chain.from_iterable((each, *_linked(each, set())) for each in read):
-        if place.is_relative_to(realpath(folder)):
+        if lies_in(output, folder):
             raise ConfigError(
                 f"{output}: lies in {folder}, and what is written there would be taken for one of its pictures; "
                 "choose another place."

@@ -36,7 +36,7 @@ def _train_command(
     from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
-    from training.settings import TrainingSettings
+    from training.settings import SUSPECTS_SHEET, TrainingSettings
 
     settings = cli.load(config, TrainingSettings)
     require_apart(Path(settings.output), folders(settings.data))
@@ -58,9 +58,8 @@ def _train_command(
         return
     typer.echo(f"checkpoint: {path}")
     again = shlex.join(["train-model", str(config), "--replace"])
-    typer.echo(
-        f"look at: {settings.suspects_sheet}, is there a bad part among the good ones? Then remove it, and: {again}"
-    )
+    sheet = path.with_name(SUSPECTS_SHEET)
+    typer.echo(f"look at: {sheet}, is there a bad part among the good ones? Then remove it, and: {again}")
     typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
 
 

@@ -16,6 +16,7 @@ from core.mistaken import CHECKPOINT
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 Distance = Literal["squared", "cosine"]
 SUSPECTS_SHEET = "suspects.png"
+"""In the output: a picture of the good parts that stand apart."""
 
 
 def _in_one_line(text: str) -> str:
@@ -239,11 +240,6 @@ class TrainingSettings(Settings):
     def checkpoint(self) -> Path:
         """The file that a training writes at last."""
         return Path(self.output) / CHECKPOINT
-
-    @property
-    def suspects_sheet(self) -> Path:
-        """The picture of the good parts that stand apart."""
-        return Path(self.output) / SUSPECTS_SHEET
 
     @model_validator(mode="after")
     def _features_need_a_frozen_encoder(self) -> "TrainingSettings":

@@ -7,13 +7,12 @@ sha256 of every other file; nothing is loaded whose hash differs. A site that ho
 
 import hashlib
 import re
-from os.path import realpath
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from core.errors import ArtifactError, one_line
-from core.files import write_whole
+from core.files import lies_in, write_whole
 from core.mistaken import no_bundle
 from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
 from runtime.bundles.signature import require_signature
@@ -75,7 +74,7 @@ def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = 
     for name, expected in manifest.files.items():
         file = path / name
         try:
-            if not Path(realpath(file)).is_relative_to(realpath(path)):  # `resolve` raises for a link to itself
+            if not lies_in(file, path):
                 raise ArtifactError(f"{path}: {MANIFEST} names {name}, which lies outside the bundle; do not use it.")
             if not file.is_file():
                 raise ArtifactError(f"{path}: {name} is missing; copy the whole bundle again.")

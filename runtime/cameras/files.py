@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from os.path import realpath
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CameraError, DataError
+from core.files import lies_in
 from core.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
 from runtime.cameras.camera import Camera
 from runtime.cameras.settings import Decoding
@@ -20,6 +20,7 @@ from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
+KEPT = "is what this station keeps, and never judged; remove the link to it"
 
 
 class FolderCamera(Camera):
@@ -33,8 +34,8 @@ class FolderCamera(Camera):
             raise CameraError(str(error)) from error
         own = reached_by_links(path, kept)
         for folder in dict.fromkeys(picture.parent for picture in self._pictures):
-            if lies_in(folder, own):
-                raise CameraError(f"{folder}: is what this station keeps, and never judged; remove the link to it.")
+            if any(lies_in(folder, each) for each in own):
+                raise CameraError(f"{folder}: {KEPT}.")
         self._path = path
         self.frames_total: int | None = len(self._pictures)
 
@@ -122,15 +123,9 @@ def by_depth(stored: Stored) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint1
     return as_bgr_u8(stored), None
 
 
-def reached_by_links(path: Path, kept: Iterable[Path]) -> list[str]:
-    """Give of the folders `kept` those that only a link can lead to from `path`, as they are called without links."""
-    return [own for own in map(realpath, kept) if not lies_in(path, [own])]
-
-
-def lies_in(folder: Path, own: Sequence[str]) -> bool:
-    """Whether `folder` is one of `own`, which are called as without links, or lies in one."""
-    real = Path(realpath(folder))  # `resolve` raises for a link to itself
-    return any(real.is_relative_to(each) for each in own)
+def reached_by_links(path: Path, kept: Iterable[Path]) -> list[Path]:
+    """Give of the folders `kept` those that only a link can lead to from `path`."""
+    return [own for own in kept if not lies_in(path, own)]
 
 
 def printable(path: Path) -> str:

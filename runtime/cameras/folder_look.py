@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.files import lies_in
 from core.picture import list_folder
-from runtime.cameras.files import lies_in, reached_by_links
+from runtime.cameras.files import reached_by_links
 from runtime.cameras.folder_bell import FolderBell
 
 COARSE_S = 2.0
@@ -89,7 +90,7 @@ class FolderLook:
         known = self._listings.get(folder)
         is_new = known is None or known.stamp != stamp
         if known is None or is_new or (not known.is_final and now_s - known.listed_s >= COARSE_S):
-            is_kept = lies_in(folder, self._own)
+            is_kept = any(lies_in(folder, own) for own in self._own)
             if self.bell is not None and not is_kept:
                 self.bell.hear(folder)
             odd: list[Path] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from core.picture import may_be_picture
-from runtime.cameras.files import printable
+from runtime.cameras.files import KEPT, printable
 from runtime.cameras.folder_look import FolderLook
 
 LOOK_AT_ALL_S = 1.0
@@ -124,7 +124,7 @@ class Newcomers:
 
     def _why_stuck(self, settled: Collection[Path], now_s: float) -> str:
         if self.look.kept is not None:
-            return f"{printable(self.look.kept)} is what this station keeps, and never judged; remove the link to it"
+            return f"{printable(self.look.kept)} {KEPT}"
         if self.look.odd is not None:
             return f"{printable(self.look.odd)} is no file and is never judged; remove it"
         for picture in self._pending:

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from core.errors import CameraError, DataError
+from core.files import lies_in
 from core.picture import decode_as_stored, read_whole
 from runtime.cameras.camera import Camera, CameraState, CameraStatus, Memory
 from runtime.cameras.files import by_depth, printable
@@ -49,7 +50,7 @@ class WatchedFolder(Camera):
         if not path.is_dir():
             raise CameraError(f"{path}: no such folder; make it, or mount it.")
         if move_to is not None:
-            if move_to.resolve().is_relative_to(path.resolve()):
+            if lies_in(move_to, path):
                 raise CameraError(f"{move_to}: lies in the watched folder; set another `move_to`.")
             try:
                 move_to.mkdir(parents=True, exist_ok=True)
