@@ -128,8 +128,7 @@ def choose(kept: dict[str, Any], ways: list[str]) -> list[dict[str, Any]]:
     """Figures of each way."""
     settings = TrainingSettings.model_validate_json(kept["settings"])
     none = {f"tested_{name}": kept[name][:1] for name in ("far", "maps", "fine")}
-    learned = bool(set("".join(ways)) & set("DF"))
-    found = explanations({**kept, **none}, PLACES, None, learned=learned)
+    found = explanations({**kept, **none}, set("".join(ways)), PLACES)
     return [
         {"way": way, **figures_of(torch.stack([found[one][0].log() for one in way]).mean(dim=0).exp(), kept, settings)}
         for way in ways

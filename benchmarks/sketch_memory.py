@@ -52,6 +52,8 @@ from training.settings import TrainingSettings
 RUNS = Path("runs/memory")
 PLACES = 1000
 WAYS = ("w", "wC", "wS", "wCS", "wcCS", "tw", "twC", "twS", "twcC", "twcS", "twcCS", "cC", "cS")
+HALF = ("twwccSS", "twwccCCSS")
+"""What stands twice counts twice: here the tiles rebuilt count half."""
 BY_STAGE = ("twcA", "twaA", "waA", "waBA", "wBA", "wA", "aA")
 FINE = 3
 WITH_LEARNED = ("twcSF", "twcSDF", "twcCSF", "twcCSDF", "twD", "twSD", "twcSD", "twcCSD", "wSD", "wcSD", "wCSD")
@@ -67,7 +69,7 @@ def main() -> None:
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + BY_STAGE + WITH_LEARNED)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS + HALF + BY_STAGE + WITH_LEARNED)
     parser.add_argument("--places", type=int, default=PLACES, help="remembered, of all folds together")
     parser.add_argument("--starts", nargs="+", type=int, default=[0], help="seeds by which places are chosen")
     parser.add_argument("--axes", type=int, help="along which places are told apart; left out: by all channels")
@@ -90,8 +92,7 @@ def main() -> None:
             for start in arguments.starts:
                 case = {**training, **asked, "start": start}
                 ways = [way for way in arguments.ways if (*case.values(), way) not in done]
-                learned = bool(set("".join(ways)) & set("DF"))
-                found = explanations(content, arguments.places, arguments.axes, start, learned)
+                found = explanations(content, set("".join(ways)), arguments.places, arguments.axes, start)
                 for figures in weigh(content, found, ways):
                     append_run(RESULTS / "memory_beside.jsonl", {**case, **figures, **describe("torch")})
                     print({**case, **figures}, flush=True)
@@ -188,11 +189,11 @@ def weigh(kept: dict[str, Any], found: dict[str, Both], ways: list[str]) -> list
 
 
 def explanations(
-    kept: dict[str, Any], places: int, axes: int | None, start: int = 0, learned: bool = True
+    kept: dict[str, Any], wanted: set[str], places: int, axes: int | None = None, start: int = 0
 ) -> dict[str, Both]:
-    """Error maps of the good and the tested pictures, by the letters of the ways: so many places, by so many axes.
+    """Error maps of the good and the tested pictures, by the letters `wanted`: so many places, by so many axes.
 
-    `start` seeds the choice of places; without `learned` discriminators, which take a while, are left out.
+    `start` seeds the choice of places.
     """
     network = TrainingSettings.model_validate_json(kept["settings"]).network
     sources = ["w"] if network.encoder.tile_stages else ["t", "w"]
@@ -203,20 +204,20 @@ def explanations(
         rebuilt = slice(number * stages, (number + 1) * stages)
         far, tested_far = ((kept[name] / kept["stage_scale"])[:, rebuilt] for name in ("far", "tested_far"))
         found[source] = far.mean(dim=1), tested_far.mean(dim=1)
-        by_cosine, by_square = ("c", "s") if source == "t" else ("C", "S")
         first = kept["maps"].shape[1] - (len(sources) - number) * seen
         maps, tested = (kept[name][:, first : first + seen].float() for name in ("maps", "tested_maps"))
         of_stages = [[part / stages**0.5 for part in torch.split(each, channels, dim=1)] for each in (maps, tested)]
         unit = [torch.cat([normalize(part, dim=1) / stages**0.5 for part in parts], dim=1) for parts in of_stages]
         level = [torch.cat([part / part.shape[1] ** 0.5 for part in parts], dim=1) for parts in of_stages]
-        found[by_cosine] = remembered(kept, places, start, *along(kept, axes, *unit))
-        found[by_square] = remembered(kept, places, start, *along(kept, axes, *level))
-        by_stage = {"a" if source == "t" else "B": unit} | ({"A": level} if source == "w" else {})
-        for letter, vectors in by_stage.items():
-            found[letter] = by_stages(kept, places, start, channels, *vectors)
-    if learned:
+        for letter, vectors in zip("cs" if source == "t" else "CS", (unit, level), strict=True):
+            if letter in wanted:
+                found[letter] = remembered(kept, places, start, *along(kept, axes, *vectors))
+        for letter, vectors in {"a": unit}.items() if source == "t" else {"B": unit, "A": level}.items():
+            if letter in wanted:
+                found[letter] = by_stages(kept, places, start, channels, *vectors)
+    if "D" in wanted:
         found["D"] = told(kept, maps, tested, found["w"][0])
-    if learned and "fine" in kept:
+    if "F" in wanted and "fine" in kept:
         fine, tested = (kept[name].float() for name in ("fine", "tested_fine"))
         mean, deviation = (statistic(fine, dim=(0, 2, 3), keepdim=True) for statistic in (torch.mean, torch.std))
         found["F"] = told(kept, (fine - mean) / deviation, (tested - mean) / deviation, found["w"][0])
