@@ -14,6 +14,11 @@ from training.network.network import Network
 
 PROJECTED = 64
 """Dimensions in which places are chosen: distances between random projections are nearly those of the vectors."""
+SHARE = 0.05
+"""Of the places that the good pictures show, so many are kept, where nobody said how many."""
+FEWEST, MOST = 1000, 3000
+"""Few pictures show little that is alike. More places than 3000 would take over four times the time of a detector
+without whole picture and memory."""
 LEAST = 1e-3
 """What is nearer to a place in memory does not differ: low precision would see less in it than its own rounding."""
 FAR = 1e3
@@ -73,10 +78,12 @@ def nearest(vectors: Tensor, memory: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def remember(
-    network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], places: int, seed: int
+    network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], places: int | None, seed: int
 ) -> Tensor:
     """Choose `places` places for each memory, as many of each of the `groups` of pictures: (memories, groups, P, C).
 
+    None: one in twenty of those that the pictures show, at least 1000 and at most 3000: the more good pictures are at
+    hand, the more kinds of places they show.
     Of few pictures all places are kept; what a group then lacks is `FAR` from everything, as all is of one without
     pictures. Chosen is greedily what is farthest from what is chosen (k-center), as PatchCore does (Roth et al. 2022):
     a place that is rare among good parts is remembered as well as a common one.
@@ -85,8 +92,10 @@ def remember(
     channels = sum(network.feature_channels) // network.sources
     projection = torch.randn(channels, PROJECTED, generator=generator) / math.sqrt(PROJECTED)
     height, width = network.map_size
-    of_largest = max(map(len, groups)) * network.settings.grid**2 * height * width
-    count = min(places // len(groups), of_largest)
+    of_picture = network.settings.grid**2 * height * width
+    if places is None:
+        places = min(max(round(SHARE * sum(map(len, groups)) * of_picture), FEWEST), MOST)
+    count = min(places // len(groups), max(map(len, groups)) * of_picture)
     memory = torch.full((memories(network), len(groups), count, channels), FAR, device=network.feature_mean.device)
     for number, group in enumerate(groups):
         if not len(group):
