@@ -1,7 +1,7 @@
 """Sketch: how explanations are joined, chosen without any tested picture.
 
     python benchmarks/sketch_memory.py --mvtec DIR --sets SET ... --seeds 0 --what train
-    python benchmarks/sketch_choice.py --sets SET ... --seeds 0 [--ways tw twcS ...]
+    python benchmarks/sketch_choice.py --sets SET ... --seeds 0 [--ways tw twcS ...] [--places 1000 2000]
 
 Good pictures that train, each as what has not seen it judges it, against the same pictures with a generated defect
 (benchmarks/unseen_defects.py), judged by the same; of cells beside it those that the experts were unsure of
@@ -44,14 +44,18 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")
     parser.add_argument("--ways", nargs="+", default=WAYS + BY_STAGE, choices=WAYS + BY_STAGE + WITH_LEARNED)
+    parser.add_argument("--places", nargs="+", type=int, default=[PLACES], help="remembered, of all folds together")
+    parser.add_argument("--starts", nargs="+", type=int, default=[0], help="seeds by which places are chosen")
     arguments = parser.parse_args()
     log, epochs = RESULTS / "choice.jsonl", arguments.epochs
-    done = {(run["set"], run["seed"], run.get("epochs"), run["way"]) for run in read_runs(log)}
-    for seed, name in product(arguments.seeds, arguments.sets):
-        ways = [way for way in arguments.ways if (name, seed, epochs, way) not in done]
+    keys = ("set", "seed", "epochs", "places", "start", "way")
+    earlier = {"epochs": None, "places": PLACES, "start": 0}
+    done = {tuple((earlier | run)[key] for key in keys) for run in read_runs(log)}
+    for seed, name, *drawn in product(arguments.seeds, arguments.sets, arguments.places, arguments.starts):
+        ways = [way for way in arguments.ways if (name, seed, epochs, *drawn, way) not in done]
         if ways:
-            case = {"set": name, "seed": seed, "epochs": epochs}
-            for figures in choose(kept_with_made(name, seed, epochs), ways):
+            case = {"set": name, "seed": seed, "epochs": epochs, "places": drawn[0], "start": drawn[1]}
+            for figures in choose(kept_with_made(name, seed, epochs), ways, *drawn):
                 append_run(log, {**case, **figures, **describe("torch")})
                 print({**case, **figures}, flush=True)
 
@@ -124,11 +128,11 @@ def part_of(picture_bgr_u8: Picture) -> Mask:
     return area > 0 if 0.05 < area.mean() < 0.8 else np.ones(area.shape, bool)
 
 
-def choose(kept: dict[str, Any], ways: list[str]) -> list[dict[str, Any]]:
-    """Figures of each way."""
+def choose(kept: dict[str, Any], ways: list[str], places: int, start: int) -> list[dict[str, Any]]:
+    """Figures of each way, with so many places, chosen from `start` on."""
     settings = TrainingSettings.model_validate_json(kept["settings"])
     none = {f"tested_{name}": kept[name][:1] for name in ("far", "maps", "fine")}
-    found = explanations({**kept, **none}, set("".join(ways)), PLACES)
+    found = explanations({**kept, **none}, set("".join(ways)), places, start=start)
     return [
         {"way": way, **figures_of(torch.stack([found[one][0].log() for one in way]).mean(dim=0).exp(), kept, settings)}
         for way in ways
