@@ -1,12 +1,13 @@
 """The default recipe on sets that no choice was made on, beside PatchCore: AUROC, thresholds, suspects, time.
 
     pip install scikit-image                       # two photographed textures
-    python benchmarks/sketch_unseen.py --mvtec DIR [--believe-all] [--planted] [--resnet18 WEIGHTS]
+    python benchmarks/sketch_unseen.py --mvtec DIR [--believe-all] [--planted] [--resnet18 WEIGHTS] [--instead YAML]
 
 The sets are laid out by benchmarks/unseen_sets.py from the seed, in runs/unseen; `--planted` replaces one in twenty of
 the good training pictures by a defective one. Configuration: what `train-model init` writes. Pixels are not rebuilt:
 only people look at them. A run's figures are appended to benchmarks/results/unseen.jsonl as it ends, and one that
-stands there is not done again.
+stands there is not done again. `--instead '{part_size: null, upright: null, height: 216, width: 288}'` lays keys of
+`network` over the advice, to see what the advice is worth.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import cv2
 import numpy as np
+import yaml
 from machine import describe
 from patchcore import patchcore_scores
 from quality import (
@@ -35,7 +37,7 @@ from quality import (
     read_runs,
 )
 from sklearn.metrics import roc_auc_score
-from unseen_sets import HUNDREDS, SETS
+from unseen_sets import HUNDREDS, KINDS, SETS
 
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
@@ -47,6 +49,7 @@ from training.detector.checkpoint import load_checkpoint
 from training.session import train
 from training.settings import TrainingSettings
 
+ALL = SETS | HUNDREDS | KINDS
 RUNS = Path("runs/unseen")
 SHARE = 0.05
 QUALITY = 92
@@ -55,15 +58,19 @@ QUALITY = 92
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS | HUNDREDS)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=ALL)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures is defective")
     parser.add_argument("--method", default="recipe", choices=METHODS, help="of benchmarks/quality.py")
     parser.add_argument("--resnet18", type=Path, help="torchvision's weights: PatchCore with ResNet-18 at 256 px alone")
     parser.add_argument("--believe-all", action="store_true", help="as if somebody had looked at the suspects")
+    parser.add_argument("--instead", type=yaml.safe_load, default={}, help="keys of `network`, in place of the advice")
     arguments = parser.parse_args()
     log = RESULTS / "unseen.jsonl"
     method = f"{arguments.method}, believe_all" if arguments.believe_all else arguments.method
+    if arguments.instead:
+        method += ", instead"
+        method += "".join(f" {key} {value}" for key, value in arguments.instead.items())
     if arguments.resnet18:
         method = RESNET18
     done = {(run["set"], run["method"], run["seed"], run.get("planted", 0) > 0) for run in read_runs(log)}
@@ -79,7 +86,7 @@ def main() -> None:
                 "set": name,
                 "method": method,
                 "seed": seed,
-                **measure(folder, name, arguments.method, seed, planted, arguments.believe_all),
+                **measure(folder, name, arguments.method, seed, planted, arguments.believe_all, arguments.instead),
             }
         append_run(log, run)
         print(run, flush=True)
@@ -89,9 +96,9 @@ def lay_out(name: str, mvtec: Path, seed: int, folder: Path, is_planted: bool) -
     """Write a set in MVTec layout; names of the planted pictures, which are tested no more."""
     shutil.rmtree(folder, ignore_errors=True)
     counts: dict[str, int] = {}
-    for kind, picture in (SETS | HUNDREDS)[name](np.random.default_rng(seed), mvtec):
+    for kind, picture in ALL[name](np.random.default_rng(seed), mvtec):
         counts[kind] = counts.get(kind, 0) + 1
-        path = folder / kind / f"{counts[kind]:03}.jpg"
+        path = folder / kind / f"{counts[kind]:03}.{'png' if picture.dtype == np.uint16 else 'jpg'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not is_planted:
@@ -106,10 +113,12 @@ def lay_out(name: str, mvtec: Path, seed: int, folder: Path, is_planted: bool) -
     return {good[index].name for index in replaced}
 
 
-def measure(folder: Path, name: str, method: str, seed: int, planted: set[str], believe_all: bool) -> dict[str, Any]:
+def measure(
+    folder: Path, name: str, method: str, seed: int, planted: set[str], believe_all: bool, instead: dict[str, Any]
+) -> dict[str, Any]:
     """Train and evaluate once."""
     data = str(folder / "pictures")
-    advised = configured(data, name, method)
+    advised = overlay(configured(data, name, method), {"network": instead} if instead else {})
     changes = {"seed": seed, "output": str(folder), "loss": {"pixels": 0}, "believe_all": believe_all}
     settings = parse_settings(overlay(advised, changes), TrainingSettings, name)
     core_s = time.process_time()

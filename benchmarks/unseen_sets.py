@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
+from unseen_anywhere import gaskets, glasses, hazelnuts, nuts, pills
 from unseen_defects import DEFECTS, Mask, Picture, Rng, as_u8, filmed
+from unseen_in_place import bottle, label, profiles, transistor, wood, zipper
 from unseen_parts import Filed, brackets, cable, caps, photograph, strip, texture, weave
 
 from core.dataset import labelled_samples, training_samples
@@ -145,6 +147,20 @@ HUNDREDS: dict[str, Set] = {
     "hundreds of cells of two kinds": lambda rng, _: cells(["mono", "poly"], 150, rng),
 }
 """As factories have them: what needs many good parts shows here what it is worth."""
+KINDS: dict[str, Set] = {
+    "pills": lambda rng, _: pills(rng),
+    "nuts": lambda rng, _: nuts(rng),
+    "hazelnuts": lambda rng, _: hazelnuts(rng),
+    "gaskets": lambda rng, _: gaskets(rng),
+    "watch glasses": lambda rng, _: glasses(rng),
+    "transistor": lambda rng, _: transistor(rng),
+    "zipper": lambda rng, _: zipper(rng),
+    "bottle": lambda rng, _: bottle(rng),
+    "wood": lambda rng, _: wood(rng),
+    "label": lambda rng, _: label(rng),
+    "profiles": lambda rng, _: profiles(rng),
+}
+"""Other kinds of pictures: the advice of `train-model init` is tried on them, and taken away or put in its place."""
 
 
 @cache

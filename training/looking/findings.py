@@ -53,8 +53,8 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     return [
         *_shapes(judged, side),
         *_few(len({picture.digest for picture in good})),
-        *_depth(good, survey.bits),
-        *_unlit(good),
+        # Read with too many bits they look darker than they are.
+        *(_depth(good, survey.bits) or _unlit(good)),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from core.geometry import Pose, Roi
+from core.pose import Outline
+from training.looking.findings import PIECES
 from training.looking.survey import Picture
-from training.looking.upright import ALIKE, find_upright
+from training.looking.upright import ALIKE, TURNED_DEGREES, TURNED_SHARE, find_upright
 
 FOUND = 0.95
 """A part must be found in this share of the pictures to be cut out of all."""
@@ -21,6 +23,8 @@ MOST_DEVIATION = 0.1
 """Median deviation of the length, as a share of it: of one kind of part at one distance it is less."""
 MOST_FILLED = 0.6
 """Share of the picture: a part that fills more cannot turn far."""
+MOVED = 0.05
+"""Of the picture's shorter side, off the usual place: half a place of the encoder's maps, were the picture judged."""
 MARGIN = 1.05
 """Of a cut-out's sides over the part's."""
 NOT_CUT = "Parts are not cut out and turned straight (network.part_size): "
@@ -50,28 +54,8 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
         )
     ratio = float(np.percentile([part.axis_ratio for part in parts], 5))
     is_round = ratio < LEAST_AXIS_RATIO
-    # Along what axis a round or square part is measured, noise decides: its area says how large it is.
-    areas = [part.share * math.prod(picture.size) for picture, part in found]
-    lengths = np.sqrt(areas) if is_round else np.array([max(part.extents) for part in parts])
-    touching = sum(part.touches_border for part in parts)
-    filled = float(np.median([part.share for part in parts]))
-    deviation = float(np.median(np.abs(lengths - np.median(lengths))) / np.median(lengths))
-    beside = sum(part.second > LIKE_IT for part in parts)
-    reasons = (
-        (
-            beside > (1 - FOUND) * len(parts),
-            f"in {beside} of {len(good)} pictures another thing nearly as large lies next to the part that is found, "
-            "and only one of them would be judged. Where each part has its own place, judge each in a region (`roi`).",
-        ),
-        (
-            touching > len(parts) / 2,
-            f"in {touching} of {len(good)} pictures what is found runs off the picture.",
-        ),
-        (filled > MOST_FILLED and not is_round, f"what is found fills {filled:.0%} of the picture."),
-        (deviation > MOST_DEVIATION, f"the lengths that are found differ by {deviation:.0%}."),
-    )
-    if against := [reason for holds, reason in reasons if holds]:
-        return Lying(None, NOT_CUT + against[0])
+    if against := _against(found, is_round):
+        return Lying(None, NOT_CUT + against)
     if is_round:
         return _by_what_is_on_them([picture for picture, _ in found], ratio, roi, bits)
     extents = np.array([part.extents for part in parts])
@@ -93,6 +77,49 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
             )
             return Lying(Pose(part_size, upright.shown), reason, upright.path, why)
     return Lying(Pose(part_size), reason)
+
+
+def _against(found: Sequence[tuple[Picture, Outline]], is_round: bool) -> str | None:
+    """Say what speaks against cutting out the parts that were found; None: nothing."""
+    parts = [part for _, part in found]
+    # Along what axis a round or square part is measured, noise decides: its area says how large it is.
+    areas = [part.share * math.prod(picture.size) for picture, part in found]
+    lengths = np.sqrt(areas) if is_round else np.array([max(part.extents) for part in parts])
+    touching = sum(part.touches_border for part in parts)
+    filled = float(np.median([part.share for part in parts]))
+    deviation = float(np.median(np.abs(lengths - np.median(lengths))) / np.median(lengths))
+    twins = sum(part.second > LIKE_IT for part in parts)
+    beside = float(np.median([part.others for part in parts]))
+    reasons = (
+        (
+            touching > len(parts) / 2,
+            f"in {touching} of {len(parts)} pictures what is found runs off the picture.",
+        ),
+        (
+            twins > (1 - FOUND) * len(parts),
+            f"in {twins} of {len(parts)} pictures another thing nearly as large lies next to the part that is found, "
+            "and only one of them would be judged. Where each part has its own place, judge each in a region (`roi`).",
+        ),
+        (filled > MOST_FILLED and not is_round, f"what is found fills {filled:.0%} of the picture."),
+        (deviation > MOST_DEVIATION, f"the lengths that are found differ by {deviation:.0%}."),
+        (
+            not is_round and beside > PIECES and _lie_alike(found),
+            "they lie alike, and what lies beside the thing that is found (legs, a board, a fixture: as a rule "
+            f"{beside:.0%} of its area) would be cut away and not judged.",
+        ),
+    )
+    return next((reason for holds, reason in reasons if holds), None)
+
+
+def _lie_alike(found: Sequence[tuple[Picture, Outline]]) -> bool:
+    """Say whether long parts lie at one place and along one line, nearly all of them."""
+    # Twice the angle is one for both ends.
+    lines = np.array([complex(*part.axes[:, 0]) ** 2 for _, part in found])
+    usual = complex(np.median(lines.real), np.median(lines.imag))
+    degrees = np.abs(np.degrees(np.angle(lines * np.conj(usual)))) / 2
+    middles = np.array([part.middle / min(picture.size) for picture, part in found])
+    moved = np.linalg.norm(middles - np.median(middles, axis=0), axis=1)
+    return float(((degrees > TURNED_DEGREES) | (moved > MOVED)).mean()) < TURNED_SHARE
 
 
 def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None, bits: int) -> Lying:

@@ -86,11 +86,12 @@ def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configurati
     [
         (lambda seed: cv2.circle(part(seed, 8, 8), (100, 100), 50, (60, 60, 60), -1), "no long axis"),
         (lambda seed: part(seed, 400, 60), "runs off the picture"),
+        (lambda seed: np.tile(part(seed, 400, 60, (200, 100)), (1, 2, 1)), "runs off the picture"),
         (lambda seed: np.hstack([part(seed), part(seed + 1, 110, 36)]), "nearly as large lies next to"),
         (lambda seed: part(seed, 60 + 3 * seed, 40), "the lengths that are found differ by"),
         (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "in 30 of 30 pictures nothing differs in colour"),
     ],
-    ids=["a disc", "runs off", "two a picture", "of many sizes", "nothing there"],
+    ids=["a disc", "runs off", "a texture", "two a picture", "of many sizes", "nothing there"],
 )
 def test_what_cannot_be_turned_is_left_as_it_is_with_the_reason(
     draw: Callable[[int], np.ndarray], reason: str, tmp_path: Path
@@ -151,9 +152,10 @@ def test_fewer_than_any_training_takes_are_refused(tmp_path: Path) -> None:
 
 
 def test_twelve_bits_in_sixteen_are_told_and_sixteen_are_not(tmp_path: Path) -> None:
-    _, dark = advice_for(write(tmp_path / "dark", lambda seed: texture(seed).astype(np.uint16) * 16))
+    _, dark = advice_for(write(tmp_path / "dark", lambda seed: texture(seed).astype(np.uint16) * 12))
     assert "ATTENTION: 30 files have 16 bits, but no value above" in dark
     assert "of 256 levels are left" in dark
+    assert "nearly black" not in dark  # with the right bits they are not
     assert "`--bits 12`" in dark
     told, words = advice_for(tmp_path / "dark", bits=12)
     assert "ATTENTION" not in words

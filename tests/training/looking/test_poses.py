@@ -138,6 +138,25 @@ def test_pieces_of_a_part_that_would_be_cut_away_are_told(are_bright: bool, tmp_
     assert any("what is cut away is not judged" in line for line in advice.attention) == are_bright
 
 
+@pytest.mark.parametrize(("turn", "move", "is_cut"), [(2, 3, False), (180, 3, True), (2, 40, True)])
+def test_what_lies_beside_a_part_is_cut_away_only_where_parts_turn_or_move(
+    turn: float, move: float, is_cut: bool, tmp_path: Path
+) -> None:
+    def transistors(number: int) -> np.ndarray:
+        rng = np.random.default_rng(number)
+        picture = np.full((300, 300, 3), 120, np.uint8)
+        cv2.rectangle(picture, (90, 110), (210, 170), (30, 30, 30), -1)
+        for leg in (105, 145, 185):
+            cv2.rectangle(picture, (leg, 180), (leg + 12, 220), (215, 215, 215), -1)
+        moved = np.asarray(cv2.getRotationMatrix2D((150, 150), float(rng.uniform(-turn, turn)), 1), float)
+        moved[:, 2] += rng.uniform(-move, move, 2)
+        return filmed(cv2.warpAffine(picture, moved, (300, 300), borderMode=cv2.BORDER_REPLICATE), rng)
+
+    advice = advise(survey(str(write(tmp_path / "transistors", transistors))))
+    assert (advice.pose is not None) == is_cut
+    assert any("they lie alike" in line for line in advice.findings) != is_cut
+
+
 @pytest.mark.parametrize(("times", "is_told"), [(2.0, True), (1.0, False)])
 def test_parts_that_are_larger_in_other_pictures_are_told(times: float, is_told: bool, tmp_path: Path) -> None:
     def two_sizes(number: int) -> np.ndarray:
