@@ -25,7 +25,7 @@ from training.detector.inspector import judge
 def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     """Judge all test pictures of `data`. Raises DataError where there are none."""
     network = checkpoint.settings.network
-    frames = decidable(read_frames(labelled_samples(data), network.input))
+    frames = decidable(read_frames(labelled_samples(data), checkpoint.input))
     started_s = time.perf_counter()
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s

@@ -77,6 +77,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     judged = np.concatenate(held_out)
     provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {
         "folders": by_folder,
+        "aspects": frames.aspects,
         "data_sha256": fingerprint,
     }
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
