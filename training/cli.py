@@ -85,7 +85,7 @@ def _init_command(
 ) -> None:
     from core.dataset import folders
     from core.errors import ConfigError
-    from core.files import write_whole
+    from core.files import make_folder, write_whole
     from core.layout import require_apart
     from core.printable import plain_name
     from training.looking.advice import advise
@@ -104,6 +104,7 @@ def _init_command(
     for path in (config, sheet):
         if path.exists():
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
+    make_folder(config.parent)
     found = survey(data, roi, bits)
     advice = advise(found, fast)
     cut_outs = BytesIO()
@@ -111,7 +112,6 @@ def _init_command(
         from training.looking.cut_outs import draw_cut_outs
 
         draw_cut_outs(found.good, advice.pose, roi, bits).savefig(cut_outs, dpi=110)
-    config.parent.mkdir(parents=True, exist_ok=True)
     if cut_outs.getvalue():
         write_whole(sheet, cut_outs.getvalue())
     write_whole(config, advice.as_yaml(name, data[0] if len(data) == 1 else data).encode())
