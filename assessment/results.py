@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from assessment.drawn_marks import DrawnMarks
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
 from core.dataset import Data, folders
-from core.files import make_folder, naming
+from core.files import alone, naming
 from core.frames import Frames
 from core.layout import GOOD, require_apart
 from training.detector.checkpoint import Checkpoint
@@ -69,12 +71,14 @@ class Evaluation:
         return rows + [score_row(path, "NotDecidable", None, (), tiles, kind="") for path in self.frames.skipped]
 
 
-def results_folder(output: Path, data: Data) -> None:
-    """Make the folder for results, before hours of work; says on stderr where those of before will be replaced.
+@contextmanager
+def results_folder(output: Path, data: Data) -> Iterator[None]:
+    """Hold the folder for results, made before hours of work; says on stderr where those of before will be replaced.
 
-    Raises ConfigError where it cannot be made, or is one of `data`.
+    Raises ConfigError where it cannot be made, is one of `data`, or another command is at work there.
     """
     require_apart(output, folders(data))
-    make_folder(output)
-    if (output / REPORT).exists():
-        sys.stderr.write(f"{output}: what an earlier run wrote there will be replaced; see --output\n")
+    with alone(output):
+        if (output / REPORT).exists():
+            sys.stderr.write(f"{output}: what an earlier run wrote there will be replaced; see --output\n")
+        yield
