@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from assessment.drawn_marks import DrawnMarks
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
-from core.dataset import Data, folders
+from core.dataset import Data, are_defective, folders
 from core.files import alone, naming
 from core.frames import Frames
-from core.layout import GOOD, require_apart
+from core.layout import require_apart
 from training.detector.checkpoint import Checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
 
@@ -44,7 +44,7 @@ class Evaluation:
     @property
     def defective(self) -> NDArray[np.bool_]:
         """Which pictures show a defective part (N,)."""
-        return np.array([sample.kind != GOOD for sample in self.frames.samples])
+        return are_defective(self.frames.samples)
 
     def save(self, output: Path) -> tuple[str, ...]:
         """Write a report, a contact sheet, the measures and the scores into `output`; give their files' names."""
