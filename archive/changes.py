@@ -1,6 +1,5 @@
 """Changes: which verdicts would be others, were one bundle to take over from another."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from archive.plan import Plan, make_plan
 from archive.rejudging import Crew, judge_missing
 from archive.results import rows_of_shards
 from assessment.score_table import Row
+from core.csv_table import write_rows
 from core.errors import ConfigError
 from core.files import alone, naming
 from runtime.parts.verdict import GIVEN
@@ -73,15 +73,18 @@ def changes(
 
 def _write_changes(first: Plan, second: Plan, output: Path) -> Counter[tuple[str, str]]:
     pairs: Counter[tuple[str, str]] = Counter()
-    part = output.with_name(f".{output.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as out:
-        lines = csv.writer(out, lineterminator="\n")
-        lines.writerow(("file", "old_verdict", "new_verdict", "old_score", "new_score", "old_reason", "new_reason"))
+    columns = ("file", "old_verdict", "new_verdict", "old_score", "new_score", "old_reason", "new_reason")
+
+    def changed() -> Iterator[list[object]]:
         for before, after in _both(first, second):
             pairs[before["verdict"], after["verdict"]] += 1
             if before["verdict"] != after["verdict"]:
-                columns = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
-                lines.writerow((before["file"], *columns))
+                told = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
+                yield [before["file"], *told]
+
+    part = output.with_name(f".{output.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as out:
+        write_rows(out, columns, changed())
     part.replace(output)
     return pairs
 

@@ -1,6 +1,5 @@
 """The results: one file of all rows, as Parquet, CSV or JSON lines by its suffix, written shard by shard."""
 
-import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from archive.plan import Plan
 from assessment.score_table import Row
+from core.csv_table import write_rows
 from core.errors import ConfigError
 from core.files import naming
 
@@ -62,12 +62,8 @@ def _write_jsonl(plan: Plan, part: Path) -> None:
 
 def _write_csv(plan: Plan, part: Path) -> None:
     with part.open("w", encoding="utf-8", newline="") as out:
-        lines = None
-        for rows in rows_of_shards(plan):
-            if lines is None:
-                lines = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-                lines.writeheader()
-            lines.writerows(rows)
+        columns = list(next(rows_of_shards(plan))[0])
+        write_rows(out, columns, (row.values() for rows in rows_of_shards(plan) for row in rows))
 
 
 def _write_parquet(plan: Plan, part: Path) -> None:

@@ -45,10 +45,10 @@ def report(
     from core.printable import plain_name
     from training.detector.checkpoint import load_checkpoint
 
-    results_folder(output, data)
-    trained = load_checkpoint(checkpoint)
-    evaluation = evaluate(trained, data)
-    files = evaluation.save(output)
+    with results_folder(output, data):
+        trained = load_checkpoint(checkpoint)
+        evaluation = evaluate(trained, data)
+        files = evaluation.save(output)
     print_metrics(evaluation.metrics)
     typer.echo(f"written: {output / files[0]}, {', '.join(files[1:])}")
     bundle = f"{plain_name(trained.settings.name)}.bundle"
@@ -145,9 +145,10 @@ def compare(
     from assessment.results import results_folder
     from assessment.summary import print_comparison
 
-    results_folder(output, data)
-    comparison, names = judged((one, other), data), (str(one), str(other))
-    report = save_comparison(comparison, names, ", ".join(data), output)
+    names = (str(one), str(other))
+    with results_folder(output, data):
+        comparison = judged((one, other), data)
+        report = save_comparison(comparison, names, ", ".join(data), output)
     print_comparison(comparison, names)
     for warning in comparison.warnings(names):
         sys.stderr.write(f"warning: {shown(warning)}\n")

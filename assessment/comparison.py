@@ -11,12 +11,10 @@ from assessment.confidence import auroc_interval, difference_interval, placement
 from assessment.decidable import decidable
 from assessment.model import calibration_of, opened
 from core.confidence import Interval
-from core.dataset import Data, Sample, labelled_samples
+from core.dataset import Data, Sample, are_defective, labelled_samples
 from core.errors import ArtifactError, DataError
-from core.files import told_apart
 from core.frames import read_frames
 from core.geometry import ModelInput
-from core.layout import GOOD
 from core.thresholds import Thresholds, scores
 
 
@@ -64,7 +62,7 @@ class Comparison:
     @property
     def defective(self) -> NDArray[np.bool_]:
         """Which pictures show a defective part (N,)."""
-        return np.array([sample.kind != GOOD for sample in self.samples])
+        return are_defective(self.samples)
 
     @property
     def differing(self) -> NDArray[np.int64]:
@@ -111,12 +109,10 @@ def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 def _known(path: Path, samples: Sequence[Sample]) -> int:
     try:
-        names = calibration_of(path).names
+        calibration = calibration_of(path)
     except ArtifactError:  # a bundle of an older version, which judges, but keeps none
         return 0
-    marks = told_apart([*map(Path, names), *(sample.path for sample in samples)])
-    trained = set(marks[: len(names)])
-    return sum(mark in trained for mark in marks[len(names) :])
+    return int((calibration.rows_of([sample.path for sample in samples]) >= 0).sum())
 
 
 def _judge(path: Path, samples: Sequence[Sample]) -> tuple[dict[Sample, int], Judged]:

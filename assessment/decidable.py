@@ -1,6 +1,7 @@
 """What a station would not decide about: left out of figures, since it is neither a miss nor a false reject."""
 
 import sys
+from dataclasses import replace
 
 from core.frames import Frames
 from runtime.cameras.exposure import exposure_fault
@@ -26,4 +27,5 @@ def decidable(frames: Frames) -> Frames:
         sys.stderr.write(f"skipped: {frames.samples[row].path}: {fault}, a station would not decide about it\n")
     kept = [row for row in range(len(faults)) if row not in found]
     gone = tuple(frames.samples[row].path for row in found)
-    return Frames(frames.bgr_u8[kept], tuple(frames.samples[row] for row in kept), frames.skipped + gone)
+    samples = tuple(frames.samples[row] for row in kept)
+    return replace(frames, bgr_u8=frames.bgr_u8[kept], samples=samples, skipped=frames.skipped + gone)

@@ -3,20 +3,16 @@
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assessment.decidable import decidable
 from assessment.drawn_marks import draw_marks
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.results import Evaluation
-from core.dataset import Data, Sample, labelled_samples, names
-from core.files import told_apart
-from core.frames import Frames, read_frames
-from core.layout import GOOD
+from core.dataset import Data, Sample, are_defective, labelled_samples, names
+from core.frames import read_frames
 from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import judge
@@ -25,16 +21,18 @@ from training.detector.inspector import judge
 def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     """Judge all test pictures of `data`. Raises DataError where there are none."""
     network = checkpoint.settings.network
-    frames = decidable(read_frames(labelled_samples(data), network.input))
+    frames = decidable(read_frames(labelled_samples(data), checkpoint.input))
     started_s = time.perf_counter()
     judged, maps = judge(checkpoint.inspector, frames.bgr_u8)
     seconds = time.perf_counter() - started_s
-    errors, rows = _by_unseen_decoders(judged, frames, checkpoint)
+    rows = checkpoint.calibration.rows_of([sample.path for sample in frames.samples])
+    errors = judged.astype(np.float64)
+    # The whole detector has trained on these pictures, copies of them included, and would flatter itself.
+    errors[rows >= 0] = checkpoint.calibration.errors[rows[rows >= 0]]
     known, thresholds = rows[rows >= 0], checkpoint.thresholds
     apart = checkpoint.calibration.odd if thresholds.odd else np.zeros(0, bool)
     ranking = scores(errors, thresholds)
-    kinds = [sample.kind for sample in frames.samples]
-    defective = np.array([kind != GOOD for kind in kinds])
+    kinds, defective = [sample.kind for sample in frames.samples], are_defective(frames.samples)
     _warn_of_defective([frames.samples[i] for i in np.flatnonzero(defective & (rows >= 0))])
     marks = () if defective.any() else draw_marks(checkpoint, frames.bgr_u8, ranking, rows)
     metrics = {
@@ -55,24 +53,6 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "drawn_marks": [mark.row() for mark in marks],
     }
     return Evaluation(checkpoint, frames, errors, maps, ranking, marks, metrics)
-
-
-def _by_unseen_decoders(
-    errors: NDArray[np.float32], frames: Frames, checkpoint: Checkpoint
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Put the calibration's errors in the place of those (N, K + 1) of pictures that it knows; and say of each picture
-    (N,) which of its parts that is, -1 for none.
-
-    The whole detector has trained on these pictures, copies of them included, and would flatter itself.
-    """
-    calibration = checkpoint.calibration
-    calibrated = [Path(name) for name in calibration.names]
-    marks = told_apart([*calibrated, *(sample.path for sample in frames.samples)])
-    known = {mark: row for row, mark in enumerate(marks[: len(calibrated)])}
-    honest = errors.astype(np.float64)
-    rows = np.array([known.get(mark, -1) for mark in marks[len(calibrated) :]], np.int64)
-    honest[rows >= 0] = calibration.errors[rows[rows >= 0]]
-    return honest, rows
 
 
 def _warn_of_defective(trained: Sequence[Sample]) -> None:

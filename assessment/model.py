@@ -74,7 +74,7 @@ def _checkpoint(path: Path) -> Model:
     settings, network = checkpoint.settings, checkpoint.settings.network
     return Model(
         name=settings.name,
-        input=network.input,
+        input=checkpoint.input,
         grid=network.grid,
         thresholds=checkpoint.thresholds,
         judge=lambda frames_bgr_u8: judge(checkpoint.inspector, frames_bgr_u8),

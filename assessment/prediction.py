@@ -1,5 +1,6 @@
 """Prediction: the verdict of a checkpoint or a bundle on any pictures, by the rule that the line uses."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
 from core.errors import DataError
 from core.files import whole
+from core.frames import other_shapes_told
 from core.picture import fit, list_pictures, read_picture
 from core.printable import printable
 from core.progress import counted
@@ -37,6 +39,8 @@ class Prediction:
     """Why the verdict is NotDecidable."""
     overlay: Path | None = None
     """The picture with its error map over it, where it was asked for."""
+    other_shape: str = ""
+    """How its shape differs from all that trained; empty where it does not."""
 
     def row(self, tiles: int) -> Row:
         """Give it as a line of the score table."""
@@ -56,7 +60,10 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
         overlays_folder(overlays, [place for place in map(Path, pictures) if place.is_dir()])
     with opened(Path(model)) as judging:
         starts = counted(range(0, len(files), _CHUNK), "judging")
-        return [one for start in starts for one in judge_files(judging, files[start : start + _CHUNK], start, overlays)]
+        said = [one for start in starts for one in judge_files(judging, files[start : start + _CHUNK], start, overlays)]
+    if others := [f"{one.file} ({one.other_shape})" for one in said if one.other_shape]:
+        sys.stderr.write(other_shapes_told(others, len(said)))
+    return said
 
 
 def _files(place: Path) -> list[Path]:
@@ -73,9 +80,11 @@ def judge_files(
     """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable."""
     frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
     reasons: dict[int, str] = {}
+    shapes: dict[int, str] = {}
     for row, file in enumerate(files):
         try:
-            fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.pose)
+            seen_u8 = fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.pose)
+            shapes[row] = model.input.other_shape(seen_u8.shape[1], seen_u8.shape[0])
         except DataError as error:
             reasons[row] = str(error)
     readable = [row for row in range(len(files)) if row not in reasons]
@@ -92,7 +101,8 @@ def judge_files(
             continue
         score = float(scores(errors[None], model.thresholds)[0])
         reason = "" if fault is None else f"{file}: {fault}, a station would not decide about it"
-        prediction = Prediction(file, judgement.verdict.word, score, judgement.errors, reason)
+        word = judgement.verdict.word
+        prediction = Prediction(file, word, score, judgement.errors, reason, other_shape=shapes[row])
         if overlays is not None:
             overlay = write_overlay(overlays, start + row + 1, model, file, judgement, error_map)
             prediction = replace(prediction, overlay=overlay)

@@ -4,15 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from assessment.decidable import decidable
 from assessment.metrics import LARGEST_RATE, NO_DEFECTIVE, rate_that_finds_all, what_if
 from assessment.model import calibration_of, is_bundle, opened
-from core.dataset import Data, labelled_samples
+from core.dataset import Data, are_defective, labelled_samples
 from core.frames import read_frames
-from core.layout import GOOD
 from core.thresholds import Thresholds
 
 
@@ -66,7 +64,7 @@ def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequen
     with opened(path) as model:
         frames = decidable(read_frames(labelled_samples(data), model.input))
         errors = model.judge(frames.bgr_u8)[0]
-    defective = np.array([sample.kind != GOOD for sample in frames.samples])
+    defective = are_defective(frames.samples)
     finds_all = rate_that_finds_all(calibration, errors[defective], believe_all) if defective.any() else None
     return Consequences(what_if(calibration, errors, defective, believe_all), int(defective.sum()), finds_all)
 

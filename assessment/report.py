@@ -13,9 +13,9 @@ from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
+from core.dataset import are_defective
 from core.files import common_folder
 from core.frames import Frames
-from core.layout import GOOD
 from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores
 from training.detector.checkpoint import Checkpoint
@@ -54,7 +54,7 @@ def render_report(
     """Render the figures, their charts, and every miss and false reject. errors (N, K + 1), maps (N, h, w)."""
     settings, thresholds = checkpoint.settings, checkpoint.thresholds
     ranking = scores(errors, thresholds)
-    defective = np.array([sample.kind != GOOD for sample in frames.samples])
+    defective = are_defective(frames.samples)
     calibrating = scores(checkpoint.calibration.errors, thresholds)
     parts = _Parts(checkpoint, frames, errors, maps, ranking)
     worst_first = np.argsort(ranking)

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ from numpy.typing import NDArray
 from assessment.drawn_marks import DrawnMarks
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
-from core.dataset import Data, folders
-from core.files import make_folder, naming
+from core.dataset import Data, are_defective, folders
+from core.files import alone, naming
 from core.frames import Frames
-from core.layout import GOOD, require_apart
+from core.layout import require_apart
 from training.detector.checkpoint import Checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
 
@@ -42,7 +44,7 @@ class Evaluation:
     @property
     def defective(self) -> NDArray[np.bool_]:
         """Which pictures show a defective part (N,)."""
-        return np.array([sample.kind != GOOD for sample in self.frames.samples])
+        return are_defective(self.frames.samples)
 
     def save(self, output: Path) -> tuple[str, ...]:
         """Write a report, a contact sheet, the measures and the scores into `output`; give their files' names."""
@@ -69,12 +71,14 @@ class Evaluation:
         return rows + [score_row(path, "NotDecidable", None, (), tiles, kind="") for path in self.frames.skipped]
 
 
-def results_folder(output: Path, data: Data) -> None:
-    """Make the folder for results, before hours of work; says on stderr where those of before will be replaced.
+@contextmanager
+def results_folder(output: Path, data: Data) -> Iterator[None]:
+    """Hold the folder for results, made before hours of work; says on stderr where those of before will be replaced.
 
-    Raises ConfigError where it cannot be made, or is one of `data`.
+    Raises ConfigError where it cannot be made, is one of `data`, or another command is at work there.
     """
     require_apart(output, folders(data))
-    make_folder(output)
-    if (output / REPORT).exists():
-        sys.stderr.write(f"{output}: what an earlier run wrote there will be replaced; see --output\n")
+    with alone(output):
+        if (output / REPORT).exists():
+            sys.stderr.write(f"{output}: what an earlier run wrote there will be replaced; see --output\n")
+        yield

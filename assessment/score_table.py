@@ -1,10 +1,10 @@
 """The score table: a line a picture with its verdict, score and errors, as CSV or JSON values."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from core.csv_table import write_rows
 from core.files import whole
 from core.printable import printable
 
@@ -28,6 +28,4 @@ def score_row(path: Path, verdict: str, score: float | None, errors: Sequence[fl
 
 def write_csv(rows: Sequence[Row], file: TextIO) -> None:
     """Write the rows, the first of which names the columns."""
-    lines = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-    lines.writeheader()
-    lines.writerows(rows)
+    write_rows(file, list(rows[0]), (row.values() for row in rows))

@@ -1,10 +1,13 @@
 """What thresholds are set from: the errors of good parts, kept beside the model, so that they can be set again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import told_apart
 from core.thresholds import Thresholds, calibrate, odd_parts
 
 
@@ -27,6 +30,12 @@ class Calibration:
     def odd(self) -> NDArray[np.bool_]:
         """(M,) which stand apart from the others, and so set no threshold."""
         return odd_parts(self.errors, self.doubted)
+
+    def rows_of(self, files: Sequence[Path]) -> NDArray[np.int64]:
+        """Say which of these parts each of `files` shows (N,), by whatever name or as a copy; -1: none."""
+        marks = told_apart([*map(Path, self.names), *files])
+        known = {mark: row for row, mark in enumerate(marks[: len(self.names)])}
+        return np.array([known.get(mark, -1) for mark in marks[len(self.names) :]], np.int64)
 
     def thresholds(self, false_reject_rate: float, believe_all: bool = False) -> Thresholds:
         """Set thresholds. Raises DataError where the parts are too few to promise the rate."""

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -46,19 +46,52 @@ class _Unfailing(io.FileIO):
             return len(data)
 
 
-def run(app: Callable[..., Any]) -> None:
-    """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
+class _Output(io.FileIO):
+    """Standard output: that it cannot be written is told once, and what is said after that is lost."""
+
+    _is_lost = False
+
+    def write(self, data: Any) -> int:
+        if self._is_lost:
+            return len(data)
+        try:
+            return super().write(data)
+        except OSError as error:
+            self._is_lost = True
+            if isinstance(error, BrokenPipeError):  # who read it has seen enough
+                raise SystemExit(PwaeError.exit_code) from error
+            why = f"standard output cannot be written ({error.strerror}); free its disk, or send it elsewhere."
+            raise PwaeError(why) from error
+
+
+def _prepare_streams() -> None:
+    """Let what is said be told whole, or not at all, whatever standard output and error are."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed by whoever started this: what is said there goes nowhere
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
     if (own := sys.__stderr__) is not None and sys.stderr is own:
-        unfailing = io.BufferedWriter(_Unfailing(own.fileno(), "w", closefd=False))
-        sys.stderr = io.TextIOWrapper(unfailing, own.encoding, line_buffering=True)
-    if not os.environ.get("COLUMNS", "").strip("0"):  # a table that is no column wide would not be told
-        os.environ.pop("COLUMNS", None)
+        sys.stderr = _written_by(_Unfailing, own)
+    if (own := sys.__stdout__) is not None and sys.stdout is own:
+        sys.stdout = _written_by(_Output, own)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may be no text, or none of this terminal's
             stream.reconfigure(errors="backslashreplace")
+
+
+def _written_by(raw: type[io.FileIO], own: TextIO) -> TextIO:
+    """Give what writes to the same place as a standard stream of Python's `own`, by `raw`."""
+    own.flush()
+    is_by_line = getattr(own, "line_buffering", True) or getattr(own, "write_through", False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw(own.fileno(), "w", closefd=False)), own.encoding, line_buffering=is_by_line
+    )
+
+
+def run(app: Callable[..., Any]) -> None:
+    """Run a typer app; a PwaeError becomes one line on stderr and its exit code, never a traceback."""
+    _prepare_streams()
+    if not os.environ.get("COLUMNS", "").strip("0"):  # a table that is no column wide would not be told
+        os.environ.pop("COLUMNS", None)
     # A file's name in a script that the figures' font has not is drawn as boxes.
     warnings.filterwarnings("ignore", "Glyph .* missing from")
     try:
@@ -107,9 +140,12 @@ def _interruptible(app: Callable[..., Any]) -> None:
     """Run `app`, with Ctrl-C as a KeyboardInterrupt: typer takes it for a silent end, others for a fault."""
     try:
         app()
+        sys.stdout.flush()
     except (Exception, SystemExit) as end:
         if getattr(end, "code", None) == INTERRUPTED or is_interruption(end):
             raise KeyboardInterrupt from end
+        if isinstance(end, SystemExit):
+            sys.stdout.flush()
         raise
 
 

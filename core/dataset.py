@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.config import expanded
 from core.errors import DataError
@@ -102,6 +103,11 @@ def each_once(samples: Sequence[Sample], marks: Sequence[object]) -> list[Sample
         best = sample if sample.is_marked and not known.is_marked else known
         kept[mark] = replace(best, mask=known.mask or sample.mask)
     return list(kept.values())
+
+
+def are_defective(samples: Sequence[Sample]) -> NDArray[np.bool_]:
+    """Say which of `samples` (N,) show a defective part, as far as the data's folders tell."""
+    return np.array([sample.kind != GOOD for sample in samples], bool)
 
 
 def _labelled(data: str) -> list[Sample]:

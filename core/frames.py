@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.dataset import Sample, each_once
 from core.errors import ConfigError, DataError, about
 from core.files import whole
-from core.geometry import ModelInput
+from core.geometry import ModelInput, aspect_of
 from core.picture import as_bgr_u8, crop, fit, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
 from core.printable import printable
@@ -27,6 +27,8 @@ class Frames:
     bgr_u8: NDArray[np.uint8]
     samples: tuple[Sample, ...]
     skipped: tuple[Path, ...]
+    aspects: tuple[float, ...] = ()
+    """See ModelInput: each that there is among those read, once."""
 
     @property
     def names_skipped(self) -> list[str]:
@@ -48,6 +50,8 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     skipped: list[Path] = []
     faults: list[str] = []
     brightest_u16: list[int] = []
+    aspects: set[float] = set()
+    others: list[str] = []
     for sample in counted(samples, "reading pictures"):
         try:
             stored = read_as_stored(sample.path)
@@ -55,7 +59,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             seen_here = seen.without_cut if sample.is_cut else seen
             if sample.is_cut:
                 _require_same_cut(frame, seen, sample.path)
-            fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
+            judged = fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
         except DataError as error:
             faults.append(about(sample.path, error))
             sys.stderr.write(f"skipped: {faults[-1]}\n")
@@ -63,6 +67,9 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
         else:
             kept.append(sample)
             brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
+            aspects.add(aspect_of(judged.shape[1], judged.shape[0]))
+            if other := seen_here.other_shape(judged.shape[1], judged.shape[0]):
+                others.append(f"{sample.path} ({other})")
     # Where none reaches half of it, their upper bit is not used.
     if brightest_u16 and max(brightest_u16) < 2 ** (seen.bits - 1):
         sys.stderr.write(
@@ -72,7 +79,18 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
         )
     if not kept:
         raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
-    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped))
+    if others:
+        sys.stderr.write(other_shapes_told(others, len(kept)))
+    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped), tuple(sorted(aspects)))
+
+
+def other_shapes_told(others: Sequence[str], count: int) -> str:
+    """Warn that of `count` pictures `others`, each with its shape, are squeezed as none was that trained."""
+    return (
+        f"warning: {len(others)} of {count} pictures have another shape than any that trained, and are squeezed into "
+        f"it, such as {others[0]}: what is said of them means little; give pictures as the line's camera gives them, "
+        "and train on such.\n"
+    )
 
 
 def distinct(frames: Frames) -> Frames:
@@ -88,7 +106,8 @@ def distinct(frames: Frames) -> Frames:
     places = {sample.path for sample in samples}
     same = tuple(sample.path for sample in frames.samples if sample.path not in places)
     sys.stderr.write(f"skipped: {len(same)} of {len(marks)} pictures show what another one shows, such as {same[0]}\n")
-    return Frames(frames.bgr_u8[sorted(first.values())], tuple(samples), frames.skipped + same)
+    kept = frames.bgr_u8[sorted(first.values())]
+    return replace(frames, bgr_u8=kept, samples=tuple(samples), skipped=frames.skipped + same)
 
 
 def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """Geometry of pictures, in pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from pydantic import Field
@@ -15,6 +15,10 @@ ANGLES, RINGS = 128, 32
 """Of the colours around a part's middle, by which it is turned upright."""
 UPRIGHT_CHARACTERS = ANGLES * RINGS * 3 * 4 // 3
 """Of those colours as text (base64)."""
+OTHER_SHAPE = 1.1
+"""Width by height of one picture, over that of another. All are squeezed into the input's shape: from 1.11 on, what
+lies at the edge comes half a place of the encoder's maps, which have 9 along a side, from where it was learned."""
+OTHER_SHAPE_REMEDY = "give the camera a `roi` of that shape, or train on its pictures"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class ModelInput:
     """None: the whole picture."""
     bits: int = 16
     """Of a grey level in files that keep 16."""
+    aspects: tuple[float, ...] = field(default=(), compare=False)
+    """Width by height of what trained, before it was squeezed into the input's shape; empty: not known."""
 
     @property
     def cut_size(self) -> tuple[int, int] | None:
@@ -48,3 +54,17 @@ class ModelInput:
     def without_cut(self) -> "ModelInput":
         """The same of a picture that is cut already."""
         return replace(self, pose=None, roi=None)
+
+    def other_shape(self, width: int, height: int) -> str:
+        """Say how the shape of a picture of this size differs from all that trained; empty where it does not."""
+        aspect = aspect_of(*(self.cut_size or (width, height)))
+        apart = {known: max(aspect / known, known / aspect) for known in self.aspects}
+        if min(apart.values(), default=1.0) <= OTHER_SHAPE:
+            return ""
+        nearest = min(apart, key=lambda known: apart[known])
+        return f"{aspect:.3g} times as wide as high, and what trained {nearest:.3g}"
+
+
+def aspect_of(width: int, height: int) -> float:
+    """Give width by height, to three digits."""
+    return float(f"{width / height:.3g}")

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from core.dataset import Sample, spread
+from core.dataset import Sample, are_defective, spread
 from core.frames import read_frames
-from core.layout import GOOD
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
 from runtime.bundles.known_pictures import TOLERANCE
@@ -36,7 +35,7 @@ class ParitySet:
     @property
     def defective(self) -> NDArray[np.bool_]:
         """Which pictures show a defective part (N,), as far as the data's folders tell."""
-        return np.array([sample.kind != GOOD for sample in self.samples])
+        return are_defective(self.samples)
 
 
 def exam_frames(samples: Sequence[Sample], manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import PwaeError
 from runtime.actuator.check import check_plc
-from runtime.bundles.bundle import load_bundle
+from runtime.bundles.bundle import inputs_of, load_bundle
 from runtime.cameras.check import check_camera
 from runtime.delivery.check import check_broker, check_outbox
 from runtime.evidence.check import check_folder
@@ -50,7 +50,7 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
     coils = [verdict.coil for verdict in settings.verdicts.values() if verdict.coil is not None]
     bundles = {"": settings.bundle} | {f" of recipe {recipe}": path for recipe, path in settings.bundles.items()}
-    topics, kept = settings.topics, settings.kept_folders
+    topics, kept, seen = settings.topics, settings.kept_folders, inputs_of(bundles.values())
     heard = dict.fromkeys([topics.command("+")] * bool(settings.commands), 0) | {
         topics.trigger(name): 1 for name, camera in settings.cameras.items() if getattr(camera, "trigger", None)
     }
@@ -60,7 +60,10 @@ def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:
         *((f"backend{recipe}", partial(_backend, settings, path)) for recipe, path in bundles.items()),
         ("gpu", partial(_gpu, settings.backend.device)),
         ("codecs", _codecs),
-        *((f"camera {name}", partial(check_camera, name, camera, kept)) for name, camera in settings.cameras.items()),
+        *(
+            (f"camera {name}", partial(check_camera, name, camera, kept, seen))
+            for name, camera in settings.cameras.items()
+        ),
         ("broker", partial(check_broker, settings.broker, settings.client_id, topics.doctor, heard)),
         ("outbox", partial(check_outbox, settings.outbox)),
         *([("plc", partial(check_plc, settings.modbus, coils))] if settings.modbus else []),

@@ -270,9 +270,8 @@ def training(given: Given) -> None:
 
     from assessment.metrics import image_metrics
     from core.config import load_settings
-    from core.dataset import labelled_samples
+    from core.dataset import are_defective, labelled_samples
     from core.frames import read_frames
-    from core.layout import GOOD
     from core.thresholds import scores
     from training.detector.checkpoint import load_checkpoint
     from training.detector.inspector import judge
@@ -294,10 +293,7 @@ def training(given: Given) -> None:
         losses=checkpoint.provenance["losses"],
     )
     samples = labelled_samples(str(given.pictures))
-    frames, defective = (
-        read_frames(samples, checkpoint.settings.network.input),
-        np.array([each.kind != GOOD for each in samples]),
-    )
+    frames, defective = read_frames(samples, checkpoint.input), are_defective(samples)
     errors = {kind: judge(checkpoint.inspector, frames.bgr_u8, kind)[0] for kind in ("cpu", "cuda")}
     for kind, found in errors.items():
         given.tell(

@@ -83,16 +83,42 @@ def _init_command(
         bool, typer.Option("--fast", help="The form for small boxes: half of the recipe's time on the line.")
     ] = False,
 ) -> None:
-    from core.dataset import folders
-    from core.errors import ConfigError
     from core.files import write_whole
-    from core.layout import require_apart
-    from core.printable import plain_name
     from training.looking.advice import advise
     from training.looking.survey import survey
 
+    name, config, sheet = _places(data, output, fast)
+    found = survey(data, roi, bits)
+    advice = advise(found, fast)
+    cut_outs = BytesIO()
+    if advice.pose is not None:
+        from training.looking.cut_outs import draw_cut_outs
+
+        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(cut_outs, dpi=110)
+    if cut_outs.getvalue():
+        write_whole(sheet, cut_outs.getvalue())
+    write_whole(config, advice.as_yaml(name, data[0] if len(data) == 1 else data).encode())
+    for line in advice.attention:
+        typer.echo(line)
+    typer.echo(f"written: {config}, with the reasons in it; read them")
+    if cut_outs.getvalue():
+        typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
+    typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
+
+
+def _places(data: list[str], output: Path | None, is_fast: bool) -> tuple[str, Path, Path]:
+    """Say what the training is called, and where its configuration and the sheet of cut-outs go.
+
+    Raises ConfigError where they cannot, or something is there.
+    """
+    from core.dataset import folders
+    from core.errors import ConfigError
+    from core.files import make_folder
+    from core.layout import require_apart
+    from core.printable import plain_name
+
     # Several folders are the next training of a part, whose first one has the folder's name, in each of both forms.
-    own = f"{Path(data[0]).resolve().name}{'-fast' if fast else ''}"
+    own = f"{Path(data[0]).resolve().name}{'-fast' if is_fast else ''}"
     name = plain_name(output.stem if output and len(data) > 1 else own)
     config = output or Path(f"{name}.yaml")
     if config.is_dir():
@@ -104,23 +130,8 @@ def _init_command(
     for path in (config, sheet):
         if path.exists():
             raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
-    found = survey(data, roi, bits)
-    advice = advise(found, fast)
-    cut_outs = BytesIO()
-    if advice.pose is not None:
-        from training.looking.cut_outs import draw_cut_outs
-
-        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(cut_outs, dpi=110)
-    config.parent.mkdir(parents=True, exist_ok=True)
-    if cut_outs.getvalue():
-        write_whole(sheet, cut_outs.getvalue())
-    write_whole(config, advice.as_yaml(name, data[0] if len(data) == 1 else data).encode())
-    for line in advice.attention:
-        typer.echo(line)
-    typer.echo(f"written: {config}, with the reasons in it; read them")
-    if cut_outs.getvalue():
-        typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
-    typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
+    make_folder(config.parent)
+    return name, config, sheet
 
 
 def train_model() -> None:

@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from core.dataset import counts, folders_told, training_samples
+from core.dataset import Sample, counts, folders_told, training_samples
 from core.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
-from training.detector.inspector import new_inspector
+from training.detector.inspector import Inspector, new_inspector
 from training.first_look import doubted
 from training.fitting.members import require_trainable, train_members
 from training.fitting.resume_point import (
@@ -22,7 +24,7 @@ from training.fitting.resume_point import (
     require_resumable,
     require_same_pictures,
 )
-from training.fitting.training_set import prepare
+from training.fitting.training_set import TrainingSet, prepare
 from training.folds import assign, find_bursts, judge_held_out
 from training.looking.upright import with_upright_read
 from training.settings import TrainingSettings
@@ -60,12 +62,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     inspector = new_inspector(settings, len(held_out))
     network = inspector.network
     dataset = prepare(network, frames.bgr_u8, settings.augment, settings.seed)
-    left_out = np.zeros(len(frames.samples), bool)
-    if settings.folds > 1 and not settings.believe_all:
-        # A decoder that trains on a defect learns to rebuild it, in the parts that it judges too. Of a part that was
-        # marked as good somebody knows that it is none.
-        marked = np.array([sample.is_marked for sample in frames.samples])
-        left_out = doubted(inspector, dataset, len(left_out), settings.seed) & ~marked
+    left_out = _left_out(inspector, dataset, frames.samples, settings)
     note_pictures(output, fingerprint)
     rank_zero, losses = train_members(network, dataset, held_out, settings, left_out)
     path = settings.checkpoint
@@ -75,10 +72,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, bursts, settings)
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
-    provenance = _provenance(frames, len(frames.samples) - (len(judged) if len(held_out) == 1 else 0), losses) | {
-        "folders": by_folder,
-        "data_sha256": fingerprint,
-    }
+    fitted = len(frames.samples) - (len(judged) if len(held_out) == 1 else 0)
+    provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
     report_suspects(calibration, thresholds, frames, judged, output)
@@ -86,13 +81,33 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     return path
 
 
-def _provenance(frames: Frames, fitted: int, losses: dict[str, float]) -> dict[str, Any]:
-    """What a person asks of a model later."""
+def _left_out(
+    inspector: Inspector, dataset: TrainingSet, samples: Sequence[Sample], settings: TrainingSettings
+) -> NDArray[np.bool_]:
+    """Say which pictures (N,) stand apart at a first look, so that no decoder trains on them.
+
+    One that trains on a defect learns to rebuild it, in the parts that it judges too. Of a part that was marked as good
+    somebody knows that it has none.
+    """
+    if settings.folds == 1 or settings.believe_all:
+        return np.zeros(len(samples), bool)
+    marked = np.array([sample.is_marked for sample in samples])
+    apart: NDArray[np.bool_] = doubted(inspector, dataset, len(samples), settings.seed) & ~marked
+    return apart
+
+
+def _provenance(
+    frames: Frames, by_folder: dict[str, int], fingerprint: str, fitted: int, losses: dict[str, float]
+) -> dict[str, Any]:
+    """What a person asks of a model later; `fitted` pictures trained."""
     return {
         "trained": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "pictures": len(frames.samples),
         "trained_on": fitted,
         "skipped": frames.names_skipped,
+        "folders": by_folder,
+        "data_sha256": fingerprint,
+        "aspects": frames.aspects,
         "losses": losses,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
     }

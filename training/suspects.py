@@ -1,6 +1,5 @@
 """Suspects: the good pictures that stand apart from the others, for somebody to look at before they are believed."""
 
-import csv
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
+from core.csv_table import write_rows
 from core.frames import Frames
 from core.printable import caption, printable
 from core.thresholds import Thresholds, standing
@@ -38,12 +38,15 @@ def report_suspects(
     order = np.lexsort((-stands, ~odd))
     shown = order[: min(max(_LEAST_SHOWN, int(odd.sum())), _MOST_SHOWN)]
     with (output / "suspects.csv").open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["file", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"])
-        for line in order:
-            name = printable(frames.samples[judged[line]].whole_path)
-            row = [name, f"{stands[line]:.2f}", *("yes" if yes else "no" for yes in (odd[line], marked[line]))]
-            lines.writerow(row)
+        rows = (
+            [
+                printable(frames.samples[judged[line]].whole_path),
+                f"{stands[line]:.2f}",
+                *("yes" if yes else "no" for yes in (odd[line], marked[line])),
+            ]
+            for line in order
+        )
+        write_rows(file, ["file", "spreads_above_the_others", "left_out_of_the_thresholds", "marked_good"], rows)
     sheet = output / SUSPECTS_SHEET
     _sheet(frames, judged, shown, stands, odd).savefig(sheet, dpi=90)
     if odd.any():

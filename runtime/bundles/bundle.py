@@ -7,12 +7,15 @@ sha256 of every other file; nothing is loaded whose hash differs. A site that ho
 
 import hashlib
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from core.errors import ArtifactError, one_line
 from core.files import lies_in, write_whole
+from core.geometry import ModelInput
 from core.mistaken import no_bundle
 from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
 from runtime.bundles.signature import require_signature
@@ -89,6 +92,15 @@ def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = 
 def read_manifest(path: Path) -> Manifest:
     """Read what the bundle folder `path` says of itself; its files are not looked at. Raises ArtifactError."""
     return _parse(_read(path), path)
+
+
+def inputs_of(bundles: Iterable[Path]) -> list[ModelInput]:
+    """Say what the models of these folders see of a picture; of one that cannot be read whoever loads it tells."""
+    found = []
+    for path in bundles:
+        with suppress(ArtifactError):
+            found.append(read_manifest(path).input)
+    return found
 
 
 def save_manifest(path: Path, manifest: Manifest) -> None:

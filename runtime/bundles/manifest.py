@@ -1,6 +1,7 @@
 """The manifest: what `bundle.json` says of a bundle, and the names that its files and the graph's tensors have."""
 
 import hashlib
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
@@ -111,6 +112,8 @@ class TrainedOn(Record):
     """RFC 3339, UTC."""
     data_sha256: Sha256 | None = None
     """Digest of the pictures themselves."""
+    aspects: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(exclude=True)] = ()
+    """See ModelInput. For the station alone, and not told on."""
 
 
 class Manifest(Record):
@@ -149,11 +152,11 @@ class Manifest(Record):
     digest: str = ""
     """sha256 of all of the above as written: a bundle is altered by exporting it again, never by hand."""
 
-    @property
+    @cached_property
     def input(self) -> ModelInput:
         """What the model sees of a picture."""
         pose = Pose(self.part_size, self.upright) if self.part_size else None
-        return ModelInput(self.height, self.width, pose, self.roi, self.bits)
+        return ModelInput(self.height, self.width, pose, self.roi, self.bits, self.trained_on.aspects)
 
     @property
     def label(self) -> str:
@@ -164,7 +167,7 @@ class Manifest(Record):
     def trained_on(self) -> TrainedOn:
         """What the model learned from, as far as its provenance tells."""
         told = self.provenance.get("training")
-        names = {"pictures": "pictures", "folders": "folders", "trained": "at", "data_sha256": "data_sha256"}
+        names = {"trained": "at"} | {key: key for key in ("pictures", "folders", "data_sha256", "aspects")}
         try:
             return TrainedOn(**{names[key]: value for key, value in dict(told or {}).items() if key in names})
         except (TypeError, ValueError):  # whoever wrote it had other words for it

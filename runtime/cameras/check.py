@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CameraError
+from core.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
@@ -26,18 +28,25 @@ JUMBO_BYTES = 9000
 """What network cards and switches take beyond the usual 1500."""
 
 
-def check_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ()) -> str:
-    """Say what it gives; folders `kept` as in `open_camera`.
+def check_camera(
+    name: str, settings: CameraSettings, kept: Sequence[Path] = (), seen: Sequence[ModelInput] = ()
+) -> str:
+    """Say what it gives, and whether it has a shape that one of the models, which have `seen` theirs, does not know.
 
-    Raises CameraError where it gives no frame, loses packets, or a region lies outside its frames; ConfigError where a
-    URL's variable is not set or a package is missing.
+    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, loses packets, or a region lies
+    outside its frames; ConfigError where a URL's variable is not set or a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
-        return _check_factory_camera(name, settings)
+        return _check_factory_camera(name, settings, seen)
     if not isinstance(settings, LiveCameraSettings):
         camera = open_camera(name, settings, kept)
+        first = next(camera.frames(threading.Event()), None) if camera.frames_total else None
         camera.close()
-        return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
+        if first is None:
+            return "opens"
+        pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
+        squeezed = "" if pixels is None else _squeezed(name, settings, pixels, seen)
+        return f"opens, {camera.frames_total} frames{squeezed}"
     settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
     camera = open_camera(name, settings)
     first = next(camera.frames(threading.Event())).developed()
@@ -48,10 +57,11 @@ def check_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ())
         raise CameraError(
             f"camera {name}: no frame ({why}); where that names no remedy, check its power, cable, address and login."
         )
-    return f"gives frames of {_size(name, settings, first.pixels_u8)} pixels"
+    size, squeezed = _size(name, settings, first.pixels_u8), _squeezed(name, settings, first.pixels_u8, seen)
+    return f"gives frames of {size} pixels{squeezed}"
 
 
-def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) -> str:
+def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:
     """Count what is lost while it runs freely, whatever triggers it on the line."""
     connect = connection(settings, is_trial=True)
     decoded, pixels = False, None
@@ -83,7 +93,8 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings) 
         raise CameraError(
             f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; {remedy}."
         )
-    return f"{stream.name}, gives frames of {_size(name, settings, pixels)} pixels{packets}, none of {total} lost"
+    size, squeezed = _size(name, settings, pixels), _squeezed(name, settings, pixels, seen)
+    return f"{stream.name}, gives frames of {size} pixels{packets}, none of {total} lost{squeezed}"
 
 
 def _mtu_bytes(address: str) -> int | None:
@@ -104,3 +115,17 @@ def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) 
                 "lie within; correct `roi` or `regions`."
             )
     return f"{width} x {height}"
+
+
+def _squeezed(
+    name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16], seen: Sequence[ModelInput]
+) -> str:
+    """Say which streams come in a shape that a model does not know; empty where each is known to all."""
+    height, width = frame.shape[:2]
+    found = [
+        f"; warning: pictures of {stream} are squeezed, {other}: {OTHER_SHAPE_REMEDY}"
+        for stream, roi in settings.streams(name).items()
+        for other in dict.fromkeys(replace(each, roi=roi or each.roi).other_shape(width, height) for each in seen)
+        if other
+    ]
+    return "".join(found)

@@ -1,7 +1,6 @@
 """The console of an inspection: where to look, how far it is, and the result."""
 
 import json
-import os
 import sys
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
@@ -73,11 +72,10 @@ def tell(summary: Summary) -> None:
     try:
         Console().print(table)
         sys.stdout.flush()
-    except (OSError, SystemExit) as error:  # rich ends a command whose reader went, without a word
-        with open(os.devnull, "wb") as nowhere:  # what is left of it would be tried again at the end
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        why = error.strerror if isinstance(error, OSError) else "nobody reads it"
-        raise PwaeError(f"standard output cannot be written ({why}); all was judged and reported.") from error
+    except (PwaeError, SystemExit) as error:  # which ends a command whose reader went, without a word
+        nobody = "standard output cannot be written: nobody reads it."
+        why = nobody if isinstance(error, SystemExit) else error
+        raise PwaeError(f"{why} All was judged and reported.") from error
 
 
 def _opening(inspection: Inspection) -> str:

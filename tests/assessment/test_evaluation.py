@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,6 +51,19 @@ def test_a_folder_of_good_parts_gives_false_rejects_alone(checkpoint: Path, part
     assert metrics["false_reject_rate"] is not None
     assert metrics["auroc"] is metrics["miss_rate"] is metrics["pixel_auroc"] is None
     assert set(metrics["intervals"]) == {"false_reject_rate"}
+
+
+def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of(
+    checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), read_picture(parts / "test" / "good" / f"00{number}.png")[:24])
+    evaluate(trained, str(tmp_path))
+    assert "warning: 3 of 3 pictures have another shape than any that trained" in capsys.readouterr().err
+    older = {key: value for key, value in trained.provenance.items() if key != "aspects"}
+    evaluate(replace(trained, provenance=older), str(tmp_path))
+    assert "shape" not in capsys.readouterr().err
 
 
 def test_without_defective_parts_it_says_how_small_a_mark_is_found(

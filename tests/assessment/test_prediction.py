@@ -57,6 +57,22 @@ def test_overlays_have_the_pictures_own_shape_and_an_older_folder_is_left_alone(
         predict(exported, [picture], tmp_path / "overlays")
 
 
+def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of_once(
+    checkpoint: Path, exported: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = read_picture(parts / "test" / "good" / "000.png")
+    for number in range(40):
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), picture[: 24 if number else 48])
+    for model in (checkpoint, exported):
+        predict(model, [tmp_path / "00.png"])
+        assert "warning" not in capsys.readouterr().err
+        assert len(predict(model, [tmp_path])) == 40
+        told = capsys.readouterr().err
+        assert told.count("warning: ") == 1
+        assert "39 of 40 pictures have another shape" in told
+        assert f"{tmp_path / '01.png'} (2 times as wide as high, and what trained 1)" in told
+
+
 def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such picture or folder"):
         predict(exported, [tmp_path / "absent.png"])

@@ -10,6 +10,7 @@ import pytest
 from assessment.evaluation import evaluate
 from assessment.prediction import predict
 from assessment.results import results_folder
+from core.errors import ConfigError
 from training.detector.checkpoint import load_checkpoint
 
 
@@ -51,11 +52,25 @@ def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, part
 def test_results_of_before_are_not_replaced_without_a_word(
     checkpoint: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results_folder(tmp_path, str(parts))
-    assert not capsys.readouterr().err
-    evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
-    results_folder(tmp_path, str(parts))
+    with results_folder(tmp_path, str(parts)):
+        assert not capsys.readouterr().err
+        evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
+    with results_folder(tmp_path, str(parts)):
+        pass
     assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there will be replaced; see --output\n"
+
+
+def test_two_at_once_do_not_write_into_one_folder(parts: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with results_folder(output, str(parts)):
+        with (
+            pytest.raises(ConfigError, match=f"{output}: another process is at work there"),
+            results_folder(output, ()),
+        ):
+            pass
+        (output / "report.html").touch()
+    with results_folder(output, str(parts)):
+        pass
 
 
 def test_a_picture_has_one_name_in_all_tables_and_the_report_from_wherever_it_is_reached(

@@ -119,6 +119,28 @@ def test_work_goes_on_where_what_is_said_of_it_cannot_be_written(standard_error:
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["print('x' * 99999, flush=True)", "print('x')", "__import__('typer').echo('x')"],
+    ids=["more than a buffer", "at the end", "a line"],
+)
+@pytest.mark.parametrize("way", ["{}", "({}, sys.exit(0))"])
+def test_output_on_a_full_disk_is_told_in_one_line_and_is_no_wrong_configuration(said: str, way: str) -> None:
+    program = f"from core import cli; import sys; cli.run(lambda: {way.format(said)})"
+    command = ["bash", "-c", '"$0" -c "$1" > /dev/full', sys.executable, program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    why = "standard output cannot be written (No space left on device); free its disk, or send it elsewhere."
+    assert (done.returncode, done.stderr) == (1, f"error: {why}\n")
+
+
+@pytest.mark.parametrize("said", ["[typer.echo('x' * 999) for _ in range(999)]", "print('x' * 999)"])
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(said: str) -> None:
+    program = f"from core import cli; import typer; cli.run(lambda: {said})"
+    command = ["bash", "-c", 'exec > >(true); wait $!; "$0" -c "$1"', sys.executable, program]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_tables_are_told_where_the_terminal_says_that_it_has_no_columns() -> None:
     program = "from core import cli; from rich.console import Console; cli.run(lambda: Console().print('told'))"
     environment = {**os.environ, "COLUMNS": "0"}

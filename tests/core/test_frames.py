@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,29 @@ def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(DataError, match="none of 2 pictures"):
         read_frames(training_samples(str(tmp_path / "full")), seen)
     assert "take more than 12 bits (`network.bits`)" in capsys.readouterr().err
+
+
+def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, (height, width) in {"a": (30, 40), "b": (60, 80), "c": (40, 40), "d": (18, 32), "e": (27, 48)}.items():
+        write_picture(tmp_path / f"{name}.png", np.full((height, width, 3), 90, np.uint8))
+    samples = training_samples(str(tmp_path))
+    trained = read_frames(samples[:3], ModelInput(8, 8))
+    assert trained.aspects == (1.0, 1.33)
+    seen = ModelInput(8, 8, aspects=trained.aspects)
+    read_frames(samples[:3], seen)
+    assert capsys.readouterr().err == ""
+    read_frames(samples, seen)
+    told = capsys.readouterr().err
+    assert told.count("warning: ") == 1
+    assert "2 of 5 pictures have another shape than any that trained" in told
+    assert f"{samples[3].path} (1.78 times as wide as high, and what trained 1.33)" in told
+    region = ModelInput(8, 8, roi=(0, 0, 20, 15))
+    assert read_frames(samples, region).aspects == (1.33,), "the region that is judged"
+    capsys.readouterr()
+    read_frames(samples, replace(region, aspects=(1.33,)))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_damaged_picture_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,6 +83,8 @@ def test_the_bundle_tells_where_it_comes_from(bundle: Bundle, checkpoint: Path) 
         told[key] for key in ("data_sha256", "pictures", "trained")
     )
     assert sum(learned.folders.values()) == learned.pictures
+    assert manifest.input.aspects == load_checkpoint(checkpoint).input.aspects == (1.0,)
+    assert "aspects" not in learned.model_dump(), "for the station, and not for the MES"
     assert manifest.thresholds == load_checkpoint(checkpoint).thresholds
 
 

@@ -205,3 +205,14 @@ def test_a_live_camera_that_gives_frames_is_told_from_one_that_does_not(
     assert code == CameraError.exit_code
     assert "gives frames of 96 x 96" in found["camera live"]
     assert "no frame (cannot be opened (Connection refused))" in found["camera dead"]
+
+
+def test_a_camera_whose_pictures_are_squeezed_is_warned_of(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    bundle = Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+    provenance = {"training": {"aspects": [1.33]}}
+    save_manifest(bundle, load_bundle(bundle).manifest.model_copy(update={"provenance": provenance}))
+    code, found = ask_doctor(tmp_path, bundle, at(mosquitto.port))
+    assert code == 0, found
+    assert "pictures of top are squeezed, 1 times as wide as high, and what trained 1.33" in found["camera top"]

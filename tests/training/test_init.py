@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.config import load_settings
+from core.errors import ConfigError
 from training.cli import train_model
 from training.settings import TrainingSettings
 
@@ -91,3 +92,18 @@ def test_the_fast_form_has_a_name_of_its_own_and_so_an_output(
     sheets(tmp_path / "more", first=20)
     init("nuts", "more", "--fast")
     assert written(tmp_path).name == "a"
+
+
+def test_an_output_that_cannot_be_written_is_told_before_any_picture_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    looked_at: list[object] = []
+    monkeypatch.setattr("training.looking.survey.survey", lambda *data: looked_at.append(data))
+    monkeypatch.setattr(
+        sys, "argv", ["train-model", "init", str(sheets(tmp_path / "nuts")), "--output", f"{tmp_path}/file/a.yaml"]
+    )
+    with pytest.raises(SystemExit) as end:
+        train_model()
+    assert (end.value.code, looked_at) == (ConfigError.exit_code, [])
+    assert capsys.readouterr().err == f"error: {tmp_path}/file: is a file; name a folder.\n"

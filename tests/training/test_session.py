@@ -85,6 +85,18 @@ def test_a_damaged_point_to_resume_from_is_told(parts: Path, tmp_path: Path, mak
             train(settings, resume=True)
 
 
+@pytest.mark.parametrize(("written_by", "told"), [({"version": "0.0.9"}, "0.0.9"), ({}, "an earlier one")])
+def test_a_point_of_another_version_is_refused(
+    tmp_path: Path, make_training_config: MakeConfig, written_by: dict[str, str], told: str
+) -> None:
+    settings = TrainingSettings.model_validate(make_training_config(tmp_path / "parts", tmp_path))
+    point = tmp_path / "resume" / "decoder-1.ckpt"
+    point.parent.mkdir()
+    torch.save({**written_by, "settings": settings.model_dump_json()}, point)
+    with pytest.raises(ArtifactError, match=rf"another version .*\({told}; this is .*remove {tmp_path}/resume"):
+        train(settings, resume=True)
+
+
 def test_too_few_good_pictures_are_refused_before_training(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:

@@ -28,6 +28,7 @@ def test_what_was_left_out_at_first_look_is_shown_first_though_the_decoders_rebu
     report_suspects(calibration, calibration.thresholds(0.05), frames, np.arange(PICTURES), tmp_path)
     with (tmp_path / "suspects.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    assert b"\r" not in (tmp_path / "suspects.csv").read_bytes()
     assert {row["file"] for row in rows} == {str(tmp_path / sample.path) for sample in samples}
     left_out = [row["left_out_of_the_thresholds"] == "yes" for row in rows]
     assert left_out == sorted(left_out, reverse=True)

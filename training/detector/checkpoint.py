@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from core.calibration import Calibration
 from core.errors import ArtifactError
 from core.files import require_checksums, write_whole
+from core.geometry import ModelInput
 from core.mistaken import no_checkpoint
 from core.thresholds import Thresholds
 from training.detector.inspector import Inspector
@@ -32,6 +33,11 @@ class Checkpoint:
     calibration: Calibration
     provenance: dict[str, Any]
     """Data fingerprint, counts, skipped files, versions, final losses: JSON values."""
+
+    @property
+    def input(self) -> ModelInput:
+        """What the model sees of a picture; of an older checkpoint the shapes that trained are not known."""
+        return replace(self.settings.network.input, aspects=tuple(self.provenance.get("aspects", ())))
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from importlib.metadata import version
 from typing import Any
 
 import lightning as L
@@ -48,9 +49,9 @@ class Learner(L.LightningModule):
         """What each step of this epoch gave. Lightning's own means, taken step by step, cost a fifth of a step."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what this member trains, and say of which configuration it is, and the epoch's losses."""
+        """Keep what this member trains; say of which version and configuration it is, and the epoch's losses."""
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        checkpoint |= {"settings": self.settings.model_dump_json(), "metrics": metrics}
+        checkpoint |= {"version": version("p-wae"), "settings": self.settings.model_dump_json(), "metrics": metrics}
         is_frozen = self.settings.network.encoder.frozen
         kept = (f"network.members.{self.member}.", *(() if is_frozen else ("network.encoder.",)))
         checkpoint["state_dict"] = {

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,16 +47,23 @@ def clear_resume_points(output: Path) -> None:
 
 
 def require_resumable(output: Path, settings: "TrainingSettings") -> None:
-    """Check that points are there, of this configuration.
+    """Check that points are there, of this program's version and of this configuration.
 
-    Raises ArtifactError where there is none, ConfigError where it was another configuration that was interrupted.
+    Raises ArtifactError where there is none or it is of another version, ConfigError where it was another configuration
+    that was interrupted.
     """
     points = resume_points(output)
     if not points:
         raise ArtifactError(f"{output / FOLDER}: nothing to resume from; run without --resume.")
     ours = _as_trained(settings.model_dump_json())
     for point in points:
-        if keys := _differing(_as_trained(read_point(point).get("settings", "{}")), ours):
+        content = read_point(point)
+        if (theirs := content.get("version", "an earlier one")) != (here := version("p-wae")):
+            raise ArtifactError(
+                f"{point}: was written by another version of this program ({theirs}; this is {here}), which may train "
+                f"otherwise; go on with that one, or remove {output / FOLDER} and begin again."
+            )
+        if keys := _differing(_as_trained(content.get("settings", "{}")), ours):
             raise ConfigError(
                 f"{point}: was written with another configuration: {', '.join(keys)} differ; put it back as it was, or "
                 "run without --resume."

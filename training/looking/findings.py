@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.geometry import OTHER_SHAPE
 from core.layout import GOOD
 from core.picture import usual_bits
 from training.looking.bursts import two_alike
@@ -13,8 +14,6 @@ from training.looking.survey import Picture, Survey
 
 ATTENTION, ITEM = "ATTENTION: ", "- "
 """How a finding begins that nobody should train without having read, and a line of a list below it."""
-DIFFERENT_SHAPES = 1.1
-"""Broad over high of one picture, over that of another: beyond, stretching both to one shape changes the parts."""
 DIFFERENT_SCALES = 1.25
 """Length of a part in pictures of one size, over that in those of another: parts of one kind differ by less."""
 ENLARGED = 4
@@ -95,7 +94,7 @@ def _shapes(judged: Sequence[tuple[int, int]], side: int) -> list[str]:
     """Tell of pictures that are stretched to one shape, or enlarged."""
     found = []
     aspects = [width / height for width, height in judged]
-    if max(aspects) > DIFFERENT_SHAPES * min(aspects):
+    if max(aspects) > OTHER_SHAPE * min(aspects):
         found.append(
             f"{ATTENTION}the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
             "high) and are all stretched to one. Is another camera's picture, or a turned one, among them?"

@@ -1,5 +1,6 @@
 """A survey of a data set: what is measured of each picture before anything is trained."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,11 +110,7 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         else:
             others.append((sample, look_of(frame), detail_of(frame)))
     different = [group[0] for group in same.values()]
-    every = [(picture.look, picture.detail) for picture in different] + [other[1:] for other in others]
-    looks, details = [look for look, _ in every], [detail for _, detail in every]
-    pairs = twins_of(looks, details, len(different))
-    known = {again for _, again in pairs}
-    pairs += [pair for pair in turned_twins_of(looks, details, len(different)) if pair[1] not in known]
+    pairs = _shown_again(different, [other[1:] for other in others])
     both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
     return Survey(
         data=", ".join(names(data)),
@@ -127,6 +124,17 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         bits=bits,
         may_show_a_part_again=again,
     )
+
+
+def _shown_again(
+    good: Sequence[Picture], tested: Sequence[tuple[NDArray[np.float32], NDArray[np.float16]]]
+) -> list[tuple[int, int]]:
+    """Pair each good picture with those of `good` and then of `tested`, by look and detail, that show it again."""
+    every = [*((picture.look, picture.detail) for picture in good), *tested]
+    looks, details = [look for look, _ in every], [detail for _, detail in every]
+    pairs = twins_of(looks, details, len(good))
+    known = {again for _, again in pairs}
+    return pairs + [pair for pair in turned_twins_of(looks, details, len(good)) if pair[1] not in known]
 
 
 def _read(sample: Sample, roi: Roi | None, bits: int) -> tuple[Stored, NDArray[np.uint8]]:

@@ -1,6 +1,5 @@
 """Many part numbers: each trained by itself, side by side here or on a Ray cluster, and told of in one table."""
 
-import csv
 import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,6 +12,7 @@ from rich.table import Column, Table
 
 from core.cluster import cores, failed, ray_cluster
 from core.config import Settings, expanded, load_settings
+from core.csv_table import write_rows
 from core.dataset import names
 from core.errors import ConfigError
 from training.many.part_run import TRIES, Outcome, Part, run_part
@@ -103,9 +103,7 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
 def write_table(outcomes: Sequence[Outcome], file: Path) -> None:
     """Write the parts as CSV, with the path of each report."""
     with file.open("w", encoding="utf-8", newline="") as out:
-        lines = csv.writer(out, lineterminator="\n")
-        lines.writerow(COLUMNS)
-        lines.writerows(_row(each) for each in sorted(outcomes, key=lambda one: one.name))
+        write_rows(out, COLUMNS, (_row(each) for each in sorted(outcomes, key=lambda one: one.name)))
 
 
 def _row(outcome: Outcome) -> list[str]:

@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, DataError
+from core.dataset import folders
+from core.errors import ConfigError, DataError, PwaeError
 from core.files import write_whole
 from core.mistaken import CHECKPOINT
+from core.picture import find_pictures
 from training.fitting.resume_point import resume_points
 
 TRIES = 3
 """A training that a signal ended is resumed so often: somebody's, or a lack of memory that may pass."""
 RECORD = "train-many.json"
+CHANGEABLE = {"config_sha256": "configuration", "pictures_sha256": "pictures"}
+"""What the record has digests of, in words."""
 EVALUATION = "evaluation"
 
 
@@ -52,24 +56,57 @@ class Outcome:
 
 
 def run_part(part: Part, threads: int) -> Outcome:
-    """Train a part, or go on with it, and evaluate it; what is there for this configuration is not done again."""
+    """Train a part, or go on with it, and evaluate it; what is there is not done again, nor taken for something else.
+
+    One whose configuration or pictures changed since is told, and left as it is.
+    """
     started_s = time.monotonic()
     try:
         return _run_part(part, threads, started_s)
     except OSError as error:  # of one part; the others go on
-        told = f"{error.filename or part.output}: {error.strerror}; check the path, its permissions and the free space"
-        return Outcome(part.name, told, ConfigError.exit_code, minutes=(time.monotonic() - started_s) / 60)
+        where = error.filename or part.output
+        told = f"{where}: {error.strerror}; check the path, its permissions and the free space"
+        code = ConfigError.exit_code
+    except PwaeError as error:
+        told, code = str(error), error.exit_code
+    return Outcome(part.name, told, code, minutes=(time.monotonic() - started_s) / 60)
+
+
+def _made_of(part: Part) -> dict[str, str]:
+    """Give digests of what a part's results are made of: its configuration, and its pictures by name and size."""
+    pictures = [picture for folder in folders(part.data) for picture in find_pictures(folder)]
+    sizes = [(str(picture), picture.stat().st_size if picture.is_file() else 0) for picture in pictures]
+    contents = {"config_sha256": part.config.read_bytes(), "pictures_sha256": json.dumps(sizes).encode()}
+    return {key: hashlib.sha256(content).hexdigest() for key, content in contents.items()}
+
+
+def _is_ours(part: Part) -> bool:
+    """Whether the checkpoint that is there, if any, came of `train-many`.
+
+    Raises ConfigError where it is made of something else than what is there now.
+    """
+    record, checkpoint, made_of = part.output / RECORD, part.output / CHECKPOINT, _made_of(part)
+    part.output.mkdir(parents=True, exist_ok=True)
+    if not checkpoint.exists():
+        write_whole(record, json.dumps(made_of).encode())
+        return True
+    try:
+        known = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        return False
+    # An earlier version kept no digest of the pictures.
+    if changed := [key for key in made_of if known.get(key, made_of[key]) != made_of[key]]:
+        words = " and ".join(CHANGEABLE[key] for key in changed)
+        raise ConfigError(
+            f"{part.config}: its {words} changed since {checkpoint} was trained; remove {part.output} to train it "
+            "again, or put back what changed."
+        )
+    return True
 
 
 def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
-    record, checkpoint = part.output / RECORD, part.output / CHECKPOINT
-    digest = hashlib.sha256(part.config.read_bytes()).hexdigest()
-    ours = json.dumps({"config_sha256": digest}).encode()
-    is_ours = record.is_file() and record.read_bytes() == ours
-    part.output.mkdir(parents=True, exist_ok=True)
-    if not checkpoint.exists():
-        write_whole(record, ours)
-        is_ours = True
+    checkpoint, report = part.output / CHECKPOINT, part.output / EVALUATION / "report.html"
+    is_ours = _is_ours(part)
     tries, code, error = 0, 0, ""
     # A signal may come when the checkpoint is written already; what a command says itself, it would say again.
     while tries < TRIES and code <= 0 and not (is_ours and checkpoint.exists()):
@@ -77,8 +114,8 @@ def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
         resume = ["--resume"] if is_ours and resume_points(part.output) else []
         arguments, log = [str(part.config), *resume], part.output / "train.log"
         code, error = _run("training", "train_model", arguments, log, threads)
-    report, attempts = part.output / EVALUATION / "report.html", 0
-    while attempts < TRIES and code <= 0 and is_ours and checkpoint.exists() and not report.exists():
+    attempts = 0
+    while attempts < TRIES and code <= 0 and is_ours and checkpoint.exists() and not _is_of(report, checkpoint):
         attempts += 1
         arguments, log = (
             ["report", str(checkpoint), *part.data, "--output", str(report.parent)],
@@ -86,7 +123,7 @@ def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
         )
         code, error = _run("assessment", "evaluate_model", arguments, log, threads)
     minutes = (time.monotonic() - started_s) / 60
-    if not report.exists():
+    if code or not report.exists():
         return Outcome(part.name, error, max(code, 1), tries, minutes)
     try:
         metrics = json.loads((report.parent / "metrics.json").read_bytes())
@@ -94,6 +131,11 @@ def _run_part(part: Part, threads: int, started_s: float) -> Outcome:
         told = f"{report.parent / 'metrics.json'}: damaged; remove {report.parent}, and it is evaluated again"
         return Outcome(part.name, told, DataError.exit_code, tries, minutes)
     return Outcome(part.name, "", 0, tries, minutes, metrics, str(report))
+
+
+def _is_of(report: Path, checkpoint: Path) -> bool:
+    """Whether the report was written after the checkpoint that is there now."""
+    return report.exists() and report.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
 
 
 def _run(room: str, entry: str, arguments: Sequence[str], log: Path, threads: int) -> tuple[int, str]:

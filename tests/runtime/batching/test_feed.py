@@ -222,6 +222,21 @@ def test_a_frame_of_another_size_is_not_judged_and_told_once(
     assert caplog.text.count("frames of 60 x 30") == (1 if "..xx." in expected else 0)
 
 
+def test_pictures_of_a_shape_that_none_had_that_trained_are_told_once_and_judged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    batcher = Batcher({None: [np.zeros((8, 8, 8, 3), np.uint8)]}, 0.0, 1)
+    regions = camera_settings(regions={"whole": [0, 0, 60, 30], "square": [0, 0, 30, 30]})
+    feed = Feed("top", Changing(30, 30, 30), regions, batcher, seeing(replace(SEEN, aspects=(0.96,))))
+    feed.start()
+    feed.join(WAIT_S)
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    assert [part.faults for part in batch.written] == [()] * 6
+    (told,) = caplog.messages
+    assert told.startswith("pictures are squeezed camera=top-whole reason='2 times as wide as high, and what trained ")
+
+
 def test_of_a_frame_whose_colours_fail_no_region_is_judged_by_what_its_row_held_before() -> None:
     class Failing:
         def rows(self) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:

@@ -245,5 +245,6 @@ def test_what_a_bundle_tells_of_its_training_is_known_and_an_older_one_still_loa
     manifest = load_bundle(own).manifest
     assert (manifest.number, manifest.label) == (None, "even-grey")
     assert (manifest.trained_on.pictures, manifest.trained_on.folders) == (pictures, folders)
+    assert manifest.input.aspects == ()
     seal(own, number=7)
     assert load_bundle(own).manifest.label == "even-grey #7"

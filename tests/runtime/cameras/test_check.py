@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from core.errors import CameraError
+from core.geometry import ModelInput
 from runtime.cameras import check
 from runtime.cameras.check import check_camera
-from runtime.cameras.settings import HttpSettings
+from runtime.cameras.settings import FolderSettings, HttpSettings
 from tests.runtime.gige import HOST, SERIALS, FactoryCamera, sole_use
+from tests.runtime.pictures import write_pictures
 from tests.runtime.servers import MjpegServer
 
 
@@ -82,3 +84,15 @@ def test_a_region_outside_the_frame_is_named(mjpeg: MjpegServer) -> None:
     settings = HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, "regions": regions})
     with pytest.raises(CameraError, match=r"top-right's region \[48, 0, 49, 96\] does not lie within"):
         check_camera("top", settings)
+
+
+def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path: Path) -> None:
+    live = HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, "regions": {"half": [0, 0, 48, 96]}})
+    write_pictures(tmp_path, 1)
+    folder = FolderSettings(kind="folder", path=tmp_path)
+    known, other = ModelInput(8, 8, aspects=(0.5, 1.0)), ModelInput(8, 8, aspects=(1.33,))
+    for settings, stream, aspect in ((live, "top-half", "0.5"), (folder, "top", "1")):
+        assert "squeezed" not in check_camera("top", settings, (), (known, ModelInput(8, 8)))
+        told = check_camera("top", settings, (), (known, other))
+        words = f"{aspect} times as wide as high, and what trained 1.33: give the camera a `roi` of that shape"
+        assert f"; warning: pictures of {stream} are squeezed, {words}" in told

@@ -137,3 +137,6 @@ def test_a_folder_in_which_a_link_leads_to_what_is_kept_is_refused(tmp_path: Pat
     with pytest.raises(CameraError, match="link/NotOK/2026-11-28: is what this station keeps"):
         open_camera("top", settings, [kept])
     assert open_camera("top", settings, [tmp_path / "parts"]).frames_total == 2, "which no link leads to"
+    (tmp_path / "parts" / "link").unlink()
+    (tmp_path / "parts" / "one.png").symlink_to(next(kept.rglob("*.png")))
+    assert open_camera("top", settings, [kept]).frames_total == 2, "one picture, which somebody asks about, is no ring"

@@ -13,11 +13,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
 
-from core.errors import ConfigError
+from core.errors import ArtifactError, ConfigError
+from tests.pictures import write_picture
 from tests.processes import below, interrupted, matching
 from tests.runtime.waiting import WAIT_S, wait_until
 from training.fitting.fitting import LEAST_STEPS
@@ -83,6 +85,55 @@ def test_a_part_that_cannot_be_run_or_whose_figures_are_damaged_is_told_as_the_o
         (tmp_path / "run" / name).write_text("{")
     outcome = run_part(Part("disc", config, ("data",), tmp_path / "run"), threads=1)
     assert (outcome.exit_code, "metrics.json: damaged" in outcome.error) == (3, True)
+
+
+def finished(folder: Path) -> Part:
+    """A part whose results are there, none of which are real; its data holds one picture."""
+    part = Part("disc", folder / "disc.yaml", (str(folder / "data"),), folder / "run")
+    write_picture(folder / "data" / "a.png", np.full((4, 4, 3), 90, np.uint8))
+    part.config.write_text("epochs: 3")
+    assert run_part(part, threads=1).exit_code == ConfigError.exit_code, "the record is written, and no training begins"
+    (part.output / "evaluation").mkdir()
+    for name, content in (("checkpoint", "x"), ("evaluation/metrics.json", "{}"), ("evaluation/report.html", "x")):
+        (part.output / name).write_text(content)
+    assert run_part(part, threads=1).report
+    return part
+
+
+@pytest.mark.parametrize("changed", ["configuration", "pictures", "configuration and pictures"])
+def test_results_of_another_configuration_or_of_other_pictures_are_not_taken_for_these(
+    tmp_path: Path, changed: str
+) -> None:
+    part = finished(tmp_path)
+    if "configuration" in changed:
+        part.config.write_text("epochs: 4")
+    if "pictures" in changed:
+        write_picture(tmp_path / "data" / "b.png", np.full((4, 4, 3), 90, np.uint8))
+    outcome = run_part(part, threads=1)
+    assert (outcome.exit_code, outcome.report) == (ConfigError.exit_code, "")
+    told = f"{part.config}: its {changed} changed since {part.output}/checkpoint was trained; remove {part.output} to"
+    assert outcome.error.startswith(told)
+
+
+def test_results_of_an_earlier_version_are_known_by_their_configuration_and_of_somebody_else_not_at_all(
+    tmp_path: Path,
+) -> None:
+    part = finished(tmp_path)
+    record = part.output / "train-many.json"
+    record.write_text(json.dumps({"config_sha256": hashlib.sha256(part.config.read_bytes()).hexdigest()}))
+    assert run_part(part, threads=1).report
+    record.unlink()
+    outcome = run_part(part, threads=1)
+    assert (outcome.exit_code, outcome.report) == (ConfigError.exit_code, "")
+
+
+def test_a_report_of_before_the_checkpoint_is_written_again(tmp_path: Path) -> None:
+    part = finished(tmp_path)
+    report = part.output / "evaluation" / "report.html"
+    os.utime(report, ns=(0, 0))
+    outcome = run_part(part, threads=1)
+    assert outcome.exit_code == ArtifactError.exit_code, "it was evaluated, and its checkpoint is none"
+    assert "checkpoint" in outcome.error
 
 
 def test_patterns_may_be_whole_paths_and_match_the_list_itself(

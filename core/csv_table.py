@@ -1,0 +1,12 @@
+"""CSV tables, as every command writes them: the first line names the columns, and each ends with a line feed."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+
+def write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write `columns` and then `rows`, each in their order, as they come. `file` was opened with `newline=""`."""
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(rows)
