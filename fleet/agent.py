@@ -7,6 +7,7 @@ import logging
 import queue
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 
 from core.config import load_settings
@@ -20,6 +21,7 @@ from fleet.order import Order, Package, read_order
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
+from runtime.bundles.signature import is_signed
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Agent:
             raise ConfigError(f"{settings.inspection}: `bundle_key` is missing; a fleet's bundles have to be signed.")
         if inspection.bundles:
             raise ConfigError(f"{settings.inspection}: {several_recipes(inspection.bundles)}")
+        self._is_ours = partial(is_signed, public_key=inspection.bundle_key)
         self._topics = inspection.topics
         self._shelf = Shelf(inspection.bundle)
         self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -58,6 +61,7 @@ class Agent:
         self._tell("installed", self._shelf.serial)
         with self._connection:
             while not stop.is_set():
+                self._connection.require_thread()
                 try:
                     payload = self._orders.get(timeout=TURN_S)
                     while not self._orders.empty():  # the newest alone counts
@@ -65,7 +69,7 @@ class Agent:
                 except queue.Empty:
                     continue
                 self._obey(payload)
-            self._connection.publish(self._topics.bundle_agent, b"offline", retain=True).wait_for_publish(TURN_S)
+            self._connection.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
 
     def _greet(self) -> None:
         self._connection.publish(self._topics.bundle_agent, b"online", retain=True)
@@ -84,7 +88,7 @@ class Agent:
 
     def _obey(self, payload: bytes) -> None:
         try:
-            order = read_order(payload, self._topics.prefix, self._inspection.bundle_key)
+            order = read_order(payload, self._topics.prefix, self._is_ours)
             if order.serial < self._shelf.serial:
                 raise ArtifactError(
                     f"order {order.serial} is older than {self._shelf.serial}, which came before it; nothing is done. "

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import ArtifactError
 from fleet.connection import Connection
-from fleet.order import Order, read_order
+from fleet.order import IsSigned, Order, believe_all, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
 
@@ -46,6 +46,8 @@ class Station:
     status: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     order: Order | None = None
+    is_order_strange: bool = False
+    """Whether what stands where its order should is none of ours, or damaged: it counts for none."""
     report: Report | None = None
     has_agent: bool = False
     cameras: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -72,8 +74,9 @@ class Station:
 class Stations:
     """Keeps up with all stations below a topic filter, while its connection is open."""
 
-    def __init__(self, settings: FleetSettings, client_id: str) -> None:
-        """Hear them through a connection of its own, as `client_id`."""
+    def __init__(self, settings: FleetSettings, client_id: str, is_ours: IsSigned = believe_all) -> None:
+        """Hear them through a connection of its own, as `client_id`; `is_ours` tells our orders from others'."""
+        self._is_ours = is_ours
         self._found: dict[str, Station] = {}
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
@@ -81,17 +84,20 @@ class Stations:
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
         self.connection = Connection(settings.broker, client_id, handlers, qos=0)
+        self.connection.on_connected = self._look_around
 
     def read(self) -> dict[str, Station]:
         """Wait until what is retained has come, and give the stations by name.
 
         Raises BrokerError where the broker cannot be reached, or does not let us hear them.
         """
-        self.connection.require()
-        self._heard_s = time.monotonic()
-        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0 or not self.connection.is_through:
+        self._look_around()
+        while True:
+            self.connection.require()  # a connection that was lost meanwhile brings all of it again
+            left_s = self._heard_s + QUIET_S - time.monotonic()
+            if left_s <= 0 and self.connection.is_through:
+                break
             time.sleep(max(left_s, LOOK_S))
-        self.connection.require()
         with self._changed:
             return dict(sorted(self._found.items()))
 
@@ -99,6 +105,9 @@ class Stations:
         """Wait until the stations are as `reached` says; False where that takes longer than `timeout_s`."""
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
+
+    def _look_around(self) -> None:
+        self._heard_s = time.monotonic()
 
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
         station, leaf = _parted(topic)
@@ -114,7 +123,9 @@ class Stations:
         try:
             match leaf.split("/"):
                 case ["bundle", "desired"]:
-                    station.order = read_order(payload, station.name, None)
+                    station.order, station.is_order_strange = None, True
+                    station.order = read_order(payload, station.name, self._is_ours)
+                    station.is_order_strange = False
                 case ["bundle", "reported"]:
                     station.report = Report.model_validate_json(payload)
                 case ["bundle", "agent"]:
