@@ -107,10 +107,12 @@ class Session:
             self._outbound.again.keep(delivered)
             self._delivered.add(delivered)
             self._outbox.remove(delivered)
+            self._reading.took(delivered)
         for sent in taken:
             self._on_acknowledged(sent.message)
-        for topic in {sent.message.topic for sent in taken}:
-            self._refusals.took(topic)
+        for topic in {sent.message.topic for sent in taken} & self._refusals.reasons.keys():
+            if not self._reading.is_refused(topic):
+                self._refusals.took(topic)
         self._listening.granted(acknowledged)
         self._hear()
         for number, reason, words in self._connection.rejected():
