@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import ConfigError
+from core.errors import BrokerError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,20 +48,30 @@ def _page_command(
 ) -> None:
     import time
 
-    from core.files import write_whole
     from fleet.order import believe_all
-    from fleet.page import page
     from fleet.settings import FleetSettings
 
     settings = cli.load(config, FleetSettings)
     with _stations(settings, believe_all) as stations:
-        while True:
-            found = stations.read()
-            write_whole(output, page(found, time.time()).encode())
-            if every is None:
-                break
+        count = _write_page(stations, output)
+        while every is not None:
             time.sleep(every)
-    typer.echo(f"written: {output}, {len(found)} stations")
+            try:
+                _write_page(stations, output)
+            except BrokerError as error:  # the page says of when it is
+                typer.echo(f"{error} {output} stays as it was.", err=True)
+    typer.echo(f"written: {output}, {count} stations")
+
+
+def _write_page(stations: "Stations", output: Path) -> int:
+    import time
+
+    from core.files import write_whole
+    from fleet.page import page
+
+    found = stations.read()
+    write_whole(output, page(found, time.time()).encode())
+    return len(found)
 
 
 @_fleet.command("roll-out", help=ROLL_OUT_HELP)

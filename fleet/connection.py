@@ -17,8 +17,9 @@ from runtime.delivery.connector import Connector, keep_connected
 from runtime.delivery.faults import Unreachable
 from runtime.delivery.listening import ANSWERS_S, NO_ANSWER
 from runtime.delivery.message import Message, Outgoing
-from runtime.delivery.refusals import BUSY
+from runtime.delivery.refusals import BUSY, TOPIC_REASONS
 from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import ACCESS
 from runtime.threads.bell import Bell
 from runtime.threads.worker import Worker
 
@@ -158,11 +159,12 @@ class Connection:
         for number, reason, words in line.rejected():
             if reason == BUSY:
                 raise Unreachable(f"{words}: it is tried again")
+            why = f"{words}; {ACCESS}" if reason in TOPIC_REASONS else words
             if (refused := under_way.pop(number, None)) is not None:
-                refused.settle(words)
-                log.error("broker refuses messages topic=%s reason=%r", refused.message.topic, words)
+                refused.settle(why)
+                log.error("broker refuses messages topic=%s reason=%r", refused.message.topic, why)
             else:
-                self._hearing.refused(number, words)
+                self._hearing.refused(number, why)
         self._hearing.granted(acknowledged)
 
     def _tell(self, link: str) -> None:
@@ -216,7 +218,7 @@ class _Hearing:
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription."""
         if self._asked is not None and self._asked[0] == number:
-            self.refusal = f"it sends us nothing from {self._asked[1]} ({words}); let this user read there"
+            self.refusal = f"it sends us nothing from {self._asked[1]} ({words})"
             log.error("broker: %s", self.refusal)
             self._asked = None
 

@@ -13,7 +13,6 @@ from typing import Any
 from core.errors import ArtifactError
 from fleet.connection import Connection, Handler
 from runtime.bundles.bundle import read_manifest
-from runtime.delivery.words import ACCESS
 from runtime.events.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ class Neighbour:
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
             if asked.refusal:
-                raise ArtifactError(f"the broker does not take `reload` from this agent ({asked.refusal}); {ACCESS}.")
+                raise ArtifactError(f"the broker does not take `reload` from this agent ({asked.refusal}).")
             try:
                 reply = json.loads(self._replies.get(timeout=min(left_s, TURN_S)))
             except (queue.Empty, ValueError, RecursionError):

@@ -10,7 +10,6 @@ from fleet.order import Order, Package, sealed
 from fleet.report import Report
 from fleet.settings import FleetSettings
 from fleet.station import Count, Station, Stations
-from runtime.delivery.words import ACCESS
 from runtime.events.topics import Topics
 
 BACK = "/back"
@@ -160,8 +159,7 @@ class RollOut:
                 raise RollOutError(f"{name} stopped: the broker has not taken all orders ({why}). {_remedy(name)}")
             if sent.refusal:
                 raise RollOutError(
-                    f"{name} stopped: the broker does not take {sent.message.topic} ({sent.refusal}); {ACCESS}. "
-                    f"{_remedy(name)}"
+                    f"{name} stopped: the broker does not take {sent.message.topic} ({sent.refusal}). {_remedy(name)}"
                 )
 
 

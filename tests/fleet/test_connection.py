@@ -1,11 +1,14 @@
 """The connection to brokers that are away or odd: told in words, never waited for without end."""
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.config import load_settings
 from core.errors import BrokerError, RollOutError
@@ -17,6 +20,7 @@ from fleet.roll_out import RollOut
 from fleet.settings import AgentSettings, FleetSettings
 from fleet.station import Stations
 from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import ACCESS
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
 from tests.runtime.broker import Mosquitto, free_port
@@ -61,7 +65,7 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
     with odd_broker(deny) as broker:
         stations = Stations(settings(broker.port), "page")
         with stations.connection:
-            with pytest.raises(BrokerError, match=r"nothing from pwae/.*Not authorized.*read there"):
+            with pytest.raises(BrokerError, match=r"nothing from pwae/.*Not authorized.*access list"):
                 stations.read()
             wait_until(lambda: broker.count(SUBSCRIBE) == 6)
 
@@ -96,6 +100,24 @@ def test_what_is_no_broker_or_refuses_the_login_is_told_in_words(said: bytes, wo
                 stations.read()
 
 
+def test_a_page_that_is_written_again_and_again_outlives_its_broker(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    broker = {"host": "127.0.0.1", "port": mosquitto.port, "connect_timeout_s": 0.5}
+    (tmp_path / "fleet.yaml").write_text(yaml.safe_dump({"broker": broker}))
+    arguments = ["page", "fleet.yaml", "--every", "1"]
+    command = [sys.executable, "-c", "from fleet.cli import fleet; fleet()", *arguments]
+    page = tmp_path / "fleet.html"
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(page.exists)
+        mosquitto.stop()
+        assert process.stderr is not None
+        found = next((line for line in process.stderr if "stays as it was" in line), "it ended")
+        assert "fleet.html stays as it was." in found
+        page.unlink()
+        mosquitto.start()
+        wait_until(page.exists)
+        process.terminate()
+
+
 def test_a_connection_that_is_lost_among_what_is_retained_gives_no_half_of_a_fleet() -> None:
     cut: list[bool] = []
 
@@ -128,7 +150,7 @@ def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
         with line:
             sent = [line.publish("a", b"%d" % number, retain=False) for number in range(3)]
             assert all(each.wait(WAIT_S) for each in sent)
-    assert (taken, [each.refusal for each in sent]) == ([b"0", b"1", b"2"], ["", "Not authorized", ""])
+    assert (taken, [each.refusal for each in sent]) == ([b"0", b"1", b"2"], ["", f"Not authorized; {ACCESS}", ""])
 
 
 def test_what_is_withdrawn_while_the_broker_is_away_never_goes_out(mosquitto: Mosquitto) -> None:
