@@ -11,7 +11,7 @@ from runtime.delivery.connection import Connection
 from runtime.delivery.connector import Connector
 from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
-from runtime.delivery.faults import Refused, Unreachable
+from runtime.delivery.faults import Closed, Refused, Unreachable
 from runtime.delivery.listening import NOT_KEPT
 from runtime.delivery.message import Outgoing
 from runtime.delivery.refusals import TOPIC_REASONS
@@ -78,8 +78,10 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
     while (left_s := until_s - time.monotonic()) > 0:
         try:
             got = connection.poll(left_s, None)
-        except Unreachable as lost:
+        except Closed as lost:
             raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
+        except Unreachable as lost:
+            raise Refused(f"on {topic} the connection ended: {lost}") from lost
         is_taken = is_taken or sent in got
         lower += [f"{each}: {NOT_KEPT}" for number, each in asked.items() if got.get(number, 1) < filters[each]]
         for number, reason, words in connection.rejected():

@@ -131,6 +131,11 @@ def test_a_broker_without_wildcards_is_asked_for_none(outbox: Outbox) -> None:
         (answering(CONNECT, connack(b"", 0x97)), "no broker to be used at .* .Quota exceeded: it is tried again."),
         (refusing(PUBLISH, 0x99), r"Payload format invalid on plant/doctor\.$"),
         (refusing(PUBLISH, 0x87), r"Not authorized on plant/doctor; let this user write there"),
+        (
+            answering(PUBLISH, packet(0xE0, b"\x93\0")),
+            r"plant/doctor the connection ended: Receive maximum exceeded\.$",
+        ),
+        (answering(PUBLISH, packet(0xE0, b"\0\0")), r"closes the connection at our message: its access list denies"),
         (answering(CONNECT, connack(b"\x28\0")), r"with wildcards on plant/cmd/\+\.$"),
     ],
 )
