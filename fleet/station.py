@@ -53,6 +53,23 @@ class Station:
     cameras: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The `counters` of each camera."""
 
+    def forget(self, leaf: str) -> bool:
+        """Somebody cleared one of its topics. Returns whether nothing is known of it any more."""
+        match leaf.split("/"):
+            case ["bundle", "desired"]:
+                self.order, self.is_order_strange = None, False
+            case ["bundle", "reported"]:
+                self.report = None
+            case ["bundle", "agent"]:
+                self.has_agent = False
+            case ["camera", camera, "counters"]:
+                self.cameras.pop(camera, None)
+            case ["status"]:
+                self.status = {}
+            case _:
+                self.model = {}
+        return not (self.status or self.model or self.order or self.report or self.has_agent or self.cameras)
+
     @property
     def is_online(self) -> bool:
         """Whether its inspection runs."""
@@ -61,7 +78,7 @@ class Station:
     @property
     def count(self) -> Count:
         """Of all its cameras."""
-        counters = [dict(camera) for camera in self.cameras.values()]
+        counters = [dict(camera) for camera in dict(self.cameras).values()]
         rejected = sum(_whole(each, "not_ok") + _whole(each, "not_decidable") for each in counters)
         return Count(rejected + sum(_whole(each, "ok") for each in counters), rejected)
 
@@ -116,6 +133,8 @@ class Stations:
                 self._heard_s = time.monotonic()
             if payload:
                 self._note(self._found.setdefault(station, Station(station)), leaf, payload)
+            elif station in self._found and self._found[station].forget(leaf):
+                del self._found[station]
             self._changed.notify_all()
 
     def _note(self, station: Station, leaf: str, payload: bytes) -> None:

@@ -118,6 +118,25 @@ def test_a_page_that_is_written_again_and_again_outlives_its_broker(tmp_path: Pa
         process.terminate()
 
 
+def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitto) -> None:
+    leaves = {
+        "status": b'{"state": "online"}',
+        "model": b'{"name": "cell"}',
+        "camera/top/counters": b'{"ok": 1}',
+        "bundle/agent": b"online",
+        "bundle/reported": b"{}",
+        "bundle/desired": b"{}",
+    }
+    stations = Stations(settings(mosquitto.port), "page")
+    with stations.connection, Connection(settings(mosquitto.port).broker, "operator", {}) as line:
+        for leaf, payload in leaves.items():
+            assert line.publish(f"{NAME}/{leaf}", payload, retain=True).wait(WAIT_S)
+        assert list(stations.read()) == [NAME]
+        for leaf in leaves:
+            assert line.publish(f"{NAME}/{leaf}", b"", retain=True).wait(WAIT_S)
+        wait_until(lambda: not stations.read())
+
+
 def test_a_connection_that_is_lost_among_what_is_retained_gives_no_half_of_a_fleet() -> None:
     cut: list[bool] = []
 
