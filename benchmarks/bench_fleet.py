@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,12 @@ from machine import describe
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.errors import RollOutError
-from fleet.order import Package, read_order
+from fleet.order import Package, read_order, signed_for
 from fleet.page import page
 from fleet.report import Report
 from fleet.roll_out import RollOut
 from fleet.settings import FleetSettings
 from fleet.station import Stations
-from runtime.bundles.signature import is_signed
 from runtime.events.topics import Topics
 
 PACKAGE = Package(sha256="ab" * 32, url="https://bundles.example.com/cell.zip")
@@ -70,7 +68,7 @@ class Simulated:
         client.will_set(Topics(name).bundle_agent, b"offline", 1, True)
 
         def hear(client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-            order = read_order(bytes(message.payload), name, partial(is_signed, public_key=self._key))
+            order = read_order(bytes(message.payload), name, signed_for(self._key))
             report = Report(
                 state="running", serial=order.serial, sha256=order.sha256, model="cell", model_sha256="cd" * 32
             )

@@ -7,7 +7,6 @@ import logging
 import queue
 import shutil
 import threading
-from functools import partial
 from pathlib import Path
 
 from core.config import load_settings
@@ -17,11 +16,10 @@ from fleet.checking import check
 from fleet.connection import Connection
 from fleet.download import fetch
 from fleet.neighbour import Neighbour, several_recipes
-from fleet.order import Order, Package, read_order
+from fleet.order import Order, Package, read_order, signed_for
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
-from runtime.bundles.signature import is_signed
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ class Agent:
             raise ConfigError(f"{settings.inspection}: `bundle_key` is missing; a fleet's bundles have to be signed.")
         if inspection.bundles:
             raise ConfigError(f"{settings.inspection}: {several_recipes(inspection.bundles)}")
-        self._is_ours = partial(is_signed, public_key=inspection.bundle_key)
+        self._is_ours = signed_for(inspection.bundle_key)
         self._topics = inspection.topics
         self._shelf = Shelf(inspection.bundle)
         self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()

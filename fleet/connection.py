@@ -17,9 +17,9 @@ from runtime.delivery.connector import Connector, keep_connected
 from runtime.delivery.faults import Unreachable
 from runtime.delivery.listening import ANSWERS_S, NO_ANSWER
 from runtime.delivery.message import Message, Outgoing
-from runtime.delivery.refusals import BUSY, TOPIC_REASONS
+from runtime.delivery.refusals import BUSY
 from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.words import ACCESS
+from runtime.delivery.words import with_access
 from runtime.threads.bell import Bell
 from runtime.threads.worker import Worker
 
@@ -159,7 +159,7 @@ class Connection:
         for number, reason, words in line.rejected():
             if reason == BUSY:
                 raise Unreachable(f"{words}: it is tried again")
-            why = f"{words}; {ACCESS}" if reason in TOPIC_REASONS else words
+            why = with_access(words, reason)
             if (refused := under_way.pop(number, None)) is not None:
                 refused.settle(why)
                 log.error("broker refuses messages topic=%s reason=%r", refused.message.topic, why)

@@ -4,12 +4,14 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from core.errors import ArtifactError, one_line
 from runtime.bundles.manifest import Sha256
+from runtime.bundles.signature import is_signed
 
 PURPOSE = b"p-wae-fleet-order/1\n"
 """Signed along, so that no signature of a bundle is one of an order."""
@@ -59,6 +61,18 @@ def sealed(order: Order, private_key: Any) -> bytes:
 def believe_all(_signature: bytes, _content: bytes) -> bool:
     """For whoever only looks, and has no key."""
     return True
+
+
+def signed_for(public_key: Path | None) -> IsSigned:
+    """For the agent: what was signed with the key that belongs to `public_key` (PEM).
+
+    What it gives raises ConfigError where the key cannot be used.
+    """
+
+    def is_ours(signature: bytes, content: bytes) -> bool:
+        return public_key is not None and is_signed(signature, content, public_key)
+
+    return is_ours
 
 
 def signed_by(private_key: Any) -> IsSigned:

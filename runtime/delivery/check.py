@@ -12,10 +12,9 @@ from runtime.delivery.connector import Connector
 from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.faults import Closed, Refused, Unreachable
-from runtime.delivery.listening import NOT_KEPT
 from runtime.delivery.message import Outgoing
-from runtime.delivery.refusals import TOPIC_REASONS
 from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import NOT_KEPT, TOPIC_REASONS
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
 

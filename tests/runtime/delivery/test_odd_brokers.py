@@ -180,6 +180,7 @@ def test_a_broker_that_hangs_up_at_the_login_is_told_with_what_to_look_at(
         publisher = publish(broker.port)
         wait_until(lambda: bool(publisher.link.reason))
         assert "check broker.port and broker.protocol, and whether it wants TLS" in publisher.link.reason
+        assert "as many clients as it takes" in publisher.link.reason
 
 
 @pytest.mark.parametrize("host", ["mqtt://mes", "mes:1883", "[::1]", "mes..example.com", "a" * 64, "mes example"])
