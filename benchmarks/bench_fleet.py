@@ -27,7 +27,7 @@ from machine import describe
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from core.errors import RollOutError
-from fleet.order import Package, read_order
+from fleet.order import Package, read_order, signed_for
 from fleet.page import page
 from fleet.report import Report
 from fleet.roll_out import RollOut
@@ -68,7 +68,7 @@ class Simulated:
         client.will_set(Topics(name).bundle_agent, b"offline", 1, True)
 
         def hear(client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-            order = read_order(bytes(message.payload), name, self._key)
+            order = read_order(bytes(message.payload), name, signed_for(self._key))
             report = Report(
                 state="running", serial=order.serial, sha256=order.sha256, model="cell", model_sha256="cd" * 32
             )

@@ -16,7 +16,7 @@ from fleet.checking import check
 from fleet.connection import Connection
 from fleet.download import fetch
 from fleet.neighbour import Neighbour, several_recipes
-from fleet.order import Order, Package, read_order
+from fleet.order import Order, Package, read_order, signed_for
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
@@ -37,6 +37,7 @@ class Agent:
             raise ConfigError(f"{settings.inspection}: `bundle_key` is missing; a fleet's bundles have to be signed.")
         if inspection.bundles:
             raise ConfigError(f"{settings.inspection}: {several_recipes(inspection.bundles)}")
+        self._is_ours = signed_for(inspection.bundle_key)
         self._topics = inspection.topics
         self._shelf = Shelf(inspection.bundle)
         self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -58,6 +59,7 @@ class Agent:
         self._tell("installed", self._shelf.serial)
         with self._connection:
             while not stop.is_set():
+                self._connection.require_thread()
                 try:
                     payload = self._orders.get(timeout=TURN_S)
                     while not self._orders.empty():  # the newest alone counts
@@ -65,7 +67,7 @@ class Agent:
                 except queue.Empty:
                     continue
                 self._obey(payload)
-            self._connection.publish(self._topics.bundle_agent, b"offline", retain=True).wait_for_publish(TURN_S)
+            self._connection.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
 
     def _greet(self) -> None:
         self._connection.publish(self._topics.bundle_agent, b"online", retain=True)
@@ -84,7 +86,7 @@ class Agent:
 
     def _obey(self, payload: bytes) -> None:
         try:
-            order = read_order(payload, self._topics.prefix, self._inspection.bundle_key)
+            order = read_order(payload, self._topics.prefix, self._is_ours)
             if order.serial < self._shelf.serial:
                 raise ArtifactError(
                     f"order {order.serial} is older than {self._shelf.serial}, which came before it; nothing is done. "
@@ -133,6 +135,7 @@ class Agent:
 
     def _bring(self, package: Package, folder: Path) -> None:
         packed = folder.with_name(f"{folder.name}.zip")
+        self._shelf.remove_parts(but=folder)
         fetch(package, packed, self._settings.ca_file, self._settings.max_bytes)
         try:
             unpack(packed, folder, package.sha256)

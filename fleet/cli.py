@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import ConfigError
+from core.errors import BrokerError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from fleet.order import IsSigned
+    from fleet.roll_out import RollOut
     from fleet.settings import FleetSettings
     from fleet.station import Stations
 
@@ -44,17 +48,30 @@ def _page_command(
 ) -> None:
     import time
 
+    from fleet.order import believe_all
+    from fleet.settings import FleetSettings
+
+    settings = cli.load(config, FleetSettings)
+    with _stations(settings, believe_all) as stations:
+        count = _write_page(stations, output)
+        while every is not None:
+            time.sleep(every)
+            try:
+                _write_page(stations, output)
+            except BrokerError as error:  # the page says of when it is
+                typer.echo(f"{error} {output} stays as it was.", err=True)
+    typer.echo(f"written: {output}, {count} stations")
+
+
+def _write_page(stations: "Stations", output: Path) -> int:
+    import time
+
     from core.files import write_whole
     from fleet.page import page
 
-    with _stations(config) as (_settings, stations):
-        while True:
-            found = stations.read()
-            write_whole(output, page(found, time.time()).encode())
-            if every is None:
-                break
-            time.sleep(every)
-    typer.echo(f"written: {output}, {len(found)} stations")
+    found = stations.read()
+    write_whole(output, page(found, time.time()).encode())
+    return len(found)
 
 
 @_fleet.command("roll-out", help=ROLL_OUT_HELP)
@@ -63,22 +80,16 @@ def _roll_out_command(
     package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A packed and signed bundle.")],
     url: Annotated[str, typer.Option(help="Where stations fetch it, https://.")],
 ) -> None:
-    from export.package import load_private_key
     from fleet.package import examined
-    from fleet.roll_out import RollOut
 
-    with _stations(config) as (settings, stations):
-        key = load_private_key(_key_of(settings))
-        RollOut(settings, stations, key, typer.echo).forth(examined(package, url, key))
+    with _rolling_out(config) as (roll_out, key):
+        roll_out.forth(examined(package, url, key))
 
 
 @_fleet.command("rollback", help=BACK_HELP)
 def _rollback_command(config: _Fleet) -> None:
-    from export.package import load_private_key
-    from fleet.roll_out import RollOut
-
-    with _stations(config) as (settings, stations):
-        RollOut(settings, stations, load_private_key(_key_of(settings)), typer.echo).back()
+    with _rolling_out(config) as (roll_out, _key):
+        roll_out.back()
 
 
 @_fleet.command("agent", help=AGENT_HELP)
@@ -101,16 +112,27 @@ def _agent_command(
 
 
 @contextmanager
-def _stations(config: Path) -> "Iterator[tuple[FleetSettings, Stations]]":
+def _stations(settings: "FleetSettings", is_ours: "IsSigned") -> "Iterator[Stations]":
     import uuid
 
-    from fleet.settings import FleetSettings
     from fleet.station import Stations
 
-    settings = cli.load(config, FleetSettings)
-    stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}")
+    stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}", is_ours)
     with stations.connection:
-        yield settings, stations
+        yield stations
+
+
+@contextmanager
+def _rolling_out(config: Path) -> "Iterator[tuple[RollOut, Ed25519PrivateKey]]":
+    from export.package import load_private_key
+    from fleet.order import signed_by
+    from fleet.roll_out import RollOut
+    from fleet.settings import FleetSettings
+
+    settings = cli.load(config, FleetSettings)
+    key = load_private_key(_key_of(settings))
+    with _stations(settings, signed_by(key)) as stations:
+        yield RollOut(settings, stations, key, typer.echo), key
 
 
 def _key_of(settings: "FleetSettings") -> Path:

@@ -1,10 +1,13 @@
 """The download: a package over HTTPS, no larger than allowed, resumed where it was cut, and whole by its hash."""
 
+import errno
 import http.client
+import shutil
 import ssl
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +22,8 @@ FIRST_WAIT_S = 1.0
 TIMEOUT_S = 30.0
 """Without a byte."""
 BLOCK_BYTES = 2**18
+ROOM = 2
+"""So many times a package's size is left free beside it: for the bundle in it, and for the station."""
 
 
 class _CutError(Exception):
@@ -30,8 +35,8 @@ def fetch(
 ) -> None:
     """Fetch a package to `file`; what came is kept beside it until it is whole.
 
-    Raises ArtifactError where it cannot be fetched, is too big, or has another hash; ConfigError where `ca_file` cannot
-    be used; OSError where the disk is full.
+    Raises ArtifactError where it cannot be fetched, is too big, has another hash, or where there is no room for it;
+    ConfigError where `ca_file` cannot be used.
     """
     if urlsplit(package.url).scheme != "https":
         raise ArtifactError(f"{package.url}: bundles are fetched over https alone.")
@@ -45,6 +50,13 @@ def fetch(
                 raise ArtifactError(f"{package.url}: {cut}, {TRIES} times; look at the server.") from cut
             time.sleep(first_wait_s * 2**attempt)
             continue
+        except OSError as full:  # what came would take the room from the station's own events
+            with suppress(OSError):
+                part.unlink()
+            why = full.strerror or one_line(full)
+            raise ArtifactError(
+                f"{part.parent}: the package cannot be kept ({why}); make room, order it again."
+            ) from full
         found = sha256_of(part)
         if found == package.sha256:
             part.replace(file)
@@ -106,10 +118,18 @@ def _continue(opener: urllib.request.OpenerDirector, url: str, part: Path, max_b
         raise _CutError(f"the connection was cut ({one_line(error)})") from error
 
 
+def _require_room(folder: Path, needed_bytes: int) -> None:
+    """Raises OSError before a package takes what its bundle, and the station's events, need."""
+    if shutil.disk_usage(folder).free < needed_bytes:
+        raise OSError(errno.ENOSPC, f"{needed_bytes / 1e6:,.0f} MB have to be free: {1 + ROOM} times its size")
+
+
 def _write(answer: http.client.HTTPResponse, part: Path, there: int, max_bytes: int, url: str) -> None:
     length = answer.headers.get("Content-Length")
     expected = there + int(length) if length is not None and length.isdigit() else None
     written = there
+    if expected is not None and expected <= max_bytes:
+        _require_room(part.parent, (1 + ROOM) * expected - there)
     with part.open("r+b" if there else "wb") as out:
         out.seek(there)
         while True:
@@ -119,7 +139,7 @@ def _write(answer: http.client.HTTPResponse, part: Path, there: int, max_bytes: 
             written += len(block)
             out.write(block)
     if max(written, expected or 0) > max_bytes:
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise ArtifactError(f"{url}: larger than the {max_bytes:,} bytes of `max_bytes`; not fetched.")
     if expected is not None and written < expected:
         raise _CutError(f"the connection was cut after {written:,} of {expected:,} bytes")

@@ -18,6 +18,7 @@ from runtime.events.topics import Topics
 log = logging.getLogger(__name__)
 RELOAD_S = 300.0
 """An inspection that has not answered by then will not."""
+TURN_S = 0.5
 HEARD_S = 2.0
 """Within this time after the connection an inspection that runs has reported itself."""
 
@@ -69,11 +70,13 @@ class Neighbour:
             return
         number = str(uuid.uuid4())
         command = {"request_id": number, "by": "fleet", "bundle": folder.name}
-        connection.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
+        asked = connection.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
+            if asked.refusal:
+                raise ArtifactError(f"the broker does not take `reload` from this agent ({asked.refusal}).")
             try:
-                reply = json.loads(self._replies.get(timeout=left_s))
+                reply = json.loads(self._replies.get(timeout=min(left_s, TURN_S)))
             except (queue.Empty, ValueError, RecursionError):
                 continue
             if not isinstance(reply, dict) or reply.get("request_id") != number:
@@ -81,6 +84,7 @@ class Neighbour:
             if not reply.get("ok"):
                 raise ArtifactError(f"the inspection refuses it: {reply.get('error')}")
             return
+        asked.withdraw()
         raise ArtifactError(
             f"the inspection has not answered `reload` within {RELOAD_S:.0f} s; its configuration needs "
             "`commands: [reload]`, and the broker's access list has to let this agent ask."
@@ -92,7 +96,7 @@ class Neighbour:
             if topic == self._topics.status:
                 self._is_running = told["state"] == "online" and not told.get("simulated")
             else:
-                self._recipes = tuple(told.get("recipes", ()))
+                self._recipes = tuple(map(str, told.get("recipes", ())))
                 self._in_use = told["sha256"], told["thresholds_id"]
                 self._heard.set()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from runtime.bundles.signature import is_signed
 PURPOSE = b"p-wae-fleet-order/1\n"
 """Signed along, so that no signature of a bundle is one of an order."""
 LONGEST_BYTES = 8192
+IsSigned = Callable[[bytes, bytes], bool]
+"""Says whether a signature is that of a content by the site's key."""
 Text = Annotated[str, StringConstraints(max_length=2000)]
 
 
@@ -55,11 +58,42 @@ def sealed(order: Order, private_key: Any) -> bytes:
     return json.dumps({"order": order.model_dump(), "signature": signature}).encode()
 
 
-def read_order(payload: bytes, station: str, public_key: Path | None) -> Order:
-    """Read an order for `station`, and check its signature; an operator who only looks gives no key.
+def believe_all(_signature: bytes, _content: bytes) -> bool:
+    """For whoever only looks, and has no key."""
+    return True
 
-    Raises ArtifactError where it is none, is not signed with that key, or is meant for another station; ConfigError
-    where the key cannot be used.
+
+def signed_for(public_key: Path | None) -> IsSigned:
+    """For the agent: what was signed with the key that belongs to `public_key` (PEM).
+
+    What it gives raises ConfigError where the key cannot be used.
+    """
+
+    def is_ours(signature: bytes, content: bytes) -> bool:
+        return public_key is not None and is_signed(signature, content, public_key)
+
+    return is_ours
+
+
+def signed_by(private_key: Any) -> IsSigned:
+    """For the operator: what was signed with this very key (Ed25519)."""
+    from cryptography.exceptions import InvalidSignature
+
+    def is_ours(signature: bytes, content: bytes) -> bool:
+        try:
+            private_key.public_key().verify(signature, content)
+        except InvalidSignature:
+            return False
+        return True
+
+    return is_ours
+
+
+def read_order(payload: bytes, station: str, is_ours: IsSigned) -> Order:
+    """Read an order for `station`, and check its signature.
+
+    Raises ArtifactError where it is none, is not signed with the site's key, or is meant for another station; what
+    `is_ours` raises, too.
     """
     try:
         if len(payload) > LONGEST_BYTES:
@@ -69,8 +103,8 @@ def read_order(payload: bytes, station: str, public_key: Path | None) -> Order:
         signature = base64.b64decode(content["signature"], validate=True)
     except (ValueError, TypeError, KeyError, ValidationError, binascii.Error, RecursionError) as error:
         raise ArtifactError(f"order: not readable ({one_line(error)[:200]}).") from error
-    if public_key is not None and not is_signed(signature, _content(order), public_key):
-        raise ArtifactError(f"order: its signature does not belong to {public_key}; nothing is done.")
+    if not is_ours(signature, _content(order)):
+        raise ArtifactError("order: its signature does not belong to the station's `bundle_key`; nothing is done.")
     if order.station != station:
         raise ArtifactError(f"order: meant for {order.station}, not for {station}; nothing is done.")
     return order

@@ -32,7 +32,7 @@ class RollOut:
 
     def forth(self, package: Package) -> None:
         """Order `package` in waves. Raises RollOutError where one was stopped, ConfigError where no station waits."""
-        found = self._stations.read()
+        found = self._read()
         waiting = [
             each for each in found.values() if each.order is None or each.order.package != package or _failed(each)
         ]
@@ -46,7 +46,7 @@ class RollOut:
         self._say(f"roll-out {name}: {len(here)} stations in waves, {len(away)} away, which get it when they come")
         for number, wave in enumerate(waves(here, self._settings.waves), 1):
             self._wave(f"wave {number}", {each: self._order(each, name, package) for each in wave})
-        self._send([self._order(each, name, package) for each in away])
+        self._send("roll-out", [self._order(each, name, package) for each in away])
         self._say("done")
 
     def back(self) -> None:
@@ -54,7 +54,7 @@ class RollOut:
 
         Raises ConfigError where nothing can be taken back, RollOutError where a station has not gone back in time.
         """
-        found = self._stations.read()
+        found = self._read()
         newest = max(
             (each.order for each in found.values() if each.order), key=lambda order: order.serial, default=None
         )
@@ -66,15 +66,21 @@ class RollOut:
             each: self._order(each, name + BACK, each.order.previous) for each in concerned if each.order is not None
         }
         told = {each: each.report for each in orders}
-        self._send(orders.values())
+        self._send("rollback", orders.values())
         here = {each: order for each, order in orders.items() if each.has_agent}
         self._say(f"rollback of {name}: {len(here)} stations, {len(orders) - len(here)} away")
         self._require_reports("rollback", here, told)
         self._say("done")
 
+    def _read(self) -> Mapping[str, Station]:
+        found = self._stations.read()
+        if strange := [each for each in found.values() if each.is_order_strange]:
+            self._say(f"{_named(strange)} an order that is not signed with `key`, which counts for none")
+        return found
+
     def _wave(self, name: str, orders: "Mapping[Station, Order]") -> None:
         before, told = {each: each.count for each in orders}, {each: each.report for each in orders}
-        self._send(orders.values())
+        self._send(name, orders.values())
         self._require_reports(name, orders, told)
         at_change = {each: each.count for each in orders}
         self._say(f"{name}: {len(orders)} stations have it; {self._settings.watch_parts} parts each are watched")
@@ -98,7 +104,11 @@ class RollOut:
             )
         if missing := late():
             within = f"{self._settings.report_within_s:.0f} s"
-            raise RollOutError(f"{name} stopped: {_named(missing)} not reported it within {within}. {_remedy(name)}")
+            away = self._stations.connection.trouble
+            why = f"; the broker is away ({away})" if away else ""
+            raise RollOutError(
+                f"{name} stopped: {_named(missing)} not reported it within {within}{why}. {_remedy(name)}"
+            )
 
     def _require_no_jump(
         self, name: str, before: "Mapping[Station, Count]", at_change: "Mapping[Station, Count]"
@@ -137,13 +147,20 @@ class RollOut:
             previous = old.previous
         return Order(station=station.name, serial=serial, roll_out=roll_out, package=package, previous=previous)
 
-    def _send(self, orders: Iterable[Order]) -> None:
-        connection, payloads = (
-            self._stations.connection,
-            [(Topics(order.station).bundle_desired, sealed(order, self._key)) for order in orders],
-        )
-        for sent in [connection.publish(topic, payload, retain=True) for topic, payload in payloads]:
-            sent.wait_for_publish(self._settings.report_within_s)
+    def _send(self, name: str, orders: Iterable[Order]) -> None:
+        """Raises RollOutError where the broker does not take one of them."""
+        connection = self._stations.connection
+        payloads = [(Topics(order.station).bundle_desired, sealed(order, self._key)) for order in orders]
+        under_way = [connection.publish(topic, payload, retain=True) for topic, payload in payloads]
+        until_s = time.monotonic() + self._settings.report_within_s
+        for sent in under_way:
+            if not sent.wait(max(0.0, until_s - time.monotonic())):
+                why = connection.trouble or "it does not acknowledge them"
+                raise RollOutError(f"{name} stopped: the broker has not taken all orders ({why}). {_remedy(name)}")
+            if sent.refusal:
+                raise RollOutError(
+                    f"{name} stopped: the broker does not take {sent.message.topic} ({sent.refusal}). {_remedy(name)}"
+                )
 
 
 def waves(stations: Sequence[Station], sizes: Iterable[int]) -> list[list[Station]]:

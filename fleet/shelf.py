@@ -80,6 +80,12 @@ class Shelf:
             if old.is_dir() and old.resolve() not in (before, self.current):
                 shutil.rmtree(old, ignore_errors=True)
 
+    def remove_parts(self, but: Path) -> None:
+        """Remove what came of packages that nobody asks for any more: all but that of the bundle `but`."""
+        for part in self._link.parent.glob(f"{PREFIX}*.zip.part"):
+            if not part.name.startswith(f"{but.name}."):
+                part.unlink(missing_ok=True)
+
     def _read(self) -> _State:
         try:
             return _State(**json.loads(self._file.read_bytes()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import ArtifactError
 from fleet.connection import Connection
-from fleet.order import Order, read_order
+from fleet.order import IsSigned, Order, believe_all, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
 
@@ -46,10 +46,29 @@ class Station:
     status: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     order: Order | None = None
+    is_order_strange: bool = False
+    """Whether what stands where its order should is none of ours, or damaged: it counts for none."""
     report: Report | None = None
     has_agent: bool = False
     cameras: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The `counters` of each camera."""
+
+    def forget(self, leaf: str) -> bool:
+        """Somebody cleared one of its topics. Returns whether nothing is known of it any more."""
+        match leaf.split("/"):
+            case ["bundle", "desired"]:
+                self.order, self.is_order_strange = None, False
+            case ["bundle", "reported"]:
+                self.report = None
+            case ["bundle", "agent"]:
+                self.has_agent = False
+            case ["camera", camera, "counters"]:
+                self.cameras.pop(camera, None)
+            case ["status"]:
+                self.status = {}
+            case _:
+                self.model = {}
+        return not (self.status or self.model or self.order or self.report or self.has_agent or self.cameras)
 
     @property
     def is_online(self) -> bool:
@@ -59,7 +78,7 @@ class Station:
     @property
     def count(self) -> Count:
         """Of all its cameras."""
-        counters = [dict(camera) for camera in self.cameras.values()]
+        counters = [dict(camera) for camera in dict(self.cameras).values()]
         rejected = sum(_whole(each, "not_ok") + _whole(each, "not_decidable") for each in counters)
         return Count(rejected + sum(_whole(each, "ok") for each in counters), rejected)
 
@@ -72,8 +91,9 @@ class Station:
 class Stations:
     """Keeps up with all stations below a topic filter, while its connection is open."""
 
-    def __init__(self, settings: FleetSettings, client_id: str) -> None:
-        """Hear them through a connection of its own, as `client_id`."""
+    def __init__(self, settings: FleetSettings, client_id: str, is_ours: IsSigned = believe_all) -> None:
+        """Hear them through a connection of its own, as `client_id`; `is_ours` tells our orders from others'."""
+        self._is_ours = is_ours
         self._found: dict[str, Station] = {}
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
@@ -81,17 +101,20 @@ class Stations:
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
         self.connection = Connection(settings.broker, client_id, handlers, qos=0)
+        self.connection.on_connected = self._look_around
 
     def read(self) -> dict[str, Station]:
         """Wait until what is retained has come, and give the stations by name.
 
         Raises BrokerError where the broker cannot be reached, or does not let us hear them.
         """
-        self.connection.require()
-        self._heard_s = time.monotonic()
-        while (left_s := self._heard_s + QUIET_S - time.monotonic()) > 0 or not self.connection.is_through:
+        self._look_around()
+        while True:
+            self.connection.require()  # a connection that was lost meanwhile brings all of it again
+            left_s = self._heard_s + QUIET_S - time.monotonic()
+            if left_s <= 0 and self.connection.is_through:
+                break
             time.sleep(max(left_s, LOOK_S))
-        self.connection.require()
         with self._changed:
             return dict(sorted(self._found.items()))
 
@@ -100,6 +123,9 @@ class Stations:
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
 
+    def _look_around(self) -> None:
+        self._heard_s = time.monotonic()
+
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
         station, leaf = _parted(topic)
         with self._changed:
@@ -107,6 +133,8 @@ class Stations:
                 self._heard_s = time.monotonic()
             if payload:
                 self._note(self._found.setdefault(station, Station(station)), leaf, payload)
+            elif station in self._found and self._found[station].forget(leaf):
+                del self._found[station]
             self._changed.notify_all()
 
     def _note(self, station: Station, leaf: str, payload: bytes) -> None:
@@ -114,7 +142,9 @@ class Stations:
         try:
             match leaf.split("/"):
                 case ["bundle", "desired"]:
-                    station.order = read_order(payload, station.name, None)
+                    station.order, station.is_order_strange = None, True
+                    station.order = read_order(payload, station.name, self._is_ours)
+                    station.is_order_strange = False
                 case ["bundle", "reported"]:
                     station.report = Report.model_validate_json(payload)
                 case ["bundle", "agent"]:

@@ -23,6 +23,8 @@ from runtime.events.topics import Topics, gap_beside
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
+MOST_CLIENTS = 100
+"""Connections at a time: one of a program that leaves its own open must not take the files that the broker's needs."""
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
@@ -49,6 +51,7 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     # By OPC UA a session outlives its connection for minutes. A client that comes and goes leaves many, and for each
     # wait the events that it missed: no more than it could ask for by id.
     server.iserver.max_monitored_item_queue_size = KEPT
+    server.iserver.max_connections = MOST_CLIENTS
     server.set_endpoint(f"opc.tcp://{host_and_port(settings.host, settings.port)}/")
     await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
     if security is None:
@@ -89,10 +92,12 @@ async def follow(
     told = [each for prefix in systems for each in filters(prefix)]
     subscription = Subscription(connector, told, inbox.put, inbox.put)
     subscription.start()
+    was_full = False
     try:
         while not stop.is_set():
             if subscription.fault is not None:
                 raise subscription.fault
+            was_full = tell_crowd(server, was_full)
             what = await inbox.take(LOOK_EVERY_S)
             if what is None:
                 continue
@@ -108,6 +113,15 @@ async def follow(
                     await system.hear(what.topic.removeprefix(f"{prefix}/"), what)
     finally:
         await asyncio.to_thread(subscription.stop)
+
+
+def tell_crowd(server: Server, was_full: bool) -> bool:
+    """Say whether no more clients are let in; it is told when that begins."""
+    is_full = server.bserver is not None and len(server.bserver.clients) >= MOST_CLIENTS
+    if is_full and not was_full:
+        told = "%d clients are connected, and no other is let in; find who leaves connections open"
+        log.warning(told, MOST_CLIENTS)
+    return is_full
 
 
 def filters(prefix: str) -> list[str]:

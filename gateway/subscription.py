@@ -2,11 +2,13 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from runtime.delivery.connector import Connector, keep_connected
-from runtime.delivery.faults import Refused
+from runtime.delivery.faults import Refused, Unreachable
+from runtime.delivery.listening import ANSWERS_S, NO_ANSWER
 from runtime.delivery.message import Message
 from runtime.delivery.words import ACCESS
 from runtime.threads.bell import Bell
@@ -50,13 +52,17 @@ class Subscription(Worker):
         connection = self._connector.open()
         try:
             asked = {connection.subscribe(topic_filter): topic_filter for topic_filter in self._filters}
+            until_s = time.monotonic() + ANSWERS_S
             while not self._stopping.is_set():
                 for number in connection.poll(1.0, self._bell):
                     asked.pop(number, None)
                 for number, _reason, words in connection.rejected():
-                    raise Refused(f"subscription to {asked[number]} ({words}); {ACCESS}")
+                    if number in asked:
+                        raise Refused(f"subscription to {asked[number]} ({words}); {ACCESS}")
                 if not asked:
                     self._tell(CONNECTED)
+                elif time.monotonic() > until_s:
+                    raise Unreachable(f"subscription to {next(iter(asked.values()))}: {NO_ANSWER}")
                 for message in connection.received():
                     self._on_message(message)
                     connection.acknowledge(message)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import math
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -29,6 +31,7 @@ FIELD_TYPES = {
     "ResultContent": ua.VariantType.Variant,
 }
 """Of a result's fields that are no structures: asyncua does not take them from the nodeset."""
+TOLD_EVERY_S, MOST_TOLD = 60.0, 1000
 CAMERA_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 NO_STATE, ERROR, HALTED, PREOPERATIONAL, OPERATIONAL = "", "Error", "Halted", "Preoperational", "Operational"
 
@@ -53,6 +56,8 @@ class VisionSystem:
         self._newest: dict[str, datetime] = {}
         self._station = Variables(server)
         self._state = NO_STATE
+        self._told_s: dict[str, float] = {}
+        """When (monotonic clock) it was told of a topic last that a message there was ignored."""
 
     async def begin(self) -> None:
         """Add the station's own variables."""
@@ -64,20 +69,20 @@ class VisionSystem:
         try:
             await self._hear(path, message)
         except ua.UaError as error:  # a camera is called as something that is there already
-            _ignore(message, error)
+            self._ignore(message, error)
 
     async def _hear(self, path: str, message: Message) -> None:
         match path.split("/"):
             case ["status" | "model" as leaf]:
-                values = _read(message, messages.STATION[leaf], lambda body: station_values(leaf, body))
+                values = self._read(message, messages.STATION[leaf], lambda body: station_values(leaf, body))
                 if values is not None:
                     await self._station.write(values, datetime.now(UTC))
                     if leaf == "status":
                         await self._follow(values["Station/State"] == "online", bool(values["Station/Reason"]))
             case ["camera", name, _] if not CAMERA_NAME.fullmatch(name):
-                _ignore(message, "no camera is called so")
+                self._ignore(message, "no camera is called so")
             case ["camera", name, "result"]:
-                told = _read(
+                told = self._read(
                     message,
                     messages.CAMERA["result"],
                     lambda body: (_event(body), self._results.add(body, message.payload)),
@@ -89,12 +94,32 @@ class VisionSystem:
             case ["camera", name, "last"] if (
                 message.retained
             ):  # what was newest before we came; results come themselves
-                if (kept := _read(message, messages.CAMERA["last"], _event)) is not None:
+                if (kept := self._read(message, messages.CAMERA["last"], _event)) is not None:
                     await self._show(name, kept)
             case ["camera", name, "counters" | "status" | "gap" as leaf]:
-                values = _read(message, messages.CAMERA[leaf], lambda body: camera_values(leaf, body))
+                values = self._read(message, messages.CAMERA[leaf], lambda body: camera_values(leaf, body))
                 if values is not None:
                     await self._write(name, values, datetime.now(UTC))
+
+    def _read(self, message: Message, form: type[BaseModel], read: Callable[[Any], T]) -> T | None:
+        """Give what `read` makes of the JSON; None where it is not of `form`, which is told, or where there is none."""
+        if not message.payload:
+            return None
+        try:
+            return read(messages.read_message(form, message.payload))
+        except ValueError as error:
+            self._ignore(message, error)
+            return None
+
+    def _ignore(self, message: Message, why: object) -> None:
+        """Tell it of a topic once a minute: what sends one such message sends more."""
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(message.topic, -math.inf) < TOLD_EVERY_S:
+            return
+        if len(self._told_s) >= MOST_TOLD:
+            self._told_s.clear()
+        self._told_s[message.topic] = now_s
+        log.warning("message ignored topic=%s reason=%r", message.topic, one_line(why))
 
     async def link(self, is_up: bool) -> None:
         """The broker is away, and nothing is known of the station any more; or there, and tells soon."""
@@ -188,21 +213,6 @@ async def add_vision_system(server: Server, name: str, types: Mapping[str, Any])
     system = VisionSystem(server, node, results, [own, servers])
     await system.begin()
     return system
-
-
-def _read(message: Message, form: type[BaseModel], read: Callable[[Any], T]) -> T | None:
-    """Give what `read` makes of the JSON; None where it is not of `form`, which is logged, or the topic was cleared."""
-    if not message.payload:
-        return None
-    try:
-        return read(messages.read_message(form, message.payload))
-    except ValueError as error:
-        _ignore(message, error)
-        return None
-
-
-def _ignore(message: Message, why: object) -> None:
-    log.warning("message ignored topic=%s reason=%r", message.topic, one_line(why))
 
 
 def _event(body: Mapping[str, Any]) -> _Event:

@@ -11,10 +11,10 @@ from runtime.delivery.connection import Connection
 from runtime.delivery.connector import Connector
 from runtime.delivery.echo import NOT_HANDED_ON
 from runtime.delivery.embedded_broker import EmbeddedBroker
-from runtime.delivery.faults import Refused, Unreachable
-from runtime.delivery.listening import NOT_KEPT
+from runtime.delivery.faults import Closed, Refused, Unreachable
 from runtime.delivery.message import Outgoing
 from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import NOT_KEPT, TOPIC_REASONS
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
 
@@ -52,7 +52,8 @@ def check_broker(
             connection.close()
     except Unreachable as error:
         raise BrokerError(
-            f"{host}:{port} does not answer ({error}); start it, or check broker.host, broker.port and the firewall."
+            f"no broker to be used at {host}:{port} ({error}); start it, or check broker.host, broker.port and the "
+            "firewall."
         ) from error
     except Refused as error:
         raise BrokerError(f"{host}:{port} answers and refuses us: {error}.") from error
@@ -76,15 +77,19 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
     while (left_s := until_s - time.monotonic()) > 0:
         try:
             got = connection.poll(left_s, None)
-        except Unreachable as lost:
+        except Closed as lost:
             raise Refused(f"on {topic} {CLOSED_AT_IT.format(size=len(message.payload))} ({lost})") from lost
+        except Unreachable as lost:
+            raise Refused(f"on {topic} the connection ended: {lost}") from lost
         is_taken = is_taken or sent in got
         lower += [f"{each}: {NOT_KEPT}" for number, each in asked.items() if got.get(number, 1) < filters[each]]
-        for number, _reason, words in connection.rejected():
+        for number, reason, words in connection.rejected():
+            is_denied = reason in TOPIC_REASONS
             if number == sent:
-                raise Refused(f"{words} on {topic}; let this user write there (mosquitto: `acl_file`)")
+                remedy = "; let this user write there (mosquitto: `acl_file`)" * is_denied
+                raise Refused(f"{words} on {topic}{remedy}")
             if number in asked:
-                raise Refused(f"{words} on {asked[number]}; let this user read there")
+                raise Refused(f"{words} on {asked[number]}{'; let this user read there' * is_denied}")
         for heard in connection.received():
             connection.acknowledge(heard)
             if heard.payload == message.payload:

@@ -271,8 +271,8 @@ class Connection:
         self._granted = granted(reason, flags, properties)
 
     def _on_publish(self, _client: Any, _userdata: Any, number: int, reason: ReasonCode, properties: Any) -> None:
-        self.is_answered = True
-        self._awaited.pop(number, None)
+        # Of QoS 0 paho says so as soon as it is sent, before it is awaited: nobody has answered it.
+        self.is_answered = self._awaited.pop(number, None) is not None or self.is_answered
         self._answer(number, reason, properties)
 
     def _on_subscribe(self, _client: Any, _userdata: Any, number: int, reasons: Any, properties: Any) -> None:

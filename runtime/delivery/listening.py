@@ -8,14 +8,11 @@ from paho.mqtt.client import topic_matches_sub
 from runtime.delivery.connection import Connection
 from runtime.delivery.message import Message, Subscription
 from runtime.delivery.refusals import Refusals
+from runtime.delivery.words import NOT_KEPT
 
 ANSWERS_S = 30.0
 """A subscription that is not answered for so long never will be: brokers take milliseconds."""
 NO_ANSWER = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
-NOT_KEPT = (
-    "it hands on what is sent there with QoS 0: a trigger that comes while this station or its connection is away is "
-    "lost; allow QoS 1 there"
-)
 
 
 class Listening:

@@ -1,11 +1,14 @@
 """Reading the outbox over one connection: each event once, in order, none on a topic that is left alone."""
 
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 
-from runtime.delivery.refusals import Refusals
+from runtime.delivery.refusals import RETRY_AFTER_S, Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
+
+RETRIES_A_SECOND = 100
+"""Of events that were refused for themselves, on the long run."""
 
 
 class Reading:
@@ -17,8 +20,10 @@ class Reading:
         self._outbox = outbox
         self._refusals = refusals
         self._position = 0
-        self._again_s = float("inf")
+        self._again_s = self._refused_s = float("inf")
         self._passed_over: set[int] = set()
+        self._refused: dict[int, str] = {}
+        """Topics of the events that the broker does not take for themselves, by their positions."""
 
     @property
     def is_through(self) -> bool:
@@ -28,18 +33,45 @@ class Reading:
     @property
     def due_s(self) -> float:
         """In how many seconds a topic that was left alone is tried again."""
-        return max(0.0, self._again_s - time.monotonic())
+        return max(0.0, min(self._again_s, self._retry_s) - time.monotonic())
+
+    @property
+    def _retry_s(self) -> float:
+        """When what was refused for itself is tried again: a broker that refuses all keeps us busy no longer."""
+        return self._refused_s + RETRY_AFTER_S + len(self._refused) / RETRIES_A_SECOND
 
     def pass_over(self, event: StoredEvent) -> None:
-        """Read `event` no more: it was refused for itself, and waits for the next connection."""
+        """Read `event` no more for a while: it was refused for itself."""
         self._passed_over.add(event.position)
+        self._refused[event.position] = event.topic
+        self._refused_s = min(self._refused_s, time.monotonic())
+
+    def took(self, events: Sequence[StoredEvent]) -> None:
+        """The broker took these: none of them is refused any longer."""
+        for event in events:
+            self._refused.pop(event.position, None)
+
+    def is_refused(self, topic: str) -> bool:
+        """Whether an event waits that was refused for itself on `topic`, whatever else the broker takes there."""
+        return topic in self._refused.values()
 
     def look_back(self) -> None:
-        """Begin again with the oldest, where a topic that was left alone is to be tried."""
-        if time.monotonic() >= self._again_s:
+        """Begin again with the oldest, where what was left alone or refused is to be tried."""
+        now_s = time.monotonic()
+        if now_s >= self._retry_s:
+            self._passed_over.clear()
+            self._forget_what_is_gone()
+            self._refused_s = float("inf")
+            self._again_s = now_s
+        if now_s >= self._again_s:
             self._outbox.begin()
             self._position = 0
-        self._again_s = time.monotonic() + self._refusals.next_try_s
+        self._again_s = now_s + self._refusals.next_try_s
+
+    def _forget_what_is_gone(self) -> None:
+        """The outbox gives up its oldest where it is full, or they are too old."""
+        oldest = next((each.position for each in self._outbox.read(0, 1)), self._position + 1)
+        self._refused = {position: topic for position, topic in self._refused.items() if position >= oldest}
 
     def read(self, limit: int, under_way: Set[int]) -> Iterator[StoredEvent]:
         """Give of the next `limit` events those that were not sent, whose positions are not `under_way`."""

@@ -6,15 +6,13 @@ What was refused stays in the outbox: nothing is lost when somebody mends the br
 import logging
 import time
 
-from runtime.delivery.words import ACCESS
+from runtime.delivery.words import TOPIC_REASONS, with_access
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 60.0
 """How long a refused topic is left alone."""
 BUSY = 0x97
 """Quota exceeded: trying again helps."""
-TOPIC_REASONS = {0x87, 0x90}
-"""Not authorized, topic name invalid: no message on this topic is taken. All others are about the one message."""
 
 
 class Refusals:
@@ -27,10 +25,15 @@ class Refusals:
         self.reasons: dict[str, str] = {}
         """By topic: why messages on it are not taken, the newest word of the broker."""
 
+    @staticmethod
+    def is_of_topic(reason: int) -> bool:
+        """Whether the broker's `reason` says that it takes no message on that topic, and not this one alone."""
+        return reason in TOPIC_REASONS
+
     def refuse_topic(self, topic: str, words: str, reason: int) -> None:
         """Leave `topic` alone for a while; `reason` is MQTT 5's, 0 where we found it ourselves."""
         self._topics[topic] = time.monotonic() + RETRY_AFTER_S
-        self.refuse(topic, f"{words}; {ACCESS}" if reason in TOPIC_REASONS else words)
+        self.refuse(topic, with_access(words, reason))
 
     def refuse(self, topic: str, reason: str) -> None:
         """Tell of a message that was refused."""

@@ -13,7 +13,7 @@ from runtime.delivery.listening import Listening
 from runtime.delivery.message import Outgoing, Subscription, event_message
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.reading import Reading
-from runtime.delivery.refusals import BUSY, TOPIC_REASONS, Refusals
+from runtime.delivery.refusals import BUSY, Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
 
@@ -107,10 +107,12 @@ class Session:
             self._outbound.again.keep(delivered)
             self._delivered.add(delivered)
             self._outbox.remove(delivered)
+            self._reading.took(delivered)
         for sent in taken:
             self._on_acknowledged(sent.message)
-        for topic in {sent.message.topic for sent in taken}:
-            self._refusals.took(topic)
+        for topic in {sent.message.topic for sent in taken} & self._refusals.reasons.keys():
+            if not self._reading.is_refused(topic):
+                self._refusals.took(topic)
         self._listening.granted(acknowledged)
         self._hear()
         for number, reason, words in self._connection.rejected():
@@ -161,7 +163,7 @@ class Session:
             self._refusals.tell_once(topic, words)
         elif reason == BUSY:
             raise Unreachable(f"{words}: it is tried again")
-        elif reason in TOPIC_REASONS or sent.event is None:
+        elif self._refusals.is_of_topic(reason) or sent.event is None:
             self._refusals.refuse_topic(topic, words, reason)
             if sent.event is None:
                 self._outbound.put_back(topic)

@@ -5,18 +5,25 @@ from typing import Any
 
 from paho.mqtt.reasoncodes import ReasonCode
 
-from runtime.delivery.terms import NOT_AUTHORIZED
+from runtime.delivery.terms import NOT_AUTHORIZED, TOPIC_INVALID
 
 LONGEST_WORDS = 200
 TAKEN_OVER = 0x8E
+TOPIC_REASONS = {NOT_AUTHORIZED, TOPIC_INVALID}
+"""No message on this topic is taken. All other reasons are about the one message."""
 CLOSED = "it closed the connection"
 """Without a word: what a connection that was lost says of itself, too."""
 CLOSED_AT_LOGIN = (
-    f"{CLOSED} during the login; check broker.port and broker.protocol, and whether it wants TLS there (broker.tls)"
+    f"{CLOSED} during the login; check broker.port and broker.protocol, and whether it wants TLS there (broker.tls) or "
+    "has as many clients as it takes (mosquitto: `max_connections`)"
 )
 NO_MQTT = "what it sends is no MQTT; check broker.host, broker.port and broker.protocol"
 NO_ANSWER = "it does not answer the login; check broker.port, and broker.protocol: some know one of the two alone"
 UNANSWERED = "it answers, and has not acknowledged what we sent for {waited_s:.0f} s"
+NOT_KEPT = (
+    "it hands on what is sent there with QoS 0: a trigger that comes while this station or its connection is away is "
+    "lost; allow QoS 1 there"
+)
 ACCESS = "check the broker's access list"
 LOG = "the broker's own log says why"
 LOGIN = "check broker.username and its password, and that it may connect as broker.client_id"
@@ -67,6 +74,11 @@ def with_remedy(words: str, reason: int) -> str:
     """Say what to do about it, where that is known."""
     remedy = REMEDIES.get(reason)
     return f"{words}; {remedy}" if remedy else words
+
+
+def with_access(words: str, reason: int) -> str:
+    """Say what to do about a message or subscription that was not taken, where it is the topic that is denied."""
+    return f"{words}; {ACCESS}" if reason in TOPIC_REASONS else words
 
 
 def why_ended(is_told: bool, reason: ReasonCode, properties: Any) -> str:

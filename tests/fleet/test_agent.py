@@ -48,7 +48,10 @@ def test_a_bundle_is_fetched_checked_and_linked_and_the_old_one_is_one_order_awa
     assert site.order(package).sha256 == package.sha256
     assert len(server.ranges) == fetched, "it lay there still"
     site.order(packed(122))
+    cut = site.box.link.with_name("fleet-of-another-order.zip.part")
+    cut.write_bytes(b"half")
     last = site.order(packed(123))
+    assert not cut.exists()
     kept = {folder.name for folder in site.box.link.parent.iterdir() if folder.is_dir() and not folder.is_symlink()}
     assert len(kept) == 3, "the one in force, the one before, and the one from before the fleet"
     assert {f"fleet-{last.sha256}", "cell.bundle-1"} < kept

@@ -1,13 +1,61 @@
-"""The connection to a broker that does not let us hear the stations."""
+"""The connection to brokers that are away or odd: told in words, never waited for without end."""
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
+import yaml
 
-from core.errors import BrokerError
-from fleet.settings import FleetSettings
+from core.config import load_settings
+from core.errors import BrokerError, RollOutError
+from fleet import connection
+from fleet.agent import Agent
+from fleet.connection import Connection
+from fleet.order import Order, sealed, signed_by
+from fleet.roll_out import RollOut
+from fleet.settings import AgentSettings, FleetSettings
 from fleet.station import Stations
 from runtime.delivery.settings import BrokerSettings
-from tests.runtime.odd_broker import SUBSCRIBE, odd_broker, packet
-from tests.runtime.waiting import wait_until
+from runtime.delivery.words import ACCESS
+from tests.fleet.conftest import Key, new_box, new_key
+from tests.fleet.https_server import HttpsServer
+from tests.runtime.broker import Mosquitto, free_port
+from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, Answer, good, number_of, odd_broker, packet
+from tests.runtime.waiting import WAIT_S, wait_until
+
+NAME = "pwae/site/area/line/press-1"
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost connection is tried again at once."""
+    monkeypatch.setattr("runtime.threads.backoff.backoff_s", lambda *_: 0.01)
+
+
+def settings(port: int, **changed: float) -> FleetSettings:
+    broker = BrokerSettings(host="127.0.0.1", port=port, connect_timeout_s=WAIT_S)
+    return FleetSettings.model_validate({"broker": broker, **changed})
+
+
+def told(leaf: str, payload: bytes) -> bytes:
+    """A retained message of the station, of any length."""
+    topic = f"{NAME}/{leaf}".encode()
+    body = len(topic).to_bytes(2) + topic + b"\0" + payload
+    return bytes([0x31, len(body) & 127 | 128, len(body) >> 7]) + body
+
+
+def after_subscriptions(messages: bytes, otherwise: Answer = lambda _first, _body: None) -> Answer:
+    """Give `messages` behind the answer to the subscription to `status`."""
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        is_first = first >> 4 == SUBSCRIBE and b"+/status" in body
+        return good(first, body) + messages if is_first else otherwise(first, body)
+
+    return answer
 
 
 def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
@@ -15,8 +63,181 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
         return packet(0x90, body[:2] + b"\0\x87") if first >> 4 == SUBSCRIBE else None
 
     with odd_broker(deny) as broker:
-        stations = Stations(FleetSettings(broker=BrokerSettings(host="127.0.0.1", port=broker.port)), "page")
+        stations = Stations(settings(broker.port), "page")
         with stations.connection:
-            with pytest.raises(BrokerError, match=r"nothing from pwae/.*Not authorized.*read there"):
+            with pytest.raises(BrokerError, match=r"nothing from pwae/.*Not authorized.*access list"):
                 stations.read()
             wait_until(lambda: broker.count(SUBSCRIBE) == 6)
+
+
+@pytest.mark.timeout(20)
+def test_a_subscription_that_is_never_answered_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWERS_S", 0.1)
+    with odd_broker(lambda first, _body: b"" if first >> 4 == SUBSCRIBE else None) as broker:
+        stations = Stations(settings(broker.port), "page")
+        with stations.connection, pytest.raises(BrokerError, match=r"nothing from pwae/.*has not answered"):
+            stations.read()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(100), "no MQTT; check broker.host"),
+        (packet(0x20, b"\0\x9d\x0f\x1c\0\x0cbroker2:1883"), r"broker2:1883.*set broker.host"),
+        (packet(0x20, b"\0\x8a\0"), "Banned; check broker.username"),
+        (packet(0x20, b"\0\0\0") + bytes(range(256)), "no MQTT"),
+        (packet(0x20, b"\0\0\0") + packet(0xE0, b"\x98\0"), "Administrative action"),
+    ],
+)
+def test_what_is_no_broker_or_refuses_the_login_is_told_in_words(said: bytes, words: str) -> None:
+    with odd_broker(lambda first, _body: said if first >> 4 == CONNECT else None) as broker:
+        short = BrokerSettings(host="127.0.0.1", port=broker.port, connect_timeout_s=0.5)
+        stations = Stations(FleetSettings(broker=short), "page")
+        with stations.connection:
+            wait_until(lambda: stations.connection.trouble not in ("", "connecting"))
+            with pytest.raises(BrokerError, match=words):
+                stations.read()
+
+
+def test_a_page_that_is_written_again_and_again_outlives_its_broker(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    broker = {"host": "127.0.0.1", "port": mosquitto.port, "connect_timeout_s": 0.5}
+    (tmp_path / "fleet.yaml").write_text(yaml.safe_dump({"broker": broker}))
+    arguments = ["page", "fleet.yaml", "--every", "1"]
+    command = [sys.executable, "-c", "from fleet.cli import fleet; fleet()", *arguments]
+    page = tmp_path / "fleet.html"
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(page.exists)
+        mosquitto.stop()
+        assert process.stderr is not None
+        found = next((line for line in process.stderr if "stays as it was" in line), "it ended")
+        assert "fleet.html stays as it was." in found
+        page.unlink()
+        mosquitto.start()
+        wait_until(page.exists)
+        process.terminate()
+
+
+def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitto) -> None:
+    leaves = {
+        "status": b'{"state": "online"}',
+        "model": b'{"name": "cell"}',
+        "camera/top/counters": b'{"ok": 1}',
+        "bundle/agent": b"online",
+        "bundle/reported": b"{}",
+        "bundle/desired": b"{}",
+    }
+    stations = Stations(settings(mosquitto.port), "page")
+    with stations.connection, Connection(settings(mosquitto.port).broker, "operator", {}) as line:
+        for leaf, payload in leaves.items():
+            assert line.publish(f"{NAME}/{leaf}", payload, retain=True).wait(WAIT_S)
+        assert list(stations.read()) == [NAME]
+        for leaf in leaves:
+            assert line.publish(f"{NAME}/{leaf}", b"", retain=True).wait(WAIT_S)
+        wait_until(lambda: not stations.read())
+
+
+def test_a_connection_that_is_lost_among_what_is_retained_gives_no_half_of_a_fleet() -> None:
+    cut: list[bool] = []
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        if first >> 4 == SUBSCRIBE and b"desired" in body and not cut:
+            cut.append(True)
+            return packet(0xE0, b"\x8b\0")
+        return good(first, body) + told("status", b'{"state":"online"}') if b"+/status" in body and cut else None
+
+    with odd_broker(answer) as broker:
+        stations = Stations(settings(broker.port), "page")
+        with stations.connection:
+            assert list(stations.read()) == [NAME]
+        assert broker.count(CONNECT) == 2
+
+
+def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
+    taken: list[bytes] = []
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        if first >> 4 != PUBLISH:
+            return None
+        if broker.count(CONNECT) == 1:
+            return packet(0xE0, b"\x8b\0")
+        taken.append(body[-1:])
+        return packet(0x40, number_of(body) + (b"\x87\0" if body[-1:] == b"1" else b"\0\0"))
+
+    with odd_broker(answer) as broker:
+        line = Connection(settings(broker.port).broker, "agent", {})
+        with line:
+            sent = [line.publish("a", b"%d" % number, retain=False) for number in range(3)]
+            assert all(each.wait(WAIT_S) for each in sent)
+    assert (taken, [each.refusal for each in sent]) == ([b"0", b"1", b"2"], ["", f"Not authorized; {ACCESS}", ""])
+
+
+def test_what_is_withdrawn_while_the_broker_is_away_never_goes_out(mosquitto: Mosquitto) -> None:
+    mosquitto.stop()
+    with Connection(settings(mosquitto.port).broker, "agent", {}) as line:
+        old = line.publish("old", b"1", retain=True)
+        old.withdraw()
+        new = line.publish("new", b"1", retain=True)
+        mosquitto.start()
+        assert new.wait(WAIT_S)
+        assert mosquitto.retained("#").topic == "new"
+
+
+def test_an_agent_whose_broker_is_away_says_so_and_ends_cleanly(
+    tmp_path: Path, server: HttpsServer, key: Key, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    away = Mosquitto(tmp_path, port=free_port())
+    box = new_box(tmp_path, "press-1", away, server, key, {"kind": "folder", "path": "pictures"})
+    stop = threading.Event()
+    agent = threading.Thread(target=Agent(load_settings(box.agent, AgentSettings)).run, args=(stop,))
+    agent.start()
+    wait_until(lambda: "Connection refused" in caplog.text)
+    stop.set()
+    agent.join(WAIT_S)
+    assert caplog.text.count("broker unreachable: Connection refused") == 1
+
+
+def an_order(key: Key, serial: int, roll_out: str) -> bytes:
+    order = Order(station=NAME, serial=serial, roll_out=roll_out, package=None, previous=None)
+    return sealed(order, key.private)
+
+
+def test_an_order_that_the_broker_does_not_take_stops_the_roll_out_with_its_topic(key: Key) -> None:
+    def deny(first: int, body: bytes) -> bytes | None:
+        return packet(0x40, number_of(body) + b"\x87\0") if first >> 4 == PUBLISH else None
+
+    with odd_broker(after_subscriptions(told("bundle/desired", an_order(key, 1, "r")), deny)) as broker:
+        asked = settings(broker.port)
+        stations = Stations(asked, "operator", signed_by(key.private))
+        with stations.connection, pytest.raises(RollOutError, match=rf"{NAME}/bundle/desired .Not authorized.*access"):
+            RollOut(asked, stations, key.private, lambda _told: None).back()
+
+
+def test_orders_that_are_never_acknowledged_stop_the_roll_out_in_time(key: Key) -> None:
+    with odd_broker(
+        after_subscriptions(
+            told("bundle/desired", an_order(key, 1, "r")), lambda first, _body: b"" if first >> 4 == PUBLISH else None
+        )
+    ) as broker:
+        asked = settings(broker.port, report_within_s=0.3)
+        stations = Stations(asked, "operator", signed_by(key.private))
+        began_s = time.monotonic()
+        with stations.connection, pytest.raises(RollOutError, match="not taken all orders .it does not acknowledge"):
+            RollOut(asked, stations, key.private, lambda _told: None).back()
+        assert time.monotonic() - began_s < WAIT_S
+
+
+def test_an_order_of_somebody_else_counts_for_none_of_ours(key: Key, tmp_path: Path) -> None:
+    """Else a rollback would sign what a stranger on the broker says was there before."""
+    forged = told("bundle/desired", an_order(new_key(tmp_path, "stranger"), 9_999, "r"))
+    with odd_broker(after_subscriptions(forged)) as broker:
+        stations = Stations(settings(broker.port), "operator", signed_by(key.private))
+        with stations.connection:
+            (found,) = stations.read().values()
+        assert (found.order, found.is_order_strange) == (None, True)
+        looking = Stations(settings(broker.port), "page")
+        with looking.connection:
+            (seen,) = looking.read().values()
+        assert seen.order is not None
+        assert broker.count(PUBLISH) == 0

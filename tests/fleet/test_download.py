@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from core.errors import ArtifactError, ConfigError
 from fleet.download import TRIES, fetch
 from fleet.order import Package
 from tests.fleet.https_server import HttpsServer, write_certificates
+from tests.full_disk import full_disk
 from tests.runtime.broker import free_port
 
 CONTENT = bytes(range(256)) * 4000
@@ -52,6 +54,22 @@ def test_another_hash_is_refused_and_nothing_of_it_stays(package: Package, serve
 def test_what_is_larger_than_allowed_is_not_fetched(package: Package, server: HttpsServer, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="larger than the 1,000,000 bytes"):
         get(package, server, tmp_path / "p", max_bytes=1_000_000)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_finds_no_room_leaves_nothing(package: Package, server: HttpsServer, tmp_path: Path) -> None:
+    with full_disk(500_000), pytest.raises(ArtifactError, match="cannot be kept .File too large.; make room"):
+        get(package, server, tmp_path / "p")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_package_that_would_take_the_station_s_room_is_not_fetched(
+    package: Package, server: HttpsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = shutil.disk_usage(tmp_path)._replace(free=3 * len(CONTENT) - 1)
+    monkeypatch.setattr("fleet.download.shutil.disk_usage", lambda _folder: left)
+    with pytest.raises(ArtifactError, match="3 MB have to be free: 3 times its size.; make room"):
+        get(package, server, tmp_path / "p")
     assert not [*tmp_path.iterdir()]
 
 

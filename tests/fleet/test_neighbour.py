@@ -1,9 +1,19 @@
 """What an agent hears of the inspection beside it, and what of it is nonsense."""
 
+from pathlib import Path
+
 import pytest
 
+from core.errors import ArtifactError
+from fleet import neighbour
+from fleet.connection import Connection
 from fleet.neighbour import Neighbour
+from fleet.sent import Sent
+from runtime.delivery.settings import BrokerSettings
 from runtime.events.topics import Topics
+from tests.runtime.broker import free_port
+from tests.runtime.odd_broker import PUBLISH, number_of, odd_broker, packet
+from tests.runtime.small_bundle import write_bundle
 
 TOPICS = Topics("plant")
 
@@ -11,7 +21,33 @@ TOPICS = Topics("plant")
 @pytest.mark.parametrize("payload", [b"", b"[]", b'"x"', b"5", b"null", b"[" * 100_000, b"\xff", b'{"state": []}'])
 def test_whatever_is_sent_in_the_inspections_name_the_agent_lives_on(payload: bytes) -> None:
     changes: list[bool] = []
-    neighbour = Neighbour(TOPICS, lambda: changes.append(neighbour.is_running()))
+    beside = Neighbour(TOPICS, lambda: changes.append(beside.is_running()))
     for topic in (TOPICS.model, TOPICS.status):
-        neighbour.handlers[topic](topic, payload, False)
+        beside.handlers[topic](topic, payload, False)
     assert changes == [False, False]
+
+
+def test_a_reload_that_the_broker_denies_is_told_at_once_with_its_remedy(tmp_path: Path) -> None:
+    def deny(first: int, body: bytes) -> bytes | None:
+        return packet(0x40, number_of(body) + b"\x87\0") if first >> 4 == PUBLISH else None
+
+    bundle = write_bundle(tmp_path / "bundle")
+    with (
+        odd_broker(deny) as broker,
+        Connection(BrokerSettings(host="127.0.0.1", port=broker.port), "agent", {}) as connection,
+        pytest.raises(ArtifactError, match=r"does not take `reload` from this agent .Not authorized; .*access list"),
+    ):
+        Neighbour(TOPICS, lambda: None).use(bundle, connection)
+
+
+def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbour, "RELOAD_S", 0.2)
+    monkeypatch.setattr(neighbour, "TURN_S", 0.05)
+    bundle, port = write_bundle(tmp_path / "bundle"), free_port()
+    connection = Connection(BrokerSettings(host="127.0.0.1", port=port), "agent", {})
+    asked: list[Sent] = []
+    publish = connection.publish
+    monkeypatch.setattr(connection, "publish", lambda *told, **named: asked.append(publish(*told, **named)) or asked[0])
+    with connection, pytest.raises(ArtifactError, match="has not answered `reload`"):
+        Neighbour(TOPICS, lambda: None).use(bundle, connection)
+    assert asked[0].is_settled

@@ -6,7 +6,7 @@ import logging
 import pytest
 from asyncua import Client
 
-from gateway.server import open_server
+from gateway.server import open_server, tell_crowd
 from gateway.settings import GatewaySettings
 from tests.runtime.broker import free_port
 
@@ -36,6 +36,33 @@ def test_for_a_client_that_is_away_no_more_events_wait_than_it_could_ask_for(
                 assert [len(waiting) for waiting in kept._triggered_events.values()] == [20]
 
     asyncio.run(look())
+
+
+@pytest.mark.machine
+def test_no_more_clients_are_let_in_than_leave_files_for_the_broker_and_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.server.MOST_CLIENTS", 3)
+    port = free_port()
+    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": port}
+
+    async def look() -> None:
+        async with (
+            open_server(GatewaySettings.model_validate(settings)) as server,
+            server,
+            Client(f"opc.tcp://127.0.0.1:{port}/") as client,
+        ):
+            assert not tell_crowd(server, was_full=False)
+            streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+            assert await streams[2][0].read() == b"", "it is closed"
+            assert tell_crowd(server, tell_crowd(server, was_full=False))
+            assert await client.nodes.server_state.read_value() == 0
+            for _reader, writer in streams:
+                writer.close()
+                await writer.wait_closed()
+
+    asyncio.run(look())
+    assert caplog.text.count("no other is let in") == 1
 
 
 @pytest.mark.machine

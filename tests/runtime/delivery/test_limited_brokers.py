@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.errors import ConfigError
+from core.errors import BrokerError, ConfigError
 from runtime.delivery import check, listening, refusals
 from runtime.delivery.check import check_broker
 from runtime.delivery.connector import Connector
@@ -15,12 +15,16 @@ from runtime.delivery.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.delivery.test_publisher import add
-from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, Answer, good, odd_broker, packet
+from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, Answer, good, number_of, odd_broker, packet
 from tests.runtime.waiting import WAIT_S, wait_until
 
 
 def answering(kind: int, said: bytes) -> Answer:
     return lambda first, _body: said if first >> 4 == kind else None
+
+
+def refusing(kind: int, reason: int) -> Answer:
+    return lambda first, body: packet(0x40, number_of(body) + bytes([reason, 0])) if first >> 4 == kind else None
 
 
 def connack(properties: bytes, reason: int = 0) -> bytes:
@@ -119,6 +123,25 @@ def test_a_broker_without_wildcards_is_asked_for_none(outbox: Outbox) -> None:
         assert "wildcards" in publisher.refused["plant/cmd/+"]
         publisher.stop("test", 0.0)
         assert (publisher.fault, broker.count(CONNECT)) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (answering(CONNECT, connack(b"", 0x97)), "no broker to be used at .* .Quota exceeded: it is tried again."),
+        (refusing(PUBLISH, 0x99), r"Payload format invalid on plant/doctor\.$"),
+        (refusing(PUBLISH, 0x87), r"Not authorized on plant/doctor; let this user write there"),
+        (
+            answering(PUBLISH, packet(0xE0, b"\x93\0")),
+            r"plant/doctor the connection ended: Receive maximum exceeded\.$",
+        ),
+        (answering(PUBLISH, packet(0xE0, b"\0\0")), r"closes the connection at our message: its access list denies"),
+        (answering(CONNECT, connack(b"\x28\0")), r"with wildcards on plant/cmd/\+\.$"),
+    ],
+)
+def test_the_doctor_names_the_remedy_of_what_is_wrong_and_of_nothing_else(answer: Answer, told: str) -> None:
+    with odd_broker(answer) as broker, pytest.raises(BrokerError, match=told):
+        check_broker(BrokerSettings(host="127.0.0.1", port=broker.port), "s", "plant/doctor", {"plant/cmd/+": 0})
 
 
 def test_a_session_that_is_kept_for_less_than_asked_is_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

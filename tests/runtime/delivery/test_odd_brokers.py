@@ -49,6 +49,16 @@ def test_a_broker_that_acknowledges_nothing_is_given_up_and_told_once(
     assert (outbox.depth, caplog.text.count("has not acknowledged"), "broker connected" in caplog.text) == (3, 1, False)
 
 
+def test_what_went_without_an_answer_is_none() -> None:
+    """Else a broker that acknowledges nothing would be told as connected whenever metrics are sent."""
+    with odd_broker(lambda first, _body: b"" if first >> 4 == PUBLISH else None) as broker:
+        opened = Connector(BrokerSettings(host="127.0.0.1", port=broker.port), "s").open()
+        number = opened.publish(Outgoing("plant/metrics", b"{}", qos=0))
+        assert number in opened.poll(1.0, None)
+        assert not opened.is_answered
+        opened.close()
+
+
 def test_a_run_on_files_says_what_to_do_about_a_broker_that_takes_the_login_and_nothing_more(
     outbox: Outbox, publish: Callable[..., Publisher]
 ) -> None:
@@ -170,6 +180,7 @@ def test_a_broker_that_hangs_up_at_the_login_is_told_with_what_to_look_at(
         publisher = publish(broker.port)
         wait_until(lambda: bool(publisher.link.reason))
         assert "check broker.port and broker.protocol, and whether it wants TLS" in publisher.link.reason
+        assert "as many clients as it takes" in publisher.link.reason
 
 
 @pytest.mark.parametrize("host", ["mqtt://mes", "mes:1883", "[::1]", "mes..example.com", "a" * 64, "mes example"])
