@@ -22,7 +22,6 @@ from export.engines import build_engine, parse_target
 from export.graph import export_onnx
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import Inspector
-from training.detector.memory import FEWEST
 from training.network.network import Network
 from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
@@ -44,7 +43,7 @@ def untrained(content: dict[str, Any]) -> Checkpoint:
     network = Network(settings.network, permutation_set(9, 100, 0), settings.folds)
     inspector = Inspector(network, settings.score)
     memories, groups, _, channels = inspector.memory.shape
-    inspector.memory = torch.randn(memories, groups, (settings.score.memory or FEWEST) // groups, channels)
+    inspector.memory = torch.randn(memories, groups, settings.score.memory // groups, channels)
     thresholds = Thresholds(
         values=(1.0,) * 10, false_reject_rate=0.05, false_reject_expected=0.05, false_reject_upper=0.1, parts=20
     )

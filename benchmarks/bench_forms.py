@@ -26,7 +26,6 @@ from export.graph import export_onnx
 from runtime.bundles.manifest import INPUT
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import Inspector
-from training.detector.memory import FEWEST, MOST
 from training.network.network import Network
 from training.network.tiles import permutation_set
 from training.settings import TrainingSettings
@@ -39,7 +38,6 @@ FORMS: dict[str, dict[str, Any]] = {
         "folds": 1,
     },
     "recipe": {},
-    "recipe, of 741 good pictures or more": {"score": {"memory": MOST}},
     "recipe, decoders alone": {"score": {"memory": 0}},
     "fast": yaml.safe_load(Path("configs/fast.yaml").read_text()),
     "tiles alone, four decoders": {
@@ -56,9 +54,9 @@ def session(changes: dict[str, Any], folder: Path) -> tuple[onnxruntime.Inferenc
         values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
     )
     inspector = Inspector(network, settings.score)
-    if settings.score.remembers:
+    if settings.score.memory:
         sources, groups, _, channels = inspector.memory.shape
-        inspector.memory = torch.randn(sources, groups, (settings.score.memory or FEWEST) // groups, channels)
+        inspector.memory = torch.randn(sources, groups, settings.score.memory // groups, channels)
     checkpoint = Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
     export_onnx(checkpoint, folder / "model.onnx")
     options = onnxruntime.SessionOptions()

@@ -92,7 +92,7 @@ class Draft:
             upright=settings.network.upright,
             bits=settings.network.bits,
             precision=self.parities[-1].precision if self.parities else "fp32",
-            score_unit=_UNIT_WITH_MEMORY if score.remembers else _UNITS[score.space, score.distance],
+            score_unit=_UNIT_WITH_MEMORY if score.memory else _UNITS[score.space, score.distance],
             thresholds=self.checkpoint.thresholds,
             parity=tuple(self.parities),
             engines=tuple(self.engines),

@@ -114,7 +114,7 @@ def judge_held_out(
     `samples`, `left_out` (N,) and `bursts` (N,) are those of all pictures.
     """
     inspector.eval().to(choose_device())
-    if settings.score.remembers:
+    if settings.score.memory:
         groups = _memory_groups(held_out, left_out, settings)
         inspector.memory = remember(inspector.network, dataset, groups, settings.score.memory, settings.seed)
     distances = torch.cat(

@@ -163,16 +163,10 @@ class ScoreSettings(Settings):
     worst_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """A tile's error is the mean over this share of its worst places; 1 is the paper's mean over all. The image's error
     is the mean over its tiles."""
-    memory: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    memory: Annotated[int, Field(ge=0, le=10_000)] = 1000
     """How many places of good pictures are kept, of each kind of maps that is judged: a place's error is the
-    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. Left out, one in
-    twenty of those that the pictures show, at least 1000 and at most 3000; none where pixels are judged. 10,000 take
+    geometric mean of how badly the decoders rebuild it and how far it is from the nearest place kept. 10,000 take
     twice the time on the line; 0: the decoders alone judge."""
-
-    @property
-    def remembers(self) -> bool:
-        """Whether places are kept: by features, for pixels have none."""
-        return self.space == "features" and self.memory != 0
 
 
 class OptimiserSettings(Settings):
@@ -263,9 +257,9 @@ class TrainingSettings(Settings):
             raise ValueError("`score.distance: cosine` needs `score.space: features`")
         if self.score.space == "pixels" and self.score.memory:
             raise ValueError("`score.space: pixels` needs `score: {memory: 0}`: places are remembered by features")
-        if 0 < (self.score.memory or 0) < self.folds:
+        if 0 < self.score.memory < self.folds:
             few = f"`score.memory: {self.score.memory}` is less than one place for each of {self.folds} `folds`"
-            raise ValueError(f"{few}: give 1000, or 0 for none, or leave it out")
+            raise ValueError(f"{few}: give 1000, or 0 for none")
         if self.score.space == "features" and not trained_on_features:
             raise ValueError("`score.space: features` needs `loss.features` or `loss.cosine` above 0")
         return self

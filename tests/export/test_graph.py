@@ -19,7 +19,6 @@ from export.graph import _fold_batch_norms, export_onnx
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import Inspector
-from training.detector.memory import FEWEST
 from training.network.encoder import Encoder
 from training.network.network import Network
 from training.network.tiles import permutation_set
@@ -52,7 +51,7 @@ def untrained(encoder: dict[str, Any], height: int, width: int) -> Checkpoint:
     )
     inspector = Inspector(network, settings.score)
     sources, groups, _, channels = inspector.memory.shape
-    inspector.memory = torch.randn(sources, groups, FEWEST, channels)
+    inspector.memory = torch.randn(sources, groups, settings.score.memory, channels)
     return Checkpoint(inspector, settings, thresholds, NO_CALIBRATION, {})
 
 

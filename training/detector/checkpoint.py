@@ -99,7 +99,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)
-        if settings.score.remembers:
+        if settings.score.memory:
             groups, places = content["weights"]["memory"].shape[1:3]
             inspector.memory = torch.empty(len(inspector.memory), groups, places, inspector.memory.shape[3])
         inspector.load_state_dict(content["weights"])

@@ -44,10 +44,10 @@ class Inspector(nn.Module):
         """Stages of each explanation: every source rebuilt, and every memory."""
         if score.space == "features":
             stages = len(network.feature_channels) // network.sources
-            self.explanations = [stages] * network.sources + [1] * (memories(network) if score.remembers else 0)
+            self.explanations = [stages] * network.sources + [1] * (memories(network) if score.memory else 0)
         self.register_buffer("stage_scale", torch.ones(sum(self.explanations), 1, 1))
         seen = sum(network.feature_channels) // network.sources
-        memory = torch.zeros(memories(network), len(network.members), 1, seen) if score.remembers else None
+        memory = torch.zeros(memories(network), len(network.members), 1, seen) if score.memory else None
         self.register_buffer("memory", memory)
         self.eval()
 
@@ -64,14 +64,14 @@ class Inspector(nn.Module):
         shown = members if self.score.space == "pixels" else members[:1]
         answers = [self.rebuilt(images, maps, member, pixels and member in shown) for member in members]
         distances = torch.stack([distance for distance, _ in answers]).mean(dim=0)
-        if self.score.remembers:
+        if self.score.memory:
             distances = torch.cat([distances, self.remembered(maps).mean(dim=0)], dim=1)
         return Inspection(*self.errors(distances), answers[0][1])
 
     def distances(self, images: Tensor, maps: Tensor, member: int) -> Tensor:
         """Distances (N, stages, h, w) between what was seen and what one member rebuilds and remembers."""
         rebuilt, _ = self.rebuilt(images, maps, member, pixels=self.score.space == "pixels")
-        return torch.cat([rebuilt, self.remembered(maps)[member]], dim=1) if self.score.remembers else rebuilt
+        return torch.cat([rebuilt, self.remembered(maps)[member]], dim=1) if self.score.memory else rebuilt
 
     def by_member(self, frames_bgr_u8: Tensor, member: int) -> tuple[Tensor, Tensor]:
         """Errors and error maps as `forward` gives them, by one member alone."""

@@ -14,11 +14,6 @@ from training.network.network import Network
 
 PROJECTED = 64
 """Dimensions in which places are chosen: distances between random projections are nearly those of the vectors."""
-SHARE = 0.05
-"""Of the places that the good pictures show, so many are kept: the more pictures, the more kinds of places."""
-FEWEST, MOST = 1000, 3000
-"""Few pictures are known best by many of their places. On the line each thousand takes a tenth of the detector's time
-without any."""
 LEAST = 1e-3
 """What is nearer to a place in memory does not differ: low precision would see less in it than its own rounding."""
 FAR = 1e3
@@ -76,18 +71,12 @@ def nearest(vectors: Tensor, memory: Tensor) -> Tensor:
     return (vectors.square().sum(dim=1) - most_alike).clamp_min(LEAST)
 
 
-def usual_places(shown: int) -> int:
-    """Say how many places to keep where nobody said so: one in twenty of those `shown`, at least 1000, at most 3000."""
-    return min(max(round(SHARE * shown), FEWEST), MOST)
-
-
 @torch.inference_mode()
 def remember(
-    network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], places: int | None, seed: int
+    network: Network, dataset: TrainingSet, groups: Sequence[NDArray[np.int64]], places: int, seed: int
 ) -> Tensor:
     """Choose `places` places for each memory, as many of each of the `groups` of pictures: (memories, groups, P, C).
 
-    None: `usual_places` of what the pictures show.
     Of few pictures all places are kept; what a group then lacks is `FAR` from everything, as all is of one without
     pictures. Chosen is greedily what is farthest from what is chosen (k-center), as PatchCore does (Roth et al. 2022):
     a place that is rare among good parts is remembered as well as a common one.
@@ -96,9 +85,8 @@ def remember(
     channels = sum(network.feature_channels) // network.sources
     projection = torch.randn(channels, PROJECTED, generator=generator) / math.sqrt(PROJECTED)
     height, width = network.map_size
-    of_picture = network.settings.grid**2 * height * width
-    asked = usual_places(sum(map(len, groups)) * of_picture) if places is None else places
-    count = min(asked // len(groups), max(map(len, groups)) * of_picture)
+    of_largest = max(map(len, groups)) * network.settings.grid**2 * height * width
+    count = min(places // len(groups), of_largest)
     memory = torch.full((memories(network), len(groups), count, channels), FAR, device=network.feature_mean.device)
     for number, group in enumerate(groups):
         if not len(group):

@@ -14,7 +14,7 @@ from core.errors import ArtifactError
 from tests.pictures import draw_part
 from training.detector.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.detector.inspector import Inspector
-from training.detector.memory import LEAST, memories, nearest, place_vectors, remember, usual_places
+from training.detector.memory import LEAST, memories, nearest, place_vectors, remember
 from training.fitting.training_set import TrainingSet, prepare
 from training.network.network import Network
 from training.network.tiles import permutation_set
@@ -69,23 +69,6 @@ def test_each_group_remembers_places_of_its_own_pictures_as_many_as_were_asked_f
         ):
             apart = torch.cdist(memory[source, group], torch.cat(places))
             assert (apart.amin(dim=1) < 1e-2).all()
-
-
-@pytest.mark.parametrize(("shown", "kept"), [(0, 1000), (20_000, 1000), (33_372, 1669), (60_000, 3000), (10**6, 3000)])
-def test_one_in_twenty_places_is_kept_where_nobody_said_how_many(shown: int, kept: int) -> None:
-    assert usual_places(shown) == kept
-
-
-@torch.inference_mode()
-def test_more_pictures_leave_more_places_where_nobody_said_how_many(
-    inspector: Inspector, dataset: TrainingSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("training.detector.memory.FEWEST", 2)
-    shown = len(vectors_of(inspector, dataset, 0)[0])
-    for pictures in (2, PICTURES):
-        groups = [fold[fold < pictures] for fold in FOLDS]
-        memory = remember(inspector.network, dataset, groups, None, 0)
-        assert memory.shape[2] == round(0.05 * pictures * shown) // len(FOLDS)
 
 
 @torch.inference_mode()
