@@ -30,6 +30,7 @@ from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tel
 from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.streams.h264 import H264Frames
 from runtime.cameras.streams.packet_order import have_times, in_order
+from runtime.cameras.streams.track import live_track
 from runtime.cameras.streams.undeveloped import Decoded, Jpeg
 from runtime.cameras.streams.units import LENGTH_AT, Units
 from runtime.parts.frame import Undeveloped
@@ -79,6 +80,8 @@ class VideoStream:
             tell_codec(name, codec.codec.canonical_name)
         self._timeout_s = timeout_s
         packets: Iterator[Packet[Any]] = self._container.demux(self._stream)
+        if timeout_s is not None:
+            packets = live_track(self._container, self._stream, timeout_s)
         if is_device and timeout_s is not None:
             packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
         ahead: list[Packet[Any]] = []
