@@ -14,9 +14,10 @@ from core.errors import CameraError
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
+from runtime.parts.verdict import Reason
 
 TRIAL_S = 1.0
-"""How long a factory camera's packets are counted."""
+"""How long a factory camera's packets are counted, and another's first frame is waited for when it is open."""
 RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
 IP_MTU = 14
 """Linux' own, which Python's socket does not name."""
@@ -29,8 +30,8 @@ JUMBO_BYTES = 9000
 def check_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ()) -> str:
     """Say what it gives; folders `kept` as in `open_camera`.
 
-    Raises CameraError where it gives no frame, loses packets, or a region lies outside its frames; ConfigError where a
-    URL's variable is not set or a package is missing.
+    Raises CameraError where it gives no frame, or too seldom, loses packets, or a region lies outside its frames;
+    ConfigError where a URL's variable is not set or a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings)
@@ -38,15 +39,25 @@ def check_camera(name: str, settings: CameraSettings, kept: Sequence[Path] = ())
         camera = open_camera(name, settings, kept)
         camera.close()
         return f"opens, {camera.frames_total} frames" if camera.frames_total else "opens"
-    settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
-    camera = open_camera(name, settings)
-    first = next(camera.frames(threading.Event())).developed()
+    every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
+    camera = open_camera(name, settings.model_copy(update=every_frame))
+    frames = camera.frames(threading.Event())
+    first = next(frames).developed()
+    second = next(frames) if first.pixels_u8 is not None else first
     status = camera.status()
     camera.close()
+    if first.fault == Reason.UNREADABLE:
+        raise CameraError(f"camera {name}: what it gives is damaged, or of a kind of picture that is not read here.")
     if first.pixels_u8 is None:
         why = status.reason if status else "no reason is known"
         raise CameraError(
             f"camera {name}: no frame ({why}); where that names no remedy, check its power, cable, address and login."
+        )
+    apart_s = second.captured.s - first.captured.s
+    if apart_s > settings.stale_after_s:
+        raise CameraError(
+            f"camera {name}: {apart_s:.1f} s lay between two frames, and after {settings.stale_after_s:g} s it counts "
+            "as silent; raise `stale_after_s`, or let it send more often."
         )
     return f"gives frames of {_size(name, settings, first.pixels_u8)} pixels"
 
