@@ -16,10 +16,6 @@ SETTLE_S = 0.5
 """What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
 
 
-class StreamError(Exception):
-    """Why a stream cannot be read on, in words that hold no address."""
-
-
 class Capture(Protocol):
     """What is used of a VideoStream, or of cv2.VideoCapture."""
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from runtime.cameras.camera import Camera, CameraState, CameraStatus
 from runtime.cameras.frame_buffer import FrameBuffer, LatestFrame
-from runtime.cameras.free_running import StreamError, read_freely
+from runtime.cameras.free_running import read_freely
 from runtime.cameras.intake import Intake
 from runtime.cameras.settings import LiveCameraSettings
+from runtime.cameras.streams.track import StreamError
 from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.stream import VideoStream
+if TYPE_CHECKING:  # whoever reads no stream does without FFMPEG
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+
+class StreamError(Exception):
+    """Why a live stream cannot be read on, in words that hold no address."""
 
 
 def live_track(container: InputContainer, stream: VideoStream, timeout_s: float) -> Iterator[Packet[Any]]:

@@ -23,7 +23,6 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
-from runtime.cameras.free_running import StreamError
 from runtime.cameras.settings import Decoding
 from runtime.cameras.streams import repeats
 from runtime.cameras.streams.damage import Damage, Stream
@@ -31,7 +30,7 @@ from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tel
 from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.streams.h264 import H264Frames
 from runtime.cameras.streams.packet_order import have_times, in_order
-from runtime.cameras.streams.track import live_track
+from runtime.cameras.streams.track import StreamError, live_track
 from runtime.cameras.streams.undeveloped import Decoded, Jpeg
 from runtime.cameras.streams.units import LENGTH_AT, Units
 from runtime.parts.frame import Undeveloped
