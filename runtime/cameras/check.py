@@ -16,9 +16,10 @@ from core.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
+from runtime.parts.verdict import Reason
 
 TRIAL_S = 1.0
-"""How long a factory camera's packets are counted."""
+"""How long a factory camera's packets are counted, and another's first frame is waited for when it is open."""
 RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
 IP_MTU = 14
 """Linux' own, which Python's socket does not name."""
@@ -33,8 +34,8 @@ def check_camera(
 ) -> str:
     """Say what it gives, and whether it has a shape that one of the models, which have `seen` theirs, does not know.
 
-    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, loses packets, or a region lies
-    outside its frames; ConfigError where a URL's variable is not set or a package is missing.
+    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, or a
+    region lies outside its frames; ConfigError where a URL's variable is not set or a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
@@ -47,15 +48,25 @@ def check_camera(
         pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
         squeezed = "" if pixels is None else _squeezed(name, settings, pixels, seen)
         return f"opens, {camera.frames_total} frames{squeezed}"
-    settings = settings.model_copy(update={"trigger": None, "stale_after_s": settings.timeout_s})
-    camera = open_camera(name, settings)
-    first = next(camera.frames(threading.Event())).developed()
+    every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
+    camera = open_camera(name, settings.model_copy(update=every_frame))
+    frames = camera.frames(threading.Event())
+    first = next(frames).developed()
+    second = next(frames) if first.pixels_u8 is not None else first
     status = camera.status()
     camera.close()
+    if first.fault == Reason.UNREADABLE:
+        raise CameraError(f"camera {name}: what it gives is damaged, or of a kind of picture that is not read here.")
     if first.pixels_u8 is None:
         why = status.reason if status else "no reason is known"
         raise CameraError(
             f"camera {name}: no frame ({why}); where that names no remedy, check its power, cable, address and login."
+        )
+    apart_s = second.captured.s - first.captured.s
+    if apart_s > settings.stale_after_s:
+        raise CameraError(
+            f"camera {name}: {apart_s:.1f} s lay between two frames, and after {settings.stale_after_s:g} s it counts "
+            "as silent; raise `stale_after_s`, or let it send more often."
         )
     size, squeezed = _size(name, settings, first.pixels_u8), _squeezed(name, settings, first.pixels_u8, seen)
     return f"gives frames of {size} pixels{squeezed}"

@@ -1,6 +1,7 @@
 """Filming: one camera's frames as they are to be judged, no more a second than was asked for and all of one size."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
 
 log = logging.getLogger(__name__)
+TOLD_EVERY_S = 60.0
+"""How often at most the log has that frames are of a wrong size: it may change with each."""
 
 
 class Filming:
@@ -26,6 +29,7 @@ class Filming:
         self._settings = settings
         self._size = settings.frame_size
         self._wrong: tuple[int, int] | None = None
+        self._told_s = -math.inf
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """Give the frames one after the other until `stopping`; each is to be asked for again by `newest`."""
@@ -53,8 +57,9 @@ class Filming:
         if self._size is None or self._size == (width, height):
             self._wrong = None
             return frame
-        if self._wrong != (width, height):
-            self._wrong = (width, height)
+        now_s = time.monotonic()
+        if self._wrong != (width, height) and now_s - self._told_s >= TOLD_EVERY_S:
+            self._wrong, self._told_s = (width, height), now_s
             log.warning("frames of %d x %d, not %d x %d: not judged %s", *self._wrong, *self._size, self._name)
         return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)
 

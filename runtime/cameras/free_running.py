@@ -20,7 +20,7 @@ class Capture(Protocol):
     """What is used of a VideoStream, or of cv2.VideoCapture."""
 
     def grab(self) -> bool:
-        """Wait for a frame; False where the stream is over or has timed out."""
+        """Wait for a frame; False where the stream is over or has timed out. May raise StreamError."""
 
     def retrieve(self) -> tuple[bool, Any]:
         """Give the pixels of what was grabbed; False where it is damaged."""
@@ -56,6 +56,8 @@ def read_freely(
 ) -> str:
     """Read until the stream ends, or has stood still where nothing tells old frames from new. Returns why.
 
+    Raises StreamError where what comes cannot be read.
+
     `stream_clock` reads the time of what was grabbed, in s; None where the stream tells no time of its own.
     """
     limit_s = intake.settings.stale_after_s
@@ -68,7 +70,7 @@ def read_freely(
         silent_s, heard_s = now.s - heard_s, now.s
         is_old = stream_clock is not None and backlog.is_old(stream_clock(capture), now.s)
         if backlog.is_lost or (stream_clock is None and silent_s > limit_s):
-            return "it was silent, and what it sends after that may be old"
+            return "it was silent, and what it sends after that may be old; raise `stale_after_s` if it sends so seldom"
         if is_old or now.s - opened_s < SETTLE_S:
             continue
         intake.heard_s = now.s

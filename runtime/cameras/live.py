@@ -15,6 +15,7 @@ from runtime.cameras.frame_buffer import FrameBuffer, LatestFrame
 from runtime.cameras.free_running import read_freely
 from runtime.cameras.intake import Intake
 from runtime.cameras.settings import LiveCameraSettings
+from runtime.cameras.streams.track import StreamError
 from runtime.cameras.triggering import TakesTriggers, TriggeredFrames
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
@@ -117,6 +118,8 @@ class LiveCamera(Camera):
                     reason = self._read(capture, self._intake)
             except OSError as error:
                 reason = f"cannot be opened ({error.strerror or error})"
+            except StreamError as fault:
+                reason = str(fault)
             except Exception as error:  # whatever a camera sends; the words may hold its address, with a password
                 reason = f"what it sends cannot be read ({type(error).__name__})"
             finally:

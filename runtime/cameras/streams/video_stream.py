@@ -30,6 +30,7 @@ from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tel
 from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.streams.h264 import H264Frames
 from runtime.cameras.streams.packet_order import have_times, in_order
+from runtime.cameras.streams.track import StreamError, live_track
 from runtime.cameras.streams.undeveloped import Decoded, Jpeg
 from runtime.cameras.streams.units import LENGTH_AT, Units
 from runtime.parts.frame import Undeveloped
@@ -39,6 +40,14 @@ LARGEST_PIXELS = MOST_BYTES // 4
 """8,192 x 8,192: in BGR it fits in."""
 LOOK_AHEAD, LOOK_AHEAD_LIVE = 32, 8
 """Packets of a film by which it is told how it was written, and of what is live."""
+
+FIRST_PICTURE_S = 60.0
+"""What begins between two key frames shows nothing up to the next one: it is waited for at least as long."""
+NO_VIDEO = (
+    "it sends what is no video; of motion JPEG each part has to be of the type image/jpeg, and as long as it says"
+)
+NO_PICTURE = "what it sends shows no picture: it is of another codec, or has no key frame; let key frames come often"
+NO_STREAM = "it gave pictures and ended; if `url` is the address of single pictures, write that of its stream"
 
 
 class VideoStream:
@@ -79,6 +88,8 @@ class VideoStream:
             tell_codec(name, codec.codec.canonical_name)
         self._timeout_s = timeout_s
         packets: Iterator[Packet[Any]] = self._container.demux(self._stream)
+        if timeout_s is not None:
+            packets = live_track(self._container, self._stream, timeout_s)
         if is_device and timeout_s is not None:
             packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
         ahead: list[Packet[Any]] = []
@@ -142,17 +153,26 @@ class VideoStream:
     def grab(self) -> bool:
         """Wait for a frame; False where the stream is over or has timed out, or a film goes on with what is no film.
 
-        Raises av.InvalidDataError where a live stream does, MemoryError where its next frame takes too much.
+        Raises StreamError where a live stream does, MemoryError where its next frame takes too much.
         """
         try:
             self._frame = next(self._frames)
         except (StopIteration, av.FFmpegError) as error:
-            if self._is_live and isinstance(error, av.InvalidDataError | MemoryError):
-                raise
+            if self._is_live:
+                self._tell_of(error)
             return False
         time_s = self.time_s
         self._first_s, self._latest_s = min(self._first_s, time_s), max(self._latest_s, time_s)
         return True
+
+    def _tell_of(self, error: Exception) -> None:
+        """Raises what is to be told of a live stream that gives no more."""
+        if isinstance(error, MemoryError):
+            raise error
+        if isinstance(error, av.InvalidDataError):
+            raise StreamError(NO_VIDEO) from None
+        if self._container.format.name.endswith("_pipe") and not isinstance(error, av.ExitError):
+            raise StreamError(NO_STREAM) from None
 
     @property
     def undeveloped(self) -> Undeveloped | None:
@@ -174,7 +194,7 @@ class VideoStream:
 
     def _read(self, packets: Iterable[Packet[Any]]) -> Iterator[VideoFrame | Packet[Any] | None]:
         """Give frames that are whole, packets of motion JPEG, and None for what is damaged or lost."""
-        shown_s = math.inf
+        blind_since_s, patience_s = math.inf, max(FIRST_PICTURE_S, self._timeout_s or 0)
         for packet in packets:
             if not packet.size and (self._is_jpeg or self._is_live):
                 if packet.pts is None:
@@ -187,11 +207,12 @@ class VideoStream:
                 if not packet.is_discard:
                     yield None if packet.is_corrupt else packet
                 continue
+            blind_since_s = min(blind_since_s, time.monotonic())
             for frame in self._decode(packet):
                 yield frame
-                shown_s = time.monotonic()
-            if self._timeout_s is not None and time.monotonic() - shown_s > self._timeout_s:
-                return  # what comes is of another codec, or no video any more
+                blind_since_s, patience_s = math.inf, self._timeout_s or 0
+            if self._is_live and time.monotonic() - blind_since_s > patience_s:
+                raise StreamError(NO_PICTURE)
         yield from self._damage.rest
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:

@@ -1,6 +1,7 @@
 """The doctor's check of a camera: what it gives, and what it loses."""
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,24 @@ def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path
         told = check_camera("top", settings, (), (known, other))
         words = f"{aspect} times as wide as high, and what trained 1.33: give the camera a `roi` of that shape"
         assert f"; warning: pictures of {stream} are squeezed, {words}" in told
+
+
+def test_a_camera_whose_pictures_cannot_be_read_is_told_as_that(mjpeg: MjpegServer) -> None:
+    mjpeg.damaged.set()
+    with pytest.raises(CameraError, match="what it gives is damaged, or of a kind of picture that is not read here"):
+        check_camera("top", HttpSettings(kind="http", url=mjpeg.url))
+
+
+def test_a_camera_that_sends_so_seldom_that_the_line_would_take_it_for_silent_is_told() -> None:
+    server = MjpegServer(fps=2)
+    with pytest.raises(CameraError, match=r"0\.\d s lay between two frames, .* 0\.2 s .*raise `stale_after_s`"):
+        check_camera("top", HttpSettings(kind="http", url=server.url, stale_after_s=0.2))
+    server.close()
+
+
+def test_a_camera_that_gives_nothing_in_time_is_told_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}/film"
+        settings = HttpSettings(kind="http", url=url, timeout_s=0.3)
+        with pytest.raises(CameraError, match=r"it gave no picture within 0\.3 s"):
+            check_camera("top", settings)

@@ -152,6 +152,11 @@ NO_CAMERA: dict[str, tuple[bytes, str]] = {
     "no such page": (b"HTTP/1.1 404 Not Found\r\n\r\n", "404"),
     "round in circles": (b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n", "cannot be opened"),
     "a file of this machine": (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/hosts\r\n\r\n", "cannot be opened"),
+    "a picture": (f"{OK}{FIELDS}\r\n".encode() + jpeg(1), "if `url` is the address of single pictures"),
+    "parts of another type": (
+        f"{PARTS}\r\n".encode() + part(jpeg(1)).replace(b"jpeg", b"jpg") * 9,
+        "of the type image/jpeg",
+    ),
     "longer than it says": (f"{PARTS}\r\n".encode() + part(jpeg(1)) + b"\xff\xd9" * 9, "no video|cannot be read|ended"),
 }
 

@@ -7,8 +7,9 @@ import pytest
 
 from runtime.cameras.camera import CameraState
 from runtime.cameras.settings import RtspSettings
+from runtime.cameras.streams import video_stream
 from runtime.parts.verdict import Reason
-from tests.runtime.scripted_rtsp import TICKS, Line, film, scripted_rtsp
+from tests.runtime.scripted_rtsp import SOUND, TICKS, Line, film, scripted_rtsp
 from tests.runtime.waiting import wait_until
 from tests.runtime.watcher import Watcher
 
@@ -45,6 +46,39 @@ def test_a_stream_that_goes_on_with_what_shows_nothing_is_connected_to_again(wat
         wait_until(lambda: watcher.camera.status().reconnects == 1)
         wait_until(lambda: watcher.state == CameraState.STREAMING)
         assert set(watcher.faults()) <= {Reason.NO_FRAME, Reason.UNREADABLE}
+        watcher.stop()
+
+
+def test_a_stream_that_never_shows_a_picture_is_told_and_connected_to_again(
+    watch: Callable[..., Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_stream, "FIRST_PICTURE_S", 1.5)
+
+    def script(line: Line) -> None:
+        for number in range(10**6):
+            line.frame(OF_ANOTHER_CODEC if line.number == 0 else BRIGHT[number % len(BRIGHT)], number * TICKS)
+
+    with scripted_rtsp(script) as url:
+        watcher = watch(camera_at(url))
+        wait_until(lambda: watcher.camera.status().reconnects == 1)
+        assert "shows no picture" in watcher.reason
+        wait_until(lambda: watcher.state == CameraState.STREAMING)
+        watcher.stop()
+
+
+def test_a_camera_that_sends_sound_and_no_more_pictures_is_connected_to_again(watch: Callable[..., Watcher]) -> None:
+    def script(line: Line) -> None:
+        at = play(line, 60 if line.number == 0 else 10**6)
+        while True:
+            line.sound(at * TICKS)
+            at += 1
+
+    with scripted_rtsp(script, beside=SOUND) as url:
+        watcher = watch(camera_at(url))
+        wait_until(lambda: watcher.camera.status().reconnects == 1)
+        assert watcher.reason == "the stream ended, or gave nothing in time"
+        seen = watcher.seen()
+        wait_until(lambda: watcher.state == CameraState.STREAMING and watcher.seen() > seen)
         watcher.stop()
 
 
