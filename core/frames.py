@@ -87,9 +87,9 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
 def other_shapes_told(others: Sequence[str], count: int) -> str:
     """Warn that of `count` pictures `others`, each with its shape, are squeezed as none was that trained."""
     return (
-        f"warning: {len(others)} of {count} pictures have another shape than any that trained, and are squeezed into "
-        f"it, such as {others[0]}: what is said of them means little; give pictures as the line's camera gives them, "
-        "and train on such.\n"
+        f"warning: {len(others)} of {count} pictures have another shape than any that trained, and are squeezed as "
+        f"none of those was, such as {others[0]}: what is said of them means little; give pictures as the line's "
+        "camera gives them, and train on such.\n"
     )
 
 

@@ -17,7 +17,7 @@ from runtime.delivery.connector import Connector, keep_connected
 from runtime.delivery.faults import Unreachable
 from runtime.delivery.listening import ANSWERS_S, NO_ANSWER
 from runtime.delivery.message import Message, Outgoing
-from runtime.delivery.refusals import BUSY
+from runtime.delivery.refusals import BUSY, RETRY_AFTER_S
 from runtime.delivery.settings import BrokerSettings
 from runtime.delivery.words import with_access
 from runtime.threads.bell import Bell
@@ -57,7 +57,7 @@ class Connection:
         self._bell = Bell()
         self._stopping = threading.Event()
         self._connected = threading.Event()
-        self._link = "connecting"
+        self._link = "it does not answer"
         """`connected`, or why not."""
         self._losses = 0
         """Connections in a row that were lost before all was subscribed."""
@@ -138,6 +138,7 @@ class Connection:
             raise
         finally:
             self._losses += 1
+            self._link = "the connection was lost"
             self._connected.clear()
             self._waiting.extendleft(reversed(under_way.values()))
         line.close()
@@ -190,10 +191,14 @@ class _Hearing:
         """Filters that are to be subscribed on this connection."""
         self._asked: tuple[int, str, float] | None = None
         """The number and the filter that was subscribed last and is not answered, and until when it may be."""
+        self._denied: list[str] = []
+        self._again_s = float("inf")
+        """When those that were denied, or not answered, are asked for again."""
 
     def begin(self) -> None:
         """Begin with the first filter of a new connection."""
         self._unheard, self._asked, self.is_through, self.refusal = list(self._filters), None, False, ""
+        self._denied, self._again_s = [], float("inf")
 
     def ask(self, line: Line) -> bool:
         """Subscribe when the filter before is answered: brokers drop what waits for a client. True, once: all are."""
@@ -202,6 +207,8 @@ class _Hearing:
             if time.monotonic() < until_s:
                 return False
             self.refused(number, NO_ANSWER)
+        if time.monotonic() >= self._again_s:
+            self._unheard, self._denied, self._again_s = self._unheard + self._denied, [], float("inf")
         if self._unheard:
             topic_filter = self._unheard.pop(0)
             number = line.subscribe(topic_filter, self._qos)
@@ -214,12 +221,18 @@ class _Hearing:
         """The broker took what has one of these numbers, perhaps a subscription."""
         if self._asked is not None and self._asked[0] in numbers:
             self._asked = None
+            if self.refusal and not self._denied and not self._unheard:
+                self.refusal = ""
+                log.info("broker: it sends us everything again")
 
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription."""
         if self._asked is not None and self._asked[0] == number:
-            self.refusal = f"it sends us nothing from {self._asked[1]} ({words})"
-            log.error("broker: %s", self.refusal)
+            told, self.refusal = self.refusal, f"it sends us nothing from {self._asked[1]} ({words})"
+            if self.refusal != told:
+                log.error("broker: %s", self.refusal)
+            self._denied.append(self._asked[1])
+            self._again_s = min(self._again_s, time.monotonic() + RETRY_AFTER_S)
             self._asked = None
 
     def hand_on(self, message: Message) -> None:

@@ -133,7 +133,10 @@ def _write(answer: http.client.HTTPResponse, part: Path, there: int, max_bytes: 
     with part.open("r+b" if there else "wb") as out:
         out.seek(there)
         while True:
-            block = answer.read(BLOCK_BYTES) if max(written, expected or 0) <= max_bytes else b""
+            try:
+                block = answer.read(BLOCK_BYTES) if max(written, expected or 0) <= max_bytes else b""
+            except OSError as error:  # of the network, and not of the disk
+                raise _CutError(f"the connection was cut ({one_line(error)})") from error
             if not block:
                 break
             written += len(block)

@@ -95,7 +95,7 @@ class RollOut:
             return [each for each, order in orders.items() if not _has_done(each, order)]
 
         def wrong() -> list[Station]:
-            return [each for each in late() if each.report and each.report is not told[each] and each.report.error]
+            return [each for each in late() if each.report and each.report != told[each] and each.report.error]
 
         self._stations.wait_for(lambda: bool(wrong()) or not late(), self._settings.report_within_s)
         for each in wrong():
@@ -155,6 +155,8 @@ class RollOut:
         until_s = time.monotonic() + self._settings.report_within_s
         for sent in under_way:
             if not sent.wait(max(0.0, until_s - time.monotonic())):
+                for each in under_way:
+                    each.withdraw()
                 why = connection.trouble or "it does not acknowledge them"
                 raise RollOutError(f"{name} stopped: the broker has not taken all orders ({why}). {_remedy(name)}")
             if sent.refusal:

@@ -94,7 +94,8 @@ class Stations:
     def __init__(self, settings: FleetSettings, client_id: str, is_ours: IsSigned = believe_all) -> None:
         """Hear them through a connection of its own, as `client_id`; `is_ours` tells our orders from others'."""
         self._is_ours = is_ours
-        self._found: dict[str, Station] = {}
+        self.found: dict[str, Station] = {}
+        """By name, as far as they are known by now."""
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
@@ -116,7 +117,7 @@ class Stations:
                 break
             time.sleep(max(left_s, LOOK_S))
         with self._changed:
-            return dict(sorted(self._found.items()))
+            return dict(sorted(self.found.items()))
 
     def wait_for(self, reached: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until the stations are as `reached` says; False where that takes longer than `timeout_s`."""
@@ -132,9 +133,9 @@ class Stations:
             if retained:
                 self._heard_s = time.monotonic()
             if payload:
-                self._note(self._found.setdefault(station, Station(station)), leaf, payload)
-            elif station in self._found and self._found[station].forget(leaf):
-                del self._found[station]
+                self._note(self.found.setdefault(station, Station(station)), leaf, payload)
+            elif station in self.found and self.found[station].forget(leaf):
+                del self.found[station]
             self._changed.notify_all()
 
     def _note(self, station: Station, leaf: str, payload: bytes) -> None:
@@ -142,9 +143,9 @@ class Stations:
         try:
             match leaf.split("/"):
                 case ["bundle", "desired"]:
-                    station.order, station.is_order_strange = None, True
-                    station.order = read_order(payload, station.name, self._is_ours)
-                    station.is_order_strange = False
+                    # In one step: whoever signs a new order asks meanwhile what was ordered before.
+                    station.order = self._order(payload, station.name)
+                    station.is_order_strange = station.order is None
                 case ["bundle", "reported"]:
                     station.report = Report.model_validate_json(payload)
                 case ["bundle", "agent"]:
@@ -157,6 +158,13 @@ class Stations:
                     station.model = _object(payload)
         except (ValueError, ArtifactError, RecursionError):
             return
+
+    def _order(self, payload: bytes, name: str) -> Order | None:
+        """Give what was ordered; None where it is not ours, or no order."""
+        try:
+            return read_order(payload, name, self._is_ours)
+        except ArtifactError:
+            return None
 
 
 def _parted(topic: str) -> tuple[str, str]:

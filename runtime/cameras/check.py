@@ -62,6 +62,8 @@ def check_camera(
         raise CameraError(
             f"camera {name}: no frame ({why}); where that names no remedy, check its power, cable, address and login."
         )
+    if second.fault == Reason.NO_FRAME:
+        raise CameraError(f"camera {name}: it gives one frame and then no other; look at what it sends, and how often.")
     apart_s = second.captured.s - first.captured.s
     if apart_s > settings.stale_after_s:
         raise CameraError(

@@ -24,6 +24,9 @@ class Reading:
         self._passed_over: set[int] = set()
         self._refused: dict[int, str] = {}
         """Topics of the events that the broker does not take for themselves, by their positions."""
+        self._sought: set[int] = set()
+        """Of these, when they are tried again, those that were not read yet: the outbox may have given them up."""
+        self._sought_until = 0
 
     @property
     def is_through(self) -> bool:
@@ -60,18 +63,13 @@ class Reading:
         now_s = time.monotonic()
         if now_s >= self._retry_s:
             self._passed_over.clear()
-            self._forget_what_is_gone()
+            self._sought, self._sought_until = set(self._refused), max(self._refused, default=0)
             self._refused_s = float("inf")
             self._again_s = now_s
         if now_s >= self._again_s:
             self._outbox.begin()
             self._position = 0
         self._again_s = now_s + self._refusals.next_try_s
-
-    def _forget_what_is_gone(self) -> None:
-        """The outbox gives up its oldest where it is full, or they are too old."""
-        oldest = next((each.position for each in self._outbox.read(0, 1)), self._position + 1)
-        self._refused = {position: topic for position, topic in self._refused.items() if position >= oldest}
 
     def read(self, limit: int, under_way: Set[int]) -> Iterator[StoredEvent]:
         """Give of the next `limit` events those that were not sent, whose positions are not `under_way`."""
@@ -81,4 +79,9 @@ class Reading:
         # Where no more than these are left, all behind them is on topics that are left alone; but events that were
         # stored since `newest` was asked for may be among them, and are not to be read twice.
         self._position = last if len(events) == limit else max(newest, last)
+        self._sought.difference_update(each.position for each in events)
+        if self._position >= self._sought_until:
+            for gone in self._sought:
+                self._refused.pop(gone, None)
+            self._sought.clear()
         return (each for each in events if each.position not in under_way and each.position not in self._passed_over)

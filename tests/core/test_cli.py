@@ -127,7 +127,7 @@ def test_work_goes_on_where_what_is_said_of_it_cannot_be_written(standard_error:
 @pytest.mark.parametrize("way", ["{}", "({}, sys.exit(0))"])
 def test_output_on_a_full_disk_is_told_in_one_line_and_is_no_wrong_configuration(said: str, way: str) -> None:
     program = f"from core import cli; import sys; cli.run(lambda: {way.format(said)})"
-    command = ["bash", "-c", '"$0" -c "$1" > /dev/full', sys.executable, program]
+    command = ["bash", "-c", 'unset PYTHONUNBUFFERED; "$0" -c "$1" > /dev/full', sys.executable, program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     why = "standard output cannot be written (No space left on device); free its disk, or send it elsewhere."
     assert (done.returncode, done.stderr) == (1, f"error: {why}\n")

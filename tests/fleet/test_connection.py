@@ -1,6 +1,7 @@
 """The connection to brokers that are away or odd: told in words, never waited for without end."""
 
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -70,6 +71,31 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
             wait_until(lambda: broker.count(SUBSCRIBE) == 6)
 
 
+def test_a_subscription_that_was_refused_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "RETRY_AFTER_S", 0.1)
+    denied: list[bytes] = []
+
+    def deny_once(first: int, body: bytes) -> bytes | None:
+        if first >> 4 != SUBSCRIBE or denied:
+            return None
+        denied.append(body)
+        return packet(0x90, body[:2] + b"\0\x87")
+
+    with odd_broker(deny_once) as broker:
+        stations = Stations(settings(broker.port), "page")
+        with stations.connection:
+            wait_until(lambda: broker.count(SUBSCRIBE) == 7 and _is_heard(stations))
+        assert broker.count(CONNECT) == 1
+
+
+def _is_heard(stations: Stations) -> bool:
+    try:
+        stations.connection.require()
+    except BrokerError:
+        return False
+    return True
+
+
 @pytest.mark.timeout(20)
 def test_a_subscription_that_is_never_answered_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "ANSWERS_S", 0.1)
@@ -88,6 +114,7 @@ def test_a_subscription_that_is_never_answered_is_told_and_not_waited_for(monkey
         (packet(0x20, b"\0\x8a\0"), "Banned; check broker.username"),
         (packet(0x20, b"\0\0\0") + bytes(range(256)), "no MQTT"),
         (packet(0x20, b"\0\0\0") + packet(0xE0, b"\x98\0"), "Administrative action"),
+        (b"", "it does not answer"),
     ],
 )
 def test_what_is_no_broker_or_refuses_the_login_is_told_in_words(said: bytes, words: str) -> None:
@@ -95,7 +122,7 @@ def test_what_is_no_broker_or_refuses_the_login_is_told_in_words(said: bytes, wo
         short = BrokerSettings(host="127.0.0.1", port=broker.port, connect_timeout_s=0.5)
         stations = Stations(FleetSettings(broker=short), "page")
         with stations.connection:
-            wait_until(lambda: stations.connection.trouble not in ("", "connecting"))
+            wait_until(lambda: re.search(words, stations.connection.trouble) is not None)
             with pytest.raises(BrokerError, match=words):
                 stations.read()
 
@@ -226,6 +253,22 @@ def test_orders_that_are_never_acknowledged_stop_the_roll_out_in_time(key: Key) 
         with stations.connection, pytest.raises(RollOutError, match="not taken all orders .it does not acknowledge"):
             RollOut(asked, stations, key.private, lambda _told: None).back()
         assert time.monotonic() - began_s < WAIT_S
+
+
+def test_while_an_order_that_came_again_is_checked_the_one_before_is_known(key: Key) -> None:
+    """Else a roll-out would sign then that there was none before."""
+    known: list[bool] = []
+
+    def is_ours(signature: bytes, content: bytes) -> bool:
+        known.append(bool(stations.found) and stations.found[NAME].order is not None)
+        return signed_by(key.private)(signature, content)
+
+    twice = told("bundle/desired", an_order(key, 1, "r")) * 2
+    with odd_broker(after_subscriptions(twice)) as broker:
+        stations = Stations(settings(broker.port), "operator", is_ours)
+        with stations.connection:
+            stations.read()
+    assert known == [False, True]
 
 
 def test_an_order_of_somebody_else_counts_for_none_of_ours(key: Key, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import http.client
 import os
 import shutil
 from pathlib import Path
@@ -33,6 +35,22 @@ def test_what_was_cut_is_resumed_where_it_was(package: Package, server: HttpsSer
     assert (tmp_path / "p").read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=300000-", "bytes=600000-"]
     assert [file.name for file in tmp_path.iterdir()] == ["p"]
+
+
+def test_a_network_that_fails_in_the_middle_is_no_full_disk(
+    package: Package, server: HttpsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, failed = http.client.HTTPResponse.read, list[int]()
+
+    def fails_once(answer: http.client.HTTPResponse, amount: int) -> bytes:
+        if not failed:
+            failed.append(amount)
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+        return read(answer, amount)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", fails_once)
+    get(package, server, tmp_path / "p")
+    assert (tmp_path / "p").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("left", [b"of another file", b"x" * 2_000_000])

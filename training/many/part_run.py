@@ -94,6 +94,8 @@ def _is_ours(part: Part) -> bool:
         known = json.loads(record.read_bytes())
     except (OSError, ValueError):
         return False
+    if not isinstance(known, dict):
+        return False
     # An earlier version kept no digest of the pictures.
     if changed := [key for key in made_of if known.get(key, made_of[key]) != made_of[key]]:
         words = " and ".join(CHANGEABLE[key] for key in changed)

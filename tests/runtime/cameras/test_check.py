@@ -3,8 +3,10 @@
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.errors import CameraError
@@ -12,6 +14,9 @@ from core.geometry import ModelInput
 from runtime.cameras import check
 from runtime.cameras.check import check_camera
 from runtime.cameras.settings import FolderSettings, HttpSettings
+from runtime.parts.frame import Frame
+from runtime.parts.moment import Moment
+from runtime.parts.verdict import Reason
 from tests.runtime.gige import HOST, SERIALS, FactoryCamera, sole_use
 from tests.runtime.pictures import write_pictures
 from tests.runtime.servers import MjpegServer
@@ -107,9 +112,18 @@ def test_a_camera_whose_pictures_cannot_be_read_is_told_as_that(mjpeg: MjpegServ
 
 def test_a_camera_that_sends_so_seldom_that_the_line_would_take_it_for_silent_is_told() -> None:
     server = MjpegServer(fps=2)
-    with pytest.raises(CameraError, match=r"0\.\d s lay between two frames, .* 0\.2 s .*raise `stale_after_s`"):
+    with pytest.raises(CameraError, match=r"\d\.\d s lay between two frames, .* 0\.2 s .*raise `stale_after_s`"):
         check_camera("top", HttpSettings(kind="http", url=server.url, stale_after_s=0.2))
     server.close()
+
+
+def test_a_camera_that_gives_one_frame_and_then_no_other_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Frame(np.zeros((96, 96, 3), np.uint8), Moment.now())
+    given = [seen, Frame(None, Moment.now(), fault=Reason.NO_FRAME)]
+    camera = SimpleNamespace(frames=lambda _stop: iter(given), status=lambda: None, close=lambda: None)
+    monkeypatch.setattr("runtime.cameras.check.open_camera", lambda *_: camera)
+    with pytest.raises(CameraError, match="it gives one frame and then no other"):
+        check_camera("top", HttpSettings(kind="http", url="http://127.0.0.1/"))
 
 
 def test_a_camera_that_gives_nothing_in_time_is_told_why() -> None:

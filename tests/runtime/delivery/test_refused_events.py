@@ -56,20 +56,24 @@ def test_a_topic_of_which_one_event_is_refused_is_told_once_for_as_long_as_that_
     assert "no longer refuses" not in caplog.text
 
 
+@pytest.mark.parametrize("gone", [0, 1], ids=["the oldest", "a good part, before an older bad one"])
 def test_a_refused_event_that_the_outbox_gave_up_is_refused_no_more(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, gone: int
 ) -> None:
     monkeypatch.setattr(reading, "RETRY_AFTER_S", 0.0)
     monkeypatch.setattr(reading, "RETRIES_A_SECOND", float("inf"))
     add(outbox, 0, 3)
     first = Reading(outbox, Refusals())
     events = list(first.read(10, set()))
-    first.pass_over(events[0])
-    assert first.is_refused(TOPIC)
-    outbox.remove(events[:1])
+    kept = [events[1 - gone], events[2]]
+    for event in events[:2]:
+        first.pass_over(event)
+    outbox.remove([events[gone]])
     first.look_back()
+    assert first.is_refused(TOPIC)
+    assert list(first.read(10, set())) == kept
+    first.took(kept)
     assert not first.is_refused(TOPIC)
-    assert [each.position for each in first.read(10, set())] == [2, 3]
 
 
 def test_the_more_events_are_refused_the_later_they_are_tried_again(outbox: Outbox) -> None:

@@ -122,9 +122,10 @@ def test_results_of_an_earlier_version_are_known_by_their_configuration_and_of_s
     record = part.output / "train-many.json"
     record.write_text(json.dumps({"config_sha256": hashlib.sha256(part.config.read_bytes()).hexdigest()}))
     assert run_part(part, threads=1).report
-    record.unlink()
-    outcome = run_part(part, threads=1)
-    assert (outcome.exit_code, outcome.report) == (ConfigError.exit_code, "")
+    for damaged in ("[]", "", None):
+        record.unlink() if damaged is None else record.write_text(damaged)
+        outcome = run_part(part, threads=1)
+        assert (outcome.exit_code, outcome.report) == (ConfigError.exit_code, "")
 
 
 def test_a_report_of_before_the_checkpoint_is_written_again(tmp_path: Path) -> None:
