@@ -3,13 +3,14 @@
 import json
 import queue
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from archive.plan import Plan, Shard
 from archive.shard_judge import ShardJudge
 from core.cluster import failed, ray_cluster
+from core.futures import results
 
 RAY_TRIES = 3
 """How often an actor that was lost is started again, and its shard handed out again; Ray's own is for ever."""
@@ -34,8 +35,7 @@ def judged_here(plan: Plan, workers: int) -> Generator[tuple[int, str], None, No
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for done in as_completed([pool.submit(work, shard) for shard in plan.missing()]):
-                yield done.result()
+            yield from results([pool.submit(work, shard) for shard in plan.missing()])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for judge in judges:

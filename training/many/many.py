@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from core.config import Settings, expanded, load_settings
 from core.csv_table import write_rows
 from core.dataset import names
 from core.errors import ConfigError
+from core.futures import results
 from training.many.part_run import TRIES, Outcome, Part, run_part
 from training.settings import TrainingSettings
 
@@ -60,8 +61,7 @@ def run_here(parts: Sequence[Part], cpus: int) -> Generator[Outcome, None, None]
     """
     pool = ThreadPoolExecutor(max(1, cores() // cpus))
     try:
-        for done in as_completed([pool.submit(run_part, part, cpus) for part in parts]):
-            yield done.result()
+        yield from results([pool.submit(run_part, part, cpus) for part in parts])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
