@@ -55,6 +55,10 @@ class ModelInput:
         """The same of a picture that is cut already."""
         return replace(self, pose=None, roi=None)
 
+    def within(self, roi: Roi | None) -> "ModelInput":
+        """The same where a camera has a region of its own; None: it has not."""
+        return replace(self, roi=roi) if roi else self
+
     def other_shape(self, width: int, height: int) -> str:
         """Say how the shape of a picture of this size differs from all that trained; empty where it does not."""
         aspect = aspect_of(*(self.cut_size or (width, height)))

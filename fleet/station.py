@@ -156,7 +156,7 @@ class Stations:
                     station.status = _object(payload)
                 case _:
                     station.model = _object(payload)
-        except (ValueError, ArtifactError, RecursionError):
+        except (ValueError, RecursionError):
             return
 
     def _order(self, payload: bytes, name: str) -> Order | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from core.errors import one_line
-from core.geometry import OTHER_SHAPE_REMEDY, ModelInput, Roi
+from core.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.batching.batcher import Batcher
 from runtime.batching.filling import fill
 from runtime.batching.task import Assign
@@ -95,7 +95,7 @@ class Feed(Worker):
                 if number == 1:
                     frame = self._filming.newest(frame, slot.task.seen.bits)
                 part = fill(slot.task, slot.pixels, frame, self._settings, roi)
-                self._look_at_shape(part, slot.task.seen, roi)
+                self._look_at_shape(part, slot.task.seen.within(roi))
                 self._expect(part)
             except Exception as error:  # a fault of ours: a row that is kept would keep its whole batch from the judge
                 log.error("camera %s: a frame cannot be judged reason=%r remedy='report it'", stream, one_line(error))
@@ -104,11 +104,11 @@ class Feed(Worker):
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
 
-    def _look_at_shape(self, part: Part, seen: ModelInput, roi: Roi | None) -> None:
+    def _look_at_shape(self, part: Part, seen: ModelInput) -> None:
         """Warn, once for each stream and model, of pictures in another shape than any that trained."""
         about = (part.camera, seen.aspects)
         if part.size is None or about in self._squeezed:
             return
-        if other := replace(seen, roi=roi or seen.roi).other_shape(*part.size):
+        if other := seen.other_shape(*part.size):
             self._squeezed.add(about)
             log.warning("pictures are squeezed camera=%s reason=%r remedy=%r", part.camera, other, OTHER_SHAPE_REMEDY)

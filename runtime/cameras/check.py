@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +137,7 @@ def _squeezed(
     found = [
         f"; warning: pictures of {stream} are squeezed, {other}: {OTHER_SHAPE_REMEDY}"
         for stream, roi in settings.streams(name).items()
-        for other in dict.fromkeys(replace(each, roi=roi or each.roi).other_shape(width, height) for each in seen)
+        for other in dict.fromkeys(each.within(roi).other_shape(width, height) for each in seen)
         if other
     ]
     return "".join(found)
