@@ -147,7 +147,7 @@ def measured(count: int, max_queued: int) -> dict[str, Any]:
             {"broker": {"host": "127.0.0.1", "port": port}, "waves": [count], "watch_parts": 1}
         )
         stations = Stations(settings, "bench-fleet")
-        with stations.connection:
+        with stations.follower:
             started_s = time.perf_counter()
             found = stations.read()
             figures |= {"read_s": time.perf_counter() - started_s, "read_stations": len(found)}

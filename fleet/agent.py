@@ -13,13 +13,13 @@ from core.config import load_settings
 from core.errors import ArtifactError, ConfigError, PwaeError, one_line
 from export.package import unpack
 from fleet.checking import check
-from fleet.connection import Connection
 from fleet.download import fetch
 from fleet.neighbour import Neighbour, several_recipes
 from fleet.order import Order, Package, read_order, signed_for
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
+from runtime.following.follower import Follower, Link
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -46,20 +46,20 @@ class Agent:
         self._failed_serial = 0
         self._report: Report | None = None
         self._neighbour = Neighbour(inspection.topics, self._look_again)
-        self._connection = Connection(
+        self._follower = Follower(
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
-            {**self._neighbour.handlers, self._topics.bundle_desired: self._hear_order},
+            {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
             will=(self._topics.bundle_agent, b"offline"),
+            on_link=self._greet,
         )
-        self._connection.on_connected = self._greet
 
     def run(self, stop: threading.Event) -> None:
         """Carry out orders until `stop`; a lost connection is made again for ever."""
         self._tell("installed", self._shelf.serial)
-        with self._connection:
+        with self._follower:
             while not stop.is_set():
-                self._connection.require_thread()
+                self._follower.require_thread()
                 try:
                     payload = self._orders.get(timeout=TURN_S)
                     while not self._orders.empty():  # the newest alone counts
@@ -67,17 +67,19 @@ class Agent:
                 except queue.Empty:
                     continue
                 self._obey(payload)
-            self._connection.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
+            self._follower.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
 
-    def _greet(self) -> None:
-        self._connection.publish(self._topics.bundle_agent, b"online", retain=True)
+    def _greet(self, link: Link) -> None:
+        if not link.is_up:
+            return
+        self._follower.publish(self._topics.bundle_agent, b"online", retain=True)
         if self._report is not None:
-            self._connection.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+            self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
 
-    def _hear_order(self, _topic: str, payload: bytes, _retained: bool) -> None:
-        if payload:
-            self._newest = payload
-            self._orders.put(payload)
+    def _hear_order(self, order: bytes) -> None:
+        if order:
+            self._newest = order
+            self._orders.put(order)
 
     def _look_again(self) -> None:
         """What was ordered may have to be done for an inspection that has started since."""
@@ -145,7 +147,7 @@ class Agent:
     def _put_in_force(self, folder: Path) -> State:
         if not self._neighbour.is_running():
             return "installed"
-        self._neighbour.use(folder, self._connection)
+        self._neighbour.use(folder, self._follower)
         return "running"
 
     def _tell(self, state: State, serial: int, error: str = "") -> None:
@@ -158,4 +160,4 @@ class Agent:
             model_sha256=manifest.model_sha256,
             error=error,
         )
-        self._connection.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+        self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)

@@ -118,7 +118,7 @@ def _stations(settings: "FleetSettings", is_ours: "IsSigned") -> "Iterator[Stati
     from fleet.station import Stations
 
     stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}", is_ours)
-    with stations.connection:
+    with stations.follower:
         yield stations
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError
-from fleet.connection import Connection, Handler
 from runtime.bundles.bundle import read_manifest
+from runtime.delivery.message import Message
 from runtime.events.topics import Topics
+from runtime.following.follower import Follower
+from runtime.following.hearing import Handler
 
 log = logging.getLogger(__name__)
 RELOAD_S = 300.0
@@ -32,10 +34,10 @@ def several_recipes(names: Iterable[str]) -> str:
 
 
 class Neighbour:
-    """Heard on the connection's thread, asked on the agent's."""
+    """Heard on the follower's thread, asked on the agent's."""
 
     def __init__(self, topics: Topics, on_change: Callable[[], None]) -> None:
-        """`on_change` is called on the connection's thread when it starts, ends or takes another bundle."""
+        """`on_change` is called on the follower's thread when it starts, ends or takes another bundle."""
         self._topics = topics
         self._on_change = on_change
         self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -48,11 +50,11 @@ class Neighbour:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """What the connection is to give it, by topic."""
+        """What the follower is to give it, by topic."""
         return {
             self._topics.status: self._hear,
             self._topics.model: self._hear,
-            self._topics.command_reply: lambda _topic, payload, _retained: self._replies.put(payload),
+            self._topics.command_reply: lambda reply: self._replies.put(reply.payload),
         }
 
     def is_running(self) -> bool:
@@ -61,7 +63,7 @@ class Neighbour:
         self._heard.set()
         return self._is_running
 
-    def use(self, folder: Path, connection: Connection) -> None:
+    def use(self, folder: Path, follower: Follower) -> None:
         """Let it judge with the bundle in `folder`, unless it does already. Raises ArtifactError where it refuses."""
         if self._recipes:
             raise ArtifactError(several_recipes(self._recipes))
@@ -70,7 +72,7 @@ class Neighbour:
             return
         number = str(uuid.uuid4())
         command = {"request_id": number, "by": "fleet", "bundle": folder.name}
-        asked = connection.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
+        asked = follower.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
             if asked.refusal:
@@ -90,15 +92,15 @@ class Neighbour:
             "`commands: [reload]`, and the broker's access list has to let this agent ask."
         )
 
-    def _hear(self, topic: str, payload: bytes, _retained: bool) -> None:
+    def _hear(self, message: Message) -> None:
         try:
-            told = json.loads(payload)
-            if topic == self._topics.status:
+            told = json.loads(message.payload)
+            if message.topic == self._topics.status:
                 self._is_running = told["state"] == "online" and not told.get("simulated")
             else:
                 self._recipes = tuple(map(str, told.get("recipes", ())))
                 self._in_use = told["sha256"], told["thresholds_id"]
                 self._heard.set()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            log.warning("%s: not readable: %r", topic, payload[:100])
+            log.warning("%s: not readable: %r", message.topic, message.payload[:100])
         self._on_change()

@@ -104,7 +104,7 @@ class RollOut:
             )
         if missing := late():
             within = f"{self._settings.report_within_s:.0f} s"
-            away = self._stations.connection.trouble
+            away = self._stations.follower.trouble
             why = f"; the broker is away ({away})" if away else ""
             raise RollOutError(
                 f"{name} stopped: {_named(missing)} not reported it within {within}{why}. {_remedy(name)}"
@@ -149,15 +149,15 @@ class RollOut:
 
     def _send(self, name: str, orders: Iterable[Order]) -> None:
         """Raises RollOutError where the broker does not take one of them."""
-        connection = self._stations.connection
+        follower = self._stations.follower
         payloads = [(Topics(order.station).bundle_desired, sealed(order, self._key)) for order in orders]
-        under_way = [connection.publish(topic, payload, retain=True) for topic, payload in payloads]
+        under_way = [follower.publish(topic, payload, retain=True) for topic, payload in payloads]
         until_s = time.monotonic() + self._settings.report_within_s
         for sent in under_way:
             if not sent.wait(max(0.0, until_s - time.monotonic())):
                 for each in under_way:
                     each.withdraw()
-                why = connection.trouble or "it does not acknowledge them"
+                why = follower.trouble or "it does not acknowledge them"
                 raise RollOutError(f"{name} stopped: the broker has not taken all orders ({why}). {_remedy(name)}")
             if sent.refusal:
                 raise RollOutError(

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import ArtifactError
-from fleet.connection import Connection
 from fleet.order import IsSigned, Order, believe_all, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
+from runtime.delivery.message import Message
+from runtime.following.follower import Follower, Link
 
 QUIET_S, LOOK_S = 0.5, 0.05
 """No retained message for this long after the first: they have all come."""
@@ -39,7 +40,7 @@ class Count:
 
 @dataclass(eq=False)
 class Station:
-    """One station; written on the connection's thread alone."""
+    """One station; written on the follower's thread alone."""
 
     name: str
     """The prefix of its topics."""
@@ -89,10 +90,10 @@ class Station:
 
 
 class Stations:
-    """Keeps up with all stations below a topic filter, while its connection is open."""
+    """Keeps up with all stations below a topic filter, while its follower is connected."""
 
     def __init__(self, settings: FleetSettings, client_id: str, is_ours: IsSigned = believe_all) -> None:
-        """Hear them through a connection of its own, as `client_id`; `is_ours` tells our orders from others'."""
+        """Hear them through a follower of its own, as `client_id`; `is_ours` tells our orders from others'."""
         self._is_ours = is_ours
         self.found: dict[str, Station] = {}
         """By name, as far as they are known by now."""
@@ -101,19 +102,18 @@ class Stations:
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
-        self.connection = Connection(settings.broker, client_id, handlers, qos=0)
-        self.connection.on_connected = self._look_around
+        self.follower = Follower(settings.broker, client_id, handlers, qos=0, on_link=self._look_around)
 
     def read(self) -> dict[str, Station]:
         """Wait until what is retained has come, and give the stations by name.
 
         Raises BrokerError where the broker cannot be reached, or does not let us hear them.
         """
-        self._look_around()
+        self._heard_s = time.monotonic()
         while True:
-            self.connection.require()  # a connection that was lost meanwhile brings all of it again
+            self.follower.require()  # a connection that was lost meanwhile brings all of it again
             left_s = self._heard_s + QUIET_S - time.monotonic()
-            if left_s <= 0 and self.connection.is_through:
+            if left_s <= 0 and self.follower.is_through:
                 break
             time.sleep(max(left_s, LOOK_S))
         with self._changed:
@@ -124,16 +124,16 @@ class Stations:
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
 
-    def _look_around(self) -> None:
+    def _look_around(self, _link: Link) -> None:
         self._heard_s = time.monotonic()
 
-    def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
-        station, leaf = _parted(topic)
+    def _hear(self, message: Message) -> None:
+        station, leaf = _parted(message.topic)
         with self._changed:
-            if retained:
+            if message.retained:
                 self._heard_s = time.monotonic()
-            if payload:
-                self._note(self.found.setdefault(station, Station(station)), leaf, payload)
+            if message.payload:
+                self._note(self.found.setdefault(station, Station(station)), leaf, message.payload)
             elif station in self.found and self.found[station].forget(leaf):
                 del self.found[station]
             self._changed.notify_all()

@@ -6,23 +6,24 @@ from collections import deque
 
 from runtime.delivery.faults import Unreachable
 from runtime.delivery.message import Message
+from runtime.following.follower import Link
 
 LONGEST = 2000
 """Messages that may wait."""
 
 
 class Inbox:
-    """Passes from the subscription's thread, which puts, to the event loop that it was made in, which takes."""
+    """Passes from the follower's thread, which puts, to the event loop that it was made in, which takes."""
 
     def __init__(self) -> None:
         self.left_out = 0
         """Messages that came faster than they were served."""
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Message | str] = deque()
+        self._waiting: deque[Message | Link] = deque()
         self._changed = threading.Lock()
         self._rung = asyncio.Event()
 
-    def put(self, what: Message | str) -> None:
+    def put(self, what: Message | Link) -> None:
         """Put a message, or how it stands with the broker.
 
         Raises Unreachable where too many messages wait, and leaves all of them out: after a new connection the broker
@@ -37,7 +38,7 @@ class Inbox:
             self._waiting.append(what)
         self._loop.call_soon_threadsafe(self._rung.set)
 
-    async def take(self, timeout_s: float) -> Message | str | None:
+    async def take(self, timeout_s: float) -> Message | Link | None:
         """Give what has waited for longest; None where nothing came within `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):

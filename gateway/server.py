@@ -16,10 +16,10 @@ from gateway.inbox import Inbox
 from gateway.nodeset import load_nodeset
 from gateway.results import KEPT
 from gateway.settings import GatewaySettings
-from gateway.subscription import CONNECTED, Subscription
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
-from runtime.delivery.connector import Connector
+from runtime.delivery.faults import Refused
 from runtime.events.topics import Topics, gap_beside
+from runtime.following.follower import Follower, Link
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
@@ -29,15 +29,21 @@ MOST_CLIENTS = 100
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Serve until `stop`. Raises ConfigError where the port is taken, or a certificate or password cannot be used."""
-    connector = Connector(settings.broker, settings.client_id)
     async with open_server(settings) as server:
+        inbox = Inbox()
+        follower = follower_of(settings, inbox)
         types = await load_nodeset(server)
         systems = {prefix: await add_vision_system(server, name, types) for name, prefix in settings.stations.items()}
-        link = await add_link(server)
+        told = await add_broker_variables(server)
         async with server:
             where = host_and_port(settings.host, settings.port)
             log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
-            await follow(server, systems, link, connector, stop)
+            was_full = False
+            with follower:
+                while not stop.is_set():
+                    follower.require_thread()
+                    was_full = tell_crowd(server, was_full)
+                    await serve_what_comes(server, systems, told, inbox)
 
 
 @asynccontextmanager
@@ -63,7 +69,7 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
 
 
 @dataclass(frozen=True)
-class Link:
+class BrokerVariables:
     """The variables that tell how it stands with the broker."""
 
     state: ua.NodeId
@@ -72,7 +78,7 @@ class Link:
     """How many messages were left out, since more came than could be served."""
 
 
-async def add_link(server: Server) -> Link:
+async def add_broker_variables(server: Server) -> BrokerVariables:
     """Add the variables `Broker` and `MessagesLeftOut`."""
     index = await server.register_namespace(NAMESPACE)
     values = {
@@ -81,38 +87,39 @@ async def add_link(server: Server) -> Link:
     }
     for name, value in values.items():
         await server.nodes.objects.add_variable(ua.NodeId(name, index), ua.QualifiedName(name, index), value)
-    return Link(*(ua.NodeId(name, index) for name in values))
+    return BrokerVariables(*(ua.NodeId(name, index) for name in values))
 
 
-async def follow(
-    server: Server, systems: Mapping[str, VisionSystem], link: Link, connector: Connector, stop: asyncio.Event
+def follower_of(settings: GatewaySettings, inbox: Inbox) -> Follower:
+    """Give what puts into `inbox` all that the stations tell, and how it stands with the broker.
+
+    Raises ConfigError where a certificate or password cannot be used.
+    """
+
+    def told(link: Link) -> None:
+        if link.is_up and not link.is_whole:  # of half of what a station tells nobody would know that it is half
+            raise Refused(link.words)
+        inbox.put(link)
+
+    handlers = {each: inbox.put for prefix in settings.stations.values() for each in filters(prefix)}
+    return Follower(settings.broker, settings.client_id, handlers, on_link=told)
+
+
+async def serve_what_comes(
+    server: Server, systems: Mapping[str, VisionSystem], told: BrokerVariables, inbox: Inbox
 ) -> None:
-    """Hear the broker and keep `systems`, by their prefixes, as the stations tell; `link` as the broker is."""
-    inbox = Inbox()
-    told = [each for prefix in systems for each in filters(prefix)]
-    subscription = Subscription(connector, told, inbox.put, inbox.put)
-    subscription.start()
-    was_full = False
-    try:
-        while not stop.is_set():
-            if subscription.fault is not None:
-                raise subscription.fault
-            was_full = tell_crowd(server, was_full)
-            what = await inbox.take(LOOK_EVERY_S)
-            if what is None:
-                continue
-            if isinstance(what, str):
-                await server.write_attribute_value(link.state, ua.DataValue(ua.Variant(what, ua.VariantType.String)))
-                count = ua.Variant(inbox.left_out, ua.VariantType.UInt32)
-                await server.write_attribute_value(link.left_out, ua.DataValue(count))
-                for system in systems.values():
-                    await system.link(what == CONNECTED)
-                continue
-            for prefix, system in systems.items():
-                if what.topic.startswith(f"{prefix}/"):
-                    await system.hear(what.topic.removeprefix(f"{prefix}/"), what)
-    finally:
-        await asyncio.to_thread(subscription.stop)
+    """Keep `systems`, by their prefixes, as the stations tell, and `told` as it stands with the broker."""
+    what = await inbox.take(LOOK_EVERY_S)
+    if isinstance(what, Link):
+        await server.write_attribute_value(told.state, ua.DataValue(ua.Variant(what.words, ua.VariantType.String)))
+        count = ua.Variant(inbox.left_out, ua.VariantType.UInt32)
+        await server.write_attribute_value(told.left_out, ua.DataValue(count))
+        for system in systems.values():
+            await system.link(what.is_up)
+    elif what is not None:
+        for prefix, system in systems.items():
+            if what.topic.startswith(f"{prefix}/"):
+                await system.hear(what.topic.removeprefix(f"{prefix}/"), what)
 
 
 def tell_crowd(server: Server, was_full: bool) -> bool:

@@ -122,9 +122,11 @@ class VisionSystem:
         log.warning("message ignored topic=%s reason=%r", message.topic, one_line(why))
 
     async def link(self, is_up: bool) -> None:
-        """The broker is away, and nothing is known of the station any more; or there, and tells soon."""
-        await self._enter(PREOPERATIONAL if is_up else ERROR)
+        """The broker is away, and nothing is known of the station any more; or there, and has told or tells soon."""
+        if is_up and self._state == ERROR:  # else it has told already
+            await self._enter(PREOPERATIONAL)
         if not is_up:
+            await self._enter(ERROR)
             await self._doubt()
             await self._station.doubt()
 

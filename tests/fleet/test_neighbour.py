@@ -6,11 +6,12 @@ import pytest
 
 from core.errors import ArtifactError
 from fleet import neighbour
-from fleet.connection import Connection
 from fleet.neighbour import Neighbour
-from fleet.sent import Sent
+from runtime.delivery.message import Message
 from runtime.delivery.settings import BrokerSettings
 from runtime.events.topics import Topics
+from runtime.following.follower import Follower
+from runtime.following.sent import Sent
 from tests.runtime.broker import free_port
 from tests.runtime.odd_broker import PUBLISH, number_of, odd_broker, packet
 from tests.runtime.small_bundle import write_bundle
@@ -23,7 +24,7 @@ def test_whatever_is_sent_in_the_inspections_name_the_agent_lives_on(payload: by
     changes: list[bool] = []
     beside = Neighbour(TOPICS, lambda: changes.append(beside.is_running()))
     for topic in (TOPICS.model, TOPICS.status):
-        beside.handlers[topic](topic, payload, False)
+        beside.handlers[topic](Message(topic, payload, retained=False))
     assert changes == [False, False]
 
 
@@ -34,20 +35,20 @@ def test_a_reload_that_the_broker_denies_is_told_at_once_with_its_remedy(tmp_pat
     bundle = write_bundle(tmp_path / "bundle")
     with (
         odd_broker(deny) as broker,
-        Connection(BrokerSettings(host="127.0.0.1", port=broker.port), "agent", {}) as connection,
+        Follower(BrokerSettings(host="127.0.0.1", port=broker.port), "agent", {}) as follower,
         pytest.raises(ArtifactError, match=r"does not take `reload` from this agent .Not authorized; .*access list"),
     ):
-        Neighbour(TOPICS, lambda: None).use(bundle, connection)
+        Neighbour(TOPICS, lambda: None).use(bundle, follower)
 
 
 def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbour, "RELOAD_S", 0.2)
     monkeypatch.setattr(neighbour, "TURN_S", 0.05)
     bundle, port = write_bundle(tmp_path / "bundle"), free_port()
-    connection = Connection(BrokerSettings(host="127.0.0.1", port=port), "agent", {})
+    follower = Follower(BrokerSettings(host="127.0.0.1", port=port), "agent", {})
     asked: list[Sent] = []
-    publish = connection.publish
-    monkeypatch.setattr(connection, "publish", lambda *told, **named: asked.append(publish(*told, **named)) or asked[0])
-    with connection, pytest.raises(ArtifactError, match="has not answered `reload`"):
-        Neighbour(TOPICS, lambda: None).use(bundle, connection)
+    publish = follower.publish
+    monkeypatch.setattr(follower, "publish", lambda *told, **named: asked.append(publish(*told, **named)) or asked[0])
+    with follower, pytest.raises(ArtifactError, match="has not answered `reload`"):
+        Neighbour(TOPICS, lambda: None).use(bundle, follower)
     assert asked[0].is_settled

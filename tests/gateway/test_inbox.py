@@ -5,10 +5,9 @@ import asyncio
 from paho.mqtt.publish import single
 
 from gateway.inbox import LONGEST, Inbox
-from gateway.subscription import CONNECTED, Subscription
-from runtime.delivery.connector import Connector
 from runtime.delivery.message import Message
 from runtime.delivery.settings import BrokerSettings
+from runtime.following.follower import CONNECTED, Follower, Link
 from tests.runtime.broker import Mosquitto
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S
@@ -17,22 +16,24 @@ from tests.runtime.waiting import WAIT_S
 def test_more_than_can_be_served_is_left_out_told_and_counted_and_states_come_anew(mosquitto: Mosquitto) -> None:
     async def hear() -> tuple[list[str], list[Message], int]:
         inbox, links, messages = Inbox(), list[str](), list[Message]()
-        connector = Connector(BrokerSettings(host="127.0.0.1", port=mosquitto.port), "gateway")
-        subscription = Subscription(connector, ["p/#"], inbox.put, inbox.put)
-        subscription.start()
-        while CONNECTED not in links:
-            links += [str(await inbox.take(WAIT_S))]
-        sender = Subscriber(mosquitto.port, "none")
-        for number in range(LONGEST + 500):
-            sender.send("p/result", b"%d" % number)
-        while not inbox.left_out:  # nobody takes meanwhile
-            await asyncio.sleep(0.01)
-        single("p/status", b"online", qos=1, retain=True, hostname="127.0.0.1", port=mosquitto.port)
-        while (CONNECTED not in links[1:]) or not any(each.payload == b"online" for each in messages):
-            what = await inbox.take(WAIT_S)
-            assert what is not None, links
-            (links if isinstance(what, str) else messages).append(what)  # type: ignore[arg-type]
-        await asyncio.to_thread(subscription.stop)
+        broker = BrokerSettings(host="127.0.0.1", port=mosquitto.port)
+        with Follower(broker, "gateway", {"p/#": inbox.put}, on_link=inbox.put):
+            while CONNECTED not in links:
+                what = await inbox.take(WAIT_S)
+                links += [what.words] if isinstance(what, Link) else []
+            sender = Subscriber(mosquitto.port, "none")
+            for number in range(LONGEST + 500):
+                sender.send("p/result", b"%d" % number)
+            while not inbox.left_out:  # nobody takes meanwhile
+                await asyncio.sleep(0.01)
+            single("p/status", b"online", qos=1, retain=True, hostname="127.0.0.1", port=mosquitto.port)
+            while (CONNECTED not in links[1:]) or not any(each.payload == b"online" for each in messages):
+                what = await inbox.take(WAIT_S)
+                assert what is not None, links
+                if isinstance(what, Link):
+                    links.append(what.words)
+                else:
+                    messages.append(what)
         sender.close()
         return links, messages, inbox.left_out
 

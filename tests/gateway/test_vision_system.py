@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from asyncua import ua
 
 from gateway import vision_system
 from gateway.vision_system import VisionSystem
@@ -26,3 +27,33 @@ def test_what_is_ignored_again_and_again_is_told_of_each_topic_once_a_minute(
     monkeypatch.setattr(vision_system, "TOLD_EVERY_S", 0.0)
     hear(system, "camera/top/result", b"[1")
     assert caplog.text.count("message ignored") == 3
+
+
+class Nothing:
+    """In place of a server and its variables: it keeps what the state machine's texts were set to."""
+
+    nodeid = ua.NodeId("press-3", 3)
+
+    def __init__(self, *_given: object) -> None:
+        """There is nothing."""
+        self.states: list[str] = []
+
+    async def write(self, *_told: object) -> None:
+        """Nobody reads it."""
+
+    doubt = write
+
+    async def write_attribute_value(self, node: ua.NodeId, value: ua.DataValue) -> None:
+        if str(node.Identifier).endswith("CurrentState"):
+            self.states.append(value.Value.Value.Text)
+
+
+def test_what_a_station_told_before_all_was_subscribed_for_stays_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision_system, "Variables", Nothing)
+    server: Any = Nothing()
+    system = VisionSystem(server, server, server, [])
+    online = b'{"state": "online", "reason": "", "version": "1", "boot_id": "b"}'
+    asyncio.run(system.link(is_up=False))
+    hear(system, "status", online)
+    asyncio.run(system.link(is_up=True))
+    assert server.states == ["Error", "Operational"]

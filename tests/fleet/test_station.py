@@ -1,4 +1,4 @@
-"""The connection to brokers that are away or odd: told in words, never waited for without end."""
+"""The stations at brokers that are away or odd: told in words, never waited for without end."""
 
 import logging
 import re
@@ -13,15 +13,14 @@ import yaml
 
 from core.config import load_settings
 from core.errors import BrokerError, RollOutError
-from fleet import connection
 from fleet.agent import Agent
-from fleet.connection import Connection
 from fleet.order import Order, sealed, signed_by
 from fleet.roll_out import RollOut
 from fleet.settings import AgentSettings, FleetSettings
 from fleet.station import Stations
 from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.words import ACCESS
+from runtime.following import hearing
+from runtime.following.follower import Follower
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
 from tests.runtime.broker import Mosquitto, free_port
@@ -65,14 +64,14 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
 
     with odd_broker(deny) as broker:
         stations = Stations(settings(broker.port), "page")
-        with stations.connection:
+        with stations.follower:
             with pytest.raises(BrokerError, match=r"nothing from pwae/.*Not authorized.*access list"):
                 stations.read()
             wait_until(lambda: broker.count(SUBSCRIBE) == 6)
 
 
 def test_a_subscription_that_was_refused_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "RETRY_AFTER_S", 0.1)
+    monkeypatch.setattr(hearing, "RETRY_AFTER_S", 0.1)
     denied: list[bytes] = []
 
     def deny_once(first: int, body: bytes) -> bytes | None:
@@ -83,14 +82,14 @@ def test_a_subscription_that_was_refused_is_asked_for_again(monkeypatch: pytest.
 
     with odd_broker(deny_once) as broker:
         stations = Stations(settings(broker.port), "page")
-        with stations.connection:
+        with stations.follower:
             wait_until(lambda: broker.count(SUBSCRIBE) == 7 and _is_heard(stations))
         assert broker.count(CONNECT) == 1
 
 
 def _is_heard(stations: Stations) -> bool:
     try:
-        stations.connection.require()
+        stations.follower.require()
     except BrokerError:
         return False
     return True
@@ -98,10 +97,10 @@ def _is_heard(stations: Stations) -> bool:
 
 @pytest.mark.timeout(20)
 def test_a_subscription_that_is_never_answered_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "ANSWERS_S", 0.1)
+    monkeypatch.setattr(hearing, "ANSWERS_S", 0.1)
     with odd_broker(lambda first, _body: b"" if first >> 4 == SUBSCRIBE else None) as broker:
         stations = Stations(settings(broker.port), "page")
-        with stations.connection, pytest.raises(BrokerError, match=r"nothing from pwae/.*has not answered"):
+        with stations.follower, pytest.raises(BrokerError, match=r"nothing from pwae/.*has not answered"):
             stations.read()
 
 
@@ -121,8 +120,8 @@ def test_what_is_no_broker_or_refuses_the_login_is_told_in_words(said: bytes, wo
     with odd_broker(lambda first, _body: said if first >> 4 == CONNECT else None) as broker:
         short = BrokerSettings(host="127.0.0.1", port=broker.port, connect_timeout_s=0.5)
         stations = Stations(FleetSettings(broker=short), "page")
-        with stations.connection:
-            wait_until(lambda: re.search(words, stations.connection.trouble) is not None)
+        with stations.follower:
+            wait_until(lambda: re.search(words, stations.follower.trouble) is not None)
             with pytest.raises(BrokerError, match=words):
                 stations.read()
 
@@ -155,7 +154,7 @@ def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitt
         "bundle/desired": b"{}",
     }
     stations = Stations(settings(mosquitto.port), "page")
-    with stations.connection, Connection(settings(mosquitto.port).broker, "operator", {}) as line:
+    with stations.follower, Follower(settings(mosquitto.port).broker, "operator", {}) as line:
         for leaf, payload in leaves.items():
             assert line.publish(f"{NAME}/{leaf}", payload, retain=True).wait(WAIT_S)
         assert list(stations.read()) == [NAME]
@@ -175,39 +174,9 @@ def test_a_connection_that_is_lost_among_what_is_retained_gives_no_half_of_a_fle
 
     with odd_broker(answer) as broker:
         stations = Stations(settings(broker.port), "page")
-        with stations.connection:
+        with stations.follower:
             assert list(stations.read()) == [NAME]
         assert broker.count(CONNECT) == 2
-
-
-def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
-    taken: list[bytes] = []
-
-    def answer(first: int, body: bytes) -> bytes | None:
-        if first >> 4 != PUBLISH:
-            return None
-        if broker.count(CONNECT) == 1:
-            return packet(0xE0, b"\x8b\0")
-        taken.append(body[-1:])
-        return packet(0x40, number_of(body) + (b"\x87\0" if body[-1:] == b"1" else b"\0\0"))
-
-    with odd_broker(answer) as broker:
-        line = Connection(settings(broker.port).broker, "agent", {})
-        with line:
-            sent = [line.publish("a", b"%d" % number, retain=False) for number in range(3)]
-            assert all(each.wait(WAIT_S) for each in sent)
-    assert (taken, [each.refusal for each in sent]) == ([b"0", b"1", b"2"], ["", f"Not authorized; {ACCESS}", ""])
-
-
-def test_what_is_withdrawn_while_the_broker_is_away_never_goes_out(mosquitto: Mosquitto) -> None:
-    mosquitto.stop()
-    with Connection(settings(mosquitto.port).broker, "agent", {}) as line:
-        old = line.publish("old", b"1", retain=True)
-        old.withdraw()
-        new = line.publish("new", b"1", retain=True)
-        mosquitto.start()
-        assert new.wait(WAIT_S)
-        assert mosquitto.retained("#").topic == "new"
 
 
 def test_an_agent_whose_broker_is_away_says_so_and_ends_cleanly(
@@ -237,7 +206,7 @@ def test_an_order_that_the_broker_does_not_take_stops_the_roll_out_with_its_topi
     with odd_broker(after_subscriptions(told("bundle/desired", an_order(key, 1, "r")), deny)) as broker:
         asked = settings(broker.port)
         stations = Stations(asked, "operator", signed_by(key.private))
-        with stations.connection, pytest.raises(RollOutError, match=rf"{NAME}/bundle/desired .Not authorized.*access"):
+        with stations.follower, pytest.raises(RollOutError, match=rf"{NAME}/bundle/desired .Not authorized.*access"):
             RollOut(asked, stations, key.private, lambda _told: None).back()
 
 
@@ -250,7 +219,7 @@ def test_orders_that_are_never_acknowledged_stop_the_roll_out_in_time(key: Key) 
         asked = settings(broker.port, report_within_s=0.3)
         stations = Stations(asked, "operator", signed_by(key.private))
         began_s = time.monotonic()
-        with stations.connection, pytest.raises(RollOutError, match="not taken all orders .it does not acknowledge"):
+        with stations.follower, pytest.raises(RollOutError, match="not taken all orders .it does not acknowledge"):
             RollOut(asked, stations, key.private, lambda _told: None).back()
         assert time.monotonic() - began_s < WAIT_S
 
@@ -266,7 +235,7 @@ def test_while_an_order_that_came_again_is_checked_the_one_before_is_known(key: 
     twice = told("bundle/desired", an_order(key, 1, "r")) * 2
     with odd_broker(after_subscriptions(twice)) as broker:
         stations = Stations(settings(broker.port), "operator", is_ours)
-        with stations.connection:
+        with stations.follower:
             stations.read()
     assert known == [False, True]
 
@@ -276,11 +245,11 @@ def test_an_order_of_somebody_else_counts_for_none_of_ours(key: Key, tmp_path: P
     forged = told("bundle/desired", an_order(new_key(tmp_path, "stranger"), 9_999, "r"))
     with odd_broker(after_subscriptions(forged)) as broker:
         stations = Stations(settings(broker.port), "operator", signed_by(key.private))
-        with stations.connection:
+        with stations.follower:
             (found,) = stations.read().values()
         assert (found.order, found.is_order_strange) == (None, True)
         looking = Stations(settings(broker.port), "page")
-        with looking.connection:
+        with looking.follower:
             (seen,) = looking.read().values()
         assert seen.order is not None
         assert broker.count(PUBLISH) == 0

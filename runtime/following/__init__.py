@@ -1,0 +1,1 @@
+"""Following stations over MQTT: a client of the broker that is no station itself."""

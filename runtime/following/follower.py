@@ -1,0 +1,199 @@
+"""The follower: a thread that keeps connected to the broker, hears what stations tell, and may tell them something."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+from core.errors import BrokerError, ConfigError
+from runtime.delivery.connection import Connection
+from runtime.delivery.connector import Connector, keep_connected
+from runtime.delivery.faults import Unreachable
+from runtime.delivery.message import Outgoing
+from runtime.delivery.refusals import BUSY
+from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.words import with_access
+from runtime.following.hearing import Handler, Hearing
+from runtime.following.sent import Sent
+from runtime.threads.bell import Bell
+from runtime.threads.worker import Worker
+
+log = logging.getLogger(__name__)
+CONNECTED = "connected"
+MOST_LOSSES = 3
+"""A command that waits takes a broker that ends so many connections in a row for one that does not want it."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """How it stands with the broker."""
+
+    words: str
+    """`connected`, why not, or what is not heard although it is."""
+    is_up: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is heard."""
+        return self.words == CONNECTED
+
+
+AWAY, LOST = Link("it does not answer", is_up=False), Link("the connection was lost", is_up=False)
+
+
+class Follower:
+    """Connected between `with` and its end, or on the way to it."""
+
+    def __init__(
+        self,
+        broker: BrokerSettings,
+        client_id: str,
+        handlers: Mapping[str, Handler],
+        will: tuple[str, bytes] | None = None,
+        qos: Literal[0, 1] = 1,
+        on_link: Callable[[Link], None] = lambda _link: None,
+    ) -> None:
+        """`handlers` by topic filter, heard with `qos`; `will` is retained.
+
+        `on_link` is called on the follower's thread whenever that changes, of a connection when all filters are
+        answered. It may raise Refused where it does not do with what is heard.
+
+        Raises ConfigError where no broker is named, or a secret or certificate cannot be used.
+        """
+        if broker.host is None:
+            raise ConfigError("broker.host: it is missing; set it to the broker that all stations reach.")
+        self._broker = broker
+        self._connector = Connector(broker, client_id)
+        self._hearing = Hearing(handlers, qos)
+        self._will = Outgoing(*will, retain=True) if will else None
+        self._waiting: deque[Sent] = deque()
+        """What was published and is not acknowledged, but for what is under way."""
+        self._bell = Bell()
+        self._stopping = threading.Event()
+        self._connected = threading.Event()
+        self._link = AWAY
+        self._on_link = on_link
+        self._losses = 0
+        """Connections in a row that were lost before all was subscribed."""
+        self._worker = Worker("follower", self._serve_until_stopped)
+
+    def __enter__(self) -> "Follower":
+        """Begin to connect."""
+        self._worker.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Say goodbye."""
+        self._stopping.set()
+        self._bell.ring()
+        self._worker.join(2.0)
+
+    def require(self) -> None:
+        """Wait for the connection.
+
+        Raises BrokerError where there is none within `broker.connect_timeout_s`, or where it gives us nothing.
+        """
+        self.require_thread()
+        host, port = self._broker.address
+        if self._losses >= MOST_LOSSES or not self._connected.wait(self._broker.connect_timeout_s):
+            self.require_thread()
+            raise BrokerError(f"broker {host}:{port}: {self._away.words}; check `broker` in the configuration.")
+        if self._hearing.refusal:
+            raise BrokerError(f"broker {host}:{port}: {self._hearing.refusal}.")
+
+    def require_thread(self) -> None:
+        """Raise what killed the follower's thread."""
+        if self._worker.fault is not None:
+            raise self._worker.fault
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the connection stands, and all filters are answered: what is retained has come, or comes now."""
+        return self._connected.is_set() and self._link.is_up
+
+    @property
+    def trouble(self) -> str:
+        """Why the broker is away; empty: it is not."""
+        return "" if self._connected.is_set() else self._away.words
+
+    @property
+    def _away(self) -> Link:
+        """What was told last of a broker that is away; it may be gone and not be told yet."""
+        link = self._link
+        return LOST if link.is_up else link
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> Sent:
+        """Send with QoS 1, now or when the connection stands again. Returns at once."""
+        sent = Sent(Outgoing(topic, payload, retain))
+        self._waiting.append(sent)
+        self._bell.ring()
+        return sent
+
+    def _serve_until_stopped(self) -> None:
+        with closing(self._bell):
+            keep_connected(self._connect_and_serve, self._tell_away, self._stopping, self._connector.cable)
+
+    def _connect_and_serve(self) -> None:
+        connection = self._connector.open(self._will)
+        under_way: dict[int, Sent] = {}
+        try:
+            self._hearing.begin()
+            self._connected.set()
+            while not self._stopping.is_set():
+                self._hearing.ask(connection)
+                if self._hearing.is_through:
+                    self._losses = 0
+                    self._tell(Link(self._hearing.refusal or CONNECTED, is_up=True))
+                self._send(connection, under_way)
+                self._settle(connection, under_way)
+                for message in connection.received():
+                    self._hearing.hand_on(message)
+                    connection.acknowledge(message)
+        except BaseException:
+            connection.drop()
+            raise
+        finally:
+            self._losses += 1
+            self._connected.clear()
+            self._waiting.extendleft(reversed(under_way.values()))
+        connection.close()
+
+    def _send(self, connection: Connection, under_way: dict[int, Sent]) -> None:
+        while self._waiting and connection.room > 0:
+            sent = self._waiting.popleft()
+            if (objection := connection.objection(sent.message)) is not None:
+                sent.settle(objection)
+            elif not sent.is_settled:
+                under_way[connection.publish(sent.message)] = sent
+
+    def _settle(self, connection: Connection, under_way: dict[int, Sent]) -> None:
+        """Wait for answers. Raises Unreachable where the connection is gone, or the broker takes no more for now."""
+        acknowledged = connection.poll(1.0, self._bell)
+        for number in acknowledged:
+            if (taken := under_way.pop(number, None)) is not None:
+                taken.settle()
+        for number, reason, words in connection.rejected():
+            if reason == BUSY:
+                raise Unreachable(f"{words}: it is tried again")
+            why = with_access(words, reason)
+            if (refused := under_way.pop(number, None)) is not None:
+                refused.settle(why)
+                log.error("broker refuses messages topic=%s reason=%r", refused.message.topic, why)
+            else:
+                self._hearing.refused(number, why)
+        self._hearing.granted(acknowledged)
+
+    def _tell_away(self, why: str) -> None:
+        self._tell(Link(why, is_up=False))
+
+    def _tell(self, link: Link) -> None:
+        if link != self._link:
+            self._on_link(link)
+            self._link = link
+            (log.info if link.is_whole else log.warning)("broker %s", link.words)
