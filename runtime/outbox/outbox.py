@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from runtime.events.gap import joined_gap
 from runtime.outbox.file import OutboxFile
 from runtime.outbox.fresh import Fresh
-from runtime.outbox.row import COLUMNS, GAP, NewEvent, Row, StoredEvent, gap_alone, gap_row, new_row, read_row
+from runtime.outbox.gaps import give_up, set_aside
+from runtime.outbox.row import COLUMNS, NewEvent, Row, StoredEvent, gap_alone, new_row, read_row
 from runtime.outbox.schema import (
     SCHEMA,
     bring_up_to_date,
@@ -30,8 +30,6 @@ from runtime.outbox.schema import (
     read_note,
     remember,
     remove,
-    replace,
-    row_at,
     write_lifetime,
     write_notes,
 )
@@ -194,7 +192,7 @@ class Outbox:
             discarded: list[tuple[str, Verdict]] = []
             going, oldest_s = self._surplus(events, size, stored_s)
             for position, camera, verdict, length in going:
-                depth -= self._give_up(position)
+                depth -= give_up(database, position, stored_s, stored_at_s)
                 discarded.append((camera, verdict))
                 events, size = events - 1, size - length
             if self._lifetime.is_due:
@@ -234,65 +232,17 @@ class Outbox:
                 events, size = events - 1, size - length
         return going, staying_s
 
-    def _give_up(self, position: int) -> int:
-        """Put a gap in the place of an event, joined with the gaps beside it. Returns how many rows that leaves less.
-
-        A joined gap takes the last of the places: it is read, where one of the first is on its way to the broker.
-        """
-        row = row_at(self._adding, position) or self._replacement(position)
-        told = row if row is None or row.is_gap else gap_row(row, row.gap)
-        if told is None:
-            self._adding.execute("DELETE FROM events WHERE position = ?", (position,))
-            return 1
-        gap, places = told.body, [position]
-        for way in ("position < ? ORDER BY position DESC", "position > ? ORDER BY position"):
-            beside = f"SELECT position FROM events WHERE verdict = ? AND camera = ? AND {way} LIMIT 1"  # noqa: S608
-            found = self._adding.execute(beside, (GAP, told.camera, position)).fetchone()
-            neighbour = row_at(self._adding, found[0]) if found else None
-            if neighbour is not None and (joined := joined_gap(neighbour.body, gap)):
-                gap = joined
-                places.append(found[0])
-        joint = Row(told.topic, told.camera, GAP, told.stored_s, b"", gap)
-        replace(self._adding, joint, self._clock(), max(places))
-        others = [(place,) for place in places if place != max(places)]
-        self._adding.executemany("DELETE FROM events WHERE position = ?", others)
-        return len(places) - 1
-
     def _set_aside(self, position: int) -> Row | None:
         """Put a gap in the place of a damaged row; None, and nothing, where not even its number is known any more."""
 
         def change() -> Row | None:
             with self._adding as database:
-                if row_at(self._adding, position) is not None:  # mended, or given up meanwhile
-                    return row_at(self._adding, position)
-                gap = self._replacement(position)
-                if gap is None:
-                    database.execute("DELETE FROM events WHERE position = ?", (position,))
-                else:
-                    replace(database, gap, self._clock(), position)
-            return gap
+                return set_aside(database, position, self._lifetime.now_s(), self._clock())
 
         with self._writing:
             gap = self._file.patiently(change)
             self._fresh = Fresh(self.newest, self.newest)
             self.depth, self._events, self._bytes = count(self._adding)[:3]
-        return gap
-
-    def _replacement(self, position: int) -> Row | None:
-        """Keep a damaged row where nobody sends it, say so, and give the gap row that is told in its place."""
-        columns = "topic, camera, verdict, stored_at_s, body"
-        self._adding.execute(
-            f"INSERT INTO damaged SELECT position, {columns} FROM events WHERE position = ?",  # noqa: S608
-            (position,),
-        )
-        (sealed,) = self._adding.execute("SELECT gap FROM events WHERE position = ?", (position,)).fetchone() or (b"",)
-        bare = Row("", "", GAP, self._lifetime.now_s(), b"", b"")
-        gap = gap_row(bare, sealed)
-        log.error(
-            "outbox: an event came back damaged from the disk and is not sent position=%d told_as_gap=%s "
-            "kept_in='table damaged of %s' remedy='look at the disk'",
-            *(position, gap is not None, self.path),
-        )
         return gap
 
     def _keep_lifetime(self) -> None:
