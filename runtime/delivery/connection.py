@@ -6,28 +6,24 @@ and whatever was not acknowledged is read from the outbox again, so there is one
 
 import itertools
 import logging
-import socket
-import ssl
 import time
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from core.errors import one_line
 from runtime.delivery.faults import Closed, NotOnTheseTerms, Refused, TakenOver, Unreachable
 from runtime.delivery.login import Granted, Login, granted
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.packets import login_properties, message_of, message_properties, why_too_large
-from runtime.delivery.readiness import wait_ready
 from runtime.delivery.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
+from runtime.delivery.turn import send_at_once, turn
 from runtime.delivery.words import (
     CLOSED,
     CLOSED_AT_LOGIN,
     NO_ANSWER,
-    NO_MQTT,
     TAKEN_OVER,
     UNANSWERED,
     why_ended,
@@ -39,8 +35,6 @@ from runtime.threads.bell import Bell
 
 log = logging.getLogger(__name__)
 NUMBERS = itertools.count(1)
-MOST_READ = 50
-"""Times that is read before anything else has its turn."""
 UNANSWERED_S = 60.0
 """A message that is not acknowledged for so long never will be: brokers take milliseconds."""
 
@@ -107,8 +101,7 @@ class Connection:
         except OSError as error:
             why, is_final = why_not_open(error, self._broker.tls is not None)
             raise (Refused if is_final else Unreachable)(why) from error
-        # Small messages go at once instead of waiting for the acknowledgement of earlier ones (Nagle).
-        self._option(socket.TCP_NODELAY)
+        send_at_once(self._client)
         while self._granted is None and self._lost is None:
             if time.monotonic() > until_s:
                 raise Unreachable(NO_ANSWER)
@@ -228,44 +221,8 @@ class Connection:
             leftover.close()
 
     def _turn(self, timeout_s: float, wake: Bell | None) -> None:
-        """Do what is to be done on the socket, after waiting up to `timeout_s` for something to do."""
-        mine: Any = self._client.socket()
-        if mine is None:
-            self._lost = self._lost or Closed(CLOSED)
-            return
-        if isinstance(mine, ssl.SSLSocket) and mine.pending():
-            timeout_s = 0.0
-        # The broker's small answers wait, too, unless we say at once that the earlier ones came; it has to be repeated.
-        self._option(socket.TCP_QUICKACK)
-        readers = [mine] if wake is None else [mine, wake.heard]
-        writers = [mine] if self._client.want_write() else []
-        readable, writable = wait_ready(readers, writers, max(0.0, timeout_s))
-        if wake is not None and wake.heard in readable:
-            wake.hear()
-        try:
-            result = MQTTErrorCode.MQTT_ERR_SUCCESS
-            if mine in readable or timeout_s == 0.0:
-                result = self._client.loop_read()
-            for _ in range(MOST_READ):  # it takes about one message at a time, and all around that costs as much
-                if self._lost is not None or result != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                    break
-                if not wait_ready([mine], [], 0.0)[0]:
-                    break
-                result = self._client.loop_read()
-            if mine in writable and result == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                result = self._client.loop_write()
-            if result == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                result = self._client.loop_misc()
-        except Exception as error:  # whatever comes over the line, it costs the connection and no more
-            self._lost = self._lost or Unreachable(f"{NO_MQTT} ({one_line(error)})")
-            return
-        if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._lost = self._lost or Closed(CLOSED)
-
-    def _option(self, option: int) -> None:
-        mine: Any = self._client.socket()
-        if mine is not None:
-            mine.setsockopt(socket.IPPROTO_TCP, option, 1)
+        why = turn(self._client, timeout_s, wake)
+        self._lost = self._lost or why  # of what it says itself, or of what we find
 
     def _on_connect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._granted = granted(reason, flags, properties)

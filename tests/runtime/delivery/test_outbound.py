@@ -6,7 +6,7 @@ import pytest
 
 from runtime.delivery.message import Outgoing
 from runtime.delivery.outbound import MOST_PASSING, Outbound
-from runtime.delivery.readiness import wait_ready
+from runtime.delivery.turn import wait_ready
 
 
 def rings(outbound: Outbound) -> bool:

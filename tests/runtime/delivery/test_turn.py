@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from runtime.delivery.readiness import wait_ready
+from runtime.delivery.turn import wait_ready
 
 MANY = 1100
 
