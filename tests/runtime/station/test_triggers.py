@@ -1,4 +1,4 @@
-"""Triggers and verdicts: who rejects hears of each part once, however fast it is judged, and of none that is refused."""
+"""Triggers and verdicts: who rejects hears of each part once, however fast it is judged, and of no refused one."""
 
 import json
 import time
