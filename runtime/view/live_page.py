@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from core.errors import DataError
 from core.timestamps import rfc3339
 from runtime.evidence.overlay import draw, jpeg
 from runtime.evidence.part_picture import PartPicture
@@ -79,8 +80,11 @@ def live_router(
         if pixels is None:
             return Response("no picture\n", 404, headers, media_type="text/plain")
         pixels = no_wider(pixels, width)
-        drawn = draw(pixels, shown) if kind == "map" else pixels
-        return Response(jpeg(drawn), headers=headers, media_type="image/jpeg")
+        try:
+            encoded = jpeg(draw(pixels, shown) if kind == "map" else pixels)
+        except DataError as error:
+            return Response(f"{error}; ask for it by `width`\n", 404, headers, media_type="text/plain")
+        return Response(encoded, headers=headers, media_type="image/jpeg")
 
     return router
 

@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from runtime.evidence.archive import RETRY_AFTER_S, WAITING, Evidence
+from runtime.evidence.overlay import LONGEST_SIDE
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Reason
 from tests.pictures import read_picture
@@ -68,6 +71,22 @@ def test_there_is_no_picture_of_a_part_without_pixels(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceSettings(folder=tmp_path))
     assert not evidence.wants("top", part_picture(1, faults=(Reason.UNREADABLE,)).judgement)
     assert not evidence.wants("top", part_picture(1, faults=(Reason.ROI_OUTSIDE,)).judgement)
+
+
+def test_a_picture_that_no_jpeg_can_hold_is_told_of_and_the_next_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = np.zeros((LONGEST_SIDE + 1, 4, 3), np.uint8)  # as of a line camera
+    shown = part_picture(1)
+    with keeping(tmp_path) as evidence:
+        for number in (1, 2):
+            part = replace(shown.part, picture=lambda: long)
+            assert evidence.offer(replace(shown, event_id=str(number), part=part)) is not None
+        evidence.offer(part_picture(3))
+    assert [name.rsplit("/", 1)[1] for name in files(tmp_path)] == ["00000003-map.jpg", "00000003.jpg"]
+    assert (evidence.written, evidence.dropped, evidence.problem) == (1, 2, "")
+    (told,) = [record.message for record in caplog.records]
+    assert ("event=1 " in told, "4 x 65501" in told) == (True, True)
 
 
 def test_with_too_many_bytes_ok_goes_first_and_not_ok_last(tmp_path: Path) -> None:
