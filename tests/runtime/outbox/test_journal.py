@@ -135,6 +135,18 @@ def test_what_was_under_way_on_a_lost_connection_comes_again_and_one_is_sent_at_
     assert taken(again) == []
 
 
+def test_what_was_under_way_of_one_camera_comes_again_however_many_of_others_lie_between(tmp_path: Path) -> None:
+    between = [stored(number, "side") for number in range(2, MOST_UNDER_WAY + 10)]
+    with closing(Journal(tmp_path / "journal.sqlite", 2 * MOST_UNDER_WAY)) as journal:
+        journal.keep([stored(1), *between, stored(len(between) + 2)])
+        again = Resending(journal)
+        assert again.begin(1, "top") == 2
+        for losses in (0, 1, 2):  # at the second the next connection is lost before anything went
+            for _ in range(losses):
+                again.begin_again()
+            assert taken(again) == [1, len(between) + 2]
+
+
 def test_a_damaged_event_is_left_out_and_the_rest_comes(journal: Journal, tmp_path: Path) -> None:
     journal.keep([stored(number) for number in range(1, 4)])
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as disk, disk:
