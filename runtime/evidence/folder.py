@@ -39,7 +39,8 @@ class EvidenceFolder:
         self._settings = settings
         self._machine = machine
         self._ages: Ages | None = None
-        self._files: dict[Verdict, deque[_File]] = {verdict: deque() for verdict in CLEAR_ORDER}
+        self._files: dict[Verdict, deque[_File]] = {}
+        """Of each verdict, the oldest first; empty before the first `take_stock`."""
         self._bytes = 0
 
     def keep_ages(self) -> None:
@@ -49,25 +50,29 @@ class EvidenceFolder:
                 self._ages.keep()
 
     def take_stock(self) -> None:
-        """Find what earlier runs left, oldest first."""
-        self._prepare()
+        """Find what earlier runs left, and clear of it what has to go. A disk that is too full is told after that."""
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
+        files = {}
         for verdict in CLEAR_ORDER:
             found = []
             for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
                 facts = path.stat()
                 day = f"{verdict.word}/{path.parent.name}"
                 found.append((ages.of(day), facts.st_mtime, _File(path, ages.of(day), facts.st_size)))
-            self._files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
-        self._bytes = sum(file.size for files in self._files.values() for file in files)
-        self.clear()
+            files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
+        self._files = files
+        self._bytes = sum(file.size for each in files.values() for file in each)
+        self._make_room()
 
     def write(self, shown: PartPicture, ref: str) -> None:
         """Write a picture as `ref`, below the folder, and the same with its error map; then clear."""
         pixels_bgr_u8 = shown.part.pixels_bgr_u8
         if pixels_bgr_u8 is None:  # `offer` takes none such
             return
-        self._prepare()
+        if not self._files:  # the disk did not let it be done at the start
+            self.take_stock()
+        self._make_room()
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
         written_s = ages.wrote(ref.rpartition("/")[0])
         path = self._settings.folder / ref
@@ -80,9 +85,13 @@ class EvidenceFolder:
             self._bytes += len(content)
         self.clear()
 
-    def _prepare(self) -> None:
-        """Evidence must not take the last bytes, which the outbox needs. Raises OSError."""
+    def _make_room(self) -> None:
+        """Evidence must not take the last bytes, which the outbox needs, nor wait with what is too old for more.
+
+        Raises OSError.
+        """
         self._settings.folder.mkdir(parents=True, exist_ok=True)
+        self.clear()
         free = shutil.disk_usage(self._settings.folder).free
         if free < self._settings.min_free_bytes:
             raise OSError(f"only {free} bytes free, evidence.min_free_bytes is {self._settings.min_free_bytes}")
@@ -93,9 +102,9 @@ class EvidenceFolder:
         for files in self._files.values():
             while files and files[0].written_s < oldest_s:
                 self._remove_first(files)
-        for verdict in CLEAR_ORDER:
-            while self._files[verdict] and self._bytes > self._settings.max_bytes:
-                self._remove_first(self._files[verdict])
+        for files in self._files.values():
+            while files and self._bytes > self._settings.max_bytes:
+                self._remove_first(files)
 
     def _remove_first(self, files: deque[_File]) -> None:
         file = files[0]

@@ -1,5 +1,6 @@
 """Evidence: what is kept, for how long, and what happens when the disk does not want it."""
 
+import errno
 import logging
 import os
 import threading
@@ -171,6 +172,42 @@ def test_the_last_bytes_of_a_disk_are_left_to_the_outbox(tmp_path: Path) -> None
         assert "min_free_bytes" in str(evidence.problem)
     assert files(tmp_path) == []
     assert evidence.dropped == 1
+
+
+def test_what_is_too_old_goes_from_a_disk_that_is_too_full_for_more(tmp_path: Path) -> None:
+    now_s = [1000.0]
+    with keeping(tmp_path, now_s) as evidence:
+        evidence.offer(part_picture(1))
+    now_s[0] += 100
+    with keeping(tmp_path, now_s, max_age_s=50, min_free_bytes=10**15) as evidence:
+        wait_until(lambda: evidence.problem != "")
+    assert files(tmp_path) == []
+
+
+def test_what_an_earlier_run_left_is_counted_where_the_folder_could_not_be_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with keeping(tmp_path) as evidence:
+        evidence.offer(part_picture(1))
+    one = sum(path.stat().st_size for path in tmp_path.rglob("*.jpg"))
+    is_away = threading.Event()
+    is_away.set()
+    look = Path.glob
+
+    def glob(folder: Path, pattern: str) -> Any:
+        if is_away.is_set():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return look(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    with keeping(tmp_path, max_bytes=int(one * 1.5)) as evidence:
+        wait_until(lambda: evidence.problem != "")
+        is_away.clear()
+        now_s = time.monotonic()
+        monkeypatch.setattr("runtime.evidence.archive.time.monotonic", lambda: now_s + RETRY_AFTER_S + 1)
+        evidence.offer(part_picture(2))
+    assert {name.rsplit("/", 1)[1] for name in files(tmp_path)} >= {"00000002.jpg", "00000002-map.jpg"}
+    assert "NotOK/2027-01-15/00000001.jpg" not in files(tmp_path)
 
 
 def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
