@@ -12,9 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-import cv2
-
-from core.errors import DataError, one_line
 from core.timestamps import rfc3339
 from runtime.events.event import EvidenceRef
 from runtime.evidence.folder import EvidenceFolder
@@ -47,8 +44,6 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
         self._folder = EvidenceFolder(settings, machine)
         self._ok_seen: Counter[str] = Counter()
         self._retry_s = 0.0
-        self._odd = ""
-        """Why a picture could not be written that the folder would have taken, as it was told last."""
 
     def wants(self, camera: str, judgement: Judgement) -> bool:
         """Say whether a picture of this part is to be kept; counts the OK parts of each camera."""
@@ -92,26 +87,17 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
             if item is None:
                 return
             shown, size, ref = item
-            is_written = self._is_written(shown, ref)
+            is_written = self._guarded(partial(self._folder.write, shown, ref))
             self._done_bytes += size
             if is_written:
                 self.written += 1
             else:
                 self.dropped += 1
 
-    def _is_written(self, shown: PartPicture, ref: str) -> bool:
+    def _guarded(self, step: Callable[[], bool | None]) -> bool:
+        """Do one step on disk; False where it fails, which is told once and not with every file, or says False."""
         try:
-            return self._guarded(partial(self._folder.write, shown, ref))
-        except (DataError, cv2.error, MemoryError) as error:  # of this picture alone: the next may be another
-            if one_line(error) != self._odd:
-                self._odd = one_line(error)
-                log.error("a picture cannot be kept event=%s reason=%r", shown.event_id, self._odd)
-            return False
-
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Do one step on disk; a failure is told once, not with every file."""
-        try:
-            step()
+            is_done = step() is not False
         except OSError as error:
             self._retry_s = time.monotonic() + RETRY_AFTER_S
             if not self.problem:
@@ -123,7 +109,7 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
                 )
             self.problem = f"{self._settings.folder}: {error.strerror or error}"
             return False
-        if self.problem:
+        if is_done and self.problem:
             log.info('evidence is written again folder="%s" dropped=%d', self._settings.folder, self.dropped)
             self.problem = ""
-        return True
+        return is_done

@@ -1,11 +1,15 @@
 """The folder of evidence: what lies in it, how old it is, and what has to go."""
 
 import contextlib
+import logging
 import shutil
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
+from core.errors import DataError, one_line
 from core.files import write_whole
 from runtime.evidence.ages import Ages
 from runtime.evidence.overlay import draw, jpeg
@@ -14,6 +18,7 @@ from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Verdict
 from runtime.threads.lifetime import MachineTime
 
+log = logging.getLogger(__name__)
 CLEAR_ORDER = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
 """Which files go first when there are too many bytes."""
 
@@ -42,6 +47,8 @@ class EvidenceFolder:
         self._files: dict[Verdict, deque[_File]] = {}
         """Of each verdict, the oldest first; empty before the first `take_stock`."""
         self._bytes = 0
+        self._odd = ""
+        """Why a picture could not be written that the disk would have taken, as it was told last."""
 
     def keep_ages(self) -> None:
         """Keep on disk how old everything is. A failure only makes what is kept look younger."""
@@ -65,11 +72,18 @@ class EvidenceFolder:
         self._bytes = sum(file.size for each in files.values() for file in each)
         self._make_room()
 
-    def write(self, shown: PartPicture, ref: str) -> None:
-        """Write a picture as `ref`, below the folder, and the same with its error map; then clear."""
-        pixels_bgr_u8 = shown.part.pixels_bgr_u8
-        if pixels_bgr_u8 is None:  # `offer` takes none such
-            return
+    def write(self, shown: PartPicture, ref: str) -> bool:
+        """Write a picture as `ref`, below the folder, and the same with its error map; then clear.
+
+        False where nothing can be written of this one, which is told.
+        """
+        try:
+            contents = self._encoded(shown)
+        except (DataError, cv2.error, MemoryError) as error:
+            if one_line(error) != self._odd:
+                self._odd = one_line(error)
+                log.error("a picture cannot be kept event=%s reason=%r", shown.event_id, self._odd)
+            return False
         if not self._files:  # the disk did not let it be done at the start
             self.take_stock()
         self._make_room()
@@ -77,13 +91,19 @@ class EvidenceFolder:
         written_s = ages.wrote(ref.rpartition("/")[0])
         path = self._settings.folder / ref
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawn = draw(pixels_bgr_u8, shown)
-        for file, picture in ((path, pixels_bgr_u8), (path.with_stem(f"{path.stem}-map"), drawn)):
-            content = jpeg(picture, self._settings.jpeg_quality)
+        for file, content in zip((path, path.with_stem(f"{path.stem}-map")), contents, strict=False):
             write_whole(file, content)
             self._files[shown.judgement.verdict].append(_File(file, written_s, len(content)))
             self._bytes += len(content)
         self.clear()
+        return True
+
+    def _encoded(self, shown: PartPicture) -> list[bytes]:
+        """Give the picture and the same with its error map; nothing of a part without one, which `offer` leaves out."""
+        pixels_bgr_u8 = shown.part.pixels_bgr_u8
+        if pixels_bgr_u8 is None:
+            return []
+        return [jpeg(each, self._settings.jpeg_quality) for each in (pixels_bgr_u8, draw(pixels_bgr_u8, shown))]
 
     def _make_room(self) -> None:
         """Evidence must not take the last bytes, which the outbox needs, nor wait with what is too old for more.
