@@ -86,6 +86,22 @@ def test_a_time_of_any_zone_and_year_is_asked_from(journal: Journal, time: str, 
     assert resend(Resending(journal), ["top"], "one", command)["events"] == events
 
 
+@pytest.mark.parametrize("asked", [{"time": "2026-11-23T22:05:04Z"}, {"seq": 4}, {"seq": 4, "camera": "top"}])
+def test_whoever_judges_reads_no_events_to_say_where_to_begin_and_how_many_there_are(
+    journal: Journal, asked: dict[str, Any]
+) -> None:
+    journal.keep([stored(number) for number in range(1, 6)])
+    asking: list[str] = []
+    journal._database.set_trace_callback(asking.append)
+    command = Command.model_validate({"request_id": "r", **asked})
+    assert resend(Resending(journal), ["top"], "one", command)["events"] == 2
+    journal._database.set_trace_callback(None)
+    ends = ("SELECT MAX(number) FROM sent", "SELECT captured FROM sent ORDER BY number LIMIT 1")  # of one row each
+    plans = [journal._ask(f"EXPLAIN QUERY PLAN {query}") for query in asking if query not in ends]
+    assert plans
+    assert all("COVERING INDEX" in step[-1] for plan in plans for step in plan), plans
+
+
 def gap(number: int, first_seq: int, last_seq: int) -> StoredEvent:
     told = {"boot_id": "one", "camera": "top", "first_seq": first_seq, "last_seq": last_seq}
     return StoredEvent(number, "p/camera/top/gap", 0.0, json.dumps(told).encode())
