@@ -94,6 +94,12 @@ class Verdicts(Worker):
         if trigger.cause is not None:
             self._expect(stream, (stream, trigger.cause), trigger.target.s, trigger.part_id)
 
+    def forget_triggered(self, stream: str, trigger: Trigger) -> None:
+        """There is no such part: its trigger was refused."""
+        with self._changed:
+            for known in (self._expected, self._late):
+                known.pop((stream, trigger.cause or b""), None)
+
     def stand(self, part: Part, judgement: Judgement, seq: int, origin: Origin) -> Told | None:
         """The verdict of `part` stands: tell it, unless it was told as late. None where nobody is told of them."""
         if part.camera not in self._settings:

@@ -5,6 +5,7 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -63,6 +64,10 @@ class WatchedFolder(Camera):
         self._memory: Memory | None = None
         self._newcomers = Newcomers(path, unreadable_after_s, kept)
         self._under_way: dict[bytes, tuple[Path, Seen]] = {}
+        self._judged: deque[tuple[Path, Seen, bytes]] = deque()
+        """What is to be moved, by the feed's thread: a share that is away lets that one wait, and nobody who judges."""
+        self._moving_s: float | None = None
+        """When the move that is under way was begun; None between two. For any thread."""
         self._status = CameraStatus(CameraState.STREAMING, time.time())
 
     def remember_by(self, memory: Memory) -> None:
@@ -77,6 +82,7 @@ class WatchedFolder(Camera):
         due_s = 0.0
         try:
             while not stopping.is_set():
+                self._tidy()
                 yield from self._read_each(newcomers.named(time.monotonic(), told), stopping)
                 started_s = time.monotonic()
                 if started_s >= due_s and not stopping.is_set():
@@ -91,20 +97,21 @@ class WatchedFolder(Camera):
                 told |= bell.wait(LOOK_EVERY_S)
         finally:
             bell.close()
+            self._tidy()
 
     def judged(self, cause: bytes) -> None:
-        """See Camera."""
+        """See Camera. Returns at once."""
         picture, seen = self._under_way.pop(cause, (None, None))
         if picture is not None and seen is not None:
-            self._move(picture, seen, cause)
+            self._judged.append((picture, seen, cause))
 
     def status(self) -> CameraStatus:
         """See Camera."""
-        begun_s = self._newcomers.look.begun_s
-        if begun_s is None or time.monotonic() - begun_s < HANGS_S:
-            return self._status
-        reason = f"{self._path} has not answered for {HANGS_S:.0f} s; is its share away?"
-        return replace(self._status, state=CameraState.STALLED, reason=reason)
+        for folder, begun_s in ((self._path, self._newcomers.look.begun_s), (self._move_to, self._moving_s)):
+            if begun_s is not None and time.monotonic() - begun_s >= HANGS_S:
+                reason = f"{folder} has not answered for {HANGS_S:.0f} s; is its share away?"
+                return replace(self._status, state=CameraState.STALLED, reason=reason)
+        return self._status
 
     def close(self) -> None:
         """See Camera."""
@@ -117,6 +124,7 @@ class WatchedFolder(Camera):
             frame = self._read(picture, seen)
             if frame is not None:
                 yield frame
+                self._tidy()
 
     def _read(self, picture: Path, seen: Seen) -> Frame | None:
         """Read a picture; None while it may become whole or changes, and where it was judged before."""
@@ -149,6 +157,15 @@ class WatchedFolder(Camera):
         part_id = found[1] if found else None
         told = (pixels, captured, printable(relative), fault, cause, identity, part_id)
         return Frame(*told, stored_u16=deep)
+
+    def _tidy(self) -> None:
+        """Move what was judged."""
+        while self._judged:
+            self._moving_s = time.monotonic()
+            try:
+                self._move(*self._judged.popleft())
+            finally:
+                self._moving_s = None
 
     def _move(self, picture: Path, seen: Seen, cause: bytes) -> None:
         """Move a judged picture away, unless another one has its place by now; none takes the place of another."""

@@ -114,8 +114,6 @@ class Rate:
 def parse(message: Message) -> Command:
     """Read a command. Raises ConfigError where it is none, in words for whoever sent it."""
     verb = verb_of(message)
-    if len(message.payload) > LONGEST_BYTES:
-        raise ConfigError(f"{verb}: longer than {LONGEST_BYTES} bytes.")
     if message.response_topic is not None and not is_response_topic(message.response_topic, message.topic):
         raise ConfigError(f"{verb}: no answer can be sent on its response topic, so nothing was done.")
     return parse_settings(content_of(message.payload, verb, EXPECTED), Command, verb)
@@ -170,11 +168,14 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def content_of(payload: bytes, source: str, expected: str) -> dict[str, Any]:
+def content_of(payload: bytes, source: str, expected: str, longest_bytes: int = LONGEST_BYTES) -> dict[str, Any]:
     """Read a JSON object that can be told again: Python takes half characters (lone surrogates), which no text holds.
 
-    Raises ConfigError where it is none, which names its `source` and says what was `expected`.
+    Raises ConfigError where it is none, which names its `source` and says what was `expected`; where it is longer than
+    `longest_bytes` before it is read: a megabyte of JSON takes all threads' time.
     """
+    if len(payload) > longest_bytes:
+        raise ConfigError(f"{source}: longer than {longest_bytes} bytes.")
     try:
         content = json.loads(payload, object_pairs_hook=once)
         json.dumps(content, ensure_ascii=False).encode()

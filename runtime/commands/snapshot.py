@@ -1,7 +1,9 @@
 """Snapshots: what is judged next of a camera, at the camera's own size, as a JPEG on a topic of its own."""
 
 import hashlib
+from collections.abc import Sequence
 
+from core.errors import ConfigError
 from runtime.commands.replies import Replies
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
@@ -12,12 +14,14 @@ from runtime.threads.worker import Worker
 
 FINISH_S = 0.3
 """How long one that is being encoded is waited for at the end."""
+MOST_ASKED = 100
+"""A camera that gives nothing for a night must not leave a picture to be sent for each second of it."""
 
 
 class _Taken:
-    def __init__(self, part: Part, message: Message) -> None:
+    def __init__(self, part: Part, messages: Sequence[Message]) -> None:
         self.camera = part.camera
-        self.message = message
+        self.messages = messages
         self.jpeg = b""
         self.encoding = Worker("snapshot", self._encode)
         self._part = part
@@ -40,36 +44,42 @@ class Snapshots:
         self._taken: list[_Taken] = []
 
     def ask(self, camera: str, message: Message) -> None:
-        """Take the next frame of `camera`."""
+        """Take the next frame of `camera`. Raises ConfigError where too many wait for one."""
+        if len(self._asked) >= MOST_ASKED:
+            raise ConfigError(
+                f"snapshot: {MOST_ASKED} wait for a frame already; see by the cameras' `status` why none comes."
+            )
         self._asked.append((camera, message))
 
     def watch(self, part: Part) -> None:
         """Look at a part that was judged; one without pixels is none to be seen."""
-        for asked in [each for each in self._asked if each[0] == part.camera]:
-            if part.picture is None:
-                return
-            self._asked.remove(asked)
-            taken = _Taken(part, asked[1])
-            self._taken.append(taken)
-            taken.encoding.start()
+        messages = [message for camera, message in self._asked if camera == part.camera]
+        if not messages or part.picture is None:
+            return
+        self._asked = [(camera, message) for camera, message in self._asked if camera != part.camera]
+        taken = _Taken(part, messages)
+        self._taken.append(taken)
+        taken.encoding.start()
 
     def look(self) -> None:
         """Send what is encoded."""
         for taken in [each for each in self._taken if not each.encoding.is_alive()]:
             self._taken.remove(taken)
-            if taken.encoding.fault is not None:
-                self._replies.refuse(taken.message, f"snapshot: it failed ({taken.encoding.fault}).")
-                continue
             picture, topic = taken.jpeg, self._topics.snapshot(taken.camera)
-            correlation = taken.message.correlation
-            self._publisher.send(Outgoing(topic, picture, media_type="image/jpeg", correlation=correlation))
             digest = hashlib.sha256(picture).hexdigest()
             detail = {"camera": taken.camera, "topic": topic, "bytes": len(picture), "sha256": digest}
-            self._replies.done(taken.message, detail)
+            for message in taken.messages:
+                if taken.encoding.fault is not None:
+                    self._replies.refuse(message, f"snapshot: it failed ({taken.encoding.fault}).")
+                    continue
+                correlation = message.correlation
+                self._publisher.send(Outgoing(topic, picture, media_type="image/jpeg", correlation=correlation))
+                self._replies.done(message, detail)
 
     def end(self) -> list[Message]:
         """Give those who wait in vain; what is being encoded is waited for."""
         for taken in self._taken:
             taken.encoding.join(FINISH_S)
         self.look()
-        return [message for _camera, message in self._asked] + [taken.message for taken in self._taken]
+        encoding = [message for taken in self._taken for message in taken.messages]
+        return [message for _camera, message in self._asked] + encoding

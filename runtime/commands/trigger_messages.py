@@ -256,18 +256,24 @@ class TriggerHandler:
             return self._crowd.is_overrun(now_s)
 
     def _settle(self, cause: bytes) -> None:
-        """Acknowledge what the events are stored of, in the form in which it was handed over last."""
-        messages = self._forget(cause)
-        for message in messages[1:]:
-            self._answer(cause, message)
-        for message in messages:
-            self._acknowledge(message)
+        """Acknowledge what the events are stored of, in the form in which it was handed over last.
 
-    def _forget(self, cause: bytes) -> list[Message]:
+        What was given ahead was acknowledged: its number may be that of another message by now.
+        """
+        known = self._forget(cause)
+        if known is None:
+            return
+        _first, *repeats = known.messages.values()
+        for message in repeats:
+            self._answer(cause, message)
+        if not self._cameras[known.camera].takes_ahead:
+            for message in known.messages.values():
+                self._acknowledge(message)
+
+    def _forget(self, cause: bytes) -> _UnderWay | None:
         with self._changed:
-            known = self._under_way.pop(cause, None)
             self._crowd.remove(cause)
-        return [*known.messages.values()] if known is not None else []
+            return self._under_way.pop(cause, None)
 
 
 def _camera(message: Message) -> str:

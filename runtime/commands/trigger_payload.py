@@ -16,6 +16,8 @@ from runtime.parts.moment import Moment
 AHEAD_S, AGO_S = 10.0, 86400.0
 """A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
 UNNUMBERED = itertools.count(1)
+LONGEST_BYTES = 65_536
+"""Of a trigger, which may have keys of the MES' own."""
 EXPECTED = 'expected a JSON object, as in {"part_id": "4711"}.'
 
 
@@ -45,7 +47,7 @@ class TriggerPayload(BaseModel):
 def read_payload(payload: bytes) -> TriggerPayload:
     """Raises ValueError where it is malformed."""
     try:
-        return parse_settings(content_of(payload, "trigger", EXPECTED), TriggerPayload, "trigger")
+        return parse_settings(content_of(payload, "trigger", EXPECTED, LONGEST_BYTES), TriggerPayload, "trigger")
     except ConfigError as error:
         raise ValueError(str(error)) from error
 

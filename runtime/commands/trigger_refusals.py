@@ -7,6 +7,7 @@ from typing import Any
 
 from core.timestamps import rfc3339
 from runtime.commands.command import as_text, is_response_topic
+from runtime.commands.trigger_payload import LONGEST_BYTES
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
@@ -37,6 +38,8 @@ class TriggerRefusals:
 
 
 def _content(payload: bytes) -> dict[str, Any]:
+    if len(payload) > LONGEST_BYTES:
+        return {}
     try:
         told = json.loads(payload)
     except (ValueError, RecursionError):

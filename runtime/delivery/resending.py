@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.errors import ConfigError, OutboxError
 from runtime.delivery.message import Outgoing, event_message
@@ -22,10 +22,11 @@ MOST_UNDER_WAY = 1000
 
 @dataclass
 class _Stretch:
-    first: int
     next: int
     last: int
     camera: str | None
+    under_way: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_UNDER_WAY))
+    """The numbers of those that were taken last: of one camera's events there are others between two."""
 
 
 class Resending:
@@ -61,14 +62,15 @@ class Resending:
             if self._stretch is not None:
                 raise ConfigError("events are being sent again already; ask when they are through.")
             count, last = journal.count(first, camera)
-            self._stretch = _Stretch(first, first, last, camera) if count else None
+            self._stretch = _Stretch(first, last, camera) if count else None
             return count
 
     def begin_again(self) -> None:
         """What was under way on the last connection may not have come."""
         with self._changed:
             if self._stretch is not None:
-                self._stretch.next = max(self._stretch.first, self._stretch.next - MOST_UNDER_WAY)
+                self._stretch.next = next(iter(self._stretch.under_way), self._stretch.next)
+                self._stretch.under_way.clear()
                 self._page.clear()
 
     def settled(self) -> None:
@@ -99,4 +101,5 @@ class Resending:
             return None
         kept = self._page.popleft()
         stretch.next = kept.number + 1
+        stretch.under_way.append(kept.number)
         return kept

@@ -3,6 +3,7 @@
 Types never change: a float stays a float (0.0, not 0), what is not known is null.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -116,7 +117,7 @@ def event_of(judged: JudgedPart) -> bytes:
             "channels": 3 if part.size else None,
             "source": part.source,
         },
-        "chunks": dict(part.chunks) if part.chunks is not None else None,
+        "chunks": _chunks(part),
         "timing_ms": {
             "capture_to_infer": round(float(timing.capture_to_infer), 3),
             "infer": round(float(timing.infer), 3),
@@ -126,6 +127,13 @@ def event_of(judged: JudgedPart) -> bytes:
         "evidence": asdict(judged.evidence) if judged.evidence else None,
     }
     return dumps(body)
+
+
+def _chunks(part: Part) -> dict[str, int | float | str] | None:
+    """Give what the camera said of the frame, without what is no number, as of a sensor that is broken."""
+    if part.chunks is None:
+        return None
+    return {name: told for name, told in part.chunks.items() if not isinstance(told, float) or math.isfinite(told)}
 
 
 def _told(told: Told | None) -> dict[str, Any] | None:

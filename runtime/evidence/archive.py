@@ -94,10 +94,10 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
             else:
                 self.dropped += 1
 
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Do one step on disk; a failure is told once, not with every file."""
+    def _guarded(self, step: Callable[[], bool | None]) -> bool:
+        """Do one step on disk; False where it fails, which is told once and not with every file, or says False."""
         try:
-            step()
+            is_done = step() is not False
         except OSError as error:
             self._retry_s = time.monotonic() + RETRY_AFTER_S
             if not self.problem:
@@ -109,7 +109,7 @@ class Evidence(Keeper[tuple[PartPicture, int, str]]):
                 )
             self.problem = f"{self._settings.folder}: {error.strerror or error}"
             return False
-        if self.problem:
+        if is_done and self.problem:
             log.info('evidence is written again folder="%s" dropped=%d', self._settings.folder, self.dropped)
             self.problem = ""
-        return True
+        return is_done

@@ -1,11 +1,15 @@
 """The folder of evidence: what lies in it, how old it is, and what has to go."""
 
 import contextlib
+import logging
 import shutil
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
+from core.errors import DataError, one_line
 from core.files import write_whole
 from runtime.evidence.ages import Ages
 from runtime.evidence.overlay import draw, jpeg
@@ -14,6 +18,7 @@ from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Verdict
 from runtime.threads.lifetime import MachineTime
 
+log = logging.getLogger(__name__)
 CLEAR_ORDER = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.NOT_OK)
 """Which files go first when there are too many bytes."""
 
@@ -39,8 +44,11 @@ class EvidenceFolder:
         self._settings = settings
         self._machine = machine
         self._ages: Ages | None = None
-        self._files: dict[Verdict, deque[_File]] = {verdict: deque() for verdict in CLEAR_ORDER}
+        self._files: dict[Verdict, deque[_File]] = {}
+        """Of each verdict, the oldest first; empty before the first `take_stock`."""
         self._bytes = 0
+        self._odd = ""
+        """Why a picture could not be written that the disk would have taken, as it was told last."""
 
     def keep_ages(self) -> None:
         """Keep on disk how old everything is. A failure only makes what is kept look younger."""
@@ -49,40 +57,61 @@ class EvidenceFolder:
                 self._ages.keep()
 
     def take_stock(self) -> None:
-        """Find what earlier runs left, oldest first."""
-        self._prepare()
+        """Find what earlier runs left, and clear of it what has to go. A disk that is too full is told after that."""
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
+        files = {}
         for verdict in CLEAR_ORDER:
             found = []
             for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
                 facts = path.stat()
                 day = f"{verdict.word}/{path.parent.name}"
                 found.append((ages.of(day), facts.st_mtime, _File(path, ages.of(day), facts.st_size)))
-            self._files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
-        self._bytes = sum(file.size for files in self._files.values() for file in files)
-        self.clear()
+            files[verdict] = deque(file for _age, _time, file in sorted(found, key=lambda each: each[:2]))
+        self._files = files
+        self._bytes = sum(file.size for each in files.values() for file in each)
+        self._make_room()
 
-    def write(self, shown: PartPicture, ref: str) -> None:
-        """Write a picture as `ref`, below the folder, and the same with its error map; then clear."""
-        pixels_bgr_u8 = shown.part.pixels_bgr_u8
-        if pixels_bgr_u8 is None:  # `offer` takes none such
-            return
-        self._prepare()
+    def write(self, shown: PartPicture, ref: str) -> bool:
+        """Write a picture as `ref`, below the folder, and the same with its error map; then clear.
+
+        False where nothing can be written of this one, which is told.
+        """
+        try:
+            contents = self._encoded(shown)
+        except (DataError, cv2.error, MemoryError) as error:
+            if one_line(error) != self._odd:
+                self._odd = one_line(error)
+                log.error("a picture cannot be kept event=%s reason=%r", shown.event_id, self._odd)
+            return False
+        if not self._files:  # the disk did not let it be done at the start
+            self.take_stock()
+        self._make_room()
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
         written_s = ages.wrote(ref.rpartition("/")[0])
         path = self._settings.folder / ref
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawn = draw(pixels_bgr_u8, shown)
-        for file, picture in ((path, pixels_bgr_u8), (path.with_stem(f"{path.stem}-map"), drawn)):
-            content = jpeg(picture, self._settings.jpeg_quality)
+        for file, content in zip((path, path.with_stem(f"{path.stem}-map")), contents, strict=False):
             write_whole(file, content)
             self._files[shown.judgement.verdict].append(_File(file, written_s, len(content)))
             self._bytes += len(content)
         self.clear()
+        return True
 
-    def _prepare(self) -> None:
-        """Evidence must not take the last bytes, which the outbox needs. Raises OSError."""
+    def _encoded(self, shown: PartPicture) -> list[bytes]:
+        """Give the picture and the same with its error map; nothing of a part without one, which `offer` leaves out."""
+        pixels_bgr_u8 = shown.part.pixels_bgr_u8
+        if pixels_bgr_u8 is None:
+            return []
+        return [jpeg(each, self._settings.jpeg_quality) for each in (pixels_bgr_u8, draw(pixels_bgr_u8, shown))]
+
+    def _make_room(self) -> None:
+        """Evidence must not take the last bytes, which the outbox needs, nor wait with what is too old for more.
+
+        Raises OSError.
+        """
         self._settings.folder.mkdir(parents=True, exist_ok=True)
+        self.clear()
         free = shutil.disk_usage(self._settings.folder).free
         if free < self._settings.min_free_bytes:
             raise OSError(f"only {free} bytes free, evidence.min_free_bytes is {self._settings.min_free_bytes}")
@@ -93,9 +122,9 @@ class EvidenceFolder:
         for files in self._files.values():
             while files and files[0].written_s < oldest_s:
                 self._remove_first(files)
-        for verdict in CLEAR_ORDER:
-            while self._files[verdict] and self._bytes > self._settings.max_bytes:
-                self._remove_first(self._files[verdict])
+        for files in self._files.values():
+            while files and self._bytes > self._settings.max_bytes:
+                self._remove_first(files)
 
     def _remove_first(self, files: deque[_File]) -> None:
         file = files[0]

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import DataError
 from core.picture import as_bgr_u8
 from core.thresholds import ratios
 from runtime.evidence.part_picture import PartPicture
@@ -13,6 +14,8 @@ LEAST_TILE_PX = 48
 """Sides of a tile below which nothing is written into it."""
 HOT = 5.0
 """An error this many times its tile's threshold is drawn in full heat; a hotter picture sets its own scale."""
+LONGEST_SIDE = 65_500
+"""Pixels of a JPEG's side, as far as it can be written."""
 GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
@@ -49,7 +52,10 @@ def times(ratio: float) -> str:
 
 
 def jpeg(picture_bgr_u8: NDArray[np.uint8], quality: int = 92) -> bytes:
-    """Encode a picture (H, W, 3) in BGR, or grey (H, W)."""
+    """Encode a picture (H, W, 3) in BGR, or grey (H, W). Raises DataError where it is longer than a JPEG may be."""
+    height, width = picture_bgr_u8.shape[:2]
+    if max(height, width) > LONGEST_SIDE:
+        raise DataError(f"a JPEG has sides of {LONGEST_SIDE} pixels at most, and the picture has {width} x {height}")
     _done, encoded = cv2.imencode(".jpg", picture_bgr_u8, (cv2.IMWRITE_JPEG_QUALITY, quality))
     return encoded.tobytes()
 

@@ -27,6 +27,8 @@ from runtime.threads.keeper import Keeper
 log = logging.getLogger(__name__)
 WAITING = 5000
 """Batches that may wait for the disk."""
+WAITING_PARTS = 50_000
+"""Their parts, of some kilobytes each: batches are as large as `batching.max_batch`."""
 GATHER_S = 0.1
 """How long more is waited for before a transaction."""
 RETRY_AFTER_S = 10.0
@@ -47,12 +49,17 @@ class HistoryWriter(Keeper[Waiting]):
         self._settings = settings
         self._shifts = shifts
         self._opened: Sequence[tuple[int, int] | None] = ()
+        self._given, self._taken = 0, 0
+        """Parts, by whoever reports and by the thread."""
 
     def add(self, judged: Iterable[tuple[JudgedPart, str, bytes]]) -> None:
         """Hand judged parts over, each with its event's id and body; no disk is waited for."""
         entries = [(_entry(part, event_id), body, part.thresholds.id) for part, event_id, body in judged]
         try:
+            if self._given - self._taken + len(entries) > WAITING_PARTS:
+                raise queue.Full
             self._waiting.put_nowait(entries)
+            self._given += len(entries)
         except queue.Full:
             self.dropped += len(entries)
 
@@ -93,13 +100,15 @@ class HistoryWriter(Keeper[Waiting]):
         if first is None:
             return [], True
         time.sleep(GATHER_S)
-        batch = list(first)
+        batch, is_last = list(first), False
         for _ in range(self._waiting.qsize()):
             more = self._waiting.get()
             if more is None:
-                return batch, True
+                is_last = True
+                break
             batch += more
-        return batch, False
+        self._taken += len(batch)
+        return batch, is_last
 
     def _write(self, database: sqlite3.Connection, batch: Waiting, before: int) -> int:
         """Write in one transaction, where there were `before` entries; returns how many there may be now."""
@@ -144,6 +153,7 @@ class HistoryWriter(Keeper[Waiting]):
             batch = self._waiting.get(timeout=timeout_s)
         except queue.Empty:
             return False
+        self._taken += len(batch or ())
         self.dropped += len(batch or ())
         return batch is None
 

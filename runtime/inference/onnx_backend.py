@@ -88,10 +88,10 @@ class OnnxBackend:
         frames = np.zeros(self._shape, np.uint8)
         # With CUDA a session makes its convolutions' plans again whenever the size of its batch changes, which took 0.2
         # to 0.7 s on an H200: each size has a session of its own, as it has an engine's context.
-        for size in (self.max_batch,) if self._provider == "cpu" else batch_sizes(self.max_batch):
+        for size in (self.max_batch,) if self.is_on_cpu else batch_sizes(self.max_batch):
             self._sessions[size] = self._new_session(ort, model, options)
             errors = self._run(frames[:size])[0]
-        if self._provider == "cpu":
+        if self.is_on_cpu:
             return errors
         try:
             self._ready.extend(self._lock() for _ in range(self.depth + SPARE))
@@ -110,9 +110,14 @@ class OnnxBackend:
             )
         return session
 
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether no GPU computes."""
+        return self._provider == "cpu"
+
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""
-        if self._provider == "cpu":
+        if self.is_on_cpu:
             return np.zeros(self._shape, np.uint8)
         return self._ready.popleft() if self._ready else self.do(self._lock).result()
 
@@ -138,20 +143,20 @@ class OnnxBackend:
         try:
             return step(*arguments)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            is_sticky = self._provider != "cpu" and gpu.has_sticky_error()
+            is_sticky = not self.is_on_cpu and gpu.has_sticky_error()
             raise BackendFault(f"ONNX Runtime: {one_line(error)}", is_sticky) from error
 
     def _run(self, frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Any]:
         """Judge; give the errors, and the error maps where they are computed: few are ever asked for."""
         rows = len(frames_bgr_u8)
         size = next(size for size in self._sessions if size >= rows)
-        if self._provider != "cpu" and size > rows:
+        if not self.is_on_cpu and size > rows:
             frames_bgr_u8 = self._locked[frames_bgr_u8.ctypes.data][:size]  # filled up with what was there before
         session = self._sessions[size]
         binding = session.io_binding()
         binding.bind_cpu_input(INPUT, frames_bgr_u8)
         binding.bind_output(ERRORS, "cpu")
-        binding.bind_output(ERROR_MAP, self._provider, self._device if self._provider != "cpu" else 0)
+        binding.bind_output(ERROR_MAP, self._provider, 0 if self.is_on_cpu else self._device)
         session.run_with_iobinding(binding)
         errors, maps = binding.get_outputs()
         return errors.numpy()[:rows], maps
@@ -172,7 +177,7 @@ class OnnxBackend:
         cpu = PROVIDERS["cpu"]
         return (
             [cpu]
-            if self._provider == "cpu"
+            if self.is_on_cpu
             else [
                 (PROVIDERS[self._provider], {**CUDA_OPTIONS, "device_id": str(self._device)}),
                 cpu,
@@ -191,5 +196,6 @@ class _Running:
 
     def error_maps(self) -> NDArray[np.float32]:
         errors, maps = self._outputs.result()
-        copied: NDArray[np.float32] = self._backend.do(maps.numpy).result()
+        # On the CPU they are there, and need not wait for the batch that is under way.
+        copied: NDArray[np.float32] = maps.numpy() if self._backend.is_on_cpu else self._backend.do(maps.numpy).result()
         return copied[: len(errors)]

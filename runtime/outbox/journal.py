@@ -37,6 +37,8 @@ CREATE INDEX IF NOT EXISTS sent_by_time ON sent (captured);
 INSERT = """INSERT INTO sent (camera, boot_id, seq, topic, captured, sealed) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET sealed = excluded.sealed"""
 BUSY_S = 1.0
+# Whoever judges asks where to begin, and how many there are: `+number` lets SQLite look into an index alone, where by
+# the number it would read the events themselves, some gigabytes of a large journal.
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,14 @@ class Journal:
 
     def since_time(self, captured: str) -> int | None:
         """Give the number of the first event that was captured at `captured` (RFC 3339 in UTC) or later."""
-        return self._one("SELECT MIN(number) FROM sent WHERE captured >= ?", captured)
+        return self._one("SELECT MIN(+number) FROM sent WHERE captured >= ?", captured)
 
     def count(self, first: int, camera: str | None) -> tuple[int, int]:
         """Say how many events there are from number `first` on, of `camera` or of all, and the number of the last."""
-        counted = "SELECT COUNT(*) FROM sent WHERE number >= ?"
+        counted = "SELECT COUNT(*) FROM sent WHERE +number >= ?"
         last = self._one("SELECT MAX(number) FROM sent") or 0
-        if camera is None:
-            return self._one(counted, first) or 0, last
+        if camera is None:  # every event has a time, and an index of them
+            return self._one(f"{counted} AND captured >= ''", first) or 0, last
         return self._one(f"{counted} AND camera = ?", first, camera) or 0, last
 
     @property

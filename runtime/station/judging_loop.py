@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -130,7 +131,7 @@ class JudgingLoop:
     def _number_and_judge(self, run: InferenceRun) -> list[JudgedPart]:
         faults = (Reason.ENGINE_FAULT,) if run.fault else ()
         model = self.models[run.batch.recipe]
-        origin, judged = model.origin, []
+        origin, told_of = model.origin, list[tuple[int, JudgedPart]]()
         for row, (part, task) in enumerate(zip(run.batch.written, run.batch.tasks, strict=True)):
             thresholds = model.thresholds[part.camera]
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
@@ -141,9 +142,16 @@ class JudgingLoop:
                 continue
             seq = self._reporter.numbering.next(part.camera)
             told = self.verdicts.stand(part, judgement, seq, origin)
-            evidence = self.pictures.capture(run, row, seq, judgement, thresholds, origin, job)
-            judged.append(JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), evidence, told, job))
-        return judged
+            each = JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), None, told, job)
+            told_of.append((row, each))
+        # What is shown may have to wait for the engine; the verdicts do not.
+        return [self._captured(run, row, each) for row, each in told_of]
+
+    def _captured(self, run: InferenceRun, row: int, judged: JudgedPart) -> JudgedPart:
+        evidence = self.pictures.capture(
+            run, row, judged.seq, judged.judgement, judged.thresholds, judged.origin, judged.job
+        )
+        return judged if evidence is None else replace(judged, evidence=evidence)
 
     def _change_engines(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or engines that are open again; no frame is lost."""

@@ -52,7 +52,12 @@ class _Expecting:
 
     def ask(self, trigger: Trigger) -> None:
         """See TakesTriggers."""
-        self._inner.ask(trigger)
-        if not self.takes_ahead:
-            for stream in self._streams:
-                self._verdicts.expect_triggered(stream, trigger)
+        expected = () if self.takes_ahead else self._streams
+        for stream in expected:  # before its camera knows of it: the verdict may stand at once
+            self._verdicts.expect_triggered(stream, trigger)
+        try:
+            self._inner.ask(trigger)
+        except ValueError:
+            for stream in expected:
+                self._verdicts.forget_triggered(stream, trigger)
+            raise

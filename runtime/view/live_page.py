@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from core.timestamps import rfc3339
-from runtime.evidence.overlay import draw, jpeg
+from runtime.evidence.overlay import draw
 from runtime.evidence.part_picture import PartPicture
 from runtime.history.shifts import shift_start
 from runtime.monitoring.health import StationStatus, why_not_ready
@@ -20,7 +20,7 @@ from runtime.parts.verdict import Verdict
 from runtime.view.desk import TakesMarks
 from runtime.view.marking import told_as_json
 from runtime.view.past import Past
-from runtime.view.pictures import WIDEST_PX, no_wider
+from runtime.view.pictures import WIDEST_PX, as_jpeg, no_wider
 from runtime.view.rendering import Pages
 
 Which = Literal["last", "rejected"]
@@ -79,8 +79,7 @@ def live_router(
         if pixels is None:
             return Response("no picture\n", 404, headers, media_type="text/plain")
         pixels = no_wider(pixels, width)
-        drawn = draw(pixels, shown) if kind == "map" else pixels
-        return Response(jpeg(drawn), headers=headers, media_type="image/jpeg")
+        return as_jpeg(draw(pixels, shown) if kind == "map" else pixels, headers)
 
     return router
 

@@ -1,10 +1,15 @@
 """Pictures for a browser: at the camera's own size, or no wider than it asks for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fastapi import Response
 from numpy.typing import NDArray
+
+from core.errors import DataError
+from runtime.evidence.overlay import jpeg
 
 WIDEST_PX = 4096
 
@@ -15,6 +20,15 @@ def no_wider(pixels_bgr_u8: NDArray[np.uint8], width: int | None) -> NDArray[np.
         return pixels_bgr_u8
     height = max(1, round(pixels_bgr_u8.shape[0] * width / pixels_bgr_u8.shape[1]))
     return np.asarray(cv2.resize(pixels_bgr_u8, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def as_jpeg(pixels_bgr_u8: NDArray[np.uint8], headers: Mapping[str, str]) -> Response:
+    """Answer with a picture (H, W, 3), or grey (H, W); 404 where no JPEG can hold it."""
+    try:
+        content = jpeg(pixels_bgr_u8)
+    except DataError as error:
+        return Response(f"{error}; ask for it by `width`\n", 404, headers, media_type="text/plain")
+    return Response(content, 200, headers, media_type="image/jpeg")
 
 
 def read_no_wider(file: Path, width: int) -> NDArray[np.uint8]:

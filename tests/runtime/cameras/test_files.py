@@ -61,10 +61,12 @@ def test_a_name_that_is_not_utf8_can_be_told_of_and_moved(tmp_path: Path) -> Non
     assert frame.source == "caf\\xe9-7.png"
     assert frame.fault is None
     camera = WatchedFolder(tmp_path / "inbox", tmp_path / "done")
-    frame = next(camera.frames(RUN))
+    frames = camera.frames(RUN)
+    frame = next(frames)
     assert frame.source == "caf\\xe9-7.png"
     assert frame.cause is not None
     camera.judged(frame.cause)
+    frames.close()  # type: ignore[attr-defined]
     assert (tmp_path / "done" / named.name).is_file()
     assert not named.exists()
 

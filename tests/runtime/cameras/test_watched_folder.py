@@ -137,7 +137,7 @@ def test_pictures_of_one_name_are_judged_and_kept_each(inbox: Callable[..., Inbo
         cause = box.frames[-1].cause
         assert cause is not None
         box.camera.judged(cause)
-        assert not (box.path / "0001.png").exists()
+        wait_until(lambda: not (box.path / "0001.png").exists())
     assert sorted(path.read_bytes() for path in done.iterdir()) == sorted(contents)
     assert (done / "0001.png").read_bytes() == contents[0]
     assert len({frame.identity for frame in box.frames}) == 4
@@ -220,6 +220,7 @@ def test_every_picture_has_one_id_however_often_the_station_dies(steps: list[str
             elif step == "move":
                 for cause in moving:
                     camera.judged(cause)
+                camera._tidy()
                 moving.clear()
             else:
                 waiting.clear()

@@ -21,8 +21,8 @@ from tests.runtime.waiting import WAIT_S, wait_until
 class Watching:
     """A folder that is watched on a thread, and the frames that it gave."""
 
-    def __init__(self, path: Path, kept: tuple[Path, ...] = ()) -> None:
-        self.camera = WatchedFolder(path, None, kept=kept)
+    def __init__(self, path: Path, kept: tuple[Path, ...] = (), move_to: Path | None = None) -> None:
+        self.camera = WatchedFolder(path, move_to, kept=kept)
         self.frames: list[Frame] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -104,6 +104,29 @@ def test_a_share_that_does_not_answer_is_told(inbox: Path, watching: Watching, m
     answered.set()
     watching.is_told(CameraState.STREAMING)
     wait_until(lambda: len(watching.frames) == 3)
+
+
+def test_a_share_that_takes_no_judged_picture_holds_up_nobody_who_judges_and_is_told(
+    inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, moved = threading.Event(), threading.Event()
+
+    def hang(*_arguments: Any) -> None:
+        answered.wait(WAIT_S)
+        moved.set()
+
+    monkeypatch.setattr(watched_folder, "HANGS_S", 0.1)
+    monkeypatch.setattr(watched_folder, "move", hang)
+    watching = Watching(inbox, move_to=tmp_path / "done")
+    wait_until(lambda: len(watching.frames) == 2)
+    assert watching.frames[0].cause is not None
+    watching.camera.judged(watching.frames[0].cause)  # returns at once
+    watching.is_told(CameraState.STALLED, f"{tmp_path / 'done'} has not answered")
+    assert not moved.is_set()
+    answered.set()
+    watching.is_told(CameraState.STREAMING)
+    assert moved.is_set()
+    watching.stop()
 
 
 def test_folders_that_come_and_go_while_they_are_listed_are_no_fault(inbox: Path, watching: Watching) -> None:

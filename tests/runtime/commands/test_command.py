@@ -61,6 +61,13 @@ def test_what_is_no_command_is_refused(payload: bytes) -> None:
         parse(command(payload))
 
 
+def test_of_one_that_is_too_long_nothing_is_read_not_even_for_its_answer() -> None:
+    message = command(b'{"request_id": "1", "by": "' + b"x" * LONGEST_BYTES + b'"}')
+    with pytest.raises(ConfigError, match="longer than 4096 bytes"):
+        parse(message)
+    assert request_id_of(message) is None
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [

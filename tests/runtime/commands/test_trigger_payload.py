@@ -3,9 +3,16 @@
 import json
 import re
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from runtime.commands.trigger_payload import LONGEST_BYTES
+from runtime.commands.trigger_refusals import TriggerRefusals
+from runtime.delivery.message import Message, Outgoing
+from runtime.delivery.publisher import Publisher
+from runtime.events.topics import Topics
 from tests.runtime.commands.test_trigger_messages import NOW_AT_S, Desk, parse_trigger
 
 
@@ -26,6 +33,18 @@ from tests.runtime.commands.test_trigger_messages import NOW_AT_S, Desk, parse_t
 def test_a_refusal_says_what_to_send_instead(payload: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         parse_trigger(payload)
+
+
+def test_one_that_is_too_long_is_refused_unread_and_its_answer_names_nothing_of_it() -> None:
+    told = [json.dumps({"part_id": "4711", "more": "x" * (LONGEST_BYTES - room)}).encode() for room in (100, 0)]
+    assert parse_trigger(told[0]).part_id == "4711"
+    with pytest.raises(ValueError, match="trigger: longer than 65536 bytes"):
+        parse_trigger(told[1])
+    sent: list[Outgoing] = []
+    refusals = TriggerRefusals(cast(Publisher, SimpleNamespace(send=sent.append)), Topics("p"))
+    for payload in told:
+        refusals.tell("top", Message("p/trigger/top", payload, False), "why", ())
+    assert [json.loads(message.payload)["part_id"] for message in sent] == ["4711", None]
 
 
 @pytest.mark.parametrize(("kept", "told"), [(False, 1), (True, 0)])

@@ -87,6 +87,13 @@ def test_a_part_without_pixels_has_no_score(origin: Origin) -> None:
     assert (event["score"], event["tiles"], event["worst_tile"]) == (None, [], None)
 
 
+def test_what_a_camera_says_that_is_no_number_is_left_out(origin: Origin) -> None:
+    chunks = {"ChunkTemperature": float("nan"), "ChunkGain": float("inf"), "ChunkExposureTime": 5000.0, "ChunkLine": 3}
+    part, thresholds = Part("top", Moment(0.0, 0.0), None, None, (), chunks=chunks), origin.manifest.thresholds
+    body = event_of(JudgedPart(part, origin, ok(origin), 1, thresholds, Timing(1, 2.0, 3.0), None))
+    assert json.loads(body)["chunks"] == {"ChunkExposureTime": 5000.0, "ChunkLine": 3}
+
+
 def test_an_event_stays_within_two_kilobytes(origin: Origin) -> None:
     values = np.full(10, 1.2345678e-7, np.float32)
     judgement = judge(values, origin.manifest.thresholds)

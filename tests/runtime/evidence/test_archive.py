@@ -1,18 +1,22 @@
 """Evidence: what is kept, for how long, and what happens when the disk does not want it."""
 
+import errno
 import logging
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from runtime.evidence.archive import RETRY_AFTER_S, WAITING, Evidence
+from runtime.evidence.overlay import LONGEST_SIDE
 from runtime.evidence.settings import EvidenceSettings
 from runtime.parts.verdict import Reason
 from tests.pictures import read_picture
@@ -68,6 +72,22 @@ def test_there_is_no_picture_of_a_part_without_pixels(tmp_path: Path) -> None:
     evidence = Evidence(EvidenceSettings(folder=tmp_path))
     assert not evidence.wants("top", part_picture(1, faults=(Reason.UNREADABLE,)).judgement)
     assert not evidence.wants("top", part_picture(1, faults=(Reason.ROI_OUTSIDE,)).judgement)
+
+
+def test_a_picture_that_no_jpeg_can_hold_is_told_of_and_the_next_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = np.zeros((LONGEST_SIDE + 1, 4, 3), np.uint8)  # as of a line camera
+    shown = part_picture(1)
+    with keeping(tmp_path) as evidence:
+        for number in (1, 2):
+            part = replace(shown.part, picture=lambda: long)
+            assert evidence.offer(replace(shown, event_id=str(number), part=part)) is not None
+        evidence.offer(part_picture(3))
+    assert [name.rsplit("/", 1)[1] for name in files(tmp_path)] == ["00000003-map.jpg", "00000003.jpg"]
+    assert (evidence.written, evidence.dropped, evidence.problem) == (1, 2, "")
+    (told,) = [record.message for record in caplog.records]
+    assert ("event=1 " in told, "4 x 65501" in told) == (True, True)
 
 
 def test_with_too_many_bytes_ok_goes_first_and_not_ok_last(tmp_path: Path) -> None:
@@ -152,6 +172,42 @@ def test_the_last_bytes_of_a_disk_are_left_to_the_outbox(tmp_path: Path) -> None
         assert "min_free_bytes" in str(evidence.problem)
     assert files(tmp_path) == []
     assert evidence.dropped == 1
+
+
+def test_what_is_too_old_goes_from_a_disk_that_is_too_full_for_more(tmp_path: Path) -> None:
+    now_s = [1000.0]
+    with keeping(tmp_path, now_s) as evidence:
+        evidence.offer(part_picture(1))
+    now_s[0] += 100
+    with keeping(tmp_path, now_s, max_age_s=50, min_free_bytes=10**15) as evidence:
+        wait_until(lambda: evidence.problem != "")
+    assert files(tmp_path) == []
+
+
+def test_what_an_earlier_run_left_is_counted_where_the_folder_could_not_be_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with keeping(tmp_path) as evidence:
+        evidence.offer(part_picture(1))
+    one = sum(path.stat().st_size for path in tmp_path.rglob("*.jpg"))
+    is_away = threading.Event()
+    is_away.set()
+    look = Path.glob
+
+    def glob(folder: Path, pattern: str) -> Any:
+        if is_away.is_set():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return look(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    with keeping(tmp_path, max_bytes=int(one * 1.5)) as evidence:
+        wait_until(lambda: evidence.problem != "")
+        is_away.clear()
+        now_s = time.monotonic()
+        monkeypatch.setattr("runtime.evidence.archive.time.monotonic", lambda: now_s + RETRY_AFTER_S + 1)
+        evidence.offer(part_picture(2))
+    assert {name.rsplit("/", 1)[1] for name in files(tmp_path)} >= {"00000002.jpg", "00000002-map.jpg"}
+    assert "NotOK/2027-01-15/00000001.jpg" not in files(tmp_path)
 
 
 def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

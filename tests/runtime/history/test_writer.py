@@ -194,3 +194,19 @@ def test_an_inspection_writes_down_every_part_that_it_tells_of(
         assert found[1].items() <= told[each.id].items()
         assert each.file == told[each.id]["frame"]["source"]
         assert each.picture == (told[each.id]["evidence"] or {"ref": None})["ref"]
+
+
+def test_what_waits_for_a_disk_that_hangs_is_bounded_by_parts_however_large_the_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "WAITING_PARTS", 10)
+    history = HistoryWriter(EvidenceSettings(folder=tmp_path, min_free_bytes=0), SHIFTS)
+    for batch in range(3):
+        history.add([judged(4 * batch + number) for number in range(4)])
+    assert history.dropped == 4
+    history.start()
+    wait_until(lambda: HistoryFile(tmp_path).path.exists() and history._taken == 8)
+    history.add([judged(number) for number in range(12, 22)])
+    history.stop(WAIT_S)
+    assert (history.dropped, history.fault) == (4, None)
+    assert len(HistoryFile(tmp_path).find(Wanted(Kind.ALL), 100)) == 18

@@ -8,6 +8,7 @@ right and is no GPU.
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.runtime.a_gpu import build_engine, open_on_gpu, prepare, require_gpu
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
 from tests.runtime.pictures import SIZE, bad_picture, expected_errors, good_picture
 from tests.runtime.small_bundle import write_bundle
+from tests.runtime.waiting import WAIT_S
 
 BATCH = 4
 Open = Callable[[Bundle], Backend]
@@ -107,6 +109,17 @@ def test_error_maps_are_those_of_the_batch_however_late_they_are_asked_for(open_
     assert maps.shape == (3, SIZE, SIZE)
     assert maps.mean(axis=(1, 2)) == pytest.approx(errors[:, 0], rel=1e-3)
     assert pending.errors() is errors or np.array_equal(pending.errors(), errors)
+
+
+def test_error_maps_that_the_cpu_has_worked_out_wait_for_no_batch_under_way(bundle: Bundle) -> None:
+    backend, goes_on = OnnxBackend(bundle, BATCH), threading.Event()
+    pending = backend.submit(fill(backend.new_batch(), frames(2, seed=5)))
+    pending.errors()
+    under_way = backend.do(goes_on.wait, WAIT_S)
+    assert pending.error_maps().shape == (2, SIZE, SIZE)
+    assert not under_way.done()
+    goes_on.set()
+    backend.close()
 
 
 def test_several_batches_under_way_do_not_mix_and_buffers_are_used_again(open_it: Open, bundle: Bundle) -> None:

@@ -86,6 +86,22 @@ def test_a_time_of_any_zone_and_year_is_asked_from(journal: Journal, time: str, 
     assert resend(Resending(journal), ["top"], "one", command)["events"] == events
 
 
+@pytest.mark.parametrize("asked", [{"time": "2026-11-23T22:05:04Z"}, {"seq": 4}, {"seq": 4, "camera": "top"}])
+def test_whoever_judges_reads_no_events_to_say_where_to_begin_and_how_many_there_are(
+    journal: Journal, asked: dict[str, Any]
+) -> None:
+    journal.keep([stored(number) for number in range(1, 6)])
+    asking: list[str] = []
+    journal._database.set_trace_callback(asking.append)
+    command = Command.model_validate({"request_id": "r", **asked})
+    assert resend(Resending(journal), ["top"], "one", command)["events"] == 2
+    journal._database.set_trace_callback(None)
+    ends = ("SELECT MAX(number) FROM sent", "SELECT captured FROM sent ORDER BY number LIMIT 1")  # of one row each
+    plans = [journal._ask(f"EXPLAIN QUERY PLAN {query}") for query in asking if query not in ends]
+    assert plans
+    assert all("COVERING INDEX" in step[-1] for plan in plans for step in plan), plans
+
+
 def gap(number: int, first_seq: int, last_seq: int) -> StoredEvent:
     told = {"boot_id": "one", "camera": "top", "first_seq": first_seq, "last_seq": last_seq}
     return StoredEvent(number, "p/camera/top/gap", 0.0, json.dumps(told).encode())
@@ -133,6 +149,18 @@ def test_what_was_under_way_on_a_lost_connection_comes_again_and_one_is_sent_at_
     assert not again.is_under_way
     again.begin_again()
     assert taken(again) == []
+
+
+def test_what_was_under_way_of_one_camera_comes_again_however_many_of_others_lie_between(tmp_path: Path) -> None:
+    between = [stored(number, "side") for number in range(2, MOST_UNDER_WAY + 10)]
+    with closing(Journal(tmp_path / "journal.sqlite", 2 * MOST_UNDER_WAY)) as journal:
+        journal.keep([stored(1), *between, stored(len(between) + 2)])
+        again = Resending(journal)
+        assert again.begin(1, "top") == 2
+        for losses in (0, 1, 2):  # at the second the next connection is lost before anything went
+            for _ in range(losses):
+                again.begin_again()
+            assert taken(again) == [1, len(between) + 2]
 
 
 def test_a_damaged_event_is_left_out_and_the_rest_comes(journal: Journal, tmp_path: Path) -> None:

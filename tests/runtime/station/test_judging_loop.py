@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from runtime.inference.backend import Pending
+from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection
+from runtime.station.simulated_backend import _Drawn
 from runtime.station.simulation import open_simulation
 from runtime.station.summary import Stop
 from tests.runtime.mes import Subscriber
@@ -18,19 +21,44 @@ BATCH = 4
 
 
 def test_a_batch_is_judged_and_stored_while_the_next_is_computed(tmp_path: Path, mes: Subscriber) -> None:
-    settings = InspectionSettings.model_validate(
+    with open_simulation(station(tmp_path, mes), rate_per_s=1000, parts=3 * BATCH) as inspection:
+        inspection.models.default.backend = Waiting(inspection)
+        assert inspection.run(Stop()).acknowledged == 3 * BATCH
+
+
+def test_no_verdict_waits_for_what_is_shown_of_another_part_of_its_batch(tmp_path: Path, mes: Subscriber) -> None:
+    evidence = {"folder": tmp_path / "evidence", "every_nth_ok": 1, "min_free_bytes": 0}
+    told, asked = list[Part](), list[int]()
+    with open_simulation(station(tmp_path, mes, evidence=evidence), rate_per_s=1000, parts=3 * BATCH) as inspection:
+        stand, maps = inspection.loop.verdicts.stand, _Drawn.error_maps
+
+        def stands(part: Part, *others: Any) -> Any:
+            told.append(part)
+            return stand(part, *others)
+
+        def error_maps(drawn: _Drawn) -> NDArray[np.float32]:
+            asked.append(len(told))
+            return maps(drawn)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inspection.loop.verdicts, "stand", stands)
+            patch.setattr(_Drawn, "error_maps", error_maps)
+            inspection.run(Stop())
+    assert set(asked) == {BATCH, 2 * BATCH, 3 * BATCH}
+
+
+def station(tmp_path: Path, mes: Subscriber, **sections: Any) -> InspectionSettings:
+    return InspectionSettings.model_validate(
         {
             "bundle": tmp_path / "no-bundle",
             "station": "test-1",
-            "cameras": {"top": {"kind": "folder", "path": tmp_path}},
+            "cameras": {"top": {"kind": "folder", "path": tmp_path / "pictures"}},
             "batching": {"max_batch": BATCH, "max_wait_ms": 10_000},
             "broker": {"host": "127.0.0.1", "port": mes.port},
             "outbox": {"path": tmp_path / "box.sqlite"},
+            **sections,
         }
     )
-    with open_simulation(settings, rate_per_s=1000, parts=3 * BATCH) as inspection:
-        inspection.models.default.backend = Waiting(inspection)
-        assert inspection.run(Stop()).acknowledged == 3 * BATCH
 
 
 class Waiting:

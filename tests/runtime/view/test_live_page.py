@@ -1,0 +1,25 @@
+"""The live page's pictures, as its router gives them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.evidence.overlay import LONGEST_SIDE
+from runtime.monitoring.live_view import LiveView
+from runtime.view.live_page import live_router
+from tests.runtime.part_pictures import part_picture
+
+
+@pytest.mark.parametrize("kind", ["plain", "map"])
+def test_a_picture_that_no_jpeg_can_hold_is_refused_in_words_and_shown_where_it_is_to_be_no_wider(kind: str) -> None:
+    display, shown = LiveView(), part_picture(1)
+    long = np.zeros((4, LONGEST_SIDE + 1, 3), np.uint8)  # as of a line camera
+    display.show(replace(shown, part=replace(shown.part, picture=lambda: long)))
+    nothing: Any = None
+    router = live_router(display, nothing, None, nothing, None)
+    (picture,) = [route.endpoint for route in router.routes if "/{which}/" in route.path]  # type: ignore[attr-defined]
+    whole, narrow = picture("top", "last", kind), picture("top", "last", kind, 960)
+    assert (whole.status_code, b"has 65501 x 4; ask for it by `width`" in whole.body) == (404, True)
+    assert (narrow.status_code, narrow.media_type) == (200, "image/jpeg")
