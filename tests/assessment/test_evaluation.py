@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
@@ -143,6 +144,27 @@ def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkp
     titles = [axes.get_title() for axes in sheet.axes]
     for score in evaluation.scores[:2]:
         assert f"{'NotOK' if score > 1 else 'OK'}: score {score:.2f}" in titles
+
+
+def test_the_sheet_names_kind_and_picture_where_both_have_long_names(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    scratched = next((parts / "test").glob("scratch*"))
+    long = tmp_path / "test" / "manipulated_in_front_of_the_neck"
+    long.mkdir(parents=True)
+    shutil.copy(next(scratched.iterdir()), long / f"{'extra_pictures_of_monday_' * 3}10.png")
+    shutil.copytree(parts / "test" / "good", tmp_path / "test" / "good")
+    evaluation = evaluate(load_checkpoint(checkpoint), str(tmp_path))
+    chosen = [int(i) for i in np.argsort(evaluation.scores)[::-1][:2]]
+    sheet = draw_contact_sheet(evaluation.checkpoint, evaluation.frames, chosen, evaluation.errors)
+    FigureCanvasAgg(sheet).draw()
+    titles = [axes.title for axes in sheet.axes if axes.get_title()]
+    (named,) = (title.get_text().split("\n") for title in titles if title.get_text().startswith("…"))
+    assert named[0].endswith("front_of_the_neck")
+    assert named[1].endswith("10.png")
+    places = [title.get_window_extent() for title in titles]
+    assert min(place.x0 for place in places) >= 0
+    assert not any(one.overlaps(other) for one in places for other in places if one is not other)
 
 
 def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejects(
