@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
-from assessment.report import HOW_SMALL, figure_rows
+from assessment.report import HOW_SMALL, _draw_scores, figure_rows
 from assessment.summary import print_metrics
 from core.errors import DataError
 from core.thresholds import calibrate
@@ -127,6 +127,18 @@ def test_good_pictures_that_look_other_than_those_of_the_training_are_told(
         print_metrics(evaluation.metrics)
         for told in (capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()):
             assert ("More good pictures are rejected here than the training promised" in told) == is_told
+
+
+def test_a_report_says_first_what_was_judged_and_counts_parts_in_whole_ones(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
+    evaluation.save(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "40 pictures were judged. 20 of them are of the training: their scores are by" in page
+    chart = _draw_scores(np.array([0.5, 0.9, 1.2]), np.array([False, False, True]), np.array([0.6]))
+    FigureCanvasAgg(chart).draw()
+    assert [label.get_text() for label in chart.axes[0].get_yticklabels()][:2] == ["0", "1"]
 
 
 def test_where_no_good_part_passes_no_marks_are_promised(checkpoint: Path, parts: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ FAST: dict[str, dict[str, Any]] = {
     "score": {"memory": 800},
 }
 """The form for small boxes, `configs/fast.yaml`: docs/results.md says what it costs and gives."""
+_RATE = "false_reject_rate"
 BELIEVED = 0.9
 """Training leaves odd pictures out of the thresholds: so few of the good ones may be left."""
 
@@ -112,13 +113,14 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
         network = (Setting("roi", list(survey.roi), reason), *network)
     if survey.bits != 16:
         network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
+    settings = _enough(len(good))
     found = [
         summary(survey),
         *([*pieces(good), *scales(good)] if lying.pose else [lying.reason]),
         *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
         *findings(survey, judged, SIDE),
+        *([] if any(one.key == _RATE for one in settings) else [_yours_to_set(len(good))]),
     ]
-    settings = _enough(len(good))
     if survey.may_show_a_part_again and (alike := neighbours_alike(survey)):
         reason = f"They were collected from a camera that may show a part several times, and {alike}."
         settings = (*settings, Setting("bursts", True, reason))
@@ -161,8 +163,8 @@ def _smaller(sized: Sequence[Setting]) -> tuple[Setting, ...]:
 
 def _enough(pictures: int) -> tuple[Setting, ...]:
     """Ask for a false-reject rate that so few pictures can promise; nothing where they can promise the default."""
-    wanted, folds = (TrainingSettings.model_fields[key].default for key in ("false_reject_rate", "folds"))
-    believed = max(LEAST_PARTS, math.floor(BELIEVED * pictures))
+    wanted, folds = (TrainingSettings.model_fields[key].default for key in (_RATE, "folds"))
+    believed = _believed(pictures)
     enough, enough_for_less = (math.ceil(parts_needed(rate) / BELIEVED) for rate in (wanted, wanted / 5))
     settings = []
     if believed < parts_needed(wanted):
@@ -172,10 +174,25 @@ def _enough(pictures: int) -> tuple[Setting, ...]:
             f"1 / (M + 1), and some may be left out because they stand apart. The fewest are {enough} for {wanted:.0%} "
             f"and {enough_for_less} for {wanted / 5:.0%}; have about five times as many."
         )
-        settings.append(Setting("false_reject_rate", rate, reason))
+        settings.append(Setting(_RATE, rate, reason))
     if pictures < folds:
         settings.append(Setting("folds", pictures, "No more folds than pictures."))
     return tuple(settings)
+
+
+def _yours_to_set(pictures: int) -> str:
+    """Name the one setting that no picture tells, where nothing else does."""
+    usual = TrainingSettings.model_fields[_RATE].default
+    least = math.ceil(1000 / (_believed(pictures) + 1)) / 1000
+    return (
+        f"What share of good parts may be rejected is yours to set: `{_RATE}: {usual:g}` is the default, and so many "
+        f"pictures can promise {least:g} or more. The lower it is, the more defects pass."
+    )
+
+
+def _believed(pictures: int) -> int:
+    """Say of how many good pictures it is certain that they are left to set the thresholds."""
+    return max(LEAST_PARTS, math.floor(BELIEVED * pictures))
 
 
 def _line(key: str, value: Any) -> str:
