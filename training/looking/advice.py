@@ -15,7 +15,7 @@ from core.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
 from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, scales, summary
 from training.looking.poses import look_at_poses
-from training.looking.survey import Survey
+from training.looking.survey import Picture, Survey
 from training.settings import NetworkSettings, TrainingSettings
 
 _NETWORK = NetworkSettings()
@@ -107,7 +107,8 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
     if lying.upright is not None:
         network = (Setting("upright", str(lying.upright), lying.why_upright), *network)
     if lying.pose is not None:
-        network = (Setting("part_size", list(lying.pose.size), lying.reason), *network)
+        reason = f"{lying.reason} {_whole_instead(good, lying.upright is not None, is_fast)}"
+        network = (Setting("part_size", list(lying.pose.size), reason), *network)
     if survey.roi is not None:
         reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
         network = (Setting("roi", list(survey.roi), reason), *network)
@@ -149,6 +150,17 @@ def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, 
         )
     height, width = (shorter, longer) if aspect > 1 else (longer, shorter)
     return Setting("height", height, reason), Setting("width", width, "")
+
+
+def _whole_instead(good: Sequence[Picture], is_upright: bool, is_fast: bool) -> str:
+    """Say what to write where the cut-outs are wrong: other keys need `part_size`, and the sides are the part's."""
+    sized = _input_size([picture.size for picture in good], "")
+    sides = {"height": SIDE, "width": SIDE, **{one.key: one.value for one in (_smaller(sized) if is_fast else sized)}}
+    gone = "`part_size` and `upright`" if is_upright else "`part_size`"
+    return (
+        f"Look at the sheet; where the cut-outs are wrong, delete {gone}, and have `height: {sides['height']}` and "
+        f"`width: {sides['width']}`, the whole picture's shape."
+    )
 
 
 def _smaller(sized: Sequence[Setting]) -> tuple[Setting, ...]:
