@@ -22,9 +22,9 @@ PREDICT_HELP = (
 )
 THRESHOLD_HELP = (
     "Set the thresholds of a checkpoint or a bundle for another false-reject rate, without training.\n\n"
-    "With --data and pictures of known bad parts it says how many of them each rate would find.\n\n"
     "They come from the good parts of the training, each judged by a decoder that has not seen it. The file is "
-    "altered; a bundle's signature is removed."
+    "altered; a bundle's signature is removed.\n\n"
+    "With --data and pictures of known bad parts it says how many of them each rate would find."
 )
 
 _evaluate = cli.app(HELP)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
@@ -188,10 +188,8 @@ def more_rejected(metrics: dict[str, Any]) -> str:
 
 def _subject(metrics: dict[str, Any]) -> str:
     known, good, defective = metrics["calibrating"], metrics["good"], metrics["defective"]
-    text = f"{good} good and {defective} defective pictures were judged."
-    if not defective:
-        text = f"{good} pictures were judged. {html.escape(NO_DEFECTIVE)}"
-        text += " What marks on good parts say is below." if metrics["drawn_marks"] else ""
+    judged = f"{good} good and {defective} defective" if defective else f"{good}"
+    text = f"{judged} pictures were judged."
     if known:
         text += (
             f" {known} of them are of the training: their scores are by a decoder that has not seen them, their "
@@ -204,6 +202,9 @@ def _subject(metrics: dict[str, Any]) -> str:
         )
     if 0 < known < good:
         text += " If it trained on some of the others too, those scores are flattered."
+    if not defective:
+        text += f" {html.escape(NO_DEFECTIVE)}"
+        text += " What marks on good parts say is below." if metrics["drawn_marks"] else ""
     if metrics["masks_vanished"]:
         text += f" {metrics['masks_vanished']} masks mark nothing that the model sees, and are left out of AUPRO."
     return text
@@ -262,6 +263,7 @@ def _draw_scores(
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda score, _: f"{score:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, columnspacing=1)
     return figure
 

@@ -19,8 +19,9 @@ def printable(name: object) -> str:
 
 
 def caption(name: object, longest: int = 48) -> str:
-    """Give a name as one line over its picture in a figure; of a longer one its end."""
-    return shown(printable(name))[-longest:]
+    """Give a name as one line over its picture in a figure; of a longer one its end, after dots."""
+    text = shown(printable(name))
+    return text if len(text) <= longest else f"…{text[1 - longest :]}"
 
 
 def plain_name(text: str, longest: int = 100) -> str:

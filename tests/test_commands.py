@@ -18,6 +18,7 @@ import yaml
 from archive.cli import rejudge
 from assessment.cli import evaluate_model
 from core.errors import exit_codes
+from core.files import alone
 from export.cli import export_engine
 from fleet.cli import fleet
 from gateway.cli import opcua_gateway
@@ -191,6 +192,20 @@ def test_a_checkpoint_that_stands_is_not_overwritten_silently(
     assert end.value.code == 2
     assert "exists already and is kept; set another `output`, or give --replace" in capsys.readouterr().err
     assert checkpoint.read_text() == "of last week"
+
+
+def test_a_training_that_was_interrupted_is_not_begun_again_silently(
+    config: Path, tmp_path: Path, ended: Callable[..., tuple[int, str]]
+) -> None:
+    point = tmp_path / "run" / "resume" / "decoder-1.ckpt"
+    point.parent.mkdir(parents=True)
+    point.write_bytes(b"of hours")
+    code, error = ended("train-model", config)
+    assert code == 2
+    assert "resume: keeps a training that was interrupted; give --resume to go on with it, or --replace to" in error
+    assert point.read_bytes() == b"of hours"
+    with alone(point.parents[1]):
+        assert "another process is at work there" in ended("train-model", config)[1]
 
 
 def test_a_folder_is_no_file_to_write_a_configuration_to(

@@ -43,7 +43,8 @@ def test_odd_names_are_borne_from_the_pictures_to_the_bundle(
 
 def test_a_caption_is_one_line_and_the_end_of_a_long_name() -> None:
     assert caption("a\nb\udcfc.png") == "a\\nb\\udcfc.png"
-    assert caption("x" * 60 + ".png", 24) == "x" * 20 + ".png"
+    assert caption("x" * 60 + ".png", 24) == "…" + "x" * 19 + ".png"
+    assert caption("x" * 20 + ".png", 24) == "x" * 20 + ".png"
 
 
 def test_what_onnx_cannot_open_and_a_configuration_cannot_hold_is_refused_in_words(

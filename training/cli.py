@@ -4,14 +4,18 @@ import shlex
 from contextlib import redirect_stderr
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core import cli
 
+if TYPE_CHECKING:
+    from training.settings import TrainingSettings
+
 _TRAIN_HELP = (
-    "Train P-WAE on good pictures alone, set its thresholds on good pictures kept aside, and write a checkpoint.\n\n"
+    "Train P-WAE on good pictures alone, set its thresholds by good pictures, each judged by a decoder that has not "
+    "seen it, and write a checkpoint.\n\n"
     "CONFIG is a YAML file; `train-model init DATA...` writes one. Data is a folder in MVTec layout (train/good, "
     "test/<kind>, ground_truth/<kind>) or a plain folder of good pictures."
 )
@@ -29,11 +33,10 @@ def _train_command(
     config: Annotated[Path, typer.Argument(help="Training configuration (YAML).")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on where this output was interrupted.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Train again where there is a checkpoint already.")
+        bool, typer.Option("--replace", help="Begin again where a checkpoint or an interrupted training stands.")
     ] = False,
 ) -> None:
     from core.dataset import folders, names
-    from core.errors import ConfigError
     from core.files import alone
     from core.layout import require_apart
     from training.settings import SUSPECTS_SHEET, TrainingSettings
@@ -47,12 +50,10 @@ def _train_command(
     helps = local_rank() > 0
     from training.session import train  # asks for the rank too, and ends in a traceback where it is no number
 
-    standing = settings.checkpoint
-    if standing.exists() and not (resume or replace) and not helps:
-        raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
-
     # Those that help the first one write into its folder, and what they could tell it has told.
     with redirect_stderr(StringIO()) if helps else alone(Path(settings.output)):
+        if not (resume or replace or helps):
+            _require_nothing_kept(settings)
         path = train(settings, resume)
     if helps:  # the first one alone writes
         return
@@ -61,6 +62,20 @@ def _train_command(
     sheet = path.with_name(SUSPECTS_SHEET)
     typer.echo(f"look at: {sheet}, is there a bad part among the good ones? Then remove it, and: {again}")
     typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
+
+
+def _require_nothing_kept(settings: "TrainingSettings") -> None:
+    """Raises ConfigError where a checkpoint stands, or a training was interrupted, which would be lost."""
+    from core.errors import ConfigError
+    from training.fitting.resume_point import resume_points
+
+    if points := resume_points(Path(settings.output)):
+        raise ConfigError(
+            f"{points[0].parent}: keeps a training that was interrupted; give --resume to go on with it, or --replace "
+            "to begin again."
+        )
+    if (standing := settings.checkpoint).exists():
+        raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
 
 @_train.command("init", help=_INIT_HELP)

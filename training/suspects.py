@@ -1,5 +1,6 @@
 """Suspects: the good pictures that stand apart from the others, for somebody to look at before they are believed."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from core.thresholds import Thresholds, standing
 from training.settings import SUSPECTS_SHEET
 
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
-_COLUMNS = 6
+_WIDE, _SIDE, _TITLE = 12.6, 2.1, 0.4
+"""Inches of the sheet, of a square picture's side, and of the lines above each."""
+_TALLEST = 2 * _SIDE
 _HEAD = (
     "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold.  "
     "Spreads: how far above the others, in their standard deviations."
@@ -71,14 +74,22 @@ def _sheet(
     stands: NDArray[np.float64],
     odd: NDArray[np.bool_],
 ) -> Figure:
-    lines = -(-len(order) // _COLUMNS)
-    figure = Figure(figsize=(2.1 * _COLUMNS, 2.3 * lines + _HEAD_INCHES), layout="constrained")
+    columns, high = _columns_and_height(*frames.bgr_u8.shape[1:3])
+    lines = -(-len(order) // columns)
+    figure = Figure(figsize=(_WIDE, (high + _TITLE) * lines + _HEAD_INCHES), layout="constrained")
     figure.suptitle(_HEAD, fontsize=9)
-    axes = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
     for ax, line in zip(axes, order, strict=False):
         ax.imshow(frames.bgr_u8[judged[line]][:, :, ::-1])
-        title = f"{caption(frames.samples[judged[line]].path.name, 24)}\n{stands[line]:+.1f} spreads"
+        title = f"{caption(frames.samples[judged[line]].path.name, 144 // columns)}\n{stands[line]:+.1f} spreads"
         ax.set_title(title, fontsize=7, color="#b03a2e" if odd[line] else "black", parse_math=False)
     return figure
+
+
+def _columns_and_height(height: int, width: int) -> tuple[int, float]:
+    """Say how many pictures of this shape stand in a line, and how many inches high: as large as square ones."""
+    most = round(_WIDE / _SIDE)
+    columns = min(max(round(most * math.sqrt(height / width)), 1), most)
+    return columns, min(_WIDE / columns * height / width, _TALLEST)

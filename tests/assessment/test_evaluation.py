@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
-from assessment.report import HOW_SMALL, figure_rows
+from assessment.report import HOW_SMALL, _draw_scores, figure_rows
 from assessment.summary import print_metrics
 from core.errors import DataError
 from core.thresholds import calibrate
@@ -128,6 +129,18 @@ def test_good_pictures_that_look_other_than_those_of_the_training_are_told(
             assert ("More good pictures are rejected here than the training promised" in told) == is_told
 
 
+def test_a_report_says_first_what_was_judged_and_counts_parts_in_whole_ones(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
+    evaluation.save(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "40 pictures were judged. 20 of them are of the training: their scores are by" in page
+    chart = _draw_scores(np.array([0.5, 0.9, 1.2]), np.array([False, False, True]), np.array([0.6]))
+    FigureCanvasAgg(chart).draw()
+    assert [label.get_text() for label in chart.axes[0].get_yticklabels()][:2] == ["0", "1"]
+
+
 def test_where_no_good_part_passes_no_marks_are_promised(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
     trained = load_checkpoint(checkpoint)
     strict = replace(trained, thresholds=trained.thresholds.scaled(0.001))
@@ -143,6 +156,27 @@ def test_the_sheet_says_of_a_picture_of_the_training_what_the_report_says(checkp
     titles = [axes.get_title() for axes in sheet.axes]
     for score in evaluation.scores[:2]:
         assert f"{'NotOK' if score > 1 else 'OK'}: score {score:.2f}" in titles
+
+
+def test_the_sheet_names_kind_and_picture_where_both_have_long_names(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    scratched = next((parts / "test").glob("scratch*"))
+    long = tmp_path / "test" / "manipulated_in_front_of_the_neck"
+    long.mkdir(parents=True)
+    shutil.copy(next(scratched.iterdir()), long / f"{'extra_pictures_of_monday_' * 3}10.png")
+    shutil.copytree(parts / "test" / "good", tmp_path / "test" / "good")
+    evaluation = evaluate(load_checkpoint(checkpoint), str(tmp_path))
+    chosen = [int(i) for i in np.argsort(evaluation.scores)[::-1][:2]]
+    sheet = draw_contact_sheet(evaluation.checkpoint, evaluation.frames, chosen, evaluation.errors)
+    FigureCanvasAgg(sheet).draw()
+    titles = [axes.title for axes in sheet.axes if axes.get_title()]
+    (named,) = (title.get_text().split("\n") for title in titles if title.get_text().startswith("…"))
+    assert named[0].endswith("front_of_the_neck")
+    assert named[1].endswith("10.png")
+    places = [title.get_window_extent() for title in titles]
+    assert min(place.x0 for place in places) >= 0
+    assert not any(one.overlaps(other) for one in places for other in places if one is not other)
 
 
 def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejects(

@@ -10,6 +10,7 @@ import pytest
 
 from core.config import load_settings
 from core.errors import ConfigError
+from core.thresholds import parts_needed
 from training.cli import train_model
 from training.settings import TrainingSettings
 
@@ -107,3 +108,17 @@ def test_an_output_that_cannot_be_written_is_told_before_any_picture_is_looked_a
         train_model()
     assert (end.value.code, looked_at) == (ConfigError.exit_code, [])
     assert capsys.readouterr().err == f"error: {tmp_path}/file: is a file; name a folder.\n"
+
+
+@pytest.mark.parametrize(("pictures", "least"), [(30, "0.036"), (12, None)])
+def test_the_rate_that_is_the_users_to_set_is_named_with_what_so_many_pictures_allow(
+    pictures: int, least: str | None, tmp_path: Path, init: Init
+) -> None:
+    assert init(sheets(tmp_path / "nuts", count=pictures))[0] == 0
+    if least:
+        assert "is yours to set: `false_reject_rate: 0.05` is the default" in words(tmp_path)
+        assert f"so many pictures can promise {least} or more" in words(tmp_path)
+        assert parts_needed(float(least)) == 27, "three of thirty may stand apart"
+    else:
+        assert "yours to set" not in words(tmp_path), "it is set there, with the reason"
+        assert written(tmp_path).false_reject_rate > 0.05

@@ -14,8 +14,10 @@ from core.printable import caption
 from core.thresholds import ratios, scores
 from training.detector.checkpoint import Checkpoint
 
-_WIDE, _TITLE = 12.5, 0.4
-"""Inches of the sheet, and of the line above each part."""
+_WIDE, _TITLE = 12.5, 0.5
+"""Inches of the sheet, and of the lines above each part."""
+_LONGEST = 28
+"""Letters that stand over a picture."""
 
 
 def clearest_and_worst(ranking: NDArray[np.float64], defective: NDArray[np.bool_], each: int = 2) -> list[int]:
@@ -54,7 +56,8 @@ def draw_contact_sheet(
         input_axes, rebuilt_axes, map_axes = axes[line, 3 * column : 3 * column + 3]
         sample = frames.samples[i]
         input_axes.imshow(frames.bgr_u8[i][:, :, ::-1])
-        input_axes.set_title(caption(f"{sample.kind}: {sample.path.name}"), fontsize=8, parse_math=False)
+        title = "\n".join(caption(name, _LONGEST) for name in (sample.kind, sample.path.name))
+        input_axes.set_title(title, fontsize=8, parse_math=False)
         rebuilt_axes.imshow(pixels[place])
         rebuilt_axes.set_title("reconstruction", fontsize=8)
         _draw_map(map_axes, maps[place], ceiling, failed[place], checkpoint.settings.network.grid)

@@ -66,7 +66,7 @@ def require_resumable(output: Path, settings: "TrainingSettings") -> None:
         if keys := _differing(_as_trained(content.get("settings", "{}")), ours):
             raise ConfigError(
                 f"{point}: was written with another configuration: {', '.join(keys)} differ; put it back as it was, or "
-                "run without --resume."
+                "begin again with --replace instead."
             )
 
 
@@ -99,5 +99,5 @@ def require_same_pictures(output: Path, fingerprint: str) -> None:
     if not noted.is_file() or noted.read_text(encoding="utf-8", errors="replace") != fingerprint:
         raise ConfigError(
             f"{output / FOLDER}: was written with other pictures than are there now, or with them in another order; "
-            "put them back as they were, or run without --resume."
+            "put them back as they were, or begin again with --replace instead."
         )

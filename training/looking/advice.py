@@ -15,7 +15,7 @@ from core.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
 from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, scales, summary
 from training.looking.poses import look_at_poses
-from training.looking.survey import Survey
+from training.looking.survey import Picture, Survey
 from training.settings import NetworkSettings, TrainingSettings
 
 _NETWORK = NetworkSettings()
@@ -36,6 +36,7 @@ FAST: dict[str, dict[str, Any]] = {
     "score": {"memory": 800},
 }
 """The form for small boxes, `configs/fast.yaml`: docs/results.md says what it costs and gives."""
+_RATE = "false_reject_rate"
 BELIEVED = 0.9
 """Training leaves odd pictures out of the thresholds: so few of the good ones may be left."""
 
@@ -106,19 +107,21 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
     if lying.upright is not None:
         network = (Setting("upright", str(lying.upright), lying.why_upright), *network)
     if lying.pose is not None:
-        network = (Setting("part_size", list(lying.pose.size), lying.reason), *network)
+        reason = f"{lying.reason} {_whole_instead(good, lying.upright is not None, is_fast)}"
+        network = (Setting("part_size", list(lying.pose.size), reason), *network)
     if survey.roi is not None:
         reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
         network = (Setting("roi", list(survey.roi), reason), *network)
     if survey.bits != 16:
         network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
+    settings = _enough(len(good))
     found = [
         summary(survey),
         *([*pieces(good), *scales(good)] if lying.pose else [lying.reason]),
         *([] if sized else [f"The input of {SIDE} x {SIDE} pixels that train-model takes has the pictures' shape."]),
         *findings(survey, judged, SIDE),
+        *([] if any(one.key == _RATE for one in settings) else [_yours_to_set(len(good))]),
     ]
-    settings = _enough(len(good))
     if survey.may_show_a_part_again and (alike := neighbours_alike(survey)):
         reason = f"They were collected from a camera that may show a part several times, and {alike}."
         settings = (*settings, Setting("bursts", True, reason))
@@ -149,6 +152,17 @@ def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, 
     return Setting("height", height, reason), Setting("width", width, "")
 
 
+def _whole_instead(good: Sequence[Picture], is_upright: bool, is_fast: bool) -> str:
+    """Say what to write where the cut-outs are wrong: other keys need `part_size`, and the sides are the part's."""
+    sized = _input_size([picture.size for picture in good], "")
+    sides = {"height": SIDE, "width": SIDE, **{one.key: one.value for one in (_smaller(sized) if is_fast else sized)}}
+    gone = "`part_size` and `upright`" if is_upright else "`part_size`"
+    return (
+        f"Look at the sheet; where the cut-outs are wrong, delete {gone}, and have `height: {sides['height']}` and "
+        f"`width: {sides['width']}`, the whole picture's shape."
+    )
+
+
 def _smaller(sized: Sequence[Setting]) -> tuple[Setting, ...]:
     """Give the input the sides of the fast form, for those that the recipe would have."""
     sides = {"height": _NETWORK.height, "width": _NETWORK.width, **{one.key: one.value for one in sized}}
@@ -161,8 +175,8 @@ def _smaller(sized: Sequence[Setting]) -> tuple[Setting, ...]:
 
 def _enough(pictures: int) -> tuple[Setting, ...]:
     """Ask for a false-reject rate that so few pictures can promise; nothing where they can promise the default."""
-    wanted, folds = (TrainingSettings.model_fields[key].default for key in ("false_reject_rate", "folds"))
-    believed = max(LEAST_PARTS, math.floor(BELIEVED * pictures))
+    wanted, folds = (TrainingSettings.model_fields[key].default for key in (_RATE, "folds"))
+    believed = _believed(pictures)
     enough, enough_for_less = (math.ceil(parts_needed(rate) / BELIEVED) for rate in (wanted, wanted / 5))
     settings = []
     if believed < parts_needed(wanted):
@@ -172,10 +186,25 @@ def _enough(pictures: int) -> tuple[Setting, ...]:
             f"1 / (M + 1), and some may be left out because they stand apart. The fewest are {enough} for {wanted:.0%} "
             f"and {enough_for_less} for {wanted / 5:.0%}; have about five times as many."
         )
-        settings.append(Setting("false_reject_rate", rate, reason))
+        settings.append(Setting(_RATE, rate, reason))
     if pictures < folds:
         settings.append(Setting("folds", pictures, "No more folds than pictures."))
     return tuple(settings)
+
+
+def _yours_to_set(pictures: int) -> str:
+    """Name the one setting that no picture tells, where nothing else does."""
+    usual = TrainingSettings.model_fields[_RATE].default
+    least = math.ceil(1000 / (_believed(pictures) + 1)) / 1000
+    return (
+        f"What share of good parts may be rejected is yours to set: `{_RATE}: {usual:g}` is the default, and so many "
+        f"pictures can promise {least:g} or more. The lower it is, the more defects pass."
+    )
+
+
+def _believed(pictures: int) -> int:
+    """Say of how many good pictures it is certain that they are left to set the thresholds."""
+    return max(LEAST_PARTS, math.floor(BELIEVED * pictures))
 
 
 def _line(key: str, value: Any) -> str:

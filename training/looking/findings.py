@@ -69,7 +69,7 @@ def pieces(good: Sequence[Picture]) -> list[str]:
     return [
         f"{ATTENTION}beside the part that is cut out, other things differ from the picture's edge, as a rule "
         f"{others:.0%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
-        "is cut away is not judged; delete `part_size`, `upright`, `height` and `width`."
+        "is cut away is not judged. The file says at `part_size` how the whole picture is."
     ]
 
 

@@ -63,8 +63,7 @@ def look_at_poses(good: Sequence[Picture], roi: Roi | None, bits: int) -> Lying:
     reason = (
         f"A part was found in {len(parts)} of {len(good)} pictures, longer than wide (axis ratio from {ratio:.2f}), "
         f"as a rule {np.median(extents[:, 0]):.0f} x {np.median(extents[:, 1]):.0f} pixels: it is cut out and turned "
-        "straight first, so that it may lie anywhere and at any angle. Look at the sheet; where the cut-outs are "
-        "wrong, delete `part_size`, `height` and `width`."
+        "straight first, so that it may lie anywhere and at any angle."
     )
     part_size = max(length, breadth), min(length, breadth)
     if part_size[0] > part_size[1]:
@@ -139,7 +138,7 @@ def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None,
         return Lying(None, f"{NOT_CUT}{what}, and need not be: {others} at another angle.")
     reason = (
         f"A part was found in the pictures; {what}. It is cut out and turned upright first, so that it may lie "
-        "anywhere and at any angle. Look at the sheet; where the cut-outs are wrong, delete `part_size` and `upright`."
+        "anywhere and at any angle."
     )
     why = (
         f"The part that all are turned after, by what is on it: turned so, half of them are like it by "

@@ -90,6 +90,27 @@ def test_round_parts_that_need_no_turning_or_show_no_angle_stay_as_they_are(
     assert reason in " ".join(advice.findings)
 
 
+@pytest.mark.parametrize(("is_fast", "sides"), [(False, (216, 288)), (True, (192, 255))])
+def test_where_cut_outs_are_wrong_what_is_to_be_done_instead_gives_the_whole_picture(
+    is_fast: bool, sides: tuple[int, int], tmp_path: Path
+) -> None:
+    def on_wide_pictures(seed: int) -> np.ndarray:
+        return cv2.copyMakeBorder(caps(seed), 0, 0, 40, 40, cv2.BORDER_REPLICATE)
+
+    data = str(write(tmp_path / "caps", on_wide_pictures))
+    advice = advise(survey(data), is_fast)
+    (reason,) = (one.reason for one in advice.network if one.key == "part_size")
+    told = reason.split("where the cut-outs are wrong, delete ")[1]
+    gone, instead = told.split(", and have ")
+    network = yaml.safe_load(advice.as_yaml("caps", data))["network"]
+    for key in re.findall(r"`(\w+)`", gone):
+        del network[key]
+    for key, pixels in re.findall(r"`(\w+): (\d+)`", instead):
+        network[key] = int(pixels)
+    settings = parse_settings(CAPS | {"data": data, "network": network}, TrainingSettings, "caps")
+    assert (settings.network.height, settings.network.width) == sides
+
+
 def test_a_picture_that_shows_nothing_upright_is_refused_with_its_name(tmp_path: Path) -> None:
     data = write(tmp_path / "caps", caps)
     for name, picture in (("none.png", None), ("grey.png", np.full((260, 260, 3), 90, np.uint8))):
