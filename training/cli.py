@@ -77,8 +77,9 @@ def _init_command(
         typer.Option(metavar="LEFT TOP WIDTH HEIGHT", help="Region of the pictures, in pixels, that shows the part."),
     ] = None,
     bits: Annotated[
-        int, typer.Option(min=8, max=16, help="Bits that the camera gives, in files of 16 bits: 12 for 12 bits in 16.")
-    ] = 16,
+        int | None,
+        typer.Option(min=8, max=16, help="Bits that the camera gives, in files of 16 bits: 12 for 12 bits in 16."),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="The form for small boxes: half of the recipe's time on the line.")
     ] = False,
@@ -94,7 +95,7 @@ def _init_command(
     if advice.pose is not None:
         from training.looking.cut_outs import draw_cut_outs
 
-        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(cut_outs, dpi=110)
+        draw_cut_outs(found.good, advice.pose, roi, found.bits).savefig(cut_outs, dpi=110)
     if cut_outs.getvalue():
         write_whole(sheet, cut_outs.getvalue())
     write_whole(config, advice.as_yaml(name, data[0] if len(data) == 1 else data).encode())
@@ -102,7 +103,7 @@ def _init_command(
         typer.echo(line)
     typer.echo(f"written: {config}, with the reasons in it; read them")
     if cut_outs.getvalue():
-        typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
+        typer.echo(f"look at: {sheet}, is each part cut out whole, and do all lie alike?")
     typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from core.config import load_settings
 from core.errors import ConfigError
+from tests.core.test_upright import bar
+from tests.pictures import remark_good, write_picture
 from training.cli import train_model
 from training.settings import TrainingSettings
 
@@ -42,9 +44,12 @@ def sheets(folder: Path, first: int = 0, count: int = 12) -> Path:
     """Pictures of sheets of metal, which fill them."""
     folder.mkdir(parents=True)
     for seed in range(first, first + count):
-        grey = np.random.default_rng(seed).normal(120, 20, (96, 96)).clip(0, 255)
-        cv2.imwrite(str(folder / f"{seed:03}.png"), grey.astype(np.uint8))
+        cv2.imwrite(str(folder / f"{seed:03}.png"), sheet(seed))
     return folder
+
+
+def sheet(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(120, 20, (96, 96)).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +112,16 @@ def test_an_output_that_cannot_be_written_is_told_before_any_picture_is_looked_a
         train_model()
     assert (end.value.code, looked_at) == (ConfigError.exit_code, [])
     assert capsys.readouterr().err == f"error: {tmp_path}/file: is a file; name a folder.\n"
+
+
+def test_pictures_that_a_model_cut_out_are_not_cut_again_by_the_region_of_the_others(
+    tmp_path: Path, init: Init
+) -> None:
+    """As `run-inspection evidence export --marked` writes them: smaller than the region of the camera's picture."""
+    for number in range(12):
+        write_picture(tmp_path / "bars" / f"{number:02}.png", bar(float(30 * number), True))
+        write_picture(tmp_path / "marked" / "train" / "good" / f"{number:02}.png", sheet(number)[:60, :90])
+    remark_good(tmp_path / "marked", *(f"train/good/{number:02}.png" for number in range(12)))
+    code, told = init(tmp_path / "bars", tmp_path / "marked", "--roi", "5", "5", "240", "240")
+    assert (code, "a.png" in told) == (0, True)
+    assert written(tmp_path).network.roi == (5, 5, 240, 240)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from core.geometry import OTHER_SHAPE
 from core.layout import GOOD
-from core.picture import usual_bits
 from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 
@@ -52,8 +51,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     return [
         *_shapes(judged, side),
         *_few(len({picture.digest for picture in good})),
-        # Read with too many bits they look darker than they are.
-        *(_depth(good, survey.bits) or _unlit(good)),
+        *_unlit(good),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
@@ -115,17 +113,6 @@ def _few(pictures: int) -> list[str]:
     return [
         f"{pictures} good pictures are few: the thresholds come out higher than many pictures would set them, on "
         f"average by 11% with 30 and by 5% with {MANY}, so more defects pass. More pictures help more than any setting."
-    ]
-
-
-def _depth(good: Sequence[Picture], bits: int) -> list[str]:
-    maxima = [picture.maximum_u16 for picture in good if picture.maximum_u16 is not None]
-    if not maxima or max(maxima) >= 2 ** (bits - 1):
-        return []
-    return [
-        f"{ATTENTION}{len(maxima)} files have 16 bits, but no value above {max(maxima)}. They are read as {bits} bits, "
-        f"so {max(maxima) * 255 // (2**bits - 1) + 1} of 256 levels are left. Look at them again with "
-        f"`--bits {usual_bits(max(maxima))}`, which goes with the bundle to the line."
     ]
 
 
