@@ -17,8 +17,8 @@ from training.settings import SUSPECTS_SHEET
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
 _COLUMNS = 6
 _HEAD = (
-    "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold.  "
-    "Spreads: how far above the others, in their standard deviations."
+    "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold, by its "
+    "spreads or by the first look.  Spreads: how far above the others, in their standard deviations."
 )
 _HEAD_INCHES = 0.3
 

@@ -170,12 +170,14 @@ def _duplicates(survey: Survey) -> list[str]:
         ),
         *_list(
             f"{ATTENTION}good pictures that show what another one shows: saved again, or a part that was filmed again. "
-            "What trained on one judges the other for the thresholds, which come out too low: remove one of each",
+            "What trained on one judges the other for the thresholds, which come out too low: remove one of each. Two "
+            "parts that nothing tells apart, as washers, may merely lie alike: keep both",
             [f"{one} and {again}" for one, again in twins],
         ),
         *_list(
             f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, turned or "
-            "mirrored, or a part that was filmed again. The report's figures are too good by them: remove one of each",
+            "mirrored, or a part that was filmed again. The report's figures are too good by them: remove one of each. "
+            "Two parts that nothing tells apart, as washers, may merely lie alike: keep both",
             [f"{tested.path} and {trained}" for trained, tested in both if tested.kind == GOOD],
         ),
         *_list(
