@@ -42,7 +42,6 @@ def report(
     from assessment.evaluation import evaluate
     from assessment.results import results_folder
     from assessment.summary import print_metrics
-    from core.printable import plain_name
     from training.detector.checkpoint import load_checkpoint
 
     with results_folder(output, data):
@@ -51,7 +50,13 @@ def report(
         files = evaluation.save(output)
     print_metrics(evaluation.metrics)
     typer.echo(f"written: {output / files[0]}, {', '.join(files[1:])}")
-    bundle = f"{plain_name(trained.settings.name)}.bundle"
+    _tell_export(checkpoint, trained.settings.name)
+
+
+def _tell_export(checkpoint: Path, name: str) -> None:
+    from core.printable import plain_name
+
+    bundle = f"{plain_name(name)}.bundle"
     typer.echo(f"next: {shlex.join(['export-engine', str(checkpoint), '--output', bundle])}")
 
 
@@ -124,6 +129,10 @@ def set_threshold(
         typer.echo("its signature was removed, because the bundle has changed: sign it again with export-engine sign")
     if done.site_thresholds:
         typer.echo(f"{done.site_thresholds}: cameras that were calibrated on site keep their own thresholds")
+    if done.name is not None:
+        _tell_export(model, done.name)
+    else:
+        typer.echo("next: run-inspection CONFIG, or where it runs the command `reload`")
 
 
 @_evaluate.command()

@@ -24,6 +24,8 @@ class Recalibrated:
     """A bundle's signature no longer fits, and is gone."""
     site_thresholds: Path | None = None
     """Thresholds that cameras have from their own site, which go before the bundle's and stay."""
+    name: str | None = None
+    """The part's, of a checkpoint, which goes to the line with its next export."""
 
 
 def set_threshold(path: Path, false_reject_rate: float, believe_all: bool = False) -> Recalibrated:
@@ -98,7 +100,7 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> R
     asked = {"false_reject_rate": false_reject_rate, "believe_all": believe_all}
     settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
-    return Recalibrated(checkpoint.thresholds, after)
+    return Recalibrated(checkpoint.thresholds, after, name=settings.name)
 
 
 def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:

@@ -156,15 +156,15 @@ def control_run(data: str, name: str, seed: int, weights: Path) -> dict[str, Any
     return {"set": name, "seed": seed, **describe("torch"), "method": RESNET18, "auroc": auroc}
 
 
-def recipe_for(data: str, name: str, is_fast: bool = False) -> dict[str, Any]:
-    """Give the configuration that `train-model init` writes for the good pictures of `data`."""
-    content: dict[str, Any] = yaml.safe_load(advise(survey(data), is_fast).as_yaml(name, data))
+def recipe_for(data: str, name: str, is_fast: bool = False, bits: int | None = None) -> dict[str, Any]:
+    """Give the configuration that `train-model init` writes for the good pictures of `data`, by the camera's `bits`."""
+    content: dict[str, Any] = yaml.safe_load(advise(survey(data, None, bits), is_fast).as_yaml(name, data))
     return content
 
 
-def configured(data: str, name: str, method: str) -> dict[str, Any]:
+def configured(data: str, name: str, method: str, bits: int | None = None) -> dict[str, Any]:
     """Lay a method over the configuration that `train-model init` writes."""
-    return overlay(recipe_for(data, name, method == "fast"), METHODS[method])
+    return overlay(recipe_for(data, name, method == "fast", bits), METHODS[method])
 
 
 def read_runs(log: Path) -> list[dict[str, Any]]:

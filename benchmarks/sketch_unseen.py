@@ -37,7 +37,7 @@ from quality import (
     read_runs,
 )
 from sklearn.metrics import roc_auc_score
-from unseen_sets import HUNDREDS, KINDS, SETS
+from unseen_sets import BITS, HUNDREDS, KINDS, SETS
 
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
@@ -118,7 +118,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train and evaluate once."""
     data = str(folder / "pictures")
-    advised = overlay(configured(data, name, method), {"network": instead} if instead else {})
+    advised = overlay(configured(data, name, method, BITS.get(name)), {"network": instead} if instead else {})
     changes = {"seed": seed, "output": str(folder), "loss": {"pixels": 0}, "believe_all": believe_all}
     settings = parse_settings(overlay(advised, changes), TrainingSettings, name)
     core_s = time.process_time()

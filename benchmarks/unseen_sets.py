@@ -161,6 +161,8 @@ KINDS: dict[str, Set] = {
     "profiles": lambda rng, _: profiles(rng),
 }
 """Other kinds of pictures: the advice of `train-model init` is tried on them, and taken away or put in its place."""
+BITS = {"watch glasses": 12}
+"""Of a camera's grey levels, where its files keep 16: `init` asks for them."""
 
 
 @cache

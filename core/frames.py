@@ -70,12 +70,11 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             aspects.add(aspect_of(judged.shape[1], judged.shape[0]))
             if other := seen_here.other_shape(judged.shape[1], judged.shape[0]):
                 others.append(f"{sample.path} ({other})")
-    # Where none reaches half of it, their upper bit is not used.
-    if brightest_u16 and max(brightest_u16) < 2 ** (seen.bits - 1):
+    if brightest_u16 and (usual := usual_bits(max(brightest_u16))) < seen.bits:
         sys.stderr.write(
             f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
             f"{2**seen.bits - 1}, so few grey levels are left of them: the camera seems to give fewer bits; train with "
-            f"`network.bits: {usual_bits(max(brightest_u16))}`, which goes with the bundle to the line.\n"
+            f"`network.bits: {usual}`, which goes with the bundle to the line.\n"
         )
     if not kept:
         raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")

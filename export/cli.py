@@ -75,7 +75,7 @@ def build(
     typer.echo(f"bundle: {output} (model.onnx {megabytes:.0f} MB, sha256 {bundle.manifest.model_sha256[:12]})")
     for engine in bundle.manifest.engines:
         typer.echo(f"engine: {engine.file} ({engine.api} {engine.version}, batches of 1 to {engine.batches[2]})")
-    typer.echo("next: run-inspection CONFIG, with `bundle: " + str(output) + "` in CONFIG")
+    typer.echo("next: run-inspection doctor CONFIG, with `bundle: " + str(output) + "` in CONFIG")
 
 
 @_export.command(help=ADD_HELP)

@@ -239,11 +239,16 @@ def test_from_pictures_to_a_bundle_by_the_commands_that_each_names_as_the_next(
     evaluated = run(*next_of(trained))
     assert "AUROC" in evaluated
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
+    set_again = run("evaluate-model", "set-threshold", tmp_path / "run" / "checkpoint", "--false-reject-rate", 0.3)
+    assert next_of(set_again) == next_of(evaluated)
     exported = run(*next_of(evaluated))
     assert "sha256" in exported
     (bundle,) = tmp_path.rglob("*.bundle")
     assert bundle == tmp_path / "4711-3-Grosse.bundle", "beside the others, under a name that `cmd/reload` takes"
     assert (bundle / "bundle.json").exists()
+    set_there = run("evaluate-model", "set-threshold", bundle, "--false-reject-rate", 0.2)
+    assert next_of(exported)[:2] == ["run-inspection", "doctor"]
+    assert next_of(set_there)[0] == "run-inspection"
 
 
 def test_onnx_runtime_tells_nobody_what_is_inspected(tmp_path: Path) -> None:

@@ -4,14 +4,11 @@ import shlex
 from contextlib import redirect_stderr
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from core import cli
-
-if TYPE_CHECKING:
-    from training.settings import TrainingSettings
 
 _TRAIN_HELP = (
     "Train P-WAE on good pictures alone, set its thresholds by good pictures, each judged by a decoder that has not "
@@ -39,6 +36,7 @@ def _train_command(
     from core.dataset import folders, names
     from core.files import alone
     from core.layout import require_apart
+    from training.fitting.resume_point import require_nothing_kept
     from training.settings import SUSPECTS_SHEET, TrainingSettings
 
     settings = cli.load(config, TrainingSettings)
@@ -53,7 +51,7 @@ def _train_command(
     # Those that help the first one write into its folder, and what they could tell it has told.
     with redirect_stderr(StringIO()) if helps else alone(Path(settings.output)):
         if not (resume or replace or helps):
-            _require_nothing_kept(settings)
+            require_nothing_kept(settings)
         path = train(settings, resume)
     if helps:  # the first one alone writes
         return
@@ -62,20 +60,6 @@ def _train_command(
     sheet = path.with_name(SUSPECTS_SHEET)
     typer.echo(f"look at: {sheet}, is there a bad part among the good ones? Then remove it, and: {again}")
     typer.echo(f"next: {shlex.join(['evaluate-model', str(path), *names(settings.data)])}")
-
-
-def _require_nothing_kept(settings: "TrainingSettings") -> None:
-    """Raises ConfigError where a checkpoint stands, or a training was interrupted, which would be lost."""
-    from core.errors import ConfigError
-    from training.fitting.resume_point import resume_points
-
-    if points := resume_points(Path(settings.output)):
-        raise ConfigError(
-            f"{points[0].parent}: keeps a training that was interrupted; give --resume to go on with it, or --replace "
-            "to begin again."
-        )
-    if (standing := settings.checkpoint).exists():
-        raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
 
 
 @_train.command("init", help=_INIT_HELP)
@@ -92,8 +76,9 @@ def _init_command(
         typer.Option(metavar="LEFT TOP WIDTH HEIGHT", help="Region of the pictures, in pixels, that shows the part."),
     ] = None,
     bits: Annotated[
-        int, typer.Option(min=8, max=16, help="Bits that the camera gives, in files of 16 bits: 12 for 12 bits in 16.")
-    ] = 16,
+        int | None,
+        typer.Option(min=8, max=16, help="Bits that the camera gives, in files of 16 bits: 12 for 12 bits in 16."),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="The form for small boxes: half of the recipe's time on the line.")
     ] = False,
@@ -109,7 +94,7 @@ def _init_command(
     if advice.pose is not None:
         from training.looking.cut_outs import draw_cut_outs
 
-        draw_cut_outs(found.good, advice.pose, roi, bits).savefig(cut_outs, dpi=110)
+        draw_cut_outs(found.good, advice.pose, roi, found.bits).savefig(cut_outs, dpi=110)
     if cut_outs.getvalue():
         write_whole(sheet, cut_outs.getvalue())
     write_whole(config, advice.as_yaml(name, data[0] if len(data) == 1 else data).encode())
@@ -117,7 +102,7 @@ def _init_command(
         typer.echo(line)
     typer.echo(f"written: {config}, with the reasons in it; read them")
     if cut_outs.getvalue():
-        typer.echo(f"look at: {sheet}, is each part cut out whole and straight?")
+        typer.echo(f"look at: {sheet}, is each part cut out whole, and do all lie alike?")
     typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
 
 

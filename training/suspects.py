@@ -20,8 +20,8 @@ _WIDE, _SIDE, _TITLE = 12.6, 2.1, 0.4
 """Inches of the sheet, of a square picture's side, and of the lines above each."""
 _TALLEST = 2 * _SIDE
 _HEAD = (
-    "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold.  "
-    "Spreads: how far above the others, in their standard deviations."
+    "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold, by its "
+    "spreads or by the first look.  Spreads: how far above the others, in their standard deviations."
 )
 _HEAD_INCHES = 0.3
 

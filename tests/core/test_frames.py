@@ -63,6 +63,10 @@ def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
     told = capsys.readouterr().err
     assert f"warning: the brightest of 2 16-bit pictures is {grey.max()} of 65535" in told
     assert "`network.bits: 12`" in told
+    for name in "ab":  # a usual camera's bits are used, where only the brightest is missing
+        write_picture(tmp_path / "bright" / f"{name}.png", np.minimum(grey * 6, 30000))
+    read_frames(training_samples(str(tmp_path / "bright")), ModelInput(8, 8))
+    assert capsys.readouterr().err == ""
     seen = ModelInput(20, 20, bits=12)
     assert (
         read_frames(training_samples(str(tmp_path / "low")), seen).bgr_u8[0, :, :, 0] == grey.astype(int) * 255 // 4095

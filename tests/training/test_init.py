@@ -11,6 +11,8 @@ import pytest
 from core.config import load_settings
 from core.errors import ConfigError
 from core.thresholds import parts_needed
+from tests.core.test_upright import bar
+from tests.pictures import remark_good, write_picture
 from training.cli import train_model
 from training.settings import TrainingSettings
 
@@ -43,9 +45,12 @@ def sheets(folder: Path, first: int = 0, count: int = 12) -> Path:
     """Pictures of sheets of metal, which fill them."""
     folder.mkdir(parents=True)
     for seed in range(first, first + count):
-        grey = np.random.default_rng(seed).normal(120, 20, (96, 96)).clip(0, 255)
-        cv2.imwrite(str(folder / f"{seed:03}.png"), grey.astype(np.uint8))
+        cv2.imwrite(str(folder / f"{seed:03}.png"), sheet(seed))
     return folder
+
+
+def sheet(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(120, 20, (96, 96)).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +127,16 @@ def test_the_rate_that_is_the_users_to_set_is_named_with_what_so_many_pictures_a
     else:
         assert "yours to set" not in words(tmp_path), "it is set there, with the reason"
         assert written(tmp_path).false_reject_rate > 0.05
+
+
+def test_pictures_that_a_model_cut_out_are_not_cut_again_by_the_region_of_the_others(
+    tmp_path: Path, init: Init
+) -> None:
+    """As `run-inspection evidence export --marked` writes them: smaller than the region of the camera's picture."""
+    for number in range(12):
+        write_picture(tmp_path / "bars" / f"{number:02}.png", bar(float(30 * number), True))
+        write_picture(tmp_path / "marked" / "train" / "good" / f"{number:02}.png", sheet(number)[:60, :90])
+    remark_good(tmp_path / "marked", *(f"train/good/{number:02}.png" for number in range(12)))
+    code, told = init(tmp_path / "bars", tmp_path / "marked", "--roi", "5", "5", "240", "240")
+    assert (code, "a.png" in told) == (0, True)
+    assert written(tmp_path).network.roi == (5, 5, 240, 240)

@@ -46,6 +46,17 @@ def clear_resume_points(output: Path) -> None:
     shutil.rmtree(output / FOLDER, ignore_errors=True)
 
 
+def require_nothing_kept(settings: "TrainingSettings") -> None:
+    """Raises ConfigError where a checkpoint stands, or a training was interrupted, which would be lost."""
+    if points := resume_points(Path(settings.output)):
+        raise ConfigError(
+            f"{points[0].parent}: keeps a training that was interrupted; give --resume to go on with it, or --replace "
+            "to begin again."
+        )
+    if (standing := settings.checkpoint).exists():
+        raise ConfigError(f"{standing}: exists already and is kept; set another `output`, or give --replace.")
+
+
 def require_resumable(output: Path, settings: "TrainingSettings") -> None:
     """Check that points are there, of this program's version and of this configuration.
 

@@ -14,13 +14,17 @@ from training.looking.survey import Picture
 
 SHOWN = 24
 COLUMNS = 4
-_HEAD = "Parts cut out, those of the most unusual size first. Is each whole, and straight?"
+_HEAD = "Parts cut out, those of the most unusual size first. Is each whole, and do all lie alike?"
 _HEAD_INCHES = 0.4
 
 
 def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits: int = 16) -> Figure:
-    """Draw the cut-outs whose outlines differ most from the usual, then an even choice of the others."""
-    found = [(picture, picture.outline.extents) for picture in pictures if picture.outline]
+    """Draw the cut-outs whose outlines differ most from the usual, then an even choice of the others.
+
+    What a model cut out is not cut again, and not drawn, unless there is nothing else.
+    """
+    whole = [picture for picture in pictures if not picture.is_cut] or pictures
+    found = [(picture, picture.outline.extents) for picture in whole if picture.outline]
     extents = np.array([size for _, size in found])
     usual = np.median(extents, axis=0)
     order = np.argsort(-np.abs(extents / usual - 1).max(axis=1))
@@ -37,7 +41,7 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     for ax, picture in zip(axes, chosen, strict=False):
         title = picture.path.name
         try:
-            frame = crop(read_picture(picture.path, bits), roi)
+            frame = crop(read_picture(picture.path, bits), None if picture.is_cut else roi)
             ax.imshow(cut_out(frame, locate(frame, pose), pose.size)[:, :, ::-1])
         except PartNotFoundError as error:
             title += f": {error}"

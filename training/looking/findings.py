@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from core.geometry import OTHER_SHAPE
 from core.layout import GOOD
-from core.picture import usual_bits
 from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 
@@ -52,8 +51,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     return [
         *_shapes(judged, side),
         *_few(len({picture.digest for picture in good})),
-        # Read with too many bits they look darker than they are.
-        *(_depth(good, survey.bits) or _unlit(good)),
+        *_unlit(good),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
@@ -118,17 +116,6 @@ def _few(pictures: int) -> list[str]:
     ]
 
 
-def _depth(good: Sequence[Picture], bits: int) -> list[str]:
-    maxima = [picture.maximum_u16 for picture in good if picture.maximum_u16 is not None]
-    if not maxima or max(maxima) >= 2 ** (bits - 1):
-        return []
-    return [
-        f"{ATTENTION}{len(maxima)} files have 16 bits, but no value above {max(maxima)}. They are read as {bits} bits, "
-        f"so {max(maxima) * 255 // (2**bits - 1) + 1} of 256 levels are left. Look at them again with "
-        f"`--bits {usual_bits(max(maxima))}`, which goes with the bundle to the line."
-    ]
-
-
 def _unlit(good: Sequence[Picture]) -> list[str]:
     """Tell of pictures that are black or white; where most are, it is how these parts are lit, as in a dark field."""
     found = [str(picture.path) for picture in good if picture.is_unlit]
@@ -183,12 +170,14 @@ def _duplicates(survey: Survey) -> list[str]:
         ),
         *_list(
             f"{ATTENTION}good pictures that show what another one shows: saved again, or a part that was filmed again. "
-            "What trained on one judges the other for the thresholds, which come out too low: remove one of each",
+            "What trained on one judges the other for the thresholds, which come out too low: remove one of each. Two "
+            "parts that nothing tells apart, as washers, may merely lie alike: keep both",
             [f"{one} and {again}" for one, again in twins],
         ),
         *_list(
             f"{ATTENTION}test pictures that show what a picture for training shows: the same, saved again, turned or "
-            "mirrored, or a part that was filmed again. The report's figures are too good by them: remove one of each",
+            "mirrored, or a part that was filmed again. The report's figures are too good by them: remove one of each. "
+            "Two parts that nothing tells apart, as washers, may merely lie alike: keep both",
             [f"{tested.path} and {trained}" for trained, tested in both if tested.kind == GOOD],
         ),
         *_list(

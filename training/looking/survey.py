@@ -13,7 +13,7 @@ from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, 
 from core.errors import DataError, PartNotFoundError
 from core.exposure import is_black, is_overexposed
 from core.geometry import Roi
-from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored
+from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored, usual_bits
 from core.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
@@ -29,7 +29,7 @@ class Picture:
     """Width, height in pixels."""
     brightness: float
     """Mean level, 0 to 255, as train-model reads it."""
-    maximum_u16: int | None
+    brightest_u16: int | None
     """Largest value of a 16-bit file; None: 8 bits."""
     outline: Outline | None
     """None where no part was found."""
@@ -77,16 +77,18 @@ class Survey:
         return dict(zip(paths, found.tolist(), strict=True)) if are_filmed_again(found) else {}
 
 
-def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
+def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Survey:
     """Read every picture of a data set, named as in `training_samples`, or that region of it.
 
-    `bits` as in `core.picture`. Raises DataError where none can be read.
+    `bits` as in `core.picture`; None: nobody said, and files of 16 bits are to use them. Raises DataError where they do
+    not, or none can be read.
     """
+    depth = bits or 16
     good, unreadable = [], []
     again = any(load_collected(place_of(one)).may_show_a_part_again for one in names(data) if not one.startswith(ELPV))
     for sample in counted(training_samples(data), "looking at pictures"):
         try:
-            good.append(_look(sample, roi, bits))
+            good.append(_look(sample, roi, depth))
         except DataError as error:
             unreadable.append(str(error))
     if not good:
@@ -98,17 +100,21 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         same.setdefault(picture.digest, []).append(picture)
     tested = [one for one in names(data) if one.startswith(ELPV) or (place_of(one) / "test").is_dir()]
     test, both, others = [], [], []
+    brightest_u16 = [picture.brightest_u16 for picture in good if picture.brightest_u16 is not None]
     for sample in counted(labelled_samples(tested), "looking at test pictures"):
         try:
-            stored, frame = _read(sample, roi, bits)
+            stored, frame = _read(sample, roi, depth)
         except DataError as error:
             unreadable.append(str(error))
             continue
         test.append(sample)
+        brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
         if found := same.get(pixel_digest(stored)):
             both.append((found[0].path, sample))
         else:
             others.append((sample, look_of(frame), detail_of(frame)))
+    if bits is None:
+        _require_used(brightest_u16, ", ".join(names(data)))
     different = [group[0] for group in same.values()]
     pairs = _shown_again(different, [other[1:] for other in others])
     both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
@@ -121,9 +127,19 @@ def survey(data: Data, roi: Roi | None = None, bits: int = 16) -> Survey:
         twins=tuple((different[i].path, different[k].path) for i, k in pairs if k < len(different)),
         trained_and_tested=tuple(both),
         roi=roi,
-        bits=bits,
+        bits=depth,
         may_show_a_part_again=again,
     )
+
+
+def _require_used(brightest_u16: Sequence[int], data: str) -> None:
+    """Raise DataError where files of 16 bits, by the largest value of each, do not use them: all is seen too dark."""
+    most = max(brightest_u16, default=65535)
+    if usual_bits(most) < 16:
+        raise DataError(
+            f"{data}: {len(brightest_u16)} files keep 16 bits, and no value is above {most} of 65535: say how many "
+            f"bits the camera gives, such as `--bits {usual_bits(most)}`; or `--bits 16`, where they are merely dark."
+        )
 
 
 def _shown_again(
@@ -156,7 +172,7 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         path=sample.path,
         size=(frame.shape[1], frame.shape[0]),
         brightness=float(frame.mean()),
-        maximum_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
+        brightest_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
         outline=found,
         look=look_of(frame),
         detail=detail_of(frame),

@@ -43,9 +43,9 @@ def write(folder: Path, draw: Callable[[int], np.ndarray], count: int = 30, firs
     return folder
 
 
-def advice_for(data: Path, bits: int = 16) -> tuple[Advice, str]:
+def advice_for(data: Path, bits: int | None = None) -> tuple[Advice, str]:
     """The advice, and its words with the lines joined."""
-    advice = advise(survey(str(data), bits=bits))
+    advice = advise(survey(str(data), None, bits))
     return advice, advice.as_yaml("part", str(data)).replace("\n# ", " ").replace("\n  # ", " ")
 
 
@@ -151,18 +151,19 @@ def test_fewer_than_any_training_takes_are_refused(tmp_path: Path) -> None:
         advice_for(write(tmp_path / "parts", texture, 2))
 
 
-def test_twelve_bits_in_sixteen_are_told_and_sixteen_are_not(tmp_path: Path) -> None:
-    _, dark = advice_for(write(tmp_path / "dark", lambda seed: texture(seed).astype(np.uint16) * 12))
-    assert "ATTENTION: 30 files have 16 bits, but no value above" in dark
-    assert "of 256 levels are left" in dark
-    assert "nearly black" not in dark  # with the right bits they are not
-    assert "`--bits 12`" in dark
-    told, words = advice_for(tmp_path / "dark", bits=12)
-    assert "ATTENTION" not in words
-    assert settings(told, tmp_path).network.bits == 12
-    assert (
-        "ATTENTION" not in advice_for(write(tmp_path / "full", lambda seed: texture(seed).astype(np.uint16) * 257))[1]
-    )
+def test_of_files_that_do_not_use_their_sixteen_bits_somebody_has_to_say_how_many_there_are(tmp_path: Path) -> None:
+    dark = write(tmp_path / "dark", lambda seed: texture(seed).astype(np.uint16) * 12)
+    with pytest.raises(DataError, match=r"30 files keep 16 bits, and no value is above \d+ of 65535.*`--bits 12`"):
+        survey(str(dark))
+    for bits in (12, 16):
+        told, words = advice_for(dark, bits)
+        assert settings(told, tmp_path).network.bits == bits
+        assert "keep 16 bits" not in words
+    # A test picture tells of the depth too.
+    write(tmp_path / "both" / "train" / "good", lambda seed: texture(seed).astype(np.uint16) * 12)
+    write(tmp_path / "both" / "test" / "good", lambda seed: texture(seed).astype(np.uint16) * 200, 2)
+    assert survey(str(tmp_path / "both")).bits == 16
+    assert survey(str(write(tmp_path / "full", lambda seed: texture(seed).astype(np.uint16) * 100))).bits == 16
 
 
 def test_brightness_that_differs_between_folders_is_told(tmp_path: Path) -> None:

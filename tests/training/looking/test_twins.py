@@ -139,6 +139,7 @@ def test_init_names_both_of_each_pair_and_what_to_do(tmp_path: Path) -> None:
     ):
         assert any(line.startswith(f"ATTENTION: {said}") and "remove" in line for line in lines)
         assert next(lines) == f"- {pair}"
+    assert sum("may merely lie alike: keep both" in line for line in told) == 2, "of washers nobody can know"
 
 
 def test_parts_that_were_filmed_several_times_are_told_once_and_what_was_saved_again_too(tmp_path: Path) -> None:
