@@ -5,12 +5,16 @@ letter; many cameras send image/jpg, or no type.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
 
-if TYPE_CHECKING:  # whoever reads no stream does without FFMPEG
-    from av.container import InputContainer
+import av
+from av.container import InputContainer
+from av.packet import Packet
 
+PARTS = ("mpjpeg", "mjpeg")
+"""What FFMPEG calls parts, and pictures in a row, which it may take them for."""
 FIRST = re.compile(rb"\s*(--[^\r\n]{1,200})\r?\n")
 """What a body of parts begins with: the line that stands before each of them."""
 LONGEST_HEAD = 4096
@@ -18,11 +22,6 @@ LONGEST_HEAD = 4096
 TYPE = re.compile(rb"^content-type[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
 JPEG = re.compile(rb"(image/(p|x-)?jpe?g|application/octet-stream)?[ \t]*(;.*)?", re.IGNORECASE)
 """What such a picture is called; nothing, too."""
-
-
-def begins_with_head(first: bytes) -> bool:
-    """Say whether what FFMPEG took for the first picture begins with a part's head."""
-    return FIRST.match(first) is not None
 
 
 class Parts:
@@ -70,6 +69,40 @@ class Parts:
         if is_over or len(self._raw) - begins_at > LONGEST_HEAD:
             begins_at = len(self._raw)
         self._ready, self._raw = self._ready + self._raw[:begins_at], self._raw[begins_at:]
+
+
+def with_good_heads(
+    container: InputContainer, opened: Callable[[], InputContainer]
+) -> tuple[InputContainer, list[Packet[Any]], Parts | None]:
+    """Give a container of parts, or another one of the same if FFMPEG does not take their heads, and what was read.
+
+    `opened` opens the body anew, in the format `data`; the Parts that then stand on it are to be closed in the end.
+    Raises av.FFmpegError where nothing comes in time, or it cannot be opened.
+    """
+    ahead: list[Packet[Any]] = []
+    is_refused = False
+    try:
+        ahead = [*islice(container.demux(video=0), 1)]
+    except av.InvalidDataError:
+        is_refused = True
+    except av.ExitError:
+        raise
+    except av.FFmpegError:  # it is told where the stream is read on
+        return container, [], None
+    if not is_refused and not any(begins_with_head(each) for each in ahead):
+        return container, ahead, None
+    container.close()
+    parts = Parts(opened())
+    try:
+        return av.open(parts, "r", format="mpjpeg", timeout=container.read_timeout), [], parts
+    except av.FFmpegError:
+        parts.close()
+        raise
+
+
+def begins_with_head(packet: Packet[Any]) -> bool:
+    """Say whether what FFMPEG took for a picture begins with a part's head."""
+    return FIRST.match(memoryview(packet)[:LONGEST_HEAD]) is not None
 
 
 def _said_to_be_jpeg(head: bytes) -> bytes:

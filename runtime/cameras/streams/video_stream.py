@@ -18,7 +18,6 @@ from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tel
 from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.streams.h264 import H264Frames
 from runtime.cameras.streams.packet_order import have_times, in_order
-from runtime.cameras.streams.parts import LONGEST_HEAD, Parts, begins_with_head
+from runtime.cameras.streams.parts import PARTS, Parts, with_good_heads
 from runtime.cameras.streams.track import StreamError, live_track
 from runtime.cameras.streams.undeveloped import Decoded, Jpeg
 from runtime.cameras.streams.units import LENGTH_AT, Units
@@ -43,11 +42,11 @@ LARGEST_PIXELS = MOST_BYTES // 4
 LOOK_AHEAD, LOOK_AHEAD_LIVE = 32, 8
 """Packets of a film by which it is told how it was written, and of what is live."""
 
-PARTS = ("mpjpeg", "mjpeg")
-"""What FFMPEG calls parts of motion JPEG, and pictures in a row, which it may take them for."""
 FIRST_PICTURE_S = 60.0
 """What begins between two key frames shows nothing up to the next one: it is waited for at least as long."""
-NO_VIDEO = "it sends what is no video; of motion JPEG each part has to be of the type image/jpeg (or jpg), and as long as it says"
+NO_VIDEO = (
+    "it sends what is no video; of motion JPEG each part has to be of the type image/jpeg, and as long as it says"
+)
 NO_PICTURE = "what it sends shows no picture: it is of another codec, or has no key frame; let key frames come often"
 NO_STREAM = "it gave pictures and ended; if `url` is the address of single pictures, write that of its stream"
 
@@ -81,15 +80,11 @@ class VideoStream:
             hwaccel=hwaccel,
             metadata_errors="replace",
         )
-        first: list[Packet[Any]] = []
+        ahead: list[Packet[Any]] = []
         self._parts: Parts | None = None
         if timeout_s is not None and self._container.format.name in PARTS:
-            first, is_badly_worded = first_part(self._container)
-            if is_badly_worded:
-                self._container.close()
-                self._parts = Parts(av.open(url, format="data", options=options or {}, timeout=timeout_s))
-                self._container = av.open(self._parts, format="mpjpeg", timeout=timeout_s)
-                first = []
+            opened = partial(av.open, url, format="data", options=options or {}, timeout=timeout_s)
+            self._container, ahead, self._parts = with_good_heads(self._container, opened)
         if not any(stream.codec_context for stream in self._container.streams.video[:1]):
             self.release()
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
@@ -103,7 +98,6 @@ class VideoStream:
             packets = live_track(self._container, self._stream, timeout_s)
         if is_device and timeout_s is not None:
             packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
-        ahead = first
         if codec.has_b_frames or (not self._is_live and codec.name in LENGTH_AT):
             with suppress(av.FFmpegError):
                 ahead.extend(islice(packets, LOOK_AHEAD_LIVE if self._is_live else LOOK_AHEAD))
@@ -253,22 +247,6 @@ class VideoStream:
         if self._tell is not None:
             self._tell(frame)
             self._tell = None
-
-
-def first_part(container: InputContainer) -> tuple[list[Packet[Any]], bool]:
-    """Read the first packet of motion JPEG, where there is one, and say whether its parts are to be put right.
-
-    Raises av.ExitError where none comes in time.
-    """
-    try:
-        first = [*islice(container.demux(video=0), 1)]
-    except av.InvalidDataError:
-        return [], True
-    except av.ExitError:
-        raise
-    except av.FFmpegError:  # it is told where the stream is read
-        return [], False
-    return first, any(begins_with_head(bytes(memoryview(each)[:LONGEST_HEAD])) for each in first)
 
 
 def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes] = ()) -> Callable[[bytes], bool] | None:
