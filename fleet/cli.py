@@ -8,6 +8,7 @@ import typer
 
 from core import cli
 from core.errors import BrokerError, ConfigError
+from core.start import heed_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,12 +97,10 @@ def _rollback_command(config: _Fleet) -> None:
 def _agent_command(
     config: Annotated[Path, typer.Argument(metavar="AGENT", help="The YAML configuration of the agent.")],
 ) -> None:
-    import signal
     import threading
 
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    heed_signals(lambda _number: stop.set())
 
     from fleet.agent import Agent
     from fleet.settings import AgentSettings

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,8 +27,11 @@ MOST_CLIENTS = 100
 """Connections at a time: one of a program that leaves its own open must not take the files that the broker's needs."""
 
 
-async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
-    """Serve until `stop`. Raises ConfigError where the port is taken, or a certificate or password cannot be used."""
+async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callable[[], None] = lambda: None) -> None:
+    """Serve until `stop`, which is looked for from `on_begun` on.
+
+    Raises ConfigError where the port is taken, or a certificate or password cannot be used.
+    """
     connector = Connector(settings.broker, settings.client_id)
     async with open_server(settings) as server:
         types = await load_nodeset(server)
@@ -36,6 +39,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         link = await add_link(server)
         async with server:
             where = host_and_port(settings.host, settings.port)
+            on_begun()
             log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
             await follow(server, systems, link, connector, stop)
 

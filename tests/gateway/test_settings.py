@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -40,7 +41,16 @@ def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], told: str) -> 
 
 def test_with_security_it_may_be_reached_from_elsewhere() -> None:
     settings = parse_settings({**SMALLEST, "host": "0.0.0.0", "security": USERS}, GatewaySettings, "g")  # noqa: S104
-    assert settings.client_id == "opcua-gateway-4840"
+    assert settings.client_id == f"opcua-gateway-{socket.gethostname()}-4840"
+
+
+@pytest.mark.parametrize("name", ["box 1", "presse-\u00fc#+/", "a" * 255])
+def test_gateways_on_two_machines_have_client_ids_of_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    settings = parse_settings(SMALLEST, GatewaySettings, "g")
+    assert re.fullmatch(r"opcua-gateway-[A-Za-z0-9_-]{1,40}-4840", settings.client_id)
+    monkeypatch.setattr(socket, "gethostname", lambda: "box-2")
+    assert settings.client_id == "opcua-gateway-box-2-4840"
 
 
 def test_an_empty_password_is_none(tmp_path: Path) -> None:
