@@ -57,6 +57,8 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     server.iserver.max_monitored_item_queue_size = KEPT
     server.iserver.max_connections = MOST_CLIENTS
     server.set_endpoint(f"opc.tcp://{host_and_port(settings.host, settings.port)}/")
+    if settings.host == "::":  # asyncio would leave out IPv4
+        server.socket_address = "", settings.port
     await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
     if security is None:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from core.config import Name, Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
-from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.settings import BrokerSettings, Host
 from runtime.events.topics import FORBIDDEN
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -60,7 +60,7 @@ class GatewaySettings(Settings):
     """Of each station its topic prefix, such as `pwae/site/area/line/press-3`."""
     broker: BrokerSettings
     """The stations' broker. Its `client_id` is `opcua-gateway-<machine's name>-<port>` where it is left out."""
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """The address to serve on. Another one than this machine's own needs `security`."""
     port: int = Field(default=4840, ge=1, le=65535)
     security: SecuritySettings | None = None

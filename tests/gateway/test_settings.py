@@ -30,6 +30,7 @@ USERS = {"users": {"scada": {"password_file": "password"}}}
         ({"stations": {}}, "stations"),
         ({"stations": {"press-3": "plant/#"}}, "no topic prefix"),
         ({"host": "0.0.0.0"}, "can be reached from elsewhere; set `security`"),  # noqa: S104
+        ({"host": "[::1]"}, "no scheme, port or brackets"),
         ({"security": {"users": {}}}, "users"),
         ({"security": {"users": {"scada": {}}}}, "one of them"),
     ],
