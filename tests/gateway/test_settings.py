@@ -17,6 +17,7 @@ from core.errors import ConfigError
 from gateway.access import load_trusted, make_certificate, require_pair
 from gateway.cli import opcua_gateway
 from gateway.settings import GatewaySettings
+from tests.full_disk import full_disk
 
 SMALLEST: dict[str, Any] = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}}
 USERS = {"users": {"scada": {"password_file": "password"}}}
@@ -142,3 +143,19 @@ def test_it_ends_in_one_line_with_exit_code_2(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert told in last
+
+
+@pytest.mark.parametrize(
+    "left_bytes", [0, 100, 1800], ids=["none of the key", "part of the key", "none of the certificate"]
+)
+def test_a_key_that_a_full_disk_cut_does_not_stay_to_be_refused_when_there_is_room(
+    tmp_path: Path, left_bytes: int
+) -> None:
+    cert_file, key_file = tmp_path / "own.pem", tmp_path / "own.key"
+    if left_bytes == 1800:
+        cert_file = tmp_path / "absent" / "own.pem"
+    with full_disk(left_bytes), pytest.raises(OSError, match=r"\S"):
+        make_certificate(cert_file, key_file, "urn:test")
+    assert not key_file.exists()
+    make_certificate(tmp_path / "own.pem", key_file, "urn:test")
+    require_pair(tmp_path / "own.pem", key_file)
