@@ -32,21 +32,6 @@ def command(module: str, name: str) -> Callable[[], None]:
     return start
 
 
-def heed_signals(ask: Callable[[signal.Signals], None]) -> None:
-    """Let the first Ctrl-C, SIGTERM or hang-up of the terminal call `ask`; a second of the same kind ends at once.
-
-    `ask` is called in the main thread, between any two of its steps.
-    """
-
-    def first(number: int, _frame: object) -> None:
-        signal.signal(number, signal.default_int_handler)
-        ask(signal.Signals(number))
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # as of `nohup`
-            signal.signal(number, first)
-
-
 def _fill_standard_streams() -> None:
     """Let no file take the place of a closed standard stream: what compiled modules say would be written to it."""
     while (taken := os.open(os.devnull, os.O_RDWR)) <= 2:

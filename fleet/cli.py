@@ -8,7 +8,6 @@ import typer
 
 from core import cli
 from core.errors import BrokerError, ConfigError
-from core.start import heed_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +99,7 @@ def _agent_command(
     import threading
 
     stop = threading.Event()
-    heed_signals(lambda _number: stop.set())
+    cli.heed_signals(lambda _number: stop.set())
 
     from fleet.agent import Agent
     from fleet.settings import AgentSettings

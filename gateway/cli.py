@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.start import heed_signals
 
 if TYPE_CHECKING:
     from gateway.settings import GatewaySettings
@@ -63,7 +62,7 @@ async def _serve_until_signal(settings: "GatewaySettings", heard: list[signal.Si
             raise KeyboardInterrupt
         loop.call_soon_threadsafe(stop.set)
 
-    heed_signals(ask)
+    cli.heed_signals(ask)
     from gateway.server import serve
 
     sys.stderr.write("reading the nodeset of OPC 40100-1, which takes some seconds\n")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.start import heed_signals
 from runtime.history.annotations import Annotations
 from runtime.station.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
 from runtime.station.summary import Stop
@@ -208,7 +207,7 @@ def _heed_signals() -> Stop:
     def ask(number: signal.Signals) -> None:
         stop.reason = number.name
 
-    heed_signals(ask)
+    cli.heed_signals(ask)
     return stop
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from core.start import command, heed_signals
+from core.cli import heed_signals
+from core.start import command
 from tests.processes import interrupted
 
 SCRIPTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"][

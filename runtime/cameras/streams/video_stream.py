@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
 from runtime.cameras.settings import Decoding
-from runtime.cameras.streams import repeats
 from runtime.cameras.streams.damage import Damage, Stream
 from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
 from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
@@ -103,7 +102,6 @@ class VideoStream:
                 ahead.extend(islice(packets, LOOK_AHEAD_LIVE if self._is_live else LOOK_AHEAD))
         has_times = have_times(self._container.format.name, ahead if codec.has_b_frames else [])
         self._damage = Damage(Stream(has_times, self._is_live, codec.codec.canonical_name in TELL_DAMAGE))
-        self._is_jpeg = codec.name == "mjpeg"
         written = [bytes(packet) for packet in ahead] if not self._is_live else []
         self._is_whole = looks_whole(codec.name, codec.extradata or b"", name, written)
         """None: of this codec packets tell nothing."""
@@ -119,6 +117,10 @@ class VideoStream:
     @property
     def _is_live(self) -> bool:
         return self._timeout_s is not None
+
+    @property
+    def _is_jpeg(self) -> bool:
+        return self._stream.codec_context.name == "mjpeg"
 
     @property
     def frames_total(self) -> int:
@@ -224,9 +226,8 @@ class VideoStream:
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         codec = self._stream.codec_context
-        if codec.name == "mpeg4" and repeats.is_repeat(bytes(packet)):
-            self._damage.repeat()
-        elif packet.size and packet.pts is not None:
+        is_repeat = self._damage.repeats(codec.name, packet)
+        if not is_repeat and packet.size and packet.pts is not None:
             self._damage.expect(packet.pts, packet.is_keyframe, not packet.is_discard)
         if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)
