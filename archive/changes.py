@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from archive.plan import Plan, make_plan
-from archive.rejudging import Crew, judge_missing
+from archive.rejudging import Crew, judge_missing, shapes_told
 from archive.results import rows_of_shards
 from assessment.score_table import Row
 from core.csv_table import write_rows
@@ -27,6 +27,9 @@ class Changes:
 
     pairs: Counter[tuple[str, str]]
     """Pictures by the old bundle's verdict and the new one's."""
+    old_warning: str = ""
+    """What is said of pictures in another shape than any that trained the old one; empty where there are none."""
+    new_warning: str = ""
 
     @property
     def changed(self) -> int:
@@ -66,9 +69,10 @@ def changes(
         judge_missing(first, crew, "judging with the old bundle")
         judge_missing(second, crew, "judging with the new bundle")
         pairs = _write_changes(first, second, output)
+        warnings = tuple(shapes_told(plan) for plan in (first, second))
         for plan in (first, second):
             plan.remove()
-    return Changes(pairs)
+    return Changes(pairs, *warnings)
 
 
 def _write_changes(first: Plan, second: Plan, output: Path) -> Counter[tuple[str, str]]:

@@ -42,6 +42,8 @@ def judge(
     told = judged(bundle, pictures, output, _crew(workers, ray, gpus))
     for reason in told.undecided:
         typer.echo(f"not decided: {reason}", err=True)
+    if told.warning:
+        typer.echo(told.warning, nl=False, err=True)
     counts = ", ".join(f"{count} {word}" for word, count in sorted(told.verdicts.items()))
     typer.echo(f"written: {output}, {told.verdicts.total()} pictures: {counts}")
 
@@ -61,7 +63,11 @@ def compare(
 
     from archive.changes import changes, changes_table
 
-    Console().print(changes_table(changes(old, new, pictures, output, _crew(workers, ray, gpus))))
+    found = changes(old, new, pictures, output, _crew(workers, ray, gpus))
+    for bundle, warning in ((old, found.old_warning), (new, found.new_warning)):
+        if warning:
+            typer.echo(f"{bundle}: {warning}", nl=False, err=True)
+    Console().print(changes_table(found))
     typer.echo(f"written: {output}")
 
 

@@ -50,7 +50,9 @@ def rows_of_shards(plan: Plan) -> Iterator[list[Row]]:
     """Read the rows shard by shard, in the order of the pictures."""
     for number in range(plan.shards):
         with plan.rows_of(number).open(encoding="utf-8") as lines:
-            yield [json.loads(line) for line in lines]
+            rows = [json.loads(line) for line in lines]
+        # Shards that another version judged, before an interruption, have none.
+        yield [row | {"other_shape": row.get("other_shape", "")} for row in rows]
 
 
 def _write_jsonl(plan: Plan, part: Path) -> None:
@@ -71,7 +73,7 @@ def _write_parquet(plan: Plan, part: Path) -> None:
     import pyarrow.parquet as pq
 
     first = next(rows_of_shards(plan))[0]
-    words = ("file", "verdict", "reason")
+    words = ("file", "verdict", "reason", "other_shape")
     schema = pa.schema([(name, pa.string() if name in words else pa.float64()) for name in first])
     with pq.ParquetWriter(part, schema) as out:
         for rows in rows_of_shards(plan):

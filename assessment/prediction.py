@@ -45,7 +45,8 @@ class Prediction:
     def row(self, tiles: int) -> Row:
         """Give it as a line of the score table."""
         row = score_row(self.file, self.verdict, self.score, self.errors, tiles)
-        return row | {"reason": self.reason, "overlay": printable(whole(self.overlay)) if self.overlay else ""}
+        overlay = printable(whole(self.overlay)) if self.overlay else ""
+        return row | {"reason": self.reason, "other_shape": self.other_shape, "overlay": overlay}
 
 
 def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | None = None) -> list[Prediction]:
@@ -62,7 +63,7 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
         starts = counted(range(0, len(files), _CHUNK), "judging")
         said = [one for start in starts for one in judge_files(judging, files[start : start + _CHUNK], start, overlays)]
     if others := [f"{one.file} ({one.other_shape})" for one in said if one.other_shape]:
-        sys.stderr.write(other_shapes_told(others, len(said)))
+        sys.stderr.write(other_shapes_told(len(others), others[0], len(said)))
     return said
 
 

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -212,3 +213,18 @@ def _common(
     ] = False,
 ) -> None:
     """Take what every command takes."""
+
+
+def heed_signals(ask: Callable[[signal.Signals], None]) -> None:
+    """Let the first Ctrl-C, SIGTERM or hang-up of the terminal call `ask`; a second of the same kind ends at once.
+
+    `ask` is called in the main thread, between any two of its steps.
+    """
+
+    def first(number: int, _frame: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        ask(signal.Signals(number))
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # as of `nohup`
+            signal.signal(number, first)

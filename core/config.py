@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -125,14 +126,18 @@ def _listed_once(problems: list[str]) -> list[str]:
 def _describe(problem: Any, schema: type[BaseModel]) -> str:
     location, known, examples = _locate(schema, problem["loc"])
     if problem["type"] == "extra_forbidden":
-        unknown = str(problem["loc"][-1])
-        nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=LIKE)
-        hint = f": did you mean `{nearest[0]}`?" if nearest else f"{_VALID}{', '.join(sorted(known))}."
-        return f"unknown key `{location}`{hint}"
+        return unknown_key(location, str(problem["loc"][-1]), known)
     if problem["type"] == "missing":
         return f"`{location}` is missing."
     said = _said(problem, examples)
     return f"`{location}`: {said}" if location else said
+
+
+def unknown_key(location: str, unknown: str, known: Collection[str]) -> str:
+    """Say of the key `unknown`, at `location`, which one of those that are `known` there is meant, or all of them."""
+    nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=LIKE)
+    hint = f": did you mean `{nearest[0]}`?" if nearest else f"{_VALID}{', '.join(sorted(known))}."
+    return f"unknown key `{location}`{hint}"
 
 
 def _said(problem: Any, examples: list[Any]) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from core.start import INTERRUPTED
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What steers a terminal, ends a line, or turns text around, and is not seen itself."""
 
 
 class PwaeError(Exception):

@@ -79,15 +79,15 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     if not kept:
         raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
     if others:
-        sys.stderr.write(other_shapes_told(others, len(kept)))
+        sys.stderr.write(other_shapes_told(len(others), others[0], len(kept)))
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped), tuple(sorted(aspects)))
 
 
-def other_shapes_told(others: Sequence[str], count: int) -> str:
-    """Warn that of `count` pictures `others`, each with its shape, are squeezed as none was that trained."""
+def other_shapes_told(others: int, first: str, count: int) -> str:
+    """Warn that of `count` pictures so many, the `first` told with its shape, are squeezed as none was that trained."""
     return (
-        f"warning: {len(others)} of {count} pictures have another shape than any that trained, and are squeezed as "
-        f"none of those was, such as {others[0]}: what is said of them means little; give pictures as the line's "
+        f"warning: {others} of {count} pictures have another shape than any that trained, and are squeezed as "
+        f"none of those was, such as {first}: what is said of them means little; give pictures as the line's "
         "camera gives them, and train on such.\n"
     )
 

@@ -80,9 +80,11 @@ def read_yaml(path: Path) -> Any:
         if len(content) > LARGEST_BYTES:
             raise ConfigError(f"{path}: larger than {LARGEST_BYTES:,} bytes; is it the right file?")
         text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise ConfigError(f"{path}: cannot be read ({reason}); check the path.") from error
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}: line {line} is not text in UTF-8; save it in UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
     return parse_yaml(text, str(path))
 
 

@@ -96,12 +96,10 @@ def _rollback_command(config: _Fleet) -> None:
 def _agent_command(
     config: Annotated[Path, typer.Argument(metavar="AGENT", help="The YAML configuration of the agent.")],
 ) -> None:
-    import signal
     import threading
 
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    cli.heed_signals(lambda _number: stop.set())
 
     from fleet.agent import Agent
     from fleet.settings import AgentSettings

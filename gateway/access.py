@@ -104,7 +104,13 @@ def make_certificate(cert_file: Path, key_file: Path, uri: str) -> None:
     certificate = generate_self_signed_app_certificate(
         key, f"P-WAE gateway on {host}", {}, names, usage, CERTIFICATE_DAYS
     )
-    with open(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(dump_private_key_as_pem(key))
-    cert_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    handle = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(handle, "wb") as file:
+            file.write(dump_private_key_as_pem(key))
+        cert_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    except OSError:  # one of both, or a part of one, would be refused from now on
+        for made in (key_file, cert_file):
+            made.unlink(missing_ok=True)
+        raise
     log.info("certificate made file=%s remedy=%r", cert_file, "let the clients trust it")

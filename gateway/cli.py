@@ -21,7 +21,7 @@ CONFIG is a YAML file; the smallest one that works:
     broker: {host: mes.example.com}
 
 It serves at `host` and `port` until SIGINT or SIGTERM. A broker that is away is shown as a state, and tried again.
-A clean stop by SIGTERM gives exit code 0."""
+A clean stop by SIGTERM, or by a terminal that is closed, gives exit code 0."""
 
 app = cli.app(HELP)
 
@@ -39,26 +39,34 @@ def serve_command(config: Annotated[Path, typer.Argument(metavar="CONFIG", help=
     log_to_stderr()
     # What clients do wrong it would tell as tracebacks of ours.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
-    if asyncio.run(_serve_until_signal(settings)) == signal.SIGINT:
+    heard: list[signal.Signals] = []
+    try:
+        asyncio.run(_serve_until_signal(settings, heard))
+    except KeyboardInterrupt:
+        if not heard:
+            raise
+    if heard[-1] == signal.SIGINT:
         raise KeyboardInterrupt
 
 
-async def _serve_until_signal(settings: "GatewaySettings") -> int:
+async def _serve_until_signal(settings: "GatewaySettings", heard: list[signal.Signals]) -> None:
     import asyncio
+    from threading import Event
 
-    stop, heard = asyncio.Event(), [0]
+    stop, is_serving = asyncio.Event(), Event()
+    loop = asyncio.get_running_loop()
 
-    def ask(number: int) -> None:
-        heard[0] = number
-        stop.set()
+    def ask(number: signal.Signals) -> None:
+        heard.append(number)
+        if not is_serving.is_set():  # the nodeset is read without a pause in which the loop would hear
+            raise KeyboardInterrupt
+        loop.call_soon_threadsafe(stop.set)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ask, number)
+    cli.heed_signals(ask)
     from gateway.server import serve
 
     sys.stderr.write("reading the nodeset of OPC 40100-1, which takes some seconds\n")
-    await serve(settings, stop)
-    return heard[0]
+    await serve(settings, stop, is_serving.set)
 
 
 def opcua_gateway() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,8 +27,11 @@ MOST_CLIENTS = 100
 """Connections at a time: one of a program that leaves its own open must not take the files that the broker's needs."""
 
 
-async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
-    """Serve until `stop`. Raises ConfigError where the port is taken, or a certificate or password cannot be used."""
+async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callable[[], None] = lambda: None) -> None:
+    """Serve until `stop`, which is looked for from `on_begun` on.
+
+    Raises ConfigError where the port is taken, or a certificate or password cannot be used.
+    """
     async with open_server(settings) as server:
         inbox = Inbox()
         follower = follower_of(settings, inbox)
@@ -37,6 +40,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         told = await add_broker_variables(server)
         async with server:
             where = host_and_port(settings.host, settings.port)
+            on_begun()
             log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
             was_full = False
             with follower:
@@ -59,6 +63,8 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     server.iserver.max_monitored_item_queue_size = KEPT
     server.iserver.max_connections = MOST_CLIENTS
     server.set_endpoint(f"opc.tcp://{host_and_port(settings.host, settings.port)}/")
+    if settings.host == "::":  # asyncio would leave out IPv4
+        server.socket_address = "", settings.port
     await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
     if security is None:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])

@@ -1,5 +1,7 @@
 """The configuration of `opcua-gateway`: whom it hears, and whom it serves."""
 
+import re
+import socket
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -8,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from core.config import Name, Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
-from runtime.delivery.settings import BrokerSettings
+from runtime.delivery.settings import BrokerSettings, Host
 from runtime.events.topics import FORBIDDEN
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -57,8 +59,8 @@ class GatewaySettings(Settings):
     stations: dict[Name, Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1)
     """Of each station its topic prefix, such as `pwae/site/area/line/press-3`."""
     broker: BrokerSettings
-    """The stations' broker. Its `client_id` is `opcua-gateway-<port>` where it is left out."""
-    host: str = "127.0.0.1"
+    """The stations' broker. Its `client_id` is `opcua-gateway-<machine's name>-<port>` where it is left out."""
+    host: Host = "127.0.0.1"
     """The address to serve on. Another one than this machine's own needs `security`."""
     port: int = Field(default=4840, ge=1, le=65535)
     security: SecuritySettings | None = None
@@ -80,4 +82,5 @@ class GatewaySettings(Settings):
     @property
     def client_id(self) -> str:
         """The MQTT client id."""
-        return self.broker.client_id or f"opcua-gateway-{self.port}"
+        host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:40]
+        return self.broker.client_id or f"opcua-gateway-{host}-{self.port}"

@@ -2,9 +2,7 @@
 
 import dataclasses
 import logging
-import math
 import re
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -20,6 +18,7 @@ from gateway.variables import Variables
 from runtime.delivery.message import Message
 from runtime.sparkplug.payload import Value
 from runtime.sparkplug.tags import CAMERA, STATION, camera_values, station_values
+from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
 NAMESPACE = "urn:p-wae:opcua-gateway"
@@ -31,8 +30,9 @@ FIELD_TYPES = {
     "ResultContent": ua.VariantType.Variant,
 }
 """Of a result's fields that are no structures: asyncua does not take them from the nodeset."""
-TOLD_EVERY_S, MOST_TOLD = 60.0, 1000
 CAMERA_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+MOST_CAMERAS = 500
+"""Of a station, regions too: whoever may write on its topics can invent names, and no node goes again."""
 NO_STATE, ERROR, HALTED, PREOPERATIONAL, OPERATIONAL = "", "Error", "Halted", "Preoperational", "Operational"
 
 
@@ -56,8 +56,7 @@ class VisionSystem:
         self._newest: dict[str, datetime] = {}
         self._station = Variables(server)
         self._state = NO_STATE
-        self._told_s: dict[str, float] = {}
-        """When (monotonic clock) it was told of a topic last that a message there was ignored."""
+        self._ignored = Seldom()
 
     async def begin(self) -> None:
         """Add the station's own variables."""
@@ -81,6 +80,8 @@ class VisionSystem:
                         await self._follow(values["Station/State"] == "online", bool(values["Station/Reason"]))
             case ["camera", name, _] if not CAMERA_NAME.fullmatch(name):
                 self._ignore(message, "no camera is called so")
+            case ["camera", name, _] if name not in self._cameras and len(self._cameras) >= MOST_CAMERAS:
+                self._ignore_crowd(name)
             case ["camera", name, "result"]:
                 told = self._read(
                     message,
@@ -112,14 +113,15 @@ class VisionSystem:
             return None
 
     def _ignore(self, message: Message, why: object) -> None:
-        """Tell it of a topic once a minute: what sends one such message sends more."""
-        now_s = time.monotonic()
-        if now_s - self._told_s.get(message.topic, -math.inf) < TOLD_EVERY_S:
-            return
-        if len(self._told_s) >= MOST_TOLD:
-            self._told_s.clear()
-        self._told_s[message.topic] = now_s
-        log.warning("message ignored topic=%s reason=%r", message.topic, one_line(why))
+        """Tell it of a topic once a minute."""
+        if self._ignored.is_due(message.topic):
+            log.warning("message ignored topic=%s reason=%r", message.topic, one_line(why))
+
+    def _ignore_crowd(self, name: str) -> None:
+        """Tell it once a minute for all names."""
+        if self._ignored.is_due("camera/"):
+            told = "camera ignored station=%s camera=%s reason='it has %d cameras' remedy='find who writes there'"
+            log.warning(told, self._node.nodeid.Identifier, name, MOST_CAMERAS)
 
     async def link(self, is_up: bool) -> None:
         """The broker is away, and nothing is known of the station any more; or there, and has told or tells soon."""

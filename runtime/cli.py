@@ -3,7 +3,7 @@
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -201,20 +201,13 @@ def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> No
 
 
 def _heed_signals() -> Stop:
-    """The first signal asks for a clean end, a second one of the same kind ends at once.
-
-    To be called before what takes time to import: until then a signal kills.
-    """
+    """To be called before what takes time to import: until then a signal kills."""
     stop = Stop()
 
-    def ask(number: int, _frame: Any) -> None:
-        stop.reason = signal.Signals(number).name
-        signal.signal(number, signal.default_int_handler)
+    def ask(number: signal.Signals) -> None:
+        stop.reason = number.name
 
-    signal.signal(signal.SIGINT, ask)
-    signal.signal(signal.SIGTERM, ask)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as of `nohup`; else the terminal went
-        signal.signal(signal.SIGHUP, ask)
+    cli.heed_signals(ask)
     return stop
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
+from core.address import host_and_port
 from core.errors import PlcError
 from runtime.actuator.coils import open_client
 from runtime.delivery.settings import ModbusSettings
@@ -22,7 +23,7 @@ def check_plc(settings: ModbusSettings, coils: Collection[int]) -> str:
     Raises PlcError where the PLC cannot be reached, its unit does not answer, or has no such coil or register;
     ConfigError where the package is missing.
     """
-    where = f"{settings.host}:{settings.port}"
+    where = host_and_port(settings.host, settings.port)
     with open_client(settings) as client:
         if not client.connect():
             raise PlcError(
@@ -39,7 +40,7 @@ def check_plc(settings: ModbusSettings, coils: Collection[int]) -> str:
 def _read(read: Callable[..., Any], address: int, settings: ModbusSettings, what: str, key: str) -> None:
     from pymodbus.exceptions import ModbusException
 
-    where = f"{settings.host}:{settings.port}, unit {settings.unit}"
+    where = f"{host_and_port(settings.host, settings.port)}, unit {settings.unit}"
     try:
         answer = read(address, count=1, device_id=settings.unit)
     except (OSError, ModbusException) as error:

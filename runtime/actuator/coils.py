@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from core.address import host_and_port
 from core.errors import ConfigError
 from runtime.delivery.settings import ModbusSettings
 from runtime.threads.backoff import BackOff
@@ -149,7 +150,7 @@ class Coils(Worker):
 
     @property
     def _plc(self) -> str:
-        return f"PLC {self._settings.host}:{self._settings.port}"
+        return f"PLC {host_and_port(self._settings.host, self._settings.port)}"
 
     def _write(self, answer: Any) -> None:
         if answer.isError():

@@ -1,5 +1,6 @@
 """Reading a camera that runs freely: every frame that is new and wanted, on the reader's thread."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,8 +13,18 @@ from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
+log = logging.getLogger(__name__)
 SETTLE_S = 0.5
 """What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
+
+
+SLOW_CLOCK = "clock is slow camera=%s seconds_a_second=%.2f remedy=%r"
+SLOW_CLOCK_REMEDY = (
+    "set its frame rate to one that it keeps, also in the dark; or the network carries less than it sends, and what is "
+    "judged is older and older: lower its bit rate"
+)
+TOLD_AGAIN = 0.1
+"""Where it is slower by so much more."""
 
 
 class Capture(Protocol):
@@ -62,6 +73,7 @@ def read_freely(
     """
     limit_s = intake.settings.stale_after_s
     backlog = Backlog(limit_s)
+    told_creep = backlog.creep
     opened_s = heard_s = time.monotonic()
     while capture.grab():
         if intake.closing.is_set():
@@ -69,6 +81,9 @@ def read_freely(
         now = Moment.now()
         silent_s, heard_s = now.s - heard_s, now.s
         is_old = stream_clock is not None and backlog.is_old(stream_clock(capture), now.s)
+        if backlog.creep > told_creep:
+            log.warning(SLOW_CLOCK, intake.standing.name, 1 - backlog.creep, SLOW_CLOCK_REMEDY)
+            told_creep = backlog.creep + TOLD_AGAIN
         if backlog.is_lost or (stream_clock is None and silent_s > limit_s):
             return "it was silent, and what it sends after that may be old; raise `stale_after_s` if it sends so seldom"
         if is_old or now.s - opened_s < SETTLE_S:

@@ -17,7 +17,7 @@ class Standing:
     def __init__(self, name: str) -> None:
         """Begin not connected."""
         self.status = CameraStatus(CameraState.RECONNECTING, time.time(), UNCONNECTED)
-        self._name = name
+        self.name = name
         self._changing = threading.Lock()
         self._told = {CONNECTED}
         """Reasons that the log has, since it last gave frames."""
@@ -46,4 +46,4 @@ class Standing:
             self._told = {reason} | ({CONNECTED} if state == CameraState.STREAMING else self._told)
         if is_news:
             level = logging.INFO if state in (CameraState.STREAMING, CameraState.STOPPED) else logging.WARNING
-            log.log(level, "camera %s camera=%s reason=%r", state, self._name, reason)
+            log.log(level, "camera %s camera=%s reason=%r", state, self.name, reason)

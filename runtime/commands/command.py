@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
-from core.config import Name, Settings, parse_settings
-from core.errors import ConfigError
+from core.config import Name, Settings, parse_settings, unknown_key
+from core.errors import ConfigError, shortened
 from core.timestamps import rfc3339
 from runtime.delivery.message import Message, Outgoing
 from runtime.events.encoding import dumps
@@ -20,6 +20,15 @@ log = logging.getLogger(__name__)
 LONGEST_BYTES = 4096
 LONGEST_TOPIC_BYTES = 1024
 MOST_A_SECOND = 100
+OF_ALL = ("request_id", "by")
+KEYS_OF = {
+    "snapshot": ("camera",),
+    "reload": ("bundle", "recipe"),
+    "recalibrate": ("camera", "recipe", "parts", "force", "dry_run", "marked", "reset"),
+    "resend": ("camera", "seq", "boot_id", "time"),
+    "job": ("camera", "job_id", "recipe", "batch", "operator"),
+}
+"""What verbs look at beside them. Other verbs' keys mean nothing to one, and are let pass."""
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EXPECTED = 'expected a JSON object, as in {"request_id": "17"}.'
 EXPECTED_TIME = "expected a time with its zone, as in 2026-11-24T00:17:27.277Z"
@@ -116,7 +125,10 @@ def parse(message: Message) -> Command:
     verb = verb_of(message)
     if message.response_topic is not None and not is_response_topic(message.response_topic, message.topic):
         raise ConfigError(f"{verb}: no answer can be sent on its response topic, so nothing was done.")
-    return parse_settings(content_of(message.payload, verb, EXPECTED), Command, verb)
+    content = content_of(message.payload, verb, EXPECTED)
+    for unknown in [key for key in content if key not in Command.model_fields]:
+        raise ConfigError(f"{verb}: {unknown_key(shortened(unknown), unknown, OF_ALL + KEYS_OF.get(verb, ()))}")
+    return parse_settings(content, Command, verb)
 
 
 def is_response_topic(topic: str, asked: str) -> bool:

@@ -17,6 +17,7 @@ from runtime.delivery.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
+from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
 LATE_S = 30.0
@@ -69,8 +70,8 @@ class _Heard:
 class TriggerHandler:
     """Takes trigger messages to their cameras, and has each acknowledged when its part's event is on disk.
 
-    `handle` runs on the publisher's thread, `stored` on the one that judges. What is malformed is refused, logged and
-    counted. What a sender repeats is judged once, and answered with the ids of its events.
+    `handle` runs on the publisher's thread, `stored` on the one that judges. What is malformed is refused, counted,
+    and told in the log once a minute. What a sender repeats is judged once, and answered with the ids of its events.
     """
 
     def __init__(
@@ -96,8 +97,8 @@ class TriggerHandler:
         self._memory = memory
         self._miss = miss
         self._tell_refused = refuse
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._now: Callable[[], Moment] = lambda: Moment(wall_clock(), clock())
+        self._told = Seldom(clock)
         self._under_way: dict[bytes, _UnderWay] = {}
         self._crowd = Crowd()
         self._gone: set[str] = set()
@@ -206,8 +207,8 @@ class TriggerHandler:
         return (message.came_before and self._memory.knows(cause)) or bool(self._memory.answers(cause))
 
     def _take(self, camera: str, message: Message, told: TriggerPayload, cause: bytes, heard: _Heard) -> None:
-        now_s = self._clock()
-        trigger = told.trigger(cause, Moment(self._wall_clock(), now_s))
+        now = self._now()
+        now_s, trigger = now.s, told.trigger(cause, now)
         takes_ahead = self._cameras[camera].takes_ahead
         # Without a time of its own it meant a moment when we were away: the part before the camera now is another.
         is_past = message.was_kept and told.time is None
@@ -219,7 +220,8 @@ class TriggerHandler:
             heard.settled.append(message)
         else:
             late_s = now_s - trigger.target.s
-            if late_s > LATE_S and not (takes_ahead or message.was_kept):
+            is_late = late_s > LATE_S and not (takes_ahead or message.was_kept)
+            if is_late and self._told.is_due(f"late {camera}"):
                 remedy = "set the clocks of both machines"
                 log.warning(
                     "trigger is too old for any frame topic=%s ago_s=%.0f remedy=%r", message.topic, late_s, remedy
@@ -242,7 +244,8 @@ class TriggerHandler:
 
     def _refuse(self, camera: str, message: Message, reason: str) -> None:
         self.refused[camera] += 1
-        log.warning("trigger refused topic=%s reason=%r refused=%d", message.topic, reason, self.refused[camera])
+        if self._told.is_due(camera):
+            log.warning("trigger refused topic=%s reason=%r refused=%d", message.topic, reason, self.refused[camera])
         self._tell_refused(camera, message, reason, ())
 
     def _answer(self, cause: bytes, message: Message) -> None:

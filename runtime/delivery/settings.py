@@ -48,7 +48,7 @@ def _is_half(character: str) -> bool:
 
 
 Host = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True), AfterValidator(_require_host)]
-"""Where another machine is reached."""
+"""Where a machine is reached."""
 Text = Annotated[str, AfterValidator(_require_mqtt_text)]
 """What MQTT can carry."""
 

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 
+from core.errors import shown
 from core.timestamps import rfc3339
 
 PAIRS = re.compile(r" (?=[a-z_]+=)")
@@ -14,8 +15,8 @@ class Logfmt(logging.Formatter):
     """Formats `log.warning("broker away reason=%r", "no route")` as `… msg="broker away" reason="no route"`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """See logging.Formatter. A message over several lines is joined to one."""
-        text = " ".join(super().format(record).split())
+        """See logging.Formatter. A message over several lines is joined to one; strangers' words steer no terminal."""
+        text = shown(" ".join(super().format(record).split()))
         words, *pairs = PAIRS.split(text, maxsplit=1)
         escaped = words.replace("\\", "\\\\").replace('"', '\\"')
         head = f'time={rfc3339(record.created)} level={record.levelname.lower()} from={record.name} msg="{escaped}"'

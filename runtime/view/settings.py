@@ -10,6 +10,7 @@ from core.address import host_and_port
 from core.config import Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
+from runtime.delivery.settings import Host
 
 EVERY_HOST = ("0.0.0.0", "::")  # noqa: S104
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -18,7 +19,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 class ViewSettings(Settings):
     """The web page on the box, with /metrics, /healthz and /readyz (pip install '.[view]')."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """The address to listen on. Other than this machine's own needs a token."""
     port: int = Field(default=8080, ge=1, le=65535)
     public_url: (

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from core.address import host_and_port
 from core.errors import ConfigError
 from runtime.threads.worker import Worker
 from runtime.view.access import require_token
@@ -93,7 +94,7 @@ def listen(settings: ViewSettings) -> socket.socket:
         listener.bind(address)
         listener.listen(64)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
+        where = host_and_port(settings.host, settings.port)
         wrong = "view.host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "view.port"
         raise ConfigError(f"view: cannot listen on {where} ({error.strerror}); set another `{wrong}`.") from error
     return listener

@@ -1,11 +1,14 @@
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
 from archive.changes import changes, changes_table
-from archive.rejudging import Crew
+from archive.plan import make_plan
+from archive.rejudging import Crew, judge_missing, rejudge
 from core.errors import ArtifactError
+from runtime.bundles.bundle import load_bundle, save_manifest
 from tests.runtime.small_bundle import write_bundle
 
 
@@ -30,3 +33,33 @@ def test_a_new_bundle_that_is_no_good_is_told_before_the_old_one_judges(
     with pytest.raises(ArtifactError):
         changes(bundle, tmp_path / "absent", [pictures], tmp_path / "changes.csv", Crew(1))
     assert not [*tmp_path.rglob("shard-*")]
+
+
+def test_pictures_in_a_shape_that_none_had_that_trained_are_told_in_one_sentence_and_in_their_rows(
+    bundle: Path, pictures: Path, tmp_path: Path
+) -> None:
+    wide = write_bundle(tmp_path / "wide")
+    manifest = load_bundle(wide).manifest
+    save_manifest(wide, manifest.model_copy(update={"provenance": {"training": {"aspects": [1.78]}}}))
+    told = rejudge(wide, [pictures], tmp_path / "all.jsonl", Crew(1))
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert [bool(row["other_shape"]) for row in rows] == [False] + [True] * 39  # the damaged one comes first
+    assert told.warning.startswith("warning: 39 of 40 pictures have another shape than any that trained")
+    assert f"{pictures / '00000.png'} (1 times as wide as high, and what trained 1.78)" in told.warning
+    found = changes(bundle, wide, [pictures], tmp_path / "changes.csv", Crew(1))
+    assert (found.old_warning, found.new_warning) == ("", told.warning)
+
+
+def test_rows_that_another_version_judged_before_an_interruption_are_taken(
+    bundle: Path, pictures: Path, tmp_path: Path
+) -> None:
+    plan = make_plan(bundle, [pictures], tmp_path / "all.csv.work", 30)
+    judge_missing(plan, Crew(1), "judging")
+    rows = [json.loads(line) for line in plan.rows_of(0).read_text().splitlines()]
+    for row in rows:
+        del row["other_shape"]
+    plan.keep(0, "".join(f"{json.dumps(row)}\n" for row in rows))
+    rejudge(bundle, [pictures], tmp_path / "all.csv", Crew(1), shard_pictures=30)
+    lines = [*csv.DictReader((tmp_path / "all.csv").read_text().splitlines())]
+    assert len(lines) == 40
+    assert all(None not in line and None not in line.values() for line in lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.cli import heed_signals
 from core.start import command
 from tests.processes import interrupted
 
@@ -92,3 +93,30 @@ def test_before_a_command_is_imported_nothing_is_that_takes_time() -> None:
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "set()\n"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_asks_for_an_end_and_a_second_of_its_kind_ends_at_once(number: signal.Signals) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    asked: list[signal.Signals] = []
+    try:
+        heed_signals(asked.append)
+        signal.raise_signal(number)
+        assert asked == [number]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert asked == [number]
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_a_hang_up_that_is_ignored_stays_so() -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        heed_signals(lambda _number: None)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

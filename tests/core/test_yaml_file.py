@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core.config import Settings, load_settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
+from core.yaml_file import read_yaml
 
 MERGES = "a0: &a0 {a: 1, b: 2}\n" + "".join(
     f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 20)
@@ -150,3 +151,11 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
         load_settings(tmp_path / "pipe", Door)
     with pytest.raises(ConfigError, match="cannot be read"):
         look_up_secret("broker.password", None, tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_in_another_encoding_is_refused_with_the_line_and_what_to_do(mark: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "inspection.yaml"
+    file.write_bytes(mark + b"bundle: b\n\nstation: Pr\xfcfer\n")
+    with pytest.raises(ConfigError, match=r"line 3 is not text in UTF-8; save it in UTF-8"):
+        read_yaml(file)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from asyncua import Client
@@ -73,5 +74,33 @@ def test_it_serves_on_an_address_of_ipv6() -> None:
         url = f"opc.tcp://[::1]:{settings['port']}/"
         async with open_server(GatewaySettings.model_validate(settings)) as server, server, Client(url) as client:
             assert await client.nodes.server_state.read_value() == 0
+
+    asyncio.run(look())
+
+
+@pytest.mark.machine
+def test_on_all_addresses_it_is_reached_by_those_of_ipv4_and_of_ipv6(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD", "open sesame")
+    port = free_port()
+    security = {
+        "cert_file": tmp_path / "cert.pem",
+        "key_file": tmp_path / "key.pem",
+        "users": {"scada": {"password_env": "PASSWORD"}},
+    }
+    settings = {
+        "stations": {"press-3": "plant/press-3"},
+        "broker": {"host": "mes"},
+        "host": "::",
+        "port": port,
+        "security": security,
+    }
+
+    async def look() -> None:
+        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+            for host in ("127.0.0.1", "::1"):
+                _reader, writer = await asyncio.open_connection(host, port)
+                writer.close()
 
     asyncio.run(look())

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from core.errors import ConfigError
 from gateway.access import load_trusted, make_certificate, require_pair
 from gateway.cli import opcua_gateway
 from gateway.settings import GatewaySettings
+from tests.full_disk import full_disk
 
 SMALLEST: dict[str, Any] = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}}
 USERS = {"users": {"scada": {"password_file": "password"}}}
@@ -29,6 +31,7 @@ USERS = {"users": {"scada": {"password_file": "password"}}}
         ({"stations": {}}, "stations"),
         ({"stations": {"press-3": "plant/#"}}, "no topic prefix"),
         ({"host": "0.0.0.0"}, "can be reached from elsewhere; set `security`"),  # noqa: S104
+        ({"host": "[::1]"}, "no scheme, port or brackets"),
         ({"security": {"users": {}}}, "users"),
         ({"security": {"users": {"scada": {}}}}, "one of them"),
     ],
@@ -40,7 +43,16 @@ def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], told: str) -> 
 
 def test_with_security_it_may_be_reached_from_elsewhere() -> None:
     settings = parse_settings({**SMALLEST, "host": "0.0.0.0", "security": USERS}, GatewaySettings, "g")  # noqa: S104
-    assert settings.client_id == "opcua-gateway-4840"
+    assert settings.client_id == f"opcua-gateway-{socket.gethostname()}-4840"
+
+
+@pytest.mark.parametrize("name", ["box 1", "presse-\u00fc#+/", "a" * 255])
+def test_gateways_on_two_machines_have_client_ids_of_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    settings = parse_settings(SMALLEST, GatewaySettings, "g")
+    assert re.fullmatch(r"opcua-gateway-[A-Za-z0-9_-]{1,40}-4840", settings.client_id)
+    monkeypatch.setattr(socket, "gethostname", lambda: "box-2")
+    assert settings.client_id == "opcua-gateway-box-2-4840"
 
 
 def test_an_empty_password_is_none(tmp_path: Path) -> None:
@@ -131,3 +143,19 @@ def test_it_ends_in_one_line_with_exit_code_2(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert told in last
+
+
+@pytest.mark.parametrize(
+    "left_bytes", [0, 100, 1800], ids=["none of the key", "part of the key", "none of the certificate"]
+)
+def test_a_key_that_a_full_disk_cut_does_not_stay_to_be_refused_when_there_is_room(
+    tmp_path: Path, left_bytes: int
+) -> None:
+    cert_file, key_file = tmp_path / "own.pem", tmp_path / "own.key"
+    if left_bytes == 1800:
+        cert_file = tmp_path / "absent" / "own.pem"
+    with full_disk(left_bytes), pytest.raises(OSError, match=r"\S"):
+        make_certificate(cert_file, key_file, "urn:test")
+    assert not key_file.exists()
+    make_certificate(tmp_path / "own.pem", key_file, "urn:test")
+    require_pair(tmp_path / "own.pem", key_file)

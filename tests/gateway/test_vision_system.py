@@ -1,6 +1,7 @@
 """A station's messages that are none: told, and not once a part."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from asyncua import ua
 from gateway import vision_system
 from gateway.vision_system import VisionSystem
 from runtime.delivery.message import Message
+from runtime.threads import seldom
 
 
 def hear(system: VisionSystem, path: str, payload: bytes) -> None:
@@ -24,7 +26,7 @@ def test_what_is_ignored_again_and_again_is_told_of_each_topic_once_a_minute(
         hear(system, "camera/top/result", b"[1" + b" " * (number % 7))
         hear(system, "camera/a.b/result", b"{}")
     assert caplog.text.count("message ignored") == 2
-    monkeypatch.setattr(vision_system, "TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(seldom, "EVERY_S", 0.0)
     hear(system, "camera/top/result", b"[1")
     assert caplog.text.count("message ignored") == 3
 
@@ -57,3 +59,36 @@ def test_what_a_station_told_before_all_was_subscribed_for_stays_told(monkeypatc
     hear(system, "status", online)
     asyncio.run(system.link(is_up=True))
     assert server.states == ["Error", "Operational"]
+
+
+class Nodes:
+    """A server and a node to which variables are added."""
+
+    nodeid = SimpleNamespace(Identifier="press-3", NamespaceIndex=3)
+
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+
+    async def add_folder(self, _place: object, name: Any) -> "Nodes":
+        self.folders.append(name.Name)
+        return self
+
+    async def add_variable(self, *_args: object, **_kinds: object) -> None:
+        """It has it."""
+
+    async def write_attribute_value(self, _place: object, _value: object) -> None:
+        """It has it."""
+
+
+def test_cameras_that_somebody_invents_get_nodes_up_to_a_bound_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vision_system, "MOST_CAMERAS", 3)
+    nodes: Any = Nodes()
+    system = VisionSystem(nodes, nodes, nodes, [])
+    status = b'{"state": "streaming", "reason": ""}'
+    for number in [*range(50), 1]:
+        hear(system, f"camera/invented-{number}/status", status)
+    assert nodes.folders == ["invented-0", "invented-1", "invented-2"]
+    assert caplog.text.count("camera ignored station=press-3 camera=invented-3 reason='it has 3 cameras'") == 1
+    assert caplog.text.count("ignored") == 1

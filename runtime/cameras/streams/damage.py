@@ -3,9 +3,14 @@
 A frame that is damaged or lost spoils those that build on it, up to the next key frame.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 from av import VideoFrame
+from av.packet import Packet
+
+from runtime.cameras.streams import repeats
 
 DEEPEST = 16
 """No codec shows a frame more than so many others later than it was handed over."""
@@ -57,9 +62,11 @@ class Damage:
         """How many frames were counted so far that are not to be shown."""
         return len(self._cut_away) + self._repeats
 
-    def repeat(self) -> None:
-        """Note what stands for a frame, and lets the one before stay."""
-        self._repeats += 1
+    def repeats(self, codec: str, packet: Packet[Any]) -> bool:
+        """Say whether a packet stands for a frame, and lets the one before stay, which is noted."""
+        is_repeat = codec == "mpeg4" and repeats.is_repeat(bytes(packet))
+        self._repeats += is_repeat
+        return is_repeat
 
     @property
     def rest(self) -> list[VideoFrame | None]:

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from core.ffmpeg import MOST_BYTES, bound_memory
 from runtime.cameras.settings import Decoding
-from runtime.cameras.streams import repeats
 from runtime.cameras.streams.damage import Damage, Stream
 from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder
 from runtime.cameras.streams.device import ANY_LAYOUT, WITHOUT_LOOKING, awaited, copied
 from runtime.cameras.streams.h264 import H264Frames
 from runtime.cameras.streams.packet_order import have_times, in_order
+from runtime.cameras.streams.parts import PARTS, Parts, with_good_heads
 from runtime.cameras.streams.track import StreamError, live_track
 from runtime.cameras.streams.undeveloped import Decoded, Jpeg
 from runtime.cameras.streams.units import LENGTH_AT, Units
@@ -79,8 +79,13 @@ class VideoStream:
             hwaccel=hwaccel,
             metadata_errors="replace",
         )
+        ahead: list[Packet[Any]] = []
+        self._parts: Parts | None = None
+        if timeout_s is not None and self._container.format.name in PARTS:
+            opened = partial(av.open, url, format="data", options=options or {}, timeout=timeout_s)
+            self._container, ahead, self._parts = with_good_heads(self._container, opened)
         if not any(stream.codec_context for stream in self._container.streams.video[:1]):
-            self._container.close()
+            self.release()
             raise av.InvalidDataError(0, "there is no video in it, or of a codec that FFMPEG does not know")
         self._stream = self._container.streams.video[0]
         codec = self._stream.codec_context
@@ -92,13 +97,11 @@ class VideoStream:
             packets = live_track(self._container, self._stream, timeout_s)
         if is_device and timeout_s is not None:
             packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
-        ahead: list[Packet[Any]] = []
         if codec.has_b_frames or (not self._is_live and codec.name in LENGTH_AT):
             with suppress(av.FFmpegError):
                 ahead.extend(islice(packets, LOOK_AHEAD_LIVE if self._is_live else LOOK_AHEAD))
         has_times = have_times(self._container.format.name, ahead if codec.has_b_frames else [])
         self._damage = Damage(Stream(has_times, self._is_live, codec.codec.canonical_name in TELL_DAMAGE))
-        self._is_jpeg = codec.name == "mjpeg"
         written = [bytes(packet) for packet in ahead] if not self._is_live else []
         self._is_whole = looks_whole(codec.name, codec.extradata or b"", name, written)
         """None: of this codec packets tell nothing."""
@@ -114,6 +117,10 @@ class VideoStream:
     @property
     def _is_live(self) -> bool:
         return self._timeout_s is not None
+
+    @property
+    def _is_jpeg(self) -> bool:
+        return self._stream.codec_context.name == "mjpeg"
 
     @property
     def frames_total(self) -> int:
@@ -191,6 +198,8 @@ class VideoStream:
     def release(self) -> None:
         """Release the stream."""
         self._container.close()
+        if self._parts is not None:
+            self._parts.close()
 
     def _read(self, packets: Iterable[Packet[Any]]) -> Iterator[VideoFrame | Packet[Any] | None]:
         """Give frames that are whole, packets of motion JPEG, and None for what is damaged or lost."""
@@ -217,9 +226,8 @@ class VideoStream:
 
     def _decode(self, packet: Packet[Any]) -> Iterator[VideoFrame | None]:
         codec = self._stream.codec_context
-        if codec.name == "mpeg4" and repeats.is_repeat(bytes(packet)):
-            self._damage.repeat()
-        elif packet.size and packet.pts is not None:
+        is_repeat = self._damage.repeats(codec.name, packet)
+        if not is_repeat and packet.size and packet.pts is not None:
             self._damage.expect(packet.pts, packet.is_keyframe, not packet.is_discard)
         if self._is_whole is not None and packet.size and not self._is_whole(bytes(packet)):
             self._damage.begin(packet.pts)

@@ -37,3 +37,9 @@ def test_what_is_wrong_with_a_plc_is_told_with_what_to_do(plc: Plc) -> None:
     ):
         with pytest.raises(PlcError, match=words):
             check_plc(settings, coils)
+
+
+def test_a_plc_at_an_address_of_ipv6_is_told_as_one_writes_it() -> None:
+    port = free_port()
+    with pytest.raises(PlcError, match=rf"\[::1\]:{port} does not answer"):
+        check_plc(at(port).model_copy(update={"host": "::1"}), [0])

@@ -117,6 +117,23 @@ ODD: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
+def typed(line: str, picture: bytes) -> bytes:
+    return f"--frame\r\n{line}Content-Length: {len(picture)}\r\n\r\n".encode() + picture + b"\r\n"
+
+
+ODD |= {
+    f"{kind} in {where}": (head, partial(typed, line))
+    for where, head in (("parts", PARTS), ("a body without type", OK))
+    for kind, line in {
+        "image/jpg": "Content-Type: image/jpg\r\n",
+        "image/pjpeg": "CONTENT-TYPE:image/pjpeg\r\n",
+        "a type with more": "Content-type: image/jpeg; charset=binary\r\n",
+        "bytes": "Content-Type: application/octet-stream\r\n",
+        "no type": "",
+    }.items()
+}
+
+
 @pytest.mark.parametrize("kind", ODD)
 def test_pictures_are_read_however_the_server_words_them(kind: str, watch: Callable[..., Watcher]) -> None:
     with answering(partial(show, head=ODD[kind][0], encode=ODD[kind][1])) as url:
@@ -133,6 +150,7 @@ def of_size(picture: bytes, side: int) -> bytes:
 
 NO_PICTURE: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda picture: part(picture[:-60]),
+    "cut, of image/jpg": lambda picture: typed("Content-Type: image/jpg\r\n", picture[:-60]),
     "30,000 x 30,000": lambda picture: part(of_size(picture, 30_000)),
     "HTML": lambda _picture: part(b"<html><body>Please log in</body></html>"),
 }
@@ -154,7 +172,7 @@ NO_CAMERA: dict[str, tuple[bytes, str]] = {
     "a file of this machine": (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/hosts\r\n\r\n", "cannot be opened"),
     "a picture": (f"{OK}{FIELDS}\r\n".encode() + jpeg(1), "if `url` is the address of single pictures"),
     "parts of another type": (
-        f"{PARTS}\r\n".encode() + part(jpeg(1)).replace(b"jpeg", b"jpg") * 9,
+        f"{PARTS}\r\n".encode() + part(jpeg(1)).replace(b"image/jpeg", b"text/plain") * 9,
         "of the type image/jpeg",
     ),
     "longer than it says": (f"{PARTS}\r\n".encode() + part(jpeg(1)) + b"\xff\xd9" * 9, "no video|cannot be read|ended"),

@@ -1,15 +1,29 @@
 """Commands as bytes from strangers: read, or refused in words."""
 
 import json
+from dataclasses import replace
+from itertools import chain
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ConfigError
-from runtime.commands.command import LONGEST_BYTES, MOST_A_SECOND, Rate, parse, reply, request_id_of
+from runtime.commands.command import (
+    KEYS_OF,
+    LONGEST_BYTES,
+    MOST_A_SECOND,
+    OF_ALL,
+    Command,
+    Rate,
+    parse,
+    reply,
+    request_id_of,
+)
 from runtime.commands.trigger_payload import read_payload
 from runtime.delivery.message import Message
+from runtime.settings import Verb
 from tests.runtime.contract import closed, schema
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=[]))
@@ -184,3 +198,23 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         parse(Message("s/cmd/pause", b'{"request_id":"1","by":"a","by":"b"}', False))
     with pytest.raises(ValueError, match="'part_id' appears twice"):
         read_payload(b'{"part_id":"1","part_id":"2"}')
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("resend", "valid keys here: boot_id, by, camera, request_id, seq, time."),
+        ("pause", "valid keys here: by, request_id."),
+    ],
+)
+def test_a_key_that_no_command_has_is_refused_with_those_that_this_one_has(verb: str, told: str) -> None:
+    message = Message(f"plant/cmd/{verb}", b'{"request_id": "1", "shelf": 3}', False)
+    with pytest.raises(ConfigError, match=f"{verb}: unknown key `shelf`: {told}"):
+        parse(message)
+    with pytest.raises(ConfigError, match="unknown key `request`: did you mean `request_id`?"):
+        parse(replace(message, payload=b'{"request": "1"}'))
+
+
+def test_the_keys_of_all_verbs_are_those_of_a_command() -> None:
+    assert {*OF_ALL, *chain(*KEYS_OF.values())} == Command.model_fields.keys()
+    assert KEYS_OF.keys() < set(get_args(Verb))

@@ -13,6 +13,7 @@ from runtime.commands.trigger_refusals import TriggerRefusals
 from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
+from runtime.threads.seldom import EVERY_S
 from tests.runtime.commands.test_trigger_messages import NOW_AT_S, Desk, parse_trigger
 
 
@@ -54,3 +55,19 @@ def test_a_trigger_by_a_clock_that_is_an_hour_behind_is_told_of_unless_a_broker_
     ago = datetime.fromtimestamp(NOW_AT_S - 3600, UTC).isoformat()
     Desk().hear(json.dumps({"part_id": "p", "time": ago}).encode(), was_kept=kept)
     assert caplog.text.count("set the clocks of both machines") == told
+
+
+def test_a_sender_whose_triggers_are_all_wrong_takes_a_line_of_the_log_a_minute_and_all_are_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    ago = datetime.fromtimestamp(NOW_AT_S - 3600, UTC).isoformat()
+    for number in range(100):
+        desk.hear(b"{" + b" " * number)
+        desk.hear(json.dumps({"part_id": str(number), "time": ago}).encode())
+    assert (desk.refused, len(desk.told)) == (100, 100)
+    assert (caplog.text.count("trigger refused"), caplog.text.count("too old")) == (1, 1)
+    desk.clock.now_s += EVERY_S
+    desk.hear(b"{")
+    assert caplog.text.count("trigger refused") == 2
+    assert "refused=101" in caplog.text

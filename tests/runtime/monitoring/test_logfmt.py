@@ -23,5 +23,11 @@ def test_a_plain_message_is_quoted() -> None:
     assert line('it said "no"') == f'{HEAD} msg="it said \\"no\\""'
 
 
+def test_what_strangers_are_called_steers_no_terminal_and_turns_no_text_around() -> None:
+    found = line("judging %s key=%s", "paused by A\x1b[2Jd\0a\u202eB\u200f\x85", "\x07")
+    assert found == f'{HEAD} msg="judging paused by A\\\\x1b[2Jd\\\\x00a\\\\u202eB\\\\u200f" key=\\x07'
+    assert line("Ölpumpe, 中") == f'{HEAD} msg="Ölpumpe, 中"'
+
+
 def test_several_lines_become_one() -> None:
     assert "\n" not in line("first\nsecond key=1")

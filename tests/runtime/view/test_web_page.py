@@ -126,6 +126,7 @@ def test_beyond_this_machine_everything_but_health_asks_for_the_token(
 @pytest.mark.parametrize(
     ("view", "words"),
     [
+        ({"host": "[::1]"}, "no scheme, port or brackets"),
         ({"host": "0.0.0.0"}, "give `token_env` or `token_file`"),  # noqa: S104
         ({"host": "0.0.0.0", "token_env": "PWAE_NO_SUCH"}, "PWAE_NO_SUCH is not set"),  # noqa: S104
         ({"host": "192.0.2.1", "token_env": "PATH"}, "set another `view.host`"),
