@@ -45,7 +45,8 @@ class Prediction:
     def row(self, tiles: int) -> Row:
         """Give it as a line of the score table."""
         row = score_row(self.file, self.verdict, self.score, self.errors, tiles)
-        return row | {"reason": self.reason, "overlay": printable(whole(self.overlay)) if self.overlay else ""}
+        overlay = printable(whole(self.overlay)) if self.overlay else ""
+        return row | {"reason": printable(self.reason), "overlay": overlay}
 
 
 def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | None = None) -> list[Prediction]:

@@ -21,14 +21,26 @@ SILENT_S = 30.0
 
 def write_whole(file: Path, content: bytes | memoryview) -> None:
     """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
+    with becoming(file) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def becoming(file: Path) -> Iterator[Path]:
+    """Give the place of a part that becomes `file` when all is written; of what goes wrong, or is stopped, none stays.
+
+    Raises OSError.
+    """
     part = file.with_name(f".{file.name}.part")
     try:
-        part.write_bytes(content)
+        yield part
         part.replace(file)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             part.unlink()
-        raise OSError(error.errno, error.strerror, str(file)) from error  # of the part nobody knows
+        if isinstance(error, OSError) and str(error.filename or part) == str(part):
+            raise OSError(error.errno, error.strerror, str(file)) from error  # of the part nobody knows
+        raise
 
 
 def without_waiting(path: str, flags: int) -> int:
