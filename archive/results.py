@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from os.path import realpath
 from pathlib import Path
 
 from archive.plan import Plan
@@ -16,7 +17,7 @@ def require_writable(file: Path) -> None:
     """Refuse a results file that stands already or could not be written, before hours of work. Raises ConfigError."""
     if file.exists():
         raise ConfigError(f"{file}: exists; choose another --output.")
-    if not file.resolve().parent.is_dir():
+    if not Path(realpath(file)).parent.is_dir():
         raise ConfigError(f"{file}: {file.parent} is no folder; make it first.")
     writer_of(file)
 

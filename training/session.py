@@ -72,7 +72,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, bursts, settings)
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
-    fitted = len(frames.samples) - (len(judged) if len(held_out) == 1 else 0)
+    fitted = int((~left_out).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)

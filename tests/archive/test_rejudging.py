@@ -139,6 +139,9 @@ def test_what_cannot_be_used_is_told_before_the_work(bundle: Path, pictures: Pat
         rejudge(bundle, [pictures], tmp_path / "there.csv", Crew(1))
     with pytest.raises(DataError, match="no such folder"):
         rejudge(bundle, [tmp_path / "absent"], tmp_path / "all.csv", Crew(1))
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(DataError, match="no such folder"):
+        rejudge(bundle, [tmp_path / "ring"], tmp_path / "all.csv", Crew(1))
     with pytest.raises(ArtifactError):
         rejudge(pictures, [pictures], tmp_path / "all.csv", Crew(1))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.config import load_settings
-from core.errors import ConfigError
+from core.errors import ConfigError, DataError
 from training.cli import train_model
 from training.settings import TrainingSettings
 
@@ -61,6 +61,12 @@ def sheets(folder: Path, first: int = 0, count: int = 12) -> Path:
 def test_a_folders_name_is_kept_in_plain_letters(folder: str, name: str, tmp_path: Path, init: Init) -> None:
     assert init(sheets(tmp_path / folder))[0] == 0
     assert (written(tmp_path).name, written(tmp_path).output) == (name, f"runs/{name}")
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path: Path, init: Init) -> None:
+    (tmp_path / "ring").symlink_to("ring")
+    code, said = init(tmp_path / "ring")
+    assert (code, said.startswith(f"error: {tmp_path}/ring: no such folder")) == (DataError.exit_code, True), said
 
 
 @pytest.mark.parametrize("again", ["plates", "./plates", "{}/plates", "link", "plates/monday"])

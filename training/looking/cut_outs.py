@@ -37,7 +37,7 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     for ax, picture in zip(axes, chosen, strict=False):
         title = picture.path.name
         try:
-            frame = crop(read_picture(picture.path, bits), roi)
+            frame = crop(read_picture(picture.path, bits), None if picture.is_cut else roi)
             ax.imshow(cut_out(frame, locate(frame, pose), pose.size)[:, :, ::-1])
         except PartNotFoundError as error:
             title += f": {error}"
