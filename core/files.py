@@ -171,7 +171,7 @@ def told_apart(paths: Sequence[Path]) -> list[str]:
     places = [os.path.realpath(path) for path in paths]
     sizes = {place: _size(place) for place in places}
     count = Counter(sizes.values())
-    marks = {place: _digest(place) if count[size] > 1 and size else place for place, size in sizes.items()}
+    marks = {place: digest_of(place) or place if count[size] > 1 and size else place for place, size in sizes.items()}
     return [marks[place] for place in places]
 
 
@@ -183,12 +183,13 @@ def _size(place: str) -> int:
         return 0
 
 
-def _digest(place: str) -> str:
+def digest_of(file: Path | str) -> str:
+    """Give the sha256 of what is in a file; empty of what is none, or cannot be read."""
     try:
-        with open(place, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open(require_file(Path(file)), "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
-        return place
+        return ""
 
 
 def free_space(folder: Path) -> str:

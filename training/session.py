@@ -3,6 +3,7 @@
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.dataset import Sample, counts, folders_told, training_samples
+from core.files import digest_of
 from core.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector, new_inspector
@@ -44,6 +46,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         require_resumable(output, settings)
     chosen = settings.network
     frames = distinct(read_frames(training_samples(settings.data), chosen.input))
+    digests = [digest_of(sample.path) for sample in frames.samples]  # of what was read, not of what lies there later
     bursts = find_bursts(frames, settings)
     held_out = assign(bursts, settings)
     by_folder = counts(settings.data, frames.samples)
@@ -70,8 +73,9 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         return path
 
     calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, bursts, settings)
-    thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
+    calibration = replace(calibration, digests=tuple(digests[index] for index in judged))
+    thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     fitted = int((~left_out).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
