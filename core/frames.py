@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.dataset import Sample, each_once
 from core.errors import ConfigError, DataError, about
-from core.files import whole
+from core.files import digest_of, whole
 from core.geometry import ModelInput, aspect_of
 from core.picture import as_bgr_u8, crop, fit, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
@@ -34,6 +34,10 @@ class Frames:
     def names_skipped(self) -> list[str]:
         """The files skipped, as text that can be stored."""
         return [printable(whole(path)) for path in self.skipped]
+
+    def digests(self) -> list[str]:
+        """Digest of what lies now in the file of each picture that was read."""
+        return [digest_of(sample.path) for sample in self.samples]
 
     def fingerprint(self) -> str:
         """Digest of the frames and their order: what the network really saw."""

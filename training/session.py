@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from core.dataset import Sample, counts, folders_told, training_samples
-from core.files import digest_of
 from core.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector, new_inspector
@@ -46,7 +45,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         require_resumable(output, settings)
     chosen = settings.network
     frames = distinct(read_frames(training_samples(settings.data), chosen.input))
-    digests = [digest_of(sample.path) for sample in frames.samples]  # of what was read, not of what lies there later
+    digests = frames.digests()  # of what was read, not of what lies there later
     bursts = find_bursts(frames, settings)
     held_out = assign(bursts, settings)
     by_folder = counts(settings.data, frames.samples)
