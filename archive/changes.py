@@ -14,7 +14,7 @@ from archive.results import rows_of_shards
 from assessment.score_table import Row
 from core.csv_table import write_rows
 from core.errors import ConfigError
-from core.files import alone, naming
+from core.files import alone, becoming, naming
 from runtime.parts.verdict import GIVEN
 
 OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in GIVEN)
@@ -86,10 +86,8 @@ def _write_changes(first: Plan, second: Plan, output: Path) -> Counter[tuple[str
                 told = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
                 yield [before["file"], *told]
 
-    part = output.with_name(f".{output.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as out:
+    with becoming(output) as part, part.open("w", encoding="utf-8", newline="") as out:
         write_rows(out, columns, changed())
-    part.replace(output)
     return pairs
 
 

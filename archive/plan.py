@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from os.path import realpath
 from pathlib import Path
 
 from core.errors import ConfigError, DataError
@@ -76,7 +77,7 @@ def make_plan(bundle: Path, places: Sequence[Path], folder: Path, shard_pictures
     run's plan stands in `folder`, OSError where it cannot be written.
     """
     manifest = load_bundle(bundle).manifest
-    whole = tuple(str(place.resolve()) for place in places)
+    whole = tuple(realpath(place) for place in places)
     terms = Terms(manifest.digest, whole, shard_pictures, manifest.grid**2)
     if (folder / PLAN).exists():
         return Plan(bundle, terms, _taken_up(folder, terms), folder)

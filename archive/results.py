@@ -3,20 +3,21 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from os.path import realpath
 from pathlib import Path
 
 from archive.plan import Plan
 from assessment.score_table import Row
 from core.csv_table import write_rows
 from core.errors import ConfigError
-from core.files import naming
+from core.files import becoming
 
 
 def require_writable(file: Path) -> None:
     """Refuse a results file that stands already or could not be written, before hours of work. Raises ConfigError."""
     if file.exists():
         raise ConfigError(f"{file}: exists; choose another --output.")
-    if not file.resolve().parent.is_dir():
+    if not Path(realpath(file)).parent.is_dir():
         raise ConfigError(f"{file}: {file.parent} is no folder; make it first.")
     writer_of(file)
 
@@ -36,14 +37,8 @@ def writer_of(file: Path) -> Callable[[Plan, Path], None]:
 
 def write_results(plan: Plan, file: Path) -> None:
     """Put the rows of all shards, which are there, into `file`: whole or not at all. Raises OSError."""
-    part = file.with_name(f".{file.name}.part")
-    try:
-        with naming(file):
-            writer_of(file)(plan, part)
-            part.replace(file)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    with becoming(file) as part:
+        writer_of(file)(plan, part)
 
 
 def rows_of_shards(plan: Plan) -> Iterator[list[Row]]:

@@ -13,7 +13,7 @@ from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.results import REPORT
 from core.dataset import Sample
-from core.files import common_folder, naming
+from core.files import common_folder, write_whole
 from core.printable import printable
 
 _LONGEST_PX = 360
@@ -47,8 +47,7 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
 def save_comparison(comparison: Comparison, names: Sequence[str], data: str, output: Path) -> Path:
     """Write the report into the folder `output`, and give its path. Raises OSError."""
     report = output / REPORT
-    with naming(report):
-        report.write_text(render_comparison(comparison, names, data), "utf-8", "backslashreplace")
+    write_whole(report, render_comparison(comparison, names, data).encode(errors="backslashreplace"))
     return report
 
 

@@ -46,7 +46,7 @@ class Prediction:
         """Give it as a line of the score table."""
         row = score_row(self.file, self.verdict, self.score, self.errors, tiles)
         overlay = printable(whole(self.overlay)) if self.overlay else ""
-        return row | {"reason": self.reason, "other_shape": self.other_shape, "overlay": overlay}
+        return row | {"reason": printable(self.reason), "other_shape": self.other_shape, "overlay": overlay}
 
 
 def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | None = None) -> list[Prediction]:

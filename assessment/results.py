@@ -15,7 +15,7 @@ from assessment.drawn_marks import DrawnMarks
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
 from core.dataset import Data, are_defective, folders
-from core.files import alone, naming
+from core.files import alone, becoming, naming, write_whole
 from core.frames import Frames
 from core.layout import require_apart
 from training.detector.checkpoint import Checkpoint
@@ -51,14 +51,14 @@ class Evaluation:
         report, sheet, measures, scores = REPORT, "contact_sheet.png", "metrics.json", "scores.csv"
         output.mkdir(parents=True, exist_ok=True)
         with naming(output):
-            (output / measures).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
-            with (output / scores).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            write_whole(output / measures, f"{json.dumps(self.metrics, indent=2)}\n".encode())
+            with becoming(output / scores) as part, part.open("w", encoding="utf-8", newline="") as file:
                 write_csv(self.rows(), file)
             chosen = clearest_and_worst(self.scores, self.defective)
             drawn = draw_contact_sheet(self.checkpoint, self.frames, chosen, self.errors)
             drawn.savefig(output / sheet, dpi=100)
             page = render_report(self.checkpoint, self.frames, self.errors, self.maps, self.marks, self.metrics)
-            (output / report).write_text(page, encoding="utf-8", errors="backslashreplace")
+            write_whole(output / report, page.encode(errors="backslashreplace"))  # the last: what is there is whole
         return report, sheet, measures, scores
 
     def rows(self) -> list[dict[str, Any]]:

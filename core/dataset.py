@@ -121,9 +121,9 @@ def _labelled(data: str) -> list[Sample]:
     require_folders(test)
     samples = []
     for path in list_pictures(test):
-        kind = path.relative_to(test).parts[0]
-        mask = test.parent / "ground_truth" / kind / f"{path.stem}_mask.png"
-        samples.append(Sample(path, kind, mask if lexists(mask) else None))
+        place = path.relative_to(test)
+        mask = test.parent / "ground_truth" / place.with_name(f"{path.stem}_mask.png")
+        samples.append(Sample(path, place.parts[0], mask if lexists(mask) else None))
     return _marked(test.parent, samples)
 
 

@@ -21,14 +21,26 @@ SILENT_S = 30.0
 
 def write_whole(file: Path, content: bytes | memoryview) -> None:
     """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
+    with becoming(file) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def becoming(file: Path) -> Iterator[Path]:
+    """Give the place of a part that becomes `file` when all is written; of what goes wrong, or is stopped, none stays.
+
+    Raises OSError.
+    """
     part = file.with_name(f".{file.name}.part")
     try:
-        part.write_bytes(content)
+        yield part
         part.replace(file)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             part.unlink()
-        raise OSError(error.errno, error.strerror, str(file)) from error  # of the part nobody knows
+        if isinstance(error, OSError) and str(error.filename or part) == str(part):
+            raise OSError(error.errno, error.strerror, str(file)) from error  # of the part nobody knows
+        raise
 
 
 def without_waiting(path: str, flags: int) -> int:
@@ -159,7 +171,7 @@ def told_apart(paths: Sequence[Path]) -> list[str]:
     places = [os.path.realpath(path) for path in paths]
     sizes = {place: _size(place) for place in places}
     count = Counter(sizes.values())
-    marks = {place: _digest(place) if count[size] > 1 and size else place for place, size in sizes.items()}
+    marks = {place: digest_of(place) or place if count[size] > 1 and size else place for place, size in sizes.items()}
     return [marks[place] for place in places]
 
 
@@ -171,12 +183,13 @@ def _size(place: str) -> int:
         return 0
 
 
-def _digest(place: str) -> str:
+def digest_of(file: Path | str) -> str:
+    """Give the sha256 of what is in a file; empty of what is none, or cannot be read."""
     try:
-        with open(place, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open(require_file(Path(file)), "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
-        return place
+        return ""
 
 
 def free_space(folder: Path) -> str:

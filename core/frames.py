@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.dataset import Sample, each_once
 from core.errors import ConfigError, DataError, about
-from core.files import whole
+from core.files import digest_of, whole
 from core.geometry import ModelInput, aspect_of
 from core.picture import as_bgr_u8, crop, fit, read_as_stored, read_picture, usual_bits
 from core.pose import cut_out, locate
@@ -34,6 +34,10 @@ class Frames:
     def names_skipped(self) -> list[str]:
         """The files skipped, as text that can be stored."""
         return [printable(whole(path)) for path in self.skipped]
+
+    def digests(self) -> list[str]:
+        """Digest of what lies now in the file of each picture that was read."""
+        return [digest_of(sample.path) for sample in self.samples]
 
     def fingerprint(self) -> str:
         """Digest of the frames and their order: what the network really saw."""
@@ -113,24 +117,43 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
 
     A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
+    Raises DataError where mask or picture cannot be read, or do not belong together.
     """
     if sample.mask is None:
         return np.zeros((seen.height, seen.width), bool)
     seen = seen.without_cut if sample.is_cut else seen
-    drawn = crop(read_picture(sample.mask), seen.roi)
-    least = 127 if drawn.max() > 127 else 0  # some write 0 and 1, or the number of the defect
-    mask = ((drawn > least) * np.uint8(255)).astype(np.uint8)
-    if seen.pose is not None:
-        place = locate(crop(read_picture(sample.path, seen.bits), seen.roi), seen.pose)
-        mask = cut_out(mask, place, seen.pose.size)
+    mask = _drawn(sample.mask)
+    if seen.cut_size is not None:
+        picture = read_picture(sample.path, seen.bits)
+        _require_same_size(mask, picture, sample.mask)
+        mask = crop(mask, seen.roi)
+        if seen.pose is not None:
+            mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to 0.
     marked = cv2.resize(
-        mask[:, :, 0].astype(np.float32),
+        mask.astype(np.float32),
         (seen.width, seen.height),
         interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
     )
     return np.asarray(marked > 0)
+
+
+def _drawn(path: Path) -> NDArray[np.uint8]:
+    """Read what is drawn in a mask (H, W), 255 or 0: in any colour, in black and white, or as the defect's number."""
+    stored = read_as_stored(path)
+    drawn = stored if stored.ndim == 2 else stored[:, :, :3].max(axis=2)  # without alpha, which is opaque
+    brightest = int(drawn.max())
+    return np.where(drawn > (brightest // 2 if brightest > 127 else 0), 255, 0).astype(np.uint8)
+
+
+def _require_same_size(mask: NDArray[np.uint8], picture: NDArray[np.uint8], path: Path) -> None:
+    """Refuse a mask at another size than its picture's, of which another region would be cut out. Raises DataError."""
+    if mask.shape != picture.shape[:2]:
+        raise DataError(
+            f"{path}: is {mask.shape[1]} x {mask.shape[0]} pixels, and its picture {picture.shape[1]} x "
+            f"{picture.shape[0]}; draw it at the picture's own size."
+        )
 
 
 def _require_same_cut(frame: NDArray[np.uint8], seen: ModelInput, path: Path) -> None:

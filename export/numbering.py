@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.errors import ArtifactError
+from export.staging import place_of
 from runtime.bundles.bundle import read_manifest
 from runtime.bundles.manifest import MANIFEST
 
@@ -13,7 +14,7 @@ def next_number(name: str, output: Path) -> int:
     What is no readable bundle has none.
     """
     found = [0]
-    for manifest in output.resolve().parent.glob(f"*/{MANIFEST}"):
+    for manifest in place_of(output).parent.glob(f"*/{MANIFEST}"):
         try:
             other = read_manifest(manifest.parent)
         except ArtifactError:

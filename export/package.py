@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def pack(bundle: Bundle, file: Path) -> str:
     if bundle.is_signed:
         names.append(SIGNATURE)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.resolve().parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=Path(realpath(file)).parent) as folder:
             packed = Path(folder) / "packed"
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name in names:

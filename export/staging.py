@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import realpath
 from pathlib import Path
 
 from core.errors import ConfigError
@@ -13,13 +14,21 @@ from core.printable import printable
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
 
 
+def place_of(output: Path) -> Path:
+    """Say where `output` really lies, or will. Raises ConfigError where it is a link that leads back to itself."""
+    place = Path(realpath(output))
+    if place.is_symlink():
+        raise ConfigError(f"{output}: is a link that leads back to itself; choose another --output.")
+    return place
+
+
 @contextmanager
 def work_folder(output: Path) -> Iterator[Path]:
     """Give an empty folder beside `output`, whose content goes away unless `put` moves it. Raises ConfigError."""
-    parent = output.resolve().parent
+    place = place_of(output)
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.resolve().name}.", dir=parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written there ({error.strerror}); choose another --output.") from error
     try:
@@ -32,7 +41,7 @@ def work_folder(output: Path) -> Iterator[Path]:
 
 def require_replaceable(output: Path) -> None:
     """Refuse what is neither free nor a bundle with nothing else in it, and no name in UTF-8. Raises ConfigError."""
-    if printable(output.resolve()) != str(output.resolve()):  # onnx would not find it
+    if printable(place := place_of(output)) != str(place):  # onnx would not find it
         raise ConfigError(f"{output}: is no name in UTF-8; choose another --output.")
     if not output.name:
         raise ConfigError(f"{output}: has no name of its own, and a bundle is a folder that is moved there; name one.")
@@ -46,7 +55,7 @@ def require_replaceable(output: Path) -> None:
 def put(folder: Path, output: Path) -> None:
     """Move a folder to `output`; an older bundle there goes only when the new one stands. Raises ConfigError."""
     require_replaceable(output)
-    place = output.resolve()
+    place = place_of(output)
     if not place.exists():
         folder.rename(place)
         return

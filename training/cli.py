@@ -3,6 +3,7 @@
 import shlex
 from contextlib import redirect_stderr
 from io import BytesIO, StringIO
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -118,7 +119,7 @@ def _places(data: list[str], output: Path | None, is_fast: bool) -> tuple[str, P
     from core.printable import plain_name
 
     # Several folders are the next training of a part, whose first one has the folder's name, in each of both forms.
-    own = f"{Path(data[0]).resolve().name}{'-fast' if is_fast else ''}"
+    own = f"{Path(realpath(data[0])).name}{'-fast' if is_fast else ''}"
     name = plain_name(output.stem if output and len(data) > 1 else own)
     config = output or Path(f"{name}.yaml")
     if config.is_dir():

@@ -3,6 +3,7 @@
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         require_resumable(output, settings)
     chosen = settings.network
     frames = distinct(read_frames(training_samples(settings.data), chosen.input))
+    digests = frames.digests()  # of what was read, not of what lies there later
     bursts = find_bursts(frames, settings)
     held_out = assign(bursts, settings)
     by_folder = counts(settings.data, frames.samples)
@@ -70,9 +72,10 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
         return path
 
     calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, bursts, settings)
-    thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     judged = np.concatenate(held_out)
-    fitted = len(frames.samples) - (len(judged) if len(held_out) == 1 else 0)
+    calibration = replace(calibration, digests=tuple(digests[index] for index in judged))
+    thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
+    fitted = int((~left_out).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)

@@ -27,6 +27,16 @@ def test_changed_verdicts_are_counted_and_each_is_named(bundle: Path, pictures: 
     assert not [*tmp_path.glob("*.work")]
 
 
+def test_changes_that_cannot_be_written_whole_leave_nothing(
+    bundle: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged_twice = ("archive.changes.judge_missing", lambda *_: None)
+    monkeypatch.setattr(*judged_twice)  # so that rows are missing when changes are written
+    with pytest.raises(FileNotFoundError, match="shard-000000"):
+        changes(bundle, bundle, [pictures], tmp_path / "changes.csv", Crew(1))
+    assert not [*tmp_path.glob("*.csv"), *tmp_path.glob(".*")]
+
+
 def test_a_new_bundle_that_is_no_good_is_told_before_the_old_one_judges(
     bundle: Path, pictures: Path, tmp_path: Path
 ) -> None:

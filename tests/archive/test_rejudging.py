@@ -70,6 +70,19 @@ def test_parquet_and_csv_hold_the_same_rows(bundle: Path, pictures: Path, tmp_pa
     assert lines == [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
 
 
+@pytest.mark.parametrize("name", ["all.csv", "all.jsonl", "all.parquet"])
+def test_a_damaged_picture_whose_name_is_no_text_is_a_row_too(bundle: Path, tmp_path: Path, name: str) -> None:
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    (tmp_path / "odd").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "odd") + b"/\xfc.png")).write_bytes(b"junk")
+    rejudge(bundle, [tmp_path / "odd"], tmp_path / name, Crew(1))
+    if name == "all.csv":
+        (row,) = csv.DictReader((tmp_path / name).read_text(encoding="utf-8").splitlines())
+        assert row["reason"].startswith(f"{row['file']}: not a whole picture")
+        assert row["file"].endswith("/odd/\\udcfc.png")
+
+
 def test_a_picture_that_kills_is_named_and_the_others_are_judged(bundle: Path, deadly: Path, tmp_path: Path) -> None:
     told = rejudge(bundle, [deadly], tmp_path / "all.jsonl", Crew(1), shard_pictures=8)
     assert told.verdicts == {"OK": 30, "NotOK": 9, "NotDecidable": 2}
@@ -126,6 +139,9 @@ def test_what_cannot_be_used_is_told_before_the_work(bundle: Path, pictures: Pat
         rejudge(bundle, [pictures], tmp_path / "there.csv", Crew(1))
     with pytest.raises(DataError, match="no such folder"):
         rejudge(bundle, [tmp_path / "absent"], tmp_path / "all.csv", Crew(1))
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(DataError, match="no such folder"):
+        rejudge(bundle, [tmp_path / "ring"], tmp_path / "all.csv", Crew(1))
     with pytest.raises(ArtifactError):
         rejudge(pictures, [pictures], tmp_path / "all.csv", Crew(1))
 

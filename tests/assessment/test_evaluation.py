@@ -2,8 +2,10 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,11 +16,16 @@ from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
 from assessment.report import HOW_SMALL, _draw_scores, figure_rows
 from assessment.summary import print_metrics
+from core.dataset import Sample
 from core.errors import DataError
+from core.frames import read_frames
 from core.thresholds import calibrate
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint
 from training.detector.contact_sheet import draw_contact_sheet
+from training.detector.inspector import judge
+from training.session import train
+from training.settings import TrainingSettings
 
 
 def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
@@ -82,6 +89,22 @@ def test_without_defective_parts_it_says_how_small_a_mark_is_found(
     labelled.save(tmp_path / "labelled")
     assert labelled.metrics["drawn_marks"] == [], "there are real defects to look at"
     assert HOW_SMALL not in (tmp_path / "labelled" / "report.html").read_text()
+
+
+def test_a_picture_that_was_filmed_again_under_its_old_name_is_judged_anew(
+    parts: Path, tmp_path: Path, make_training_config: Callable[..., dict[str, Any]]
+) -> None:
+    data = Path(shutil.copytree(parts / "train" / "good", tmp_path / "data"))
+    trained = load_checkpoint(train(TrainingSettings.model_validate(make_training_config(data, tmp_path / "run"))))
+    again, moved = (Path(name) for name in trained.calibration.names[:2])
+    shutil.copy(parts / "test" / "scratch" / "000.png", again)
+    moved.rename(data / "moved.png")
+    evaluation = evaluate(trained, str(data))
+    errors = dict(zip((sample.path for sample in evaluation.frames.samples), evaluation.errors, strict=True))
+    assert evaluation.metrics["calibrating"] == len(trained.calibration.names) - 1
+    assert errors[data / "moved.png"].tolist() == trained.calibration.errors[1].tolist()
+    judged, _ = judge(trained.inspector, read_frames([Sample(again)], trained.input).bgr_u8)
+    assert errors[again] == pytest.approx(judged[0])
 
 
 def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them(

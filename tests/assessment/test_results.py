@@ -11,6 +11,7 @@ from assessment.evaluation import evaluate
 from assessment.prediction import predict
 from assessment.results import results_folder
 from core.errors import ConfigError
+from tests.full_disk import full_disk
 from training.detector.checkpoint import load_checkpoint
 
 
@@ -58,6 +59,16 @@ def test_results_of_before_are_not_replaced_without_a_word(
     with results_folder(tmp_path, str(parts)):
         pass
     assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there will be replaced; see --output\n"
+
+
+def test_a_report_that_does_not_fit_on_the_disk_is_not_there_in_part(
+    checkpoint: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "test"))
+    monkeypatch.setattr("assessment.results.render_report", lambda *_: "x" * 20_000_000)
+    with full_disk(10_000_000), pytest.raises(OSError, match=r"report\.html"):
+        evaluation.save(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["contact_sheet.png", "metrics.json", "scores.csv"]
 
 
 def test_two_at_once_do_not_write_into_one_folder(parts: Path, tmp_path: Path) -> None:

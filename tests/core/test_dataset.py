@@ -22,6 +22,21 @@ def test_mvtec_layout_gives_kinds_and_masks(parts: Path) -> None:
         assert read_mask(sample, ModelInput(48, 48)).any() == (sample.kind == "scratch")
 
 
+def test_pictures_in_folders_below_a_kind_s_have_masks_of_their_own(tmp_path: Path) -> None:
+    for grey, folder in enumerate(("good", "dent/left", "dent/right", "dent/none")):
+        write_picture(tmp_path / "test" / folder / "0.png", np.full((8, 8), grey, np.uint8))
+    for place in ("dent/left/0_mask.png", "dent/right/0_mask.png", "dent/0_mask.png"):
+        write_picture(tmp_path / "ground_truth" / place, np.full((8, 8), 255, np.uint8))
+    found = {sample.path.parent.name: sample.mask for sample in labelled_samples(str(tmp_path))}
+    below = tmp_path / "ground_truth/dent"
+    assert found == {
+        "good": None,
+        "left": below / "left/0_mask.png",
+        "right": below / "right/0_mask.png",
+        "none": None,
+    }
+
+
 def test_a_plain_folder_is_all_good(parts: Path) -> None:
     assert len(training_samples(str(parts / "train" / "good"))) == 40
     assert {s.kind for s in labelled_samples(str(parts / "train" / "good"))} == {"good"}

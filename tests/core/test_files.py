@@ -8,7 +8,17 @@ from threading import Thread
 import pytest
 
 from core.errors import ConfigError
-from core.files import alone, common_folder, make_folder, naming, read_now, told_apart, whole, write_whole
+from core.files import (
+    alone,
+    becoming,
+    common_folder,
+    make_folder,
+    naming,
+    read_now,
+    told_apart,
+    whole,
+    write_whole,
+)
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -25,6 +35,21 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
             write_whole(place, b"new")
         assert str(raised.value).endswith(f": '{place}'"), "not the part that was written"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "file"]
+
+
+def test_what_is_stopped_or_cannot_be_put_into_it_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    for fault in (KeyboardInterrupt(), UnicodeError(), FileNotFoundError(errno.ENOENT, "No such file", "another")):
+        with pytest.raises(type(fault)) as raised:
+            _write_until(fault, tmp_path / "a.csv")
+        assert raised.value is fault
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.csv", "old")]
+
+
+def _write_until(fault: BaseException, file: Path) -> None:
+    with becoming(file) as part:
+        part.write_text("half")
+        raise fault
 
 
 def test_on_a_disk_that_takes_nothing_the_file_is_named_that_was_to_be_written(

@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.dataset import Sample, training_samples
 from core.errors import ConfigError, DataError
@@ -33,6 +34,34 @@ def test_a_mask_marks_whatever_number_its_defect_has(tmp_path: Path, drawn: int)
     write_picture(tmp_path / "a_mask.png", mask)
     marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), ModelInput(40, 40))
     assert np.array_equal(marked, mask > 0)
+
+
+def test_a_mask_marks_in_any_colour_and_at_any_depth(tmp_path: Path) -> None:
+    marked = np.zeros((40, 40), bool)
+    marked[10:20, 4:9] = True
+    red = np.zeros((40, 40, 3), np.uint8)
+    red[marked] = (0, 0, 255)
+    opaque = np.dstack([red, np.full((40, 40), 255, np.uint8)])
+    masks: list[NDArray[np.uint8] | NDArray[np.uint16]] = [red, opaque]
+    masks += [(marked * brightest).astype(np.uint16) for brightest in (1, 4095, 65535)]
+    for number, mask in enumerate(masks):
+        write_picture(tmp_path / f"{number}.png", mask)
+        sample = Sample(tmp_path / "a.png", "dent", tmp_path / f"{number}.png")
+        assert np.array_equal(read_mask(sample, ModelInput(40, 40)), marked), number
+
+
+@pytest.mark.parametrize("seen", [ModelInput(20, 20, roi=(0, 0, 20, 20)), ModelInput(20, 40, pose=Pose((20, 10)))])
+def test_a_mask_at_another_size_than_its_picture_s_is_refused_where_a_region_is_cut_out(
+    tmp_path: Path, seen: ModelInput
+) -> None:
+    picture = np.full((80, 80, 3), 200, np.uint8)
+    picture[30:50, 20:60] = 20
+    write_picture(tmp_path / "a.png", picture)
+    write_picture(tmp_path / "mask.png", np.full((40, 40), 255, np.uint8))
+    sample = Sample(tmp_path / "a.png", "dent", tmp_path / "mask.png")
+    with pytest.raises(DataError, match=f"{tmp_path}/mask.png: is 40 x 40 pixels, and its picture 80 x 80; draw it"):
+        read_mask(sample, seen)
+    assert read_mask(sample, ModelInput(20, 20)).all()
 
 
 def test_a_region_is_cut_out_of_pictures_and_masks_and_one_outside_is_named(

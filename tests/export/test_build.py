@@ -97,6 +97,12 @@ def test_a_place_without_a_name_is_refused_in_words(
         build_bundle(ExportRequest(checkpoint, Path(place)))
 
 
+def test_a_link_to_itself_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "ring").symlink_to("ring")
+    with pytest.raises(ConfigError, match=f"{tmp_path}/ring: is a link that leads back to itself"):
+        build_bundle(ExportRequest(tmp_path / "checkpoint", tmp_path / "ring"))
+
+
 def test_an_older_bundle_is_replaced_with_a_word_and_anything_else_is_left_alone(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.config import load_settings
-from core.errors import ConfigError
+from core.errors import ConfigError, DataError
 from core.thresholds import parts_needed
 from tests.core.test_upright import bar
 from tests.pictures import remark_good, write_picture
@@ -67,6 +67,12 @@ def sheet(seed: int) -> np.ndarray:
 def test_a_folders_name_is_kept_in_plain_letters(folder: str, name: str, tmp_path: Path, init: Init) -> None:
     assert init(sheets(tmp_path / folder))[0] == 0
     assert (written(tmp_path).name, written(tmp_path).output) == (name, f"runs/{name}")
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path: Path, init: Init) -> None:
+    (tmp_path / "ring").symlink_to("ring")
+    code, said = init(tmp_path / "ring")
+    assert (code, said.startswith(f"error: {tmp_path}/ring: no such folder")) == (DataError.exit_code, True), said
 
 
 @pytest.mark.parametrize("again", ["plates", "./plates", "{}/plates", "link", "plates/monday"])

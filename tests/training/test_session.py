@@ -221,6 +221,7 @@ def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
     assert trained.calibration.doubted[[names.index(str(path)) for path in planted]].all()
     assert not trained.calibration.doubted[names.index(str(marked))], "somebody has looked at it"
     assert trained.thresholds.odd >= 3
+    assert trained.provenance["trained_on"] == len(names) - trained.calibration.doubted.sum() < len(names)
     told = capsys.readouterr().err
     assert "stand apart from the others" in told
     assert "1 pictures were marked as good by people and train, however far they stand apart; 1 of them stand" in told

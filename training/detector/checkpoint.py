@@ -51,6 +51,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "calibration_errors": torch.from_numpy(checkpoint.calibration.errors),
         "doubted": torch.from_numpy(checkpoint.calibration.doubted),
         "bursts": torch.from_numpy(checkpoint.calibration.bursts),
+        "digests": list(checkpoint.calibration.digests),
         "members": None if members is None else torch.from_numpy(members),
         "provenance": json.dumps(checkpoint.provenance),
         "weights": {name: tensor.cpu() for name, tensor in checkpoint.inspector.state_dict().items()},
@@ -65,7 +66,8 @@ def _require_one_whole(inspector: Inspector, thresholds: Thresholds, calibration
     outputs, parts = inspector.network.settings.grid**2 + 1, len(calibration.names)
     if len(thresholds.values) != outputs or calibration.errors.shape != (parts, outputs):
         raise ValueError("thresholds or calibration are another network's")
-    if not calibration.doubted.shape == calibration.bursts.shape == (parts,):
+    is_whole = calibration.doubted.shape == calibration.bursts.shape == (parts,)
+    if not is_whole or len(calibration.digests) not in (0, parts):
         raise ValueError("the calibration does not belong together")
     if not all(bool(tensor.isfinite().all()) for tensor in inspector.state_dict().values()):
         raise ValueError("weights that are no numbers")
@@ -95,7 +97,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         # One of before bursts were looked for takes each picture for another part's.
         bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
         judged_by = content["members"].numpy() if content.get("members") is not None else None
-        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts, judged_by)
+        digests = tuple(content.get("digests", ()))
+        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts, judged_by, digests)
         members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
         network = Network(settings.network, content["weights"]["network.permutations"], len(members))
         inspector = Inspector(network, settings.score)

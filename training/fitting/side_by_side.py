@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from core.errors import PwaeError
-from core.files import naming
+from core.files import becoming
 from core.progress import Steps
 from training.device import choose_device
 from training.fitting.fitting import fit
@@ -84,9 +84,9 @@ def train_side_by_side(
 
 def _write(content: dict[str, Any], file: Path) -> None:
     """Write what may be larger than memory has room for twice. Raises OSError."""
-    with naming(file):
+    with becoming(file) as part:
         try:
-            with file.open("wb") as stream:
+            with part.open("wb") as stream:
                 torch.save(content, stream)
         except RuntimeError as error:  # of a full disk torch says something else, behind the OSError
             if isinstance(error.__context__, OSError):

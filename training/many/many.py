@@ -46,7 +46,7 @@ def find_parts(file: Path) -> list[Part]:
     parts: list[Part] = []
     for config in found:
         settings = load_settings(config, TrainingSettings)
-        part = Part(settings.name, config.resolve(), names(settings.data), Path(settings.output).resolve())
+        part = Part(settings.name, config.resolve(), names(settings.data), Path(os.path.realpath(settings.output)))
         for other in parts:
             if part.name == other.name or part.output == other.output:
                 raise ConfigError(f"{config} and {other.config}: the same `name` or `output`; give each part its own.")

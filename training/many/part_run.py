@@ -150,6 +150,7 @@ def _run(room: str, entry: str, arguments: Sequence[str], log: Path, threads: in
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     try:
         with log.open("ab") as out:
+            begin = out.tell()
             command = [sys.executable, "-c", program, *arguments]
             process = subprocess.Popen(  # noqa: S603, our own command
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, pass_fds=[theirs]
@@ -163,6 +164,6 @@ def _run(room: str, entry: str, arguments: Sequence[str], log: Path, threads: in
             os.close(theirs)
     if code < 0:
         return code, f"ended by signal {-code}, {TRIES} times; see {log}"
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = log.read_bytes()[begin:].decode(errors="replace").split("\n")
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return code, said[-1] if said else f"exit code {code}; see {log}"

@@ -14,7 +14,7 @@ from core.errors import PwaeError
 from tests.processes import interrupted, matching
 from tests.runtime.waiting import wait_until
 from training.detector.checkpoint import load_checkpoint
-from training.fitting.resume_point import FOLDER, resume_points
+from training.fitting.resume_point import FOLDER, PICTURES, resume_points
 from training.fitting.side_by_side import WORTH_STEPS, processes_for
 from training.session import train
 from training.settings import TrainingSettings
@@ -133,9 +133,10 @@ def test_a_worker_that_somebody_ends_ends_the_training_at_once(content: dict[str
 
 
 def test_a_full_disk_is_told_before_anything_is_trained(
-    content: dict[str, Any], worthwhile: None, monkeypatch: pytest.MonkeyPatch
+    content: dict[str, Any], worthwhile: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_content: object, stream: BinaryIO) -> None:
+        stream.write(b"half")
         try:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
@@ -144,6 +145,7 @@ def test_a_full_disk_is_told_before_anything_is_trained(
     monkeypatch.setattr("torch.save", full)
     with pytest.raises(OSError, match=r"No space left on device: .*handed-over.pt"):
         train(TrainingSettings.model_validate(content))
+    assert [path.name for path in (tmp_path / "run" / FOLDER).iterdir()] == [PICTURES], "the room is free again"
 
 
 def test_a_loss_that_explodes_in_a_worker_stops_with_the_term_and_the_remedy(

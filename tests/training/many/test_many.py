@@ -87,6 +87,18 @@ def test_a_part_that_cannot_be_run_or_whose_figures_are_damaged_is_told_as_the_o
     assert (outcome.exit_code, "metrics.json: damaged" in outcome.error) == (3, True)
 
 
+def test_what_an_earlier_try_said_is_not_told_of_one_that_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disc.yaml").touch()
+    log = tmp_path / "run" / "train.log"
+    log.parent.mkdir()
+    log.write_text("error: somebody else trains here.\n")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    outcome = run_part(Part("disc", tmp_path / "disc.yaml", ("data",), tmp_path / "run"), threads=1)
+    assert (outcome.exit_code, outcome.error) == (1, f"exit code 1; see {log}")
+
+
 def finished(folder: Path) -> Part:
     """A part whose results are there, none of which are real; its data holds one picture."""
     part = Part("disc", folder / "disc.yaml", (str(folder / "data"),), folder / "run")
@@ -173,7 +185,12 @@ def test_what_cannot_be_told_apart_or_is_not_there_is_refused(
     file.write_text("parts: ['parts/*.yaml']\n")
     with pytest.raises(ConfigError, match=r"there is no parts/\*\.yaml"):
         find_parts(file)
+    (tmp_path / "ring").symlink_to("ring")
     first = write_part(tmp_path, "disc", make_training_config, parts)
+    ring = yaml.safe_load(first.read_text()) | {"output": str(tmp_path / "ring")}
+    first.write_text(yaml.safe_dump(ring))
+    (part,) = find_parts(file)
+    assert run_part(part, threads=1).exit_code == ConfigError.exit_code
     (tmp_path / "parts" / "copy.yaml").write_text(first.read_text())
     with pytest.raises(ConfigError, match="the same `name` or `output`"):
         find_parts(file)
