@@ -3,7 +3,6 @@
 import shlex
 from contextlib import redirect_stderr
 from io import BytesIO, StringIO
-from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -86,9 +85,10 @@ def _init_command(
 ) -> None:
     from core.files import write_whole
     from training.looking.advice import advise
+    from training.looking.outputs import places
     from training.looking.survey import survey
 
-    name, config, sheet = _places(data, output, fast)
+    name, config, sheet = places(data, output, fast)
     found = survey(data, roi, bits)
     advice = advise(found, fast)
     cut_outs = BytesIO()
@@ -105,34 +105,6 @@ def _init_command(
     if cut_outs.getvalue():
         typer.echo(f"look at: {sheet}, is each part cut out whole, and do all lie alike?")
     typer.echo(f"next: {shlex.join(['train-model', str(config)])}")
-
-
-def _places(data: list[str], output: Path | None, is_fast: bool) -> tuple[str, Path, Path]:
-    """Say what the training is called, and where its configuration and the sheet of cut-outs go.
-
-    Raises ConfigError where they cannot, or something is there.
-    """
-    from core.dataset import folders
-    from core.errors import ConfigError
-    from core.files import make_folder
-    from core.layout import require_apart
-    from core.printable import plain_name
-
-    # Several folders are the next training of a part, whose first one has the folder's name, in each of both forms.
-    own = f"{Path(realpath(data[0])).name}{'-fast' if is_fast else ''}"
-    name = plain_name(output.stem if output and len(data) > 1 else own)
-    config = output or Path(f"{name}.yaml")
-    if config.is_dir():
-        raise ConfigError(f"{config}: is a folder; name the file to write, such as {config / f'{name}.yaml'}.")
-    sheet = config.with_suffix(".png")
-    if config == sheet:
-        raise ConfigError(f"{config}: that is the sheet of pictures; end the configuration's name with .yaml.")
-    require_apart(sheet, folders(data))
-    for path in (config, sheet):
-        if path.exists():
-            raise ConfigError(f"{path}: exists already and is kept; remove it, or give another --output.")
-    make_folder(config.parent)
-    return name, config, sheet
 
 
 def train_model() -> None:

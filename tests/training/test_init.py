@@ -62,6 +62,8 @@ def sheet(seed: int) -> np.ndarray:
         ("Þræðing_đ—ħ", "Thraeding_d-h"),
         ("nut №5 деталь, 2nd", "nut-No5-2nd"),
         ("деталь", "my-part"),
+        ("bolt M8/train/good", "bolt-M8"),
+        ("bolt M8/OK", "bolt-M8"),
     ],
 )
 def test_a_folders_name_is_kept_in_plain_letters(folder: str, name: str, tmp_path: Path, init: Init) -> None:
