@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ QUIET_S, LOOK_S = 0.5, 0.05
 
 @dataclass(frozen=True)
 class Count:
-    """Parts of a station since its inspection's start."""
+    """Parts of a camera, or of all of a station, since its inspection's start."""
 
     judged: int = 0
     rejected: int = 0
@@ -77,11 +77,18 @@ class Station:
         return self.status.get("state") == "online"
 
     @property
+    def counts(self) -> dict[str, Count]:
+        """Of each of its cameras."""
+        return {camera: _count(dict(counters)) for camera, counters in dict(self.cameras).items()}
+
+    @property
     def count(self) -> Count:
         """Of all its cameras."""
-        counters = [dict(camera) for camera in dict(self.cameras).values()]
-        rejected = sum(_whole(each, "not_ok") + _whole(each, "not_decidable") for each in counters)
-        return Count(rejected + sum(_whole(each, "ok") for each in counters), rejected)
+        return _sum(self.counts.values())
+
+    def since(self, before: Mapping[str, Count]) -> Count:
+        """Give what all its cameras judged since `before`, each of which tells of a new start at its own time."""
+        return _sum(count.since(before.get(camera, Count())) for camera, count in self.counts.items())
 
     @property
     def drifting(self) -> list[str]:
@@ -178,6 +185,16 @@ def _object(payload: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("no object")
     return content
+
+
+def _count(counters: dict[str, Any]) -> Count:
+    rejected = _whole(counters, "not_ok") + _whole(counters, "not_decidable")
+    return Count(rejected + _whole(counters, "ok"), rejected)
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    each = list(counts)
+    return Count(sum(count.judged for count in each), sum(count.rejected for count in each))
 
 
 def _whole(counters: dict[str, Any], key: str) -> int:
