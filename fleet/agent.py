@@ -137,7 +137,7 @@ class Agent:
 
     def _bring(self, package: Package, folder: Path) -> None:
         packed = folder.with_name(f"{folder.name}.zip")
-        self._shelf.remove_parts(but=folder)
+        self._shelf.remove_remains(but=folder)
         fetch(package, packed, self._settings.ca_file, self._settings.max_bytes)
         try:
             unpack(packed, folder, package.sha256)
