@@ -63,12 +63,16 @@ class Neighbour:
         self._heard.set()
         return self._is_running
 
-    def use(self, folder: Path, follower: Follower) -> None:
-        """Let it judge with the bundle in `folder`, unless it does already. Raises ArtifactError where it refuses."""
+    def use(self, folder: Path, follower: Follower, is_new: bool) -> None:
+        """Let it judge with the bundle in `folder`, which `is_new`, or unless it tells that it does already.
+
+        Raises ArtifactError where it refuses.
+        """
         if self._recipes:
             raise ArtifactError(several_recipes(self._recipes))
         manifest = read_manifest(folder)
-        if self._in_use == (manifest.model_sha256, manifest.thresholds.id):
+        # It does not tell its engine: a new bundle may hold another one of the same model.
+        if not is_new and self._in_use == (manifest.model_sha256, manifest.thresholds.id):
             return
         number = str(uuid.uuid4())
         command = {"request_id": number, "by": "fleet", "bundle": folder.name}
