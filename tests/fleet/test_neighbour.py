@@ -10,7 +10,7 @@ from core.errors import ArtifactError
 from fleet import neighbour
 from fleet.neighbour import Neighbour
 from runtime.bundles.bundle import read_manifest
-from runtime.delivery.message import Message
+from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.events.topics import Topics
 from runtime.following.follower import Follower
@@ -57,6 +57,26 @@ def test_a_new_bundle_of_the_same_model_is_loaded_for_its_engine(
     follower = Follower(BrokerSettings(host="127.0.0.1", port=free_port()), "agent", {})
     with follower, pytest.raises(ArtifactError, match="not answered `reload`") if is_new else nullcontext():
         beside.use(bundle, follower, is_new)
+
+
+def test_a_reload_whose_answer_was_lost_is_known_by_the_model_that_it_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbour, "RELOAD_S", 0.5)
+    monkeypatch.setattr(neighbour, "TURN_S", 0.01)
+    bundle = write_bundle(tmp_path / "bundle")
+    manifest = read_manifest(bundle)
+    told = {"sha256": manifest.model_sha256, "thresholds_id": manifest.thresholds.id}
+    beside = Neighbour(TOPICS, lambda: None)
+    follower = Follower(BrokerSettings(host="127.0.0.1", port=free_port()), "agent", {})
+
+    def obey(topic: str, payload: bytes, retain: bool) -> Sent:
+        beside.handlers[TOPICS.model](Message(TOPICS.model, json.dumps(told).encode(), retained=True))
+        return Sent(Outgoing(topic, payload, retain))
+
+    monkeypatch.setattr(follower, "publish", obey)
+    with follower:
+        beside.use(bundle, follower, is_new=True)
 
 
 def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
