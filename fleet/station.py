@@ -106,13 +106,17 @@ class Stations:
         """By name, as far as they are known by now."""
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
+        self._known: set[tuple[str, str]] = set()
+        """What is known: of which station, on which of its topics."""
+        self._told: set[tuple[str, str]] = set()
+        """What was told since the connection was lost last: the rest may be cleared, or lost to the broker."""
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
         self.follower = Follower(settings.broker, client_id, handlers, qos=0, on_link=self._look_around)
 
     def read(self) -> dict[str, Station]:
-        """Wait until what is retained has come, and give the stations by name.
+        """Wait until what is retained has come, and give the stations by name. What is so no more is forgotten.
 
         Raises BrokerError where the broker cannot be reached, or does not let us hear them.
         """
@@ -124,6 +128,8 @@ class Stations:
                 break
             time.sleep(max(left_s, LOOK_S))
         with self._changed:
+            for station, leaf in self._known - self._told:
+                self._forget(station, leaf)
             return dict(sorted(self.found.items()))
 
     def wait_for(self, reached: Callable[[], bool], timeout_s: float) -> bool:
@@ -131,8 +137,11 @@ class Stations:
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
 
-    def _look_around(self, _link: Link) -> None:
+    def _look_around(self, link: Link) -> None:
         self._heard_s = time.monotonic()
+        if not link.is_up:
+            with self._changed:
+                self._told.clear()
 
     def _hear(self, message: Message) -> None:
         station, leaf = _parted(message.topic)
@@ -140,10 +149,18 @@ class Stations:
             if message.retained:
                 self._heard_s = time.monotonic()
             if message.payload:
+                self._known.add((station, leaf))
+                self._told.add((station, leaf))
                 self._note(self.found.setdefault(station, Station(station)), leaf, message.payload)
-            elif station in self.found and self.found[station].forget(leaf):
-                del self.found[station]
+            else:
+                self._forget(station, leaf)
             self._changed.notify_all()
+
+    def _forget(self, station: str, leaf: str) -> None:
+        self._known.discard((station, leaf))
+        self._told.discard((station, leaf))
+        if station in self.found and self.found[station].forget(leaf):
+            del self.found[station]
 
     def _note(self, station: Station, leaf: str, payload: bytes) -> None:
         """Take in what is readable; what is not tells nothing."""

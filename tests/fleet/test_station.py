@@ -163,6 +163,22 @@ def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitt
         wait_until(lambda: not stations.read())
 
 
+def test_what_the_broker_has_lost_in_an_outage_is_known_no_more(mosquitto: Mosquitto) -> None:
+    """A station that died meanwhile would stay online for ever: its last word is gone with the broker's memory."""
+    stations = Stations(settings(mosquitto.port), "page")
+    with stations.follower, Follower(settings(mosquitto.port).broker, "operator", {}) as line:
+        for name in (NAME, f"{NAME}-gone"):
+            for leaf in ("status", "model"):
+                assert line.publish(f"{name}/{leaf}", b'{"state": "online"}', retain=True).wait(WAIT_S)
+        assert list(stations.read()) == [NAME, f"{NAME}-gone"]
+        mosquitto.stop()
+        mosquitto.forget()
+        mosquitto.start()
+        assert line.publish(f"{NAME}/status", b'{"state": "online"}', retain=True).wait(WAIT_S)
+        wait_until(lambda: list(stations.read()) == [NAME])
+        assert (stations.found[NAME].is_online, stations.found[NAME].model) == (True, {})
+
+
 def test_a_connection_that_is_lost_among_what_is_retained_gives_no_half_of_a_fleet() -> None:
     cut: list[bool] = []
 
