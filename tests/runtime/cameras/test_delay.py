@@ -49,3 +49,20 @@ def test_a_stream_whose_clock_jumps_is_not_refused_for_ever() -> None:
     assert old[0]
     assert not old[-1]
     assert not backlog.is_old(0.0, 30.0)
+
+
+def test_a_damaged_frame_which_tells_no_time_makes_what_is_held_up_behind_it_no_newer() -> None:
+    backlog = Backlog(1.0)
+    assert not any(backlog.is_old(3600 + number, 100.0 + number) for number in (1.0, 1.5, 2.0))
+    assert not any(backlog.is_old(0.0, now_s) for now_s in (102.5, 103.0, 103.5))
+    assert not backlog.is_lost
+    assert backlog.is_old(3604.0, 110.0)
+    assert not backlog.is_old(3610.1, 110.1)
+
+
+def test_a_clock_that_is_told_no_more_is_lost_after_silence() -> None:
+    backlog = Backlog(1.0)
+    assert not backlog.is_old(1.0, 101.0)
+    assert not any(backlog.is_old(0.0, 101.0 + number / 2) or backlog.is_lost for number in range(1, 20))
+    backlog.is_old(0.0, 120.0)
+    assert backlog.is_lost
