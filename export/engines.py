@@ -199,16 +199,16 @@ def add_engines(bundle: Bundle, targets: Sequence[Target], max_batch: int) -> Bu
             with step(f"build engine {target.name}"):
                 built.append(build_engine(bundle.model, target, max_batch, Path(folder)))
         fresh = {f"{FOLDER}/{path.name}": sha256_of(path) for path in sorted((Path(folder) / FOLDER).iterdir())}
+        kept = [engine for engine in manifest.engines if _target_of(engine) not in map(_target_of, built)]
+        gone = {name for engine in manifest.engines if engine not in kept for name in _files_of(engine)} - set(fresh)
+        files = {name: digest for name, digest in manifest.files.items() if name not in gone} | fresh
         try:
             shutil.copytree(Path(folder) / FOLDER, bundle.path / FOLDER, dirs_exist_ok=True)
+            save_manifest(bundle.path, manifest.model_copy(update={"engines": (*kept, *built), "files": files}))
         except (OSError, shutil.Error) as error:
             for name in set(fresh) - set(manifest.files):
                 (bundle.path / name).unlink(missing_ok=True)
             raise ConfigError(f"{bundle.path}: cannot be written ({error}); free space and try again.") from error
-    kept = [engine for engine in manifest.engines if _target_of(engine) not in map(_target_of, built)]
-    gone = {name for engine in manifest.engines if engine not in kept for name in _files_of(engine)} - set(fresh)
-    files = {name: digest for name, digest in manifest.files.items() if name not in gone} | fresh
-    save_manifest(bundle.path, manifest.model_copy(update={"engines": (*kept, *built), "files": files}))
     for name in (*gone, SIGNATURE):
         (bundle.path / name).unlink(missing_ok=True)
     return load_bundle(bundle.path)

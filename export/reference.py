@@ -35,7 +35,7 @@ def load_reference(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
         return {}
     outputs = (len(bundle.manifest.thresholds.values),)
     try:
-        answers = json.loads((bundle.path / REFERENCE).read_bytes())
+        answers = json.loads(bundle.read(REFERENCE))
         found = {digest: np.asarray(errors, np.float32) for digest, errors in answers.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"{bundle.path}: {REFERENCE} is damaged or of another version; export it again.") from error

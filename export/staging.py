@@ -60,11 +60,13 @@ def put(folder: Path, output: Path) -> None:
         folder.rename(place)
         return
     with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as aside:
-        older = place.rename(Path(aside) / "older")
+        older = Path(aside) / "older"
         try:
+            place.rename(older)
             folder.rename(place)
-        except OSError:
-            older.rename(place)
+        except BaseException:  # a Ctrl-C too: what is aside goes away
+            if older.exists() and not place.exists():
+                older.rename(place)
             raise
 
 

@@ -118,7 +118,7 @@ class Agent:
     def _carry_out(self, order: Order) -> State:
         folder = self._shelf.place_of(order.sha256)
         if folder.exists() and folder.resolve() == self._shelf.current:
-            return self._put_in_force(folder)
+            return self._put_in_force(folder, is_new=False)
         if not folder.exists():
             if order.package is None:
                 raise ArtifactError(f"{folder}: the bundle from before the fleet is gone; order a package.")
@@ -131,23 +131,23 @@ class Agent:
             if order.package is not None:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-        state = self._put_in_force(folder)
+        state = self._put_in_force(folder, is_new=True)
         self._shelf.switch(folder)
         return state
 
     def _bring(self, package: Package, folder: Path) -> None:
         packed = folder.with_name(f"{folder.name}.zip")
-        self._shelf.remove_parts(but=folder)
+        self._shelf.remove_remains(but=folder)
         fetch(package, packed, self._settings.ca_file, self._settings.max_bytes)
         try:
             unpack(packed, folder, package.sha256)
         finally:
             packed.unlink()
 
-    def _put_in_force(self, folder: Path) -> State:
+    def _put_in_force(self, folder: Path, is_new: bool) -> State:
         if not self._neighbour.is_running():
             return "installed"
-        self._neighbour.use(folder, self._follower)
+        self._neighbour.use(folder, self._follower, is_new)
         return "running"
 
     def _tell(self, state: State, serial: int, error: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
-from core.errors import BrokerError, ConfigError
+from core.errors import BrokerError, ConfigError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +58,8 @@ def _page_command(
             time.sleep(every)
             try:
                 _write_page(stations, output)
-            except BrokerError as error:  # the page says of when it is
-                typer.echo(f"{error} {output} stays as it was.", err=True)
+            except (BrokerError, OSError) as error:  # the page says of when it is
+                typer.echo(f"{one_line(error)} {output} stays as it was.", err=True)
     typer.echo(f"written: {output}, {count} stations")
 
 

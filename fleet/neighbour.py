@@ -63,12 +63,17 @@ class Neighbour:
         self._heard.set()
         return self._is_running
 
-    def use(self, folder: Path, follower: Follower) -> None:
-        """Let it judge with the bundle in `folder`, unless it does already. Raises ArtifactError where it refuses."""
+    def use(self, folder: Path, follower: Follower, is_new: bool) -> None:
+        """Let it judge with the bundle in `folder`, which `is_new`, or unless it tells that it does already.
+
+        Raises ArtifactError where it refuses.
+        """
         if self._recipes:
             raise ArtifactError(several_recipes(self._recipes))
         manifest = read_manifest(folder)
-        if self._in_use == (manifest.model_sha256, manifest.thresholds.id):
+        wanted, before = (manifest.model_sha256, manifest.thresholds.id), self._in_use
+        # It does not tell its engine: a new bundle may hold another one of the same model.
+        if not is_new and before == wanted:
             return
         number = str(uuid.uuid4())
         command = {"request_id": number, "by": "fleet", "bundle": folder.name}
@@ -77,6 +82,8 @@ class Neighbour:
         while (left_s := until_s - time.monotonic()) > 0:
             if asked.refusal:
                 raise ArtifactError(f"the broker does not take `reload` from this agent ({asked.refusal}).")
+            if self._in_use == wanted and before != wanted:  # its answer may be lost with a connection
+                return
             try:
                 reply = json.loads(self._replies.get(timeout=min(left_s, TURN_S)))
             except (queue.Empty, ValueError, RecursionError):

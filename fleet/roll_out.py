@@ -42,7 +42,10 @@ class RollOut:
             raise ConfigError(
                 "no station waits for this bundle: all have it, or no agent is below `stations` in the configuration."
             )
+        newest = _newest(found.values())
         name = f"{package.sha256[:12]}-{int(time.time())}"
+        if newest and newest.sha256 == package.sha256 and not newest.roll_out.endswith(BACK):
+            name = newest.roll_out  # it goes on, and is taken back as one
         self._say(f"roll-out {name}: {len(here)} stations in waves, {len(away)} away, which get it when they come")
         for number, wave in enumerate(waves(here, self._settings.waves), 1):
             self._wave(f"wave {number}", {each: self._order(each, name, package) for each in wave})
@@ -55,9 +58,7 @@ class RollOut:
         Raises ConfigError where nothing can be taken back, RollOutError where a station has not gone back in time.
         """
         found = self._read()
-        newest = max(
-            (each.order for each in found.values() if each.order), key=lambda order: order.serial, default=None
-        )
+        newest = _newest(found.values())
         name = newest.roll_out.removesuffix(BACK) if newest else ""
         concerned = [each for each in found.values() if each.order is not None and each.order.roll_out == name]
         if not concerned:
@@ -82,7 +83,7 @@ class RollOut:
         before, told = {each: each.count for each in orders}, {each: each.report for each in orders}
         self._send(name, orders.values())
         self._require_reports(name, orders, told)
-        at_change = {each: each.count for each in orders}
+        at_change = {each: each.counts for each in orders}
         self._say(f"{name}: {len(orders)} stations have it; {self._settings.watch_parts} parts each are watched")
         self._require_no_jump(name, before, at_change)
 
@@ -111,7 +112,7 @@ class RollOut:
             )
 
     def _require_no_jump(
-        self, name: str, before: "Mapping[Station, Count]", at_change: "Mapping[Station, Count]"
+        self, name: str, before: "Mapping[Station, Count]", at_change: "Mapping[Station, Mapping[str, Count]]"
     ) -> None:
         least = self._settings.watch_parts
 
@@ -119,15 +120,15 @@ class RollOut:
             return [
                 each
                 for each, old in before.items()
-                if jumps(old, each.count.since(at_change[each]), self._settings.reject_jump)
+                if jumps(old, each.since(at_change[each]), self._settings.reject_jump)
             ]
 
         def slow() -> list[Station]:
-            return [each for each, count in at_change.items() if each.count.since(count).judged < least]
+            return [each for each, counts in at_change.items() if each.since(counts).judged < least]
 
         self._stations.wait_for(lambda: bool(jumping()) or not slow(), self._settings.watch_within_s)
         for each in jumping():
-            new = each.count.since(at_change[each])
+            new = each.since(at_change[each])
             was = before[each].rate
             raise RollOutError(
                 f"{name} stopped: {each.name} does not pass {new.rejected} of {new.judged} parts, "
@@ -143,7 +144,8 @@ class RollOut:
         old = station.order
         serial = max(int(time.time() * 1000), (old.serial if old else 0) + 1)
         previous = old.package if old else None
-        if old is not None and old.package == package:  # ordered again, since it failed: back is still before that
+        # Ordered again, perhaps from another place, since it failed: back is still before that.
+        if old is not None and old.sha256 == (package.sha256 if package else None):
             previous = old.previous
         return Order(station=station.name, serial=serial, roll_out=roll_out, package=package, previous=previous)
 
@@ -189,8 +191,15 @@ def jumps(old: Count, new: Count, allowed: float) -> bool:
     return new.judged * (share * math.log(share / usual) + kept) > -math.log(CHANCE)
 
 
+def _newest(stations: Iterable[Station]) -> Order | None:
+    return max((each.order for each in stations if each.order), key=lambda order: order.serial, default=None)
+
+
 def _has_done(station: Station, order: Order) -> bool:
-    return station.report is not None and station.report.serial == order.serial and station.report.is_done
+    """Whether it has what was ordered: an agent that starts anew tells of an order what it has before it obeys."""
+    report = station.report
+    is_of_it = report is not None and (report.serial, report.sha256) == (order.serial, order.sha256)
+    return is_of_it and report is not None and report.is_done
 
 
 def _failed(station: Station) -> bool:

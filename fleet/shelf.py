@@ -1,6 +1,7 @@
 """The shelf: the bundles on a station's box, and the link that says which one its inspection opens."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from runtime.bundles.manifest import Manifest
 
 STATE = ".fleet.json"
 PREFIX = "fleet-"
-"""Of the folders that came by the fleet: no other is ever removed."""
+OF_PACKAGE = re.compile(rf"{PREFIX}(?P<sha256>[0-9a-f]{{64}})")
+"""Folders that came by the fleet: no other is ever removed."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Shelf:
     @property
     def sha256(self) -> str | None:
         """Of the package in force; None where it is the bundle from before the fleet."""
-        name = self.current.name
-        return name.removeprefix(PREFIX) if name.startswith(PREFIX) else None
+        found = OF_PACKAGE.fullmatch(self.current.name)
+        return found["sha256"] if found else None
 
     def place_of(self, sha256: str | None) -> Path:
         """Give the folder of a package, or of the bundle from before the fleet, whether it is there or not."""
@@ -77,14 +79,19 @@ class Shelf:
         new.symlink_to(folder.name)
         new.replace(self._link)
         for old in self._link.parent.glob(f"{PREFIX}*"):
-            if old.is_dir() and old.resolve() not in (before, self.current):
+            if OF_PACKAGE.fullmatch(old.name) and old.is_dir() and old.resolve() not in (before, self.current):
                 shutil.rmtree(old, ignore_errors=True)
 
-    def remove_parts(self, but: Path) -> None:
-        """Remove what came of packages that nobody asks for any more: all but that of the bundle `but`."""
-        for part in self._link.parent.glob(f"{PREFIX}*.zip.part"):
-            if not part.name.startswith(f"{but.name}."):
-                part.unlink(missing_ok=True)
+    def remove_remains(self, but: Path) -> None:
+        """Remove what came of packages before: all but what was fetched of that of the bundle `but`, which goes on.
+
+        An agent that was killed leaves whole ones too, and half of what it unpacked.
+        """
+        for found in (*self._link.parent.glob(f"{PREFIX}*.zip*"), *self._link.parent.glob(f".{PREFIX}*")):
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(found, ignore_errors=True)
+            elif found.name != f"{but.name}.zip.part":
+                found.unlink(missing_ok=True)
 
     def _read(self) -> _State:
         try:

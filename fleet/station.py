@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ QUIET_S, LOOK_S = 0.5, 0.05
 
 @dataclass(frozen=True)
 class Count:
-    """Parts of a station since its inspection's start."""
+    """Parts of a camera, or of all of a station, since its inspection's start."""
 
     judged: int = 0
     rejected: int = 0
@@ -77,11 +77,18 @@ class Station:
         return self.status.get("state") == "online"
 
     @property
+    def counts(self) -> dict[str, Count]:
+        """Of each of its cameras."""
+        return {camera: _count(dict(counters)) for camera, counters in dict(self.cameras).items()}
+
+    @property
     def count(self) -> Count:
         """Of all its cameras."""
-        counters = [dict(camera) for camera in dict(self.cameras).values()]
-        rejected = sum(_whole(each, "not_ok") + _whole(each, "not_decidable") for each in counters)
-        return Count(rejected + sum(_whole(each, "ok") for each in counters), rejected)
+        return _sum(self.counts.values())
+
+    def since(self, before: Mapping[str, Count]) -> Count:
+        """Give what all its cameras judged since `before`, each of which tells of a new start at its own time."""
+        return _sum(count.since(before.get(camera, Count())) for camera, count in self.counts.items())
 
     @property
     def drifting(self) -> list[str]:
@@ -99,13 +106,17 @@ class Stations:
         """By name, as far as they are known by now."""
         self._changed = threading.Condition()
         self._heard_s = time.monotonic()
+        self._known: set[tuple[str, str]] = set()
+        """What is known: of which station, on which of its topics."""
+        self._told: set[tuple[str, str]] = set()
+        """What was told since the connection was lost last: the rest may be cleared, or lost to the broker."""
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
         self.follower = Follower(settings.broker, client_id, handlers, qos=0, on_link=self._look_around)
 
     def read(self) -> dict[str, Station]:
-        """Wait until what is retained has come, and give the stations by name.
+        """Wait until what is retained has come, and give the stations by name. What is so no more is forgotten.
 
         Raises BrokerError where the broker cannot be reached, or does not let us hear them.
         """
@@ -117,6 +128,8 @@ class Stations:
                 break
             time.sleep(max(left_s, LOOK_S))
         with self._changed:
+            for station, leaf in self._known - self._told:
+                self._forget(station, leaf)
             return dict(sorted(self.found.items()))
 
     def wait_for(self, reached: Callable[[], bool], timeout_s: float) -> bool:
@@ -124,8 +137,11 @@ class Stations:
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
 
-    def _look_around(self, _link: Link) -> None:
+    def _look_around(self, link: Link) -> None:
         self._heard_s = time.monotonic()
+        if not link.is_up:
+            with self._changed:
+                self._told.clear()
 
     def _hear(self, message: Message) -> None:
         station, leaf = _parted(message.topic)
@@ -133,10 +149,18 @@ class Stations:
             if message.retained:
                 self._heard_s = time.monotonic()
             if message.payload:
+                self._known.add((station, leaf))
+                self._told.add((station, leaf))
                 self._note(self.found.setdefault(station, Station(station)), leaf, message.payload)
-            elif station in self.found and self.found[station].forget(leaf):
-                del self.found[station]
+            else:
+                self._forget(station, leaf)
             self._changed.notify_all()
+
+    def _forget(self, station: str, leaf: str) -> None:
+        self._known.discard((station, leaf))
+        self._told.discard((station, leaf))
+        if station in self.found and self.found[station].forget(leaf):
+            del self.found[station]
 
     def _note(self, station: Station, leaf: str, payload: bytes) -> None:
         """Take in what is readable; what is not tells nothing."""
@@ -178,6 +202,16 @@ def _object(payload: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("no object")
     return content
+
+
+def _count(counters: dict[str, Any]) -> Count:
+    rejected = _whole(counters, "not_ok") + _whole(counters, "not_decidable")
+    return Count(rejected + _whole(counters, "ok"), rejected)
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    each = list(counts)
+    return Count(sum(count.judged for count in each), sum(count.rejected for count in each))
 
 
 def _whole(counters: dict[str, Any], key: str) -> int:

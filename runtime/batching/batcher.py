@@ -74,11 +74,13 @@ class Batcher:
         with self._held:
             claim = threading.Condition(self._held)
             self._claims.append(claim)
-            row = claim.wait_for(
-                lambda: self._closed or (self._is_next(claim, goes_on) and self._grant(ask())), timeout_s
-            )
-            self._claims.remove(claim)
-            self._call_next()
+            try:
+                row = claim.wait_for(
+                    lambda: self._closed or (self._is_next(claim, goes_on) and self._grant(ask())), timeout_s
+                )
+            finally:  # a claim that stays, of a camera that dies by what it asks, would keep all others from theirs
+                self._claims.remove(claim)
+                self._call_next()
             return row if isinstance(row, BatchRow) else None
 
     def commit(self, slot: BatchRow, part: Part) -> None:

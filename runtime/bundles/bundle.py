@@ -42,14 +42,20 @@ class Bundle(Record):
         """Whether a signature lies in it; whose, `load_bundle` says with a public key."""
         return (self.path / SIGNATURE).is_file()
 
-    def read_model(self) -> bytes:
-        """Read the graph, as it was when it was hashed, and nothing beside it. Raises ArtifactError."""
+    def read(self, name: str) -> bytes:
+        """Read one of its files, as it was when it was hashed. Raises ArtifactError."""
+        file = self.path / name
         try:
-            content = self.model.read_bytes()
+            content = file.read_bytes()
         except OSError as error:
-            raise ArtifactError(f"{self.model}: cannot be read ({error.strerror}); copy the bundle again.") from error
-        if hashlib.sha256(content).hexdigest() != self.manifest.model_sha256:
-            raise ArtifactError(f"{self.model} was altered after it was checked; copy the bundle again.")
+            raise ArtifactError(f"{file}: cannot be read ({error.strerror}); copy the bundle again.") from error
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
+            raise ArtifactError(f"{file} was altered after it was checked; copy the bundle again.")
+        return content
+
+    def read_model(self) -> bytes:
+        """Read the graph, and see that it is all there. Raises ArtifactError."""
+        content = self.read(MODEL)
         if OUTSIDE.search(content):
             raise ArtifactError(f"{self.model} keeps numbers in another file, which nobody checks; export it again.")
         return content

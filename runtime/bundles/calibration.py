@@ -40,7 +40,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
             f"{bundle.path}: no {CALIBRATION} in it, so it was exported by an older version; export it again."
         )
     try:
-        content = _Calibration.model_validate_json((bundle.path / CALIBRATION).read_bytes())
+        content = _Calibration.model_validate_json(bundle.read(CALIBRATION))
         errors = np.asarray(content.errors, np.float64)
     except ValueError as error:
         raise ArtifactError(

@@ -45,7 +45,7 @@ def load_known_pictures(bundle: Bundle) -> KnownPictures | None:
         return None
     manifest, file = bundle.manifest, bundle.path / KNOWN_PICTURES
     try:
-        content = io.BytesIO(file.read_bytes())
+        content = io.BytesIO(bundle.read(KNOWN_PICTURES))
         largest_bytes = MOST_PICTURES * manifest.height * manifest.width * 3 + MANY_BYTES
         if sum(entry.file_size for entry in zipfile.ZipFile(content).infolist()) > largest_bytes:
             raise ArtifactError(f"{file}: larger than {MOST_PICTURES} pictures of this model; do not use it.")

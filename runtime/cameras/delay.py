@@ -27,12 +27,20 @@ class Backlog:
         """What it was then."""
 
     def is_old(self, stream_s: float, now_s: float) -> bool:
-        """Say whether the frame taken at `stream_s` by the stream's clock was delayed before it came at `now_s`."""
-        lag_s = now_s - stream_s
+        """Say whether the frame taken at `stream_s` by the stream's clock was delayed before it came at `now_s`.
+
+        0 is no time.
+        """
+        lag_s, silent_s = now_s - stream_s, now_s - self._now_s
+        if stream_s == 0 and self._stream_s not in (0, float("-inf")):
+            # A damaged frame, which tells no time: those behind it are measured by those before.
+            self.is_lost = self._since_s is not None or silent_s > self._limit_s
+            self._least_s, self._now_s = self._least_s + silent_s * self.creep, now_s
+            return False
         if stream_s <= self._stream_s:  # it began again, or it is none: some drivers tell no time
             self._least_s = lag_s
-            self.is_lost = self._since_s is not None or now_s - self._now_s > self._limit_s
-        self._least_s = min(lag_s, self._least_s + (now_s - self._now_s) * self.creep)
+            self.is_lost = self._since_s is not None or silent_s > self._limit_s
+        self._least_s = min(lag_s, self._least_s + silent_s * self.creep)
         self._stream_s, self._now_s = stream_s, now_s
         if lag_s - self._least_s <= self._limit_s:
             self._since_s = None

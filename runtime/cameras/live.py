@@ -67,9 +67,10 @@ class LiveCamera(Camera):
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. Silence gives one frame without pixels, until it has ended."""
+        intake = self._intake
+        intake.heard_s = time.monotonic()  # it was made when the station began to open its models
         self._reader.start()
         is_told = False
-        intake = self._intake
         stale_after_s = intake.settings.stale_after_s
         while not stopping.is_set():
             if self._reader.fault is not None:

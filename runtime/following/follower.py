@@ -190,7 +190,11 @@ class Follower:
         self._hearing.granted(acknowledged)
 
     def _tell_away(self, why: str) -> None:
-        self._tell(Link(why, is_up=False))
+        link = Link(why, is_up=False)
+        if link == self._link and self._hearing.has_heard:  # of a broker that speaks who hears it takes it for there
+            self._on_link(link)
+        self._tell(link)
+        self._hearing.has_heard = False
 
     def _tell(self, link: Link) -> None:
         if link != self._link:

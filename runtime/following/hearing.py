@@ -24,6 +24,8 @@ class Hearing:
         """Whether all filters are answered on this connection."""
         self.refusal = ""
         """Why nothing comes on some of the filters; empty: all are heard."""
+        self.has_heard = False
+        """Whether anything was handed on since it was told last that the broker is away."""
         self._handlers = MQTTMatcher()  # type: ignore[no-untyped-call]
         for topic_filter, handler in handlers.items():
             self._handlers[topic_filter] = handler
@@ -69,6 +71,7 @@ class Hearing:
 
     def hand_on(self, message: Message) -> None:
         """Give a message to whoever hears it."""
+        self.has_heard = True
         for handler in self._handlers.iter_match(message.topic):  # type: ignore[no-untyped-call]
             handler(message)
 

@@ -76,7 +76,7 @@ def choose_here(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Se
 def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> Backend:
     """Open the backend for `bundle` that `settings` lead to on this machine; it has judged once.
 
-    Raises BackendError.
+    Raises BackendError, and ArtifactError where a file of the bundle was altered since it was checked.
     """
     choice = choose_here(settings, bundle, max_batch)
     level = logging.WARNING if choice.is_second_best else logging.INFO

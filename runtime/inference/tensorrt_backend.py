@@ -41,9 +41,10 @@ class TensorRtBackend:
     ) -> None:
         """Load an engine that fits this machine (see `engine_fit`), make lanes and slots, and judge each size of batch.
 
-        `device` is the GPU's number; `frames` says where cameras' frames are fitted. Raises BackendError.
+        `device` is the GPU's number; `frames` says where cameras' frames are fitted. Raises BackendError, and
+        ArtifactError where the engine is not the one that the manifest tells of.
         """
-        manifest = bundle.manifest
+        manifest, content = bundle.manifest, bundle.read(engine.file)
         self.name = f"{engine.api}-{engine.version}/{gpu.sm(engine.compute_capability)}"
         self.engine_sha256: str | None = manifest.files[engine.file]
         self.max_batch = max_batch
@@ -53,7 +54,7 @@ class TensorRtBackend:
         self._thread = ThreadPoolExecutor(1, "gpu")
         plan = bundle.path / engine.file
         try:
-            self._device = self._thread.submit(self._open, plan, engine.api, device).result()
+            self._device = self._thread.submit(self._open, plan, content, engine.api, device).result()
         except Exception as error:  # pycuda's and TensorRT's own, whatever they are
             self._thread.shutdown()
             if isinstance(error, BackendError):
@@ -72,8 +73,8 @@ class TensorRtBackend:
                 self.close()
                 raise
 
-    def _open(self, plan: Path, api: str, device: int) -> Device:
-        return Device(plan, api, self._shape, lanes=self.depth, slots=self.depth + SPARE, ordinal=device)
+    def _open(self, plan: Path, content: bytes, api: str, device: int) -> Device:
+        return Device(plan, content, api, self._shape, lanes=self.depth, slots=self.depth + SPARE, ordinal=device)
 
     def new_batch(self) -> NDArray[np.uint8]:
         """See Backend."""

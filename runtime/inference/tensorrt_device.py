@@ -19,8 +19,12 @@ from runtime.inference.tensorrt_lane import NON_BLOCKING, Lane, Slot
 class Device:
     """The GPU with an engine in it. Everything here runs on the one thread that made it."""
 
-    def __init__(self, plan: Path, api: str, buffer: tuple[int, ...], lanes: int, slots: int, ordinal: int = 0) -> None:
-        """Load the engine file `plan` onto a GPU, by CUDA's count, with so many `lanes`, and `slots` of shape `buffer`.
+    def __init__(
+        self, plan: Path, content: bytes, api: str, buffer: tuple[int, ...], lanes: int, slots: int, ordinal: int = 0
+    ) -> None:
+        """Load the engine `content` of the file `plan` onto a GPU, by CUDA's count.
+
+        With so many `lanes`, and `slots` of shape `buffer`.
 
         Raises BackendError where the engine is refused, or the GPU has not the memory for it.
         """
@@ -36,7 +40,7 @@ class Device:
         self._context = cuda.Device(ordinal).retain_primary_context()
         try:
             with self.current():
-                self._loaded = LoadedEngine(plan, api, math.prod(buffer[1:]))
+                self._loaded = LoadedEngine(plan, content, api, math.prod(buffer[1:]))
                 self.aside = cuda.Stream(NON_BLOCKING)
                 self.memory = self._require_memory(lanes, slots)
                 for _ in range(lanes):

@@ -18,8 +18,11 @@ FLOAT_BYTES = 4
 class LoadedEngine:
     """On the thread, and in the CUDA context, in which it was loaded."""
 
-    def __init__(self, plan: Path, api: str, frame_bytes: int) -> None:
-        """Load the engine file `plan`, whose input has `frame_bytes` a row. Raises BackendError where it is refused."""
+    def __init__(self, plan: Path, content: bytes, api: str, frame_bytes: int) -> None:
+        """Load the engine `content` of the file `plan`, whose input has `frame_bytes` a row.
+
+        Raises BackendError where it is refused.
+        """
         self._trt = trt = import_api(api)
         self.is_rtx = api == "tensorrt_rtx"
         self.complaints: deque[str] = deque(maxlen=3)
@@ -28,7 +31,6 @@ class LoadedEngine:
         # TensorRT keeps no reference to its logger, nor an engine to its runtime.
         self._logger = _logger(trt, self.complaints)
         self._runtime = made(trt, trt.Runtime, self._logger)
-        content = plan.read_bytes()
         self.engine: Any = self._runtime.deserialize_cuda_engine(content)
         if self.engine is None:
             raise BackendError(f"{plan}: {api} {trt.__version__} refuses it ({self._why_refused(content)}).")

@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -114,18 +115,20 @@ def test_engines_are_added_to_a_bundle_and_fit_their_gpu_alone(bundle_path: Path
     assert present == {MANIFEST, *added.manifest.files}
 
 
+@pytest.mark.parametrize("at", ["shutil.copytree", "save_manifest"])
 def test_a_bundle_stays_whole_where_engines_cannot_be_added(
-    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     bundle = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
     before = add_engines(bundle, [parse_target("sm89")], 4).manifest
     (bundle.path / SIGNATURE).write_bytes(b"of it")
 
-    def full(source: Path, target: Path, **_options: bool) -> None:
-        shutil.copy(next(source.glob("*.log")), target)
+    def full(source: Path, target: Any, **_options: bool) -> None:
+        for log in source.glob("*.log"):
+            shutil.copy(log, target)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("export.engines.shutil.copytree", full)
+    monkeypatch.setattr(f"export.engines.{at}", full)
     with pytest.raises(ConfigError, match="No space left on device.*free space"):
         add_engines(load_bundle(bundle.path), [parse_target("sm89"), parse_target("sm75")], 16)
     assert load_bundle(bundle.path).manifest == before

@@ -1,5 +1,7 @@
 """What an agent hears of the inspection beside it, and what of it is nonsense."""
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from core.errors import ArtifactError
 from fleet import neighbour
 from fleet.neighbour import Neighbour
-from runtime.delivery.message import Message
+from runtime.bundles.bundle import read_manifest
+from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.settings import BrokerSettings
 from runtime.events.topics import Topics
 from runtime.following.follower import Follower
@@ -38,7 +41,42 @@ def test_a_reload_that_the_broker_denies_is_told_at_once_with_its_remedy(tmp_pat
         Follower(BrokerSettings(host="127.0.0.1", port=broker.port), "agent", {}) as follower,
         pytest.raises(ArtifactError, match=r"does not take `reload` from this agent .Not authorized; .*access list"),
     ):
-        Neighbour(TOPICS, lambda: None).use(bundle, follower)
+        Neighbour(TOPICS, lambda: None).use(bundle, follower, is_new=True)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_new_bundle_of_the_same_model_is_loaded_for_its_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    monkeypatch.setattr(neighbour, "RELOAD_S", 0.0)
+    bundle = write_bundle(tmp_path / "bundle")
+    manifest = read_manifest(bundle)
+    told = {"sha256": manifest.model_sha256, "thresholds_id": manifest.thresholds.id}
+    beside = Neighbour(TOPICS, lambda: None)
+    beside.handlers[TOPICS.model](Message(TOPICS.model, json.dumps(told).encode(), retained=True))
+    follower = Follower(BrokerSettings(host="127.0.0.1", port=free_port()), "agent", {})
+    with follower, pytest.raises(ArtifactError, match="not answered `reload`") if is_new else nullcontext():
+        beside.use(bundle, follower, is_new)
+
+
+def test_a_reload_whose_answer_was_lost_is_known_by_the_model_that_it_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbour, "RELOAD_S", 0.5)
+    monkeypatch.setattr(neighbour, "TURN_S", 0.01)
+    bundle = write_bundle(tmp_path / "bundle")
+    manifest = read_manifest(bundle)
+    told = {"sha256": manifest.model_sha256, "thresholds_id": manifest.thresholds.id}
+    beside = Neighbour(TOPICS, lambda: None)
+    follower = Follower(BrokerSettings(host="127.0.0.1", port=free_port()), "agent", {})
+
+    def obey(topic: str, payload: bytes, retain: bool) -> Sent:
+        beside.handlers[TOPICS.model](Message(TOPICS.model, json.dumps(told).encode(), retained=True))
+        return Sent(Outgoing(topic, payload, retain))
+
+    monkeypatch.setattr(follower, "publish", obey)
+    with follower:
+        beside.use(bundle, follower, is_new=True)
 
 
 def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,5 +88,5 @@ def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, mo
     publish = follower.publish
     monkeypatch.setattr(follower, "publish", lambda *told, **named: asked.append(publish(*told, **named)) or asked[0])
     with follower, pytest.raises(ArtifactError, match="has not answered `reload`"):
-        Neighbour(TOPICS, lambda: None).use(bundle, follower)
+        Neighbour(TOPICS, lambda: None).use(bundle, follower, is_new=True)
     assert asked[0].is_settled

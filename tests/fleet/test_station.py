@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -126,17 +127,25 @@ def test_what_is_no_broker_or_refuses_the_login_is_told_in_words(said: bytes, wo
                 stations.read()
 
 
-def test_a_page_that_is_written_again_and_again_outlives_its_broker(tmp_path: Path, mosquitto: Mosquitto) -> None:
+def test_a_page_that_is_written_again_and_again_outlives_its_broker_and_its_folder(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
     broker = {"host": "127.0.0.1", "port": mosquitto.port, "connect_timeout_s": 0.5}
     (tmp_path / "fleet.yaml").write_text(yaml.safe_dump({"broker": broker}))
-    arguments = ["page", "fleet.yaml", "--every", "1"]
+    arguments = ["page", "fleet.yaml", "--every", "1", "--output", "www/fleet.html"]
     command = [sys.executable, "-c", "from fleet.cli import fleet; fleet()", *arguments]
-    page = tmp_path / "fleet.html"
+    page = tmp_path / "www" / "fleet.html"
+    page.parent.mkdir()
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         wait_until(page.exists)
-        mosquitto.stop()
         assert process.stderr is not None
+        shutil.rmtree(page.parent)
         found = next((line for line in process.stderr if "stays as it was" in line), "it ended")
+        assert "No such file or directory: 'www/fleet.html' www/fleet.html stays as it was." in found
+        page.parent.mkdir()
+        wait_until(page.exists)
+        mosquitto.stop()
+        found = next((line for line in process.stderr if line.startswith("broker 127.0.0.1")), "it ended")
         assert "fleet.html stays as it was." in found
         page.unlink()
         mosquitto.start()
@@ -161,6 +170,22 @@ def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitt
         for leaf in leaves:
             assert line.publish(f"{NAME}/{leaf}", b"", retain=True).wait(WAIT_S)
         wait_until(lambda: not stations.read())
+
+
+def test_what_the_broker_has_lost_in_an_outage_is_known_no_more(mosquitto: Mosquitto) -> None:
+    """A station that died meanwhile would stay online for ever: its last word is gone with the broker's memory."""
+    stations = Stations(settings(mosquitto.port), "page")
+    with stations.follower, Follower(settings(mosquitto.port).broker, "operator", {}) as line:
+        for name in (NAME, f"{NAME}-gone"):
+            for leaf in ("status", "model"):
+                assert line.publish(f"{name}/{leaf}", b'{"state": "online"}', retain=True).wait(WAIT_S)
+        assert list(stations.read()) == [NAME, f"{NAME}-gone"]
+        mosquitto.stop()
+        mosquitto.forget()
+        mosquitto.start()
+        assert line.publish(f"{NAME}/status", b'{"state": "online"}', retain=True).wait(WAIT_S)
+        wait_until(lambda: list(stations.read()) == [NAME])
+        assert (stations.found[NAME].is_online, stations.found[NAME].model) == (True, {})
 
 
 def test_a_connection_that_is_lost_among_what_is_retained_gives_no_half_of_a_fleet() -> None:

@@ -268,3 +268,14 @@ def test_a_camera_that_waits_no_longer_lets_the_next_one_have_its_turn() -> None
     after = batcher.take(WAIT_S)
     assert after is not None
     assert [each.camera for each in after.written] == ["side"]
+
+
+def test_a_camera_that_dies_in_its_claim_keeps_no_other_from_its_own() -> None:
+    batcher = Batcher({None: buffers(1, 2)}, 60, 2)
+
+    def die() -> Task:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        batcher.claim(die)
+    assert batcher.claim(lambda: task("top"), timeout_s=1.0) is not None

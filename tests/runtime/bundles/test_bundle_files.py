@@ -64,6 +64,19 @@ def test_a_reference_that_is_none_is_refused(own: Path, content: bytes) -> None:
         load_reference(sealed(own, REFERENCE, content))
 
 
+def test_what_is_altered_after_it_was_checked_is_not_read(own: Path) -> None:
+    """As where another bundle, or a stranger's file, is put there while a station opens the one that it has checked."""
+    sealed(own, KNOWN_PICTURES, pictures(own))
+    sealed(own, CALIBRATION, json.dumps(GOOD).encode())
+    bundle = sealed(own, REFERENCE, json.dumps({"a": [0.1] * 10}).encode())
+    save_known_pictures(own, good_picture(1)[None], np.full((1, 10), 9.0, np.float32))
+    (own / CALIBRATION).write_text(json.dumps({**GOOD, "errors": [[9.0] * 10] * 2}))
+    (own / REFERENCE).write_text(json.dumps({"a": [9.0] * 10}))
+    for read in (load_known_pictures, load_calibration, load_reference):
+        with pytest.raises(ArtifactError, match="altered after it was checked"):
+            read(bundle)
+
+
 def pictures(own: Path) -> bytes:
     save_known_pictures(own, good_picture(1)[None], expected_errors(good_picture(1))[None].astype(np.float32))
     return (own / KNOWN_PICTURES).read_bytes()

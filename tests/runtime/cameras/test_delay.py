@@ -97,3 +97,20 @@ def test_a_camera_whose_clock_is_slow_is_told_of_once(
     read_freely(Slow(), intake, lambda _stream: 0.8 * now_s, lambda _stream, now: Frame(None, now))
     assert caplog.text.count("clock is slow camera=top seconds_a_second=0.80") == 1
     assert len(taken) > 0.97 * 6000
+
+
+def test_a_damaged_frame_which_tells_no_time_makes_what_is_held_up_behind_it_no_newer() -> None:
+    backlog = Backlog(1.0)
+    assert not any(backlog.is_old(3600 + number, 100.0 + number) for number in (1.0, 1.5, 2.0))
+    assert not any(backlog.is_old(0.0, now_s) for now_s in (102.5, 103.0, 103.5))
+    assert not backlog.is_lost
+    assert backlog.is_old(3604.0, 110.0)
+    assert not backlog.is_old(3610.1, 110.1)
+
+
+def test_a_clock_that_is_told_no_more_is_lost_after_silence() -> None:
+    backlog = Backlog(1.0)
+    assert not backlog.is_old(1.0, 101.0)
+    assert not any(backlog.is_old(0.0, 101.0 + number / 2) or backlog.is_lost for number in range(1, 20))
+    backlog.is_old(0.0, 120.0)
+    assert backlog.is_lost

@@ -157,6 +157,17 @@ def test_what_was_read_while_a_camera_was_opened_is_not_judged(
     assert watcher.frames[0].captured.s - opened_s[-1] >= SETTLE_S
 
 
+def test_a_camera_is_not_silent_before_it_is_read(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:
+    """A station opens its cameras first, and then its models, which may take long."""
+
+    def wait_for_models(camera: LiveCamera) -> None:
+        camera._intake.heard_s -= 3600
+
+    watcher = watch(of_http(mjpeg, stale_after_s=WAIT_S), wait_for_models)
+    wait_until(lambda: bool(watcher.frames))
+    assert watcher.frames[0].fault is None
+
+
 def test_motion_jpeg_is_read_and_found_again(mjpeg: MjpegServer, watch: Callable[..., Watcher]) -> None:
     watcher = watch(of_http(mjpeg, stale_after_s=0.5))
     wait_until(lambda: len(watcher.frames) > 5)

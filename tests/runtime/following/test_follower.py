@@ -114,6 +114,31 @@ def test_who_does_not_do_with_half_is_refused_and_told_once(caplog: pytest.LogCa
     assert caplog.text.count("nothing from p/model") == 1
 
 
+def test_whoever_heard_something_before_all_was_subscribed_is_told_again_that_the_broker_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A gateway would serve what it heard as current, from then on."""
+    told = list[Message | Link]()
+
+    def hear(link: Link) -> None:
+        if link.is_up:
+            raise Refused(link.words)
+        told.append(link)
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        if first >> 4 == SUBSCRIBE and b"p/status" in body:
+            return good(first, body) + published(b"p/status", b"{}", retain=True)
+        return denying(b"p/model")(first, body)
+
+    with (
+        odd_broker(answer) as broker,
+        Follower(at(broker.port), "gateway", dict.fromkeys(FILTERS, told.append), on_link=hear),
+    ):
+        wait_until(lambda: len(told) >= 6)
+    assert [isinstance(each, Link) for each in told[:6]] == [False, True] * 3
+    assert caplog.text.count("nothing from p/model") == 1
+
+
 def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
     taken: list[bytes] = []
 

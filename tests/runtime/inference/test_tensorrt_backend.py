@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import BackendError
-from runtime.bundles.bundle import Bundle
+from core.errors import ArtifactError, BackendError
+from runtime.bundles.bundle import Bundle, sha256_of
 from runtime.inference.backend import SPARE, BackendFault, Pending
 from runtime.inference.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
@@ -19,6 +19,7 @@ from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import expected_errors, good_picture, write_pictures
+from tests.runtime.tensorrt_stand_in import PLAN
 
 BATCH = 4
 
@@ -43,6 +44,13 @@ def test_one_thread_of_its_own_makes_every_call(gpu: StandIn, bundle: Bundle) ->
     backend.close()
     assert len(gpu.threads) == 1
     assert threading.get_ident() not in gpu.threads
+
+
+def test_an_engine_that_is_altered_after_it_was_checked_is_not_loaded(gpu: StandIn, bundle: Bundle) -> None:
+    (bundle.path / bundle.manifest.engines[0].file).write_bytes(PLAN + b".")
+    with pytest.raises(ArtifactError, match="altered after it was checked"):
+        opened(bundle)
+    assert (gpu.held, gpu.threads) == ([], set())
 
 
 def test_all_is_freed_lanes_and_slots_before_the_engine_and_the_context_last(gpu: StandIn, bundle: Bundle) -> None:
@@ -122,9 +130,11 @@ def test_an_engine_that_does_not_compute_is_a_fault_in_tensorrts_words(gpu: Stan
 def test_an_engine_that_does_not_load_is_an_error_that_says_why(
     gpu: StandIn, bundle: Bundle, api: str, words: str
 ) -> None:
-    (bundle.path / bundle.manifest.engines[0].file).write_bytes(b"of another version")
+    name = bundle.manifest.engines[0].file
+    (bundle.path / name).write_bytes(b"of another version")
+    files = {**bundle.manifest.files, name: sha256_of(bundle.path / name)}
     with pytest.raises(BackendError, match=words):
-        opened(bundle, api=api)
+        opened(Bundle(path=bundle.path, manifest=bundle.manifest.model_copy(update={"files": files})), api=api)
     assert gpu.held == []
 
 

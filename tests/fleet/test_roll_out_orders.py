@@ -1,0 +1,119 @@
+"""What roll-outs and rollbacks order, and what they take for carried out: with stations that answer at once."""
+
+import itertools
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from core.errors import RollOutError
+from fleet.order import Order, Package, believe_all, read_order
+from fleet.report import Report, State
+from fleet.roll_out import BACK, RollOut
+from fleet.settings import FleetSettings
+from fleet.station import Station
+from runtime.delivery.message import Outgoing
+from runtime.delivery.settings import BrokerSettings
+from runtime.following.sent import Sent
+
+PARTS = 300
+
+
+class Answering:
+    """Stands for the broker, and for stations that carry out what is ordered at once, or as `obey` says."""
+
+    trouble = ""
+
+    def __init__(self, *names: str) -> None:
+        self.found = {name: Station(name, status={"state": "online"}, has_agent=True) for name in names}
+        self.follower = self
+        self.obey: Callable[[Station, Order], Report] = lambda _station, order: report("running", order)
+        for station in self.found.values():
+            station.report = report("installed", None)
+
+    def read(self) -> dict[str, Station]:
+        return self.found
+
+    def wait_for(self, reached: Callable[[], bool], _timeout_s: float) -> bool:
+        """Meanwhile all judge some good parts."""
+        for station in self.found.values():
+            station.cameras["top"] = {"ok": station.count.judged + PARTS}
+        return reached()
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> Sent:
+        station = self.found[topic.removesuffix("/bundle/desired")]
+        station.order = read_order(payload, station.name, believe_all)
+        station.report = self.obey(station, station.order)
+        sent = Sent(Outgoing(topic, payload, retain))
+        sent.settle()
+        return sent
+
+    def packages(self) -> list[Package | None]:
+        return [station.order.package if station.order else None for station in self.found.values()]
+
+
+def report(state: State, order: Order | None, sha256: str | None = None) -> Report:
+    serial, ordered = (order.serial, order.sha256) if order else (0, None)
+    return Report(state=state, serial=serial, sha256=sha256 or ordered, model="m", model_sha256="")
+
+
+def package(letter: str, url: str = "https://here/") -> Package:
+    return Package(sha256=letter * 64, url=url)
+
+
+def roll_out(stations: Answering) -> RollOut:
+    broker = BrokerSettings(host="127.0.0.1")
+    settings = FleetSettings(broker=broker, waves=(1,), watch_parts=1, report_within_s=0.1, watch_within_s=0.1)
+    return RollOut(settings, stations, Ed25519PrivateKey.generate(), lambda _words: None)  # type: ignore[arg-type]
+
+
+def test_an_agent_that_starts_anew_and_tells_what_it_had_has_not_carried_out_the_order() -> None:
+    stations = Answering("a")
+    roll_out(stations).forth(package("1"))
+    stations.obey = lambda _station, order: report("installed", order, sha256="1" * 64)
+    with pytest.raises(RollOutError, match="wave 1 stopped: a has not reported it"):
+        roll_out(stations).forth(package("2"))
+
+
+def test_a_bundle_that_is_ordered_again_from_another_place_is_taken_back_to_the_one_before() -> None:
+    stations = Answering("a")
+    roll_out(stations).forth(package("1"))
+    stations.obey = lambda _station, order: report("failed", order, sha256="1" * 64)
+    with pytest.raises(RollOutError):
+        roll_out(stations).forth(package("2", "https://away/"))
+    stations.obey = lambda _station, order: report("running", order)
+    roll_out(stations).forth(package("2"))
+    roll_out(stations).back()
+    assert stations.packages() == [package("1")]
+
+
+def test_a_roll_out_that_goes_on_is_taken_back_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    hours_s = itertools.count(1_800_000_000, 3600)
+    clock = SimpleNamespace(time=lambda: float(next(hours_s)), monotonic=time.monotonic)
+    monkeypatch.setattr("fleet.roll_out.time", clock)
+    stations = Answering("a", "b")
+    roll_out(stations).forth(package("1"))
+
+    def late(station: Station, order: Order) -> Report:
+        return report("fetching" if station.name == "a" else "running", order)
+
+    stations.obey = late
+    with pytest.raises(RollOutError):
+        roll_out(stations).forth(package("2"))
+    stations.obey = lambda _station, order: report("running", order)
+    roll_out(stations).forth(package("2"))
+    assert stations.packages() == [package("2"), package("2")]
+    roll_out(stations).back()
+    assert stations.packages() == [package("1"), package("1")]
+    assert all(station.order and station.order.roll_out.endswith(BACK) for station in stations.found.values())
+
+
+def test_cameras_that_tell_one_after_the_other_that_their_inspection_began_anew_are_counted_from_there() -> None:
+    station = Station("a", cameras={"left": {"ok": 1000, "not_ok": 50}, "right": {"ok": 9000, "not_ok": 500}})
+    before = station.counts
+    station.cameras["left"] = {"ok": 3}
+    assert (station.since(before).judged, station.since(before).rejected) == (3, 0)
+    station.cameras["right"] = {"ok": 1, "not_decidable": 1}
+    assert (station.since(before).judged, station.since(before).rejected) == (5, 1)
