@@ -19,10 +19,26 @@ SILENT_S = 30.0
 """A pipe that gives nothing for so long is no file: somebody forgot it."""
 
 
-def write_whole(file: Path, content: bytes | memoryview) -> None:
-    """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays."""
+def write_whole(file: Path, content: bytes | memoryview, is_flushed: bool = False) -> None:
+    """Write `file` in one step, so that nobody ever reads half of it. Raises OSError; what was there then stays.
+
+    `is_flushed`: a power cut leaves it whole, too, what was there or this; the disk is waited for.
+    """
     with becoming(file) as part:
         part.write_bytes(content)
+        if is_flushed:
+            flush(part)
+
+
+def flush(path: Path) -> None:
+    """Have a file, or a folder with all that is in it, on the disk itself. Raises OSError."""
+    for each in (*path.rglob("*"), path):
+        if not each.is_symlink():
+            opened = os.open(each, os.O_RDONLY)
+            try:
+                os.fsync(opened)
+            finally:
+                os.close(opened)
 
 
 @contextmanager

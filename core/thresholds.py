@@ -185,10 +185,11 @@ def scores(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.f
 def _require_enough(parts: int, false_reject_rate: float) -> None:
     needed = parts_needed(false_reject_rate)
     if parts < needed:
-        raise DataError(
-            f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:g}: give at least "
-            f"{needed}, or ask for a rate of {math.ceil(100 / (max(parts, LEAST_PARTS) + 1)) / 100:.2f}."
+        asked = (
+            f"{parts} good parts cannot promise a false-reject rate of {false_reject_rate:g}: give at least {needed}"
         )
+        higher = f", or ask for a rate of {math.ceil(100 / (parts + 1)) / 100:.2f}" if parts >= LEAST_PARTS else ""
+        raise DataError(f"{asked}{higher}.")
 
 
 def _logs(errors: NDArray[np.floating]) -> NDArray[np.float64]:

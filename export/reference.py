@@ -1,13 +1,15 @@
 """The reference: the trained model's own answers to the export's pictures, to ask a box without torch again."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.dataset import Sample
-from core.errors import ArtifactError, DataError
+from core.errors import ArtifactError
+from core.printable import printable
 from export.parity import ParitySet
 from runtime.bundles.bundle import Bundle, sha256_of
 
@@ -17,16 +19,18 @@ REFERENCE = "reference.json"
 
 def save_reference(path: Path, exam: ParitySet) -> None:
     """Write the exam's answers."""
-    answers = dict(zip(map(digest_of, exam.samples), exam.errors.astype(float).tolist(), strict=True))
+    told = zip(exam.samples, exam.errors.astype(float).tolist(), strict=True)
+    answers = {digest: errors for sample, errors in told if (digest := digest_of(sample))}
     path.write_text(json.dumps(answers, indent=0) + "\n", encoding="utf-8")
 
 
-def digest_of(sample: Sample) -> str:
-    """sha256 of a picture's file. Raises DataError where it cannot be read."""
+def digest_of(sample: Sample) -> str | None:
+    """sha256 of a picture's file; None where it cannot be read, which is told."""
     try:
         return sha256_of(sample.path)
     except OSError as error:
-        raise DataError(f"{sample.path}: cannot be read ({error.strerror}).") from error
+        sys.stderr.write(f"skipped: {printable(sample.path)}: cannot be read ({error.strerror}).\n")
+        return None
 
 
 def load_reference(bundle: Bundle) -> dict[str, NDArray[np.float32]]:

@@ -9,7 +9,7 @@ from os.path import realpath
 from pathlib import Path
 
 from core.errors import ConfigError
-from core.files import naming
+from core.files import flush, naming
 from core.printable import printable
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
 
@@ -53,8 +53,12 @@ def require_replaceable(output: Path) -> None:
 
 
 def put(folder: Path, output: Path) -> None:
-    """Move a folder to `output`; an older bundle there goes only when the new one stands. Raises ConfigError."""
+    """Move a folder to `output`; an older bundle there goes only when the new one stands. Raises ConfigError, OSError.
+
+    It is on the disk before: after a power cut a folder may stand in its place, and its files be empty.
+    """
     require_replaceable(output)
+    flush(folder)
     place = place_of(output)
     if not place.exists():
         folder.rename(place)

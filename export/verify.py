@@ -40,9 +40,11 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Verified
     comparison can be made, and what loading a bundle and opening a backend raise.
     """
     bundle = load_bundle(path)
-    samples = labelled_samples(data)
     reference = load_reference(bundle)
-    digests = {sample: digest_of(sample) for sample in samples}
+    digests = {sample: digest for sample in labelled_samples(data) if (digest := digest_of(sample))}
+    samples = [*digests]
+    if not samples:
+        raise DataError(f"{data}: none of its pictures can be read.")
     answers = {sample: reference[digest] for sample, digest in digests.items() if digest in reference}
     with closing(open_backend(BackendSettings(kind=kind), bundle, max_batch)) as backend:
         if not answers and backend.name.endswith("/cpu"):

@@ -69,7 +69,7 @@ class Shelf:
     def believe(self, serial: int) -> None:
         """Remember that an order was believed, so that no older one is. Raises OSError."""
         self._state = _State(serial, self._state.installed)
-        write_whole(self._file, json.dumps(asdict(self._state)).encode())
+        write_whole(self._file, json.dumps(asdict(self._state)).encode(), is_flushed=True)
 
     def switch(self, folder: Path) -> None:
         """Let the link lead to `folder` from now on, in one step; remove bundles that are two changes old."""

@@ -124,7 +124,7 @@ class SiteThresholds:
         if self._secret is not None:
             site = site.sealed(self._secret)
         try:
-            write_whole(file, (site.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+            write_whole(file, (site.model_dump_json(indent=2, exclude_none=True) + "\n").encode(), is_flushed=True)
         except OSError as error:
             raise ArtifactError(
                 f"{file}: cannot be written ({error.strerror}); check the folder's permissions."

@@ -12,6 +12,7 @@ from core.files import (
     alone,
     becoming,
     common_folder,
+    flush,
     make_folder,
     naming,
     read_now,
@@ -25,6 +26,24 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside(tmp_path: Path) -> 
     write_whole(tmp_path / "a.json", b"old")
     write_whole(tmp_path / "a.json", b"new")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.json", b"new")]
+
+
+def test_what_a_power_cut_must_not_empty_is_on_the_disk_before_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+    file = tmp_path / "a.json"
+    monkeypatch.setattr(
+        os, "fsync", lambda opened: flushed.append((os.readlink(f"/proc/self/fd/{opened}"), file.exists()))
+    )
+    write_whole(file, b"kept", is_flushed=True)
+    assert flushed == [(str(tmp_path / ".a.json.part"), False)]
+    (tmp_path / "folder" / "within").mkdir(parents=True)
+    (tmp_path / "folder" / "within" / "b").touch()
+    (tmp_path / "folder" / "link").symlink_to("nowhere")
+    flushed.clear()
+    flush(tmp_path / "folder")
+    assert {Path(name).name for name, _ in flushed} == {"folder", "within", "b"}
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 import time
 
 import numpy as np
@@ -159,6 +160,14 @@ def test_where_the_fence_leaves_too_few_the_rate_says_so() -> None:
     thresholds = calibrate(errors, 0.05)
     assert thresholds.odd >= 1
     assert thresholds.false_reject_expected == pytest.approx(1 / (thresholds.parts + 1))
+
+
+@pytest.mark.parametrize(
+    ("parts", "remedy"), [(2, "give at least 19."), (8, "give at least 19, or ask for a rate of 0.12.")]
+)
+def test_no_rate_is_advised_that_so_few_parts_cannot_promise_either(parts: int, remedy: str) -> None:
+    with pytest.raises(DataError, match=f"{re.escape(remedy)}$"):
+        calibrate(errors_of_good_parts(parts, 0), 0.05)
 
 
 def test_ten_thousand_parts_are_calibrated_in_seconds() -> None:

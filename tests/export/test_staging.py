@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from export import staging
 from export.staging import put
+
+
+def test_a_bundle_is_on_the_disk_before_it_stands_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stood: list[bool] = []
+    (tmp_path / "work").mkdir()
+    monkeypatch.setattr(
+        staging, "flush", lambda folder: stood.append((tmp_path / "cell.bundle").exists() or not folder.exists())
+    )
+    put(tmp_path / "work", tmp_path / "cell.bundle")
+    assert stood == [False]
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])

@@ -71,6 +71,16 @@ def test_known_pictures_are_found_among_however_many_others(
     assert (verified.parity.pictures, verified.pictures) == (1, 10)
 
 
+def test_a_picture_that_cannot_be_read_is_told_and_left_out(
+    bundle: Bundle, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(parts, tmp_path / "parts")
+    (gone := next((tmp_path / "parts" / "test").rglob("*.png"))).unlink()
+    gone.symlink_to("nowhere.png")
+    assert verify_bundle(bundle.path, str(tmp_path / "parts"), "auto", 8).pictures == 19
+    assert f"skipped: {gone}: cannot be read (No such file or directory).\n" in capsys.readouterr().err
+
+
 def test_what_is_not_here_is_not_replaced(bundle: Bundle, parts: Path) -> None:
     with pytest.raises(BackendError):
         verify_bundle(bundle.path, str(parts), "tensorrt", 8)

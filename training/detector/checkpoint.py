@@ -112,6 +112,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except ValidationError as error:
         first = error.errors()[0]
         raise ArtifactError(f"{path}: settings of another version (`{first['loc']}`: {first['msg']}).") from error
+    except PermissionError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
     except Exception as error:  # torch, zip and pickle errors share no base class
         what = no_checkpoint(path) or "damaged, or not a P-WAE checkpoint; train it again or copy it again"
         raise ArtifactError(f"{path}: {what}.") from error
