@@ -1,7 +1,6 @@
 """The results: one file of all rows, as Parquet, CSV or JSON lines by its suffix, written shard by shard."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from os.path import realpath
 from pathlib import Path
@@ -51,10 +50,9 @@ def rows_of_shards(plan: Plan) -> Iterator[list[Row]]:
 
 
 def _write_jsonl(plan: Plan, part: Path) -> None:
-    with part.open("wb") as out:
-        for number in range(plan.shards):
-            with plan.rows_of(number).open("rb") as rows:
-                shutil.copyfileobj(rows, out)
+    with part.open("w", encoding="utf-8") as out:
+        for rows in rows_of_shards(plan):
+            out.writelines(f"{json.dumps(row)}\n" for row in rows)
 
 
 def _write_csv(plan: Plan, part: Path) -> None:

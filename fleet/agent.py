@@ -118,7 +118,14 @@ class Agent:
     def _carry_out(self, order: Order) -> State:
         folder = self._shelf.place_of(order.sha256)
         if folder.exists() and folder.resolve() == self._shelf.current:
-            return self._put_in_force(folder, is_new=False)
+            try:
+                self._shelf.require_whole()
+            except ArtifactError:
+                if order.package is None:
+                    raise
+                shutil.rmtree(folder, ignore_errors=True)  # what runs has it in memory, and nothing else can open it
+            else:
+                return self._put_in_force(folder, is_new=False)
         if not folder.exists():
             if order.package is None:
                 raise ArtifactError(f"{folder}: the bundle from before the fleet is gone; order a package.")
@@ -151,13 +158,19 @@ class Agent:
         return "running"
 
     def _tell(self, state: State, serial: int, error: str = "") -> None:
-        manifest = self._shelf.manifest
+        try:
+            manifest = self._shelf.manifest
+            model, model_sha256 = manifest.name, manifest.model_sha256
+        except ArtifactError as damage:  # told, so that another bundle, or the same again, can be ordered
+            model, model_sha256 = "", ""
+            if state in ("installed", "running"):
+                state, error = "failed", error or one_line(damage)
         self._report = Report(
             state=state,
             serial=serial,
             sha256=self._shelf.sha256,
-            model=manifest.name,
-            model_sha256=manifest.model_sha256,
+            model=model,
+            model_sha256=model_sha256,
             error=error,
         )
         self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)

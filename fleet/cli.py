@@ -59,7 +59,7 @@ def _page_command(
             try:
                 _write_page(stations, output)
             except (BrokerError, OSError) as error:  # the page says of when it is
-                typer.echo(f"{one_line(error)} {output} stays as it was.", err=True)
+                typer.echo(f"{output} stays as it was: {one_line(error)}", err=True)
     typer.echo(f"written: {output}, {count} stations")
 
 

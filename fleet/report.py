@@ -23,7 +23,7 @@ class Report(BaseModel):
     """Of the package that is in force; None: the bundle from before the fleet."""
     model: str
     model_sha256: str
-    """Of the bundle in force."""
+    """Of the bundle in force; both empty where it is damaged."""
     error: str = ""
     """Why the order was not carried out; the bundle in force was kept."""
     at: str = ""

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from core.errors import ConfigError
 from core.files import write_whole
-from runtime.bundles.bundle import read_manifest
+from runtime.bundles.bundle import load_bundle, read_manifest
 from runtime.bundles.manifest import Manifest
 
 STATE = ".fleet.json"
 PREFIX = "fleet-"
 OF_PACKAGE = re.compile(rf"{PREFIX}(?P<sha256>[0-9a-f]{{64}})")
 """Folders that came by the fleet: no other is ever removed."""
+REMAINS = re.compile(rf"{OF_PACKAGE.pattern}\.zip(\.part)?|\.{PREFIX}[0-9a-f]{{64}}\..+")
+"""What a package is fetched into, and the folder in which it is unpacked; nor is anything beside these."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Shelf:
         """What the bundle in force says of itself. Raises ArtifactError where it is damaged."""
         return read_manifest(self.current)
 
+    def require_whole(self) -> None:
+        """Raises ArtifactError where a file of the bundle in force is not as its manifest says."""
+        load_bundle(self.current)
+
     @property
     def sha256(self) -> str | None:
         """Of the package in force; None where it is the bundle from before the fleet."""
@@ -87,7 +93,7 @@ class Shelf:
 
         An agent that was killed leaves whole ones too, and half of what it unpacked.
         """
-        for found in (*self._link.parent.glob(f"{PREFIX}*.zip*"), *self._link.parent.glob(f".{PREFIX}*")):
+        for found in [each for each in self._link.parent.iterdir() if REMAINS.fullmatch(each.name)]:
             if found.is_dir() and not found.is_symlink():
                 shutil.rmtree(found, ignore_errors=True)
             elif found.name != f"{but.name}.zip.part":

@@ -137,7 +137,7 @@ class WatchedFolder(Camera):
             return None
         if self._memory is not None and self._memory.knows(cause):
             self._newcomers.give(picture, seen)
-            self._move(picture, seen, cause)
+            self._judged.append((picture, seen, cause))
             return None
         data, (pixels, deep), fault = b"", (None, None), None
         try:

@@ -60,16 +60,18 @@ def test_pictures_in_a_shape_that_none_had_that_trained_are_told_in_one_sentence
     assert (found.old_warning, found.new_warning) == ("", told.warning)
 
 
+@pytest.mark.parametrize("name", ["all.csv", "all.jsonl"])
 def test_rows_that_another_version_judged_before_an_interruption_are_taken(
-    bundle: Path, pictures: Path, tmp_path: Path
+    bundle: Path, pictures: Path, tmp_path: Path, name: str
 ) -> None:
-    plan = make_plan(bundle, [pictures], tmp_path / "all.csv.work", 30)
+    plan = make_plan(bundle, [pictures], tmp_path / f"{name}.work", 30)
     judge_missing(plan, Crew(1), "judging")
     rows = [json.loads(line) for line in plan.rows_of(0).read_text().splitlines()]
     for row in rows:
         del row["other_shape"]
     plan.keep(0, "".join(f"{json.dumps(row)}\n" for row in rows))
-    rejudge(bundle, [pictures], tmp_path / "all.csv", Crew(1), shard_pictures=30)
-    lines = [*csv.DictReader((tmp_path / "all.csv").read_text().splitlines())]
-    assert len(lines) == 40
-    assert all(None not in line and None not in line.values() for line in lines)
+    rejudge(bundle, [pictures], tmp_path / name, Crew(1), shard_pictures=30)
+    written = (tmp_path / name).read_text().splitlines()
+    lines = [*csv.DictReader(written)] if name == "all.csv" else [json.loads(line) for line in written]
+    assert [line["other_shape"] for line in lines] == [""] * 40
+    assert all(list(line) == list(lines[0]) for line in lines)

@@ -12,6 +12,7 @@ from export.package import sign
 from fleet.agent import Agent
 from fleet.order import Package
 from fleet.settings import AgentSettings
+from runtime.bundles.bundle import load_bundle
 from runtime.events.topics import Topics
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
@@ -48,7 +49,7 @@ def test_a_bundle_is_fetched_checked_and_linked_and_the_old_one_is_one_order_awa
     assert site.order(package).sha256 == package.sha256
     assert len(server.ranges) == fetched, "it lay there still"
     site.order(packed(122))
-    cut = site.box.link.with_name("fleet-of-another-order.zip.part")
+    cut = site.box.link.with_name(f"fleet-{'0' * 64}.zip.part")
     cut.write_bytes(b"half")
     last = site.order(packed(123))
     assert not cut.exists()
@@ -101,6 +102,38 @@ def test_whatever_is_wrong_the_bundle_in_force_is_kept_and_it_is_told(
     assert site.box.link.resolve() == before
     assert sorted(site.box.link.parent.glob("fleet-*")) == folders
     assert site.order(packed(125)).error == "", "and the next order is carried out"
+
+
+def _wait_online(site: Site) -> None:
+    topic = Topics(site.box.station).bundle_agent
+    site.mes.wait_for(lambda: b"online" in [each.payload for each in site.mes.messages if each.topic == topic][-1:])
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "bundle.json"])
+def test_a_bundle_in_force_that_is_damaged_is_told_and_comes_anew_with_the_same_order(
+    name: str, tmp_path: Path, broker: Mosquitto, server: HttpsServer, key: Key, packed: Callable[..., Package]
+) -> None:
+    """As after a power cut, or on a disk that forgets."""
+    box = new_box(
+        tmp_path, f"of-{name.split('.', maxsplit=1)[0]}", broker, server, key, {"kind": "folder", "path": "pictures"}
+    )
+    package = packed(127)
+    first = Site(box, key, broker.port)
+    _wait_online(first)
+    assert first.order(package).error == ""
+    first.close()
+    (box.link / name).write_bytes(b"")
+    again = Site(box, key, broker.port)
+    try:
+        _wait_online(again)
+        if name == "bundle.json":
+            again.mes.wait_for(lambda: any(each.error for each in again.reports()))
+            assert (again.reports()[-1].state, again.reports()[-1].model) == ("failed", "")
+        done = again.order(package, serial=2000)
+        assert (done.state, done.sha256, done.error) == ("installed", package.sha256, "")
+        load_bundle(box.link)
+    finally:
+        again.close()
 
 
 def test_an_order_for_an_inspection_that_has_taken_up_recipes_is_refused_in_words(

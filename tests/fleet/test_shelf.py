@@ -32,6 +32,10 @@ def test_what_an_agent_left_that_was_killed_goes_but_for_the_download_that_goes_
     (tmp_path / f".{FIRST}.x7").mkdir()
     (tmp_path / f".{FIRST}.x7" / "model.onnx").write_bytes(b"half")
     (tmp_path / f"{FIRST}.thresholds.json").write_bytes(b"{}")
+    for name in ("fleet-press.zip", "fleet-1.zip.old", f"{THIRD}.zip.note"):
+        (tmp_path / name).write_bytes(b"somebody's own")
+    (tmp_path / ".fleet-notes").mkdir()
     one.remove_remains(but=tmp_path / SECOND)
     stay = {f"{SECOND}.zip.part", f"{FIRST}.thresholds.json"}
+    stay |= {"fleet-press.zip", "fleet-1.zip.old", f"{THIRD}.zip.note", ".fleet-notes"}
     assert {path.name for path in tmp_path.iterdir()} == there | stay

@@ -11,18 +11,32 @@ import pytest
 
 from core.picture import list_folder
 from runtime.cameras import folder_look, newcomers, watched_folder
-from runtime.cameras.camera import CameraState
+from runtime.cameras.camera import CameraState, Memory
 from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
 from tests.runtime.pictures import write_pictures
 from tests.runtime.waiting import WAIT_S, wait_until
 
 
+class KnowsAll:
+    """An outbox of an earlier run, which judged all that is there and was killed before it moved it."""
+
+    def knows(self, _cause: bytes) -> bool:
+        return True
+
+    def forget(self, _cause: bytes) -> None:
+        pass
+
+
 class Watching:
     """A folder that is watched on a thread, and the frames that it gave."""
 
-    def __init__(self, path: Path, kept: tuple[Path, ...] = (), move_to: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, kept: tuple[Path, ...] = (), move_to: Path | None = None, memory: Memory | None = None
+    ) -> None:
         self.camera = WatchedFolder(path, move_to, kept=kept)
+        if memory is not None:
+            self.camera.remember_by(memory)
         self.frames: list[Frame] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -127,6 +141,20 @@ def test_a_share_that_takes_no_judged_picture_holds_up_nobody_who_judges_and_is_
     watching.is_told(CameraState.STREAMING)
     assert moved.is_set()
     watching.stop()
+
+
+def test_a_share_that_takes_nothing_of_what_an_earlier_run_judged_is_told(
+    inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(watched_folder, "HANGS_S", 0.1)
+    monkeypatch.setattr(watched_folder, "move", lambda *_: answered.wait(WAIT_S))
+    watching = Watching(inbox, move_to=tmp_path / "done", memory=KnowsAll())
+    watching.is_told(CameraState.STALLED, f"{tmp_path / 'done'} has not answered")
+    answered.set()
+    watching.is_told(CameraState.STREAMING)
+    watching.stop()
+    assert not watching.frames
 
 
 def test_folders_that_come_and_go_while_they_are_listed_are_no_fault(inbox: Path, watching: Watching) -> None:

@@ -225,6 +225,7 @@ def test_a_watched_folder_is_judged_whole_and_once_also_over_a_restart(station: 
     station.start(top=camera)
     station.mes.wait_for(lambda: len(station.mes.events()) == 5)
     station.stop()
+    wait_until(lambda: not list(inbox.iterdir()))  # what was judged last, the folder's own thread moves as it ends
     told = [(event["frame"]["source"], event["verdict"]["name"]) for event in station.mes.events()]
     assert told == [
         ("00000.png", "OK"),
