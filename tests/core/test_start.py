@@ -38,8 +38,12 @@ def test_an_interruption_is_one_line_and_130_while_it_is_imported_too(
     assert capsys.readouterr().err == "interrupted\n"
 
 
+WAITING = "while True: signal.sigtimedwait([], 0.01)"
+"""A signal that comes just before `pause` would be waited for."""
+
+
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", ["signal.pause()", "def work():\n    signal.pause()"])
+@pytest.mark.parametrize("moment", [WAITING, f"def work():\n    {WAITING}"])
 def test_sigterm_and_a_terminal_that_is_closed_are_an_interruption(
     moment: str, by: signal.Signals, tmp_path: Path
 ) -> None:
