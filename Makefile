@@ -84,7 +84,7 @@ paper: $(VENV)/.dev
 # On a machine with an NVIDIA GPU and the CUDA toolkit, from which pycuda is built. TensorRT for RTX is there already; a GPU
 # that it does not know (a data centre's, a Jetson's) needs TensorRT, whose libraries pip fetches from NVIDIA. Each is
 # installed by itself: what one machine cannot have does not take the rest along.
-GPU := $(BIN)/python -c 'import sys; from runtime.inference.gpu import find_gpu; \
+GPU := $(BIN)/python -c 'import sys; from runtime.inference.cuda.gpu import find_gpu; \
   sys.excepthook = lambda _kind, error, _where: print(error, file=sys.stderr); print(find_gpu().target)'
 .PHONY: gpu test-gpu bench-gpu
 gpu: $(VENV)/.dev
@@ -106,7 +106,7 @@ STAND_IN := $(VENV)/stand-in
 test-standin: $(STAND_IN)/pycuda
 	gcc -Wall -Wextra -Werror -O1 -shared -fPIC -Wl,-soname,libcuda.so.1 -o $(STAND_IN)/libcuda.so.1 \
 	  tests/runtime/stand_in_driver/*.c -ldl -lpthread
-	LD_LIBRARY_PATH=$(STAND_IN) PYTHONPATH=$(STAND_IN) $(BIN)/python -m pytest -rs tests/runtime/inference/test_over_pycuda.py
+	LD_LIBRARY_PATH=$(STAND_IN) PYTHONPATH=$(STAND_IN) $(BIN)/python -m pytest -rs tests/runtime/inference/cuda/test_over_pycuda.py
 
 $(STAND_IN)/pycuda: | $(VENV)/.dev
 	PYTHON=$(BIN)/python bash tools/pycuda-wheel.sh $(STAND_IN)

@@ -25,10 +25,10 @@ from rich.table import Table
 
 from assessment.metrics import image_metrics
 from core.cli import run
-from core.dataset import labelled_samples
+from core.datasets.dataset import labelled_samples
+from core.datasets.layout import GOOD
 from core.errors import PwaeError
-from core.layout import GOOD
-from runtime.delivery.embedded_broker import EmbeddedBroker
+from runtime.mqtt.embedded_broker import EmbeddedBroker
 
 CONFIG = Path("configs/elpv-mono.yaml")
 OUTPUT = Path("demo-out")

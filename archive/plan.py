@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import ConfigError, DataError
 from core.files import write_whole
-from core.picture import find_pictures
+from core.pictures.picture import find_pictures
 from runtime.bundles.bundle import load_bundle
 
 SHARD_PICTURES = 256

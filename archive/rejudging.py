@@ -10,8 +10,8 @@ from pathlib import Path
 from archive.plan import SHARD_PICTURES, Plan, make_plan
 from archive.results import require_writable, rows_of_shards, write_results
 from archive.workers import judged_here, judged_on_ray
+from core.datasets.frames import other_shapes_told
 from core.files import alone
-from core.frames import other_shapes_told
 from core.progress import Countdown, console
 
 

@@ -11,10 +11,10 @@ from assessment.confidence import auroc_interval, difference_interval, placement
 from assessment.decidable import decidable
 from assessment.model import calibration_of, opened
 from core.confidence import Interval
-from core.dataset import Data, Sample, are_defective, labelled_samples
+from core.datasets.dataset import Data, Sample, are_defective, labelled_samples
+from core.datasets.frames import read_frames
 from core.errors import ArtifactError, DataError
-from core.frames import read_frames
-from core.geometry import ModelInput
+from core.pictures.geometry import ModelInput
 from core.thresholds import Thresholds, scores
 
 

@@ -12,7 +12,7 @@ from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from assessment.results import REPORT
-from core.dataset import Sample
+from core.datasets.dataset import Sample
 from core.files import common_folder, write_whole
 from core.printable import printable
 

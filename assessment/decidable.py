@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 
-from core.frames import Frames
+from core.datasets.frames import Frames
 from runtime.cameras.exposure import exposure_fault
 
 

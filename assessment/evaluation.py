@@ -11,8 +11,8 @@ from assessment.drawn_marks import draw_marks
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.results import Evaluation
-from core.dataset import Data, Sample, are_defective, labelled_samples, names
-from core.frames import read_frames
+from core.datasets.dataset import Data, Sample, are_defective, labelled_samples, names
+from core.datasets.frames import read_frames
 from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import judge

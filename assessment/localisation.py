@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import Sample
+from core.datasets.dataset import Sample
+from core.datasets.frames import read_mask
+from core.datasets.layout import GOOD
 from core.errors import DataError
-from core.frames import read_mask
-from core.layout import GOOD
 from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3

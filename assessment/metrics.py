@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from assessment.confidence import auroc_interval, placements
 from core.calibration import Calibration
 from core.confidence import wilson
+from core.datasets.layout import GOOD
 from core.errors import DataError
-from core.layout import GOOD
 from core.thresholds import scores
 
 WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)

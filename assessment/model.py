@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from core.calibration import Calibration
 from core.errors import ArtifactError
-from core.geometry import ModelInput
 from core.mistaken import CHECKPOINT
+from core.pictures.geometry import ModelInput
 from core.thresholds import Thresholds
 from runtime.bundles.manifest import MANIFEST
 

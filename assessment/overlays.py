@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from assessment.model import Model
 from assessment.part_view import read_view
-from core.dataset import Sample
+from core.datasets.dataset import Sample
+from core.datasets.layout import require_apart
 from core.errors import ConfigError
 from core.files import make_folder, naming
-from core.layout import require_apart
 from runtime.evidence.overlay import draw
 from runtime.evidence.part_picture import PartPicture
 from runtime.parts.moment import Moment

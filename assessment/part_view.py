@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import Sample
+from core.datasets.dataset import Sample
 from core.errors import DataError, about
-from core.geometry import ModelInput
-from core.picture import cut, read_picture
+from core.pictures.geometry import ModelInput
+from core.pictures.picture import cut, read_picture
 from core.thresholds import Thresholds, ratios
 
 HOTTEST = 2.0

@@ -9,8 +9,8 @@ from rich.table import Table
 from assessment.decidable import decidable
 from assessment.metrics import LARGEST_RATE, NO_DEFECTIVE, rate_that_finds_all, what_if
 from assessment.model import calibration_of, is_bundle, opened
-from core.dataset import Data, are_defective, labelled_samples
-from core.frames import read_frames
+from core.datasets.dataset import Data, are_defective, labelled_samples
+from core.datasets.frames import read_frames
 from core.thresholds import Thresholds
 
 

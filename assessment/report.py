@@ -13,9 +13,9 @@ from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
 from assessment.metrics import NO_DEFECTIVE
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from core.dataset import are_defective
+from core.datasets.dataset import are_defective
+from core.datasets.frames import Frames
 from core.files import common_folder
-from core.frames import Frames
 from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores
 from training.detector.checkpoint import Checkpoint

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from assessment.drawn_marks import DrawnMarks
 from assessment.report import render_report
 from assessment.score_table import score_row, write_csv
-from core.dataset import Data, are_defective, folders
+from core.datasets.dataset import Data, are_defective, folders
+from core.datasets.frames import Frames
+from core.datasets.layout import require_apart
 from core.files import alone, becoming, naming, write_whole
-from core.frames import Frames
-from core.layout import require_apart
 from training.detector.checkpoint import Checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
 

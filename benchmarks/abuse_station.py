@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from core.picture_file import decode
+from core.pictures.picture_file import decode
 from runtime.cameras.files import printable
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import write_config

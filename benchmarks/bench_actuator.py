@@ -21,7 +21,7 @@ from runtime.events.origin import Origin
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 from runtime.settings import InspectionSettings
-from runtime.station.simulation import open_simulation
+from runtime.station.simulating.simulation import open_simulation
 from runtime.station.summary import Stop
 from tests.runtime.plc import Plc
 

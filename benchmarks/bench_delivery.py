@@ -33,10 +33,10 @@ from machine import describe
 from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
-from runtime.delivery.connector import Connector
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
 from runtime.events.event import JudgedPart
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent, StoredEvent
 from runtime.outbox.settings import OutboxSettings
@@ -44,9 +44,9 @@ from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Verdict
 from runtime.settings import InspectionSettings
-from runtime.station.simulated_backend import SIZE
-from runtime.station.simulated_camera import SimulatedCamera
-from runtime.station.simulation import open_simulation
+from runtime.station.simulating.simulated_backend import SIZE
+from runtime.station.simulating.simulated_camera import SimulatedCamera
+from runtime.station.simulating.simulation import open_simulation
 from runtime.station.summary import Stop
 from runtime.threads.worker import Worker
 
@@ -198,7 +198,11 @@ def through(folder: Path, port: int, events: int, camera: type[SimulatedCamera] 
     subscriber = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     time.sleep(1.0)
     opened = open_simulation(settings, AS_FAST_AS_CAN_BE, events // len(cameras))
-    with patch("runtime.station.simulation.SimulatedCamera", camera), opened as inspection, core_times() as used_of:
+    with (
+        patch("runtime.station.simulating.simulation.SimulatedCamera", camera),
+        opened as inspection,
+        core_times() as used_of,
+    ):
         started_s, used_s = time.monotonic(), time.process_time()
         inspection.run(Stop())
         assert subscriber.wait() == 0, "events are missing"

@@ -31,11 +31,11 @@ from core.thresholds import ratios, scores
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from runtime.inference.backend import Backend, Pending
-from runtime.inference.gpu import NoGpuError, find_gpu
+from runtime.inference.cuda.gpu import NoGpuError, find_gpu
+from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 from runtime.inference.onnx_backend import OnnxBackend, Provider
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings, Kind
-from runtime.inference.tensorrt_backend import TensorRtBackend
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import Inspector
 

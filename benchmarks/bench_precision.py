@@ -18,8 +18,8 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from machine import describe
 
-from core.dataset import labelled_samples, training_samples
-from core.frames import read_frames
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.frames import read_frames
 from core.thresholds import scores
 from export.graph import export_onnx
 from export.parity import PICTURES, ParitySet, backend_errors, compare

@@ -21,7 +21,7 @@ from broker import running
 from machine import describe
 from numpy.typing import NDArray
 
-from core.picture import fit, list_pictures, read_picture
+from core.pictures.picture import fit, list_pictures, read_picture
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.batching.task import Task

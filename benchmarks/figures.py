@@ -17,7 +17,7 @@ from sklearn.manifold import TSNE
 
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
-from core.layout import GOOD
+from core.datasets.layout import GOOD
 from training.detector.checkpoint import Checkpoint, load_checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet
 from training.network.tiles import merge

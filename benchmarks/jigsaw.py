@@ -17,9 +17,9 @@ import torch
 from machine import describe
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import labelled_samples
-from core.frames import read_frames
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
 from training.detector.checkpoint import load_checkpoint
 from training.network.network import Network
 from training.network.tiles import merge, shuffle, split

@@ -23,8 +23,8 @@ from quality import RESULTS, SETS, append_run, overlay, read_runs, recipe_for, t
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
 from core.config import parse_settings
-from core.dataset import Sample, labelled_samples, training_samples
-from core.layout import GOOD
+from core.datasets.dataset import Sample, labelled_samples, training_samples
+from core.datasets.layout import GOOD
 from training.detector.checkpoint import load_checkpoint
 from training.session import train
 from training.settings import TrainingSettings

@@ -32,8 +32,8 @@ from machine import describe
 from quality import RESULTS, append_run, read_runs
 
 from assessment.comparison import compare
-from core.dataset import Sample, labelled_samples, training_samples
-from core.layout import GOOD
+from core.datasets.dataset import Sample, labelled_samples, training_samples
+from core.datasets.layout import GOOD
 
 RUNS = Path("runs/loop")
 TOKEN = "the-right-to-mark"  # noqa: S105

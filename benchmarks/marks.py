@@ -17,9 +17,9 @@ from machine import describe
 from quality import RESULTS, SETS, append_run, read_runs, trained
 
 from assessment.drawn_marks import draw_marks
-from core.dataset import labelled_samples
-from core.frames import read_frames
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
 from core.thresholds import scores
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge

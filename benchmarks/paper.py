@@ -25,10 +25,10 @@ from assessment.evaluation import evaluate
 from assessment.metrics import image_metrics
 from core import cli
 from core.config import parse_settings
-from core.dataset import labelled_samples, training_samples
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
 from core.errors import PwaeError
-from core.frames import read_frames
-from core.layout import GOOD
 from core.thresholds import parts_needed
 from training.detector.checkpoint import Checkpoint, load_checkpoint
 from training.fitting.resume_point import resume_points

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from core.frames import Frames
+from core.datasets.frames import Frames
 from training.detector.memory import PROJECTED, k_center
 from training.network.encoder import Encoder, load_weights
 from training.network.network import Network

@@ -29,10 +29,10 @@ from sklearn.metrics import roc_auc_score
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
 from core.config import parse_settings
-from core.dataset import labelled_samples, training_samples
-from core.frames import read_frames
-from core.geometry import ModelInput
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
+from core.pictures.geometry import ModelInput
 from training.detector.checkpoint import load_checkpoint
 from training.looking.advice import advise
 from training.looking.survey import survey

@@ -26,8 +26,8 @@ from sklearn.metrics import roc_auc_score
 
 from assessment.evaluation import evaluate
 from core.config import parse_settings
-from core.dataset import training_samples
-from core.picture import as_bgr_u8, read_as_stored
+from core.datasets.dataset import training_samples
+from core.pictures.picture import as_bgr_u8, read_as_stored
 from training.detector.checkpoint import load_checkpoint
 from training.session import train
 from training.settings import TrainingSettings

@@ -27,8 +27,8 @@ from sketch_memory import BY_STAGE, PLACES, WAYS, WITH_LEARNED, errors_of, expla
 from sklearn.metrics import roc_auc_score
 from unseen_defects import DEFECTS, Mask, Picture
 
-from core.dataset import ELPV, training_samples
-from core.frames import distinct, read_frames
+from core.datasets.dataset import ELPV, training_samples
+from core.datasets.frames import distinct, read_frames
 from core.thresholds import calibrate, scores
 from training.detector.checkpoint import load_checkpoint
 from training.settings import TrainingSettings

@@ -33,8 +33,8 @@ from unseen_sets import SETS as UNSEEN
 
 from assessment.evaluation import evaluate
 from core.config import parse_settings
-from core.dataset import labelled_samples, training_samples
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.layout import GOOD
 from training.detector.checkpoint import load_checkpoint
 from training.fitting.members import train_members
 from training.looking.upright import with_upright_read

@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 
 from assessment.evaluation import evaluate
 from core.config import parse_settings
-from core.dataset import ELPV, Sample
-from core.frames import read_frames
+from core.datasets.dataset import ELPV, Sample
+from core.datasets.frames import read_frames
 from core.thresholds import scores
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge

@@ -5,8 +5,8 @@
 Decoders alone (no jigsaw, no priors, no pixels), EfficientNet-Lite0, four folds, 30 epochs, frames of short side 144.
 T: maps of tiles at 144 px, W: of the whole picture at 144 px, B: of the whole picture at 288 px, averaged to as many
 places. d: rebuilt from the tiles' latents, k: the nearest of 6,000 remembered places of other pictures. Parts are cut
-out as `whole`, by `outline` (core/pose.py), or `registered` (phase correlation, then ECC with a Euclidean motion, to
-the median of the training pictures). Prints the AUROC by the largest standardised log error.
+out as `whole`, by `outline` (core/pictures/pose.py), or `registered` (phase correlation, then ECC with a Euclidean
+motion, to the median of the training pictures). Prints the AUROC by the largest standardised log error.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from core.dataset import labelled_samples, training_samples
-from core.geometry import Pose
-from core.layout import GOOD
-from core.picture import read_picture
-from core.pose import cut_out, locate, outline
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.layout import GOOD
+from core.pictures.geometry import Pose
+from core.pictures.picture import read_picture
+from core.pictures.pose import cut_out, locate, outline
 from core.thresholds import _logs, _median_and_spread
 from training.fitting.losses import stressing_worst
 from training.network.distance import stage_distances

@@ -17,8 +17,8 @@ from machine import describe
 from quality import RESULTS, append_run, read_runs
 from sketch_doubted import prepared
 
-from core.dataset import training_samples
-from core.frames import distinct, read_frames
+from core.datasets.dataset import training_samples
+from core.datasets.frames import distinct, read_frames
 from core.thresholds import standing
 from training.detector.inspector import Inspector
 from training.first_look import rarities

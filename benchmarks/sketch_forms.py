@@ -19,7 +19,7 @@ from machine import describe
 from quality import RESULTS, SETS, append_run, read_runs, recipe_for
 from sketch_epochs import measure
 
-from core.dataset import ELPV
+from core.datasets.dataset import ELPV
 
 RECIPE_SIDE, PLACES = 216, 9
 

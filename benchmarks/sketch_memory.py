@@ -35,9 +35,9 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
 from assessment.decidable import decidable
-from core.dataset import labelled_samples, training_samples
-from core.frames import distinct, read_frames
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.frames import distinct, read_frames
+from core.datasets.layout import GOOD
 from core.thresholds import calibrate, scores
 from training.detector.checkpoint import load_checkpoint
 from training.detector.memory import LEAST, PROJECTED, k_center

@@ -25,9 +25,9 @@ from sketch_doubted import prepared
 from sklearn.metrics import roc_auc_score
 
 from assessment.decidable import decidable
-from core.dataset import labelled_samples, training_samples
-from core.frames import distinct, read_frames
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.frames import distinct, read_frames
+from core.datasets.layout import GOOD
 from core.thresholds import scores
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge

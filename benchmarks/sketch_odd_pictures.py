@@ -32,9 +32,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from core.config import parse_settings
-from core.dataset import labelled_samples, training_samples
-from core.frames import read_frames
-from core.layout import GOOD
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
 from core.thresholds import calibrate, odd_parts, scores, standing
 from training.detector.inspector import Inspector
 from training.fitting.losses import stressing_worst

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.dataset import labelled_samples
-from core.frames import read_frames
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_frames
 from core.thresholds import Thresholds, ratios
 from export.parity import backend_errors
 from runtime.bundles.bundle import load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
-from runtime.inference.engine_fit import import_api
+from runtime.inference.cuda.engine_fit import import_api
 from runtime.inference.onnx_backend import OnnxBackend
 
 PICTURES = 64

@@ -28,9 +28,9 @@ from unseen_defects import Picture
 from unseen_sets import HUNDREDS, SETS
 
 from core.confidence import wilson
-from core.dataset import Sample
-from core.frames import read_frames
-from core.layout import GOOD
+from core.datasets.dataset import Sample
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
 from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint, load_checkpoint
 from training.detector.inspector import judge

@@ -42,9 +42,9 @@ from unseen_sets import BITS, HUNDREDS, KINDS, SETS
 from assessment.evaluation import evaluate
 from assessment.results import Evaluation
 from core.config import parse_settings
-from core.dataset import training_samples
-from core.frames import read_frames
-from core.layout import GOOD
+from core.datasets.dataset import training_samples
+from core.datasets.frames import read_frames
+from core.datasets.layout import GOOD
 from training.detector.checkpoint import load_checkpoint
 from training.session import train
 from training.settings import TrainingSettings

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import labelled_samples, spread, training_samples
-from core.picture import read_picture
+from core.datasets.dataset import labelled_samples, spread, training_samples
+from core.pictures.picture import read_picture
 from training.looking.bursts import look_of
 from training.looking.twins import detail_of, twins_of
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from core.config import load_settings
-from core.dataset import spread, training_samples
-from core.frames import read_frames
+from core.datasets.dataset import spread, training_samples
+from core.datasets.frames import read_frames
 from training.network.encoder import Encoder, load_weights
 from training.network.tiles import split
 from training.settings import TrainingSettings

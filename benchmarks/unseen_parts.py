@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from unseen_defects import DEFECTS, Mask, Picture, Rng, as_u8, filmed
 
-from core.picture import read_picture
+from core.pictures.picture import read_picture
 
 Filed: TypeAlias = Iterator[tuple[str, Picture]]
 """A folder in MVTec layout, and a picture that lies there."""

@@ -16,11 +16,11 @@ from unseen_defects import DEFECTS, Mask, Picture, Rng, as_u8, filmed
 from unseen_in_place import bottle, label, profiles, transistor, wood, zipper
 from unseen_parts import Filed, brackets, cable, caps, photograph, strip, texture, weave
 
-from core.dataset import labelled_samples, training_samples
-from core.geometry import Pose
-from core.layout import GOOD
-from core.picture import read_picture
-from core.pose import cut_out, locate, outline
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.layout import GOOD
+from core.pictures.geometry import Pose
+from core.pictures.picture import read_picture
+from core.pictures.pose import cut_out, locate, outline
 
 
 def cells(kinds: Sequence[str], train: int, rng: Rng) -> Filed:

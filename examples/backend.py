@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import labelled_samples
-from core.frames import read_frames
-from core.picture import read_picture
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_frames
+from core.pictures.picture import read_picture
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import load_bundle
 from runtime.inference.backend import Backend, Pending, require_batch

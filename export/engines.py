@@ -20,9 +20,9 @@ from core.progress import step
 from runtime.batching.settings import USUAL_BATCH
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import INPUT, SIGNATURE, Engine, EngineApi
-from runtime.inference.engine_fit import EXTRAS, PLATFORM, import_api, made
-from runtime.inference.gpu import NoGpuError, find_gpu, sm
-from runtime.inference.kernel_cache import read_cache, write_cache
+from runtime.inference.cuda.engine_fit import EXTRAS, PLATFORM, import_api, made
+from runtime.inference.cuda.gpu import NoGpuError, find_gpu, sm
+from runtime.inference.cuda.kernel_cache import read_cache, write_cache
 
 FOLDER = "engines"
 HERE = "here"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from core.dataset import Sample, are_defective, spread
-from core.frames import read_frames
+from core.datasets.dataset import Sample, are_defective, spread
+from core.datasets.frames import read_frames
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
 from runtime.bundles.known_pictures import TOLERANCE

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import labelled_samples, spread, training_samples
+from core.datasets.dataset import labelled_samples, spread, training_samples
+from core.datasets.frames import read_frames
 from core.errors import DataError
-from core.frames import read_frames
 from core.progress import console
 from export.draft import Draft
 from export.parity import ParitySet, exam_frames

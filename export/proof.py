@@ -10,7 +10,7 @@ from export.parity import ParitySet, examine, faults
 from runtime.bundles.manifest import Parity
 from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
-from runtime.inference.engine_fit import choose_engine, look
+from runtime.inference.cuda.engine_fit import choose_engine, look
 from runtime.inference.onnx_backend import OnnxBackend
 
 BLAME_PICTURES = 2
@@ -42,7 +42,7 @@ class Proof:
 
     def prove_engine(self, precision: Precision, max_batch: int) -> None:
         """Prove an engine that the GPU at hand runs, else say that none was proven. Raises ParityError."""
-        from runtime.inference.tensorrt_backend import TensorRtBackend
+        from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 
         bundle = self._draft.save()
         machine = look(bundle)

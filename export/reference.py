@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import Sample
+from core.datasets.dataset import Sample
 from core.errors import ArtifactError
 from core.printable import printable
 from export.parity import ParitySet

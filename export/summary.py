@@ -6,11 +6,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from core.dataset import names
+from core.datasets.dataset import names
 from export.parity import outputs_table, parity_table
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine, Manifest
-from runtime.inference.gpu import sm
+from runtime.inference.cuda.gpu import sm
 
 
 def print_card(bundle: Bundle, key: Path | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.dataset import Sample, labelled_samples
+from core.datasets.dataset import Sample, labelled_samples
 from core.errors import DataError, ParityError
 from export.parity import ParitySet, backend_errors, exam_frames, examine, faults
 from export.reference import digest_of, load_reference

@@ -12,10 +12,10 @@ from typing import Any
 
 from core.errors import ArtifactError
 from runtime.bundles.bundle import read_manifest
-from runtime.delivery.message import Message
 from runtime.events.topics import Topics
 from runtime.following.follower import Follower
 from runtime.following.hearing import Handler
+from runtime.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 RELOAD_S = 300.0

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from core.config import Settings, Wait
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.settings import BrokerSettings
 
 
 class FleetSettings(Settings):

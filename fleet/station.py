@@ -11,8 +11,8 @@ from core.errors import ArtifactError
 from fleet.order import IsSigned, Order, believe_all, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
-from runtime.delivery.message import Message
 from runtime.following.follower import Follower, Link
+from runtime.mqtt.message import Message
 
 QUIET_S, LOOK_S = 0.5, 0.05
 """No retained message for this long after the first: they have all come."""

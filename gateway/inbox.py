@@ -4,9 +4,9 @@ import asyncio
 import threading
 from collections import deque
 
-from runtime.delivery.faults import Unreachable
-from runtime.delivery.message import Message
 from runtime.following.follower import Link
+from runtime.mqtt.faults import Unreachable
+from runtime.mqtt.message import Message
 
 LONGEST = 2000
 """Messages that may wait."""

@@ -17,9 +17,9 @@ from gateway.nodeset import load_nodeset
 from gateway.results import KEPT
 from gateway.settings import GatewaySettings
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
-from runtime.delivery.faults import Refused
 from runtime.events.topics import Topics, gap_beside
 from runtime.following.follower import Follower, Link
+from runtime.mqtt.faults import Refused
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0

@@ -10,8 +10,8 @@ from pydantic import Field, StringConstraints, model_validator
 from core.config import Name, Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
-from runtime.delivery.settings import BrokerSettings, Host
 from runtime.events.topics import FORBIDDEN
+from runtime.mqtt.settings import BrokerSettings, Host
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 

@@ -15,7 +15,7 @@ from gateway import messages
 from gateway.nodeset import MACHINE_VISION, RESULT_MANAGEMENT_TYPE, RESULT_READY_EVENT_TYPE, VISION_SYSTEM_TYPE
 from gateway.results import Results, moment
 from gateway.variables import Variables
-from runtime.delivery.message import Message
+from runtime.mqtt.message import Message
 from runtime.sparkplug.payload import Value
 from runtime.sparkplug.tags import CAMERA, STATION, camera_values, station_values
 from runtime.threads.seldom import Seldom

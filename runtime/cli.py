@@ -9,7 +9,7 @@ import typer
 
 from core import cli
 from runtime.history.annotations import Annotations
-from runtime.station.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
+from runtime.station.simulating.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
 from runtime.station.summary import Stop
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def simulate(
     """Run a simulation until it is stopped, or to its end."""
     stop = _heed_signals()
     from runtime.settings import InspectionSettings
-    from runtime.station.simulation import open_simulation
+    from runtime.station.simulating.simulation import open_simulation
 
     _run(open_simulation(cli.load(config, InspectionSettings), rate, parts, scenario), stop)
 

@@ -14,8 +14,8 @@ from runtime.bundles.bundle import inputs_of, load_bundle
 from runtime.cameras.check import check_camera
 from runtime.delivery.check import check_broker, check_outbox
 from runtime.evidence.check import check_folder
+from runtime.inference.cuda.gpu import NoGpuError, find_gpu
 from runtime.inference.detector import open_detector
-from runtime.inference.gpu import NoGpuError, find_gpu
 from runtime.inference.onnx_runtime import require_one_build
 from runtime.inference.selection import choose_here
 from runtime.settings import InspectionSettings

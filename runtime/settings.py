@@ -21,10 +21,10 @@ from runtime.cameras.settings import (
     VerdictSettings,
     WatchSettings,
 )
-from runtime.delivery.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
+from runtime.mqtt.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings
 from runtime.outbox.settings import OutboxSettings
 from runtime.sparkplug.settings import SparkplugSettings
 from runtime.view.settings import ViewSettings

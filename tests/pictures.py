@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.remarks import Remark, Truth, save_remarks
+from core.datasets.remarks import Remark, Truth, save_remarks
 
 
 def draw_part(seed: int, size: int = 48, defective: bool = False) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ LOGGED = (
     "from training.fitting.members import require_trainable as r; from training.settings import TrainingSettings as s; "
     "r(s(name='a', data='b', output='c', tensorboard=True)); import tensorboard; print('opens')"
 )
-CELLS = "from core.dataset import training_samples as t; print(type(t('elpv:mono')))"
+CELLS = "from core.datasets.dataset import training_samples as t; print(type(t('elpv:mono')))"
 PARQUET = "from pathlib import Path as P; from archive.results import writer_of as w; print(w(P('a.parquet')))"
 TENSORRT = "import tensorrt as t, pycuda; print(t.__version__, pycuda.VERSION_TEXT)"
 
@@ -66,7 +66,7 @@ CASES = {
     ),
     "sign": Case([CPU], SIGNED, "needs the package cryptography", "no.pub"),
     "trial": Case(
-        [CPU], "from runtime.delivery.embedded_broker import EmbeddedBroker as b; print(b())", "amqtt is not", "object"
+        [CPU], "from runtime.mqtt.embedded_broker import EmbeddedBroker as b; print(b())", "amqtt is not", "object"
     ),
     "genicam": Case(
         [CPU],

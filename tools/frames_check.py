@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.batching.fitting import Fit, fit_on_cpu
-from runtime.inference.gpu_fit import GpuFit
+from runtime.inference.cuda.gpu_fit import GpuFit
 from runtime.parts.layout import Layout
 
 

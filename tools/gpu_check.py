@@ -56,7 +56,7 @@ class Given:
 
 def facts(given: Given) -> None:
     """What is installed, and what GPU there is."""
-    from runtime.inference.gpu import NoGpuError, check, driver, find_gpu
+    from runtime.inference.cuda.gpu import NoGpuError, check, driver, find_gpu
 
     try:
         found = str(find_gpu())
@@ -94,7 +94,7 @@ def pages(given: Given) -> None:
     import numpy as np
     import pycuda.driver as cuda
 
-    from runtime.inference.gpu import page_lock, page_unlock
+    from runtime.inference.cuda.gpu import page_lock, page_unlock
 
     cuda.init()
     context = cuda.Device(0).retain_primary_context()
@@ -149,8 +149,8 @@ def engine(given: Given) -> None:
     from core.errors import PwaeError
     from export.engines import build_engine, parse_target
     from runtime.bundles.bundle import load_bundle, sha256_of
-    from runtime.inference.gpu import find_gpu
-    from runtime.inference.tensorrt_backend import TensorRtBackend
+    from runtime.inference.cuda.gpu import find_gpu
+    from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 
     targets = (find_gpu().target, "here")
     bundle = load_bundle(given.bundle)
@@ -214,8 +214,8 @@ def compare(given: Given, backend: Any, name: str) -> None:
     """Errors beside those of the CPU, as shares of the thresholds, and the latency of each size of batch."""
     import numpy as np
 
-    from core.dataset import labelled_samples
-    from core.frames import read_frames
+    from core.datasets.dataset import labelled_samples
+    from core.datasets.frames import read_frames
     from core.thresholds import ratios
     from export.parity import backend_errors
     from runtime.bundles.bundle import load_bundle
@@ -270,8 +270,8 @@ def training(given: Given) -> None:
 
     from assessment.metrics import image_metrics
     from core.config import load_settings
-    from core.dataset import are_defective, labelled_samples
-    from core.frames import read_frames
+    from core.datasets.dataset import are_defective, labelled_samples
+    from core.datasets.frames import read_frames
     from core.thresholds import scores
     from training.detector.checkpoint import load_checkpoint
     from training.detector.inspector import judge

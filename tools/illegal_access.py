@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from runtime.inference import gpu
+from runtime.inference.cuda import gpu
 
 # Writes to address 8, which belongs to nobody. PTX is compiled by the driver: no toolkit is needed.
 BAD_KERNEL = b""".version 7.0

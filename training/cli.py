@@ -33,9 +33,9 @@ def _train_command(
         bool, typer.Option("--replace", help="Begin again where a checkpoint or an interrupted training stands.")
     ] = False,
 ) -> None:
-    from core.dataset import folders, names
+    from core.datasets.dataset import folders, names
+    from core.datasets.layout import require_apart
     from core.files import alone
-    from core.layout import require_apart
     from training.fitting.resume_point import require_nothing_kept
     from training.settings import SUSPECTS_SHEET, TrainingSettings
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.dataset import Sample, names
+from core.datasets.dataset import Sample, names
+from core.datasets.frames import Frames
 from core.errors import DataError
-from core.frames import Frames
 from core.thresholds import parts_needed
 from training.detector.inspector import Inspector
 from training.detector.memory import remember

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.dataset import Sample, counts, folders_told, training_samples
-from core.frames import Frames, distinct, read_frames
+from core.datasets.dataset import Sample, counts, folders_told, training_samples
+from core.datasets.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector, new_inspector
 from training.first_look import doubted

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.config import Settings, expanded
 from core.errors import CONTROL
-from core.geometry import ModelInput, PartSize, Pose, Roi
 from core.mistaken import CHECKPOINT
+from core.pictures.geometry import ModelInput, PartSize, Pose, Roi
 
 EncoderName = Literal["resnet50", "resnet50-v1", "resnet18", "efficientnet-lite0", "tiny"]
 Distance = Literal["squared", "cosine"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.calibration import Calibration
 from core.csv_table import write_rows
-from core.frames import Frames
+from core.datasets.frames import Frames
 from core.printable import caption, printable
 from core.thresholds import Thresholds, standing
 from training.settings import SUSPECTS_SHEET

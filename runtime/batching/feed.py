@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from core.errors import one_line
-from core.geometry import OTHER_SHAPE_REMEDY, ModelInput
+from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.batching.batcher import Batcher
 from runtime.batching.filling import fill
 from runtime.batching.task import Assign

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError, PartNotFoundError
-from core.geometry import Roi
+from core.pictures.geometry import Roi
 from runtime.batching.task import Task
 from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings

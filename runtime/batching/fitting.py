@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import Pose, Roi
-from core.picture import fit
+from core.pictures.geometry import Pose, Roi
+from core.pictures.picture import fit
 from runtime.parts.layout import Layout, to_bgr
 from runtime.parts.part import Picture
 
@@ -23,7 +23,7 @@ class Fit(Protocol):
         roi: Roi | None = None,
         pose: Pose | None = None,
     ) -> Picture:
-        """Fit a frame (H, W, 3) or (H, W) of this `layout` into `row` (h, w, 3) in BGR, as core.picture.fit does.
+        """Fit a frame (H, W, 3) or (H, W) of this `layout` into `row` (h, w, 3) in BGR, as core.pictures.picture.fit.
 
         Raises DataError and PartNotFoundError as that does.
         """

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.geometry import ModelInput
+from core.pictures.geometry import ModelInput
 from runtime.batching.fitting import Fit, fit_on_cpu
 from runtime.parts.frame import Trigger
 from runtime.parts.job import Job

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from core.errors import ArtifactError, one_line
 from core.files import lies_in, write_whole
-from core.geometry import ModelInput
 from core.mistaken import no_bundle
+from core.pictures.geometry import ModelInput
 from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
 from runtime.bundles.signature import require_signature
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
 
-from core.geometry import UPRIGHT_CHARACTERS, ModelInput, Pose
+from core.pictures.geometry import UPRIGHT_CHARACTERS, ModelInput, Pose
 from core.thresholds import Thresholds
 from runtime.bundles.precision import Precision
 
@@ -42,7 +42,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$",
 Rings = Annotated[
     str, StringConstraints(min_length=UPRIGHT_CHARACTERS, max_length=UPRIGHT_CHARACTERS, pattern=r"^[A-Za-z0-9+/]*$")
 ]
-"""Colours around a part's middle (core/upright.py)."""
+"""Colours around a part's middle (core/pictures/upright.py)."""
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Stands in every event, in logs and on the page."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CameraError
-from core.geometry import OTHER_SHAPE_REMEDY, ModelInput
+from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from core.exposure import is_black, is_overexposed
+from core.pictures.exposure import is_black, is_overexposed
 from runtime.cameras.settings import ExposureSettings
 from runtime.parts.verdict import Reason
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from core.errors import CameraError, DataError
 from core.files import lies_in
-from core.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
+from core.pictures.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
 from runtime.cameras.camera import Camera
 from runtime.cameras.settings import Decoding
 from runtime.parts.frame import Frame

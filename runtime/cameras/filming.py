@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.errors import DataError
-from core.picture import as_bgr_u8
+from core.pictures.picture import as_bgr_u8
 from runtime.cameras.camera import Camera
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
 from runtime.parts.frame import Frame
@@ -43,7 +43,7 @@ class Filming:
     def newest(self, frame: Frame, bits: int = 16) -> Frame:
         """Say what to judge in place of `frame`, which has waited for its turn, and mark one of a wrong size.
 
-        Files of 16 bits hold `bits`, see `core.picture`.
+        Files of 16 bits hold `bits`, see `core.pictures.picture`.
         """
         return self._of_one_size(_in_8_bits(self._camera.newer(frame).developed(), bits))
 

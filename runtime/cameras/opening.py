@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from runtime.cameras.camera import Camera
 from runtime.cameras.factory.factory_camera import factory_camera
 from runtime.cameras.files import FolderCamera, VideoCamera
+from runtime.cameras.folders.watched_folder import WatchedFolder
 from runtime.cameras.free_running import Capture, as_it_came, read_freely, time_s
 from runtime.cameras.live import LiveCamera
 from runtime.cameras.settings import (
@@ -26,7 +27,6 @@ from runtime.cameras.settings import (
     WatchSettings,
 )
 from runtime.cameras.trust import ffmpeg_options, require_certificates, require_trusted
-from runtime.cameras.watched_folder import WatchedFolder
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 ENCRYPTED = {"rtsps", "https"}

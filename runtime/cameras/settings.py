@@ -13,8 +13,8 @@ from pydantic import (
 )
 
 from core.config import Name, Settings, Wait
-from core.exposure import BLACK_LEVEL, SHARE, WHITE_LEVEL
-from core.geometry import Roi
+from core.pictures.exposure import BLACK_LEVEL, SHARE, WHITE_LEVEL
+from core.pictures.geometry import Roi
 from core.thresholds import LARGEST_LOOSENING
 from runtime.cameras.feature_value import Feature
 from runtime.cameras.url import filled_in, require_address

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import cv2
 
-from core.collected import Collected, save_collected
+from core.datasets.collected import Collected, save_collected
+from core.datasets.layout import GOOD, require_apart
 from core.errors import ConfigError
-from core.layout import GOOD, require_apart
 from runtime.cameras.camera import Camera
 from runtime.cameras.filming import Filming
 from runtime.cameras.opening import open_camera

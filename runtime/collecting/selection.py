@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.geometry import Roi
-from core.picture import crop, pixel_digest
+from core.pictures.geometry import Roi
+from core.pictures.picture import crop, pixel_digest
 from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
 from runtime.parts.frame import Frame

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.files import write_whole
-from core.geometry import Roi
+from core.pictures.geometry import Roi
 from runtime.cameras.settings import CameraSettings
 from runtime.collecting.selection import LEAST_SHARP, Blemish, Selection, sharpness
 from runtime.parts.frame import Frame

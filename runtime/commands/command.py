@@ -13,8 +13,8 @@ from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 from core.config import Name, Settings, parse_settings, unknown_key
 from core.errors import ConfigError, shortened
 from core.timestamps import rfc3339
-from runtime.delivery.message import Message, Outgoing
 from runtime.events.encoding import dumps
+from runtime.mqtt.message import Message, Outgoing
 
 log = logging.getLogger(__name__)
 LONGEST_BYTES = 4096

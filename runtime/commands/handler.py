@@ -12,10 +12,10 @@ from runtime.commands.reload import Reload
 from runtime.commands.replies import Replies
 from runtime.commands.resend import resend
 from runtime.commands.snapshot import Snapshots
-from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
 from runtime.events.event import JudgedPart
 from runtime.inference.models import Models
+from runtime.mqtt.message import Message
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from core.thresholds import Thresholds, calibrate, ratios
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.commands.command import Command
-from runtime.delivery.message import Message
 from runtime.history.file import HistoryFile
 from runtime.history.marks import errors_of_good
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.thresholds_in_force import ThresholdsInForce
+from runtime.mqtt.message import Message
 
 NAMED = 20
 """The reply names so many of the parts that are NotOK now."""

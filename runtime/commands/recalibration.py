@@ -9,9 +9,9 @@ from core.thresholds import parts_needed
 from runtime.commands.command import Command
 from runtime.commands.new_thresholds import Calibration, set_back, set_from_parts
 from runtime.commands.replies import Replies
-from runtime.delivery.message import Message
 from runtime.events.event import JudgedPart
 from runtime.inference.model_in_use import ModelInUse
+from runtime.mqtt.message import Message
 from runtime.parts.verdict import Verdict
 from runtime.threads.worker import Worker
 

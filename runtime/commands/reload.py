@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ArtifactError, ConfigError, PwaeError
-from core.geometry import ModelInput
+from core.pictures.geometry import ModelInput
 from runtime.bundles.bundle import Bundle
 from runtime.commands.command import Command
 from runtime.commands.replies import Replies
-from runtime.delivery.message import Message
 from runtime.inference.detector import Detector
 from runtime.inference.model_in_use import ModelInUse
+from runtime.mqtt.message import Message
 from runtime.threads.worker import Worker
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.commands.command import reply, verb_of
-from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from core.errors import ConfigError
 from runtime.commands.replies import Replies
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
 from runtime.evidence.overlay import jpeg
+from runtime.mqtt.message import Message, Outgoing
 from runtime.parts.part import Part
 from runtime.threads.worker import Worker
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from runtime.cameras.triggering import TakesTriggers
 from runtime.commands.crowd import Crowd
 from runtime.commands.trigger_payload import TriggerPayload, cause_of, read_payload
-from runtime.delivery.message import Message
+from runtime.mqtt.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason

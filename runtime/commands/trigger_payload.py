@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from core.config import parse_settings
 from core.errors import ConfigError
 from runtime.commands.command import Mark, MarkIfAny, Time, content_of
-from runtime.delivery.message import Message
 from runtime.events.encoding import dumps
+from runtime.mqtt.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 

@@ -8,10 +8,10 @@ from typing import Any
 from core.timestamps import rfc3339
 from runtime.commands.command import as_text, is_response_topic
 from runtime.commands.trigger_payload import LONGEST_BYTES
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Message, Outgoing
 
 LONGEST = 256
 """Characters of an id that is told again."""

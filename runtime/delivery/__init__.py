@@ -1,1 +1,1 @@
-"""The connection to the broker, and what goes over it."""
+"""What goes over the connection to the broker: events, from the outbox until acknowledged, and retained topics."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runtime.delivery.message import Message
+from runtime.mqtt.message import Message
 
 THROUGH_S = 5.0
 """After this long nothing that was kept is still to come, even where the broker does not let us see the mark."""

@@ -7,14 +7,14 @@ from types import MappingProxyType
 
 from core.errors import BrokerError
 from core.files import free_space
-from runtime.delivery.connection import Connection
-from runtime.delivery.connector import Connector
-from runtime.delivery.echo import NOT_HANDED_ON
-from runtime.delivery.embedded_broker import EmbeddedBroker
-from runtime.delivery.faults import Closed, Refused, Unreachable
-from runtime.delivery.message import Outgoing
-from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.words import NOT_KEPT, TOPIC_REASONS
+from runtime.mqtt.connection import Connection
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.echo import NOT_HANDED_ON
+from runtime.mqtt.embedded_broker import EmbeddedBroker
+from runtime.mqtt.faults import Closed, Refused, Unreachable
+from runtime.mqtt.message import Outgoing
+from runtime.mqtt.settings import BrokerSettings
+from runtime.mqtt.words import NOT_KEPT, TOPIC_REASONS
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from runtime.delivery.connector import Connector
-from runtime.delivery.embedded_broker import EmbeddedBroker
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.embedded_broker import EmbeddedBroker
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.journal import open_journal
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings

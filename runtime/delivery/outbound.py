@@ -5,8 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.resending import Resending
+from runtime.mqtt.message import Message, Outgoing
 from runtime.outbox.journal import Journal
 from runtime.threads.bell import Bell
 

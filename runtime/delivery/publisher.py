@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runtime.delivery.connector import Connector
 from runtime.delivery.delivered import Delivered
-from runtime.delivery.faults import Closed, Refused, TakenOver, Unreachable
 from runtime.delivery.link import Link, LinkState
-from runtime.delivery.message import Message, Outgoing, Subscription
 from runtime.delivery.outbound import Outbound
-from runtime.delivery.refusals import Refusals
 from runtime.delivery.session import GOODBYE_S, Session
 from runtime.delivery.status import Status
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.faults import Closed, Refused, TakenOver, Unreachable
+from runtime.mqtt.message import Message, Outgoing, Subscription
+from runtime.mqtt.refusals import Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.threads.backoff import STABLE_AFTER_S, BackOff
 from runtime.threads.worker import Worker

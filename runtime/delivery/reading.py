@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence, Set
 
-from runtime.delivery.refusals import RETRY_AFTER_S, Refusals
+from runtime.mqtt.refusals import RETRY_AFTER_S, Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.errors import ConfigError, OutboxError
-from runtime.delivery.message import Outgoing, event_message
+from runtime.mqtt.message import Outgoing, event_message
 from runtime.outbox.journal import Journal, Kept
 from runtime.outbox.row import StoredEvent
 

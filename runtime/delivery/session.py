@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.delivery.backlog import Backlog
-from runtime.delivery.connection import Connection
 from runtime.delivery.delivered import Delivered
-from runtime.delivery.echo import Echo
-from runtime.delivery.faults import Unreachable
-from runtime.delivery.listening import Listening
-from runtime.delivery.message import Outgoing, Subscription, event_message
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.reading import Reading
-from runtime.delivery.refusals import BUSY, Refusals
+from runtime.mqtt.connection import Connection
+from runtime.mqtt.echo import Echo
+from runtime.mqtt.faults import Unreachable
+from runtime.mqtt.listening import Listening
+from runtime.mqtt.message import Outgoing, Subscription, event_message
+from runtime.mqtt.refusals import BUSY, Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
 

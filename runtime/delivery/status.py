@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.timestamps import rfc3339
-from runtime.delivery.message import Outgoing
 from runtime.events.encoding import dumps
+from runtime.mqtt.message import Outgoing
 
 
 class Status:

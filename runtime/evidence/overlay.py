@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.picture import as_bgr_u8
+from core.pictures.picture import as_bgr_u8
 from core.thresholds import ratios
 from runtime.evidence.part_picture import PartPicture
 from runtime.parts.verdict import Verdict

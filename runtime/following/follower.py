@@ -10,15 +10,15 @@ from types import TracebackType
 from typing import Literal
 
 from core.errors import BrokerError, ConfigError
-from runtime.delivery.connection import Connection
-from runtime.delivery.connector import Connector, keep_connected
-from runtime.delivery.faults import Unreachable
-from runtime.delivery.message import Outgoing
-from runtime.delivery.refusals import BUSY
-from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.words import with_access
 from runtime.following.hearing import Handler, Hearing
 from runtime.following.sent import Sent
+from runtime.mqtt.connection import Connection
+from runtime.mqtt.connector import Connector, keep_connected
+from runtime.mqtt.faults import Unreachable
+from runtime.mqtt.message import Outgoing
+from runtime.mqtt.refusals import BUSY
+from runtime.mqtt.settings import BrokerSettings
+from runtime.mqtt.words import with_access
 from runtime.threads.bell import Bell
 from runtime.threads.worker import Worker
 

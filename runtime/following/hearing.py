@@ -6,10 +6,10 @@ from typing import Literal
 
 from paho.mqtt.matcher import MQTTMatcher
 
-from runtime.delivery.connection import Connection
-from runtime.delivery.listening import ANSWERS_S, NO_ANSWER
-from runtime.delivery.message import Message
-from runtime.delivery.refusals import RETRY_AFTER_S
+from runtime.mqtt.connection import Connection
+from runtime.mqtt.listening import ANSWERS_S, NO_ANSWER
+from runtime.mqtt.message import Message
+from runtime.mqtt.refusals import RETRY_AFTER_S
 
 Handler = Callable[[Message], None]
 """Takes a message on the follower's thread, so it has to be quick. It may raise Unreachable, to have all sent anew."""

@@ -2,7 +2,7 @@
 
 import threading
 
-from runtime.delivery.message import Outgoing
+from runtime.mqtt.message import Outgoing
 
 
 class Sent:

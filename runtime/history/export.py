@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from core.geometry import Roi
-from core.layout import require_apart
+from core.datasets.layout import require_apart
+from core.pictures.geometry import Roi
 from runtime.history.annotations import Annotations, coco, label_studio
 from runtime.history.marked_pictures import export_marked
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.datasets.layout import GOOD
+from core.datasets.remarks import Remark, Truth, save_remarks
 from core.errors import ConfigError, DataError, one_line
-from core.geometry import Roi
-from core.layout import GOOD
-from core.picture import read_picture
-from core.remarks import Remark, Truth, save_remarks
+from core.pictures.geometry import Roi
+from core.pictures.picture import read_picture
 from core.timestamps import rfc3339
 from runtime.history.file import HistoryFile
 from runtime.history.marks import Mark, marks

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.confidence import Interval, wilson
-from core.remarks import Truth
+from core.datasets.remarks import Truth
 from core.thresholds import Thresholds
 from runtime.events.origin import NAMESPACE
 from runtime.history.file import HistoryFile

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ConfigError
-from core.geometry import Pose, Roi
+from core.pictures.geometry import Pose, Roi
 from core.thresholds import Thresholds
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.site_thresholds import SiteThresholds

@@ -14,8 +14,8 @@ from core.errors import ArtifactError, BackendError, one_line
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, MANIFEST
-from runtime.inference import gpu
 from runtime.inference.backend import SPARE, BackendFault, Pending, batch_sizes, require_batch
+from runtime.inference.cuda import gpu
 from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
 from runtime.inference.backend import Backend
-from runtime.inference.engine_fit import Machine, choose_engine, look
+from runtime.inference.cuda.engine_fit import Machine, choose_engine, look
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend, Provider
 from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
 from runtime.inference.settings import BackendSettings, Kind
@@ -82,7 +82,7 @@ def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> B
     level = logging.WARNING if choice.is_second_best else logging.INFO
     log.log(level, "backend chosen kind=%s asked=%s why=%r", choice.kind, settings.kind, choice.why)
     if choice.engine is not None:
-        from runtime.inference.tensorrt_backend import TensorRtBackend
+        from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 
         return TensorRtBackend(bundle, choice.engine, max_batch, settings.device, settings.frames)
     return OnnxBackend(bundle, max_batch, settings.threads, PROVIDER_OF[choice.kind], settings.device)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import Roi
-from core.picture import crop
+from core.pictures.geometry import Roi
+from core.pictures.picture import crop
 
 Layout = Literal["BGR", "RGB", "RG", "GR", "GB", "BG"]
 """BGR, or grey of one channel; RGB; else a colour mosaic of one channel, by its first two colours: of `RG` the pixel at

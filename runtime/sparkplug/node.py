@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
-from runtime.delivery.message import Outgoing
+from runtime.mqtt.message import Outgoing
 from runtime.sparkplug.payload import DataType, Metric, Value, encode, switched_on
 from runtime.sparkplug.tags import BD_SEQ, CAMERA, REBIRTH, STATION, camera_values, station_values
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from runtime.delivery.connection import Connection
-from runtime.delivery.connector import Cable, Connector, keep_connected
-from runtime.delivery.faults import Refused
-from runtime.delivery.message import Outgoing
 from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
-from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.words import ACCESS
+from runtime.mqtt.connection import Connection
+from runtime.mqtt.connector import Cable, Connector, keep_connected
+from runtime.mqtt.faults import Refused
+from runtime.mqtt.message import Outgoing
+from runtime.mqtt.settings import BrokerSettings
+from runtime.mqtt.words import ACCESS
 from runtime.sparkplug.birth_number import next_birth_number
 from runtime.sparkplug.node import EdgeNode
 from runtime.threads.bell import Bell

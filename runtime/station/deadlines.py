@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from core.errors import BackendError, BrokerError, RestartError
 from runtime.delivery.link import Link, LinkState
-from runtime.delivery.settings import BrokerSettings
 from runtime.inference.recovery import Recovery
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 
 ENGINE_PATIENCE_S = 60.0

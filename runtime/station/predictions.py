@@ -9,8 +9,8 @@ from queue import Empty, SimpleQueue
 import cv2
 
 from core.errors import DataError
-from core.picture import as_bgr_u8
-from core.picture_file import PictureFault, decode
+from core.pictures.picture import as_bgr_u8
+from core.pictures.picture_file import PictureFault, decode
 from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp

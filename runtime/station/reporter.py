@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runtime.commands.jobs import Jobs
-from runtime.delivery.message import Outgoing, event_message
 from runtime.delivery.publisher import Publisher
 from runtime.events.event import JudgedPart, event_of
 from runtime.events.origin import Origin, model_card
@@ -16,6 +15,7 @@ from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
+from runtime.mqtt.message import Outgoing, event_message
 from runtime.outbox.row import NewEvent
 from runtime.settings import InspectionSettings
 from runtime.station.numbering import Numbering

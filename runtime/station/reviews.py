@@ -3,8 +3,8 @@
 import logging
 import sqlite3
 
+from core.datasets.remarks import Truth
 from core.errors import OutboxError, one_line
-from core.remarks import Truth
 from runtime.events.review import review
 from runtime.history.file import HistoryFile
 from runtime.history.marks import Mark, Told, add_mark, told

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from core.datasets.remarks import Truth
 from core.errors import PwaeError
-from core.remarks import Truth
 from runtime.history.marks import Mark, Told
 
 

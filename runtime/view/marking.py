@@ -7,8 +7,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from core.datasets.remarks import Truth
 from core.errors import OutboxError
-from core.remarks import Truth
 from core.timestamps import rfc3339
 from runtime.history.marks import Rate
 from runtime.view.desk import TakesMarks

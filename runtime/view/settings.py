@@ -10,7 +10,7 @@ from core.address import host_and_port
 from core.config import Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
-from runtime.delivery.settings import Host
+from runtime.mqtt.settings import Host
 
 EVERY_HOST = ("0.0.0.0", "::")  # noqa: S104
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")

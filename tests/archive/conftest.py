@@ -36,7 +36,7 @@ def deadly(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> P
     site.mkdir()
     (site / "sitecustomize.py").write_text(
         "import os, signal\n"
-        "import core.picture_file as file\n"
+        "import core.pictures.picture_file as file\n"
         "whole = file.decode\n"
         "def decode(data):\n"
         f"    if data == {DEADLY!r}: os.kill(os.getpid(), signal.SIGSEGV)\n"

@@ -9,8 +9,8 @@ import pytest
 
 from assessment import drawn_marks
 from assessment.drawn_marks import KINDS, PARTS, SIZES, draw_marks, mark_covers, marks_table
-from core.dataset import Sample, labelled_samples
-from core.frames import read_frames
+from core.datasets.dataset import Sample, labelled_samples
+from core.datasets.frames import read_frames
 from training.detector.checkpoint import Checkpoint, load_checkpoint
 from training.detector.inspector import Inspector, judge
 

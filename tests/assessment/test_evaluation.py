@@ -16,9 +16,9 @@ from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
 from assessment.report import HOW_SMALL, _draw_scores, figure_rows
 from assessment.summary import print_metrics
-from core.dataset import Sample
+from core.datasets.dataset import Sample
+from core.datasets.frames import read_frames
 from core.errors import DataError
-from core.frames import read_frames
 from core.thresholds import calibrate
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint

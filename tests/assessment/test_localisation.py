@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from assessment.localisation import aupro, localisation_metrics
-from core.dataset import labelled_samples
-from core.frames import read_mask
-from core.geometry import ModelInput, Pose
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_mask
+from core.pictures.geometry import ModelInput, Pose
 from training.settings import NetworkSettings
 
 NETWORK = NetworkSettings(height=48, width=48)

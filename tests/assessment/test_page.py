@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from assessment.page import page, table
-from core.picture import as_bgr_u8
-from core.picture_file import decode
+from core.pictures.picture import as_bgr_u8
+from core.pictures.picture_file import decode
 from tests.runtime.browser import CHROMIUM, chromium
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from assessment.part_view import read_view
-from core.dataset import Sample
-from core.geometry import ModelInput
+from core.datasets.dataset import Sample
+from core.pictures.geometry import ModelInput
 
 
 @pytest.mark.parametrize("left", [None, b"", b"half of a picture"])

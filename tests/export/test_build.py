@@ -8,10 +8,10 @@ import onnx
 import pytest
 import torch
 
-from core.dataset import labelled_samples
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_frames
 from core.errors import ArtifactError, ConfigError, DataError, ParityError
-from core.frames import read_frames
-from core.geometry import ModelInput
+from core.pictures.geometry import ModelInput
 from export import build, lowering
 from export.build import ExportRequest, build_bundle
 from export.graph import export_onnx

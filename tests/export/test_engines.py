@@ -10,8 +10,8 @@ from export import engines
 from export.engines import add_engines, build_engine, parse_target
 from runtime.bundles.bundle import load_bundle
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
-from runtime.inference.engine_fit import Machine, why_not
-from runtime.inference.gpu import Gpu
+from runtime.inference.cuda.engine_fit import Machine, why_not
+from runtime.inference.cuda.gpu import Gpu
 from tests.runtime.a_gpu import has_gpu
 
 VERSION = "1.7.1.116"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from core.dataset import Sample
+from core.datasets.dataset import Sample
 from core.thresholds import Thresholds
 from export.parity import ParitySet, compare, faults, output_names, parity_table
 from runtime.bundles.known_pictures import TOLERANCE

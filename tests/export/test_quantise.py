@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from core.dataset import training_samples
-from core.frames import read_frames
-from core.geometry import ModelInput
+from core.datasets.dataset import training_samples
+from core.datasets.frames import read_frames
+from core.pictures.geometry import ModelInput
 from core.thresholds import ratios
 from export.graph import export_onnx
 from export.quantise import Quantiser, most_that_pass, quantise

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 WHEELS = Path(sys.prefix) / "tensorrt-bindings"
-SOURCES = ("export/engines.py", "runtime/inference/tensorrt_engine.py", "runtime/inference/tensorrt_lane.py")
+SOURCES = ("export/engines.py", "runtime/inference/cuda/tensorrt_engine.py", "runtime/inference/cuda/tensorrt_lane.py")
 RTX_ONLY = {
     *("num_compute_capabilities", "set_compute_capability", "ComputeCapability"),
     *("create_runtime_config", "CudaGraphStrategy", "cuda_graph_strategy", "get_engine_validity"),

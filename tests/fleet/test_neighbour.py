@@ -10,11 +10,11 @@ from core.errors import ArtifactError
 from fleet import neighbour
 from fleet.neighbour import Neighbour
 from runtime.bundles.bundle import read_manifest
-from runtime.delivery.message import Message, Outgoing
-from runtime.delivery.settings import BrokerSettings
 from runtime.events.topics import Topics
 from runtime.following.follower import Follower
 from runtime.following.sent import Sent
+from runtime.mqtt.message import Message, Outgoing
+from runtime.mqtt.settings import BrokerSettings
 from tests.runtime.broker import free_port
 from tests.runtime.odd_broker import PUBLISH, number_of, odd_broker, packet
 from tests.runtime.small_bundle import write_bundle

@@ -14,9 +14,9 @@ from fleet.report import Report, State
 from fleet.roll_out import BACK, RollOut
 from fleet.settings import FleetSettings
 from fleet.station import Station
-from runtime.delivery.message import Outgoing
-from runtime.delivery.settings import BrokerSettings
 from runtime.following.sent import Sent
+from runtime.mqtt.message import Outgoing
+from runtime.mqtt.settings import BrokerSettings
 
 PARTS = 300
 

@@ -19,9 +19,9 @@ from fleet.order import Order, sealed, signed_by
 from fleet.roll_out import RollOut
 from fleet.settings import AgentSettings, FleetSettings
 from fleet.station import Stations
-from runtime.delivery.settings import BrokerSettings
 from runtime.following import hearing
 from runtime.following.follower import Follower
+from runtime.mqtt.settings import BrokerSettings
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
 from tests.runtime.broker import Mosquitto, free_port

@@ -5,9 +5,9 @@ import asyncio
 from paho.mqtt.publish import single
 
 from gateway.inbox import LONGEST, Inbox
-from runtime.delivery.message import Message
-from runtime.delivery.settings import BrokerSettings
 from runtime.following.follower import CONNECTED, Follower, Link
+from runtime.mqtt.message import Message
+from runtime.mqtt.settings import BrokerSettings
 from tests.runtime.broker import Mosquitto
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S

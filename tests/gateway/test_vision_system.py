@@ -9,7 +9,7 @@ from asyncua import ua
 
 from gateway import vision_system
 from gateway.vision_system import VisionSystem
-from runtime.delivery.message import Message
+from runtime.mqtt.message import Message
 from runtime.threads import seldom
 
 

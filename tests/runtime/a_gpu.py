@@ -16,8 +16,8 @@ import pytest
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import Backend
-from runtime.inference.engine_fit import import_api
-from runtime.inference.gpu import Gpu, NoGpuError, find_gpu
+from runtime.inference.cuda.engine_fit import import_api
+from runtime.inference.cuda.gpu import Gpu, NoGpuError, find_gpu
 from runtime.inference.onnx_backend import PROVIDERS
 from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings

@@ -4,7 +4,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from runtime.inference import gpu
+from runtime.inference.cuda import gpu
 
 NAME, CAPABILITY, MULTIPROCESSORS = "NVIDIA Stand-In", (8, 9), 58
 

@@ -22,7 +22,7 @@ import pytest
 
 from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, Engine
-from runtime.inference import gpu
+from runtime.inference.cuda import gpu
 from tests.runtime.cuda_driver_stand_in import CAPABILITY, MULTIPROCESSORS, NAME, Driver
 from tests.runtime.frames_kernel import FramesKernel
 from tests.runtime.tensorrt_stand_in import PLAN, VERSION, tensorrt_stand_in

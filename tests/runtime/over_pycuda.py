@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.inference import gpu
+from runtime.inference.cuda import gpu
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.frames_kernel import FramesKernel
 from tests.runtime.tensorrt_stand_in import tensorrt_stand_in

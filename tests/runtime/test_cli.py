@@ -7,7 +7,7 @@ from enum import StrEnum
 import pytest
 
 from runtime.history.annotations import Annotations
-from runtime.station.scenario import Scenario
+from runtime.station.simulating.scenario import Scenario
 
 SCRIPT = "from runtime.cli import run_inspection; run_inspection()"
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from core.config import NAME, load_settings
 from core.errors import ConfigError
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.settings import BrokerSettings
 from runtime.settings import InspectionSettings
 
 SMALLEST = "bundle: b\nstation: s1\ncameras:\n  top: {kind: folder, path: p}\n"

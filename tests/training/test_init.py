@@ -11,7 +11,7 @@ import pytest
 from core.config import load_settings
 from core.errors import ConfigError, DataError
 from core.thresholds import parts_needed
-from tests.core.test_upright import bar
+from tests.core.pictures.test_upright import bar
 from tests.pictures import remark_good, write_picture
 from training.cli import train_model
 from training.settings import TrainingSettings

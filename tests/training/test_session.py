@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from core.config import parse_settings
-from core.dataset import Sample
+from core.datasets.dataset import Sample
+from core.datasets.frames import read_frames
+from core.datasets.remarks import Remark, Truth, save_remarks
 from core.errors import ArtifactError, ConfigError, DataError
-from core.frames import read_frames
-from core.remarks import Remark, Truth, save_remarks
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge
 from training.folds import assign

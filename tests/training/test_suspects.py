@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.calibration import Calibration
-from core.dataset import Sample
-from core.frames import Frames
+from core.datasets.dataset import Sample
+from core.datasets.frames import Frames
 from training.suspects import report_suspects
 
 PICTURES, DOUBTED = 60, 30

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from core.calibration import Calibration
 from core.errors import ArtifactError
 from core.files import require_checksums, write_whole
-from core.geometry import ModelInput
 from core.mistaken import no_checkpoint
+from core.pictures.geometry import ModelInput
 from core.thresholds import Thresholds
 from training.detector.inspector import Inspector
 from training.network.network import Network

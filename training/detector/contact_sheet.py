@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from core.frames import Frames
+from core.datasets.frames import Frames
 from core.printable import caption
 from core.thresholds import ratios, scores
 from training.detector.checkpoint import Checkpoint

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from core.dataset import Data
+from core.datasets.dataset import Data
 from core.errors import DataError
-from core.geometry import Pose
+from core.pictures.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
 from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, scales, summary
 from training.looking.poses import look_at_poses

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from core.errors import PartNotFoundError
-from core.geometry import Pose, Roi
-from core.picture import crop, read_picture
-from core.pose import cut_out, locate
+from core.pictures.geometry import Pose, Roi
+from core.pictures.picture import crop, read_picture
+from core.pictures.pose import cut_out, locate
 from core.printable import caption
 from training.looking.survey import Picture
 

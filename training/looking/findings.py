@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.geometry import OTHER_SHAPE
-from core.layout import GOOD
+from core.datasets.layout import GOOD
+from core.pictures.geometry import OTHER_SHAPE
 from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 

@@ -3,10 +3,10 @@
 from os.path import realpath
 from pathlib import Path
 
-from core.dataset import folders
+from core.datasets.dataset import folders
+from core.datasets.layout import GOODS, require_apart
 from core.errors import ConfigError
 from core.files import make_folder
-from core.layout import GOODS, require_apart
 from core.printable import plain_name
 
 ANYBODYS = GOODS | {"train"}

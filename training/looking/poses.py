@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.geometry import Pose, Roi
-from core.pose import Outline
+from core.pictures.geometry import Pose, Roi
+from core.pictures.pose import Outline
 from training.looking.findings import PIECES
 from training.looking.survey import Picture
 from training.looking.upright import ALIKE, TURNED_DEGREES, TURNED_SHARE, find_upright

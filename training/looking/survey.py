@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.collected import load_collected
-from core.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
+from core.datasets.collected import load_collected
+from core.datasets.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
 from core.errors import DataError, PartNotFoundError
-from core.exposure import is_black, is_overexposed
-from core.geometry import Roi
-from core.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored, usual_bits
-from core.pose import Outline, outline
+from core.pictures.exposure import is_black, is_overexposed
+from core.pictures.geometry import Roi
+from core.pictures.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as_stored, usual_bits
+from core.pictures.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
 from training.looking.twins import detail_of, turned_twins_of, twins_of
@@ -42,7 +42,7 @@ class Picture:
     is_cut: bool = False
     """See Sample."""
     is_unlit: bool = False
-    """Black or over-exposed nearly all over: a station does not decide about such (see core.exposure)."""
+    """Black or over-exposed nearly all over: a station does not decide about such (see core.pictures.exposure)."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Survey:
 def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Survey:
     """Read every picture of a data set, named as in `training_samples`, or that region of it.
 
-    `bits` as in `core.picture`; None: nobody said, and files of 16 bits are to use them. Raises DataError where they do
-    not, or none can be read.
+    `bits` as in `core.pictures.picture`; None: nobody said, and files of 16 bits are to use them. Raises DataError
+    where they do not, or none can be read.
     """
     depth = bits or 16
     good, unreadable = [], []

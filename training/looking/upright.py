@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.dataset import place_of, spread
+from core.datasets.dataset import place_of, spread
 from core.errors import ConfigError, DataError, about
-from core.geometry import UPRIGHT_CHARACTERS, PartSize, Roi
-from core.picture import crop, read_picture
-from core.pose import rings_upright
-from core.upright import CLEARLY, best_angle, colours_of, encoded, likeness, one_sided
+from core.pictures.geometry import UPRIGHT_CHARACTERS, PartSize, Roi
+from core.pictures.picture import crop, read_picture
+from core.pictures.pose import rings_upright
+from core.pictures.upright import CLEARLY, best_angle, colours_of, encoded, likeness, one_sided
 from training.looking.survey import Picture
 from training.settings import TrainingSettings
 
@@ -32,7 +32,7 @@ class Upright:
 
     path: Path
     shown: str
-    """What is on it (core/upright.py)."""
+    """What is on it (core/pictures/upright.py)."""
     alike: float
     """Median likeness of the others, turned, to it."""
     turned: float

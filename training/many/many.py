@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from core.cluster import cores, failed, ray_cluster
 from core.config import Settings, expanded, load_settings
 from core.csv_table import write_rows
-from core.dataset import names
+from core.datasets.dataset import names
 from core.errors import ConfigError
 from core.futures import results
 from training.many.part_run import TRIES, Outcome, Part, run_part

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.dataset import folders
+from core.datasets.dataset import folders
 from core.errors import ConfigError, DataError, PwaeError
 from core.files import write_whole
 from core.mistaken import CHECKPOINT
-from core.picture import find_pictures
+from core.pictures.picture import find_pictures
 from training.fitting.resume_point import resume_points
 
 TRIES = 3

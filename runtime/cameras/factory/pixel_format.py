@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from core.picture import scaled_to_u8
+from core.pictures.picture import scaled_to_u8
 from runtime.parts.layout import Layout
 
 Raw = NDArray[np.uint8] | NDArray[np.uint16]

@@ -10,8 +10,8 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from core.picture import as_bgr_u8
-from core.picture_file import PictureFault, decode
+from core.pictures.picture import as_bgr_u8
+from core.pictures.picture_file import PictureFault, decode
 from runtime.cameras.streams.decoding import Colours
 
 SCAN = b"\xff\xda"

@@ -22,7 +22,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from core.ffmpeg import MOST_BYTES, bound_memory
+from core.pictures.ffmpeg import MOST_BYTES, bound_memory
 from runtime.cameras.settings import Decoding
 from runtime.cameras.streams.damage import Damage, Stream
 from runtime.cameras.streams.decoding import TELL_DAMAGE, Colours, hardware, tell_codec, tell_decoder

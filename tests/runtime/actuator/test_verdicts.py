@@ -17,10 +17,10 @@ from core.thresholds import Thresholds
 from runtime.actuator.verdicts import Verdicts
 from runtime.bundles.bundle import load_bundle
 from runtime.cameras.settings import VerdictSettings
-from runtime.delivery.message import Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.origin import Origin
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Outgoing
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.part import Part

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.geometry import ModelInput
+from core.pictures.geometry import ModelInput
 from runtime.batching.batch import Batch
 from runtime.batching.batcher import Batcher, due_in_s
 from runtime.batching.task import Task

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.dataset import Sample
-from core.frames import read_frames
-from core.geometry import ModelInput, Pose, Roi
+from core.datasets.dataset import Sample
+from core.datasets.frames import read_frames
+from core.pictures.geometry import ModelInput, Pose, Roi
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.batching.filling import fill
@@ -23,8 +23,8 @@ from runtime.batching.fitting import fit_on_cpu
 from runtime.batching.task import Assign, Task
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera
+from runtime.cameras.folders.watched_folder import WatchedFolder
 from runtime.cameras.settings import CameraSettings, FolderSettings, V4l2Settings, VideoSettings
-from runtime.cameras.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.part import Picture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.picture import crop, fit
+from core.pictures.picture import crop, fit
 from runtime.batching.fitting import fit_on_cpu
 from runtime.parts.layout import Layout, to_bgr
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.errors import CameraError
-from core.geometry import ModelInput
+from core.pictures.geometry import ModelInput
 from runtime.cameras import check
 from runtime.cameras.check import check_camera
 from runtime.cameras.settings import FolderSettings, HttpSettings

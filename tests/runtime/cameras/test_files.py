@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from core.errors import CameraError
 from runtime.cameras.files import FolderCamera, VideoCamera, printable
+from runtime.cameras.folders.watched_folder import WatchedFolder
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import FolderSettings
-from runtime.cameras.watched_folder import WatchedFolder
 from runtime.events.encoding import dumps
 from runtime.parts.verdict import Reason
 from tests.runtime.cameras.streams.test_video_stream import write_film

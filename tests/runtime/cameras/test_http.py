@@ -14,7 +14,7 @@ import av
 import cv2
 import pytest
 
-from core.ffmpeg import MOST_BYTES
+from core.pictures.ffmpeg import MOST_BYTES
 from runtime.cameras.settings import HttpSettings
 from runtime.cameras.streams.video_stream import VideoStream
 from runtime.parts.verdict import Reason

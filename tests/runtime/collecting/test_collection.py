@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.collected import load_collected
-from core.dataset import training_samples
+from core.datasets.collected import load_collected
+from core.datasets.dataset import training_samples
 from core.errors import CameraError, ConfigError, DataError
 from runtime.collecting.collection import Collection, collecting
 from runtime.collecting.console import collect

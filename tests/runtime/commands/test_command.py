@@ -22,7 +22,7 @@ from runtime.commands.command import (
     request_id_of,
 )
 from runtime.commands.trigger_payload import read_payload
-from runtime.delivery.message import Message
+from runtime.mqtt.message import Message
 from runtime.settings import Verb
 from tests.runtime.contract import closed, schema
 

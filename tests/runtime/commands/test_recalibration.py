@@ -9,14 +9,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from core.datasets.remarks import Truth
 from core.errors import ConfigError
-from core.remarks import Truth
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.site_thresholds import SiteThresholds, site_file
 from runtime.commands.command import Command
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.replies import Replies
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.event import JudgedPart, Timing, event_of
 from runtime.events.origin import Origin
@@ -26,10 +25,11 @@ from runtime.history.file import HistoryFile, add
 from runtime.history.marks import add_mark
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.settings import BackendSettings
+from runtime.mqtt.message import Message, Outgoing
 from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Reason, judge
-from runtime.station.simulated_backend import SimulatedBackend
+from runtime.station.simulating.simulated_backend import SimulatedBackend
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture
 from tests.runtime.waiting import wait_until
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from core.errors import ConfigError
 from runtime.commands.handler import CommandHandler
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.outbound import Outbound
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Message, Outgoing
 from runtime.outbox.journal import Journal
 from runtime.outbox.row import StoredEvent
 

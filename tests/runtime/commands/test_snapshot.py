@@ -10,8 +10,8 @@ import pytest
 from core.errors import ConfigError
 from runtime.commands.replies import Replies
 from runtime.commands.snapshot import MOST_ASKED, Snapshots
-from runtime.delivery.message import Message, Outgoing
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Message, Outgoing
 from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from tests.runtime.waiting import wait_until

@@ -15,7 +15,7 @@ from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
 from runtime.commands.crowd import CROWD, CROWD_S
 from runtime.commands.trigger_messages import Missed, TriggerHandler
 from runtime.commands.trigger_payload import read_payload
-from runtime.delivery.message import Message
+from runtime.mqtt.message import Message
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason

@@ -10,9 +10,9 @@ import pytest
 
 from runtime.commands.trigger_payload import LONGEST_BYTES
 from runtime.commands.trigger_refusals import TriggerRefusals
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Message, Outgoing
 from runtime.threads.seldom import EVERY_S
 from tests.runtime.commands.test_trigger_messages import NOW_AT_S, Desk, parse_trigger
 

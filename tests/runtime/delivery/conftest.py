@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runtime.delivery.connector import Connector
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
 

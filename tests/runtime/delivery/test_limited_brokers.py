@@ -5,13 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from core.errors import BrokerError, ConfigError
-from runtime.delivery import check, listening, refusals
+from runtime.delivery import check
 from runtime.delivery.check import check_broker
-from runtime.delivery.connector import Connector
-from runtime.delivery.faults import Unreachable
 from runtime.delivery.link import LinkState
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt import listening, refusals
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.faults import Unreachable
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.delivery.test_publisher import add

@@ -10,13 +10,14 @@ import pytest
 
 from core.config import parse_settings
 from core.errors import BrokerError, ConfigError
-from runtime.delivery import check, connection, refusals
-from runtime.delivery.connector import Connector
-from runtime.delivery.faults import Refused, Unreachable
+from runtime.delivery import check
 from runtime.delivery.link import LinkState
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt import connection, refusals
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.faults import Refused, Unreachable
+from runtime.mqtt.message import Message, Outgoing
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from runtime.station.deadlines import require_broker
 from tests.runtime.broker import Mosquitto

@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from runtime.delivery.message import Outgoing
 from runtime.delivery.outbound import MOST_PASSING, Outbound
-from runtime.delivery.turn import wait_ready
+from runtime.mqtt.message import Outgoing
+from runtime.mqtt.turn import wait_ready
 
 
 def rings(outbound: Outbound) -> bool:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.message import Message, Outgoing
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent
 from runtime.outbox.settings import OutboxSettings

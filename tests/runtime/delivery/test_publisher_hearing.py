@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
-from runtime.delivery.message import Message
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.message import Message
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from tests.runtime.broker import Mosquitto
 from tests.runtime.delivery.conftest import STATUS

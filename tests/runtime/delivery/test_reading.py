@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runtime.delivery.reading import Reading
-from runtime.delivery.refusals import Refusals
+from runtime.mqtt.refusals import Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent, StoredEvent
 from runtime.outbox.settings import OutboxSettings

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 import pytest
 
 from core.errors import BrokerError
-from runtime.delivery import check, echo, refusals
+from runtime.delivery import check
 from runtime.delivery.check import check_broker
-from runtime.delivery.connector import Connector
 from runtime.delivery.link import LinkState
-from runtime.delivery.message import Outgoing
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.terms import Terms, milder
+from runtime.mqtt import echo, refusals
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.message import Outgoing
+from runtime.mqtt.settings import BrokerSettings
+from runtime.mqtt.terms import Terms, milder
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent
 from runtime.parts.verdict import Verdict

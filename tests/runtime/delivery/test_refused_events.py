@@ -7,7 +7,7 @@ import pytest
 from runtime.delivery import reading
 from runtime.delivery.publisher import Publisher
 from runtime.delivery.reading import Reading
-from runtime.delivery.refusals import Refusals
+from runtime.mqtt.refusals import Refusals
 from runtime.outbox.outbox import Outbox
 from tests.runtime.delivery.test_publisher import add
 from tests.runtime.odd_broker import CONNECT, PUBLISH, Answer, number_of, odd_broker, packet

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from runtime.delivery.faults import Refused
-from runtime.delivery.message import Message
-from runtime.delivery.settings import BrokerSettings
-from runtime.delivery.words import ACCESS
 from runtime.following import hearing
 from runtime.following.follower import CONNECTED, Follower, Link
+from runtime.mqtt.faults import Refused
+from runtime.mqtt.message import Message
+from runtime.mqtt.settings import BrokerSettings
+from runtime.mqtt.words import ACCESS
 from tests.runtime.broker import Mosquitto
 from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, Answer, good, number_of, odd_broker, packet, published
 from tests.runtime.waiting import WAIT_S, wait_until

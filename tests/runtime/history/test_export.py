@@ -10,10 +10,10 @@ import cv2
 import pytest
 import yaml
 
-from core.dataset import labelled_samples, training_samples
+from core.datasets.dataset import labelled_samples, training_samples
+from core.datasets.remarks import Truth, load_remarks
 from core.errors import ConfigError, DataError
-from core.geometry import Roi
-from core.remarks import Truth, load_remarks
+from core.pictures.geometry import Roi
 from runtime.history.annotations import Annotations
 from runtime.history.entry import Entry
 from runtime.history.export import export

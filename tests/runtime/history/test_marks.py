@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.confidence import wilson
-from core.remarks import Truth
+from core.datasets.remarks import Truth
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear
 from runtime.history.marks import add_mark, marks, tally, told

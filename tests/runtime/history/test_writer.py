@@ -25,7 +25,7 @@ from runtime.parts.job import Job
 from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Verdict
-from runtime.station.simulated_backend import invented_manifest
+from runtime.station.simulating.simulated_backend import invented_manifest
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import run_command, write_config
 from tests.runtime.mes import Subscriber

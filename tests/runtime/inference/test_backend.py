@@ -59,7 +59,7 @@ def open_it(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         copy = load_bundle(Path(shutil.copytree(bundle.path, tmp_path / "copy")))
         if request.param.startswith("stand-in"):
             StandIn(copy.model).install(monkeypatch)
-            monkeypatch.setattr("runtime.inference.engine_fit.version", lambda package: "2026.1")
+            monkeypatch.setattr("runtime.inference.cuda.engine_fit.version", lambda package: "2026.1")
             add_engine(copy, engine(copy, request.param.split()[1]))
         elif request.param == "tensorrt":
             build_engine(copy.path)
@@ -194,8 +194,8 @@ def test_a_real_network_judges_on_the_cpu_as_pytorch_does(checkpoint: Path, part
 
 
 def judges_as_pytorch_does(kind: str, checkpoint: Path, parts: Path, tmp_path: Path) -> None:
-    from core.dataset import labelled_samples
-    from core.frames import read_frames
+    from core.datasets.dataset import labelled_samples
+    from core.datasets.frames import read_frames
     from training.detector.checkpoint import load_checkpoint
     from training.detector.inspector import judge as judge_with_pytorch
 

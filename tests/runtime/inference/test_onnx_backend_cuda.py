@@ -15,8 +15,8 @@ import pytest
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import ERROR_MAP, ERRORS
-from runtime.inference import gpu
 from runtime.inference.backend import SPARE, BackendFault
+from runtime.inference.cuda import gpu
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend
 from tests.runtime.cuda_driver_stand_in import Driver
 from tests.runtime.pictures import bad_picture, expected_errors, good_picture

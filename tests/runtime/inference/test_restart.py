@@ -33,7 +33,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bundle(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-    monkeypatch.setattr("runtime.inference.engine_fit.version", lambda package: "2026.1")
+    monkeypatch.setattr("runtime.inference.cuda.engine_fit.version", lambda package: "2026.1")
     copy = load_bundle(Path(shutil.copytree(bundle_path, tmp_path / "copy")))
     add_engine(copy, engine(copy))
     return load_bundle(copy.path)

@@ -15,7 +15,7 @@ from runtime.monitoring.health import (
     why_not_ready,
     why_unhealthy,
 )
-from runtime.station.simulated_backend import invented_manifest
+from runtime.station.simulating.simulated_backend import invented_manifest
 
 WELL = StationStatus(
     prefix="pwae/site/area/line/test-1",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.delivery.reading import Reading
-from runtime.delivery.refusals import Refusals
+from runtime.mqtt.refusals import Refusals
 from runtime.outbox import fresh
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent

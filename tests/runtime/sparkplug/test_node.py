@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.delivery.message import Outgoing
+from runtime.mqtt.message import Outgoing
 from runtime.sparkplug.node import EdgeNode
 from runtime.sparkplug.tags import CAMERA, STATION
 from tests.runtime.sparkplug_host import Payload, values

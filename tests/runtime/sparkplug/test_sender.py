@@ -11,9 +11,9 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from runtime.delivery.connector import Connector
 from runtime.delivery.publisher import Publisher
-from runtime.delivery.settings import BrokerSettings
+from runtime.mqtt.connector import Connector
+from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent
 from runtime.outbox.settings import OutboxSettings

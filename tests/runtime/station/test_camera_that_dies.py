@@ -20,8 +20,8 @@ from runtime.settings import InspectionSettings
 from runtime.station import console
 from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
-from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
-from runtime.station.simulated_camera import SimulatedCamera
+from runtime.station.simulating.simulated_backend import SimulatedBackend, invented_manifest
+from runtime.station.simulating.simulated_camera import SimulatedCamera
 from runtime.station.summary import Stop
 from tests.runtime.command import at
 from tests.runtime.mes import Subscriber

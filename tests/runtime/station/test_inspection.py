@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.errors import BrokerError
-from core.picture import fit, read_picture
+from core.pictures.picture import fit, read_picture
 from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings

@@ -11,8 +11,8 @@ from runtime.inference.backend import Pending
 from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection
-from runtime.station.simulated_backend import _Drawn
-from runtime.station.simulation import open_simulation
+from runtime.station.simulating.simulated_backend import _Drawn
+from runtime.station.simulating.simulation import open_simulation
 from runtime.station.summary import Stop
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import wait_until

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.remarks import Truth
+from core.datasets.remarks import Truth
 from runtime.history.file import HistoryFile
 from runtime.history.marks import marks
 from tests.runtime.broker import Mosquitto, free_port

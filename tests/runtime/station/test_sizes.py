@@ -10,7 +10,7 @@ from runtime.events.origin import Origin
 from runtime.inference.model_in_use import ModelInUse
 from runtime.inference.models import Models
 from runtime.settings import InspectionSettings
-from runtime.station.simulated_backend import SimulatedBackend, invented_manifest
+from runtime.station.simulating.simulated_backend import SimulatedBackend, invented_manifest
 from runtime.station.sizes import warn_of_sizes
 
 

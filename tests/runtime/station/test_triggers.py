@@ -8,15 +8,15 @@ from typing import Any, cast
 from core.timestamps import rfc3339
 from runtime.actuator.verdicts import Verdicts
 from runtime.cameras.settings import VerdictSettings
-from runtime.delivery.message import Message, Outgoing
 from runtime.delivery.publisher import Publisher
 from runtime.events.origin import Origin
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Message, Outgoing
 from runtime.parts.frame import Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Verdict
-from runtime.station.simulated_backend import invented_manifest
+from runtime.station.simulating.simulated_backend import invented_manifest
 from runtime.station.triggers import trigger_handler
 from tests.runtime.waiting import wait_until
 

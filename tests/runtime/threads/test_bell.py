@@ -2,7 +2,7 @@
 
 import threading
 
-from runtime.delivery.turn import wait_ready
+from runtime.mqtt.turn import wait_ready
 from runtime.threads.bell import Bell
 from tests.runtime.waiting import WAIT_S
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import InspectionSettings
-from runtime.station.simulation import open_simulation
+from runtime.station.simulating.simulation import open_simulation
 from runtime.station.summary import Stop
 from runtime.threads.wall_clock import WallClock
 from tests.runtime.contract import check

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from core.collected import Collected, save_collected
+from core.datasets.collected import Collected, save_collected
 from training.looking.advice import advise
 from training.looking.bursts import are_filmed_again, look_of, number_bursts, two_alike
 from training.looking.findings import findings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.geometry import Pose
+from core.pictures.geometry import Pose
 from tests.pictures import remark_good, write_picture
 from training.looking.cut_outs import draw_cut_outs
 from training.looking.survey import survey

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from core.config import parse_settings
-from core.dataset import training_samples
+from core.datasets.dataset import training_samples
+from core.datasets.frames import read_frames
 from core.errors import ConfigError
-from core.frames import read_frames
-from core.geometry import UPRIGHT_CHARACTERS
-from tests.core.test_upright import bar, cap
+from core.pictures.geometry import UPRIGHT_CHARACTERS
+from tests.core.pictures.test_upright import bar, cap
 from tests.training.looking.test_advice import part
 from training.looking.advice import advise
 from training.looking.survey import survey

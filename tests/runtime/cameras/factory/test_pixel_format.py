@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.picture import as_bgr_u8
+from core.pictures.picture import as_bgr_u8
 from runtime.cameras.factory.pixel_format import Raw, is_known, to_u8
 from runtime.parts.layout import to_bgr
 

@@ -1,0 +1,1 @@
+"""Watched folders: pictures that others put there, each judged once, whole."""

@@ -1,0 +1,1 @@
+"""A station without cameras or a model: parts that are made up, in the events that a real one sends."""
