@@ -3,11 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-
 from runtime.collecting.collection import Collection
-from runtime.evidence.overlay import jpeg
 from runtime.view.settings import ViewSettings
 from runtime.view.web_page import guarded_app
 
@@ -22,6 +18,8 @@ LONGEST_SIDE = 960
 def page(settings: ViewSettings, station: str, collection: Collection) -> "FastAPI":
     """Build the application, for the station's own name. Raises ConfigError where the token cannot be read."""
     from fastapi import Response
+
+    from runtime.view.pictures import as_jpeg, no_wider
 
     app = guarded_app(settings)
 
@@ -46,9 +44,8 @@ def page(settings: ViewSettings, station: str, collection: Collection) -> "FastA
         pixels = None if seen is None else seen.last
         if pixels is None:
             return Response("no picture yet\n", 404, media_type="text/plain")
-        scale = min(1.0, LONGEST_SIDE / max(pixels.shape[:2]))
-        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return Response(jpeg(np.asarray(small, np.uint8)), media_type="image/jpeg")
+        height, width = pixels.shape[:2]
+        return as_jpeg(no_wider(pixels, max(1, LONGEST_SIDE * width // max(height, width))), {})
 
     @app.get("/healthz")
     def healthz() -> Response:

@@ -15,7 +15,10 @@ from core.datasets.dataset import training_samples
 from core.errors import CameraError, ConfigError, DataError
 from runtime.collecting.collection import Collection, collecting
 from runtime.collecting.console import collect
+from runtime.collecting.page import page as collecting_page
 from runtime.settings import InspectionSettings
+from runtime.view.settings import ViewSettings
+from runtime.view.web_page import serving
 from tests.pictures import draw_part, read_picture
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, run_command, write_config
@@ -172,3 +175,14 @@ def test_what_the_station_keeps_is_not_collected_whatever_link_leads_there(tmp_p
     with pytest.raises(CameraError, match="is what this station keeps, and never judged; remove the link to it"):
         collect(found, 5, tmp_path / "good", lambda: None)
     assert not (tmp_path / "good").exists()
+
+
+@pytest.mark.parametrize("shape", [(2, 4096), (4096, 2)])
+def test_pictures_of_a_line_camera_are_shown_however_narrow(tmp_path: Path, shape: tuple[int, int]) -> None:
+    camera = {"kind": "folder", "path": write(tmp_path / "line", {"0.png": np.full(shape, 128, np.uint8)})}
+    view = ViewSettings(port=free_port())
+    collection = to_the_end(settings(tmp_path, camera), 1, tmp_path / "good")
+    with serving(view, collecting_page(view, "press-3", collection)):
+        status, content = ask(f"{view.address}/camera/top/last.jpg")
+    assert status == 200
+    assert max(read_picture(content).shape) < 4096
