@@ -27,6 +27,12 @@ class Database(sqlite3.Connection):
         return _told(lambda: super(Database, self).executescript(*arguments))
 
 
+def fault_code(error: sqlite3.Error) -> int:
+    """Give SQLite's primary code. Python has none for text that it cannot decode, which only a damaged file has."""
+    without = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else 0
+    return getattr(error, "sqlite_errorcode", without) & 0xFF
+
+
 def journal_of(database: Path) -> Path:
     """Where a database's journal (`-wal`) is."""
     return database.with_name(f"{database.name}-wal")

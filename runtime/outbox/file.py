@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
-from core.database import Database, journal_of
+from core.database import Database, fault_code, journal_of
 from core.errors import OutboxError
 from core.files import identity, require_file
 from runtime.outbox.schema import require_ours, waiting
@@ -93,7 +93,7 @@ class OutboxFile:
         try:
             require_ours(database)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB and _begins_with_zeros(self.path):
+            if fault_code(error) == sqlite3.SQLITE_NOTADB and _begins_with_zeros(self.path):
                 raise OutboxError(
                     f"outbox {self.path}: its beginning is lost, and the journal beside it (`-wal`) has it no more; "
                     "keep both, events can be read in them as text (`strings`); set another `outbox.path` meanwhile, "
@@ -115,7 +115,7 @@ class OutboxFile:
             try:
                 return work()
             except sqlite3.Error as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                code = fault_code(error)
                 waited_s = time.monotonic() - started_s
                 if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     remedy = REMEDIES.get(code, "check the disk's free space and permissions")
