@@ -16,6 +16,7 @@ from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
+from runtime.outbox.outbox import NO_NOTES, Notes
 from runtime.outbox.row import NewEvent
 from runtime.settings import InspectionSettings
 from runtime.station.numbering import Numbering
@@ -57,19 +58,23 @@ class Reporter:
     def store(self, judged: Sequence[JudgedPart]) -> None:
         """Store events, and count, of parts that no page shows. Raises OutboxError."""
         events = [self._event(each) for each in judged]
-        for camera, _verdict in self._outbox.add(events, self.jobs.count(judged)):
-            self._of(camera).discarded += 1
+        self.add(events, self.jobs.count(judged))
         for each in judged:
             self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id, each.origin.recipe)
             self._of(each.part.camera).late += each.told is not None and each.told.is_late
         if self.history is not None:
             ids = [each.id for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
-        self._publisher.notify()
         self._untold |= {event.camera: event.body for event in events}
         stored_s = time.monotonic()
         for each in judged:
             self._throughput.judged(each.part.camera, (stored_s - each.part.captured.s) * 1000)
+
+    def add(self, events: Sequence[NewEvent], notes: Notes = NO_NOTES) -> None:
+        """Store `events` and `notes`, and count what had to go for them. Raises OutboxError."""
+        for camera, _verdict in self._outbox.add(events, notes):
+            self._of(camera).discarded += 1
+        self._publisher.notify()
 
     def tell(self) -> None:
         """Tell the newest of each camera that has judged something since the last call."""
