@@ -21,6 +21,7 @@ from runtime.outbox.schema import (
     SCHEMA,
     bring_up_to_date,
     count,
+    forget,
     forget_oldest,
     insert,
     is_remembered,
@@ -123,11 +124,11 @@ class Outbox:
         return self._file.patiently(lambda: read_answers(self._removing, cause))
 
     def forget(self, cause: bytes) -> None:
-        """Nothing will come again of this `cause`; what looks like it is new."""
+        """Nothing will come again of this cause, or of one that begins with it; what looks like it is new."""
 
         def remove() -> None:
             with self._adding as database:
-                database.execute("DELETE FROM causes WHERE cause = ?", (cause,))
+                forget(database, cause)
 
         with self._writing:
             self._file.patiently(remove)

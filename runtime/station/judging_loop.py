@@ -153,10 +153,11 @@ class JudgingLoop:
 
     def _was_told(self, part: Part) -> bool:
         """Whether the broker handed its trigger over once more, which was told of in part when a run ended."""
-        is_told = self._reporter.has_told(part)
-        if is_told and part.trigger is not None:
-            self.verdicts.forget_triggered(part.camera, part.trigger)
-        return is_told
+        cause = part.own_cause
+        if part.trigger is None or cause is None or cause == part.cause or not self._reporter.has_told(cause):
+            return False
+        self.verdicts.forget_triggered(part.camera, part.trigger)
+        return True
 
     def _captured(self, run: InferenceRun, row: int, judged: JudgedPart) -> JudgedPart:
         evidence = self.pictures.capture(

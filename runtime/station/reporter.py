@@ -16,9 +16,7 @@ from runtime.history.writer import HistoryWriter
 from runtime.monitoring.counters import Counters, total
 from runtime.monitoring.live_view import LiveView
 from runtime.monitoring.throughput import Throughput
-from runtime.outbox.outbox import NO_NOTES, Notes
 from runtime.outbox.row import NewEvent
-from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 from runtime.station.numbering import Numbering
 
@@ -50,13 +48,9 @@ class Reporter:
             self._told = origins
             self._publisher.retain(self._topics.model, model_card(origins))
 
-    def has_told(self, part: Part) -> bool:
-        """Whether the event of `part` was stored for this very trigger, by a run that did not get to its last region.
-
-        For any thread. Raises OutboxError.
-        """
-        region = _cause(part)
-        return region is not None and region != part.cause and self._outbox.knows(region)
+    def has_told(self, cause: bytes) -> bool:
+        """Whether an event of this cause was stored, in any run. For any thread. Raises OutboxError."""
+        return self._outbox.knows(cause)
 
     def report(self, judged: Sequence[JudgedPart]) -> None:
         """Store the events of a batch, and count. Raises OutboxError where the disk takes no more events."""
@@ -79,7 +73,7 @@ class Reporter:
         for each in judged:
             self._throughput.judged(each.part.camera, (stored_s - each.part.captured.s) * 1000)
 
-    def add(self, events: Sequence[NewEvent], notes: Notes = NO_NOTES) -> None:
+    def add(self, events: Sequence[NewEvent], notes: Mapping[str, bytes]) -> None:
         """Store `events` and `notes`, and count what had to go for them. Raises OutboxError."""
         for camera, _verdict in self._outbox.add(events, notes):
             self._of(camera).discarded += 1
@@ -112,7 +106,7 @@ class Reporter:
     def _event(self, judged: JudgedPart) -> NewEvent:
         part = judged.part
         topic = self._topics.result(part.camera)
-        event = NewEvent(topic, part.camera, judged.judgement.verdict, event_of(judged), _cause(part))
+        event = NewEvent(topic, part.camera, judged.judgement.verdict, event_of(judged), part.own_cause)
         if part.trigger is None or part.trigger.id is None or part.trigger.cause is None:
             return event
         return replace(event, answer=(part.trigger.cause, judged.id))
@@ -122,10 +116,3 @@ class Reporter:
         if camera not in self.counters:
             self.counters[camera] = Counters(self.totals.since)
         return self.counters[camera]
-
-
-def _cause(part: Part) -> bytes | None:
-    """By what a part is known again; each region of a triggered frame by its own, for all are not stored at once."""
-    if part.cause is not None or part.trigger is None or part.trigger.cause is None:
-        return part.cause
-    return part.trigger.cause + part.camera.encode()

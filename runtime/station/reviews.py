@@ -44,7 +44,7 @@ class Reviews:
         camera = str(mark.body["camera"])
         body = review(mark.body, mark.id, was, by, note, mark.at_s)
         with self._reporter.numbering:
-            self._reporter.add([NewEvent(self._topics.review(camera), camera, Verdict.NOT_OK, body)])
+            self._reporter.add([NewEvent(self._topics.review(camera), camera, Verdict.NOT_OK, body)], notes={})
         log.info("part marked event=%s was=%s by=%r", event, was, by)
         return mark
 
