@@ -157,6 +157,15 @@ class Outbox:
         """Of its file, without links."""
         return self._file.path
 
+    def look(self) -> None:
+        """See now and then whether the file is where it was; `problem` says so. Returns at once."""
+        self._file.look()
+
+    @property
+    def problem(self) -> str:
+        """Why what waits may be lost when the station ends, in words; empty: nothing is."""
+        return self._file.problem
+
     @property
     def newest(self) -> int:
         """The position of the last event that was stored."""
