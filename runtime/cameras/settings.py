@@ -42,7 +42,8 @@ class TriggerSettings(Settings):
     """The camera judges only at a message on `<prefix>/trigger/<camera>`: the frame that is nearest in time."""
 
     tolerance_ms: float = Field(default=100.0, gt=0, le=10_000)
-    """How far from the trigger's time a frame may be."""
+    """How far from the trigger's time a frame may be. For messages that come late, frames are kept for twice as long,
+    and for half a second at least; for longer than that no more than 512 MB of each camera's."""
 
 
 class VerdictSettings(Settings):

@@ -11,6 +11,8 @@ from runtime.parts.verdict import Reason
 
 HISTORY_S = 0.5
 """Frames are kept for at least this long, for triggers that arrive late."""
+MOST_BYTES = 512_000_000
+"""Of the frames that are kept for longer than that."""
 MAX_WAITING = 32
 """Joined frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
 
@@ -27,7 +29,10 @@ class TakesTriggers(Protocol):
 
 
 class TriggeredFrames:
-    """Triggered: each trigger gets the frame nearest in time, or none where none is near enough. None is dropped."""
+    """Triggered: each trigger gets the frame nearest in time, or none where none is near enough. None is dropped.
+
+    One that comes so late that the nearest is no longer kept gets none: another frame shows another part.
+    """
 
     takes_ahead = False
 
@@ -37,6 +42,9 @@ class TriggeredFrames:
         self._tolerance_s = tolerance_s
         self._clock = clock
         self._recent: deque[Frame] = deque()
+        self._bytes = 0
+        self._gone_s = float("-inf")
+        """When the last of those that are no longer kept was captured."""
         self._asked: list[Trigger] = []
         self._ready: deque[Frame] = deque()
         self._changed = threading.Condition()
@@ -51,8 +59,11 @@ class TriggeredFrames:
         """See FrameBuffer."""
         with self._changed:
             self._recent.append(frame)
-            while frame.captured.s - self._recent[0].captured.s > max(HISTORY_S, 2 * self._tolerance_s):
-                self._recent.popleft()
+            self._bytes += _bytes(frame)
+            while self._is_too_much(frame.captured.s - self._recent[0].captured.s):
+                oldest = self._recent.popleft()
+                self._bytes -= _bytes(oldest)
+                self._gone_s = oldest.captured.s
             self._join()
             self._changed.notify_all()
 
@@ -72,6 +83,16 @@ class TriggeredFrames:
         """See FrameBuffer. A joined frame stays its part's."""
         return frame
 
+    def _is_too_much(self, kept_s: float) -> bool:
+        longest_s = HISTORY_S if self._bytes > MOST_BYTES else max(HISTORY_S, 2 * self._tolerance_s)
+        return kept_s > longest_s
+
+    def _nearest(self, target_s: float) -> Frame | None:
+        """Give the frame nearest to `target_s`; None where none is near enough, or the nearest is no longer kept."""
+        nearest = min(self._recent, key=lambda frame: abs(frame.captured.s - target_s), default=None)
+        off_s = float("inf") if nearest is None else abs(nearest.captured.s - target_s)
+        return nearest if off_s <= self._tolerance_s and off_s <= abs(self._gone_s - target_s) else None
+
     def _join(self) -> None:
         """Settle every trigger that has a frame at or behind its time, or can have none any more."""
         now_s = self._clock()
@@ -81,11 +102,15 @@ class TriggeredFrames:
             if not seen and now_s - trigger.target.s <= self._tolerance_s:
                 waiting.append(trigger)
                 continue
-            near = [frame for frame in self._recent if abs(frame.captured.s - trigger.target.s) <= self._tolerance_s]
-            if near and len(self._ready) < MAX_WAITING:
-                nearest = min(near, key=lambda frame: abs(frame.captured.s - trigger.target.s))
+            nearest = self._nearest(trigger.target.s)
+            if nearest is not None and len(self._ready) < MAX_WAITING:
                 self._ready.append(replace(nearest, trigger=trigger))
             else:
-                fault = Reason.OVERRUN if near else Reason.NO_FRAME
+                fault = Reason.NO_FRAME if nearest is None else Reason.OVERRUN
                 self._ready.append(Frame(None, trigger.target, fault=fault, trigger=trigger))
         self._asked = waiting
+
+
+def _bytes(frame: Frame) -> int:
+    """How much memory a frame takes, as the camera gave it."""
+    return sum(rows.nbytes for rows in frame.rows())

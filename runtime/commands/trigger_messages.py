@@ -41,7 +41,7 @@ class Memory(Protocol):
         """Say whether all that was judged of `cause` is on disk."""
 
     def forget(self, cause: bytes) -> None:
-        """What looks like it is new."""
+        """What looks like it, or like a region of it, is new."""
 
     def answers(self, cause: bytes) -> Sequence[str]:
         """Give the ids of the events that a trigger got; none where it has no id, or not all are on disk."""
@@ -188,7 +188,7 @@ class TriggerHandler:
             is_taken = cause in self._under_way
         if is_taken:
             return cause_of(replace(message, number=0), told)
-        if self._memory is not None and self._memory.knows(cause):
+        if self._memory is not None:
             self._memory.forget(cause)
         return cause
 

@@ -185,7 +185,11 @@ class Publisher(Worker):
                 is_trusted=self.connector.is_own,
             )
             session.mark(self.outbound.begin_again(self._status.online))
-            self._serve(session)
+            try:
+                self._serve(session)
+            except Unreachable:
+                session.lost()
+                raise
         except BaseException:
             connection.drop()
             raise

@@ -73,6 +73,14 @@ class Resending:
                 self._stretch.under_way.clear()
                 self._page.clear()
 
+    def end(self, why: str) -> None:
+        """Send no more of it, where anything is sent again."""
+        with self._changed:
+            if self._stretch is not None:
+                log.error("what is sent again ends early: %s", why)
+            self._stretch = None
+            self._page.clear()
+
     def settled(self) -> None:
         """All that was taken was acknowledged."""
         with self._changed:

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from runtime.delivery.backlog import Backlog
 from runtime.delivery.delivered import Delivered
 from runtime.delivery.outbound import Outbound
 from runtime.delivery.reading import Reading
+from runtime.delivery.watch import Sent, Watch
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.echo import Echo
 from runtime.mqtt.faults import Unreachable
@@ -23,12 +22,6 @@ REPLAYED_AFTER_S = 5.0
 """An event that waited longer than this in the outbox is marked as replayed."""
 GOODBYE_S = 0.3
 """How long the broker is given to acknowledge that we go offline."""
-
-
-@dataclass(frozen=True)
-class _Sent:
-    message: Outgoing
-    event: StoredEvent | None = None
 
 
 class Session:
@@ -57,27 +50,26 @@ class Session:
         self._delivered = delivered
         self._on_acknowledged = on_acknowledged
         self._echo = None if is_trusted or connection.tells_refusals else Echo(connection)
-        self._sent: dict[int, _Sent] = {}
+        self._sent: dict[int, Sent] = {}
         self._reading = Reading(outbox, refusals)
         self._retained_s = 0.0
-        self._backlog = Backlog(connection.granted.is_resumed)
+        self._watch = Watch(refusals.losses)
         self._listening = Listening(connection, refusals, subscriptions)
         self._listening.ask()
 
     def mark(self, message: Outgoing) -> None:
         """Take a message that we send for the end of what was kept for us: it comes back behind all of that."""
-        if self._backlog.is_coming and self._listening.is_lasting:
-            self._backlog.ends_with(message.topic, message.payload)
-            self._connection.subscribe(message.topic)
+        self._listening.mark(message)
 
     def send(self, at_once: bool) -> bool:
         """Send what there is room for, retained topics now and then or `at_once`. True: all that can be is settled."""
         self._listening.ask()
         self._outbound.leave_alone(self._refusals.left_alone)
-        if at_once or time.monotonic() - self._retained_s >= RETAINED_EVERY_S:
+        if at_once or self._watch.is_wary or time.monotonic() - self._retained_s >= RETAINED_EVERY_S:
             self._retained_s = time.monotonic()
             self._send_all(self._outbound.take_retained)
-        self._send_all(self._outbound.take_passing)
+        while self._connection.room > 0 and (passing := self._outbound.take_passing()) is not None:
+            self._publish(Sent(passing))  # now or never
         for message in self._outbound.take_done():
             self._connection.acknowledge(message)
         self._reading.look_back()
@@ -96,12 +88,13 @@ class Session:
     def due_s(self) -> float:
         """In how many seconds `send` has to be called again, where nothing else happens."""
         due_s = self._retained_s + RETAINED_EVERY_S - time.monotonic() if self._outbound.has_unsent else 1.0
-        return min(due_s, self._reading.due_s)
+        return min(due_s, self._reading.due_s, self._watch.due_s)
 
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
         acknowledged = self._connection.poll(timeout_s, self._outbound.bell)
         taken = [self._sent.pop(number) for number in acknowledged if number in self._sent]
+        self._watch.answered(taken)
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:
             self._outbound.again.keep(delivered)
@@ -117,13 +110,24 @@ class Session:
         self._hear()
         for number, reason, words in self._connection.rejected():
             if (refused := self._sent.pop(number, None)) is not None:
+                self._watch.answered([refused])
                 self._refuse(refused, reason, words)
             else:
                 self._listening.refused(number, words)
 
+    def lost(self) -> None:
+        """The connection ended: where that may be for a message, remember which."""
+        sent = self._watch.blamed(self._sent.values())
+        if sent is None or not self._refusals.losses.lost(sent.message.topic, sent.position):
+            return
+        if sent.event is None and not sent.message.retain:
+            self._outbound.again.end(f"the connection ends at one of {sent.message.topic}")
+        else:
+            self._refusals.refuse_silently(sent.message.topic)
+
     def say_goodbye(self, status: Outgoing) -> None:
         """Tell that we go offline: a clean end sends no will, so this is ours to send."""
-        self._publish(_Sent(status))
+        self._publish(Sent(status))
         until_s = time.monotonic() + GOODBYE_S
         while any(each.message is status for each in self._sent.values()) and time.monotonic() < until_s:
             self.collect(until_s - time.monotonic())
@@ -135,28 +139,34 @@ class Session:
         received = self._connection.received()
         if self._echo is not None:
             self._echo.hear(received)
-        self._listening.hand_on(self._backlog.tell_apart(received))
+        self._listening.hand_on(received)
+
+    @property
+    def _room(self) -> int:
+        """How many messages may be sent now."""
+        return self._watch.room(self._connection.room, len(self._sent))
 
     def _send_all(self, take: Callable[[], Outgoing | None]) -> None:
-        while self._connection.room > 0 and (message := take()) is not None:
-            self._publish(_Sent(message))
+        while self._room > 0 and (message := take()) is not None:
+            self._publish(Sent(message))
 
     def _send_events(self) -> None:
         under_way = {sent.event.position for sent in self._sent.values() if sent.event}
-        while (room := self._connection.room) > 0 and not self._reading.is_through:
+        while (room := self._room) > 0 and not self._reading.is_through:
             for event in self._reading.read(room, under_way):
                 message = _stamped(event, self._outbox.age_s(event), self._outbox.max_age_s)
-                self._publish(_Sent(message, event))
+                self._publish(Sent(message, event))
 
-    def _publish(self, sent: _Sent) -> None:
-        if (objection := self._connection.objection(sent.message)) is not None:
+    def _publish(self, sent: Sent) -> None:
+        objection = self._refusals.losses.objection(sent.position) or self._connection.objection(sent.message)
+        if objection is not None:
             self._refuse(sent, 0, objection)
             return
         if sent.event is not None and self._echo is not None:
             self._echo.listen(sent.event.topic)
         self._sent[self._connection.publish(sent.message)] = sent
 
-    def _refuse(self, sent: _Sent, reason: int, words: str) -> None:
+    def _refuse(self, sent: Sent, reason: int, words: str) -> None:
         """Set aside what the broker does not take, tell it, and go on with the rest."""
         topic = sent.message.topic
         if sent.event is None and not sent.message.retain:

@@ -51,6 +51,8 @@ class DeliveryHealth:
     """How many it may hold."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why the broker takes no messages of ours, by topic."""
+    problem: str = ""
+    """Why events that wait may be lost; empty: they are not."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def why_not_ready(found: StationStatus) -> list[str]:
     link, waiting = found.delivery.link, found.delivery.waiting
     if link.state != LinkState.CONNECTED and waiting > FULL_SHARE * found.delivery.limit:
         problems.append(f"broker {link.state} and outbox nearly full ({waiting} events)")
+    problems += [found.delivery.problem] if found.delivery.problem else []
     refused = {topic: why for topic, why in found.delivery.refused.items() if topic.startswith(f"{found.prefix}/")}
     problems += [f"broker refuses {topic}: {why}" for topic, why in refused.items()]
     return problems

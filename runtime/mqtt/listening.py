@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from paho.mqtt.client import topic_matches_sub
 
+from runtime.mqtt.backlog import Backlog
 from runtime.mqtt.connection import Connection
-from runtime.mqtt.message import Message, Subscription
+from runtime.mqtt.message import Message, Outgoing, Subscription
 from runtime.mqtt.refusals import Refusals
 from runtime.mqtt.words import NOT_KEPT
 
@@ -23,14 +24,16 @@ class Listening:
         self._connection = connection
         self._refusals = refusals
         self._subscriptions = subscriptions
+        self._backlog = Backlog(connection.granted.is_resumed)
         self._unasked = list(subscriptions)
         self._asked: dict[int, tuple[Subscription, float]] = {}
         """What was asked for and is not answered, by its number, and until when an answer is waited for."""
 
-    @property
-    def is_lasting(self) -> bool:
-        """Whether the broker keeps anything for us."""
-        return any(each.is_lasting for each in self._subscriptions)
+    def mark(self, message: Outgoing) -> None:
+        """Take a message that we send for the end of what was kept for us: it comes back behind all of that."""
+        if self._backlog.is_coming and any(each.is_lasting for each in self._subscriptions):
+            self._backlog.ends_with(message.topic, message.payload)
+            self._connection.subscribe(message.topic)
 
     def ask(self) -> None:
         """Subscribe, and again a while after that was refused, or not answered."""
@@ -60,8 +63,9 @@ class Listening:
             self._unasked.append(asked[0])
             self._refusals.refuse_subscription(asked[0].topic_filter, words)
 
-    def hand_on(self, heard: Sequence[Message]) -> None:
+    def hand_on(self, received: Sequence[Message]) -> None:
         """Hand on what came in; what nobody has to store first is acknowledged at once."""
+        heard = self._backlog.tell_apart(received)
         taken: set[int] = set()
         for each in self._subscriptions:
             mine = [message for message in heard if topic_matches_sub(each.topic_filter, message.topic)]

@@ -6,6 +6,7 @@ What was refused stays in the outbox: nothing is lost when somebody mends the br
 import logging
 import time
 
+from runtime.mqtt.losses import ENDS, SELDOM_S, Losses
 from runtime.mqtt.words import TOPIC_REASONS, with_access
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ class Refusals:
         self._told: dict[tuple[str, str], None] = {}
         self.reasons: dict[str, str] = {}
         """By topic: why messages on it are not taken, the newest word of the broker."""
+        self.losses = Losses()
+        """What it refuses without a word."""
 
     @staticmethod
     def is_of_topic(reason: int) -> bool:
@@ -34,6 +37,11 @@ class Refusals:
         """Leave `topic` alone for a while; `reason` is MQTT 5's, 0 where we found it ourselves."""
         self._topics[topic] = time.monotonic() + RETRY_AFTER_S
         self.refuse(topic, with_access(words, reason))
+
+    def refuse_silently(self, topic: str) -> None:
+        """Leave `topic` alone for long: each try costs the connection."""
+        self._topics[topic] = time.monotonic() + SELDOM_S
+        self.refuse(topic, ENDS)
 
     def refuse(self, topic: str, reason: str) -> None:
         """Tell of a message that was refused."""

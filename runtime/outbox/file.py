@@ -29,6 +29,8 @@ JOURNAL_REMEDY = (
     "after a power cut nothing: what the broker had taken may come again; else look at the disk, and the MES misses "
     "the numbers of what is gone"
 )
+GONE = "was moved or removed while the station runs; what waits is sent as long as it runs, and lost when it ends"
+GONE_REMEDY = "let it run until the broker has taken all, restart it, and leave the file where it is"
 LOCKED_PATIENCE_S = 300.0
 """How long a lock of another program is waited for: a backup or somebody's look into the file ends by itself."""
 T = TypeVar("T")
@@ -70,6 +72,8 @@ class OutboxFile:
         self._place: dict[Path, tuple[int, int]] = {}
         """Of the file and its journal, by their names: disk and inode when they were first seen."""
         self._look_s = 0.0
+        self.problem = ""
+        """Why what is stored may be lost when the station ends, in words; empty: nothing is."""
         self._is_bare = False
         """Whether all that is in it comes from the journal."""
         try:
@@ -108,9 +112,7 @@ class OutboxFile:
     def patiently(self, work: Callable[[], T]) -> T:
         """Do `work`, one transaction, again while another program holds the file. Raises OutboxError."""
         started_s = told_s = time.monotonic()
-        if self._connections and started_s >= self._look_s:  # before, SQLite may put another journal there
-            self._look_s = started_s + LOOK_EVERY_S
-            self._look()
+        self.look()
         while True:
             try:
                 return work()
@@ -170,25 +172,28 @@ class OutboxFile:
             )
         self._changes = ()
 
+    def look(self) -> None:
+        """See, once a second, whether the file is where it was. Call it often; it waits for nobody else's lock."""
+        if self._connections and time.monotonic() >= self._look_s:  # before, SQLite may put another journal there
+            self._look_s = time.monotonic() + LOOK_EVERY_S
+            self._look()
+
     def _look(self) -> None:
-        """Say once where somebody moved or removed the file while it is open: nobody finds what is stored then."""
-        for name in (self.path, journal_of(self.path)):
-            found = identity(name)
-            if found is not None and name not in self._place:
-                self._place[name] = found
-            elif found != self._place.get(name):
-                self._look_s = float("inf")
-                log.error(
-                    "outbox: its file was moved or removed while the station runs; what waits is sent as long as it "
-                    "runs, and lost when it ends file=%s remedy=%r",
-                    *(name, "let it run until the broker has taken all, restart it, and leave the file where it is"),
-                )
-                return
+        """Say where somebody moved or removed the file while it is open: nobody finds what is stored then."""
+        gone = next((name for name in (self.path, journal_of(self.path)) if self._is_gone(name)), None)
+        if gone is not None and not self.problem:
+            log.error("outbox: its file %s file=%s remedy=%r", GONE, gone, GONE_REMEDY)
+        self.problem = "" if gone is None else f"outbox: {gone} {GONE}; {GONE_REMEDY}"
+
+    def _is_gone(self, name: Path) -> bool:
+        found = identity(name)
+        if found is not None and name not in self._place:
+            self._place[name] = found
+        return found != self._place.get(name)
 
     def close(self) -> None:
         """Release the file."""
-        if self._look_s < float("inf"):
-            self._look()
+        self._look()
         for database in self._connections:
             database.close()
         self._held.close()

@@ -21,6 +21,7 @@ from runtime.outbox.schema import (
     SCHEMA,
     bring_up_to_date,
     count,
+    forget,
     forget_oldest,
     insert,
     is_remembered,
@@ -123,11 +124,11 @@ class Outbox:
         return self._file.patiently(lambda: read_answers(self._removing, cause))
 
     def forget(self, cause: bytes) -> None:
-        """Nothing will come again of this `cause`; what looks like it is new."""
+        """Nothing will come again of this cause, or of one that begins with it; what looks like it is new."""
 
         def remove() -> None:
             with self._adding as database:
-                database.execute("DELETE FROM causes WHERE cause = ?", (cause,))
+                forget(database, cause)
 
         with self._writing:
             self._file.patiently(remove)
@@ -155,6 +156,15 @@ class Outbox:
     def path(self) -> Path:
         """Of its file, without links."""
         return self._file.path
+
+    def look(self) -> None:
+        """See now and then whether the file is where it was; `problem` says so. Returns at once."""
+        self._file.look()
+
+    @property
+    def problem(self) -> str:
+        """Why what waits may be lost when the station ends, in words; empty: nothing is."""
+        return self._file.problem
 
     @property
     def newest(self) -> int:

@@ -196,6 +196,14 @@ def is_remembered(database: sqlite3.Connection, cause: bytes) -> bool:
     return database.execute("SELECT 1 FROM causes WHERE cause = ?", (cause,)).fetchone() is not None
 
 
+def forget(database: sqlite3.Connection, cause: bytes) -> None:
+    """Forget `cause`, and those that begin with it; nothing is written where none is remembered."""
+    those = "FROM causes WHERE cause BETWEEN ? AND ?"
+    between = cause, cause + b"\xff"
+    if database.execute(f"SELECT 1 {those}", between).fetchone() is not None:
+        database.execute(f"DELETE {those}", between)
+
+
 def read_answers(database: sqlite3.Connection, cause: bytes) -> list[str]:
     """Give the ids of the events that the trigger of this `cause` got; none where they are not all stored."""
     query = """SELECT event FROM answers WHERE cause = ? AND number > (SELECT MAX(number) FROM answers) - ?

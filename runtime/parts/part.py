@@ -63,6 +63,13 @@ class Part:
         return self.mark.part_id if self.mark is not None else None
 
     @property
+    def own_cause(self) -> bytes | None:
+        """By what its event is known again: the regions of a triggered frame are not all stored at once."""
+        if self.cause is not None or self.trigger is None or self.trigger.cause is None:
+            return self.cause
+        return self.trigger.cause + self.camera.encode()
+
+    @property
     def arrived(self) -> Moment:
         """When it was before the camera: its trigger knows better than its frame."""
         return self.captured if self.trigger is None else self.trigger.target

@@ -77,7 +77,8 @@ class Inspection:
             cameras=self._cameras(),
             dropped=self.supervisor.dropped,
             delivery=DeliveryHealth(
-                self.publisher.link, outbox.depth, self.settings.outbox.max_events, self.publisher.refused
+                *(self.publisher.link, outbox.depth, self.settings.outbox.max_events),
+                *(self.publisher.refused, outbox.problem),
             ),
             engine=EngineHealth(recovery.problem, recovery.away_s),
             evidence=self._evidence(),
@@ -161,7 +162,9 @@ class Inspection:
         self.reporter.tell_models(self.models.origins)
         self.supervisor.tell()
         trouble = why_not_judging(self.loop.pause, self.models.recovery.problem, self.supervisor.states)
-        self.publisher.tell("; ".join([*trouble, *filter(None, [self.loop.verdicts.problem])]))
+        self.publisher.outbox.look()
+        trouble += filter(None, [self.loop.verdicts.problem, self.publisher.outbox.problem])
+        self.publisher.tell("; ".join(trouble))
         clock.look(time.time(), time.monotonic())
         self.reporter.tell()
         self.reporter.beat(batcher.waiting)

@@ -88,6 +88,8 @@ class JudgingLoop:
         with self._reporter.numbering:
             judged = []
             for part in parts:
+                if self._was_told(part):
+                    continue
                 job = self._reporter.jobs.now(part.camera, part.trigger)
                 model, faults = self.models.choose(job.recipe)
                 origin, thresholds = model.origin, model.thresholds[part.camera]
@@ -133,6 +135,8 @@ class JudgingLoop:
         model = self.models[run.batch.recipe]
         origin, told_of = model.origin, list[tuple[int, JudgedPart]]()
         for row, (part, task) in enumerate(zip(run.batch.written, run.batch.tasks, strict=True)):
+            if self._was_told(part):
+                continue
             thresholds = model.thresholds[part.camera]
             judgement = judge(run.errors[row], thresholds, (*part.faults_at(run.submitted_s), *faults))
             job = self._reporter.jobs.of(part, task.job)
@@ -146,6 +150,14 @@ class JudgingLoop:
             told_of.append((row, each))
         # What is shown may have to wait for the engine; the verdicts do not.
         return [self._captured(run, row, each) for row, each in told_of]
+
+    def _was_told(self, part: Part) -> bool:
+        """Whether the broker handed its trigger over once more, which was told of in part when a run ended."""
+        cause = part.own_cause
+        if part.trigger is None or cause is None or cause == part.cause or not self._reporter.has_told(cause):
+            return False
+        self.verdicts.forget_triggered(part.camera, part.trigger)
+        return True
 
     def _captured(self, run: InferenceRun, row: int, judged: JudgedPart) -> JudgedPart:
         evidence = self.pictures.capture(

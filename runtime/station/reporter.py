@@ -48,6 +48,10 @@ class Reporter:
             self._told = origins
             self._publisher.retain(self._topics.model, model_card(origins))
 
+    def has_told(self, cause: bytes) -> bool:
+        """Whether an event of this cause was stored, in any run. For any thread. Raises OutboxError."""
+        return self._outbox.knows(cause)
+
     def report(self, judged: Sequence[JudgedPart]) -> None:
         """Store the events of a batch, and count. Raises OutboxError where the disk takes no more events."""
         if self._display is not None and judged:
@@ -57,19 +61,23 @@ class Reporter:
     def store(self, judged: Sequence[JudgedPart]) -> None:
         """Store events, and count, of parts that no page shows. Raises OutboxError."""
         events = [self._event(each) for each in judged]
-        for camera, _verdict in self._outbox.add(events, self.jobs.count(judged)):
-            self._of(camera).discarded += 1
+        self.add(events, self.jobs.count(judged))
         for each in judged:
             self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id, each.origin.recipe)
             self._of(each.part.camera).late += each.told is not None and each.told.is_late
         if self.history is not None:
             ids = [each.id for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
-        self._publisher.notify()
         self._untold |= {event.camera: event.body for event in events}
         stored_s = time.monotonic()
         for each in judged:
             self._throughput.judged(each.part.camera, (stored_s - each.part.captured.s) * 1000)
+
+    def add(self, events: Sequence[NewEvent], notes: Mapping[str, bytes]) -> None:
+        """Store `events` and `notes`, and count what had to go for them. Raises OutboxError."""
+        for camera, _verdict in self._outbox.add(events, notes):
+            self._of(camera).discarded += 1
+        self._publisher.notify()
 
     def tell(self) -> None:
         """Tell the newest of each camera that has judged something since the last call."""
@@ -98,7 +106,7 @@ class Reporter:
     def _event(self, judged: JudgedPart) -> NewEvent:
         part = judged.part
         topic = self._topics.result(part.camera)
-        event = NewEvent(topic, part.camera, judged.judgement.verdict, event_of(judged), part.cause)
+        event = NewEvent(topic, part.camera, judged.judgement.verdict, event_of(judged), part.own_cause)
         if part.trigger is None or part.trigger.id is None or part.trigger.cause is None:
             return event
         return replace(event, answer=(part.trigger.cause, judged.id))

@@ -31,7 +31,7 @@ class Reviews:
         self._models = inspection.models
         self._assign = inspection.loop.assign
         self._topics = inspection.settings.topics
-        self._publisher = inspection.publisher
+        self._reporter = inspection.reporter
 
     def mark(self, event: str, was: Truth, by: str, note: str) -> Mark | None:
         """Mark a part; None where its event is not known. Raises OutboxError where that cannot be kept or told."""
@@ -43,8 +43,8 @@ class Reviews:
             return None
         camera = str(mark.body["camera"])
         body = review(mark.body, mark.id, was, by, note, mark.at_s)
-        self._publisher.outbox.add([NewEvent(self._topics.review(camera), camera, Verdict.NOT_OK, body)])
-        self._publisher.notify()
+        with self._reporter.numbering:
+            self._reporter.add([NewEvent(self._topics.review(camera), camera, Verdict.NOT_OK, body)], notes={})
         log.info("part marked event=%s was=%s by=%r", event, was, by)
         return mark
 

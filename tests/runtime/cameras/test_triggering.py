@@ -1,10 +1,13 @@
 """Triggered frames: joined to the frame nearest in time, never dropped, on one clock only."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from runtime.cameras.triggering import MAX_WAITING, TriggeredFrames
+from runtime.cameras import triggering
+from runtime.cameras.triggering import HISTORY_S, MAX_WAITING, TriggeredFrames
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
@@ -72,6 +75,38 @@ def test_a_trigger_waits_for_the_frame_that_is_nearer() -> None:
     joined.put(frame(10.1))
     (found,) = taken(joined)
     assert found.captured.s == 10.1
+
+
+def film(joined: TriggeredFrames, clock: Clock, until_s: float, pixels_u8: NDArray[np.uint8] = PIXELS) -> None:
+    for number in range(round(until_s * 25) + 1):
+        clock.now_s = number / 25
+        joined.put(Frame(pixels_u8, Moment(0.0, clock.now_s)))
+
+
+@pytest.mark.parametrize(("late_s", "is_kept"), [(0.0, True), (1.9, True), (2.5, False)])
+def test_a_trigger_that_comes_late_gets_its_own_frame_or_none(late_s: float, is_kept: bool) -> None:
+    clock = Clock()
+    joined = TriggeredFrames(1.0, clock)
+    film(joined, clock, 10.0)
+    joined.ask(trigger(10.0 - late_s))
+    (found,) = taken(joined)
+    assert found.fault == (None if is_kept else Reason.NO_FRAME)
+    assert abs(found.captured.s - (10.0 - late_s)) <= 1 / 50
+
+
+def test_frames_are_kept_for_late_triggers_only_as_long_as_there_is_memory_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(triggering, "MOST_BYTES", 10_000_000)
+    clock = Clock()
+    joined = TriggeredFrames(10.0, clock)
+    large = np.zeros((1000, 1000), np.uint8)
+    film(joined, clock, 20.0, large)
+    kept_s = 20.0 - joined._recent[0].captured.s
+    assert HISTORY_S - 1 / 25 <= kept_s <= HISTORY_S
+    joined.ask(trigger(19.0))
+    joined.ask(trigger(19.8))
+    assert [each.fault for each in taken(joined)] == [Reason.NO_FRAME, None]
 
 
 def test_parts_triggered_faster_than_they_are_judged_go_on_without_their_frames() -> None:

@@ -35,7 +35,7 @@ class Remembering:
         return cause in self.causes
 
     def forget(self, cause: bytes) -> None:
-        del self.causes[cause]
+        self.causes.pop(cause, None)
 
     def answers(self, cause: bytes) -> list[str]:
         return self.causes.get(cause, [])

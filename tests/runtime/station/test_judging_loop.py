@@ -1,6 +1,8 @@
 """The judging loop: a batch is stored while the next one is computed."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.inference.backend import Pending
+from runtime.parts.frame import Trigger
+from runtime.parts.job import NO_JOB
+from runtime.parts.moment import Moment
 from runtime.parts.part import Part
+from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection
 from runtime.station.simulating.simulated_backend import _Drawn
@@ -45,6 +51,43 @@ def test_no_verdict_waits_for_what_is_shown_of_another_part_of_its_batch(tmp_pat
             patch.setattr(_Drawn, "error_maps", error_maps)
             inspection.run(Stop())
     assert set(asked) == {BATCH, 2 * BATCH, 3 * BATCH}
+
+
+@pytest.mark.parametrize(("has_frame", "is_new"), [(False, False), (True, False), (True, True)])
+def test_regions_that_were_told_before_a_run_ended_are_not_told_again_when_their_trigger_comes_again(
+    tmp_path: Path, mes: Subscriber, has_frame: bool, is_new: bool
+) -> None:
+    """A kill, or a stop, may come between the batches of two regions of one frame."""
+    whole = [0, 0, 640, 480]
+    camera = {"kind": "rtsp", "url": "rtsp://none.example.com/top", "trigger": {"tolerance_ms": 100}}
+    cameras = {"top": {**camera, "regions": {"left": whole, "right": whole}}}
+    told = list[list[str]]()
+    for is_last_told in (False, True):
+        trigger = Trigger("4711", None, None, None, Moment.now(), b"one message")
+        left = Part("top-left", Moment.now(), None, None, (Reason.NO_FRAME,), trigger)
+        right = replace(left, camera="top-right", cause=trigger.cause)
+        other = replace(left, trigger=replace(trigger, cause=b"another %d" % len(told)))
+        parts = [left, other, right] if is_last_told else [left]
+        with open_simulation(station(tmp_path, mes, cameras=cameras), rate_per_s=1, parts=1) as inspection:
+            if is_new:  # another message, alike in every byte
+                inspection.publisher.outbox.forget(b"one message")
+            if has_frame:
+                judge_in_one_batch(inspection, parts)
+            else:
+                inspection.loop.miss(parts)
+            told.append([event.topic.split("/")[-2] for event in inspection.publisher.outbox.read(0, 100)])
+            inspection.publisher.outbox.remove(inspection.publisher.outbox.read(0, 100))
+            inspection.publisher.outbound.close()
+    assert told == [["top-left"], [*["top-left"] * is_new, "top-left", "top-right"]]
+
+
+def judge_in_one_batch(inspection: Inspection, parts: list[Part]) -> None:
+    tasks = [SimpleNamespace(job=NO_JOB) for _ in parts]
+    batch = SimpleNamespace(recipe=None, written=parts, tasks=tasks)
+    errors = np.ones((len(parts), 10), np.float32)
+    run: Any = SimpleNamespace(batch=batch, errors=errors, fault="", submitted_s=0.0, inferred_s=0.0)
+    batcher: Any = SimpleNamespace(release=lambda _batch: None)
+    inspection.loop._judge(run, batcher)
 
 
 def station(tmp_path: Path, mes: Subscriber, **sections: Any) -> InspectionSettings:

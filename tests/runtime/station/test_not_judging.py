@@ -104,3 +104,14 @@ def test_a_watched_folder_that_is_gone_or_holds_a_pipe_shows(station: Station) -
     log = station.end()
     assert "No such file or directory" in log
     assert "pipe.png is no file" in log
+
+
+def test_an_outbox_whose_file_somebody_moved_shows_until_it_is_back(station: Station, tmp_path: Path) -> None:
+    outbox = next(tmp_path.glob("*.sqlite"))
+    outbox.rename(tmp_path / "backup")
+    wait_until(lambda: any("outbox.sqlite was moved or removed" in problem for problem in station.problems()))
+    station.mes.wait_for(lambda: "what waits is sent as long as it runs" in station.reason())
+    (tmp_path / "backup").rename(outbox)
+    wait_until(lambda: station.problems() == [])
+    station.mes.wait_for(lambda: station.reason() == "")
+    assert station.end().count("its file was moved or removed") == 1

@@ -9,11 +9,15 @@ import pytest
 from core.datasets.remarks import Truth
 from runtime.history.file import HistoryFile
 from runtime.history.marks import marks
+from runtime.station.reviews import reviews_of
+from runtime.station.simulating.simulation import open_simulation
+from runtime.station.summary import Stop
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, run_command, write_config
 from tests.runtime.contract import check
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import write_pictures
+from tests.runtime.station.test_judging_loop import BATCH, station
 from tests.runtime.waiting import WAIT_S, wait_until
 from tests.runtime.web import ask, is_up, metric, post, state
 
@@ -98,3 +102,18 @@ def test_nobody_may_mark_where_no_token_says_so(tmp_path: Path, bundle_path: Pat
     )
     assert state(address)["cameras"]["top"]["told"] is None
     assert metric(address, 'pwae_rejects_looked_at{camera="top"}') == 0
+
+
+def test_what_a_mark_pushes_out_of_a_full_outbox_is_counted(tmp_path: Path, mes: Subscriber) -> None:
+    evidence = {"folder": tmp_path / "evidence", "min_free_bytes": 0}
+    bounds = {"path": tmp_path / "box.sqlite", "max_events": BATCH}
+    line = station(tmp_path, mes, evidence=evidence, outbox=bounds)
+    with open_simulation(line, rate_per_s=1000, parts=BATCH) as inspection:
+        inspection.run(Stop())
+        reviews = reviews_of(inspection)
+        assert reviews is not None
+        mes.wait_for_events(BATCH)
+        for event in mes.events() * 2:
+            assert reviews.mark(event["id"], Truth.GOOD, "Ada", "") is not None
+        assert inspection.publisher.outbox.depth == BATCH
+        assert inspection.reporter.totals.discarded == BATCH
