@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.table import Table
 
 from archive.plan import Plan, make_plan
-from archive.rejudging import Crew, judge_missing, shapes_told
+from archive.rejudging import Crew, judge_missing
 from archive.results import rows_of_shards
 from assessment.score_table import Row
 from core.csv_table import write_rows
+from core.datasets.unlike import Unlikes
 from core.errors import ConfigError
 from core.files import alone, becoming, naming
 from runtime.parts.verdict import GIVEN
@@ -28,7 +29,7 @@ class Changes:
     pairs: Counter[tuple[str, str]]
     """Pictures by the old bundle's verdict and the new one's."""
     old_warning: str = ""
-    """What is said of pictures in another shape than any that trained the old one; empty where there are none."""
+    """What is said of pictures that differ from all that trained the old one; empty where there are none."""
     new_warning: str = ""
 
     @property
@@ -68,27 +69,29 @@ def changes(
             raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin again.")
         judge_missing(first, crew, "judging with the old bundle")
         judge_missing(second, crew, "judging with the new bundle")
-        pairs = _write_changes(first, second, output)
-        warnings = tuple(shapes_told(plan) for plan in (first, second))
+        found = _write_changes(first, second, output)
         for plan in (first, second):
             plan.remove()
-    return Changes(pairs, *warnings)
+    return found
 
 
-def _write_changes(first: Plan, second: Plan, output: Path) -> Counter[tuple[str, str]]:
+def _write_changes(first: Plan, second: Plan, output: Path) -> Changes:
     pairs: Counter[tuple[str, str]] = Counter()
+    unlikes = Unlikes(), Unlikes()
     columns = ("file", "old_verdict", "new_verdict", "old_score", "new_score", "old_reason", "new_reason")
 
     def changed() -> Iterator[list[object]]:
         for before, after in _both(first, second):
             pairs[before["verdict"], after["verdict"]] += 1
+            for counted, row in zip(unlikes, (before, after), strict=True):
+                counted.add(row["file"], row)
             if before["verdict"] != after["verdict"]:
                 told = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
                 yield [before["file"], *told]
 
     with becoming(output) as part, part.open("w", encoding="utf-8", newline="") as out:
         write_rows(out, columns, changed())
-    return pairs
+    return Changes(pairs, *(counted.told() for counted in unlikes))
 
 
 def changes_table(found: Changes) -> Table:

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from archive.plan import SHARD_PICTURES, Plan, make_plan
 from archive.results import require_writable, rows_of_shards, write_results
 from archive.workers import judged_here, judged_on_ray
-from core.datasets.frames import other_shapes_told
+from core.datasets.unlike import Unlikes
 from core.files import alone
 from core.progress import Countdown, console
 
@@ -33,7 +32,7 @@ class Told:
     undecided: tuple[str, ...]
     """Why pictures were not decided, the first few."""
     warning: str
-    """What is said of pictures in another shape than any that trained; empty where there are none."""
+    """What is said of pictures that differ from all that trained; empty where there are none."""
 
 
 def rejudge(
@@ -74,17 +73,10 @@ def tell(plan: Plan, most: int = 10) -> Told:
     """Count the verdicts of all rows; give why the first `most` were not decided, and what is warned of."""
     verdicts: Counter[str] = Counter()
     undecided: list[str] = []
+    unlikes = Unlikes()
     for rows in rows_of_shards(plan):
         verdicts.update(row["verdict"] for row in rows)
         undecided += [row["reason"] for row in rows if row["reason"]][: most - len(undecided)]
-    return Told(verdicts, tuple(undecided), shapes_told(plan))
-
-
-def shapes_told(plan: Plan) -> str:
-    """Warn of pictures in another shape than any that trained; empty where there are none."""
-    others, first = 0, ""
-    for row in chain.from_iterable(rows_of_shards(plan)):
-        if row["other_shape"]:
-            others += 1
-            first = first or f"{row['file']} ({row['other_shape']})"
-    return other_shapes_told(others, first, len(plan.pictures)) if others else ""
+        for row in rows:
+            unlikes.add(row["file"], row)
+    return Told(verdicts, tuple(undecided), unlikes.told())

@@ -8,6 +8,7 @@ from pathlib import Path
 from archive.plan import Plan
 from assessment.score_table import Row
 from core.csv_table import write_rows
+from core.datasets.unlike import COLUMNS
 from core.errors import ConfigError
 from core.files import becoming
 
@@ -45,8 +46,8 @@ def rows_of_shards(plan: Plan) -> Iterator[list[Row]]:
     for number in range(plan.shards):
         with plan.rows_of(number).open(encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
-        # Shards that another version judged, before an interruption, have none.
-        yield [row | {"other_shape": row.get("other_shape", "")} for row in rows]
+        # Shards that another version judged, before an interruption, may lack some.
+        yield [row | {column: row.get(column, "") for column in COLUMNS} for row in rows]
 
 
 def _write_jsonl(plan: Plan, part: Path) -> None:
@@ -66,7 +67,7 @@ def _write_parquet(plan: Plan, part: Path) -> None:
     import pyarrow.parquet as pq
 
     first = next(rows_of_shards(plan))[0]
-    words = ("file", "verdict", "reason", "other_shape")
+    words = ("file", "verdict", "reason", *COLUMNS)
     schema = pa.schema([(name, pa.string() if name in words else pa.float64()) for name in first])
     with pq.ParquetWriter(part, schema) as out:
         for rows in rows_of_shards(plan):

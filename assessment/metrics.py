@@ -36,9 +36,7 @@ def image_metrics(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -
     if false_rejects is not None and misses is not None:
         auroc = placements(ranking, defective).auroc
         thresholds = np.concatenate([[-np.inf], np.unique(ranking)])
-        found, passed = (
-            (share > thresholds[:, None]).mean(axis=1) for share in (ranking[defective], ranking[~defective])
-        )
+        found, passed = (shares_above(each, thresholds) for each in (ranking[defective], ranking[~defective]))
         best = float((found + 1 - passed).max() / 2)
         balanced = 1 - (false_rejects + misses) / 2
     return {
@@ -48,6 +46,12 @@ def image_metrics(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -
         "false_reject_rate": false_rejects,
         "miss_rate": misses,
     }
+
+
+def shares_above(ranking: NDArray[np.floating], thresholds: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Give the share of scores (N,) above each of the thresholds (T,)."""
+    above = len(ranking) - np.searchsorted(np.sort(ranking), thresholds, "right")
+    return np.asarray(above / len(ranking), np.float64)
 
 
 def intervals(ranking: NDArray[np.floating], defective: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:

@@ -1,8 +1,8 @@
 """Prediction: the verdict of a checkpoint or a bundle on any pictures, by the rule that the line uses."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
-from core.datasets.frames import other_shapes_told
+from core.datasets.unlike import COLUMNS, Unlikes, unlike
 from core.errors import DataError
 from core.files import whole
 from core.pictures.picture import fit, list_pictures, read_picture
@@ -39,14 +39,14 @@ class Prediction:
     """Why the verdict is NotDecidable."""
     overlay: Path | None = None
     """The picture with its error map over it, where it was asked for."""
-    other_shape: str = ""
-    """How its shape differs from all that trained; empty where it does not."""
+    unlike: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(COLUMNS, ""))
+    """How it differs from all that trained, see `core.datasets.unlike`."""
 
     def row(self, tiles: int) -> Row:
         """Give it as a line of the score table."""
         row = score_row(self.file, self.verdict, self.score, self.errors, tiles)
         overlay = printable(whole(self.overlay)) if self.overlay else ""
-        return row | {"reason": printable(self.reason), "other_shape": self.other_shape, "overlay": overlay}
+        return row | {"reason": printable(self.reason), **self.unlike, "overlay": overlay}
 
 
 def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | None = None) -> list[Prediction]:
@@ -62,8 +62,10 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
     with opened(Path(model)) as judging:
         starts = counted(range(0, len(files), _CHUNK), "judging")
         said = [one for start in starts for one in judge_files(judging, files[start : start + _CHUNK], start, overlays)]
-    if others := [f"{one.file} ({one.other_shape})" for one in said if one.other_shape]:
-        sys.stderr.write(other_shapes_told(len(others), others[0], len(said)))
+    unlikes = Unlikes()
+    for one in said:
+        unlikes.add(one.file, one.unlike)
+    sys.stderr.write(unlikes.told())
     return said
 
 
@@ -81,11 +83,11 @@ def judge_files(
     """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable."""
     frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
     reasons: dict[int, str] = {}
-    shapes: dict[int, str] = {}
+    differs: dict[int, dict[str, str]] = {}
     for row, file in enumerate(files):
         try:
             seen_u8 = fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.pose)
-            shapes[row] = model.input.other_shape(seen_u8.shape[1], seen_u8.shape[0])
+            differs[row] = unlike(model.input, seen_u8, frames[row])
         except DataError as error:
             reasons[row] = str(error)
     readable = [row for row in range(len(files)) if row not in reasons]
@@ -103,7 +105,7 @@ def judge_files(
         score = float(scores(errors[None], model.thresholds)[0])
         reason = "" if fault is None else f"{file}: {fault}, a station would not decide about it"
         word = judgement.verdict.word
-        prediction = Prediction(file, word, score, judgement.errors, reason, other_shape=shapes[row])
+        prediction = Prediction(file, word, score, judgement.errors, reason, unlike=differs[row])
         if overlays is not None:
             overlay = write_overlay(overlays, start + row + 1, model, file, judgement, error_map)
             prediction = replace(prediction, overlay=overlay)

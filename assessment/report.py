@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 
 from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
-from assessment.metrics import NO_DEFECTIVE
+from assessment.metrics import NO_DEFECTIVE, shares_above
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
 from core.datasets.dataset import are_defective
@@ -272,9 +272,7 @@ def _draw_roc(ranking: NDArray[np.float64], defective: NDArray[np.bool_]) -> Fig
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     thresholds = np.concatenate([[np.inf], np.sort(ranking)[::-1], [-np.inf]])
-    rejected, found = (
-        (values > thresholds[:, None]).mean(axis=1) for values in (ranking[~defective], ranking[defective])
-    )
+    rejected, found = (shares_above(each, thresholds) for each in (ranking[~defective], ranking[defective]))
     axes.plot(rejected, found, color="#1f4e79")
     axes.plot((ranking[~defective] > 1).mean(), (ranking[defective] > 1).mean(), "o", color="black", label="threshold")
     axes.set(xlabel="good parts rejected", ylabel="defective parts found", xlim=(-0.01, 1), ylim=(0, 1.01))

@@ -141,9 +141,9 @@ def _auroc(defective: NDArray[np.bool_], ranking: NDArray[np.float64]) -> float 
     """Area under the ROC curve as the Mann-Whitney statistic; scikit-learn is not on an edge box."""
     if defective.all() or not defective.any() or not np.isfinite(ranking).all():
         return None
-    good, bad = ranking[~defective], ranking[defective]
-    above = (bad[:, None] > good).mean() + 0.5 * (bad[:, None] == good).mean()
-    return float(above)
+    good, bad = np.sort(ranking[~defective]), ranking[defective]
+    below = np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")
+    return float(below.mean() / (2 * len(good)))
 
 
 def _finite(value: np.floating) -> float:

@@ -111,6 +111,7 @@ def _provenance(
         "folders": by_folder,
         "data_sha256": fingerprint,
         "aspects": frames.aspects,
+        "colours": frames.colours,
         "losses": losses,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
     }

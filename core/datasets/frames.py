@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.dataset import Sample, each_once
+from core.datasets.unlike import Unlikes, unlike
 from core.errors import ConfigError, DataError, about
 from core.files import digest_of, whole
+from core.pictures.colour import colour_of
 from core.pictures.geometry import ModelInput, aspect_of
 from core.pictures.picture import as_bgr_u8, crop, fit, read_as_stored, read_picture, usual_bits
 from core.pictures.pose import cut_out, locate
@@ -29,6 +31,8 @@ class Frames:
     skipped: tuple[Path, ...]
     aspects: tuple[float, ...] = ()
     """See ModelInput: each that there is among those read, once."""
+    colours: tuple[str, ...] = ()
+    """The same of these."""
 
     @property
     def names_skipped(self) -> list[str]:
@@ -55,7 +59,8 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     faults: list[str] = []
     brightest_u16: list[int] = []
     aspects: set[float] = set()
-    others: list[str] = []
+    colours: set[str] = set()
+    unlikes = Unlikes()
     for sample in counted(samples, "reading pictures"):
         try:
             stored = read_as_stored(sample.path)
@@ -69,11 +74,12 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             sys.stderr.write(f"skipped: {faults[-1]}\n")
             skipped.append(sample.path)
         else:
+            frame = frames[len(kept)]
             kept.append(sample)
             brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
             aspects.add(aspect_of(judged.shape[1], judged.shape[0]))
-            if other := seen_here.other_shape(judged.shape[1], judged.shape[0]):
-                others.append(f"{sample.path} ({other})")
+            colours.add(colour_of(frame))
+            unlikes.add(sample.path, unlike(seen_here, judged, frame))
     if brightest_u16 and (usual := usual_bits(max(brightest_u16))) < seen.bits:
         sys.stderr.write(
             f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
@@ -82,18 +88,9 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
         )
     if not kept:
         raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
-    if others:
-        sys.stderr.write(other_shapes_told(len(others), others[0], len(kept)))
-    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped), tuple(sorted(aspects)))
-
-
-def other_shapes_told(others: int, first: str, count: int) -> str:
-    """Warn that of `count` pictures so many, the `first` told with its shape, are squeezed as none was that trained."""
-    return (
-        f"warning: {others} of {count} pictures have another shape than any that trained, and are squeezed as "
-        f"none of those was, such as {first}: what is said of them means little; give pictures as the line's "
-        "camera gives them, and train on such.\n"
-    )
+    sys.stderr.write(unlikes.told())
+    clear = tuple(sorted(colours - {""}))
+    return Frames(frames[: len(kept)], tuple(kept), tuple(skipped), tuple(sorted(aspects)), clear)
 
 
 def distinct(frames: Frames) -> Frames:

@@ -44,6 +44,8 @@ class ModelInput:
     """Of a grey level in files that keep 16."""
     aspects: tuple[float, ...] = field(default=(), compare=False)
     """Width by height of what trained, before it was squeezed into the input's shape; empty: not known."""
+    colours: tuple[str, ...] = field(default=(), compare=False)
+    """Whether what trained is grey or coloured (core/pictures/colour.py), or some of it each; empty: not known."""
 
     @property
     def cut_size(self) -> tuple[int, int] | None:

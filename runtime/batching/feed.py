@@ -3,11 +3,16 @@
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import one_line
+from core.pictures.colour import OTHER_COLOUR_REMEDY, other_colour
 from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.batching.batcher import Batcher
 from runtime.batching.filling import fill
@@ -21,6 +26,8 @@ from runtime.parts.verdict import Reason
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
+COLOUR_EVERY = 32
+"""Of a stream's parts the first and then each so many is asked for its colour: cameras turn grey at night."""
 FILE_NICENESS = 10
 """Of threads that read files, on the scale of nice(1)."""
 
@@ -51,8 +58,9 @@ class Feed(Worker):
         self._assign = assign
         self._expect = expect
         self._stopping = threading.Event()
-        self._squeezed: set[tuple[str, tuple[float, ...]]] = set()
-        """Of which it was told: streams, each by the shapes that trained its model."""
+        self._parts: Counter[str] = Counter()
+        self._told: set[tuple[str, tuple[object, ...]]] = set()
+        """How pictures differ from all that trained, by stream and by what is known of those."""
 
     @property
     def state(self) -> tuple[str, str]:
@@ -95,7 +103,7 @@ class Feed(Worker):
                 if number == 1:
                     frame = self._filming.newest(frame, slot.task.seen.bits)
                 part = fill(slot.task, slot.pixels, frame, self._settings, roi)
-                self._look_at_shape(part, slot.task.seen.within(roi))
+                self._look(part, slot.pixels, slot.task.seen.within(roi))
                 self._expect(part)
             except Exception as error:  # a fault of ours: a row that is kept would keep its whole batch from the judge
                 log.error("camera %s: a frame cannot be judged reason=%r remedy='report it'", stream, one_line(error))
@@ -104,11 +112,16 @@ class Feed(Worker):
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
 
-    def _look_at_shape(self, part: Part, seen: ModelInput) -> None:
-        """Warn, once for each stream and model, of pictures in another shape than any that trained."""
-        about = (part.camera, seen.aspects)
-        if part.size is None or about in self._squeezed:
-            return
-        if other := seen.other_shape(*part.size):
-            self._squeezed.add(about)
-            log.warning("pictures are squeezed camera=%s reason=%r remedy=%r", part.camera, other, OTHER_SHAPE_REMEDY)
+    def _look(self, part: Part, row: NDArray[np.uint8], seen: ModelInput) -> None:
+        """Warn, once for each stream and model, of pictures of another shape or colour than any that trained."""
+        self._parts[part.camera] += 1
+        if part.size is not None:
+            self._tell(part, seen.aspects, "are squeezed", seen.other_shape(*part.size), OTHER_SHAPE_REMEDY)
+        # A frame at fault did not fill the row. Seldom: it takes longer than all else that is asked here.
+        if not part.faults and self._parts[part.camera] % COLOUR_EVERY == 1:
+            self._tell(part, seen.colours, "differ in colour", other_colour(row, seen.colours), OTHER_COLOUR_REMEDY)
+
+    def _tell(self, part: Part, known: tuple[object, ...], what: str, other: str, remedy: str) -> None:
+        if other and (about := (part.camera, known)) not in self._told:
+            self._told.add(about)
+            log.warning("pictures %s camera=%s reason=%r remedy=%r", what, part.camera, other, remedy)

@@ -114,6 +114,8 @@ class TrainedOn(Record):
     """Digest of the pictures themselves."""
     aspects: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(exclude=True)] = ()
     """See ModelInput. For the station alone, and not told on."""
+    colours: Annotated[tuple[Line, ...], Field(exclude=True)] = ()
+    """The same of these."""
 
 
 class Manifest(Record):
@@ -156,7 +158,8 @@ class Manifest(Record):
     def input(self) -> ModelInput:
         """What the model sees of a picture."""
         pose = Pose(self.part_size, self.upright) if self.part_size else None
-        return ModelInput(self.height, self.width, pose, self.roi, self.bits, self.trained_on.aspects)
+        known = self.trained_on
+        return ModelInput(self.height, self.width, pose, self.roi, self.bits, known.aspects, known.colours)
 
     @property
     def label(self) -> str:
@@ -167,7 +170,7 @@ class Manifest(Record):
     def trained_on(self) -> TrainedOn:
         """What the model learned from, as far as its provenance tells."""
         told = self.provenance.get("training")
-        names = {"trained": "at"} | {key: key for key in ("pictures", "folders", "data_sha256", "aspects")}
+        names = {"trained": "at"} | {key: key for key in ("pictures", "folders", "data_sha256", "aspects", "colours")}
         try:
             return TrainedOn(**{names[key]: value for key, value in dict(told or {}).items() if key in names})
         except (TypeError, ValueError):  # whoever wrote it had other words for it

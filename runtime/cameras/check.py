@@ -5,16 +5,20 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import CameraError
+from core.errors import CameraError, DataError
+from core.pictures.colour import OTHER_COLOUR_REMEDY, other_colour
 from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
+from core.pictures.picture import as_bgr_u8, cut
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
+from runtime.parts.layout import to_bgr
 from runtime.parts.verdict import Reason
 
 TRIAL_S = 1.0
@@ -31,7 +35,7 @@ JUMBO_BYTES = 9000
 def check_camera(
     name: str, settings: CameraSettings, kept: Sequence[Path] = (), seen: Sequence[ModelInput] = ()
 ) -> str:
-    """Say what it gives, and whether it has a shape that one of the models, which have `seen` theirs, does not know.
+    """Say what it gives, and whether in a shape or colour that one of the models, by what they have `seen`, lacks.
 
     Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, or a
     region lies outside its frames; ConfigError where a URL's variable is not set or a package is missing.
@@ -45,8 +49,8 @@ def check_camera(
         if first is None:
             return "opens"
         pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
-        squeezed = "" if pixels is None else _squeezed(name, settings, pixels, seen)
-        return f"opens, {camera.frames_total} frames{squeezed}"
+        other = "" if pixels is None else _unlike(name, settings, pixels, seen)
+        return f"opens, {camera.frames_total} frames{other}"
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
     camera = open_camera(name, settings.model_copy(update=every_frame))
     frames = camera.frames(threading.Event())
@@ -56,7 +60,8 @@ def check_camera(
     camera.close()
     if first.fault == Reason.UNREADABLE:
         raise CameraError(f"camera {name}: what it gives is damaged, or of a kind of picture that is not read here.")
-    if first.pixels_u8 is None:
+    pixels = first.pixels_bgr_u8
+    if pixels is None:
         why = status.reason if status else "no reason is known"
         raise CameraError(
             f"camera {name}: no frame ({why}); where that names no remedy, check its power, cable, address and login."
@@ -69,8 +74,8 @@ def check_camera(
             f"camera {name}: {apart_s:.1f} s lay between two frames, and after {settings.stale_after_s:g} s it counts "
             "as silent; raise `stale_after_s`, or let it send more often."
         )
-    size, squeezed = _size(name, settings, first.pixels_u8), _squeezed(name, settings, first.pixels_u8, seen)
-    return f"gives frames of {size} pixels{squeezed}"
+    size, other = _size(name, settings, pixels), _unlike(name, settings, pixels, seen)
+    return f"gives frames of {size} pixels{other}"
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:
@@ -105,8 +110,8 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, 
         raise CameraError(
             f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; {remedy}."
         )
-    size, squeezed = _size(name, settings, pixels), _squeezed(name, settings, pixels, seen)
-    return f"{stream.name}, gives frames of {size} pixels{packets}, none of {total} lost{squeezed}"
+    size, other = _size(name, settings, pixels), _unlike(name, settings, to_bgr(pixels, stream.layout), seen)
+    return f"{stream.name}, gives frames of {size} pixels{packets}, none of {total} lost{other}"
 
 
 def _mtu_bytes(address: str) -> int | None:
@@ -129,15 +134,23 @@ def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) 
     return f"{width} x {height}"
 
 
-def _squeezed(
+def _unlike(
     name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16], seen: Sequence[ModelInput]
 ) -> str:
-    """Say which streams come in a shape that a model does not know; empty where each is known to all."""
+    """Say which streams come in a shape or colour that a model does not know; empty where each is known to all."""
     height, width = frame.shape[:2]
-    found = [
-        f"; warning: pictures of {stream} are squeezed, {other}: {OTHER_SHAPE_REMEDY}"
-        for stream, roi in settings.streams(name).items()
-        for other in dict.fromkeys(each.within(roi).other_shape(width, height) for each in seen)
-        if other
-    ]
+    found: dict[str, None] = {}
+    for (stream, roi), each in product(settings.streams(name).items(), seen):
+        if other := each.within(roi).other_shape(width, height):
+            found[f"; warning: pictures of {stream} are squeezed, {other}: {OTHER_SHAPE_REMEDY}"] = None
+        if other := other_colour(_judged(frame, each.within(roi)), each.colours):
+            found[f"; warning: pictures of {stream} are {other}: {OTHER_COLOUR_REMEDY}"] = None
     return "".join(found)
+
+
+def _judged(frame: NDArray[np.uint8] | NDArray[np.uint16], seen: ModelInput) -> NDArray[np.uint8]:
+    """Give the region of a frame that is judged, in 8 bits; black where there is none, or it has more bits."""
+    try:
+        return cut(as_bgr_u8(frame, seen.bits), seen.roi, None)
+    except DataError:
+        return np.zeros((1, 1, 3), np.uint8)

@@ -1,13 +1,15 @@
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from assessment.localisation import aupro, localisation_metrics
-from core.datasets.dataset import labelled_samples
+from assessment.localisation import Pixels, localisation_metrics
+from core.datasets.dataset import Sample, labelled_samples
 from core.datasets.frames import read_mask
 from core.pictures.geometry import ModelInput, Pose
 from training.settings import NetworkSettings
@@ -22,18 +24,73 @@ def squares() -> np.ndarray:
     return masks
 
 
+def pixels(masks: np.ndarray, maps: np.ndarray) -> Pixels:
+    counted = Pixels()
+    for mask, error_map in zip(masks, maps, strict=True):
+        counted.add(mask, error_map)
+    return counted
+
+
 def test_a_perfect_map_has_aupro_1_and_a_blind_one_what_chance_gives() -> None:
     masks = squares()
-    assert aupro(masks, masks.astype(float)) == pytest.approx(1)
+    assert pixels(masks, masks.astype(float)).aupro() == pytest.approx(1)
     noise = np.random.default_rng(0).random(masks.shape)
-    assert aupro(masks, noise) == pytest.approx(0.15, abs=0.05)  # overlap = false-positive rate: 0.3^2 / 2 / 0.3
+    by_chance = pytest.approx(0.15, abs=0.05)  # overlap = false-positive rate: 0.3^2 / 2 / 0.3
+    assert pixels(masks, noise).aupro() == by_chance
+    same_everywhere = pixels(masks, np.ones(masks.shape))
+    assert same_everywhere.auroc() == 0.5
+    assert same_everywhere.aupro() == by_chance
 
 
 def test_small_regions_count_as_much_as_large_ones() -> None:
     masks = squares()
     only_large = masks.astype(float)
     only_large[1, 5:10, 5:10] = 0
-    assert 0.45 < aupro(masks, only_large + np.random.default_rng(0).random(masks.shape) * 1e-3) < 0.65
+    noise = np.random.default_rng(0).random(masks.shape) * 1e-3
+    assert pixels(masks, only_large + noise).aupro() == pytest.approx(0.55, abs=0.1)
+
+
+def test_both_figures_are_those_of_the_errors_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.zeros((40, 64, 64), bool)
+    for mask in masks[::2]:
+        for top, left, height, width in rng.integers((0, 0, 1, 1), (48, 48, 16, 16), (3, 4)):
+            mask[top : top + height, left : left + width] = True
+    maps = np.stack([cv2.GaussianBlur(each, (0, 0), 3) for each in rng.normal(0.1, 1, masks.shape) + 0.4 * masks])
+    found = pixels(masks, maps)
+    assert found.auroc() == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()), abs=1e-5)
+    rates = np.linspace(0, 0.3, 3000)
+    thresholds = np.quantile(maps[~masks], 1 - rates)
+    overlaps = []
+    for mask, error_map in zip(masks, maps, strict=True):
+        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        overlaps += [(error_map[labels == region, None] > thresholds).mean(axis=0) for region in range(1, count)]
+    expected = np.trapezoid(np.mean(overlaps, axis=0), rates) / 0.3
+    assert 0.2 < expected < 0.9
+    assert found.aupro() == pytest.approx(expected, abs=1e-4)
+
+
+def test_many_pictures_take_the_memory_of_few(tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), np.eye(216, dtype=np.uint8) * 255)
+
+    def peak_bytes(count: int) -> int:
+        maps = np.random.default_rng(0).random((count, 27, 27), np.float32)
+        samples = [Sample(tmp_path, "dent", mask) if i % 2 else Sample(tmp_path) for i in range(count)]
+        tracemalloc.start()
+        localisation_metrics(samples, maps, NetworkSettings(height=216, width=216))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak_bytes(60) < 1.1 * peak_bytes(10)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_where_all_or_nothing_is_marked_there_is_no_figure(share: float) -> None:
+    maps = np.random.default_rng(0).random((2, 8, 8))
+    found = pixels(np.full(maps.shape, share > 0), maps)
+    assert (found.auroc(), found.aupro()) == (None, None)
 
 
 def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:

@@ -1,6 +1,8 @@
+import tracemalloc
+
 import numpy as np
 
-from assessment.metrics import by_kind, intervals, what_if
+from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from core.calibration import Calibration
 
 
@@ -15,6 +17,17 @@ def test_each_kind_of_defect_has_its_own_line_and_good_comes_first() -> None:
     ]
     low, high = rows[2]["rejected_interval"]
     assert 0 < low < 0.5 < high < 1
+
+
+def test_many_scores_take_little_more_memory_than_few() -> None:
+    rng = np.random.default_rng(0)
+    defective = rng.random(20_000) < 0.5
+    tracemalloc.start()
+    figures = image_metrics(rng.normal(0, 1, 20_000) + defective, defective)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 10e6
+    assert 0.65 < (figures["max_balanced_accuracy"] or 0) < 0.72  # of two bells that are one deviation apart: 0.69
 
 
 def test_no_limits_are_told_of_what_is_not_there() -> None:

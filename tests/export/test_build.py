@@ -84,7 +84,8 @@ def test_the_bundle_tells_where_it_comes_from(bundle: Bundle, checkpoint: Path) 
     )
     assert sum(learned.folders.values()) == learned.pictures
     assert manifest.input.aspects == load_checkpoint(checkpoint).input.aspects == (1.0,)
-    assert "aspects" not in learned.model_dump(), "for the station, and not for the MES"
+    assert manifest.input.colours == load_checkpoint(checkpoint).input.colours != ()
+    assert not {"aspects", "colours"} & set(learned.model_dump()), "for the station, and not for the MES"
     assert manifest.thresholds == load_checkpoint(checkpoint).thresholds
 
 

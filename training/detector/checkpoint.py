@@ -36,8 +36,9 @@ class Checkpoint:
 
     @property
     def input(self) -> ModelInput:
-        """What the model sees of a picture; of an older checkpoint the shapes that trained are not known."""
-        return replace(self.settings.network.input, aspects=tuple(self.provenance.get("aspects", ())))
+        """What the model sees of a picture; of an older checkpoint shapes and colours that trained are not known."""
+        aspects, colours = (tuple(self.provenance.get(name, ())) for name in ("aspects", "colours"))
+        return replace(self.settings.network.input, aspects=aspects, colours=colours)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

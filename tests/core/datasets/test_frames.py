@@ -129,6 +129,23 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of_once(
     assert capsys.readouterr().err == ""
 
 
+def test_grey_pictures_for_a_model_that_trained_on_coloured_ones_are_warned_of_once_and_so_is_the_reverse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "red" / f"{number}.png", np.full((30, 30, 3), (20, 30, 90 + number), np.uint8))
+        write_picture(tmp_path / "grey" / f"{number}.png", np.full((30, 30, 3), 90 + number, np.uint8))
+    red, grey = (training_samples(str(tmp_path / name)) for name in ("red", "grey"))
+    for trained, other, told in ((red, grey, "grey, and what trained coloured"), (grey, red, "coloured, and what ")):
+        seen = replace(ModelInput(8, 8), colours=read_frames(trained, ModelInput(8, 8)).colours)
+        read_frames(trained, seen)
+        assert capsys.readouterr().err == ""
+        read_frames(trained + other, seen)
+        (warning,) = capsys.readouterr().err.splitlines()
+        assert warning.startswith("warning: 3 of 6 pictures are grey, and what trained is coloured, or the reverse")
+        assert f"such as {other[0].path} ({told}" in warning
+
+
 def test_a_damaged_picture_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(2).integers(0, 255, (90, 90, 3)).astype(np.uint8)
     for name in ("a.jpg", "b.jpg"):

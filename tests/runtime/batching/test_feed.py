@@ -17,7 +17,7 @@ from core.datasets.dataset import Sample
 from core.datasets.frames import read_frames
 from core.pictures.geometry import ModelInput, Pose, Roi
 from runtime.batching.batcher import Batcher
-from runtime.batching.feed import Feed
+from runtime.batching.feed import COLOUR_EVERY, Feed
 from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.batching.task import Assign, Task
@@ -235,6 +235,33 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_told_once_and_judged
     assert [part.faults for part in batch.written] == [()] * 6
     (told,) = caplog.messages
     assert told.startswith("pictures are squeezed camera=top-whole reason='2 times as wide as high, and what trained ")
+
+
+@pytest.mark.parametrize("dark", [0, COLOUR_EVERY])
+def test_a_camera_that_turns_grey_is_told_once_and_dark_frames_are_not(
+    dark: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    colours = [(20, 30, 90)] * COLOUR_EVERY + [(0, 0, 0)] * dark + [(90, 90, 90)] * 3 * COLOUR_EVERY
+
+    class Evening(Camera):
+        frames_total = None
+
+        def frames(self, stopping: threading.Event) -> Iterator[Frame]:
+            for colour in colours:
+                yield Frame(np.full((8, 8, 3), colour, np.uint8), Moment(1.0, 2.0))
+                told.append(len(caplog.messages))
+
+    told: list[int] = []
+    batcher = Batcher({None: [np.zeros((len(colours), 8, 8, 3), np.uint8)]}, 60.0, 1)
+    feed = Feed("top", Evening(), camera_settings(), batcher, seeing(replace(SEEN, colours=("coloured",))))
+    feed.start()
+    feed.join(WAIT_S)
+    assert told == [0] * (COLOUR_EVERY + dark) + [1] * 3 * COLOUR_EVERY
+    (words,) = caplog.messages
+    assert words.startswith("pictures differ in colour camera=top reason='grey, and what trained coloured' remedy='set")
+    batch = batcher.take(WAIT_S)
+    assert batch is not None
+    assert all(part.faults in ((), (Reason.BLACK,)) for part in batch.written), "they are judged"
 
 
 def test_of_a_frame_whose_colours_fail_no_region_is_judged_by_what_its_row_held_before() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -102,6 +103,22 @@ def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path
         told = check_camera("top", settings, (), (known, other))
         words = f"{aspect} times as wide as high, and what trained 1.33: give the camera a `roi` of that shape"
         assert f"; warning: pictures of {stream} are squeezed, {words}" in told
+
+
+def test_a_colour_that_a_model_does_not_know_is_told(tmp_path: Path) -> None:
+    for name, grey_levels in {"grey": 90, "red": (20, 30, 90)}.items():
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "0.png"), np.full((40, 40, 3), grey_levels, np.uint8))
+    grey, coloured = (ModelInput(8, 8, colours=(colour,)) for colour in ("grey", "coloured"))
+    for name, known, other, words in (
+        ("grey", grey, coloured, "grey, and what trained coloured"),
+        ("red", coloured, grey, "coloured, and what trained grey"),
+    ):
+        folder = FolderSettings(kind="folder", path=tmp_path / name)
+        assert "warning" not in check_camera("top", folder, (), (known, ModelInput(8, 8)))
+        assert f"; warning: pictures of top are {words}: set the camera" in check_camera(
+            "top", folder, (), (known, other)
+        )
 
 
 def test_a_camera_whose_pictures_cannot_be_read_is_told_as_that(mjpeg: MjpegServer) -> None:
