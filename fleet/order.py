@@ -28,6 +28,7 @@ class Package(BaseModel):
 
     sha256: Sha256
     url: Text
+    """Empty: nobody knows any more where; an agent that has had it may have kept it."""
 
 
 class Order(BaseModel):
@@ -50,6 +51,11 @@ class Order(BaseModel):
     def sha256(self) -> str | None:
         """Of the package; None where the bundle from before the fleet is meant."""
         return self.package.sha256 if self.package else None
+
+    @property
+    def source(self) -> Package | None:
+        """The package, where it can be fetched."""
+        return self.package if self.package and self.package.url else None
 
 
 def sealed(order: Order, private_key: Any) -> bytes:
