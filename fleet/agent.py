@@ -137,8 +137,11 @@ class Agent:
         except _ReplacedError:
             self._look_again()
             return
-        except (PwaeError, OSError) as fault:
+        except PwaeError as fault:
             error = one_line(fault)
+        except OSError as fault:
+            where, why = fault.filename or self._shelf.folder, fault.strerror or one_line(fault)
+            error = f"{where}: {why}; mend that on the station, and order it again."
         except Exception as fault:  # whatever a bundle does, the one in force stays
             log.exception("order %d", order.serial)
             error = f"the bundle cannot be used ({one_line(fault)})."
@@ -190,6 +193,8 @@ class Agent:
         fetch(order.source, packed, self._settings.ca_file, self._settings.max_bytes, wait)
         try:
             unpack(packed, folder, order.sha256)
+        except ConfigError as refusal:  # it names an option that nobody gave
+            raise refusal.__cause__ or refusal from None
         finally:
             packed.unlink()
 

@@ -36,14 +36,14 @@ class Site:
             station=self.box.station, serial=serial or self.serial, roll_out="r", package=package, previous=None
         )
         before = self.reports()
-        known = {"", *(each.error for each in before)}
+        known = {(each.serial, each.error) for each in before}
         payload = sealed(order, (signed_by or self.key).private)
         self.mes.send(Topics(self.box.station).bundle_desired, payload)
         self.mes.wait_for(
             lambda: any(
-                each.error not in known or (each.serial == order.serial and each.is_done)
+                (each.error and (each.serial, each.error) not in known)
+                or (each.serial == order.serial and each.is_done)
                 for each in self.reports()[len(before) :]
-                if each.error or each.is_done
             )
         )
         return self.reports()[-1]

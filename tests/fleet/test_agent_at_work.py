@@ -1,6 +1,7 @@
 """An agent that is at work, and what comes meanwhile: a newer order, a stop, another agent, a late answer."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from runtime.events.topics import Topics
 from tests.fleet.conftest import Box, Key, new_box
 from tests.fleet.https_server import HttpsServer
 from tests.fleet.site import Site
+from tests.full_disk import full_disk
 from tests.runtime.broker import Mosquitto
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S
@@ -152,6 +154,22 @@ def test_half_a_bundle_that_was_left_is_brought_anew(site: Site, packed: Callabl
     (half / "bundle.json").write_text("{")
     assert site.order(package).error == ""
     load_bundle(site.box.link)
+
+
+@pytest.mark.parametrize("left_bytes", [10, 700])
+def test_on_a_full_disk_an_order_fails_in_words_and_is_carried_out_when_there_is_room(
+    site: Site, packed: Callable[..., Package], left_bytes: int
+) -> None:
+    """There is no room for what was believed, or, in real life, for the packed bundle or what is in it."""
+    package = packed(136)
+    before = sorted(each.name for each in site.box.link.parent.iterdir() if each.name != ".fleet.json")
+    with full_disk(left_bytes):
+        failed = site.order(package)
+    assert (failed.state, failed.sha256) == ("failed", None)
+    assert re.search(r": (the package cannot be kept \()?File too large[;)]", failed.error)
+    assert "order it again" in failed.error
+    assert sorted(each.name for each in site.box.link.parent.iterdir() if each.name != ".fleet.json") == before
+    assert site.order(package).error == ""
 
 
 @pytest.mark.parametrize("takes", [True, False])
