@@ -126,7 +126,7 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
-                f"{folder}: another process is at work there; wait for its end, or choose another output."
+                f"{folder}: another process is at work there; wait for its end, or name another folder."
             ) from error
         except OSError:  # a file system without such locks
             pass

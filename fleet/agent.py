@@ -11,19 +11,26 @@ from pathlib import Path
 
 from core.config import load_settings
 from core.errors import ArtifactError, ConfigError, PwaeError, one_line
+from core.files import alone
 from export.package import unpack
 from fleet.checking import check
 from fleet.download import fetch
 from fleet.neighbour import Neighbour, several_recipes
-from fleet.order import Order, Package, read_order, signed_for
+from fleet.order import Order, read_order, signed_for
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
+from runtime.bundles.bundle import load_bundle
 from runtime.following.follower import Follower, Link
+from runtime.mqtt.message import Message
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
 TURN_S = 0.5
+
+
+class _ReplacedError(Exception):
+    """A newer order came."""
 
 
 class Agent:
@@ -40,76 +47,106 @@ class Agent:
         self._is_ours = signed_for(inspection.bundle_key)
         self._topics = inspection.topics
         self._shelf = Shelf(inspection.bundle)
-        self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._newest = b""
-        """The order that came last."""
+        self._heard: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        """Orders, and what is empty where the last one is to be looked at again."""
+        self._order: Order | None = None
+        """That was believed last."""
         self._failed_serial = 0
         self._report: Report | None = None
+        self._reporting = threading.Lock()
+        """Held while it is told: what is told again on a new connection must not follow what is newer."""
         self._neighbour = Neighbour(inspection.topics, self._look_again)
         self._follower = Follower(
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
-            {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
+            {**self._neighbour.handlers, self._topics.bundle_desired: self._hear_order},
             will=(self._topics.bundle_agent, b"offline"),
             on_link=self._greet,
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Carry out orders until `stop`; a lost connection is made again for ever."""
-        self._tell("installed", self._shelf.serial)
-        with self._follower:
-            while not stop.is_set():
-                self._follower.require_thread()
+        """Carry out orders until `stop`, or a KeyboardInterrupt; a lost connection is made again for ever.
+
+        Raises ConfigError where another agent is at work beside the link.
+        """
+        with alone(self._shelf.folder):
+            self._tell("installed", self._shelf.serial)
+            with self._follower:
                 try:
-                    payload = self._orders.get(timeout=TURN_S)
-                    while not self._orders.empty():  # the newest alone counts
-                        payload = self._orders.get()
-                except queue.Empty:
-                    continue
-                self._obey(payload)
-            self._follower.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
+                    while not stop.is_set():
+                        self._follower.require_thread()
+                        if self._listen(TURN_S) and self._order is not None:
+                            self._obey(self._order)
+                finally:
+                    self._follower.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
 
     def _greet(self, link: Link) -> None:
         if not link.is_up:
             return
         self._follower.publish(self._topics.bundle_agent, b"online", retain=True)
-        if self._report is not None:
-            self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+        self._publish(None)
 
-    def _hear_order(self, order: bytes) -> None:
-        if order:
-            self._newest = order
-            self._orders.put(order)
+    def _hear_order(self, message: Message) -> None:
+        if message.payload:
+            self._heard.put(message.payload)
 
     def _look_again(self) -> None:
         """What was ordered may have to be done for an inspection that has started since."""
-        if self._newest:
-            self._orders.put(self._newest)
+        self._heard.put(b"")
 
-    def _obey(self, payload: bytes) -> None:
+    def _listen(self, for_s: float) -> bool:
+        """Note the newest order that came; say whether there is something to do. One that is refused is told."""
+        payload = b""
         try:
-            order = read_order(payload, self._topics.prefix, self._is_ours)
-            if order.serial < self._shelf.serial:
-                raise ArtifactError(
-                    f"order {order.serial} is older than {self._shelf.serial}, which came before it; nothing is done. "
-                    "Somebody sent it again, or the broker lost the newer one: `fleet roll-out` again gives it."
-                )
+            payload = self._heard.get(timeout=for_s)
+            while not self._heard.empty():  # the newest alone counts
+                payload = self._heard.get() or payload
+        except queue.Empty:
+            return False
+        try:
+            if payload:
+                self._order = self._believed(payload)
         except PwaeError as refusal:
             log.error("%s", refusal)
             self._tell(self._report.state if self._report else "installed", self._shelf.serial, str(refusal))
-            return
-        if order.serial == self._failed_serial:
-            return
+            return False
+        return True
+
+    def _believed(self, payload: bytes) -> Order:
+        """Read an order. Raises ArtifactError where it is none of ours, or an older one."""
+        order = read_order(payload, self._topics.prefix, self._is_ours)
+        if order.serial < self._shelf.serial:
+            raise ArtifactError(
+                f"order {order.serial} is older than {self._shelf.serial}, which came before it; nothing is done. "
+                "Somebody sent it again, or the broker lost the newer one: `fleet roll-out` again gives it."
+            )
+        return order
+
+    def _obey(self, order: Order) -> None:
         error = ""
         state: State = "failed"
         try:
-            self._shelf.believe(order.serial)
-            state = self._carry_out(order)
-        except (PwaeError, OSError) as fault:
+            if order.serial != self._failed_serial:
+                self._shelf.believe(order.serial)
+                state = self._carry_out(order)
+            elif self._neighbour.has_taken(folder := self._shelf.place_of(order.sha256)):  # later than was waited for
+                self._shelf.switch(folder)
+                self._failed_serial, state = 0, "running"
+            else:
+                return
+        except _ReplacedError:
+            self._look_again()
+            return
+        except PwaeError as fault:
             error = one_line(fault)
+        except OSError as fault:
+            where, why = fault.filename or self._shelf.folder, fault.strerror or one_line(fault)
+            error = f"{where}: {why}; mend that on the station, and order it again."
         except Exception as fault:  # whatever a bundle does, the one in force stays
             log.exception("order %d", order.serial)
             error = f"the bundle cannot be used ({one_line(fault)})."
+        if error and self._report is not None and (order.serial, error) == (self._failed_serial, self._report.error):
+            return
         if error:
             log.error("order %d: %s", order.serial, error)
             self._failed_serial = order.serial
@@ -117,37 +154,47 @@ class Agent:
 
     def _carry_out(self, order: Order) -> State:
         folder = self._shelf.place_of(order.sha256)
-        if folder.exists() and folder.resolve() == self._shelf.current:
+        self._shelf.remove_remains(but=folder)
+        if folder.exists():
             try:
-                self._shelf.require_whole()
+                load_bundle(folder)
             except ArtifactError:
-                if order.package is None:
+                if order.source is None:
                     raise
                 shutil.rmtree(folder, ignore_errors=True)  # what runs has it in memory, and nothing else can open it
             else:
-                return self._put_in_force(folder, is_new=False)
+                if folder.resolve() == self._shelf.current:
+                    return self._put_in_force(folder, is_new=False)
         if not folder.exists():
-            if order.package is None:
-                raise ArtifactError(f"{folder}: the bundle from before the fleet is gone; order a package.")
             self._tell("fetching", order.serial)
-            self._bring(order.package, folder)
+            self._bring(order, folder)
         self._tell("checking", order.serial)
         try:
             check(folder, self._inspection, self._settings.pictures)
         except BaseException:
-            if order.package is not None:
+            if order.source is not None:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         state = self._put_in_force(folder, is_new=True)
         self._shelf.switch(folder)
         return state
 
-    def _bring(self, package: Package, folder: Path) -> None:
+    def _bring(self, order: Order, folder: Path) -> None:
+        if order.source is None:
+            raise ArtifactError(f"{folder}: gone, and the order names no place to fetch it from; roll out a package.")
+
+        def wait(seconds: float) -> None:
+            self._listen(seconds)
+            if self._order != order:
+                log.info("order %d is given up for a newer one", order.serial)
+                raise _ReplacedError
+
         packed = folder.with_name(f"{folder.name}.zip")
-        self._shelf.remove_remains(but=folder)
-        fetch(package, packed, self._settings.ca_file, self._settings.max_bytes)
+        fetch(order.source, packed, self._settings.ca_file, self._settings.max_bytes, wait)
         try:
-            unpack(packed, folder, package.sha256)
+            unpack(packed, folder, order.sha256)
+        except ConfigError as refusal:  # it names an option that nobody gave
+            raise refusal.__cause__ or refusal from None
         finally:
             packed.unlink()
 
@@ -165,12 +212,20 @@ class Agent:
             model, model_sha256 = "", ""
             if state in ("installed", "running"):
                 state, error = "failed", error or one_line(damage)
-        self._report = Report(
-            state=state,
-            serial=serial,
-            sha256=self._shelf.sha256,
-            model=model,
-            model_sha256=model_sha256,
-            error=error,
+        self._publish(
+            Report(
+                state=state,
+                serial=serial,
+                sha256=self._shelf.sha256,
+                model=model,
+                model_sha256=model_sha256,
+                error=error,
+            )
         )
-        self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+
+    def _publish(self, report: Report | None) -> None:
+        """Tell a report, or the last one again."""
+        with self._reporting:
+            self._report = report or self._report
+            if self._report is not None:
+                self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)

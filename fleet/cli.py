@@ -99,14 +99,22 @@ def _agent_command(
     import threading
 
     stop = threading.Event()
-    cli.heed_signals(lambda _number: stop.set())
 
-    from fleet.agent import Agent
-    from fleet.settings import AgentSettings
-    from runtime.monitoring.logfmt import log_to_stderr
+    def end(_number: object) -> None:
+        stop.set()
+        raise KeyboardInterrupt  # a server that says nothing is waited for, and a bundle being opened
 
-    log_to_stderr()
-    Agent(cli.load(config, AgentSettings)).run(stop)
+    try:
+        cli.heed_signals(end)
+        from fleet.agent import Agent
+        from fleet.settings import AgentSettings
+        from runtime.monitoring.logfmt import log_to_stderr
+
+        log_to_stderr()
+        Agent(cli.load(config, AgentSettings)).run(stop)
+    except KeyboardInterrupt:
+        if not stop.is_set():
+            raise
 
 
 @contextmanager

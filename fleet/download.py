@@ -4,14 +4,15 @@ import errno
 import http.client
 import shutil
 import ssl
-import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from core.errors import ArtifactError, ConfigError, one_line
+from core.errors import ArtifactError, ConfigError, one_line, shortened, shown
 from core.files import require_file
 from fleet.order import Package
 from runtime.bundles.bundle import sha256_of
@@ -30,25 +31,23 @@ class _CutError(Exception):
     """Another try may succeed."""
 
 
-def fetch(
-    package: Package, file: Path, ca_file: Path | None, max_bytes: int, first_wait_s: float = FIRST_WAIT_S
-) -> None:
+def fetch(package: Package, file: Path, ca_file: Path | None, max_bytes: int, wait: Callable[[float], None]) -> None:
     """Fetch a package to `file`; what came is kept beside it until it is whole.
+
+    `wait` is called with the seconds until another try, and with 0 before each piece; what it raises ends the fetch.
 
     Raises ArtifactError where it cannot be fetched, is too big, has another hash, or where there is no room for it;
     ConfigError where `ca_file` cannot be used.
     """
-    if urlsplit(package.url).scheme != "https":
-        raise ArtifactError(f"{package.url}: bundles are fetched over https alone.")
     opener = _opener(ca_file)
     part = file.with_name(f"{file.name}.part")
     for attempt in range(TRIES):
         try:
-            was_resumed = _continue(opener, package.url, part, max_bytes)
+            was_resumed = _continue(opener, package.url, part, max_bytes, wait)
         except _CutError as cut:
             if attempt == TRIES - 1:
                 raise ArtifactError(f"{package.url}: {cut}, {TRIES} times; look at the server.") from cut
-            time.sleep(first_wait_s * 2**attempt)
+            wait(FIRST_WAIT_S * 2**attempt)
             continue
         except OSError as full:  # what came would take the room from the station's own events
             with suppress(OSError):
@@ -86,25 +85,39 @@ def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
     return opener
 
 
-def _continue(opener: urllib.request.OpenerDirector, url: str, part: Path, max_bytes: int) -> bool:
-    """Fetch what is missing of `part`; say whether some was there. Raises _CutError where it may be tried again."""
+def _continue(
+    opener: urllib.request.OpenerDirector, url: str, part: Path, max_bytes: int, wait: Callable[[float], None]
+) -> bool:
+    """Fetch what is missing of `part`; say whether some was there.
+
+    Raises _CutError where it may be tried again, OSError where the disk does not take it.
+    """
     there = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})  # noqa: S310
+    with _open(opener, url, there) as answer:
+        is_rest = bool(answer.status == http.client.PARTIAL_CONTENT)
+        if answer.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE or (
+            is_rest and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-")
+        ):
+            part.unlink(missing_ok=True)  # the file may be another now
+            raise _CutError("it sends another part than was asked for")
+        _write(answer, part, there if is_rest else 0, max_bytes, url, wait)
+        return is_rest
+
+
+def _open(opener: urllib.request.OpenerDirector, url: str, there: int) -> Any:
+    """Ask for all from the byte `there` on. Raises ArtifactError, or _CutError where it may be tried again."""
     try:
-        with opener.open(request, timeout=TIMEOUT_S) as answer:
-            is_rest = bool(answer.status == http.client.PARTIAL_CONTENT)
-            if is_rest and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-"):
-                part.unlink()
-                raise _CutError("it sends another part than was asked for")
-            _write(answer, part, there if is_rest else 0, max_bytes, url)
-            return is_rest
+        if urlsplit(url).scheme != "https":
+            raise ArtifactError(f"{url}: bundles are fetched over https alone.")
+        request = urllib.request.Request(url, headers={"Range": f"bytes={there}-"} if there else {})  # noqa: S310
+        return opener.open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return error
         with error:
-            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # the file is another now
-                part.unlink()
-                raise _CutError("it has no such part") from error
             if error.code < http.client.INTERNAL_SERVER_ERROR:
-                raise ArtifactError(f"{url}: the server answers {error.code} {error.reason}.") from error
+                why = shown(shortened(one_line(error.reason)))
+                raise ArtifactError(f"{url}: the server answers {error.code} {why}.") from error
             raise _CutError(f"the server answers {error.code}") from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
@@ -114,7 +127,9 @@ def _continue(opener: urllib.request.OpenerDirector, url: str, part: Path, max_b
         if "unknown url type" in str(error.reason):
             raise ArtifactError(f"{url}: leads to something else than https; not followed.") from error
         raise _CutError(f"cannot be reached ({one_line(error.reason)})") from error
-    except (TimeoutError, ConnectionError, http.client.HTTPException, ssl.SSLError) as error:
+    except (ValueError, http.client.InvalidURL) as error:  # the order's, or one that the server leads to
+        raise ArtifactError(f"{url}: leads to no address ({one_line(error)}); not followed.") from error
+    except (OSError, http.client.HTTPException) as error:
         raise _CutError(f"the connection was cut ({one_line(error)})") from error
 
 
@@ -124,18 +139,19 @@ def _require_room(folder: Path, needed_bytes: int) -> None:
         raise OSError(errno.ENOSPC, f"{needed_bytes / 1e6:,.0f} MB have to be free: {1 + ROOM} times its size")
 
 
-def _write(answer: http.client.HTTPResponse, part: Path, there: int, max_bytes: int, url: str) -> None:
-    length = answer.headers.get("Content-Length")
-    expected = there + int(length) if length is not None and length.isdigit() else None
+def _write(answer: Any, part: Path, there: int, max_bytes: int, url: str, wait: Callable[[float], None]) -> None:
+    """Write what comes, piece by piece: a server that trickles is no reason to hear nothing else."""
+    length = answer.headers.get("Content-Length", "")
+    expected = there + int(length) if length.isdecimal() else None
     written = there
-    if expected is not None and expected <= max_bytes:
-        _require_room(part.parent, (1 + ROOM) * expected - there)
     with part.open("r+b" if there else "wb") as out:
         out.seek(there)
-        while True:
+        while max(written, expected or 0) <= max_bytes:
+            wait(0)
+            _require_room(part.parent, (1 + ROOM) * (expected or written) - written)
             try:
-                block = answer.read(BLOCK_BYTES) if max(written, expected or 0) <= max_bytes else b""
-            except OSError as error:  # of the network, and not of the disk
+                block = answer.read1(BLOCK_BYTES)
+            except (OSError, http.client.HTTPException) as error:  # of the network, and not of the disk
                 raise _CutError(f"the connection was cut ({one_line(error)})") from error
             if not block:
                 break

@@ -2,11 +2,11 @@
 
 import json
 import logging
-import queue
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from runtime.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 RELOAD_S = 300.0
-"""An inspection that has not answered by then will not."""
+"""An inspection that has not answered by then most likely will not."""
 TURN_S = 0.5
 HEARD_S = 2.0
 """Within this time after the connection an inspection that runs has reported itself."""
@@ -33,6 +33,19 @@ def several_recipes(names: Iterable[str]) -> str:
     )
 
 
+@dataclass
+class _Reload:
+    """What it was asked for last."""
+
+    folder: Path
+    number: str
+    wanted: tuple[Any, Any]
+    """Model and thresholds of the bundle in `folder`."""
+    before: tuple[Any, Any]
+    """Those that it judged with."""
+    answer: dict[str, Any] | None = None
+
+
 class Neighbour:
     """Heard on the follower's thread, asked on the agent's."""
 
@@ -40,7 +53,8 @@ class Neighbour:
         """`on_change` is called on the follower's thread when it starts, ends or takes another bundle."""
         self._topics = topics
         self._on_change = on_change
-        self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._reload: _Reload | None = None
+        self._answered = threading.Event()
         self._heard = threading.Event()
         self._is_running = False
         self._in_use: tuple[Any, Any] = (None, None)
@@ -54,7 +68,7 @@ class Neighbour:
         return {
             self._topics.status: self._hear,
             self._topics.model: self._hear,
-            self._topics.command_reply: lambda reply: self._replies.put(reply.payload),
+            self._topics.command_reply: self._hear_reply,
         }
 
     def is_running(self) -> bool:
@@ -75,29 +89,47 @@ class Neighbour:
         # It does not tell its engine: a new bundle may hold another one of the same model.
         if not is_new and before == wanted:
             return
-        number = str(uuid.uuid4())
-        command = {"request_id": number, "by": "fleet", "bundle": folder.name}
+        self._reload = _Reload(folder, str(uuid.uuid4()), wanted, before)
+        self._answered.clear()
+        command = {"request_id": self._reload.number, "by": "fleet", "bundle": folder.name}
         asked = follower.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
             if asked.refusal:
                 raise ArtifactError(f"the broker does not take `reload` from this agent ({asked.refusal}).")
-            if self._in_use == wanted and before != wanted:  # its answer may be lost with a connection
+            if self.has_taken(folder):
                 return
-            try:
-                reply = json.loads(self._replies.get(timeout=min(left_s, TURN_S)))
-            except (queue.Empty, ValueError, RecursionError):
-                continue
-            if not isinstance(reply, dict) or reply.get("request_id") != number:
-                continue
-            if not reply.get("ok"):
-                raise ArtifactError(f"the inspection refuses it: {reply.get('error')}")
-            return
+            self._answered.wait(min(left_s, TURN_S))
         asked.withdraw()
         raise ArtifactError(
             f"the inspection has not answered `reload` within {RELOAD_S:.0f} s; its configuration needs "
-            "`commands: [reload]`, and the broker's access list has to let this agent ask."
+            "`commands: [reload]`, and the broker's access list has to let this agent ask. "
+            "Where it takes the bundle later, that is told."
         )
+
+    def has_taken(self, folder: Path) -> bool:
+        """Say whether it judges with the bundle in `folder` since it was asked last, perhaps long after.
+
+        Raises ArtifactError where it refused.
+        """
+        asked = self._reload
+        if asked is None or asked.folder != folder:
+            return False
+        if self._in_use == asked.wanted and asked.before != asked.wanted:  # its answer may be lost with a connection
+            return True
+        if asked.answer is not None and not asked.answer.get("ok"):
+            raise ArtifactError(f"the inspection refuses it: {asked.answer.get('error')}")
+        return asked.answer is not None
+
+    def _hear_reply(self, message: Message) -> None:
+        try:
+            reply = json.loads(message.payload)
+        except (ValueError, RecursionError):
+            return
+        if self._reload is not None and isinstance(reply, dict) and reply.get("request_id") == self._reload.number:
+            self._reload.answer = reply
+            self._answered.set()
+            self._on_change()
 
     def _hear(self, message: Message) -> None:
         try:

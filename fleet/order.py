@@ -28,6 +28,7 @@ class Package(BaseModel):
 
     sha256: Sha256
     url: Text
+    """Empty: nobody knows any more where; an agent that has had it may have kept it."""
 
 
 class Order(BaseModel):
@@ -44,12 +45,22 @@ class Order(BaseModel):
     package: Package | None
     """None: the bundle that lay there before the first order."""
     previous: Package | None
-    """What the station was asked for before: `rollback` asks for that again."""
+    """What the station had before: `rollback` asks for that again."""
 
     @property
     def sha256(self) -> str | None:
         """Of the package; None where the bundle from before the fleet is meant."""
         return self.package.sha256 if self.package else None
+
+    @property
+    def is_without_way_back(self) -> bool:
+        """Whether the station had this package when it was asked for it, by an order that nobody knows any more."""
+        return bool(self.package and self.previous and self.package.sha256 == self.previous.sha256)
+
+    @property
+    def source(self) -> Package | None:
+        """The package, where it can be fetched."""
+        return self.package if self.package and self.package.url else None
 
 
 def sealed(order: Order, private_key: Any) -> bytes:

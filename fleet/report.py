@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from core.timestamps import rfc3339
+from runtime.bundles.manifest import Sha256
 
 State = Literal["running", "installed", "fetching", "checking", "failed"]
 """`installed`: it lies there for the next start, since no inspection runs now."""
@@ -19,7 +20,7 @@ class Report(BaseModel):
     state: State
     serial: int
     """Of the order that it is about; 0: none came yet."""
-    sha256: str | None
+    sha256: Sha256 | None
     """Of the package that is in force; None: the bundle from before the fleet."""
     model: str
     model_sha256: str

@@ -63,14 +63,22 @@ class RollOut:
         concerned = [each for each in found.values() if each.order is not None and each.order.roll_out == name]
         if not concerned:
             raise ConfigError(f"nothing to take back: {name or 'no roll-out'} is on no station any more.")
+        lost = [each for each in concerned if each.order and each.order.is_without_way_back]
         orders = {
-            each: self._order(each, name + BACK, each.order.previous) for each in concerned if each.order is not None
+            each: self._order(each, name + BACK, each.order.previous)
+            for each in concerned
+            if each.order is not None and each not in lost
         }
         told = {each: each.report for each in orders}
         self._send("rollback", orders.values())
         here = {each: order for each, order in orders.items() if each.has_agent}
         self._say(f"rollback of {name}: {len(here)} stations, {len(orders) - len(here)} away")
         self._require_reports("rollback", here, told)
+        if lost:
+            raise RollOutError(
+                f"rollback: {_named(lost)} to stay: the broker lost the order by which it came there, and so what was "
+                "before it; `fleet roll-out` the package that you want."
+            )
         self._say("done")
 
     def _read(self) -> Mapping[str, Station]:
@@ -143,8 +151,8 @@ class RollOut:
     def _order(self, station: Station, roll_out: str, package: Package | None) -> Order:
         old = station.order
         serial = max(int(time.time() * 1000), (old.serial if old else 0) + 1)
-        previous = old.package if old else None
-        # Ordered again, perhaps from another place, since it failed: back is still before that.
+        previous = _in_force(station)
+        # Ordered again, perhaps from another place: back is still before that.
         if old is not None and old.sha256 == (package.sha256 if package else None):
             previous = old.previous
         return Order(station=station.name, serial=serial, roll_out=roll_out, package=package, previous=previous)
@@ -193,6 +201,18 @@ def jumps(old: Count, new: Count, allowed: float) -> bool:
 
 def _newest(stations: Iterable[Station]) -> Order | None:
     return max((each.order for each in stations if each.order), key=lambda order: order.serial, default=None)
+
+
+def _in_force(station: Station) -> Package | None:
+    """Give what it has, as it tells: the order may have failed, be unheard yet, or be lost to the broker."""
+    order, report = station.order, station.report
+    if report is None:
+        return order.package if order else None
+    ordered = (order.package, order.previous) if order else ()
+    for each in ordered:
+        if each is not None and each.sha256 == report.sha256:
+            return each
+    return Package(sha256=report.sha256, url="") if report.sha256 else None
 
 
 def _has_done(station: Station, order: Order) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import ConfigError
 from core.files import write_whole
-from runtime.bundles.bundle import load_bundle, read_manifest
+from runtime.bundles.bundle import read_manifest
 from runtime.bundles.manifest import Manifest
 
 STATE = ".fleet.json"
@@ -44,6 +44,11 @@ class Shelf:
         self._state = self._read()
 
     @property
+    def folder(self) -> Path:
+        """Where the link and its bundles lie."""
+        return self._link.parent
+
+    @property
     def serial(self) -> int:
         """Of the newest order that was believed; 0: none was."""
         return self._state.serial
@@ -57,10 +62,6 @@ class Shelf:
     def manifest(self) -> Manifest:
         """What the bundle in force says of itself. Raises ArtifactError where it is damaged."""
         return read_manifest(self.current)
-
-    def require_whole(self) -> None:
-        """Raises ArtifactError where a file of the bundle in force is not as its manifest says."""
-        load_bundle(self.current)
 
     @property
     def sha256(self) -> str | None:

@@ -5,6 +5,7 @@ import ipaddress
 import re
 import ssl
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ class HttpsServer:
         self.ca_file = folder / "ca.pem"
         self.files: dict[str, bytes] = {}
         self.redirects: dict[str, str] = {}
+        self.odd: Callable[[BaseHTTPRequestHandler], None] | None = None
+        """Answers in the server's place."""
         self.cuts = 0
         self.cut_after = 0
         self.ranges: list[str | None] = []
@@ -50,6 +53,10 @@ class HttpsServer:
         name = request.path.lstrip("/")
         asked = request.headers.get("Range")
         self.ranges.append(asked)
+        if self.odd is not None:
+            request.close_connection = True
+            self.odd(request)
+            return
         if name in self.redirects:
             request.send_response(302)
             request.send_header("Location", self.redirects[name])

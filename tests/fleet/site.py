@@ -35,11 +35,16 @@ class Site:
         order = Order(
             station=self.box.station, serial=serial or self.serial, roll_out="r", package=package, previous=None
         )
-        seen = len(self.reports())
+        before = self.reports()
+        known = {(each.serial, each.error) for each in before}
         payload = sealed(order, (signed_by or self.key).private)
         self.mes.send(Topics(self.box.station).bundle_desired, payload)
         self.mes.wait_for(
-            lambda: any(each.error or (each.serial == order.serial and each.is_done) for each in self.reports()[seen:])
+            lambda: any(
+                (each.error and (each.serial, each.error) not in known)
+                or (each.serial == order.serial and each.is_done)
+                for each in self.reports()[len(before) :]
+            )
         )
         return self.reports()[-1]
 

@@ -48,7 +48,12 @@ def test_a_bundle_is_fetched_checked_and_linked_and_the_old_one_is_one_order_awa
     fetched = len(server.ranges)
     assert site.order(package).sha256 == package.sha256
     assert len(server.ranges) == fetched, "it lay there still"
-    site.order(packed(122))
+    second = site.order(packed(122))
+    again = site.order(Package(sha256=package.sha256, url=""))
+    assert (again.error, again.sha256) == ("", package.sha256)
+    gone = site.order(Package(sha256="0" * 64, url=""))
+    assert "the order names no place to fetch it from" in gone.error
+    assert site.order(Package(sha256=str(second.sha256), url="")).error == ""
     cut = site.box.link.with_name(f"fleet-{'0' * 64}.zip.part")
     cut.write_bytes(b"half")
     last = site.order(packed(123))

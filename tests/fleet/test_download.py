@@ -3,6 +3,9 @@ import hashlib
 import http.client
 import os
 import shutil
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -21,12 +24,12 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 def package(server: HttpsServer) -> Package:
     server.files = {"p.zip": CONTENT}
-    server.redirects, server.ranges, server.cuts = {}, [], 0
+    server.redirects, server.ranges, server.cuts, server.odd = {}, [], 0, None
     return Package(sha256=SHA256, url=server.url("p.zip"))
 
 
 def get(package: Package, server: HttpsServer, file: Path, max_bytes: int = 10_000_000, ca: Path | None = None) -> None:
-    fetch(package, file, ca or server.ca_file, max_bytes, first_wait_s=0.001)
+    fetch(package, file, ca or server.ca_file, max_bytes, wait=lambda _seconds: None)
 
 
 def test_what_was_cut_is_resumed_where_it_was(package: Package, server: HttpsServer, tmp_path: Path) -> None:
@@ -40,7 +43,7 @@ def test_what_was_cut_is_resumed_where_it_was(package: Package, server: HttpsSer
 def test_a_network_that_fails_in_the_middle_is_no_full_disk(
     package: Package, server: HttpsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, failed = http.client.HTTPResponse.read, list[int]()
+    read, failed = http.client.HTTPResponse.read1, list[int]()
 
     def fails_once(answer: http.client.HTTPResponse, amount: int) -> bytes:
         if not failed:
@@ -48,9 +51,89 @@ def test_a_network_that_fails_in_the_middle_is_no_full_disk(
             raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
         return read(answer, amount)
 
-    monkeypatch.setattr(http.client.HTTPResponse, "read", fails_once)
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", fails_once)
     get(package, server, tmp_path / "p")
     assert (tmp_path / "p").read_bytes() == CONTENT
+
+
+def test_a_network_that_fails_before_the_answer_is_no_full_disk(
+    package: Package, server: HttpsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_answer: http.client.HTTPResponse) -> None:
+        raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+
+    monkeypatch.setattr(http.client.HTTPResponse, "begin", fails)
+    with pytest.raises(ArtifactError, match=f"the connection was cut .*No route to host.*{TRIES} times"):
+        get(package, server, tmp_path / "p")
+
+
+class _WantedNoMoreError(Exception):
+    pass
+
+
+def test_a_fetch_that_is_wanted_no_more_ends_among_bytes_that_trickle(
+    package: Package, server: HttpsServer, tmp_path: Path
+) -> None:
+    is_enough = threading.Event()
+
+    def trickle(request: BaseHTTPRequestHandler) -> None:
+        said(request, f"200 OK\r\nContent-Length: {len(CONTENT)}")
+        with suppress(OSError):
+            while not is_enough.wait(0.01):
+                request.wfile.write(b".")
+
+    server.odd, waits = trickle, list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) > 3:
+            raise _WantedNoMoreError
+
+    try:
+        with pytest.raises(_WantedNoMoreError):
+            fetch(package, tmp_path / "p", server.ca_file, 10_000_000, wait)
+    finally:
+        is_enough.set()
+    assert [file.name for file in tmp_path.iterdir()] == ["p.part"], "another try goes on there"
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("200 OK\r\nContent-Length: 2000000", "was cut after 1,024,000 of 2,000,000 bytes, 5 times"),
+        ("200 OK\r\nContent-Length: 1000", "its sha256 is .*, not .* as ordered; not used"),
+        ("200 OK\r\nContent-Length: \u00b2", ""),
+        ("200 OK\r\nContent-Length: -5", ""),
+        ("200 OK\r\nTransfer-Encoding: chunked", "the connection was cut .*, 5 times"),
+        ("206 Partial Content\r\nContent-Range: bytes 7-9/10", "another part than was asked for, 5 times"),
+        ("416 No", "another part than was asked for, 5 times"),
+        ("302 Found\r\nLocation: https://[oh/", r"leads to no address .Invalid IPv6 URL.; not followed"),
+        ("302 Found\r\nLocation: /x\u00ff", "the server answers 302 The HTTP server returned a redirect error"),
+        ("302 Found\r\nLocation: /p.zip", "finite loop. The last 30x error message was: Found"),
+        ("404 Not\x1b[2J there", r"the server answers 404 Not\\x1b.2J there"),
+        ("nonsense", ""),
+    ],
+)
+def test_a_server_that_lies_is_told_and_nothing_of_it_stays(
+    package: Package, server: HttpsServer, tmp_path: Path, head: str, told: str
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        said(request, head)
+        with suppress(OSError):
+            request.wfile.write(CONTENT)
+
+    server.odd = answer
+    if told:
+        with pytest.raises(ArtifactError, match=told):
+            get(package, server, tmp_path / "p")
+        assert not [each for each in tmp_path.iterdir() if each.name != "p.part"]
+    else:  # who gives no length that can be read gives all that comes
+        with suppress(ArtifactError):
+            get(package, server, tmp_path / "p")
+
+
+def said(request: BaseHTTPRequestHandler, head: str) -> None:
+    request.wfile.write(f"HTTP/1.1 {head}\r\n\r\n".encode("latin-1"))
 
 
 @pytest.mark.parametrize("left", [b"of another file", b"x" * 2_000_000])

@@ -89,6 +89,41 @@ def test_a_bundle_that_is_ordered_again_from_another_place_is_taken_back_to_the_
     assert stations.packages() == [package("1")]
 
 
+def test_a_bundle_that_was_ordered_and_never_in_force_is_not_what_is_gone_back_to() -> None:
+    stations = Answering("a")
+    roll_out(stations).forth(package("1"))
+    stations.obey = lambda _station, order: report("failed", order, sha256="1" * 64)
+    with pytest.raises(RollOutError):
+        roll_out(stations).forth(package("2"))
+    stations.obey = lambda _station, order: report("running", order)
+    roll_out(stations).forth(package("3"))
+    roll_out(stations).back()
+    assert stations.packages() == [package("1")]
+
+
+@pytest.mark.parametrize("brought_back", [True, False])
+def test_where_the_broker_lost_the_newest_order_what_the_station_had_is_gone_back_to(brought_back: bool) -> None:
+    stations = Answering("a")
+    roll_out(stations).forth(package("1"))
+    older = stations.found["a"].order
+    roll_out(stations).forth(package("2"))
+    stations.found["a"].order = older if brought_back else None
+    roll_out(stations).forth(package("3"))
+    roll_out(stations).back()
+    assert stations.packages() == [package("2", url="")], "the agent has kept it"
+
+
+def test_a_station_whose_way_back_was_lost_is_told_and_the_others_go_back() -> None:
+    stations = Answering("a", "b")
+    roll_out(stations).forth(package("1"))
+    roll_out(stations).forth(package("2"))
+    stations.found["a"].order = None
+    roll_out(stations).forth(package("2"))
+    with pytest.raises(RollOutError, match="rollback: a has to stay: the broker lost the order"):
+        roll_out(stations).back()
+    assert stations.packages() == [package("2"), package("1")]
+
+
 def test_a_roll_out_that_goes_on_is_taken_back_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     hours_s = itertools.count(1_800_000_000, 3600)
     clock = SimpleNamespace(time=lambda: float(next(hours_s)), monotonic=time.monotonic)
