@@ -99,11 +99,10 @@ class Outbox:
         others = f"AND topic NOT IN ({', '.join('?' * len(without))})" if without else ""
         query = f"SELECT position, {COLUMNS} FROM events WHERE position > ? {others} ORDER BY position LIMIT ?"  # noqa: S608
         rows = self._file.patiently(lambda: self._removing.execute(query, (after, *without, limit)).fetchall())
-        events = []
-        for position, *columns in rows:
-            row = read_row(tuple(columns)) or self._set_aside(position)
-            if row is not None:
-                events.append(StoredEvent(position, row.topic, row.stored_s, row.body))
+        found = {position: read_row(tuple(columns)) for position, *columns in rows}
+        if damaged := [position for position, row in found.items() if row is None]:
+            found |= self._set_aside(damaged)
+        events = [StoredEvent(position, row.topic, row.stored_s, row.body) for position, row in found.items() if row]
         # What was damaged beyond telling leaves room for what comes behind it.
         if rows and len(events) < len(rows) == limit:
             events += self.read(rows[-1][0], limit - len(events), without)
@@ -242,18 +241,19 @@ class Outbox:
                 events, size = events - 1, size - length
         return going, staying_s
 
-    def _set_aside(self, position: int) -> Row | None:
-        """Put a gap in the place of a damaged row; None, and nothing, where not even its number is known any more."""
+    def _set_aside(self, positions: Sequence[int]) -> dict[int, Row | None]:
+        """Put gaps in the places of damaged rows; None, and nothing, where not even its number is known any more."""
 
-        def change() -> Row | None:
+        def change() -> dict[int, Row | None]:
+            now_s, now_at_s = self._lifetime.now_s(), self._clock()
             with self._adding as database:
-                return set_aside(database, position, self._lifetime.now_s(), self._clock())
+                return {position: set_aside(database, position, now_s, now_at_s) for position in positions}
 
         with self._writing:
-            gap = self._file.patiently(change)
+            gaps = self._file.patiently(change)
             self._fresh = Fresh(self.newest, self.newest)
-            self.depth, self._events, self._bytes = count(self._adding)[:3]
-        return gap
+            self.depth, self._events, self._bytes = count(self._adding)[:3]  # it takes its time where much waits
+        return gaps
 
     def _keep_lifetime(self) -> None:
         with self._adding as database:

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from core.errors import OutboxError
 from runtime.outbox import file as outbox_file
+from runtime.outbox import outbox as outbox_module
 from runtime.outbox.file import holders
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent
+from runtime.outbox.schema import count
 from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from tests.runtime.outbox.test_outbox import bodies, gaps, letter, told
@@ -66,6 +68,23 @@ def test_a_row_that_comes_back_changed_is_told_as_a_gap_and_never_sent(
     outbox.close()
     with closing(sqlite3.connect(bounds.path)) as database:
         assert database.execute("SELECT position FROM damaged").fetchall() == [(2,)]
+
+
+def test_what_waits_is_counted_once_however_many_rows_come_back_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may give back thousands, and whoever judges waits meanwhile."""
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    outbox = Outbox(bounds)
+    outbox.add([letter(number) for number in range(10)])
+    outbox.begin()
+    change(bounds.path, "UPDATE events SET body = x'00' WHERE position IN (2, 3, 7)")
+    change(bounds.path, "UPDATE events SET body = x'00', gap = x'00' WHERE position = 5")
+    counted = list[object]()
+    monkeypatch.setattr(outbox_module, "count", lambda database: (counted.append(database), count(database))[1])
+    assert (bodies(outbox), len(gaps(outbox))) == ([0, 3, 5, 7, 8, 9], 3)
+    assert (outbox.depth, len(counted)) == (9, 1)
+    outbox.close()
 
 
 def test_where_not_even_the_number_is_left_the_rest_goes_on(tmp_path: Path) -> None:
