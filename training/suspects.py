@@ -20,10 +20,10 @@ _WIDE, _SIDE, _TITLE = 12.6, 2.1, 0.4
 """Inches of the sheet, of a square picture's side, and of the lines above each."""
 _TALLEST = 2 * _SIDE
 _HEAD = (
-    "Good pictures, those that stand apart most first. Is there a bad part among them?  Red: sets no threshold, by its "
+    "Good pictures, those that stand apart most first. Is there a bad part among them?\nRed: sets no threshold, by its "
     "spreads or by the first look.  Spreads: how far above the others, in their standard deviations."
 )
-_HEAD_INCHES = 0.3
+_HEAD_INCHES = 0.45
 
 
 def report_suspects(

@@ -8,9 +8,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
 
 from core.calibration import NO_CALIBRATION
 from core.thresholds import Thresholds
@@ -70,6 +72,20 @@ def test_in_half_precision_the_convolutions_are_float16_and_the_errors_float32(t
     assert types(tmp_path / "half.onnx") == dict.fromkeys((ERRORS, ERROR_MAP), onnx.TensorProto.FLOAT)
     assert graph.input[0].name == INPUT
     assert next(checkpoint.inspector.network.parameters()).dtype == torch.float32
+
+
+@pytest.mark.long
+def test_the_exported_graph_judges_an_even_picture_as_the_trained_network(tmp_path: Path) -> None:
+    """Its brightness is a sum of many like numbers, of which a careless float32 loses some."""
+    inspector = untrained({"name": "tiny", "stages": (2,)}, 480, 720).inspector
+    export_onnx(untrained({"name": "tiny", "stages": (2,)}, 480, 720), tmp_path / "model.onnx")
+    frames = np.full((1, 480, 720, 3), 173, dtype=np.uint8)
+    frames[:, 100:380, 200:300] = 40
+    session = InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    exported = session.run([ERRORS], {INPUT: frames})[0]
+    with torch.inference_mode():
+        trained = inspector(torch.from_numpy(frames))[0].numpy()
+    assert abs(exported / trained - 1).max() < 1e-5
 
 
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -218,9 +218,13 @@ class Decoder(nn.Module):
 
 def _exposure(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and contrast (N, 1, 1, 1) of images; an even picture is not blown up to noise."""
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    contrast = (images - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return mean, contrast + 0.02
+    mean = _mean(images)
+    return mean, _mean((images - mean).square()).sqrt() + 0.02
+
+
+def _mean(images: Tensor) -> Tensor:
+    """Mean (N, 1, 1, 1), dimension by dimension: ONNX Runtime adds up in float32, which loses much of a large sum."""
+    return images.mean(dim=3, keepdim=True).mean(dim=2, keepdim=True).mean(dim=1, keepdim=True)
 
 
 def _block(channels: int, out: int) -> nn.Sequential:
