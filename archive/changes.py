@@ -1,14 +1,17 @@
 """Changes: which verdicts would be others, were one bundle to take over from another."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 from rich.table import Table
 
-from archive.plan import Plan, make_plan
+from archive.ending import MARK, clear, is_written, note_written, require_new
+from archive.plan import Plan, make_plan, require_ours
 from archive.rejudging import Crew, judge_missing
 from archive.results import rows_of_shards
 from assessment.score_table import Row
@@ -59,23 +62,29 @@ def changes(
     """
     if output.suffix != ".csv":
         raise ConfigError(f"{output}: name it .csv.")
-    if output.exists():
-        raise ConfigError(f"{output}: exists; choose another --output.")
     work = output.with_name(f"{output.name}.work")
+    require_new(output, work)
+    require_ours(work, {"old", "new", MARK, f".{MARK}.part"})
     with alone(work), naming(output):
         # Both before the first is judged: a bundle that is no good is told at once.
         first, second = (make_plan(bundle, places, work / name) for bundle, name in ((old, "old"), (new, "new")))
         if first.pictures != second.pictures:
             raise ConfigError(f"{work}: pictures came or went while the work was planned; remove it and begin again.")
-        judge_missing(first, crew, "judging with the old bundle")
-        judge_missing(second, crew, "judging with the new bundle")
-        found = _write_changes(first, second, output)
-        for plan in (first, second):
-            plan.remove()
+        if is_written(output, work):  # and told of again
+            with open(os.devnull, "w", encoding="utf-8") as nowhere:
+                found = _write_changes(first, second, nowhere)
+        else:
+            judge_missing(first, crew, "judging with the old bundle")
+            judge_missing(second, crew, "judging with the new bundle")
+            with becoming(output) as part:
+                with part.open("w", encoding="utf-8", newline="") as out:
+                    found = _write_changes(first, second, out)
+                note_written(part, work)
+        clear(work)
     return found
 
 
-def _write_changes(first: Plan, second: Plan, output: Path) -> Changes:
+def _write_changes(first: Plan, second: Plan, out: TextIO) -> Changes:
     pairs: Counter[tuple[str, str]] = Counter()
     unlikes = Unlikes(), Unlikes()
     columns = ("file", "old_verdict", "new_verdict", "old_score", "new_score", "old_reason", "new_reason")
@@ -89,8 +98,7 @@ def _write_changes(first: Plan, second: Plan, output: Path) -> Changes:
                 told = [each[name] for name in ("verdict", "score", "reason") for each in (before, after)]
                 yield [before["file"], *told]
 
-    with becoming(output) as part, part.open("w", encoding="utf-8", newline="") as out:
-        write_rows(out, columns, changed())
+    write_rows(out, columns, changed())
     return Changes(pairs, *(counted.told() for counted in unlikes))
 
 

@@ -1,8 +1,7 @@
 """The plan: which pictures are judged with which bundle, in shards, kept on disk so that a restart means the same."""
 
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from os.path import realpath
 from pathlib import Path
@@ -65,10 +64,6 @@ class Plan:
         """Write the rows of a shard, whole or not at all. Raises OSError."""
         write_whole(self.rows_of(number), rows.encode())
 
-    def remove(self) -> None:
-        """Take the folder away: its rows stand in the results now."""
-        shutil.rmtree(self.folder)
-
 
 def make_plan(bundle: Path, places: Sequence[Path], folder: Path, shard_pictures: int = SHARD_PICTURES) -> Plan:
     """Look through the folders, or take up the plan that stands in `folder`.
@@ -84,9 +79,7 @@ def make_plan(bundle: Path, places: Sequence[Path], folder: Path, shard_pictures
     for place in places:
         if not place.is_dir():
             raise DataError(f"{place}: no such folder; give folders of pictures.")
-    ours = {PICTURES, f".{PICTURES}.part", f".{PLAN}.part"}
-    if folder.is_dir() and (foreign := {path.name for path in folder.iterdir()} - ours):
-        raise ConfigError(f"{folder}: holds {min(foreign)}, and would be deleted in the end; choose another --output.")
+    require_ours(folder, {PICTURES, f".{PICTURES}.part", f".{PLAN}.part"})
     pictures = tuple(dict.fromkeys(str(file) for place in whole for file in find_pictures(Path(place))))
     if not pictures:
         raise DataError(f"{', '.join(whole)}: no pictures in it.")
@@ -95,6 +88,12 @@ def make_plan(bundle: Path, places: Sequence[Path], folder: Path, shard_pictures
     write_whole(folder / PICTURES, "".join(f"{json.dumps(file)}\n" for file in pictures).encode())
     write_whole(folder / PLAN, json.dumps(asdict(terms), indent=2).encode())
     return Plan(bundle, terms, pictures, folder)
+
+
+def require_ours(folder: Path, ours: Set[str]) -> None:
+    """Refuse a folder for work, deleted in the end, where there is more in it than is `ours`. Raises ConfigError."""
+    if folder.is_dir() and (foreign := {path.name for path in folder.iterdir()} - ours):
+        raise ConfigError(f"{folder}: holds {min(foreign)}, and would be deleted in the end; choose another --output.")
 
 
 def _taken_up(folder: Path, terms: Terms) -> tuple[str, ...]:

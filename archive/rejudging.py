@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from archive.ending import clear, is_written, require_new
 from archive.plan import SHARD_PICTURES, Plan, make_plan
 from archive.results import require_writable, rows_of_shards, write_results
 from archive.workers import judged_here, judged_on_ray
@@ -40,16 +41,19 @@ def rejudge(
 ) -> Told:
     """Judge the pictures in `places` and write `output`; finished shards wait beside it until all are there.
 
-    Raises what `make_plan`, `judged_here` and `judged_on_ray` do, ConfigError where `output` exists.
+    Killed after it stands, the same call tells of it again and clears up. Raises what `make_plan`, `judged_here` and
+    `judged_on_ray` do, ConfigError where another `output` exists.
     """
-    require_writable(output)
     work = output.with_name(f"{output.name}.work")
+    require_new(output, work)
+    require_writable(output)
     with alone(work):
         plan = make_plan(bundle, places, work, shard_pictures)
-        judge_missing(plan, crew, "judging")
-        write_results(plan, output)
+        if not is_written(output, work):
+            judge_missing(plan, crew, "judging")
+            write_results(plan, output)
         told = tell(plan)
-        plan.remove()
+        clear(work)
     return told
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from os.path import realpath
 from pathlib import Path
 
+from archive.ending import note_written
 from archive.plan import Plan
 from assessment.score_table import Row
 from core.csv_table import write_rows
@@ -14,9 +15,7 @@ from core.files import becoming
 
 
 def require_writable(file: Path) -> None:
-    """Refuse a results file that stands already or could not be written, before hours of work. Raises ConfigError."""
-    if file.exists():
-        raise ConfigError(f"{file}: exists; choose another --output.")
+    """Refuse a results file that could not be written, before hours of work. Raises ConfigError."""
     if not Path(realpath(file)).parent.is_dir():
         raise ConfigError(f"{file}: {file.parent} is no folder; make it first.")
     writer_of(file)
@@ -39,6 +38,7 @@ def write_results(plan: Plan, file: Path) -> None:
     """Put the rows of all shards, which are there, into `file`: whole or not at all. Raises OSError."""
     with becoming(file) as part:
         writer_of(file)(plan, part)
+        note_written(part, plan.folder)
 
 
 def rows_of_shards(plan: Plan) -> Iterator[list[Row]]:

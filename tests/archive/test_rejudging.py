@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from archive import workers
+from archive.changes import changes
 from archive.plan import make_plan
-from archive.rejudging import Crew, judge_missing, rejudge
+from archive.rejudging import Crew, Told, judge_missing, rejudge
 from archive.results import write_results
 from archive.shard_judge import ShardJudge
 from assessment.prediction import predict
@@ -128,6 +129,42 @@ def test_killed_and_started_again_it_goes_on_where_it_was(bundle: Path, pictures
     told = rejudge(bundle, [pictures], output, Crew(2), 1)
     assert told.verdicts.total() == 40
     assert all(content.decode() in output.read_text() for content in kept.values())
+
+
+def test_killed_after_the_results_stand_it_tells_of_them_again_and_clears_up(
+    bundle: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_work: Path) -> None:
+        raise KeyboardInterrupt
+
+    for name, judge in (
+        ("all.csv", lambda output: rejudge(bundle, [pictures], output, Crew(1), 16)),
+        ("changes.csv", lambda output: changes(bundle, bundle, [pictures], output, Crew(1))),
+    ):
+        output, work = tmp_path / name, tmp_path / f"{name}.work"
+        with monkeypatch.context() as patched:
+            patched.setattr("archive.rejudging.clear", killed)
+            patched.setattr("archive.changes.clear", killed)
+            with pytest.raises(KeyboardInterrupt):
+                judge(output)
+        written = output.read_text()
+        told = judge(output)
+        assert (told.verdicts if isinstance(told, Told) else told.pairs).total() == 40
+        assert output.read_text() == written
+        assert not work.exists()
+        with pytest.raises(ConfigError, match="exists"):
+            judge(output)
+
+
+def test_a_file_that_somebody_put_in_the_place_of_unfinished_results_is_left(
+    bundle: Path, pictures: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "all.csv"
+    judge_missing(make_plan(bundle, [pictures], tmp_path / "all.csv.work", 16), Crew(1), "judging")
+    output.write_text("mine")
+    with pytest.raises(ConfigError, match="exists"):
+        rejudge(bundle, [pictures], output, Crew(1), 16)
+    assert output.read_text() == "mine"
 
 
 def test_what_cannot_be_used_is_told_before_the_work(bundle: Path, pictures: Path, tmp_path: Path) -> None:
