@@ -19,12 +19,16 @@ from gateway.settings import GatewaySettings
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
 from runtime.events.topics import Topics, gap_beside
 from runtime.following.follower import Follower, Link
-from runtime.mqtt.faults import Refused
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 MOST_CLIENTS = 100
 """Connections at a time: one of a program that leaves its own open must not take the files that the broker's needs."""
+
+MOST_UNACKNOWLEDGED = 100
+"""Messages of a subscription that are kept for a client that read them and does not say so."""
+MOST_UNREAD_BYTES = 20_000_000
+"""Of answers that a client does not read; the events of one subscription that waited for it are some 5 MB."""
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callable[[], None] = lambda: None) -> None:
@@ -47,6 +51,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callab
                 while not stop.is_set():
                     follower.require_thread()
                     was_full = tell_crowd(server, was_full)
+                    leave_who_reads_nothing(server)
                     await serve_what_comes(server, systems, told, inbox)
 
 
@@ -61,6 +66,7 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     # By OPC UA a session outlives its connection for minutes. A client that comes and goes leaves many, and for each
     # wait the events that it missed: no more than it could ask for by id.
     server.iserver.max_monitored_item_queue_size = KEPT
+    server.iserver.max_unacked_messages_per_subscription = MOST_UNACKNOWLEDGED
     server.iserver.max_connections = MOST_CLIENTS
     server.set_endpoint(f"opc.tcp://{host_and_port(settings.host, settings.port)}/")
     if settings.host == "::":  # asyncio would leave out IPv4
@@ -102,13 +108,9 @@ def follower_of(settings: GatewaySettings, inbox: Inbox) -> Follower:
     Raises ConfigError where a certificate or password cannot be used.
     """
 
-    def told(link: Link) -> None:
-        if link.is_up and not link.is_whole:  # of half of what a station tells nobody would know that it is half
-            raise Refused(link.words)
-        inbox.put(link)
-
     handlers = {each: inbox.put for prefix in settings.stations.values() for each in filters(prefix)}
-    return Follower(settings.broker, settings.client_id, handlers, on_link=told)
+    # Of half of what a station tells nobody would know that it is half.
+    return Follower(settings.broker, settings.client_id, handlers, on_link=inbox.put, needs_all=True)
 
 
 async def serve_what_comes(
@@ -135,6 +137,14 @@ def tell_crowd(server: Server, was_full: bool) -> bool:
         told = "%d clients are connected, and no other is let in; find who leaves connections open"
         log.warning(told, MOST_CLIENTS)
     return is_full
+
+
+def leave_who_reads_nothing(server: Server) -> None:
+    """Close the connection of a client that asks on and on and reads no answer: they would fill the memory."""
+    for client in [*server.bserver.clients] if server.bserver is not None else []:
+        if client.transport is not None and client.transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
+            log.warning("connection closed client=%s reason='it does not read what it asks for'", client.peer_name)
+            client.transport.abort()
 
 
 def filters(prefix: str) -> list[str]:

@@ -14,7 +14,7 @@ from runtime.following.hearing import Handler, Hearing
 from runtime.following.sent import Sent
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Connector, keep_connected
-from runtime.mqtt.faults import Unreachable
+from runtime.mqtt.faults import Refused, Unreachable
 from runtime.mqtt.message import Outgoing
 from runtime.mqtt.refusals import BUSY
 from runtime.mqtt.settings import BrokerSettings
@@ -56,11 +56,12 @@ class Follower:
         will: tuple[str, bytes] | None = None,
         qos: Literal[0, 1] = 1,
         on_link: Callable[[Link], None] = lambda _link: None,
+        needs_all: bool = False,
     ) -> None:
         """`handlers` by topic filter, heard with `qos`; `will` is retained.
 
         `on_link` is called on the follower's thread whenever that changes, of a connection when all filters are
-        answered. It may raise Refused where it does not do with what is heard.
+        answered. `needs_all`: a broker that denies one of them is left, as one that refuses the login.
 
         Raises ConfigError where no broker is named, or a secret or certificate cannot be used.
         """
@@ -77,6 +78,7 @@ class Follower:
         self._connected = threading.Event()
         self._link = AWAY
         self._on_link = on_link
+        self._needs_all = needs_all
         self._losses = 0
         """Connections in a row that were lost before all was subscribed."""
         self._worker = Worker("follower", self._serve_until_stopped)
@@ -152,6 +154,8 @@ class Follower:
                     self._tell(Link(self._hearing.refusal or CONNECTED, is_up=True))
                 self._send(connection, under_way)
                 self._settle(connection, under_way)
+                if self._needs_all and self._hearing.refusal:
+                    raise Refused(self._hearing.refusal)
                 for message in connection.received():
                     self._hearing.hand_on(message)
                     connection.acknowledge(message)

@@ -40,7 +40,8 @@ class Hearing:
         """When those that were denied, or not answered, are asked for again."""
 
     def begin(self) -> None:
-        """Begin with the first filter of a new connection."""
+        """Begin with the first filter of a new connection: one that was denied, of which it is to be known at once."""
+        self._filters.sort(key=lambda each: each not in self._denied)
         self._unasked, self._asked, self.is_through = list(self._filters), None, False
         self._denied, self.refusal, self._again_s = {}, "", float("inf")
 

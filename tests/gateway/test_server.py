@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from asyncua import Client
 
-from gateway.server import open_server, tell_crowd
+from gateway.server import leave_who_reads_nothing, open_server, tell_crowd
 from gateway.settings import GatewaySettings
 from tests.runtime.broker import free_port
+from tests.runtime.waiting import WAIT_S
 
 
 class Listener:
@@ -64,6 +65,63 @@ def test_no_more_clients_are_let_in_than_leave_files_for_the_broker_and_it_is_to
 
     asyncio.run(look())
     assert caplog.text.count("no other is let in") == 1
+
+
+@pytest.mark.machine
+def test_a_client_that_asks_and_reads_nothing_is_left_and_the_others_are_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.server.MOST_UNREAD_BYTES", 10_000_000)
+    port = free_port()
+    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": port}
+    url = f"opc.tcp://127.0.0.1:{port}/"
+
+    async def look() -> None:
+        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+            large = await server.nodes.objects.add_variable(2, "large", "x" * 2_000_000)
+            async with Client(url) as other:
+                leave_who_reads_nothing(server)
+                reader = Client(url, watchdog_intervall=WAIT_S)
+                await reader.connect()
+                reader.uaclient.protocol.transport.pause_reading()
+                asked = [asyncio.ensure_future(reader.get_node(large.nodeid).read_value()) for _ in range(20)]
+                while "does not read" not in caplog.text:
+                    leave_who_reads_nothing(server)
+                    await asyncio.sleep(0.01)
+                assert await other.nodes.server_state.read_value() == 0
+                reader.uaclient.protocol.transport.abort()
+                await asyncio.gather(*asked, return_exceptions=True)
+                reader.disconnect_socket()
+
+    asyncio.run(asyncio.wait_for(look(), WAIT_S))
+
+
+@pytest.mark.machine
+def test_for_a_client_that_acknowledges_nothing_no_more_than_so_many_messages_are_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.server.MOST_UNACKNOWLEDGED", 3)
+    caplog.set_level(logging.CRITICAL, "asyncua")
+    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": free_port()}
+
+    async def look() -> None:
+        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+            events = await server.get_event_generator()
+            async with Client(f"opc.tcp://127.0.0.1:{settings['port']}/") as client:
+                publish = client.uaclient.session.publish
+                monkeypatch.setattr(client.uaclient.session, "publish", lambda _acks: publish([]))
+                heard = asyncio.Queue[object]()
+                listener = Listener()
+                monkeypatch.setattr(listener, "event_notification", heard.put_nowait, raising=False)
+                subscription = await client.create_subscription(10, listener)
+                await subscription.subscribe_events()
+                for _ in range(8):
+                    await events.trigger(message="judged")
+                    await heard.get()
+                (kept,) = server.iserver.subscription_service.subscriptions.values()
+                assert len(kept._not_acknowledged_results) == 3
+
+    asyncio.run(asyncio.wait_for(look(), WAIT_S))
 
 
 @pytest.mark.machine
