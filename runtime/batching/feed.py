@@ -51,7 +51,9 @@ class Feed(Worker):
         self._assign = assign
         self._expect = expect
         self._stopping = threading.Event()
-        self._squeezed: set[tuple[str, tuple[float, ...]]] = set()
+        self.squeezed: dict[str, str] = {}
+        """How the shape of what was judged last of a stream differs from all that trained; empty: it does not."""
+        self._told: set[tuple[str, tuple[float, ...]]] = set()
         """Of which it was told: streams, each by the shapes that trained its model."""
 
     @property
@@ -106,9 +108,9 @@ class Feed(Worker):
 
     def _look_at_shape(self, part: Part, seen: ModelInput) -> None:
         """Warn, once for each stream and model, of pictures in another shape than any that trained."""
-        about = (part.camera, seen.aspects)
-        if part.size is None or about in self._squeezed:
+        if part.size is None:
             return
-        if other := seen.other_shape(*part.size):
-            self._squeezed.add(about)
+        other = self.squeezed[part.camera] = seen.other_shape(*part.size)
+        if other and (about := (part.camera, seen.aspects)) not in self._told:
+            self._told.add(about)
             log.warning("pictures are squeezed camera=%s reason=%r remedy=%r", part.camera, other, OTHER_SHAPE_REMEDY)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.geometry import OTHER_SHAPE_REMEDY
 from runtime.delivery.link import Link, LinkState
 from runtime.events.origin import Origin
 from runtime.parts.verdict import Verdict
@@ -28,6 +29,8 @@ class CameraHealth:
     """Why it gives nothing, in words."""
     late: int | None = None
     """Parts that had no verdict in time; None: nobody is told its verdicts at once."""
+    squeezed: str = ""
+    """How the shape of its pictures differs from all that trained; empty: it does not."""
 
 
 @dataclass(frozen=True)
@@ -130,3 +133,9 @@ def why_not_ready(found: StationStatus) -> list[str]:
     refused = {topic: why for topic, why in found.delivery.refused.items() if topic.startswith(f"{found.prefix}/")}
     problems += [f"broker refuses {topic}: {why}" for topic, why in refused.items()]
     return problems
+
+
+def warnings_of(found: StationStatus) -> list[str]:
+    """Say what a person should look at though parts are judged and told: nothing, where all is well."""
+    squeezed = {name: camera.squeezed for name, camera in found.cameras.items() if camera.squeezed}
+    return [f"pictures of {name} are squeezed, {other}; {OTHER_SHAPE_REMEDY}" for name, other in squeezed.items()]

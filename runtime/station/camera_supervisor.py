@@ -65,6 +65,12 @@ class CameraSupervisor:
         return {stream: feed.state for feed in self.feeds for stream in feed.streams}
 
     @property
+    def squeezed(self) -> dict[str, str]:
+        """Of each stream whose pictures have another shape than any that trained: how they differ."""
+        found = {stream: other for feed in self.feeds for stream, other in feed.squeezed.copy().items()}
+        return {stream: other for stream, other in found.items() if other}
+
+    @property
     def faults(self) -> dict[str, BaseException]:
         """What killed the cameras that ended by a fault, by their threads' names. The others go on."""
         return {feed.name: feed.fault for feed in self.feeds if feed.fault is not None}

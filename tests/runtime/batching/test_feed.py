@@ -233,6 +233,8 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_told_once_and_judged
     batch = batcher.take(WAIT_S)
     assert batch is not None
     assert [part.faults for part in batch.written] == [()] * 6
+    words = "2 times as wide as high, and what trained 0.96"
+    assert feed.squeezed == {"top-whole": words, "top-square": ""}
     (told,) = caplog.messages
     assert told.startswith("pictures are squeezed camera=top-whole reason='2 times as wide as high, and what trained ")
 
