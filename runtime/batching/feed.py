@@ -3,20 +3,15 @@
 import logging
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.errors import one_line
-from core.pictures.colour import OTHER_COLOUR_REMEDY, other_colour
-from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from runtime.batching.batcher import Batcher
 from runtime.batching.filling import fill
 from runtime.batching.task import Assign
+from runtime.batching.unlike import Unlike
 from runtime.cameras.camera import Camera, CameraState
 from runtime.cameras.filming import Filming
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings
@@ -26,8 +21,6 @@ from runtime.parts.verdict import Reason
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
-COLOUR_EVERY = 32
-"""Of a stream's parts the first and then each so many is asked for its colour: cameras turn grey at night."""
 FILE_NICENESS = 10
 """Of threads that read files, on the scale of nice(1)."""
 
@@ -58,9 +51,8 @@ class Feed(Worker):
         self._assign = assign
         self._expect = expect
         self._stopping = threading.Event()
-        self._parts: Counter[str] = Counter()
-        self._told: set[tuple[str, tuple[object, ...]]] = set()
-        """How pictures differ from all that trained, by stream and by what is known of those."""
+        self.unlike = Unlike()
+        """How what comes differs from all that trained."""
 
     @property
     def state(self) -> tuple[str, str]:
@@ -103,7 +95,7 @@ class Feed(Worker):
                 if number == 1:
                     frame = self._filming.newest(frame, slot.task.seen.bits)
                 part = fill(slot.task, slot.pixels, frame, self._settings, roi)
-                self._look(part, slot.pixels, slot.task.seen.within(roi))
+                self.unlike.look(part, slot.pixels, slot.task.seen.within(roi))
                 self._expect(part)
             except Exception as error:  # a fault of ours: a row that is kept would keep its whole batch from the judge
                 log.error("camera %s: a frame cannot be judged reason=%r remedy='report it'", stream, one_line(error))
@@ -111,17 +103,3 @@ class Feed(Worker):
                 part = fill(slot.task, slot.pixels, unseen, self._settings, None)
             self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
         return True
-
-    def _look(self, part: Part, row: NDArray[np.uint8], seen: ModelInput) -> None:
-        """Warn, once for each stream and model, of pictures of another shape or colour than any that trained."""
-        self._parts[part.camera] += 1
-        if part.size is not None:
-            self._tell(part, seen.aspects, "are squeezed", seen.other_shape(*part.size), OTHER_SHAPE_REMEDY)
-        # A frame at fault did not fill the row. Seldom: it takes longer than all else that is asked here.
-        if not part.faults and self._parts[part.camera] % COLOUR_EVERY == 1:
-            self._tell(part, seen.colours, "differ in colour", other_colour(row, seen.colours), OTHER_COLOUR_REMEDY)
-
-    def _tell(self, part: Part, known: tuple[object, ...], what: str, other: str, remedy: str) -> None:
-        if other and (about := (part.camera, known)) not in self._told:
-            self._told.add(about)
-            log.warning("pictures %s camera=%s reason=%r remedy=%r", what, part.camera, other, remedy)

@@ -28,6 +28,8 @@ class CameraHealth:
     """Why it gives nothing, in words."""
     late: int | None = None
     """Parts that had no verdict in time; None: nobody is told its verdicts at once."""
+    unlike: str = ""
+    """How its pictures differ from all that trained, and what to do about it; empty: they do not."""
 
 
 @dataclass(frozen=True)
@@ -130,3 +132,8 @@ def why_not_ready(found: StationStatus) -> list[str]:
     refused = {topic: why for topic, why in found.delivery.refused.items() if topic.startswith(f"{found.prefix}/")}
     problems += [f"broker refuses {topic}: {why}" for topic, why in refused.items()]
     return problems
+
+
+def warnings_of(found: StationStatus) -> list[str]:
+    """Say what a person should look at though parts are judged and told: nothing, where all is well."""
+    return [f"pictures of {name} {camera.unlike}" for name, camera in found.cameras.items() if camera.unlike]

@@ -65,6 +65,11 @@ class CameraSupervisor:
         return {stream: feed.state for feed in self.feeds for stream in feed.streams}
 
     @property
+    def unlike(self) -> dict[str, str]:
+        """Of each stream whose pictures differ from all that trained: how, and what to do about it."""
+        return {stream: words for feed in self.feeds for stream, words in feed.unlike.words().items()}
+
+    @property
     def faults(self) -> dict[str, BaseException]:
         """What killed the cameras that ended by a fault, by their threads' names. The others go on."""
         return {feed.name: feed.fault for feed in self.feeds if feed.fault is not None}

@@ -95,13 +95,14 @@ class Inspection:
         return EvidenceHealth(self.evidence.written, self.evidence.dropped, problem)
 
     def _cameras(self) -> dict[str, CameraHealth]:
-        states, display = self.supervisor.states, self.display
+        states, unlike, display = self.supervisor.states, self.supervisor.unlike, self.display
         found = {}
         for name, counters in dict(self.reporter.counters).items():
             state, reason = states.get(name, ("starting", ""))
             drifts = display is not None and display.drifts(name)
             late = self.loop.verdicts.late.get(name)
-            found[name] = CameraHealth(state, dict(counters.verdicts), counters.discarded, drifts, reason, late)
+            verdicts, other = dict(counters.verdicts), unlike.get(name, "")
+            found[name] = CameraHealth(state, verdicts, counters.discarded, drifts, reason, late, other)
         return found
 
     def run(self, stop: Stop) -> Summary:

@@ -14,7 +14,7 @@ from core.timestamps import rfc3339
 from runtime.evidence.overlay import draw
 from runtime.evidence.part_picture import PartPicture
 from runtime.history.shifts import shift_start
-from runtime.monitoring.health import StationStatus, why_not_ready
+from runtime.monitoring.health import StationStatus, warnings_of, why_not_ready
 from runtime.monitoring.live_view import LiveView
 from runtime.parts.verdict import Verdict
 from runtime.view.desk import TakesMarks
@@ -102,6 +102,7 @@ def _state(found: StationStatus, display: LiveView, past: Past | None, told: Map
         "outbox": found.delivery.waiting,
         "evidence": asdict(found.evidence) if found.evidence else None,
         "problems": why_not_ready(found),
+        "warnings": warnings_of(found),
         "shift_since": shift,
         "cameras": {
             name: {

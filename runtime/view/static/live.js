@@ -125,7 +125,7 @@ function render() {
   const problems = [...state.problems];
   if (state.broker.reason) problems.push(`${words.to_mes}: ${state.broker.state}: ${state.broker.reason}`);
   if (state.evidence && state.evidence.problem) problems.push(`${words.evidence}: ${state.evidence.problem}`);
-  alarm(problems);
+  alarm(problems.concat(state.warnings));
   for (const [name, camera] of Object.entries(state.cameras)) {
     const node = cards.get(name);
     if (!node) continue;

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from core.datasets.dataset import Sample
 from core.datasets.frames import read_frames
-from core.pictures.geometry import ModelInput, Pose, Roi
+from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput, Pose, Roi
 from runtime.batching.batcher import Batcher
-from runtime.batching.feed import COLOUR_EVERY, Feed
+from runtime.batching.feed import Feed
 from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.batching.task import Assign, Task
+from runtime.batching.unlike import COLOUR_EVERY
 from runtime.cameras.camera import Camera
 from runtime.cameras.files import FolderCamera
 from runtime.cameras.folders.watched_folder import WatchedFolder
@@ -233,6 +234,8 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_told_once_and_judged
     batch = batcher.take(WAIT_S)
     assert batch is not None
     assert [part.faults for part in batch.written] == [()] * 6
+    words = "2 times as wide as high, and what trained 0.96"
+    assert feed.unlike.words() == {"top-whole": f"are squeezed, {words}; {OTHER_SHAPE_REMEDY}"}
     (told,) = caplog.messages
     assert told.startswith("pictures are squeezed camera=top-whole reason='2 times as wide as high, and what trained ")
 

@@ -124,16 +124,6 @@ def test_a_damaged_row_at_the_bound_leaves_its_gap(tmp_path: Path) -> None:
     outbox.close()
 
 
-def test_a_damaged_name_of_a_column_is_told_as_damage(tmp_path: Path) -> None:
-    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
-    Outbox(bounds).close()
-    content = bounds.path.read_bytes()
-    assert b"digest BLOB" in content
-    bounds.path.write_bytes(content.replace(b"digest BLOB", b"diges\xff BLOB"))
-    with pytest.raises(OutboxError, match=r"box\.sqlite: .*damaged"):
-        Outbox(bounds)
-
-
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), count=st.integers(1, 12))
 def test_whatever_byte_is_flipped_what_is_sent_was_stored(data: st.DataObject, count: int) -> None:

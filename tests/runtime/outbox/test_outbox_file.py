@@ -234,3 +234,13 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path: Pat
         Outbox(OutboxSettings(path=path))
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["shop.sqlite"]
+
+
+def test_a_damaged_name_of_a_column_is_told_as_damage(tmp_path: Path) -> None:
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    Outbox(bounds).close()
+    content = bounds.path.read_bytes()
+    assert b"digest BLOB" in content
+    bounds.path.write_bytes(content.replace(b"digest BLOB", b"diges\xff BLOB"))
+    with pytest.raises(OutboxError, match=r"box\.sqlite: .*damaged"):
+        Outbox(bounds)

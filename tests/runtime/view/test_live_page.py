@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from runtime.evidence.overlay import LONGEST_SIDE
+from runtime.monitoring.health import CameraHealth
 from runtime.monitoring.live_view import LiveView
-from runtime.view.live_page import live_router
+from runtime.view.live_page import _state, live_router
+from tests.runtime.monitoring.test_health import WELL
 from tests.runtime.part_pictures import part_picture
 
 
@@ -23,3 +25,12 @@ def test_a_picture_that_no_jpeg_can_hold_is_refused_in_words_and_shown_where_it_
     whole, narrow = picture("top", "last", kind), picture("top", "last", kind, 960)
     assert (whole.status_code, b"has 65501 x 4; ask for it by `width`" in whole.body) == (404, True)
     assert (narrow.status_code, narrow.media_type) == (200, "image/jpeg")
+
+
+def test_pictures_of_a_shape_that_none_trained_are_a_warning_and_no_reason_not_to_be_ready() -> None:
+    unlike = "are squeezed, 1.78 times as wide as high, and what trained 1.33; give the camera a `roi`"
+    camera = CameraHealth("streaming", {}, 0, drifts=False, unlike=unlike)
+    state = _state(replace(WELL, cameras={"top": camera}), LiveView(), None, {})
+    (warning,) = state["warnings"]
+    assert warning == f"pictures of top {unlike}"
+    assert state["problems"] == []
