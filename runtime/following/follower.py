@@ -12,7 +12,7 @@ from typing import Literal
 from core.errors import BrokerError, ConfigError
 from runtime.delivery.connection import Connection
 from runtime.delivery.connector import Connector, keep_connected
-from runtime.delivery.faults import Refused, Unreachable
+from runtime.delivery.faults import Unreachable
 from runtime.delivery.message import Outgoing
 from runtime.delivery.refusals import BUSY
 from runtime.delivery.settings import BrokerSettings
@@ -69,7 +69,7 @@ class Follower:
             raise ConfigError("broker.host: it is missing; set it to the broker that all stations reach.")
         self._broker = broker
         self._connector = Connector(broker, client_id)
-        self._hearing = Hearing(handlers, qos)
+        self._hearing = Hearing(handlers, qos, needs_all)
         self._will = Outgoing(*will, retain=True) if will else None
         self._waiting: deque[Sent] = deque()
         """What was published and is not acknowledged, but for what is under way."""
@@ -78,7 +78,6 @@ class Follower:
         self._connected = threading.Event()
         self._link = AWAY
         self._on_link = on_link
-        self._needs_all = needs_all
         self._losses = 0
         """Connections in a row that were lost before all was subscribed."""
         self._worker = Worker("follower", self._serve_until_stopped)
@@ -154,8 +153,6 @@ class Follower:
                     self._tell(Link(self._hearing.refusal or CONNECTED, is_up=True))
                 self._send(connection, under_way)
                 self._settle(connection, under_way)
-                if self._needs_all and self._hearing.refusal:
-                    raise Refused(self._hearing.refusal)
                 for message in connection.received():
                     self._hearing.hand_on(message)
                     connection.acknowledge(message)

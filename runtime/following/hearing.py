@@ -7,6 +7,7 @@ from typing import Literal
 from paho.mqtt.matcher import MQTTMatcher
 
 from runtime.delivery.connection import Connection
+from runtime.delivery.faults import Refused
 from runtime.delivery.listening import ANSWERS_S, NO_ANSWER
 from runtime.delivery.message import Message
 from runtime.delivery.refusals import RETRY_AFTER_S
@@ -18,8 +19,8 @@ Handler = Callable[[Message], None]
 class Hearing:
     """Outlives the connections. Belongs to the follower's thread; `refusal` and `is_through` are for any."""
 
-    def __init__(self, handlers: Mapping[str, Handler], qos: Literal[0, 1]) -> None:
-        """`handlers` by topic filter."""
+    def __init__(self, handlers: Mapping[str, Handler], qos: Literal[0, 1], needs_all: bool) -> None:
+        """`handlers` by topic filter; `needs_all`: a broker that denies one is refused."""
         self.is_through = False
         """Whether all filters are answered on this connection."""
         self.refusal = ""
@@ -31,6 +32,7 @@ class Hearing:
             self._handlers[topic_filter] = handler
         self._filters = list(handlers)
         self._qos = qos
+        self._needs_all = needs_all
         self._unasked: list[str] = []
         self._asked: tuple[int, str, float] | None = None
         """The number and the filter that was asked for last and is not answered, and until when it may be."""
@@ -64,11 +66,13 @@ class Hearing:
             self._answered()
 
     def refused(self, number: int, words: str) -> None:
-        """The broker did not take what has this number, perhaps a subscription."""
+        """The broker did not take what has this number, perhaps a subscription. Raises Refused where all are needed."""
         if self._asked is not None and self._asked[0] == number:
             self._again_s = min(self._again_s, time.monotonic() + RETRY_AFTER_S)
             self._denied[self._asked[1]] = words
             self._answered()
+            if self._needs_all:
+                raise Refused(self.refusal)
 
     def hand_on(self, message: Message) -> None:
         """Give a message to whoever hears it."""
