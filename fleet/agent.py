@@ -11,7 +11,6 @@ from pathlib import Path
 
 from core.config import load_settings
 from core.errors import ArtifactError, ConfigError, PwaeError, one_line
-from core.files import alone
 from export.package import unpack
 from fleet.checking import check
 from fleet.download import fetch
@@ -20,9 +19,7 @@ from fleet.order import Order, read_order, signed_for
 from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
-from runtime.bundles.bundle import load_bundle
 from runtime.following.follower import Follower, Link
-from runtime.mqtt.message import Message
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -59,7 +56,7 @@ class Agent:
         self._follower = Follower(
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
-            {**self._neighbour.handlers, self._topics.bundle_desired: self._hear_order},
+            {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
             will=(self._topics.bundle_agent, b"offline"),
             on_link=self._greet,
         )
@@ -69,7 +66,7 @@ class Agent:
 
         Raises ConfigError where another agent is at work beside the link.
         """
-        with alone(self._shelf.folder):
+        with self._shelf.held():
             self._tell("installed", self._shelf.serial)
             with self._follower:
                 try:
@@ -86,9 +83,9 @@ class Agent:
         self._follower.publish(self._topics.bundle_agent, b"online", retain=True)
         self._publish(None)
 
-    def _hear_order(self, message: Message) -> None:
-        if message.payload:
-            self._heard.put(message.payload)
+    def _hear_order(self, order: bytes) -> None:
+        if order:
+            self._heard.put(order)
 
     def _look_again(self) -> None:
         """What was ordered may have to be done for an inspection that has started since."""
@@ -157,7 +154,7 @@ class Agent:
         self._shelf.remove_remains(but=folder)
         if folder.exists():
             try:
-                load_bundle(folder)
+                self._shelf.require_whole(folder)
             except ArtifactError:
                 if order.source is None:
                     raise

@@ -3,12 +3,13 @@
 import json
 import re
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.errors import ConfigError
-from core.files import write_whole
-from runtime.bundles.bundle import read_manifest
+from core.files import alone, write_whole
+from runtime.bundles.bundle import load_bundle, read_manifest
 from runtime.bundles.manifest import Manifest
 
 STATE = ".fleet.json"
@@ -48,6 +49,10 @@ class Shelf:
         """Where the link and its bundles lie."""
         return self._link.parent
 
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the folder against other agents. Raises ConfigError, on its way in, where one holds it."""
+        return alone(self.folder)
+
     @property
     def serial(self) -> int:
         """Of the newest order that was believed; 0: none was."""
@@ -62,6 +67,10 @@ class Shelf:
     def manifest(self) -> Manifest:
         """What the bundle in force says of itself. Raises ArtifactError where it is damaged."""
         return read_manifest(self.current)
+
+    def require_whole(self, folder: Path) -> None:
+        """Raises ArtifactError where a file of a bundle is not as its manifest says."""
+        load_bundle(folder)
 
     @property
     def sha256(self) -> str | None:

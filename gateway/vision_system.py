@@ -72,6 +72,9 @@ class VisionSystem:
 
     async def _hear(self, path: str, message: Message) -> None:
         match path.split("/"):
+            case ["status"] if not message.payload:  # somebody cleared it: the station is there no more
+                await self._follow(is_online=False, is_held=False)
+                await self._station.doubt()
             case ["status" | "model" as leaf]:
                 values = self._read(message, messages.STATION[leaf], lambda body: station_values(leaf, body))
                 if values is not None:

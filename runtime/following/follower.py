@@ -153,7 +153,6 @@ class Follower:
                     self._tell(Link(self._hearing.refusal or CONNECTED, is_up=True))
                 self._send(connection, under_way)
                 self._settle(connection, under_way)
-                self._hearing.require()
                 for message in connection.received():
                     self._hearing.hand_on(message)
                     connection.acknowledge(message)

@@ -20,7 +20,7 @@ class Hearing:
     """Outlives the connections. Belongs to the follower's thread; `refusal` and `is_through` are for any."""
 
     def __init__(self, handlers: Mapping[str, Handler], qos: Literal[0, 1], needs_all: bool) -> None:
-        """`handlers` by topic filter; `needs_all`: see `require`."""
+        """`handlers` by topic filter; `needs_all`: a broker that denies one is refused."""
         self.is_through = False
         """Whether all filters are answered on this connection."""
         self.refusal = ""
@@ -66,16 +66,13 @@ class Hearing:
             self._answered()
 
     def refused(self, number: int, words: str) -> None:
-        """The broker did not take what has this number, perhaps a subscription."""
+        """The broker did not take what has this number, perhaps a subscription. Raises Refused where all are needed."""
         if self._asked is not None and self._asked[0] == number:
             self._again_s = min(self._again_s, time.monotonic() + RETRY_AFTER_S)
             self._denied[self._asked[1]] = words
             self._answered()
-
-    def require(self) -> None:
-        """Raise Refused where a filter was denied and all are needed."""
-        if self._needs_all and self.refusal:
-            raise Refused(self.refusal)
+            if self._needs_all:
+                raise Refused(self.refusal)
 
     def hand_on(self, message: Message) -> None:
         """Give a message to whoever hears it."""

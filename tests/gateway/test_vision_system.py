@@ -50,6 +50,15 @@ class Nothing:
             self.states.append(value.Value.Value.Text)
 
 
+def test_a_station_whose_status_was_cleared_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision_system, "Variables", Nothing)
+    server: Any = Nothing()
+    system = VisionSystem(server, server, server, [])
+    hear(system, "status", b'{"state": "online", "reason": "", "version": "1", "boot_id": "b"}')
+    hear(system, "status", b"")
+    assert server.states == ["Operational", "Halted"]
+
+
 def test_what_a_station_told_before_all_was_subscribed_for_stays_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision_system, "Variables", Nothing)
     server: Any = Nothing()
