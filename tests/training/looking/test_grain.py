@@ -1,6 +1,6 @@
 """Grain: of pictures that lie alike those that show a part again are left, and those of two plain parts are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -90,12 +90,22 @@ def test_of_plain_parts_init_names_what_was_saved_again_and_nothing_else(tmp_pat
     assert [(one.stem, again.path.stem) for one, again in found.trained_and_tested] == [("009", "copy")]
 
 
-def test_the_region_alone_is_looked_at_again(tmp_path: Path) -> None:
-    for seed in range(20):
-        cv2.imwrite(str(tmp_path / f"{seed:03}.png"), np.hstack([washer(100 + seed), marked(seed)]))
-    cv2.imwrite(str(tmp_path / "copy.png"), np.hstack([washer(50), jpeg(marked(3), 75)]))
-    found = survey(str(tmp_path), roi=(SIZE, 0, SIZE, SIZE))
-    assert [(one.stem, again.stem) for one, again in found.twins] == [("003", "copy")]
+def test_the_region_alone_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("train/good", "test/good"):
+        (tmp_path / place).mkdir(parents=True)
+        for seed in range(3):
+            cv2.imwrite(str(tmp_path / place / f"{seed}.png"), washer(len(place) * 10 + seed))
+    seen: list[Frame] = []
+
+    def look(_: object, looks: Sequence[object], reach: int, frame_of: Callable[[int], Frame]) -> list[tuple[int, int]]:
+        seen.extend(frame_of(index) for index in range(len(looks)))
+        return []
+
+    monkeypatch.setattr("training.looking.survey.copies_among", look)
+    survey(str(tmp_path), roi=(20, 30, 100, 90))
+    stored = [washer(len(place) * 10 + seed) for place in ("train/good", "test/good") for seed in range(3)]
+    for frame, whole in zip(seen, stored, strict=True):
+        np.testing.assert_array_equal(frame, whole[30:120, 20:120])
 
 
 @pytest.mark.parametrize("copies", [0, 1])
