@@ -17,7 +17,10 @@ from core.pictures.picture import Stored, as_bgr_u8, crop, pixel_digest, read_as
 from core.pictures.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
-from training.looking.twins import detail_of, turned_twins_of, twins_of
+from training.looking.grain import copies_among
+from training.looking.twins import TENTH, detail_of, turned_twins_of, twins_of
+
+_Tested = tuple[Sample, NDArray[np.float32], NDArray[np.float16]]
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Surve
     if bits is None:
         _require_used(brightest_u16, ", ".join(names(data)))
     different = [group[0] for group in same.values()]
-    pairs = _shown_again(different, [other[1:] for other in others])
+    pairs = _shown_again(different, others, roi, depth)
     both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
     return Survey(
         data=", ".join(names(data)),
@@ -143,12 +146,17 @@ def _require_used(brightest_u16: Sequence[int], data: str) -> None:
 
 
 def _shown_again(
-    good: Sequence[Picture], tested: Sequence[tuple[NDArray[np.float32], NDArray[np.float16]]]
+    good: Sequence[Picture], tested: Sequence[_Tested], roi: Roi | None, bits: int
 ) -> list[tuple[int, int]]:
-    """Pair each good picture with those of `good` and then of `tested`, by look and detail, that show it again."""
-    every = [*((picture.look, picture.detail) for picture in good), *tested]
-    looks, details = [look for look, _ in every], [detail for _, detail in every]
-    pairs = twins_of(looks, details, len(good))
+    """Pair each good picture with those of `good` and then of `tested`, by look and detail, that show it again.
+
+    `roi` and `bits` as they were looked at.
+    """
+    looks = [*(picture.look for picture in good), *(look for _, look, _ in tested)]
+    details = [*(picture.detail for picture in good), *(detail for _, _, detail in tested)]
+    samples = [*(Sample(picture.path, is_cut=picture.is_cut) for picture in good), *(sample for sample, _, _ in tested)]
+    alike = twins_of(looks, details, len(good))
+    pairs = copies_among(alike, looks, TENTH, lambda index: _read(samples[index], roi, bits)[1])
     known = {again for _, again in pairs}
     return pairs + [pair for pair in turned_twins_of(looks, details, len(good)) if pair[1] not in known]
 
