@@ -209,8 +209,8 @@ def _subject(metrics: dict[str, Any]) -> str:
             else "stand apart from the others and set"
         )
         text += (
-            f" {metrics['suspects']} of these {stand} no threshold: look at the training's suspects.png, and remove the "
-            "bad parts."
+            f" {metrics['suspects']} of these {stand} no threshold: look at the training's suspects.png, and remove "
+            "the bad parts."
         )
     if 0 < known < good:
         text += " If it trained on some of the others too, those scores are flattered."
