@@ -17,6 +17,8 @@ from core.files import common_folder, write_whole
 from core.printable import printable
 
 _LONGEST_PX = 360
+_NOT_TOLD = {"Pixel AUROC, AUPRO", "Balanced accuracy", "Suspect", "Judged by a decoder that has not seen it"}
+"""Words of an evaluation's report alone."""
 
 
 def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -> str:
@@ -37,7 +39,7 @@ def render_comparison(comparison: Comparison, names: Sequence[str], data: str) -
         *(f"<p>{html.escape(warning)}</p>" for warning in comparison.warnings(names)),
         table(("", *names, "difference"), figure_rows(comparison)),
         "" if defective.any() else f"<p>{html.escape(NO_DEFECTIVE)}</p>",
-        glossary(),
+        glossary(_NOT_TOLD | (set() if defective.any() else {"AUROC", "Miss"})),
         f"<h2>Parts</h2><p>Named by where they lie in {html.escape(printable(folder))}.</p>",
         *(_group(comparison, names, folder, title, what, np.flatnonzero(chosen)) for title, chosen, what in groups),
     ]

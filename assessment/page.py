@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -66,9 +66,10 @@ def page(title: str, body: Iterable[str]) -> str:
     return _PAGE.format(title=html.escape(title), body="".join(body))
 
 
-def glossary() -> str:
-    """Explain the words, folded."""
-    words = "".join(f"<dt>{html.escape(word)}</dt><dd>{html.escape(text)}</dd>" for word, text in _WORDS.items())
+def glossary(left_out: Collection[str] = ()) -> str:
+    """Explain the words, folded, but for those `left_out`, of which the page has no figure."""
+    told = {word: text for word, text in _WORDS.items() if word not in left_out}
+    words = "".join(f"<dt>{html.escape(word)}</dt><dd>{html.escape(text)}</dd>" for word, text in told.items())
     return f"<details><summary>What the words mean</summary><dl>{words}</dl></details>"
 
 

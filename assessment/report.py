@@ -38,6 +38,13 @@ _FIGURES = {
     "images_per_second": "pictures a second, by PyTorch on this computer",
 }
 """How metrics are called, what a line asks first before all others."""
+_EXPLAINED = {
+    "miss_rate": "Miss",
+    "auroc": "AUROC",
+    "pixel_auroc": "Pixel AUROC, AUPRO",
+    "max_balanced_accuracy": "Balanced accuracy",
+}
+"""What the page calls these where it explains its words."""
 _COUNTS = {"suspects", "masks_vanished", "skipped"}
 HOW_SMALL = "How small a mark is found"
 OTHER_RATES = "What other false-reject rates would give"
@@ -67,7 +74,7 @@ def render_report(
         f"<p>{_subject(metrics)}</p>",
         f"<p><strong>{more_rejected(metrics)}</strong></p>" if more_rejected(metrics) else "",
         table((), figure_rows(metrics)),
-        glossary(),
+        glossary([word for name, word in _EXPLAINED.items() if metrics[name] is None]),
         '<h2>Scores</h2><p>A part is rejected above 1.</p><div class="charts">',
         chart(_draw_scores(ranking, defective, calibrating), "histogram of the scores"),
         chart(_draw_roc(ranking, defective), "ROC") if defective.any() and not defective.all() else "",
@@ -196,9 +203,14 @@ def _subject(metrics: dict[str, Any]) -> str:
             "error maps by the whole model, which has."
         )
     if metrics["suspects"]:
+        stand = (
+            "stands apart from the others and sets"
+            if metrics["suspects"] == 1
+            else "stand apart from the others and set"
+        )
         text += (
-            f" {metrics['suspects']} of these stand apart from the others and set no threshold: look at the training's "
-            "suspects.png, and remove the bad parts."
+            f" {metrics['suspects']} of these {stand} no threshold: look at the training's suspects.png, and remove "
+            "the bad parts."
         )
     if 0 < known < good:
         text += " If it trained on some of the others too, those scores are flattered."

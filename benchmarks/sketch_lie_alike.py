@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from twins import SETS, WAYS, filmed, jpeg
 
-from core.dataset import spread, training_samples
-from core.picture import read_picture
+from core.datasets.dataset import spread, training_samples
+from core.pictures.picture import read_picture
 from training.looking.bursts import look_of
 from training.looking.grain import copies_among, own_grain_shared
 from training.looking.twins import TENTH, detail_of, twins_of

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from core.errors import ConfigError
+from core.errors import ConfigError, one_line
 
 PIECE_BYTES = 2**20
 SILENT_S = 30.0
@@ -55,7 +55,8 @@ def becoming(file: Path) -> Iterator[Path]:
         with suppress(OSError):
             part.unlink()
         if isinstance(error, OSError) and str(error.filename or part) == str(part):
-            raise OSError(error.errno, error.strerror, str(file)) from error  # of the part nobody knows
+            # Of the part nobody knows.
+            raise OSError(error.errno, error.strerror or one_line(error), str(file)) from error
         raise
 
 

@@ -8,11 +8,13 @@ from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from core.errors import ArtifactError, ConfigError
 from core.files import read_now
 from export.staging import put, work_folder
 from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, sha256_of
-from runtime.bundles.manifest import MANIFEST, SIGNATURE
+from runtime.bundles.manifest import MANIFEST, SIGNATURE, Manifest
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -103,10 +105,17 @@ def sign(path: Path, private_key: Path) -> None:
 
     Raises ConfigError where the key cannot be used or the bundle not be written, ArtifactError where it is damaged.
     """
-    load_bundle(path)
+    checked = load_bundle(path).manifest
     key = load_private_key(private_key)
     try:
-        (path / SIGNATURE).write_bytes(key.sign((path / MANIFEST).read_bytes()))
+        content = (path / MANIFEST).read_bytes()
+        if Manifest.model_validate_json(content) != checked:
+            raise ArtifactError(
+                f"{path}: {MANIFEST} was altered while it was checked; look who does so, and try again."
+            )
+        (path / SIGNATURE).write_bytes(key.sign(content))
+    except ValidationError as error:
+        raise ArtifactError(f"{path}: {MANIFEST} was altered while it was checked; look who does so.") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}); sign it where it can be.") from error
 

@@ -1,6 +1,5 @@
 """Verifying a bundle where it is used: parity again, with the backend that is there, and without torch."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -73,6 +72,6 @@ def _cpu_exam(bundle: Bundle, samples: Sequence[Sample], max_batch: int) -> Pari
 
 
 def _flips_allowed(bundle: Bundle, pictures: int) -> int:
-    """As large a share of these pictures as the export let pass of its own."""
-    shares = [row.verdict_flips / row.pictures for row in bundle.manifest.parity if row.precision != "fp32"]
-    return math.ceil(max(shares, default=0.0) * pictures)
+    """As large a share of these pictures as the export let pass of its own, and no picture more."""
+    lower = (row for row in bundle.manifest.parity if row.precision != "fp32" and row.pictures)
+    return max((row.verdict_flips * pictures // row.pictures for row in lower), default=0)

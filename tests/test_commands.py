@@ -177,6 +177,8 @@ def test_a_training_that_is_interrupted_ends_with_one_line_and_130(
     )
     assert code == 130
     assert error.splitlines()[-1] == "interrupted"
+    assert error.splitlines()[-2].startswith("to go on: train-model ")
+    assert error.splitlines()[-2].endswith(" --resume")
     assert "Traceback" not in error
 
 

@@ -36,7 +36,7 @@ def _train_command(
     from core.datasets.dataset import folders, names
     from core.datasets.layout import require_apart
     from core.files import alone
-    from training.fitting.resume_point import require_nothing_kept
+    from training.fitting.resume_point import require_nothing_kept, resume_points
     from training.settings import SUSPECTS_SHEET, TrainingSettings
 
     settings = cli.load(config, TrainingSettings)
@@ -52,7 +52,12 @@ def _train_command(
     with redirect_stderr(StringIO()) if helps else alone(Path(settings.output)):
         if not (resume or replace or helps):
             require_nothing_kept(settings)
-        path = train(settings, resume)
+        try:
+            path = train(settings, resume)
+        except (KeyboardInterrupt, SystemExit):
+            if resume_points(Path(settings.output)):
+                typer.echo(f"to go on: {shlex.join(['train-model', str(config), '--resume'])}", err=True)
+            raise
     if helps:  # the first one alone writes
         return
     typer.echo(f"checkpoint: {path}")

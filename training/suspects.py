@@ -53,17 +53,18 @@ def report_suspects(
     sheet = output / SUSPECTS_SHEET
     _sheet(frames, judged, shown, stands, odd).savefig(sheet, dpi=90)
     if odd.any():
+        stand = "stands apart from the others and does" if odd.sum() == 1 else "stand apart from the others and do"
         sys.stderr.write(
-            f"warning: {odd.sum()} of {len(odd)} good pictures stand apart from the others and do not set the "
-            f"thresholds. Look at all of {sheet}, remove the bad parts from the data and train again: a bad "
+            f"warning: {odd.sum()} of {len(odd)} good pictures {stand} not set the thresholds. Look at all of "
+            f"{sheet}, remove the bad parts from the data and train again: a bad "
             f"part that trains hides defects like its own. If all are good, set `believe_all: true`; else up to about "
             f"{thresholds.false_reject_with_odd:.0%} of good parts are rejected and not "
             f"{thresholds.false_reject_rate:.0%}.\n"
         )
     if marked.any():
         sys.stderr.write(
-            f"{marked.sum()} pictures were marked as good by people and train, however far they stand apart; "
-            f"{(odd & marked).sum()} of them stand apart, and set no threshold.\n"
+            f"marked as good by people, and trained on however far they stand apart: {marked.sum()} of the pictures; "
+            f"of these so far apart that they set no threshold: {(odd & marked).sum()}\n"
         )
 
 

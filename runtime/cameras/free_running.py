@@ -16,8 +16,6 @@ from runtime.parts.verdict import Reason
 log = logging.getLogger(__name__)
 SETTLE_S = 0.5
 """What was read while the camera was opened is given at once, and was not captured now: nothing so early is judged."""
-
-
 SLOW_CLOCK = "clock is slow camera=%s seconds_a_second=%.2f remedy=%r"
 SLOW_CLOCK_REMEDY = (
     "set its frame rate to one that it keeps, also in the dark; or the network carries less than it sends, and what is "

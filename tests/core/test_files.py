@@ -166,3 +166,8 @@ def test_a_file_has_one_name_from_wherever_its_folder_is_reached(
         assert whole(Path(given)) == tmp_path / "parts/monday/a.png"
         assert common_folder([Path(given)]) == tmp_path / "parts/monday"
         assert common_folder([Path(given), tmp_path / "parts" / "b.png"]) == tmp_path / "parts"
+
+
+def test_a_fault_without_a_number_keeps_its_words(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"the share went away.*a\.json"), becoming(tmp_path / "a.json"):
+        raise OSError("the share went away")

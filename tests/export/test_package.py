@@ -9,8 +9,8 @@ import pytest
 from core.errors import ArtifactError, ConfigError
 from export import package
 from export.package import pack, sign, unpack
-from runtime.bundles.bundle import Bundle, load_bundle
-from runtime.bundles.manifest import MANIFEST, MODEL
+from runtime.bundles.bundle import Bundle, load_bundle, save_manifest
+from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE
 
 
 @pytest.fixture
@@ -122,3 +122,20 @@ def test_keys_of_another_kind_are_refused(bundle: Bundle, keys: tuple[Path, Path
     for wrong in (keys[0], tmp_path / "pipe"):
         with pytest.raises(ConfigError, match=f"{wrong.name}: no readable public key"):
             load_bundle(bundle.path, wrong)
+
+
+def test_what_somebody_puts_there_after_it_was_checked_is_not_signed(
+    bundle: Bundle, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copytree(bundle.path, tmp_path / "altered"))
+    (path / SIGNATURE).unlink(missing_ok=True)
+
+    def checked_and_altered(path: Path) -> Bundle:
+        found = load_bundle(path)
+        save_manifest(path, found.manifest.model_copy(update={"name": "another"}))
+        return found
+
+    monkeypatch.setattr(package, "load_bundle", checked_and_altered)
+    with pytest.raises(ArtifactError, match="altered while it was checked"):
+        sign(path, keys[0])
+    assert not load_bundle(path).is_signed

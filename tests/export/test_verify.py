@@ -84,3 +84,12 @@ def test_a_picture_that_cannot_be_read_is_told_and_left_out(
 def test_what_is_not_here_is_not_replaced(bundle: Bundle, parts: Path) -> None:
     with pytest.raises(BackendError):
         verify_bundle(bundle.path, str(parts), "tensorrt", 8)
+
+
+@pytest.mark.parametrize(("flips", "proven", "pictures", "allowed"), [(1, 200, 10, 0), (1, 200, 200, 1), (0, 0, 10, 0)])
+def test_no_picture_more_may_change_its_verdict_than_the_share_that_the_export_let_pass(
+    bundle: Bundle, flips: int, proven: int, pictures: int, allowed: int
+) -> None:
+    row = bundle.manifest.parity[0].model_copy(update={"precision": "int8", "verdict_flips": flips, "pictures": proven})
+    lower = Bundle(path=bundle.path, manifest=bundle.manifest.model_copy(update={"parity": (row,)}))
+    assert verify._flips_allowed(lower, pictures) == allowed

@@ -223,8 +223,8 @@ def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
     assert trained.thresholds.odd >= 3
     assert trained.provenance["trained_on"] == len(names) - trained.calibration.doubted.sum() < len(names)
     told = capsys.readouterr().err
-    assert "stand apart from the others" in told
-    assert "1 pictures were marked as good by people and train, however far they stand apart; 1 of them stand" in told
+    assert "stands apart from the others and does not set" in told or "stand apart from the others and do not" in told
+    assert "trained on however far they stand apart: 1 of the pictures; of these so far apart that they set no" in told
     lines = (tmp_path / "run" / "suspects.csv").read_text().splitlines()
     ends = {line.partition(",")[0]: line.split(",")[2:] for line in lines[1:4]}
     assert ends == {**{str(path): ["yes", "no"] for path in planted}, str(marked): ["yes", "yes"]}

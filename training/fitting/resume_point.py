@@ -28,12 +28,14 @@ def resume_points(output: Path) -> list[Path]:
 
 
 def read_point(path: Path) -> dict[str, Any]:
-    """Load a point; the last of a member holds what it has learnt. Raises ArtifactError where it is damaged."""
+    """Load a point; the last of a member holds what it has learnt. Raises ArtifactError where it cannot be read."""
     import torch
 
     try:
         require_checksums(path)
         point = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror or error}); check its permissions.") from error
     except Exception as error:  # torch, zip and pickle errors share no base class
         raise ArtifactError(f"{path}: damaged; remove it, and --resume begins that decoder again.") from error
     if not isinstance(point, dict):
