@@ -151,6 +151,9 @@ def _said(problem: Any, examples: list[Any]) -> str:
             return "1 to 64 letters from A to Z, digits, `_` or `-` are taken."
         if examples:
             return f"it has to be as in {examples[0]}."
+    if problem["type"] == "too_short":
+        needed, given = problem["ctx"]["min_length"], problem["ctx"]["actual_length"]
+        return f"it has {given or 'none'}; at least {needed} {'is' if needed == 1 else 'are'} needed."
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
     said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
