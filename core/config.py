@@ -154,7 +154,15 @@ def _said(problem: Any, examples: list[Any]) -> str:
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
     said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
-    return _said_of_choice(problem) or shortened(str(said), LONGEST)
+    return _said_of_choice(problem) or _said_of_few(problem) or shortened(str(said), LONGEST)
+
+
+def _said_of_few(problem: Any) -> str:
+    """How many are needed at least; empty where there are not too few."""
+    if problem["type"] != "too_short":
+        return ""
+    needed, given = problem["ctx"]["min_length"], problem["ctx"]["actual_length"]
+    return f"it has {given or 'none'}; at least {needed} {'is' if needed == 1 else 'are'} needed."
 
 
 def _said_of_choice(problem: Any) -> str:

@@ -49,8 +49,10 @@ def check_camera(
         if first is None:
             return "opens"
         pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
-        other = "" if pixels is None else _unlike(name, settings, pixels, seen)
-        return f"opens, {camera.frames_total} frames{other}"
+        if pixels is None:
+            return f"opens, {camera.frames_total} frames"
+        size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
+        return f"opens, {camera.frames_total} frames, the first of {size} pixels{other}"
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
     camera = open_camera(name, settings.model_copy(update=every_frame))
     frames = camera.frames(threading.Event())
@@ -74,7 +76,7 @@ def check_camera(
             f"camera {name}: {apart_s:.1f} s lay between two frames, and after {settings.stale_after_s:g} s it counts "
             "as silent; raise `stale_after_s`, or let it send more often."
         )
-    size, other = _size(name, settings, pixels), _unlike(name, settings, pixels, seen)
+    size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
     return f"gives frames of {size} pixels{other}"
 
 
@@ -110,7 +112,7 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, 
         raise CameraError(
             f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; {remedy}."
         )
-    size, other = _size(name, settings, pixels), _unlike(name, settings, to_bgr(pixels, stream.layout), seen)
+    size, other = _size(name, settings, pixels, seen), _unlike(name, settings, to_bgr(pixels, stream.layout), seen)
     return f"{stream.name}, gives frames of {size} pixels{packets}, none of {total} lost{other}"
 
 
@@ -122,15 +124,18 @@ def _mtu_bytes(address: str) -> int | None:
     return None
 
 
-def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) -> str:
-    """Give the frame's size in words. Raises CameraError where a region does not lie within it."""
-    height, width = frame_bgr_u8.shape[:2]
+def _size(
+    name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16], seen: Sequence[ModelInput]
+) -> str:
+    """Give the frame's size in words. Raises CameraError where a region, or a model's own, does not lie within it."""
+    height, width = frame.shape[:2]
     for stream, roi in settings.streams(name).items():
-        if roi is not None and (roi[0] + roi[2] > width or roi[1] + roi[3] > height):
-            raise CameraError(
-                f"camera {name}: its frames have {width} x {height} pixels, and {stream}'s region {list(roi)} does not "
-                "lie within; correct `roi` or `regions`."
-            )
+        for whose, region in [(f"{stream}'s", roi)] if roi else [("the model's", each.roi) for each in seen]:
+            if region is not None and (region[0] + region[2] > width or region[1] + region[3] > height):
+                raise CameraError(
+                    f"camera {name}: its frames have {width} x {height} pixels, and {whose} region {list(region)} does "
+                    "not lie within; correct `roi` or `regions`."
+                )
     return f"{width} x {height}"
 
 

@@ -111,3 +111,11 @@ def test_of_many_mistakes_it_is_told_how_many_more_there_are() -> None:
     named = {f"a.{number}": 1 for number in range(50)}
     with pytest.raises(ConfigError, match=r"`named\.a\.18`: [^;]*; and 31 more mistakes\.$"):
         parse_settings({"name": "a", "named": named}, Station, "a.yaml")
+
+
+def test_how_many_are_needed_at_least_is_told_in_words() -> None:
+    class Line(Settings):
+        cameras: dict[str, int] = Field(min_length=1)
+
+    with pytest.raises(ConfigError, match="`cameras`: it has none; at least 1 is needed"):
+        parse_settings({"cameras": {}}, Line, "a.yaml")

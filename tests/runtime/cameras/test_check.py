@@ -93,6 +93,15 @@ def test_a_region_outside_the_frame_is_named(mjpeg: MjpegServer) -> None:
         check_camera("top", settings)
 
 
+def test_a_region_outside_the_pictures_of_a_folder_is_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 1)
+    folder = {"kind": "folder", "path": tmp_path}
+    with pytest.raises(CameraError, match=r"top's region \[0, 0, 5000, 8\] does not lie within"):
+        check_camera("top", FolderSettings.model_validate({**folder, "roi": [0, 0, 5000, 8]}))
+    with pytest.raises(CameraError, match=r"the model's region \[0, 0, 5000, 8\] does not lie within"):
+        check_camera("top", FolderSettings.model_validate(folder), (), [ModelInput(8, 8, roi=(0, 0, 5000, 8))])
+
+
 def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path: Path) -> None:
     live = HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, "regions": {"half": [0, 0, 48, 96]}})
     write_pictures(tmp_path, 1)
