@@ -33,8 +33,9 @@ def check_camera(
 ) -> str:
     """Say what it gives, and whether it has a shape that one of the models, which have `seen` theirs, does not know.
 
-    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, or a
-    region lies outside its frames; ConfigError where a URL's variable is not set or a package is missing.
+    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, a
+    region lies outside its frames, or they are not of `frame_size`; ConfigError where a URL's variable is not set or
+    a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
@@ -45,8 +46,10 @@ def check_camera(
         if first is None:
             return "opens"
         pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
-        squeezed = "" if pixels is None else _squeezed(name, settings, pixels, seen)
-        return f"opens, {camera.frames_total} frames{squeezed}"
+        if pixels is None:
+            return f"opens, {camera.frames_total} frames"
+        size, squeezed = _size(name, settings, pixels), _squeezed(name, settings, pixels, seen)
+        return f"opens, {camera.frames_total} frames, the first of {size} pixels{squeezed}"
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
     camera = open_camera(name, settings.model_copy(update=every_frame))
     frames = camera.frames(threading.Event())
@@ -117,9 +120,15 @@ def _mtu_bytes(address: str) -> int | None:
     return None
 
 
-def _size(name: str, settings: CameraSettings, frame_bgr_u8: NDArray[np.uint8]) -> str:
-    """Give the frame's size in words. Raises CameraError where a region does not lie within it."""
-    height, width = frame_bgr_u8.shape[:2]
+def _size(name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
+    """Give the frame's size in words. Raises CameraError where a region does not lie within it, or it is not as set."""
+    height, width = frame.shape[:2]
+    if settings.frame_size not in (None, (width, height)):
+        expected = " x ".join(map(str, settings.frame_size))
+        raise CameraError(
+            f"camera {name}: its frames have {width} x {height} pixels, not {expected}, so none would be judged; "
+            "correct `frame_size`, or the camera's own setting."
+        )
     for stream, roi in settings.streams(name).items():
         if roi is not None and (roi[0] + roi[2] > width or roi[1] + roi[3] > height):
             raise CameraError(
