@@ -26,6 +26,8 @@ NEEDED = {
     "bool_parsing": "true or false is needed",
 }
 """What may stand where something of another kind does, by pydantic's name of the fault."""
+EMPTY = {"string_type": "a text", "string_too_short": "a text", "too_short": "at least one"}
+"""What is needed in the place of nothing, by pydantic's name of the fault."""
 NO_UTF8 = "it is no text in UTF-8, as a name may be that another system wrote; rename it"
 MOST = 20
 """Mistakes that are told."""
@@ -142,8 +144,8 @@ def unknown_key(location: str, unknown: str, known: Collection[str]) -> str:
 
 def _said(problem: Any, examples: list[Any]) -> str:
     """What is wrong with a value, and what may stand there."""
-    if problem["type"] in {"string_type", "string_too_short"} and problem["input"] in (None, ""):
-        return "it is empty; a text is needed."
+    if problem["type"] in EMPTY and problem["input"] in (None, "", [], (), {}):
+        return f"it is empty; {EMPTY[problem['type']]} is needed."
     if problem["type"] == "string_type":
         return f"it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     if problem["type"] == "string_pattern_mismatch":
@@ -154,24 +156,16 @@ def _said(problem: Any, examples: list[Any]) -> str:
     if problem["type"] in NEEDED:
         return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
     said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
-    return _said_of_choice(problem) or _said_of_few(problem) or shortened(str(said), LONGEST)
+    return _said_of_choice(problem, examples) or shortened(str(said), LONGEST)
 
 
-def _said_of_few(problem: Any) -> str:
-    """How many are needed at least; empty where there are not too few."""
-    if problem["type"] != "too_short":
-        return ""
-    needed, given = problem["ctx"]["min_length"], problem["ctx"]["actual_length"]
-    return f"it has {given or 'none'}; at least {needed} {'is' if needed == 1 else 'are'} needed."
-
-
-def _said_of_choice(problem: Any) -> str:
+def _said_of_choice(problem: Any, choices: list[Any]) -> str:
     """Which value is meant where one of several has to stand; empty where it is no such place."""
     told = problem.get("ctx", {})
     name = f"`{told['discriminator'][1:-1]}`" if "discriminator" in told else ""
     expected = told.get("expected_tags") or told.get("expected", "")
     if problem["type"] == "union_tag_not_found":
-        return f"{name} is missing."
+        return f"{name} is missing: {', '.join(map(str, choices))} can stand there."
     if problem["type"] not in {"union_tag_invalid", "literal_error", "enum"}:
         return ""
     given = told.get("tag", problem["input"])
@@ -183,7 +177,8 @@ def _said_of_choice(problem: Any) -> str:
 def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:
     """Walk the schema's JSON form along `path`.
 
-    Gives the location as the file has it, the valid keys beside its end, and examples of what may stand there.
+    Gives the location as the file has it, the valid keys beside its end, and examples of what may stand there: of
+    several kinds of section their tags.
     """
     root = schema.model_json_schema(by_alias=True)
     nodes, levels, known = _resolve([root], root), [], []
@@ -200,7 +195,8 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
         known = sorted({key for node in nodes for key in node.get("properties", {})})
         levels.append(shortened(str(part)))
         nodes = _resolve([child for node in nodes for child in _children(node, part)], root)
-    return ".".join(levels), known, [example for node in nodes for example in node.get("examples", ())]
+    examples = [example for node in nodes for example in node.get("examples", ())]
+    return ".".join(levels), known, examples or sorted({str(tag) for node in nodes for tag in _tags(node)})
 
 
 def _resolve(nodes: list[dict[str, Any]], root: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ MOST_MERGED = 10_000
 OTHER_BASE = re.compile(r"[-+]?0[0-9_]+$|.*:")
 """Of 8, and of 60."""
 MERGE = "tag:yaml.org,2002:merge"
+UNNAMED = "<unicode string>"
+"""What PyYAML calls a text that is no file."""
 
 
 class _Misread(yaml.MarkedYAMLError):
@@ -99,4 +101,5 @@ def parse_yaml(text: str, source: str) -> Any:
     except (LookupError, AttributeError) as error:  # PyYAML's, of `!!bool` or `!!timestamp` before neither
         raise ConfigError(f"{source}: a value is not what the tag (`!!`) before it says; leave the tag out.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
-        raise ConfigError(f"{source}: not valid YAML: {shortened(one_line(error), LONGEST)}") from error
+        told = one_line(error).replace(f' in "{UNNAMED}",', ", in")
+        raise ConfigError(f"{source}: not valid YAML: {shortened(told, LONGEST)}") from error

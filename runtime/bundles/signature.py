@@ -41,7 +41,9 @@ def is_signed(signature: bytes, content: bytes, public_key: Path) -> bool:
     try:
         key = load_pem_public_key(read_now(public_key))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{public_key}: no readable public key in PEM ({error}).") from error
+        raise ConfigError(
+            f"{public_key}: no readable public key in PEM ({getattr(error, 'strerror', error)})."
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigError(f"{public_key}: not an Ed25519 public key; openssl pkey -in PRIVATE -pubout makes it.")
     try:

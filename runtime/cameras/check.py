@@ -37,8 +37,9 @@ def check_camera(
 ) -> str:
     """Say what it gives, and whether in a shape or colour that one of the models, by what they have `seen`, lacks.
 
-    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, or a
-    region lies outside its frames; ConfigError where a URL's variable is not set or a package is missing.
+    Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, a
+    region lies outside its frames, or they are not of `frame_size`; ConfigError where a URL's variable is not set or
+    a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
@@ -127,8 +128,17 @@ def _mtu_bytes(address: str) -> int | None:
 def _size(
     name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16], seen: Sequence[ModelInput]
 ) -> str:
-    """Give the frame's size in words. Raises CameraError where a region, or a model's own, does not lie within it."""
+    """Give the frame's size in words. Raises CameraError where a region, or a model's own, does not lie within it.
+
+    So where it is not of `frame_size`.
+    """
     height, width = frame.shape[:2]
+    if settings.frame_size not in (None, (width, height)):
+        expected = " x ".join(map(str, settings.frame_size))
+        raise CameraError(
+            f"camera {name}: its frames have {width} x {height} pixels, not {expected}, so none would be judged; "
+            "correct `frame_size`, or the camera's own setting."
+        )
     for stream, roi in settings.streams(name).items():
         for whose, region in [(f"{stream}'s", roi)] if roi else [("the model's", each.roi) for each in seen]:
             if region is not None and (region[0] + region[2] > width or region[1] + region[3] > height):

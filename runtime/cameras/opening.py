@@ -95,14 +95,14 @@ def _open_url(name: str, settings: RtspSettings | HttpSettings, url: str) -> Cap
         raise OSError(error.errno, f"{error.strerror}{elsewhere}") from None
 
 
-def _open_device(name: str, settings: V4l2Settings) -> Capture | None:
-    """Open with FFMPEG; None where there is no such device. Raises OSError with the reason."""
+def _open_device(name: str, settings: V4l2Settings) -> Capture:
+    """Open with FFMPEG. Raises OSError with the reason."""
     import av
 
     from runtime.cameras.streams.video_stream import VideoStream
 
     if not settings.device.exists():
-        return None
+        raise OSError(errno.ENOENT, f"there is no {settings.device}; what is there: ls /dev/video* /dev/v4l/by-id")
     options = {"video_size": "{}x{}".format(*settings.resolution)} if settings.resolution else {}
     try:
         return VideoStream(str(settings.device), options, settings.timeout_s, name=name, is_device=True)

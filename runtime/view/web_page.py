@@ -64,7 +64,7 @@ def guarded_app(settings: ViewSettings) -> "FastAPI":
 
     from runtime.view.bodies import tell_what_is_wrong
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="P-WAE", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(RequestValidationError, tell_what_is_wrong)
     if settings.is_local:
         # Another site's page must not read this one through a name that it points at 127.0.0.1.

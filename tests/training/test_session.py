@@ -144,7 +144,7 @@ def test_several_folders_train_together_and_what_each_adds_is_told(
     [
         (5, "`data`: it is read as int, not as text; put it in quotes"),
         (["a", 5], "`data.1`: it is read as int, not as text"),
-        ([], "`data`: it has none; at least 1 is needed"),
+        ([], "`data`: it is empty; at least one is needed"),
     ],
 )
 def test_data_that_names_no_folder_is_refused_by_its_place_in_the_file(

@@ -102,6 +102,25 @@ def test_a_region_outside_the_pictures_of_a_folder_is_named(tmp_path: Path) -> N
         check_camera("top", FolderSettings.model_validate(folder), (), [ModelInput(8, 8, roi=(0, 0, 5000, 8))])
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"roi": [90, 0, 10, 10]}, r"96 x 96 pixels, and top's region \[90, 0, 10, 10\] does not lie within"),
+        ({"frame_size": [640, 480]}, "96 x 96 pixels, not 640 x 480, so none would be judged; correct `frame_size`"),
+    ],
+)
+def test_of_files_and_live_cameras_alike_it_is_told_that_no_picture_would_be_judged(
+    mjpeg: MjpegServer, tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((96, 96, 3), np.uint8))
+    for settings in (
+        HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, **changed}),
+        FolderSettings.model_validate({"kind": "folder", "path": tmp_path, **changed}),
+    ):
+        with pytest.raises(CameraError, match=words):
+            check_camera("top", settings)
+
+
 def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path: Path) -> None:
     live = HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, "regions": {"half": [0, 0, 48, 96]}})
     write_pictures(tmp_path, 1)

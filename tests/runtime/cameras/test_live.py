@@ -212,6 +212,7 @@ def test_a_camera_that_is_not_there_is_told_of_and_waited_for(tmp_path: Path, wa
     wait_until(lambda: watcher.camera.status().reconnects >= 2)
     wait_until(lambda: len(watcher.frames) == 1)
     assert watcher.frames[0].fault == Reason.NO_FRAME
+    assert f"there is no {device}" in watcher.camera.status().reason
     device.write_bytes(b"no camera")
     wait_until(lambda: watcher.camera.status().reconnects >= 3)
     assert "it gives no pictures; take another /dev/video" in watcher.camera.status().reason
