@@ -1,4 +1,4 @@
-"""The delivery's part of the configuration: the broker, Home Assistant, and a PLC."""
+"""The part of the configuration that names the broker, Home Assistant, and a PLC."""
 
 import ipaddress
 import re
