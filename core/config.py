@@ -182,18 +182,20 @@ def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[s
     """
     root = schema.model_json_schema(by_alias=True)
     nodes, levels, known = _resolve([root], root), [], []
+    is_chosen = False
     for part in path:
         if part == "[key]":  # what is wrong is the name before it
             continue
-        # A discriminated union puts its tag in the location; the tag is no level of the file.
-        if chosen := [node for node in nodes if part in _tags(node)]:
-            nodes = chosen
+        # A discriminated union puts its tag in the location; the tag is no level of the file. A key may have its name.
+        if not is_chosen and (chosen := [node for node in nodes if part in _tags(node)]):
+            nodes, is_chosen = chosen, True
             continue
         # Nor is the tag of one of several forms that are no sections, such as a text or a list.
         if isinstance(part, str) and nodes and not any(node.get("type") == "object" for node in nodes):
             continue
         known = sorted({key for node in nodes for key in node.get("properties", {})})
         levels.append(shortened(str(part)))
+        is_chosen = False
         nodes = _resolve([child for node in nodes for child in _children(node, part)], root)
     examples = [example for node in nodes for example in node.get("examples", ())]
     return ".".join(levels), known, examples or sorted({str(tag) for node in nodes for tag in _tags(node)})

@@ -16,6 +16,7 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.crypto.truststore import TrustStore
 from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -67,11 +68,16 @@ async def secure(server: Server, settings: SecuritySettings) -> None:
 
 
 def require_pair(cert_file: Path, key_file: Path) -> None:
-    """See that both belong together: clients would be refused without a word why. Raises OSError, ValueError."""
+    """See that both belong together, and are of a kind that the connections can use.
+
+    Clients would be refused without a word why. Raises OSError, ValueError.
+    """
     certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
     key = load_pem_private_key(key_file.read_bytes(), None)
     if certificate.public_key() != key.public_key():
         raise ValueError("the key is another certificate's")
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("the key is no RSA key, as Basic256Sha256 needs one")
     if certificate.not_valid_after_utc < datetime.now(UTC):
         log.warning(
             "certificate expired file=%s remedy='remove it and its key; let the clients trust the new one'", cert_file

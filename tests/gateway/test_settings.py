@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from core.config import parse_settings
 from core.errors import ConfigError
@@ -96,6 +97,16 @@ def other_key(folder: Path) -> dict[str, Any]:
     return security
 
 
+def no_rsa(folder: Path) -> dict[str, Any]:
+    """A pair that belongs together, and that no client could use."""
+    security = no_key(folder)
+    (folder / "own.key").unlink(missing_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.access.generate_private_key", lambda: ec.generate_private_key(ec.SECP256R1()))
+        make_certificate(folder / "own.pem", folder / "own.key", "urn:test")
+    return security
+
+
 def test_a_certificate_that_has_expired_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +132,7 @@ def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: by
         (no_key, "own.pem"),
         (pipe, "it is no file"),
         (other_key, "another certificate's"),
+        (no_rsa, "no RSA key"),
     ],
 )
 def test_it_ends_in_one_line_with_exit_code_2(
