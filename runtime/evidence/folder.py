@@ -103,7 +103,7 @@ class EvidenceFolder:
         pixels_bgr_u8 = shown.part.pixels_bgr_u8
         if pixels_bgr_u8 is None:
             return []
-        return [jpeg(each, self._settings.jpeg_quality) for each in (pixels_bgr_u8, draw(pixels_bgr_u8, shown))]
+        return [jpeg(pixels_bgr_u8, self._settings.jpeg_quality), jpeg(draw(pixels_bgr_u8, shown))]
 
     def _make_room(self) -> None:
         """Evidence must not take the last bytes, which the outbox needs, nor wait with what is too old for more.

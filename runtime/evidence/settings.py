@@ -14,8 +14,9 @@ class EvidenceSettings(Settings):
     folder: Path
     every_nth_ok: int = Field(default=0, ge=0)
     """Of each camera's OK parts also every n-th. 0: none."""
-    jpeg_quality: int = Field(default=92, ge=1, le=100)
-    """Of the pictures, which are of the camera's own size."""
+    jpeg_quality: int = Field(default=98, ge=1, le=100)
+    """Of the pictures, which are of the camera's own size; their error maps have 92. Parts that people mark train the
+    next model: below 98 JPEG may lose noise by which good parts are known (docs/training.md)."""
     max_age_s: PositiveFloat = 30 * 86400.0
     max_bytes: PositiveInt = 5_000_000_000
     min_free_bytes: int = Field(default=500_000_000, ge=0)
