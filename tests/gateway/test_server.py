@@ -2,15 +2,25 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from asyncua import Client
+from asyncua import Client, Server
 
 from gateway.server import leave_who_reads_nothing, open_server, tell_crowd
 from gateway.settings import GatewaySettings
 from tests.runtime.broker import free_port
 from tests.runtime.waiting import WAIT_S
+
+
+@asynccontextmanager
+async def serving(**more: object) -> AsyncIterator[tuple[Server, str]]:
+    """A server of this process, and where it is reached."""
+    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": free_port(), **more}
+    async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+        yield server, f"opc.tcp://127.0.0.1:{settings['port']}/"
 
 
 class Listener:
@@ -24,12 +34,11 @@ def test_for_a_client_that_is_away_no_more_events_wait_than_it_could_ask_for(
 ) -> None:
     monkeypatch.setattr("gateway.server.KEPT", 20)
     caplog.set_level(logging.CRITICAL, "asyncua")
-    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": free_port()}
 
     async def look() -> None:
-        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+        async with serving() as (server, url):
             events = await server.get_event_generator()
-            async with Client(f"opc.tcp://127.0.0.1:{settings['port']}/") as client:
+            async with Client(url) as client:
                 subscription = await client.create_subscription(3_600_000, Listener())
                 await subscription.subscribe_events()
                 for _ in range(25):
@@ -46,14 +55,9 @@ def test_no_more_clients_are_let_in_than_leave_files_for_the_broker_and_it_is_to
 ) -> None:
     monkeypatch.setattr("gateway.server.MOST_CLIENTS", 3)
     port = free_port()
-    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": port}
 
     async def look() -> None:
-        async with (
-            open_server(GatewaySettings.model_validate(settings)) as server,
-            server,
-            Client(f"opc.tcp://127.0.0.1:{port}/") as client,
-        ):
+        async with serving(port=port) as (server, url), Client(url) as client:
             assert not tell_crowd(server, was_full=False)
             streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
             assert await streams[2][0].read() == b"", "it is closed"
@@ -72,12 +76,9 @@ def test_a_client_that_asks_and_reads_nothing_is_left_and_the_others_are_served(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("gateway.server.MOST_UNREAD_BYTES", 10_000_000)
-    port = free_port()
-    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": port}
-    url = f"opc.tcp://127.0.0.1:{port}/"
 
     async def look() -> None:
-        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+        async with serving() as (server, url):
             large = await server.nodes.objects.add_variable(2, "large", "x" * 2_000_000)
             async with Client(url) as other:
                 leave_who_reads_nothing(server)
@@ -102,12 +103,11 @@ def test_for_a_client_that_acknowledges_nothing_no_more_than_so_many_messages_ar
 ) -> None:
     monkeypatch.setattr("gateway.server.MOST_UNACKNOWLEDGED", 3)
     caplog.set_level(logging.CRITICAL, "asyncua")
-    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": free_port()}
 
     async def look() -> None:
-        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+        async with serving() as (server, url):
             events = await server.get_event_generator()
-            async with Client(f"opc.tcp://127.0.0.1:{settings['port']}/") as client:
+            async with Client(url) as client:
                 publish = client.uaclient.session.publish
                 monkeypatch.setattr(client.uaclient.session, "publish", lambda _acks: publish([]))
                 heard = asyncio.Queue[object]()
@@ -126,11 +126,10 @@ def test_for_a_client_that_acknowledges_nothing_no_more_than_so_many_messages_ar
 
 @pytest.mark.machine
 def test_it_serves_on_an_address_of_ipv6() -> None:
-    settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "host": "::1", "port": free_port()}
+    port = free_port()
 
     async def look() -> None:
-        url = f"opc.tcp://[::1]:{settings['port']}/"
-        async with open_server(GatewaySettings.model_validate(settings)) as server, server, Client(url) as client:
+        async with serving(host="::1", port=port), Client(f"opc.tcp://[::1]:{port}/") as client:
             assert await client.nodes.server_state.read_value() == 0
 
     asyncio.run(look())
@@ -147,16 +146,9 @@ def test_on_all_addresses_it_is_reached_by_those_of_ipv4_and_of_ipv6(
         "key_file": tmp_path / "key.pem",
         "users": {"scada": {"password_env": "PASSWORD"}},
     }
-    settings = {
-        "stations": {"press-3": "plant/press-3"},
-        "broker": {"host": "mes"},
-        "host": "::",
-        "port": port,
-        "security": security,
-    }
 
     async def look() -> None:
-        async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+        async with serving(host="::", port=port, security=security):
             for host in ("127.0.0.1", "::1"):
                 _reader, writer = await asyncio.open_connection(host, port)
                 writer.close()
