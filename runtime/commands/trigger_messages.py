@@ -4,6 +4,7 @@ A trigger's own time is carried over to the monotonic clock once, when it arrive
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -165,6 +166,11 @@ class TriggerHandler:
         if message.retained:
             raise ValueError("it is retained, and so may be old; send triggers without retain")
         told = read_payload(message.payload)
+        for meant, key in told.misspelt().items():
+            if self._told.is_due(f"misspelt {camera} {meant}", math.inf):
+                remedy = f"did you mean `{meant}`?"
+                where = message.topic
+                log.warning("trigger has a key that is not read topic=%s key=%.64r remedy=%r", where, key, remedy)
         cause = self._cause(message, told)
         if self._is_under_way(cause, message):
             if self._cameras[camera].takes_ahead:
