@@ -1,6 +1,6 @@
 """The doctor: what keeps an inspection from starting here, in plain words, one line and one remedy each.
 
-Every check opens the very thing that the inspection would open, and closes it again: nothing is published, nothing stays.
+Every check opens the very thing that the inspection would open, and closes it again; nothing is published or stays.
 """
 
 import logging
