@@ -41,6 +41,7 @@ def run(opening: Opening, stop: Stop) -> Summary:
             stack.enter_context(serving(view, page(view, display, inspection.status, past, reviews, judge)))
         sys.stderr.write(_opening(inspection))
         warn_of_sizes(inspection.settings, inspection.models)
+        stop.is_heeded = True
         try:
             return _watch(inspection, stop)
         except (ConfigError, OSError, ModuleNotFoundError) as error:

@@ -8,6 +8,8 @@ class Stop:
     """Asks an inspection to end. A plain flag, so that a signal handler may set it at any moment."""
 
     reason: str | None = None
+    is_heeded = False
+    """Whether somebody looks at it. Until then a signal interrupts what is still set up."""
 
 
 @dataclass(frozen=True)
