@@ -23,6 +23,8 @@ from runtime.threads.seldom import Seldom
 log = logging.getLogger(__name__)
 LATE_S = 30.0
 """No camera keeps its frames for so long."""
+MOST_REPEATS = 1000
+"""Of one trigger, beyond which those of QoS 0 get no answer: it may be under way for as long as an engine is away."""
 TOLD_BEFORE = "it was told before, with the same id and part_id; its events are named in event_ids"
 
 
@@ -53,7 +55,8 @@ class _UnderWay:
     camera: str
     trigger: Trigger
     messages: dict[int, Message]
-    """By their numbers: the one that is judged, and behind it those by which its sender repeats it."""
+    """By their numbers: the one that is judged, and behind it those by which its sender repeats it. Those of QoS 0 have
+    none, and count down from 0."""
     is_met: bool = False
     """Whether its part waits to be judged."""
 
@@ -202,8 +205,8 @@ class TriggerHandler:
         """Whether its part is judged now: it is settled with the part's events then."""
         with self._changed:
             known = self._under_way.get(cause)
-            if known is not None:
-                known.messages[message.number] = message
+            if known is not None and (message.number or len(known.messages) < MOST_REPEATS):
+                known.messages[message.number or -len(known.messages)] = message
         return known is not None
 
     def _was_stored(self, cause: bytes, message: Message) -> bool:
