@@ -1,20 +1,15 @@
 """The command `run-inspection`."""
 
-import signal
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core import cli
-from core.start import is_interruption
+from core.stop import Stop
 from runtime.history.annotations import Annotations
 from runtime.station.simulating.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
-from runtime.station.summary import Stop
 
 if TYPE_CHECKING:
     from runtime.station.console import Opening
@@ -85,7 +80,7 @@ def inspect(
     ] = None,
 ) -> None:
     """Run an inspection to its end."""
-    with _stoppable() as stop:
+    with cli.stoppable() as stop:
         from runtime.settings import InspectionSettings
         from runtime.station.assembly import open_inspection
 
@@ -102,7 +97,7 @@ def simulate(
     scenario: Annotated[Scenario | None, typer.Option(help="What goes wrong, over and over.")] = None,
 ) -> None:
     """Run a simulation until it is stopped, or to its end."""
-    with _stoppable() as stop:
+    with cli.stoppable() as stop:
         from runtime.settings import InspectionSettings
         from runtime.station.simulating.simulation import open_simulation
 
@@ -116,15 +111,11 @@ def collect(
     pictures: Annotated[int, typer.Option(min=1, help="How many pictures of each camera or region.")] = 300,
 ) -> None:
     """Film until there are enough pictures, or until it is stopped."""
-    with _stoppable() as stop:
+    with cli.stoppable() as stop:
         from runtime.collecting import console
         from runtime.settings import InspectionSettings
 
-        def why_stopped() -> str | None:
-            stop.is_heeded = True
-            return stop.reason
-
-        console.collect(cli.load(config, InspectionSettings), pictures, output, why_stopped)
+        console.collect(cli.load(config, InspectionSettings), pictures, output, stop)
 
 
 @evidence.callback()
@@ -202,30 +193,6 @@ def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> No
     if summary_json is not None:
         console.write(summary, summary_json)
     console.tell(summary)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Stop]:
-    """Let signals ask for an end; before that is heeded they interrupt: nothing was judged yet that is to be told.
-
-    To be entered before what takes time to import: until then a signal kills.
-    """
-    stop = Stop()
-
-    def ask(number: signal.Signals) -> None:
-        stop.reason = number.name
-        if not stop.is_heeded:
-            raise KeyboardInterrupt
-
-    cli.heed_signals(ask)
-    try:
-        yield stop
-    except BaseException as error:
-        if stop.is_heeded or stop.reason in (None, signal.SIGINT.name) or not is_interruption(error):
-            raise
-        sys.stderr.write(f"stopped by {stop.reason} before it had begun\n")
-    if stop.reason == signal.SIGINT.name:
-        raise KeyboardInterrupt
 
 
 __all__ = ["app", "run_inspection"]
