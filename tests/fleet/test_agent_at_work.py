@@ -204,8 +204,17 @@ def test_what_is_answered_late_to_an_older_order_is_nobodys(
     monkeypatch.setattr(agent, "check", refuse)
     failed = site.order(package)  # which is removed
     answer = {"request_id": asked["request_id"], "ok": True, "error": None}
+    looked, has_taken = threading.Event(), neighbour.Neighbour.has_taken
+
+    def look(beside: neighbour.Neighbour) -> bool:
+        looked.set()
+        return has_taken(beside)
+
+    monkeypatch.setattr(neighbour.Neighbour, "has_taken", look)
     site.mes.send(topics.command_reply, json.dumps(answer).encode())
-    assert "is older than" in site.order(package, serial=5).error, "and by then the answer was heard"
+    site.mes.send(topics.status, json.dumps({"state": "online"}).encode())
+    assert looked.wait(WAIT_S)
+    assert "is older than" in site.order(package, serial=5).error, "and by then what was seen is done"
     assert (failed.error, {each.state for each in site.reports()[-2:]}) == ("another verdict.", {"failed"})
     assert site.box.link.resolve().name == "cell.bundle-1"
 
