@@ -1,29 +1,9 @@
-"""Unlike: how a picture differs from all that trained, though it is judged all the same, and what is said of many."""
+"""Unlike: what is said of many pictures some of which differ from all that trained."""
 
 from collections import Counter
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.pictures.colour import other_colour
-from core.pictures.geometry import ModelInput
-
-_WORDS = {
-    "other_shape": "have another shape than any that trained, and are squeezed as none of those was",
-    "other_colour": "are grey, and what trained is coloured, or the reverse",
-}
-COLUMNS = tuple(_WORDS)
-"""What may be other, by the names that tables give it."""
-
-
-def unlike(seen: ModelInput, judged_u8: NDArray[np.uint8], frame_bgr_u8: NDArray[np.uint8]) -> dict[str, str]:
-    """Say for each of COLUMNS how a picture differs from all that trained; empty where it does not.
-
-    `judged_u8` is what is judged of it, at its own size (`core.pictures.picture.fit`), `frame_bgr_u8` at the model's.
-    """
-    height, width = judged_u8.shape[:2]
-    return dict(zip(COLUMNS, (seen.other_shape(width, height), other_colour(frame_bgr_u8, seen.colours)), strict=True))
+from core.pictures.unlike import COLUMNS, SAID
 
 
 class Unlikes:
@@ -46,7 +26,7 @@ class Unlikes:
     def told(self) -> str:
         """Warn of those that differ, a line for each way, in which the first is named; empty where there are none."""
         return "".join(
-            f"warning: {self._found[column]} of {self._count} pictures {_WORDS[column]}, such as {first}: what is said "
+            f"warning: {self._found[column]} of {self._count} pictures {SAID[column]}, such as {first}: what is said "
             "of them means little; give pictures as the line's camera gives them, and train on such.\n"
             for column, first in sorted(self._first.items())
         )

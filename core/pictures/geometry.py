@@ -19,7 +19,6 @@ UPRIGHT_CHARACTERS = ANGLES * RINGS * 3 * 4 // 3
 OTHER_SHAPE = 1.1
 """Width by height of one picture, over that of another. All are squeezed into the input's shape: from 1.11 on, what
 lies at the edge comes half a place of the encoder's maps, which have 9 along a side, from where it was learned."""
-OTHER_SHAPE_REMEDY = "give the camera a `roi` of that shape, or train on its pictures"
 
 
 @dataclass(frozen=True)

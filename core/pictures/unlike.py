@@ -1,0 +1,30 @@
+"""Unlike: how a picture differs from all that trained, though it is judged all the same, and what to do about it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.pictures.colour import other_colour
+from core.pictures.geometry import ModelInput
+from core.pictures.picture import Stored
+
+SAID = {"other_shape": "are squeezed", "other_colour": "differ in colour"}
+"""What is said of such pictures, for each way in which they may be other; tables have these names for columns."""
+COLUMNS = tuple(SAID)
+REMEDIES = {
+    "other_shape": "give the camera a `roi` of that shape, or train on its pictures",
+    "other_colour": "set the camera as the one whose pictures trained, or train on its pictures",
+}
+
+
+def unlike(seen: ModelInput, judged: Stored, frame_bgr_u8: NDArray[np.uint8]) -> dict[str, str]:
+    """Say for each of COLUMNS how a picture differs from all that trained; empty where it does not.
+
+    `judged` is what is judged of it, at its own size (`core.pictures.picture.fit`), `frame_bgr_u8` at the model's.
+    """
+    height, width = judged.shape[:2]
+    return dict(zip(COLUMNS, (seen.other_shape(width, height), other_colour(frame_bgr_u8, seen.colours)), strict=True))
+
+
+def with_remedy(way: str, other: str) -> str:
+    """Say of a camera's pictures that they differ in one `way`, how, and what to do about it."""
+    return f"{SAID[way]}, {other}; {REMEDIES[way]}"
