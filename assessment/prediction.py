@@ -10,11 +10,10 @@ import numpy as np
 from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
-from core.datasets.unlike import Unlikes
 from core.errors import DataError
 from core.files import whole
 from core.pictures.picture import fit, list_pictures, read_picture
-from core.pictures.unlike import COLUMNS, unlike
+from core.pictures.unlike import COLUMNS, Unlikes, unlike
 from core.printable import printable
 from core.progress import counted
 from core.thresholds import scores
