@@ -16,9 +16,9 @@ from archive.rejudging import Crew, judge_missing
 from archive.results import rows_of_shards
 from assessment.score_table import Row
 from core.csv_table import write_rows
-from core.datasets.unlike import Unlikes
 from core.errors import ConfigError
 from core.files import alone, becoming, naming
+from core.pictures.unlike import Unlikes
 from runtime.parts.verdict import GIVEN
 
 OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in GIVEN)

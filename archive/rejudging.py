@@ -10,8 +10,8 @@ from archive.ending import clear, is_written, require_new
 from archive.plan import SHARD_PICTURES, Plan, make_plan
 from archive.results import require_writable, rows_of_shards, write_results
 from archive.workers import judged_here, judged_on_ray
-from core.datasets.unlike import Unlikes
 from core.files import alone
+from core.pictures.unlike import Unlikes
 from core.progress import Countdown, console
 
 

@@ -9,9 +9,9 @@ from archive.ending import note_written
 from archive.plan import Plan
 from assessment.score_table import Row
 from core.csv_table import write_rows
-from core.datasets.unlike import COLUMNS
 from core.errors import ConfigError
 from core.files import becoming
+from core.pictures.unlike import COLUMNS
 
 
 def require_writable(file: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
-from core.datasets.unlike import COLUMNS, Unlikes, unlike
 from core.errors import DataError
 from core.files import whole
 from core.pictures.picture import fit, list_pictures, read_picture
+from core.pictures.unlike import COLUMNS, Unlikes, unlike
 from core.printable import printable
 from core.progress import counted
 from core.thresholds import scores
@@ -40,7 +40,7 @@ class Prediction:
     overlay: Path | None = None
     """The picture with its error map over it, where it was asked for."""
     unlike: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(COLUMNS, ""))
-    """How it differs from all that trained, see `core.datasets.unlike`."""
+    """How it differs from all that trained, see `core.pictures.unlike`."""
 
     def row(self, tiles: int) -> Row:
         """Give it as a line of the score table."""

@@ -16,13 +16,13 @@ import numpy as np
 from broker import running
 from machine import describe
 
+from core.stop import Stop
 from runtime.events.event import Told
 from runtime.events.origin import Origin
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
 from runtime.settings import InspectionSettings
 from runtime.station.simulating.simulation import open_simulation
-from runtime.station.summary import Stop
 from tests.runtime.plc import Plc
 
 DEADLINE_MS = 30_000.0

@@ -24,6 +24,7 @@ from broker import running
 from machine import describe
 from numpy.typing import NDArray
 
+from core.stop import Stop
 from runtime.cameras.free_running import grabbed, read_freely
 from runtime.cameras.live import LiveCamera
 from runtime.inference.models import open_models
@@ -32,7 +33,6 @@ from runtime.parts.layout import Layout
 from runtime.parts.moment import Moment
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
-from runtime.station.summary import Stop
 
 UNLIKE = 4
 """Frames that a device gives in turn: none is like the one before."""

@@ -33,6 +33,7 @@ from machine import describe
 from numpy.typing import NDArray
 from paho.mqtt.enums import CallbackAPIVersion
 
+from core.stop import Stop
 from runtime.delivery.publisher import Publisher
 from runtime.events.event import JudgedPart
 from runtime.mqtt.connector import Connector
@@ -47,7 +48,6 @@ from runtime.settings import InspectionSettings
 from runtime.station.simulating.simulated_backend import SIZE
 from runtime.station.simulating.simulated_camera import SimulatedCamera
 from runtime.station.simulating.simulation import open_simulation
-from runtime.station.summary import Stop
 from runtime.threads.worker import Worker
 
 AS_FAST_AS_CAN_BE = 1e9

@@ -22,6 +22,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 from core.pictures.picture import fit, list_pictures, read_picture
+from core.stop import Stop
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.batching.task import Task
@@ -34,7 +35,7 @@ from runtime.inference.selection import open_backend
 from runtime.inference.settings import BackendSettings, Kind
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.summary import Stop, Summary
+from runtime.station.inspection import Summary
 
 
 def main() -> None:

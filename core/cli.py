@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 
 from core.errors import ConfigError, PwaeError, exit_codes, shown
 from core.start import INTERRUPTED, is_interruption
+from core.stop import Stop
 
 if TYPE_CHECKING:
     from core.config import SettingsT
@@ -213,6 +215,31 @@ def _common(
     ] = False,
 ) -> None:
     """Take what every command takes."""
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Let signals ask for an end; before that is heeded they interrupt: nothing was done yet that is to be told.
+
+    SIGTERM, or a terminal that is closed, is an end in order all the same; Ctrl-C raises KeyboardInterrupt in the end.
+    To be entered before what takes time to import: until then a signal kills.
+    """
+    stop = Stop()
+
+    def ask(number: signal.Signals) -> None:
+        stop.reason = number.name
+        if not stop.is_heeded:
+            raise KeyboardInterrupt
+
+    heed_signals(ask)
+    try:
+        yield stop
+    except BaseException as error:
+        if stop.is_heeded or stop.reason in (None, signal.SIGINT.name) or not is_interruption(error):
+            raise
+        sys.stderr.write(f"stopped by {stop.reason} before it had begun\n")
+    if stop.reason == signal.SIGINT.name:
+        raise KeyboardInterrupt
 
 
 def heed_signals(ask: Callable[[signal.Signals], None]) -> None:

@@ -137,9 +137,14 @@ def _describe(problem: Any, schema: type[BaseModel]) -> str:
 
 def unknown_key(location: str, unknown: str, known: Collection[str]) -> str:
     """Say of the key `unknown`, at `location`, which one of those that are `known` there is meant, or all of them."""
-    nearest = difflib.get_close_matches(unknown, known, n=1, cutoff=LIKE)
-    hint = f": did you mean `{nearest[0]}`?" if nearest else f"{_VALID}{', '.join(sorted(known))}."
+    nearest = nearest_key(unknown, known)
+    hint = f": did you mean `{nearest}`?" if nearest else f"{_VALID}{', '.join(sorted(known))}."
     return f"unknown key `{location}`{hint}"
+
+
+def nearest_key(unknown: str, known: Collection[str]) -> str | None:
+    """Give which of the keys that are `known` is meant by `unknown`, in whatever case; None where it is like none."""
+    return next(iter(difflib.get_close_matches(unknown.lower(), known, n=1, cutoff=LIKE)), None)
 
 
 def _said(problem: Any, examples: list[Any]) -> str:

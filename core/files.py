@@ -152,6 +152,18 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(f"{folder}: nothing can be written there; check its permissions, or name another folder.")
 
 
+@contextmanager
+def no_new_folders(folder: Path) -> Iterator[None]:
+    """Have `folder` and those above it gone again where they were not there before, and nothing is in them."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    finally:
+        for each in new:
+            with suppress(OSError):
+                each.rmdir()
+
+
 def whole(file: Path) -> Path:
     """Name `file` by where its folder really is, and by its own name there: one name in all tables and reports.
 

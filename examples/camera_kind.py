@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from core.config import load_settings
+from core.stop import Stop
 from runtime.cameras.camera import Camera
 from runtime.inference.models import open_models
 from runtime.parts.frame import Frame
@@ -20,7 +21,6 @@ from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import connect
-from runtime.station.summary import Stop
 
 
 class ProgramCamera(Camera):

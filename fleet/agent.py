@@ -4,9 +4,12 @@ Whatever goes wrong, the bundle in force is kept.
 """
 
 import logging
+import math
 import queue
 import shutil
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import load_settings
@@ -26,8 +29,20 @@ log = logging.getLogger(__name__)
 TURN_S = 0.5
 
 
+AGAIN_S = 60.0
+"""After which an order is tried again that the disk did not let through: nobody has to see that there is room."""
+
+
 class _ReplacedError(Exception):
     """A newer order came."""
+
+
+@dataclass
+class _Failed:
+    serial: int = 0
+    """Of the order that failed last; 0: none did."""
+    again_s: float = math.inf
+    """When it is tried again."""
 
 
 class Agent:
@@ -48,7 +63,7 @@ class Agent:
         """Orders, and what is empty where the last one is to be looked at again."""
         self._order: Order | None = None
         """That was believed last."""
-        self._failed_serial = 0
+        self._failed = _Failed()
         self._report: Report | None = None
         self._reporting = threading.Lock()
         """Held while it is told: what is told again on a new connection must not follow what is newer."""
@@ -72,7 +87,8 @@ class Agent:
                 try:
                     while not stop.is_set():
                         self._follower.require_thread()
-                        if self._listen(TURN_S) and self._order is not None:
+                        is_due = self._listen(TURN_S) or self._failed.again_s <= time.monotonic()
+                        if is_due and self._order is not None:
                             self._obey(self._order)
                 finally:
                     self._follower.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
@@ -120,15 +136,16 @@ class Agent:
         return order
 
     def _obey(self, order: Order) -> None:
-        error = ""
+        error, again_s = "", math.inf
         state: State = "failed"
         try:
-            if order.serial != self._failed_serial:
+            if order.serial != self._failed.serial or self._failed.again_s <= time.monotonic():
+                self._neighbour.forget()
                 self._shelf.believe(order.serial)
                 state = self._carry_out(order)
-            elif self._neighbour.has_taken(folder := self._shelf.place_of(order.sha256)):  # later than was waited for
-                self._shelf.switch(folder)
-                self._failed_serial, state = 0, "running"
+            elif self._neighbour.has_taken():  # later than was waited for
+                self._shelf.switch(self._shelf.place_of(order.sha256))
+                state = "running"
             else:
                 return
         except _ReplacedError:
@@ -138,16 +155,17 @@ class Agent:
             error = one_line(fault)
         except OSError as fault:
             where, why = fault.filename or self._shelf.folder, fault.strerror or one_line(fault)
-            error = f"{where}: {why}; mend that on the station, and order it again."
+            error = f"{where}: {why}; mend that on the station: it is tried again each minute."
+            again_s = time.monotonic() + AGAIN_S
         except Exception as fault:  # whatever a bundle does, the one in force stays
             log.exception("order %d", order.serial)
             error = f"the bundle cannot be used ({one_line(fault)})."
-        if error and self._report is not None and (order.serial, error) == (self._failed_serial, self._report.error):
-            return
-        if error:
+        is_told = self._report is not None and (order.serial, error) == (self._failed.serial, self._report.error)
+        self._failed = _Failed(order.serial if error else 0, again_s)
+        if error and not is_told:
             log.error("order %d: %s", order.serial, error)
-            self._failed_serial = order.serial
-        self._tell(state, order.serial, error)
+        if not (error and is_told):
+            self._tell(state, order.serial, error)
 
     def _carry_out(self, order: Order) -> State:
         folder = self._shelf.place_of(order.sha256)

@@ -9,22 +9,27 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from core.errors import ArtifactError, ConfigError, one_line, shortened, shown
 from core.files import require_file
 from fleet.order import Package
 from runtime.bundles.bundle import sha256_of
+from runtime.threads.worker import Worker
 
 TRIES = 5
 FIRST_WAIT_S = 1.0
 """Before the second try; it doubles."""
 TIMEOUT_S = 30.0
 """Without a byte."""
+TURN_S = 0.5
+"""How often it is asked meanwhile whether the fetch is wanted still."""
 BLOCK_BYTES = 2**18
 ROOM = 2
 """So many times a package's size is left free beside it: for the bundle in it, and for the station."""
+
+T = TypeVar("T")
 
 
 class _CutError(Exception):
@@ -34,7 +39,7 @@ class _CutError(Exception):
 def fetch(package: Package, file: Path, ca_file: Path | None, max_bytes: int, wait: Callable[[float], None]) -> None:
     """Fetch a package to `file`; what came is kept beside it until it is whole.
 
-    `wait` is called with the seconds until another try, and with 0 before each piece; what it raises ends the fetch.
+    `wait` is called with the seconds until another try, and with 0 again and again; what it raises ends the fetch.
 
     Raises ArtifactError where it cannot be fetched, is too big, has another hash, or where there is no room for it;
     ConfigError where `ca_file` cannot be used.
@@ -93,7 +98,8 @@ def _continue(
     Raises _CutError where it may be tried again, OSError where the disk does not take it.
     """
     there = part.stat().st_size if part.exists() else 0
-    with _open(opener, url, there) as answer:
+    answer = _patiently(lambda: _open(opener, url, there), wait)
+    try:
         is_rest = bool(answer.status == http.client.PARTIAL_CONTENT)
         if answer.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE or (
             is_rest and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-")
@@ -102,6 +108,25 @@ def _continue(
             raise _CutError("it sends another part than was asked for")
         _write(answer, part, there if is_rest else 0, max_bytes, url, wait)
         return is_rest
+    finally:
+        Worker("fetch", answer.close).start()  # for it waits until a read ends that is left behind
+
+
+def _patiently(read: Callable[[], T], wait: Callable[[float], None]) -> T:
+    """Give what `read` gets of a server that may say nothing for long. Where `wait` raises, `read` is left behind."""
+    got: list[T] = []
+    reader = Worker("fetch", lambda: got.append(read()))
+    reader.start()
+    wait(0)
+    while reader.is_alive():
+        reader.join(TURN_S)
+        wait(0)
+    try:
+        if reader.fault is not None:
+            raise reader.fault
+        return got[0]
+    finally:
+        reader.fault = None  # which holds this frame, and that the reader: a ring that would keep the socket open
 
 
 def _open(opener: urllib.request.OpenerDirector, url: str, there: int) -> Any:
@@ -147,10 +172,9 @@ def _write(answer: Any, part: Path, there: int, max_bytes: int, url: str, wait: 
     with part.open("r+b" if there else "wb") as out:
         out.seek(there)
         while max(written, expected or 0) <= max_bytes:
-            wait(0)
             _require_room(part.parent, (1 + ROOM) * (expected or written) - written)
             try:
-                block = answer.read1(BLOCK_BYTES)
+                block = _patiently(lambda: bytes(answer.read1(BLOCK_BYTES)), wait)
             except (OSError, http.client.HTTPException) as error:  # of the network, and not of the disk
                 raise _CutError(f"the connection was cut ({one_line(error)})") from error
             if not block:

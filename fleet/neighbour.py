@@ -35,12 +35,11 @@ def several_recipes(names: Iterable[str]) -> str:
 
 @dataclass
 class _Reload:
-    """What it was asked for last."""
+    """What it was asked for by the order that is under way, or failed last."""
 
-    folder: Path
     number: str
     wanted: tuple[Any, Any]
-    """Model and thresholds of the bundle in `folder`."""
+    """Model and thresholds of that bundle."""
     before: tuple[Any, Any]
     """Those that it judged with."""
     answer: dict[str, Any] | None = None
@@ -89,15 +88,15 @@ class Neighbour:
         # It does not tell its engine: a new bundle may hold another one of the same model.
         if not is_new and before == wanted:
             return
-        self._reload = _Reload(folder, str(uuid.uuid4()), wanted, before)
+        self._reload = asked_for = _Reload(str(uuid.uuid4()), wanted, before)
         self._answered.clear()
-        command = {"request_id": self._reload.number, "by": "fleet", "bundle": folder.name}
+        command = {"request_id": asked_for.number, "by": "fleet", "bundle": folder.name}
         asked = follower.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
             if asked.refusal:
                 raise ArtifactError(f"the broker does not take `reload` from this agent ({asked.refusal}).")
-            if self.has_taken(folder):
+            if self.has_taken():
                 return
             self._answered.wait(min(left_s, TURN_S))
         asked.withdraw()
@@ -107,13 +106,17 @@ class Neighbour:
             "Where it takes the bundle later, that is told."
         )
 
-    def has_taken(self, folder: Path) -> bool:
-        """Say whether it judges with the bundle in `folder` since it was asked last, perhaps long after.
+    def forget(self) -> None:
+        """Another order counts: what it answers to an older one is nobody's."""
+        self._reload = None
+
+    def has_taken(self) -> bool:
+        """Say whether it judges with the bundle that it was asked to take, perhaps long after.
 
         Raises ArtifactError where it refused.
         """
         asked = self._reload
-        if asked is None or asked.folder != folder:
+        if asked is None:
             return False
         if self._in_use == asked.wanted and asked.before != asked.wanted:  # its answer may be lost with a connection
             return True
@@ -126,8 +129,9 @@ class Neighbour:
             reply = json.loads(message.payload)
         except (ValueError, RecursionError):
             return
-        if self._reload is not None and isinstance(reply, dict) and reply.get("request_id") == self._reload.number:
-            self._reload.answer = reply
+        asked = self._reload
+        if asked is not None and isinstance(reply, dict) and reply.get("request_id") == asked.number:
+            asked.answer = reply
             self._answered.set()
             self._on_change()
 

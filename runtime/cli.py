@@ -1,6 +1,5 @@
 """The command `run-inspection`."""
 
-import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core import cli
+from core.stop import Stop
 from runtime.history.annotations import Annotations
 from runtime.station.simulating.scenario import BLACK_SHARE, NOT_OK_SHARE, PHASE_PARTS, SHORTEST_S, Scenario
-from runtime.station.summary import Stop
 
 if TYPE_CHECKING:
     from runtime.station.console import Opening
@@ -81,11 +80,11 @@ def inspect(
     ] = None,
 ) -> None:
     """Run an inspection to its end."""
-    stop = _heed_signals()
-    from runtime.settings import InspectionSettings
-    from runtime.station.assembly import open_inspection
+    with cli.stoppable() as stop:
+        from runtime.settings import InspectionSettings
+        from runtime.station.assembly import open_inspection
 
-    _run(open_inspection(cli.load(config, InspectionSettings)), stop, summary_json)
+        _run(open_inspection(cli.load(config, InspectionSettings)), stop, summary_json)
 
 
 @app.command(help=SIMULATE_HELP)
@@ -98,11 +97,11 @@ def simulate(
     scenario: Annotated[Scenario | None, typer.Option(help="What goes wrong, over and over.")] = None,
 ) -> None:
     """Run a simulation until it is stopped, or to its end."""
-    stop = _heed_signals()
-    from runtime.settings import InspectionSettings
-    from runtime.station.simulating.simulation import open_simulation
+    with cli.stoppable() as stop:
+        from runtime.settings import InspectionSettings
+        from runtime.station.simulating.simulation import open_simulation
 
-    _run(open_simulation(cli.load(config, InspectionSettings), rate, parts, scenario), stop)
+        _run(open_simulation(cli.load(config, InspectionSettings), rate, parts, scenario), stop)
 
 
 @app.command(help=COLLECT_HELP)
@@ -112,13 +111,11 @@ def collect(
     pictures: Annotated[int, typer.Option(min=1, help="How many pictures of each camera or region.")] = 300,
 ) -> None:
     """Film until there are enough pictures, or until it is stopped."""
-    stop = _heed_signals()
-    from runtime.collecting import console
-    from runtime.settings import InspectionSettings
+    with cli.stoppable() as stop:
+        from runtime.collecting import console
+        from runtime.settings import InspectionSettings
 
-    console.collect(cli.load(config, InspectionSettings), pictures, output, lambda: stop.reason)
-    if stop.reason == signal.SIGINT.name:
-        raise KeyboardInterrupt
+        console.collect(cli.load(config, InspectionSettings), pictures, output, stop)
 
 
 @evidence.callback()
@@ -184,8 +181,8 @@ def run_inspection() -> None:
 
 
 def _leave_threads_behind(code: int) -> None:
-    """End at once where a camera's read still blocks: one that returned while Python shuts down would abort it."""
-    if any(thread.daemon for thread in threading.enumerate()):
+    """End at once where a camera's read still blocks, or a model still loads: what returned later would abort it."""
+    if threading.active_count() > 1:
         cli.end_at_once(code)
 
 
@@ -196,19 +193,6 @@ def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> No
     if summary_json is not None:
         console.write(summary, summary_json)
     console.tell(summary)
-    if stop.reason == signal.SIGINT.name:
-        raise KeyboardInterrupt
-
-
-def _heed_signals() -> Stop:
-    """To be called before what takes time to import: until then a signal kills."""
-    stop = Stop()
-
-    def ask(number: signal.Signals) -> None:
-        stop.reason = number.name
-
-    cli.heed_signals(ask)
-    return stop
 
 
 __all__ = ["app", "run_inspection"]

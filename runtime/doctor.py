@@ -1,14 +1,16 @@
 """The doctor: what keeps an inspection from starting here, in plain words, one line and one remedy each.
 
-Every check opens the very thing that the inspection would open, and closes it again. Nothing is published.
+Every check opens the very thing that the inspection would open, and closes it again; nothing is published or stays.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
-from core.errors import PwaeError
+from core.errors import PwaeError, shown
 from runtime.actuator.check import check_plc
 from runtime.bundles.bundle import inputs_of, load_bundle
 from runtime.cameras.check import check_camera
@@ -39,12 +41,40 @@ def examine(settings: InspectionSettings) -> Iterator[Finding]:
     """Check everything that the inspection needs, however many are missing, and name each fault once."""
     named = set()
     for subject, check in _checks(settings):
-        try:
-            yield Finding(subject, check())
-        except PwaeError as error:
-            if str(error) not in named:  # a backend lacks the bundle that is missing already
-                yield Finding(subject, str(error).removeprefix(f"{subject}: "), error.exit_code)
-            named.add(str(error))
+        with _Warnings() as warned:
+            try:
+                found = Finding(subject, check())
+            except PwaeError as error:
+                found = Finding(subject, str(error), error.exit_code)
+        if found.text not in named:  # a backend lacks the bundle that is missing already
+            yield replace(found, text=warned.told_in(found.text, f"{subject}: "))
+        if found.exit_code:
+            named.add(found.text)
+
+
+class _Warnings(logging.Handler):
+    """Hears what is warned of meanwhile, on whatever thread: it belongs to the line that tells of the check."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._told: dict[str, None] = {}
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        self._told[shown(record.getMessage())] = None
+
+    def told_in(self, text: str, prefix: str) -> str:
+        """Give `text` and what was heard, unless it stands there; all without the `prefix`, which the line has."""
+        heard = [each.removeprefix(prefix) for each in self._told]
+        more = "".join(f"; warning: {each}" for each in heard if each not in text)
+        return text.removeprefix(prefix).removesuffix("." * bool(more)) + more
 
 
 def _checks(settings: InspectionSettings) -> Sequence[tuple[str, Check]]:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.dataset import Sample, each_once
-from core.datasets.unlike import Unlikes, unlike
 from core.errors import ConfigError, DataError, about
 from core.files import digest_of, whole
 from core.pictures.colour import colour_of
 from core.pictures.geometry import ModelInput, aspect_of
 from core.pictures.picture import as_bgr_u8, crop, fit, read_as_stored, read_picture, usual_bits
 from core.pictures.pose import cut_out, locate
+from core.pictures.unlike import Unlikes, unlike
 from core.printable import printable
 from core.progress import counted
 

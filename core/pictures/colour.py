@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from core.pictures.exposure import is_black, is_overexposed
 
 GREY, COLOURED = "grey", "coloured"
-OTHER_COLOUR_REMEDY = "set the camera as the one whose pictures trained, or train on its pictures"
 _GREY_BELOW, _COLOURED_FROM = 1.0, 4.0
 """Of 255 levels, by which the channels of a picture's areas differ on average. Between them is what may be either, as
 a metal part before a white wall; parts that people call coloured have 10 and more."""

@@ -1,5 +1,6 @@
 """Geometry of pictures, in pixels."""
 
+from bisect import bisect
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -18,7 +19,6 @@ UPRIGHT_CHARACTERS = ANGLES * RINGS * 3 * 4 // 3
 OTHER_SHAPE = 1.1
 """Width by height of one picture, over that of another. All are squeezed into the input's shape: from 1.11 on, what
 lies at the edge comes half a place of the encoder's maps, which have 9 along a side, from where it was learned."""
-OTHER_SHAPE_REMEDY = "give the camera a `roi` of that shape, or train on its pictures"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ModelInput:
     bits: int = 16
     """Of a grey level in files that keep 16."""
     aspects: tuple[float, ...] = field(default=(), compare=False)
-    """Width by height of what trained, before it was squeezed into the input's shape; empty: not known."""
+    """Width by height of what trained, before it was squeezed into the input's shape, ascending; empty: not known."""
     colours: tuple[str, ...] = field(default=(), compare=False)
     """Whether what trained is grey or coloured (core/pictures/colour.py), or some of it each; empty: not known."""
 
@@ -64,11 +64,11 @@ class ModelInput:
     def other_shape(self, width: int, height: int) -> str:
         """Say how the shape of a picture of this size differs from all that trained; empty where it does not."""
         aspect = aspect_of(*(self.cut_size or (width, height)))
-        apart = {known: max(aspect / known, known / aspect) for known in self.aspects}
-        if min(apart.values(), default=1.0) <= OTHER_SHAPE:
+        place = bisect(self.aspects, aspect)
+        apart = {max(aspect / near, near / aspect): near for near in self.aspects[max(0, place - 1) : place + 1]}
+        if min(apart, default=1.0) <= OTHER_SHAPE:
             return ""
-        nearest = min(apart, key=lambda known: apart[known])
-        return f"{aspect:.3g} times as wide as high, and what trained {nearest:.3g}"
+        return f"{aspect:.3g} times as wide as high, and what trained {apart[min(apart)]:.3g}"
 
 
 def aspect_of(width: int, height: int) -> float:

@@ -3,19 +3,21 @@
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CameraError, DataError
-from core.pictures.colour import OTHER_COLOUR_REMEDY, other_colour
-from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
-from core.pictures.picture import as_bgr_u8, cut
+from core.pictures.geometry import ModelInput
+from core.pictures.picture import Stored, as_bgr_u8, cut
+from core.pictures.unlike import unlike, with_remedy
 from runtime.cameras.factory.factory_camera import connection
+from runtime.cameras.files import FolderCamera
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
 from runtime.parts.layout import to_bgr
@@ -28,6 +30,8 @@ IP_MTU = 14
 """Linux' own, which Python's socket does not name."""
 CONTROL_PORT = 3956
 """Of GigE Vision. Nothing is sent to it."""
+LOOKED_AT = 10
+"""Pictures of a folder."""
 JUMBO_BYTES = 9000
 """What network cards and switches take beyond the usual 1500."""
 
@@ -38,22 +42,13 @@ def check_camera(
     """Say what it gives, and whether in a shape or colour that one of the models, by what they have `seen`, lacks.
 
     Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, a
-    region lies outside its frames, or they are not of `frame_size`; ConfigError where a URL's variable is not set or
+    region lies outside all its frames, or none is of `frame_size`; ConfigError where a URL's variable is not set or
     a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
     if not isinstance(settings, LiveCameraSettings):
-        camera = open_camera(name, settings, kept)
-        first = next(camera.frames(threading.Event()), None) if camera.frames_total else None
-        camera.close()
-        if first is None:
-            return "opens"
-        pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
-        if pixels is None:
-            return f"opens, {camera.frames_total} frames"
-        size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
-        return f"opens, {camera.frames_total} frames, the first of {size} pixels{other}"
+        return _check_files(name, settings, kept, seen)
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
     camera = open_camera(name, settings.model_copy(update=every_frame))
     frames = camera.frames(threading.Event())
@@ -77,8 +72,28 @@ def check_camera(
             f"camera {name}: {apart_s:.1f} s lay between two frames, and after {settings.stale_after_s:g} s it counts "
             "as silent; raise `stale_after_s`, or let it send more often."
         )
-    size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
-    return f"gives frames of {size} pixels{other}"
+    size, warnings = _looked_at(name, settings, [pixels], seen)
+    return f"gives frames of {size}{warnings}"
+
+
+def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen: Sequence[ModelInput]) -> str:
+    """Read the first frame of a film, or some pictures of a folder, which may be of several sizes."""
+    camera = open_camera(name, settings, kept)
+    if isinstance(camera, FolderCamera):
+        read = camera.some(LOOKED_AT)
+    else:
+        read = list(islice(camera.frames(threading.Event()), 1)) if camera.frames_total else []
+    camera.close()
+    if camera.frames_total is None:
+        return "opens"
+    stored = [frame.stored_u16 if frame.pixels_u8 is None else frame.pixels_u8 for frame in read]
+    frames = [pixels for pixels in stored if pixels is not None]
+    lost = len(read) - len(frames)
+    unread = f"; warning: {lost} of the {len(read)} cannot be read" if lost else ""
+    if not frames:
+        return f"opens, {camera.frames_total} frames, {len(read)} looked at{unread}"
+    size, warnings = _looked_at(name, settings, frames, seen)
+    return f"opens, {camera.frames_total} frames, {len(read)} looked at, of {size}{unread}{warnings}"
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:
@@ -113,8 +128,8 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, 
         raise CameraError(
             f"camera {name}: {lost} of {total} frames did not come whole in {TRIAL_S:g} s{packets}; {remedy}."
         )
-    size, other = _size(name, settings, pixels, seen), _unlike(name, settings, to_bgr(pixels, stream.layout), seen)
-    return f"{stream.name}, gives frames of {size} pixels{packets}, none of {total} lost{other}"
+    size, warnings = _looked_at(name, settings, [to_bgr(pixels, stream.layout)], seen)
+    return f"{stream.name}, gives frames of {size}{packets}, none of {total} lost{warnings}"
 
 
 def _mtu_bytes(address: str) -> int | None:
@@ -125,45 +140,50 @@ def _mtu_bytes(address: str) -> int | None:
     return None
 
 
-def _size(
-    name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16], seen: Sequence[ModelInput]
-) -> str:
-    """Give the frame's size in words. Raises CameraError where a region, or a model's own, does not lie within it.
-
-    So where it is not of `frame_size`.
-    """
-    height, width = frame.shape[:2]
+def _misfit(name: str, settings: CameraSettings, width: int, height: int, seen: Sequence[ModelInput]) -> str:
+    """Say why frames of this size would not be judged; empty where they would."""
     if settings.frame_size not in (None, (width, height)):
         expected = " x ".join(map(str, settings.frame_size))
-        raise CameraError(
-            f"camera {name}: its frames have {width} x {height} pixels, not {expected}, so none would be judged; "
-            "correct `frame_size`, or the camera's own setting."
-        )
+        return f"not {expected}, so none of these would be judged; correct `frame_size`, or the camera's own setting"
     for stream, roi in settings.streams(name).items():
         for whose, region in [(f"{stream}'s", roi)] if roi else [("the model's", each.roi) for each in seen]:
             if region is not None and (region[0] + region[2] > width or region[1] + region[3] > height):
-                raise CameraError(
-                    f"camera {name}: its frames have {width} x {height} pixels, and {whose} region {list(region)} does "
-                    "not lie within; correct `roi` or `regions`."
-                )
-    return f"{width} x {height}"
+                return f"and {whose} region {list(region)} does not lie within; correct `roi` or `regions`"
+    return ""
 
 
-def _unlike(
-    name: str, settings: CameraSettings, frame: NDArray[np.uint8] | NDArray[np.uint16], seen: Sequence[ModelInput]
-) -> str:
-    """Say which streams come in a shape or colour that a model does not know; empty where each is known to all."""
-    height, width = frame.shape[:2]
+def _looked_at(
+    name: str, settings: CameraSettings, frames: Sequence[Stored], seen: Sequence[ModelInput]
+) -> tuple[str, str]:
+    """Give the sizes of frames in words, and what is to be warned of.
+
+    Raises CameraError where a region, or a model's own, lies within none of them, or none is of `frame_size`.
+    """
+    sizes = {frame.shape[1::-1]: "" for frame in frames}
+    misfits = {f"{width} x {height} pixels": _misfit(name, settings, width, height, seen) for width, height in sizes}
+    if all(misfits.values()):
+        size, why = next(iter(misfits.items()))
+        raise CameraError(f"camera {name}: its frames have {size}, {why}.")
+    warnings = [f"some of its frames have {size}, {why}" for size, why in misfits.items() if why]
+    others = Counter(words for frame in frames for words in _unlike(name, settings, frame, seen))
+    for words, count in others.items():
+        warnings.append(f"{'' if count == len(frames) else 'some '}pictures of {words}")
+    sizes_told = " and ".join(size.removesuffix(" pixels") for size in misfits)
+    return f"{sizes_told} pixels", "".join(f"; warning: {each}" for each in warnings)
+
+
+def _unlike(name: str, settings: CameraSettings, frame: Stored, seen: Sequence[ModelInput]) -> dict[str, None]:
+    """Say which streams come in a shape or colour that a model does not know, and how."""
     found: dict[str, None] = {}
     for (stream, roi), each in product(settings.streams(name).items(), seen):
-        if other := each.within(roi).other_shape(width, height):
-            found[f"; warning: pictures of {stream} are squeezed, {other}: {OTHER_SHAPE_REMEDY}"] = None
-        if other := other_colour(_judged(frame, each.within(roi)), each.colours):
-            found[f"; warning: pictures of {stream} are {other}: {OTHER_COLOUR_REMEDY}"] = None
-    return "".join(found)
+        own = each.within(roi)
+        for way, other in unlike(own, frame, _judged(frame, own)).items():
+            if other:
+                found[f"{stream} {with_remedy(way, other)}"] = None
+    return found
 
 
-def _judged(frame: NDArray[np.uint8] | NDArray[np.uint16], seen: ModelInput) -> NDArray[np.uint8]:
+def _judged(frame: Stored, seen: ModelInput) -> NDArray[np.uint8]:
     """Give the region of a frame that is judged, in 8 bits; black where there is none, or it has more bits."""
     try:
         return cut(as_bgr_u8(frame, seen.bits), seen.roi, None)

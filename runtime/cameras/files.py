@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from core.datasets.dataset import spread
 from core.errors import CameraError, DataError
 from core.files import lies_in
 from core.pictures.picture import Stored, as_bgr_u8, list_pictures, read_as_stored
@@ -38,6 +39,10 @@ class FolderCamera(Camera):
                 raise CameraError(f"{folder}: {KEPT}.")
         self._path = path
         self.frames_total: int | None = len(self._pictures)
+
+    def some(self, count: int) -> list[Frame]:
+        """Read up to `count` pictures, spread over the folder."""
+        return [read_frame(picture, self._path) for picture in spread(self._pictures, count)]
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """See Camera. A picture that cannot be decoded whole comes as a frame without pixels."""

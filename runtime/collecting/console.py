@@ -1,7 +1,6 @@
 """The console of a collection: a live count while it runs, and the result."""
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from core.errors import DataError
+from core.stop import Stop
 from runtime.collecting.collection import Collection, collecting
 from runtime.collecting.page import page
 from runtime.monitoring.logfmt import log_to_stderr
@@ -20,8 +20,8 @@ TURN_S = 0.1
 """How often the count is told and a stop is noticed."""
 
 
-def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopped: Callable[[], str | None]) -> None:
-    """Film `pictures` pictures of each stream into `output`, until they are there or `why_stopped` gives a reason.
+def collect(settings: InspectionSettings, pictures: int, output: Path, stop: Stop) -> None:
+    """Film `pictures` pictures of each stream into `output`, until they are there or `stop` has a reason.
 
     Tells the count on stderr, and on the page where there is one. Raises DataError where not one could be kept, and
     what `collecting` raises; what was kept stays.
@@ -35,7 +35,8 @@ def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopp
             stack.enter_context(serving(view, page(view, settings.station, collection)))
             sys.stderr.write(f"see the pictures: {view.address}/\n")
         try:
-            _watch(collection, why_stopped)
+            stop.is_heeded = True
+            _watch(collection, stop)
         finally:
             told = in_words(collection)
             if collection.kept:
@@ -44,8 +45,7 @@ def collect(settings: InspectionSettings, pictures: int, output: Path, why_stopp
         output_is_empty = "no camera gave a frame" if not collection.left_out else told
         raise DataError(f"no picture could be kept: {output_is_empty}; look at light, focus, triggers and `roi`.")
     if collection.kept < collection.wanted:
-        why = why_stopped()
-        why = f"stopped by {why}" if why else "the cameras gave no more"
+        why = f"stopped by {stop.reason}" if stop.reason else "the cameras gave no more"
         sys.stderr.write(f"fewer than the {collection.wanted} that were asked for: {why}\n")
     sys.stdout.write(f"next: train-model init {quote(str(output))}\n")
 
@@ -59,14 +59,14 @@ def in_words(collection: Collection) -> str:
     return "\n".join(lines)
 
 
-def _watch(collection: Collection, why_stopped: Callable[[], str | None]) -> None:
+def _watch(collection: Collection, stop: Stop) -> None:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[out]}"))
     tenths = 0
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         tasks = {name: bar.add_task(name, total=each.wanted, out="") for name, each in collection.streams.items()}
         is_over = False
-        while not is_over and not why_stopped():
+        while not is_over and not stop.reason:
             is_over = collection.is_over(TURN_S)
             for name, stream in collection.streams.items():
                 out = f"{stream.left_out.copy().total()} left out"

@@ -4,6 +4,7 @@ A trigger's own time is carried over to the monotonic clock once, when it arrive
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ from runtime.threads.seldom import Seldom
 log = logging.getLogger(__name__)
 LATE_S = 30.0
 """No camera keeps its frames for so long."""
+MOST_REPEATS = 1000
+"""Of one trigger, beyond which those of QoS 0 get no answer: it may be under way for as long as an engine is away."""
 TOLD_BEFORE = "it was told before, with the same id and part_id; its events are named in event_ids"
 
 
@@ -52,7 +55,8 @@ class _UnderWay:
     camera: str
     trigger: Trigger
     messages: dict[int, Message]
-    """By their numbers: the one that is judged, and behind it those by which its sender repeats it."""
+    """By their numbers: the one that is judged, and behind it those by which its sender repeats it. Those of QoS 0 have
+    none, and count down from 0."""
     is_met: bool = False
     """Whether its part waits to be judged."""
 
@@ -165,6 +169,11 @@ class TriggerHandler:
         if message.retained:
             raise ValueError("it is retained, and so may be old; send triggers without retain")
         told = read_payload(message.payload)
+        for meant, key in told.misspelt().items():
+            if self._told.is_due(f"misspelt {camera} {meant}", math.inf):
+                remedy = f"did you mean `{meant}`?"
+                where = message.topic
+                log.warning("trigger has a key that is not read topic=%s key=%.64r remedy=%r", where, key, remedy)
         cause = self._cause(message, told)
         if self._is_under_way(cause, message):
             if self._cameras[camera].takes_ahead:
@@ -196,8 +205,8 @@ class TriggerHandler:
         """Whether its part is judged now: it is settled with the part's events then."""
         with self._changed:
             known = self._under_way.get(cause)
-            if known is not None:
-                known.messages[message.number] = message
+            if known is not None and (message.number or len(known.messages) < MOST_REPEATS):
+                known.messages[message.number or -len(known.messages)] = message
         return known is not None
 
     def _was_stored(self, cause: bytes, message: Message) -> bool:

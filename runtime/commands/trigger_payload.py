@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from pydantic import BaseModel, ConfigDict
 
-from core.config import parse_settings
+from core.config import nearest_key, parse_settings
 from core.errors import ConfigError
 from runtime.commands.command import Mark, MarkIfAny, Time, content_of
 from runtime.events.encoding import dumps
@@ -24,13 +24,18 @@ EXPECTED = 'expected a JSON object, as in {"part_id": "4711"}.'
 class TriggerPayload(BaseModel):
     """As it was sent; keys that we do not know are left alone."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="allow")
 
     part_id: Mark
     job_id: MarkIfAny = None
     recipe: MarkIfAny = None
     time: Time | None = None
     id: MarkIfAny = None
+
+    def misspelt(self) -> dict[str, str]:
+        """Give, by the keys of ours that are not there, those that look as if they were meant."""
+        missing = type(self).model_fields.keys() - self.model_fields_set
+        return {meant: key for key in self.model_extra or {} if (meant := nearest_key(key, missing))}
 
     def trigger(self, cause: bytes, now: Moment) -> Trigger:
         """Give the trigger that arrived `now`.

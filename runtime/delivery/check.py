@@ -1,12 +1,14 @@
 """The doctor's checks of the way to the MES: broker and outbox, opened as the inspection would, and closed again."""
 
+import os
 import secrets
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from core.errors import BrokerError
-from core.files import free_space
+from core.files import free_space, no_new_folders
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Connector
 from runtime.mqtt.echo import NOT_HANDED_ON
@@ -102,8 +104,13 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
 
 
 def check_outbox(settings: OutboxSettings) -> str:
-    """Open it. Raises OutboxError where it cannot be written, or another process uses it."""
-    outbox = Outbox(settings)
-    depth = outbox.depth
-    outbox.close()
-    return f"{settings.path} can be written, {depth} events wait in it, {free_space(settings.path.parent)}"
+    """Open it; a new one goes again. Raises OutboxError where it cannot be written, or another process uses it."""
+    file = Path(os.path.realpath(settings.path))
+    is_new = not file.exists()
+    with no_new_folders(file.parent):
+        outbox = Outbox(settings)
+        depth = outbox.depth
+        outbox.close()
+        if is_new:
+            file.unlink(missing_ok=True)
+        return f"{settings.path} can be written, {depth} events wait in it, {free_space(file.parent)}"

@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 FIRST_COLUMNS = {"position", "topic", "camera", "verdict", "stored_at_s", "body"}
 """Of `events`, in every version."""
+BESIDE = {"damaged", "causes"}
+"""Tables that nobody else has together."""
 LIFETIME = "lifetime"
 """The note that says how old what waits is."""
 CLOCK_WAS_SET_AT_S = 1_577_836_800.0
@@ -51,13 +53,15 @@ VALUES = "topic, camera, verdict, stored_at_s, body, stored_s, gap, digest"
 
 
 def require_ours(database: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError where the file is a database of something else."""
-    has_tables = database.execute("SELECT 1 FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'").fetchone()
+    """Raises sqlite3.DatabaseError where the file is a database of something else, or its `events` is damaged."""
+    named = database.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'")
+    tables = {name for (name,) in named}
     columns = {column[1] for column in database.execute("PRAGMA table_info(events)")}
-    if has_tables and not columns.issuperset(FIRST_COLUMNS):
-        foreign = sqlite3.DatabaseError("a database of something else")
-        foreign.sqlite_errorcode = sqlite3.SQLITE_NOTADB
-        raise foreign
+    if tables and not columns.issuperset(FIRST_COLUMNS):
+        is_ours = tables.issuperset(BESIDE)
+        found = sqlite3.DatabaseError("its table `events` is damaged" if is_ours else "a database of something else")
+        found.sqlite_errorcode = sqlite3.SQLITE_CORRUPT if is_ours else sqlite3.SQLITE_NOTADB
+        raise found
 
 
 def waiting(database: sqlite3.Connection) -> int:

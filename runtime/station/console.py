@@ -12,12 +12,12 @@ from rich.table import Table
 
 from core.address import host_and_port
 from core.errors import ConfigError, PwaeError, one_line
+from core.stop import Stop
 from runtime.monitoring.logfmt import log_to_stderr
-from runtime.station.inspection import Inspection
+from runtime.station.inspection import Inspection, Summary
 from runtime.station.predictions import Predictions
 from runtime.station.reviews import reviews_of
 from runtime.station.sizes import warn_of_sizes
-from runtime.station.summary import Stop, Summary
 from runtime.view.pages import page
 from runtime.view.past import Past
 from runtime.view.web_page import serving
@@ -41,6 +41,7 @@ def run(opening: Opening, stop: Stop) -> Summary:
             stack.enter_context(serving(view, page(view, display, inspection.status, past, reviews, judge)))
         sys.stderr.write(_opening(inspection))
         warn_of_sizes(inspection.settings, inspection.models)
+        stop.is_heeded = True
         try:
             return _watch(inspection, stop)
         except (ConfigError, OSError, ModuleNotFoundError) as error:

@@ -6,9 +6,11 @@ The calling thread owns the backend from first to last. A part counts as judged 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from core.stop import Stop
 from runtime.batching.batcher import Batcher
 from runtime.delivery.publisher import Publisher
 from runtime.monitoring.health import (
@@ -25,7 +27,6 @@ from runtime.station.deadlines import require_broker, require_engine, require_ho
 from runtime.station.judging_loop import TURN_S, JudgingLoop
 from runtime.station.reporter import Reporter
 from runtime.station.service_manager import ServiceManager
-from runtime.station.summary import Stop, Summary
 from runtime.threads.keeper import Keeper
 from runtime.threads.wall_clock import WallClock
 
@@ -35,6 +36,27 @@ EVIDENCE_GRACE_S = 0.3
 """How long a stopped inspection goes on writing the evidence and the history that wait, each."""
 EVIDENCE_FINISH_S = 10.0
 """The same, where it came to its end."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The result of an inspection."""
+
+    verdicts: Mapping[str, int]
+    judged: int
+    """Parts, each with its event on disk."""
+    unreadable: int
+    images_per_s: float
+    waiting_before: int
+    """Events found in the outbox from an earlier run."""
+    acknowledged: int
+    """Events that the broker took, those found included."""
+    discarded: int
+    """Events given up because the outbox was full."""
+    waiting: int
+    """Events left in the outbox."""
+    stopped: str | None
+    """Why it was stopped; None where every camera came to its end."""
 
 
 class Inspection:

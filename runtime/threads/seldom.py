@@ -17,10 +17,10 @@ class Seldom:
         self._clock = clock
         self._told_s: dict[str, float] = {}
 
-    def is_due(self, what: str) -> bool:
+    def is_due(self, what: str, every_s: float = EVERY_S) -> bool:
         """Whether `what` is to be told now, which counts as told then."""
         now_s = self._clock()
-        if now_s - self._told_s.get(what, -math.inf) < EVERY_S:
+        if now_s - self._told_s.get(what, -math.inf) < every_s:
             return False
         if len(self._told_s) >= MOST:
             self._told_s.clear()

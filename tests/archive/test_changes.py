@@ -63,8 +63,8 @@ def test_pictures_that_differ_from_all_that_trained_are_told_in_a_sentence_each_
     rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert [bool(row["other_shape"]) for row in rows] == [False] + [True] * 39  # the damaged one comes first
     colour, shape = told.warning.splitlines()
-    assert shape.startswith("warning: 39 of 40 pictures have another shape than any that trained")
-    assert colour.startswith("warning: 2 of 40 pictures are grey, and what trained is coloured")
+    assert shape.startswith("warning: 39 of 40 pictures are squeezed, such as")
+    assert colour.startswith("warning: 2 of 40 pictures differ in colour, such as")
     assert [row["file"] for row in rows if row["other_colour"]] == [
         str(pictures / f"{number:05}.png") for number in (3, 4)
     ]

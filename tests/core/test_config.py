@@ -54,6 +54,7 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"name": "a", "camera": {"kind": "rtsp", "url": "x", "timeout": 1}}, r"did you mean `timeout_s`\?"),
         ({"name": "a", "cameras": {"top": {"kind": "rtsp", "uri": "x"}}}, r"did you mean `url`\?"),
         ({"name": "a", "cameras": {"top": {"kind": "rtsp", "rtsp": "x"}}}, "unknown key `cameras.top.rtsp`"),
+        ({"name": "a", "BATCH": 3}, r"unknown key `BATCH`: did you mean `batch`\?"),
         ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, even, filled, name, named, said, title"),
         ({"batch": 3}, r"`name` is missing\.$"),
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import ConfigError
-from fleet import download, neighbour
+from core.errors import ArtifactError, ConfigError
+from fleet import agent, download, neighbour
 from fleet.order import Order, Package, sealed
 from runtime.bundles.bundle import load_bundle, read_manifest
 from runtime.events.topics import Topics
@@ -156,20 +156,67 @@ def test_half_a_bundle_that_was_left_is_brought_anew(site: Site, packed: Callabl
     load_bundle(site.box.link)
 
 
-@pytest.mark.parametrize("left_bytes", [10, 700])
 def test_on_a_full_disk_an_order_fails_in_words_and_is_carried_out_when_there_is_room(
-    site: Site, packed: Callable[..., Package], left_bytes: int
+    site: Site, packed: Callable[..., Package]
 ) -> None:
-    """There is no room for what was believed, or, in real life, for the packed bundle or what is in it."""
+    """In real life there is no room for the packed bundle or what is in it, either."""
     package = packed(136)
     before = sorted(each.name for each in site.box.link.parent.iterdir() if each.name != ".fleet.json")
-    with full_disk(left_bytes):
+    with full_disk(700):
         failed = site.order(package)
     assert (failed.state, failed.sha256) == ("failed", None)
-    assert re.search(r": (the package cannot be kept \()?File too large[;)]", failed.error)
-    assert "order it again" in failed.error
+    assert re.search(r": the package cannot be kept \(File too large\); make room, order it again", failed.error)
     assert sorted(each.name for each in site.box.link.parent.iterdir() if each.name != ".fleet.json") == before
     assert site.order(package).error == ""
+
+
+def test_an_order_whose_bundle_is_there_is_followed_as_soon_as_a_full_disk_has_room(
+    site: Site, packed: Callable[..., Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback: there is no room for what was believed."""
+    monkeypatch.setattr(agent, "AGAIN_S", 0.01)
+    package = packed(137)
+    assert site.order(package).error == ""
+    with full_disk(10):
+        failed = site.order(None)
+    assert (failed.state, failed.sha256) == ("failed", package.sha256)
+    assert ".fleet.json: File too large; mend that on the station: it is tried again each minute." in failed.error
+    site.mes.wait_for(lambda: site.reports()[-1].serial == failed.serial and site.reports()[-1].is_done)
+    assert (site.reports()[-1].sha256, site.box.link.resolve().name) == (None, "cell.bundle-1")
+    assert [each.error for each in site.reports() if each.serial == failed.serial].count(failed.error) == 1
+
+
+def test_what_is_answered_late_to_an_older_order_is_nobodys(
+    site: Site, packed: Callable[..., Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbour, "RELOAD_S", 0.1)
+    topics, old = Topics(site.box.station), read_manifest(site.box.link)
+    site.mes.send(topics.status, json.dumps({"state": "online"}).encode())
+    site.mes.send(topics.model, json.dumps({"sha256": old.model_sha256, "thresholds_id": old.thresholds.id}).encode())
+    site.mes.wait_for(lambda: topics.model in [each.topic for each in list(site.mes.messages)])
+    package = packed(138)
+    assert "has not answered `reload`" in site.order(package).error
+    (asked,) = [json.loads(each.payload) for each in list(site.mes.messages) if each.topic == topics.command("reload")]
+
+    def refuse(*_: object) -> None:
+        raise ArtifactError("another verdict.")
+
+    monkeypatch.setattr(agent, "check", refuse)
+    failed = site.order(package)  # which is removed
+    answer = {"request_id": asked["request_id"], "ok": True, "error": None}
+    looked, has_taken = threading.Event(), neighbour.Neighbour.has_taken
+
+    def look(beside: neighbour.Neighbour) -> bool:
+        looked.set()
+        return has_taken(beside)
+
+    monkeypatch.setattr(neighbour.Neighbour, "has_taken", look)
+    site.mes.send(topics.command_reply, json.dumps(answer).encode())
+    site.mes.send(topics.status, json.dumps({"state": "online"}).encode())
+    assert looked.wait(WAIT_S)
+    assert "is older than" in site.order(package, serial=5).error, "and by then what was seen is done"
+    assert (failed.error, {each.state for each in site.reports()[-2:]}) == ("another verdict.", {"failed"})
+    assert site.box.link.resolve().name == "cell.bundle-1"
 
 
 @pytest.mark.parametrize("takes", [True, False])

@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import ArtifactError, ConfigError
-from fleet.download import TRIES, fetch
+from fleet.download import TIMEOUT_S, TRIES, fetch
 from fleet.order import Package
 from tests.fleet.https_server import HttpsServer, write_certificates
 from tests.full_disk import full_disk
 from tests.runtime.broker import free_port
+from tests.runtime.waiting import WAIT_S
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -95,6 +97,31 @@ def test_a_fetch_that_is_wanted_no_more_ends_among_bytes_that_trickle(
     finally:
         is_enough.set()
     assert [file.name for file in tmp_path.iterdir()] == ["p.part"], "another try goes on there"
+
+
+@pytest.mark.parametrize("head", ["", "200 OK\r\nContent-Length: 2000000"])
+def test_a_fetch_that_is_wanted_no_more_ends_soon_at_a_server_that_says_nothing(
+    package: Package, server: HttpsServer, tmp_path: Path, head: str
+) -> None:
+    is_enough, is_asked = threading.Event(), threading.Event()
+
+    def fall_silent(request: BaseHTTPRequestHandler) -> None:
+        if head:
+            said(request, head)
+        is_asked.set()
+        is_enough.wait(WAIT_S)
+
+    def wait(_seconds: float) -> None:
+        if is_asked.is_set():
+            raise _WantedNoMoreError
+
+    server.odd, started_s = fall_silent, time.monotonic()
+    try:
+        with pytest.raises(_WantedNoMoreError):
+            fetch(package, tmp_path / "p", server.ca_file, 10_000_000, wait)
+        assert time.monotonic() - started_s < TIMEOUT_S / 2
+    finally:
+        is_enough.set()
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,31 @@ def test_a_station_that_is_whole_is_ready_and_nobody_is_told_but_the_doctor(
     ]
     assert "judges a batch of 8 (auto: " in found["backend"]
     assert {message.topic for message in mes.messages} <= {f"{PREFIX}/doctor"}
-    assert not list((tmp_path / "evidence").iterdir())
+    own = {"inspection.yaml", "pictures", "mosquitto"}
+    assert {each.name for each in tmp_path.iterdir()} == own, "it leaves nothing behind"
+
+
+def test_an_outbox_and_folders_that_are_there_stay(tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto) -> None:
+    box = OutboxSettings(path=tmp_path / "kept" / "outbox.sqlite")
+    Outbox(box).close()
+    (tmp_path / "evidence").mkdir()
+    ask_doctor(tmp_path, bundle_path, at(mosquitto.port), outbox={"path": str(box.path)})
+    assert box.path.is_file()
+    assert (tmp_path / "evidence").is_dir()
+
+
+def test_what_a_check_warns_of_stands_in_its_line(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, film: Path
+) -> None:
+    (tmp_path / "password").write_text("x ")
+    broker = at(mosquitto.port, username="u", password_file="password")  # noqa: S106
+    cameras = {"top": {"kind": "video", "path": str(film / "film.mp4"), "decoding": "vaapi"}}
+    process = run_command("doctor", write_config(tmp_path, bundle_path, cameras, broker=broker), folder=tmp_path)
+    out, err = process.communicate(timeout=WAIT_S)
+    found = {line[8:].split(":")[0]: line for line in out.splitlines()}
+    assert err == ""
+    assert "pixels; warning: decoded by software camera=film.mp4 decoding=vaapi" in found["camera top"]
+    assert "; warning: broker.password: " in found["broker"]
 
 
 def test_a_bundle_in_half_precision_is_told_to_be_slow_on_a_cpu(tmp_path: Path, bundle_path: Path) -> None:

@@ -111,7 +111,7 @@ class VideoStream:
         """Says who decodes, at the first frame; None: it was said."""
         self._frames = self._read(in_order(chain(ahead, packets), has_times, self._is_live))
         self._frame: VideoFrame | Packet[Any] | None = None
-        self._first_s, self._latest_s = math.inf, 0.0
+        self._latest_s = 0.0
         self._colours = Colours()
 
     @property
@@ -136,12 +136,13 @@ class VideoStream:
     def ended_early(self, count: int) -> bool:
         """Whether it ended, after so many frames, before it says it does: by its count, or else by a second or more.
 
-        Films whose rate varies have a duration, and no rate that makes a count of it.
+        Films whose rate varies have a duration, and no rate that makes a count of it. It counts from zero, whenever the
+        first frame is to be shown: as Matroska has it, which is what counts no frames.
         """
         if self._stream.frames:
             return count < self.frames_total
         usual_s = 1 / float(self._stream.average_rate or 1)
-        return self._damage.has_times and self._latest_s - self._first_s + usual_s < self._duration_s - 1
+        return self._damage.has_times and self._latest_s + usual_s < self._duration_s - 1
 
     @property
     def _duration_s(self) -> float:
@@ -168,8 +169,7 @@ class VideoStream:
             if self._is_live:
                 self._tell_of(error)
             return False
-        time_s = self.time_s
-        self._first_s, self._latest_s = min(self._first_s, time_s), max(self._latest_s, time_s)
+        self._latest_s = max(self._latest_s, self.time_s)
         return True
 
     def _tell_of(self, error: Exception) -> None:

@@ -120,7 +120,7 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of_once(
     read_frames(samples, seen)
     told = capsys.readouterr().err
     assert told.count("warning: ") == 1
-    assert "2 of 5 pictures have another shape than any that trained" in told
+    assert "2 of 5 pictures are squeezed, such as" in told
     assert f"{samples[3].path} (1.78 times as wide as high, and what trained 1.33)" in told
     region = ModelInput(8, 8, roi=(0, 0, 20, 15))
     assert read_frames(samples, region).aspects == (1.33,), "the region that is judged"
@@ -142,7 +142,7 @@ def test_grey_pictures_for_a_model_that_trained_on_coloured_ones_are_warned_of_o
         assert capsys.readouterr().err == ""
         read_frames(trained + other, seen)
         (warning,) = capsys.readouterr().err.splitlines()
-        assert warning.startswith("warning: 3 of 6 pictures are grey, and what trained is coloured, or the reverse")
+        assert warning.startswith("warning: 3 of 6 pictures differ in colour, such as")
         assert f"such as {other[0].path} ({told}" in warning
 
 

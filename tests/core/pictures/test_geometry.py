@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core.pictures.geometry import ModelInput, Pose
+from core.pictures.geometry import OTHER_SHAPE, ModelInput, Pose
 
 ROI, POSE = (0, 0, 40, 30), Pose((60, 20))
 
@@ -24,6 +26,20 @@ def test_a_picture_is_told_apart_whose_shape_is_none_that_trained(
     seen: ModelInput, width: int, height: int, told: str
 ) -> None:
     assert seen.other_shape(width, height) == told
+
+
+@given(
+    st.lists(st.floats(0.1, 10).map(lambda value: float(f"{value:.3g}")), min_size=1),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+def test_of_many_shapes_the_nearest_is_told(known: list[float], width: int, height: int) -> None:
+    apart = min(max(width / height / aspect, aspect / (width / height)) for aspect in known)
+    told = ModelInput(8, 8, aspects=tuple(sorted(set(known)))).other_shape(width, height)
+    assert bool(told) == (apart > OTHER_SHAPE) or abs(apart - OTHER_SHAPE) < 0.01  # three digits are kept
+    if told:
+        nearest = float(told.rsplit(" ", 1)[1])
+        assert max(width / height / nearest, nearest / (width / height)) == pytest.approx(apart, rel=0.01)
 
 
 def test_models_that_see_alike_may_have_trained_on_other_shapes() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.pictures.geometry import OTHER_SHAPE_REMEDY
+from core.pictures.unlike import REMEDIES
 from runtime.batching.batcher import Batcher
 from runtime.batching.feed import Feed
 from runtime.batching.unlike import COLOUR_EVERY
@@ -30,7 +30,7 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_told_once_and_judged
     assert batch is not None
     assert [part.faults for part in batch.written] == [()] * 6
     words = "2 times as wide as high, and what trained 0.96"
-    assert feed.unlike.words() == {"top-whole": f"are squeezed, {words}; {OTHER_SHAPE_REMEDY}"}
+    assert feed.unlike.words() == {"top-whole": f"are squeezed, {words}; {REMEDIES['other_shape']}"}
     (told,) = caplog.messages
     assert told.startswith("pictures are squeezed camera=top-whole reason='2 times as wide as high, and what trained ")
 

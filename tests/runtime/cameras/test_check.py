@@ -106,7 +106,10 @@ def test_a_region_outside_the_pictures_of_a_folder_is_named(tmp_path: Path) -> N
     ("changed", "words"),
     [
         ({"roi": [90, 0, 10, 10]}, r"96 x 96 pixels, and top's region \[90, 0, 10, 10\] does not lie within"),
-        ({"frame_size": [640, 480]}, "96 x 96 pixels, not 640 x 480, so none would be judged; correct `frame_size`"),
+        (
+            {"frame_size": [640, 480]},
+            "96 x 96 pixels, not 640 x 480, so none of these would be judged; correct",
+        ),
     ],
 )
 def test_of_files_and_live_cameras_alike_it_is_told_that_no_picture_would_be_judged(
@@ -121,6 +124,22 @@ def test_of_files_and_live_cameras_alike_it_is_told_that_no_picture_would_be_jud
             check_camera("top", settings)
 
 
+def test_of_a_folder_of_several_sizes_it_is_told_which_pictures_would_not_be_judged(tmp_path: Path) -> None:
+    for number in range(100):
+        side = 96 if number < 50 else 48
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), np.full((side, 96, 3), 90, np.uint8))
+    (tmp_path / "99.png").write_bytes(b"no picture")
+    folder = {"kind": "folder", "path": tmp_path}
+    told = check_camera("top", FolderSettings.model_validate(folder))
+    assert told == "opens, 100 frames, 10 looked at, of 96 x 96 and 96 x 48 pixels; warning: 1 of the 10 cannot be read"
+    told = check_camera("top", FolderSettings.model_validate({**folder, "frame_size": [96, 48]}))
+    assert "; warning: some of its frames have 96 x 96 pixels, not 96 x 48, so none of these would be judged;" in told
+    told = check_camera("top", FolderSettings.model_validate({**folder, "roi": [0, 40, 9, 9]}))
+    assert "; warning: some of its frames have 96 x 48 pixels, and top's region [0, 40, 9, 9] does not lie" in told
+    told = check_camera("top", FolderSettings.model_validate(folder), (), (ModelInput(8, 8, aspects=(1.0,)),))
+    assert "; warning: some pictures of top are squeezed, 2 times as wide as high, and what trained 1;" in told
+
+
 def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path: Path) -> None:
     live = HttpSettings.model_validate({"kind": "http", "url": mjpeg.url, "regions": {"half": [0, 0, 48, 96]}})
     write_pictures(tmp_path, 1)
@@ -129,7 +148,7 @@ def test_a_shape_that_a_model_does_not_know_is_told(mjpeg: MjpegServer, tmp_path
     for settings, stream, aspect in ((live, "top-half", "0.5"), (folder, "top", "1")):
         assert "squeezed" not in check_camera("top", settings, (), (known, ModelInput(8, 8)))
         told = check_camera("top", settings, (), (known, other))
-        words = f"{aspect} times as wide as high, and what trained 1.33: give the camera a `roi` of that shape"
+        words = f"{aspect} times as wide as high, and what trained 1.33; give the camera a `roi` of that shape"
         assert f"; warning: pictures of {stream} are squeezed, {words}" in told
 
 
@@ -144,7 +163,7 @@ def test_a_colour_that_a_model_does_not_know_is_told(tmp_path: Path) -> None:
     ):
         folder = FolderSettings(kind="folder", path=tmp_path / name)
         assert "warning" not in check_camera("top", folder, (), (known, ModelInput(8, 8)))
-        assert f"; warning: pictures of top are {words}: set the camera" in check_camera(
+        assert f"; warning: pictures of top differ in colour, {words}; set the camera" in check_camera(
             "top", folder, (), (known, other)
         )
 

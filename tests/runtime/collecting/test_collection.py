@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.datasets.collected import load_collected
 from core.datasets.dataset import training_samples
 from core.errors import CameraError, ConfigError, DataError
+from core.stop import Stop
 from runtime.collecting.collection import Collection, collecting
 from runtime.collecting.console import collect
 from runtime.collecting.page import page as collecting_page
@@ -109,10 +110,10 @@ def test_pictures_that_are_there_are_kept_and_an_empty_end_is_an_error(tmp_path:
     black = write(tmp_path / "dark", {"0.png": np.zeros((SIDE, SIDE, 3), np.uint8)})
     output = write(tmp_path / "good", good(1))
     with pytest.raises(ConfigError, match="exists already and is kept"):
-        collect(settings(tmp_path, {"kind": "folder", "path": black}), 5, output, lambda: None)
+        collect(settings(tmp_path, {"kind": "folder", "path": black}), 5, output, Stop())
     assert [path.name for path in output.iterdir()] == ["000.png"]
     with pytest.raises(DataError, match="no picture could be kept: top: 0 of 5 pictures; left out: 1 black"):
-        collect(settings(tmp_path, {"kind": "folder", "path": black}), 5, tmp_path / "new", lambda: None)
+        collect(settings(tmp_path, {"kind": "folder", "path": black}), 5, tmp_path / "new", Stop())
 
 
 def test_each_trigger_gives_a_picture_and_the_line_is_told_that_nothing_is_judged(
@@ -164,7 +165,7 @@ def test_ctrl_c_keeps_what_is_there_and_the_page_shows_the_count(tmp_path: Path,
 def test_without_a_camera_no_folder_is_made(tmp_path: Path) -> None:
     found = settings(tmp_path, {"kind": "folder", "path": tmp_path / "none"})
     with pytest.raises(CameraError, match="no such folder"):
-        collect(found, 5, tmp_path / "good", lambda: None)
+        collect(found, 5, tmp_path / "good", Stop())
     assert not (tmp_path / "good").exists()
 
 
@@ -173,7 +174,7 @@ def test_what_the_station_keeps_is_not_collected_whatever_link_leads_there(tmp_p
     (write(tmp_path / "line", good(2)) / "link").symlink_to(kept)
     found = settings(tmp_path, {"kind": "folder", "path": tmp_path / "line"}, evidence={"folder": kept})
     with pytest.raises(CameraError, match="is what this station keeps, and never judged; remove the link to it"):
-        collect(found, 5, tmp_path / "good", lambda: None)
+        collect(found, 5, tmp_path / "good", Stop())
     assert not (tmp_path / "good").exists()
 
 

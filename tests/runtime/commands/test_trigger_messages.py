@@ -61,13 +61,15 @@ class Desk:
         self.memory = memory or Remembering()
         self.told: list[tuple[int, tuple[str, ...]]] = []
         """Of each message that gave no event its number, and which it gave before."""
+        self.answered: list[str | None] = []
+        """Where each of those is answered."""
         self.number = 0
         self.handler = TriggerHandler(
             {"top": self.queue if is_ahead else self.joined},
             lambda message: self.acknowledged.append(message.number),
             self.memory,
             self.miss,
-            lambda _camera, message, _reason, events: self.told.append((message.number, tuple(events))),
+            self.tell,
             self.clock,
             lambda: NOW_AT_S,
         )
@@ -76,6 +78,10 @@ class Desk:
         self.number += 1
         message = Message("t/trigger/top", payload, said.pop("retained", False), number=number or self.number)
         self.handler.handle([replace(message, **said)])
+
+    def tell(self, _camera: str, message: Message, _reason: str, events: Sequence[str]) -> None:
+        self.told.append((message.number, tuple(events)))
+        self.answered.append(message.response_topic)
 
     def miss(self, missed: Sequence[Missed]) -> None:
         self.missed += missed
@@ -116,35 +122,6 @@ def test_one_that_comes_again_is_told_of_once() -> None:
     desk.judge_all()
     assert desk.acknowledged == [7, 7, 7]
     assert desk.missed == []
-
-
-def test_what_its_sender_repeats_is_judged_once_and_answered_with_its_event() -> None:
-    desk, named = Desk(), b'{"part_id": "p", "id": 17}'
-    desk.hear(named)
-    desk.hear(b'{"id": "17", "part_id": "p", "attempt": 2}')  # while it is judged
-    desk.hear(named, number=1, came_before=True)  # the same message, after a lost connection
-    assert (desk.acknowledged, desk.told) == ([], [])
-    desk.judge_all()
-    assert (sorted(desk.acknowledged), desk.told) == ([1, 2], [(2, ("event 1",))])
-    restarted = Desk(memory=desk.memory)
-    restarted.hear(named, number=5)
-    restarted.hear(b'{"part_id": "another", "id": 17}', number=6)
-    restarted.judge_all()
-    assert (restarted.acknowledged, restarted.told) == ([5, 6], [(5, ("event 1",))])
-    assert len(desk.memory.causes) == 2
-
-
-def test_what_is_repeated_of_a_part_without_frame_or_given_ahead_is_taken_once_too() -> None:
-    desk, named = Desk(), b'{"part_id": "p", "id": "7"}'
-    message = Message("t/trigger/top", named, False, was_kept=True)
-    desk.handler.handle([replace(message, number=1), replace(message, number=2)])
-    assert (len(desk.missed), desk.acknowledged, desk.told) == (1, [1, 2], [(2, ("event 1",))])
-    ahead = Desk(is_ahead=True)
-    for number in (1, 2, 3):
-        ahead.hear(named, number)
-    assert (ahead.acknowledged, ahead.missed, ahead.refused) == ([1, 2, 3], [], 0)
-    ahead.queue.lost(Moment.now())  # each id that waits is told of
-    assert [frame.trigger is not None for frame in iter(lambda: ahead.queue.take(0.0), None)] == [True]
 
 
 def test_what_was_told_while_we_were_away_is_not_joined_to_the_part_that_stands_there_now() -> None:

@@ -57,6 +57,23 @@ def test_a_trigger_by_a_clock_that_is_an_hour_behind_is_told_of_unless_a_broker_
     assert caplog.text.count("set the clocks of both machines") == told
 
 
+def test_a_key_that_was_meant_to_be_ours_is_told_of_once_and_the_part_is_judged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    for number in range(100):
+        desk.hear(b'{"part_id": "%d", "jobId": "J-9", "attempt": 2}' % number)
+        desk.clock.now_s += EVERY_S
+    assert (desk.refused, desk.told) == (0, [])
+    (told,) = [line for line in caplog.messages if "not read" in line]
+    assert "key='jobId' remedy='did you mean `job_id`?'" in told
+
+
+def test_keys_of_the_mes_own_are_nobodys_fault(caplog: pytest.LogCaptureFixture) -> None:
+    Desk().hear(b'{"part_id": "4711", "job_id": "J-9", "job_nr": 9, "parts": 12, "attempt": 2}')
+    assert caplog.text == ""
+
+
 def test_a_sender_whose_triggers_are_all_wrong_takes_a_line_of_the_log_a_minute_and_all_are_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError, BackendError
+from core.stop import Stop
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle, load_bundle, save_manifest
 from runtime.inference.backend import BackendFault, Pending
@@ -21,7 +22,6 @@ from runtime.inference.recovery import Recovery
 from runtime.inference.settings import BackendSettings
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.summary import Stop
 from tests.runtime.broker import Mosquitto
 from tests.runtime.contract import check
 from tests.runtime.mes import Subscriber

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BackendError, RestartError
+from core.stop import Stop
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.inference import recovery as module
@@ -16,7 +17,6 @@ from runtime.inference.recovery import Recovery
 from runtime.inference.settings import BackendSettings
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn, add_engine, engine
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import write_pictures

@@ -236,6 +236,21 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == ["shop.sqlite"]
 
 
+@pytest.mark.parametrize(
+    ("name", "damaged"), [(b"events (\n    position", b"fvents (\n    position"), (b"camera TEXT", b"cambra TEXT")]
+)
+def test_an_outbox_whose_table_has_lost_a_name_is_no_database_of_something_else(
+    tmp_path: Path, name: bytes, damaged: bytes
+) -> None:
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    Outbox(bounds).close()
+    content = bounds.path.read_bytes()
+    assert name in content
+    bounds.path.write_bytes(content.replace(name, damaged))
+    with pytest.raises(OutboxError, match=r"box\.sqlite: .*the file is damaged: keep it, `sqlite3 FILE \.recover`"):
+        Outbox(bounds)
+
+
 def test_a_damaged_name_of_a_column_is_told_as_damage(tmp_path: Path) -> None:
     bounds = OutboxSettings(path=tmp_path / "box.sqlite")
     Outbox(bounds).close()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import ConfigError, PwaeError
+from core.stop import Stop
 from runtime import cli
 from runtime.bundles.site_thresholds import SiteThresholds
 from runtime.cameras.camera import Camera
@@ -22,7 +23,6 @@ from runtime.station.assembly import connect
 from runtime.station.inspection import Inspection
 from runtime.station.simulating.simulated_backend import SimulatedBackend, invented_manifest
 from runtime.station.simulating.simulated_camera import SimulatedCamera
-from runtime.station.summary import Stop
 from tests.runtime.command import at
 from tests.runtime.mes import Subscriber
 

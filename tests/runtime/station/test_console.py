@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 from core import cli
 from runtime.station.console import tell
-from runtime.station.summary import Summary
+from runtime.station.inspection import Summary
 cli.run(lambda: tell(Summary({"OK": 7}, 7, 0, 2.5, 0, 7, 0, 0, None)))
 """
 

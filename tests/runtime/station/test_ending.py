@@ -75,23 +75,41 @@ def test_a_signal_ends_it_within_two_seconds(
     assert seqs(mes.events()) == list(range(1, len(mes.events()) + 1))
 
 
-def test_a_signal_while_it_starts_ends_it_as_well(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    config = write_config(tmp_path, tmp_path / "no-bundle", {"top": folder(tmp_path)}, broker=at(mosquitto.port))
+def test_a_signal_while_it_is_imported_ends_it_as_well(tmp_path: Path) -> None:
+    config = write_config(tmp_path, tmp_path / "no-bundle", {"top": folder(tmp_path)})
     program = (
         "import os, signal, sys; from types import SimpleNamespace; from runtime import cli\n"
         "def ask(name, *_): os.kill(os.getpid(), signal.SIGTERM) if name == 'runtime.settings' else None\n"
         "sys.meta_path.insert(0, SimpleNamespace(find_spec=ask)); cli.run_inspection()"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, "simulate", str(config)],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=WAIT_S,
+    assert _ended(program, "simulate", config) == (0, "stopped by SIGTERM before it had begun")
+
+
+@pytest.mark.parametrize(
+    ("how", "ending"), [("SIGTERM", (0, "stopped by SIGTERM before it had begun")), ("SIGINT", (130, "interrupted"))]
+)
+@pytest.mark.parametrize(
+    "slow", ["inference.onnx_backend.OnnxBackend._open", "station.assembly.open_camera", "delivery.opening.Outbox"]
+)
+def test_a_signal_while_it_is_set_up_ends_it_at_once(
+    tmp_path: Path, bundle_path: Path, slow: str, how: str, ending: tuple[int, str]
+) -> None:
+    """A model may load for a minute, and a folder on a network may be long."""
+    config = write_config(tmp_path, bundle_path, {"top": folder(write_pictures(tmp_path / "pictures", 1))})
+    place, name = f"runtime.{slow}".rsplit(".", 1)
+    program = (
+        "import os, pkgutil, signal, threading; from runtime.cli import run_inspection\n"
+        "def slow(*_):\n"
+        f"    os.kill(os.getpid(), signal.{how}); threading.Event().wait()\n"
+        f"setattr(pkgutil.resolve_name('{place}'), '{name}', slow); run_inspection()"
     )
-    assert ended.returncode == 0, ended.stderr
-    status = json.loads(mosquitto.retained("pwae/site/area/line/test-1/status").payload)
-    assert (status["state"], status["reason"]) == ("offline", "SIGTERM")
+    assert _ended(program, config) == ending
+
+
+def _ended(program: str, *arguments: str | Path) -> tuple[int, str]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, check=False, text=True, timeout=WAIT_S)
+    return ended.returncode, ended.stderr.splitlines()[-1]
 
 
 def test_killed_at_any_moment_it_loses_no_judged_part(

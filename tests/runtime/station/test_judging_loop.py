@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.stop import Stop
 from runtime.inference.backend import Pending
 from runtime.parts.frame import Trigger
 from runtime.parts.job import NO_JOB
@@ -19,7 +20,6 @@ from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection
 from runtime.station.simulating.simulated_backend import _Drawn
 from runtime.station.simulating.simulation import open_simulation
-from runtime.station.summary import Stop
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import wait_until
 

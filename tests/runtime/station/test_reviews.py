@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from core.datasets.remarks import Truth
+from core.stop import Stop
 from runtime.history.file import HistoryFile
 from runtime.history.marks import marks
 from runtime.station.reviews import reviews_of
 from runtime.station.simulating.simulation import open_simulation
-from runtime.station.summary import Stop
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, run_command, write_config
 from tests.runtime.contract import check

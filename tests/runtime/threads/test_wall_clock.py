@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.stop import Stop
 from runtime.settings import InspectionSettings
 from runtime.station.simulating.simulation import open_simulation
-from runtime.station.summary import Stop
 from runtime.threads.wall_clock import WallClock
 from tests.runtime.contract import check
 from tests.runtime.mes import Subscriber

@@ -29,20 +29,27 @@ def app() -> FastAPI:
     return app
 
 
-async def predict(app: FastAPI, receive: Receive) -> tuple[int, bytes]:
+async def predict(app: FastAPI, receive: Receive, query: bytes = b"") -> tuple[int, bytes]:
     """Send what `receive` gives; the answer's status and body."""
     told: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
         told.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": [], "root_path": ""}
+    asked = {"type": "http", "method": "POST", "path": "/predict", "query_string": query}
+    scope = {**asked, "headers": [], "root_path": ""}
     await app(scope, receive, send)
     return told[0]["status"], told[1]["body"]
 
 
 async def whole() -> dict[str, Any]:
     return WHOLE
+
+
+def test_a_key_that_nobody_reads_is_refused_for_the_answer_would_be_another_recipes(app: FastAPI) -> None:
+    code, told = asyncio.run(predict(app, whole, b"camera=top&receipe=blue"))
+    assert (code, told) == (422, b'{"detail":"unknown key `receipe`: did you mean `recipe`?"}')
+    assert asyncio.run(predict(app, whole, b"camera=top&recipe=blue"))[0] == 200
 
 
 def stalled() -> Receive:

@@ -34,6 +34,8 @@ def test_a_filter_finds_what_it_names_the_newest_first(station: str) -> None:
     }
     assert ask(f"{station}/history.json?since=yesterday")[0] == 400
     assert ask(f"{station}/history.json?verdict=good")[0] == 422
+    code, told = ask(f"{station}/history.json?Camera_=top")
+    assert (code, b"did you mean `camera`?" in told) == (422, True)
 
 
 def test_a_picture_is_had_by_its_events_id_at_the_cameras_own_size(station: str) -> None:

@@ -197,23 +197,27 @@ def test_a_film_that_was_cut_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert f"film is cut or damaged: {len(faults)} of 40 frames are in it" in caplog.text
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
 @pytest.mark.parametrize("is_cut", [False, True])
-def test_a_film_of_varying_rate_is_told_only_where_it_was_cut(
-    is_cut: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("times", [[*range(20), *range(20, 220, 10)], [*range(1000, 1100)]], ids=["varying", "late"])
+def test_a_film_of_varying_rate_or_that_begins_late_is_told_only_where_it_was_cut(
+    times: list[int], is_cut: bool, is_damaged: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     film = tmp_path / "film.mkv"  # it counts no frames
     with av.open(str(film), "w") as container:
         stream: Any = container.add_stream("mjpeg", rate=25)
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuvj420p"
-        for number in range(40):
+        for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(scene(number), format="bgr24")
-            frame.pts = number if number < 20 else 20 + 10 * (number - 20)
+            frame.pts = time
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    if is_damaged:
+        overwrite(film, 0, 0.5, bytes)
     if is_cut:
-        film.write_bytes(film.read_bytes()[: film.stat().st_size * 3 // 4])
+        film.write_bytes(film.read_bytes()[: film.stat().st_size * 3 // 5])
     with caplog.at_level(logging.WARNING):
-        assert len(faults_of(film)) <= 40
+        assert bool(faults_of(film)[0]) == is_damaged
     assert ("film is cut or damaged" in caplog.text) == is_cut
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import BackendError, DataError
 from core.pictures.geometry import Pose
+from core.stop import Stop
 from runtime.batching.fitting import fit_on_cpu
 from runtime.bundles.bundle import Bundle
 from runtime.inference.cuda.gpu_fit import GpuFit
@@ -24,7 +25,6 @@ from runtime.inference.settings import BackendSettings
 from runtime.parts.layout import Layout
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.frames_kernel import FramesKernel, noise
 from tests.runtime.mes import Subscriber

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from core.errors import ArtifactError, BackendError
+from core.stop import Stop
 from runtime.bundles.bundle import Bundle, sha256_of
 from runtime.inference.backend import SPARE, BackendFault, Pending
 from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
 from runtime.station.assembly import open_inspection
-from runtime.station.summary import Stop
 from tests.runtime.cuda_stand_in import StandIn
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import expected_errors, good_picture, write_pictures

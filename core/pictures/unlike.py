@@ -1,4 +1,4 @@
-"""Unlike: how a picture differs from all that trained, though it is judged all the same, and what is said of many."""
+"""Unlike: how a picture differs from all that trained, though it is judged all the same, and what to do about it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,22 +8,29 @@ from numpy.typing import NDArray
 
 from core.pictures.colour import other_colour
 from core.pictures.geometry import ModelInput
+from core.pictures.picture import Stored
 
-_WORDS = {
-    "other_shape": "have another shape than any that trained, and are squeezed as none of those was",
-    "other_colour": "are grey, and what trained is coloured, or the reverse",
+SAID = {"other_shape": "are squeezed", "other_colour": "differ in colour"}
+"""What is said of such pictures, for each way in which they may be other; tables have these names for columns."""
+COLUMNS = tuple(SAID)
+REMEDIES = {
+    "other_shape": "give the camera a `roi` of that shape, or train on its pictures",
+    "other_colour": "set the camera as the one whose pictures trained, or train on its pictures",
 }
-COLUMNS = tuple(_WORDS)
-"""What may be other, by the names that tables give it."""
 
 
-def unlike(seen: ModelInput, judged_u8: NDArray[np.uint8], frame_bgr_u8: NDArray[np.uint8]) -> dict[str, str]:
+def unlike(seen: ModelInput, judged: Stored, frame_bgr_u8: NDArray[np.uint8]) -> dict[str, str]:
     """Say for each of COLUMNS how a picture differs from all that trained; empty where it does not.
 
-    `judged_u8` is what is judged of it, at its own size (`core.pictures.picture.fit`), `frame_bgr_u8` at the model's.
+    `judged` is what is judged of it, at its own size (`core.pictures.picture.fit`), `frame_bgr_u8` at the model's.
     """
-    height, width = judged_u8.shape[:2]
+    height, width = judged.shape[:2]
     return dict(zip(COLUMNS, (seen.other_shape(width, height), other_colour(frame_bgr_u8, seen.colours)), strict=True))
+
+
+def with_remedy(way: str, other: str) -> str:
+    """Say of a camera's pictures that they differ in one `way`, how, and what to do about it."""
+    return f"{SAID[way]}, {other}; {REMEDIES[way]}"
 
 
 class Unlikes:
@@ -46,7 +53,7 @@ class Unlikes:
     def told(self) -> str:
         """Warn of those that differ, a line for each way, in which the first is named; empty where there are none."""
         return "".join(
-            f"warning: {self._found[column]} of {self._count} pictures {_WORDS[column]}, such as {first}: what is said "
+            f"warning: {self._found[column]} of {self._count} pictures {SAID[column]}, such as {first}: what is said "
             "of them means little; give pictures as the line's camera gives them, and train on such.\n"
             for column, first in sorted(self._first.items())
         )
