@@ -103,11 +103,14 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
     except ValidationError as error:
         found = error.errors()
         true = [each for each in found if each["type"] != "too_short" or not _lies_within(each, found)]
-        problems = _listed_once([one_line(_describe(problem, schema)) for problem in true])
-        told = [*(problem.removesuffix(".") for problem in problems[:-1][: MOST - 1]), problems[-1]]
-        if len(problems) > MOST:
-            told[-1] = f"and {len(problems) - MOST + 1} more mistakes."
-        raise ConfigError(f"{source}: " + "; ".join(told)) from error
+        form = schema.model_json_schema(by_alias=True)
+        # A file of another kind has thousands, and to find the place of one takes a moment.
+        told = true if len(true) <= MOST else true[: MOST - 1]
+        problems = _listed_once([one_line(_describe(problem, form)) for problem in told])
+        if len(true) > MOST:
+            problems.append(f"and {len(true) - MOST + 1} more mistakes.")
+        words = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
+        raise ConfigError(f"{source}: " + "; ".join(words)) from error
 
 
 def _lies_within(problem: Any, others: list[Any]) -> bool:
@@ -125,8 +128,8 @@ def _listed_once(problems: list[str]) -> list[str]:
     ]
 
 
-def _describe(problem: Any, schema: type[BaseModel]) -> str:
-    location, known, examples = _locate(schema, problem["loc"])
+def _describe(problem: Any, form: dict[str, Any]) -> str:
+    location, known, examples = _locate(form, problem["loc"])
     if problem["type"] == "extra_forbidden":
         return unknown_key(location, str(problem["loc"][-1]), known)
     if problem["type"] == "missing":
@@ -179,13 +182,12 @@ def _said_of_choice(problem: Any, choices: list[Any]) -> str:
     return f"{name}{': ' if name else ''}{shortened(repr(given))} is none of its values: {hint}"
 
 
-def _locate(schema: type[BaseModel], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:
-    """Walk the schema's JSON form along `path`.
+def _locate(root: dict[str, Any], path: tuple[Any, ...]) -> tuple[str, list[str], list[Any]]:
+    """Walk `root`, the schema's JSON form, along `path`.
 
     Gives the location as the file has it, the valid keys beside its end, and examples of what may stand there: of
     several kinds of section their tags.
     """
-    root = schema.model_json_schema(by_alias=True)
     nodes, levels, known = _resolve([root], root), [], []
     is_chosen = False
     for part in path:

@@ -44,15 +44,15 @@ class Users:
         return None
 
 
-async def secure(server: Server, settings: SecuritySettings) -> None:
-    """Let `server` take signed and encrypted connections of known users alone.
+async def secure(server: Server, settings: SecuritySettings, uri: str) -> None:
+    """Let `server`, the application `uri`, take signed and encrypted connections of known users alone.
 
     Raises ConfigError where a certificate or key cannot be made or used.
     """
     cert_file, key_file = settings.cert_file, settings.key_file
     try:
         if not cert_file.exists() and not key_file.exists():
-            await asyncio.to_thread(make_certificate, cert_file, key_file, server.get_application_uri())
+            await asyncio.to_thread(make_certificate, cert_file, key_file, uri)
         await server.load_certificate(require_file(cert_file), "pem")
         await server.load_private_key(require_file(key_file), format="pem")
         require_pair(cert_file, key_file)

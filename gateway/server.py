@@ -59,9 +59,16 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callab
 async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     """Give a server that listens to nobody yet."""
     security = settings.security
+    uri = f"urn:{socket.gethostname()}:p-wae:opcua-gateway"
     listen_once(settings.host, settings.port)
     server = Server(user_manager=Users(security.passwords()) if security else None)
     server.set_server_name("P-WAE OPC UA gateway")
+    # Before `init`, which takes seconds: what cannot be used is told at once.
+    if security is None:
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        server.set_identity_tokens([ua.AnonymousIdentityToken])
+    else:
+        await secure(server, security, uri)
     await server.init()
     # By OPC UA a session outlives its connection for minutes. A client that comes and goes leaves many, and for each
     # wait the events that it missed: no more than it could ask for by id.
@@ -71,12 +78,7 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     server.set_endpoint(f"opc.tcp://{host_and_port(settings.host, settings.port)}/")
     if settings.host == "::":  # asyncio would leave out IPv4
         server.socket_address = "", settings.port
-    await server.set_application_uri(f"urn:{socket.gethostname()}:p-wae:opcua-gateway")
-    if security is None:
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        server.set_identity_tokens([ua.AnonymousIdentityToken])
-    else:
-        await secure(server, security)
+    await server.set_application_uri(uri)
     yield server
 
 

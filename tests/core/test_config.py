@@ -117,3 +117,9 @@ def test_of_many_mistakes_it_is_told_how_many_more_there_are() -> None:
     named = {f"a.{number}": 1 for number in range(50)}
     with pytest.raises(ConfigError, match=r"`named\.a\.18`: [^;]*; and 31 more mistakes\.$"):
         parse_settings({"name": "a", "named": named}, Station, "a.yaml")
+
+
+def test_of_many_unknown_keys_the_valid_ones_are_told() -> None:
+    unknown = {f"zzz{number}": 1 for number in range(50)}
+    with pytest.raises(ConfigError, match=r"`zzz18`: valid keys here: [^;]*title; and 31 more mistakes\.$"):
+        parse_settings({"name": "a", **unknown}, Station, "a.yaml")

@@ -135,7 +135,7 @@ def test_a_folder_without_certificates_trusts_nobody(tmp_path: Path, content: by
         (no_rsa, "no RSA key"),
     ],
 )
-def test_it_ends_in_one_line_with_exit_code_2(
+def test_it_ends_in_one_line_with_exit_code_2_before_anything_is_read_that_takes_seconds(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -149,6 +149,7 @@ def test_it_ends_in_one_line_with_exit_code_2(
         config = tmp_path / "gateway.yaml"
         config.write_text(yaml.safe_dump({**SMALLEST, "port": port, **prepare(tmp_path)}))
         monkeypatch.setattr(sys, "argv", ["opcua-gateway", str(config)])
+        monkeypatch.setattr("gateway.server.Server.init", None)
         with pytest.raises(SystemExit) as end:
             opcua_gateway()
     assert end.value.code == ConfigError.exit_code
