@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import CameraError, DataError
+from core.errors import CameraError, DataError, shown
 from core.pictures.colour import OTHER_COLOUR_REMEDY, other_colour
 from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from core.pictures.picture import as_bgr_u8, cut
@@ -51,7 +51,8 @@ def check_camera(
             return "opens"
         pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
         if pixels is None:
-            return f"opens, {camera.frames_total} frames"
+            why = f"; warning: the first cannot be read: {shown(first.why)}" if first.why else ""
+            return f"opens, {camera.frames_total} frames{why}"
         size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
         return f"opens, {camera.frames_total} frames, the first of {size} pixels{other}"
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
