@@ -4,15 +4,16 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.files import without_waiting
+from core.files import PIECE_BYTES, without_waiting
 from core.pictures.geometry import Pose, Roi
 from core.pictures.picture_file import LARGEST_BYTES, PictureFault, decode
 from core.pictures.pose import cut_out, locate
@@ -26,6 +27,7 @@ NOT_READ = frozenset(
 """Of pictures too, listed so that each is refused by name: passed over in silence, a part would be seen by nobody."""
 UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
 """Before the suffix: `part.tmp.png` is a copy that is not there yet."""
+NO_MEMORY = "larger than the memory that is free"
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """What a file holds: (H, W) or (H, W, channels)."""
 HIDDEN = (".", "~")
@@ -143,12 +145,20 @@ def read_whole(path: Path) -> bytes:
             raise DataError(f"{path}: {'no file, but a pipe, device or link to nothing' if there else 'no such file'}.")
         with open(path, "rb", opener=without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
-            data = (file.read(LARGEST_BYTES + 1) if size <= LARGEST_BYTES else b"") or b""
+            data = b"" if size > LARGEST_BYTES else _content(file, max(size, PIECE_BYTES) + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: {NO_MEMORY}.") from error
     if max(size, len(data)) > LARGEST_BYTES:
         raise DataError(f"{path}: larger than the {LARGEST_BYTES:,} bytes that are allowed.")
     return data
+
+
+def _content(file: BinaryIO, piece_bytes: int) -> bytes:
+    """Read what is in `file`, more than LARGEST_BYTES at most by a piece: as much memory is taken as is asked for."""
+    pieces = iter(lambda: file.read(piece_bytes) or b"", b"")
+    return b"".join(islice(pieces, LARGEST_BYTES // piece_bytes + 1))
 
 
 def decode_as_stored(data: bytes, path: Path) -> Stored:
@@ -158,7 +168,7 @@ def decode_as_stored(data: bytes, path: Path) -> Stored:
     except PictureFault as fault:
         raise DataError(f"{path}: {fault}.") from fault
     except MemoryError as error:
-        raise DataError(f"{path}: larger than the memory that is free.") from error
+        raise DataError(f"{path}: {NO_MEMORY}.") from error
     if stored.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         raise DataError(f"{path}: {stored.dtype} pixels are not supported; save it with 8 or 16 bits a channel.")
     return cast("Stored", stored)

@@ -10,7 +10,7 @@ from runtime.batching.task import Task
 from runtime.cameras.exposure import exposure_fault
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings
 from runtime.parts.frame import Frame
-from runtime.parts.part import FileMark, Part
+from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
 
 
@@ -50,6 +50,6 @@ def fill(task: Task, row: NDArray[np.uint8], frame: Frame, settings: CameraSetti
         chunks=frame.chunks,
         stale_s=stale_s,
         cause=frame.trigger.cause if frame.trigger else frame.cause,
-        mark=None if frame.identity is None else FileMark(frame.identity, frame.part_id),
+        mark=frame.mark,
         picture=picture,
     )

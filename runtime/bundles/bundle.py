@@ -22,6 +22,7 @@ from runtime.bundles.signature import require_signature
 
 LARGEST_MANIFEST = 2**26
 """Bytes; a bundle of ours has some 100 kB."""
+OTHER_VERSION = "export it again with the version that is installed here, or install here the one that exported it"
 OUTSIDE = re.compile(rb"\n(\x08|\x88\x00)location[\x12\n]")
 """In ONNX: a tensor whose numbers lie in another file."""
 
@@ -138,9 +139,9 @@ def _parse(content: bytes, path: Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))[:100]
         where = one_line(f"`{place}`: {first['msg']}" if place else first["msg"])
-        raise ArtifactError(
-            f"{path}: {MANIFEST} is damaged or of another version ({where}); export it again."
-        ) from error
+        is_foreign = any(each["type"] == "extra_forbidden" or each["loc"] == ("format",) for each in error.errors())
+        remedy = OTHER_VERSION if is_foreign else "copy or export it again"
+        raise ArtifactError(f"{path}: {MANIFEST} is damaged or of another version ({where}); {remedy}.") from error
     if manifest != manifest.sealed():
         raise ArtifactError(f"{path}: {MANIFEST} is damaged or was altered (digest differs); copy or export it again.")
     named = {MODEL, *(engine.file for engine in manifest.engines)}

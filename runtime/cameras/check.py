@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import CameraError, DataError
+from core.errors import CameraError, DataError, shown
 from core.pictures.geometry import ModelInput
 from core.pictures.picture import Stored, as_bgr_u8, cut
 from core.pictures.unlike import unlike, with_remedy
@@ -88,8 +88,9 @@ def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen
         return "opens"
     stored = [frame.stored_u16 if frame.pixels_u8 is None else frame.pixels_u8 for frame in read]
     frames = [pixels for pixels in stored if pixels is not None]
-    lost = len(read) - len(frames)
-    unread = f"; warning: {lost} of the {len(read)} cannot be read" if lost else ""
+    lost = [frame.why for frame, pixels in zip(read, stored, strict=True) if pixels is None]
+    why = next((f": {shown(why)}" for why in lost if why), "")
+    unread = f"; warning: {len(lost)} of the {len(read)} cannot be read{why}" if lost else ""
     if not frames:
         return f"opens, {camera.frames_total} frames, {len(read)} looked at{unread}"
     size, warnings = _looked_at(name, settings, frames, seen)

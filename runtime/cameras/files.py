@@ -115,10 +115,10 @@ def read_frame(picture: Path, folder: Path) -> Frame:
     captured = Moment.now()
     source = printable(picture.relative_to(folder))
     try:
-        (pixels, deep), fault = by_depth(read_as_stored(picture)), None
-    except DataError:
-        (pixels, deep), fault = (None, None), Reason.UNREADABLE
-    return Frame(pixels, captured, source, fault, stored_u16=deep)
+        pixels, deep = by_depth(read_as_stored(picture))
+    except DataError as error:
+        return Frame(None, captured, source, Reason.UNREADABLE, str(error))
+    return Frame(pixels, captured, source, stored_u16=deep)
 
 
 def by_depth(stored: Stored) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint16] | None]:

@@ -13,6 +13,7 @@ from runtime.cameras.camera import Camera
 from runtime.cameras.settings import CameraSettings, LiveCameraSettings, VideoSettings
 from runtime.parts.frame import Frame
 from runtime.parts.verdict import Reason
+from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
 TOLD_EVERY_S = 60.0
@@ -30,6 +31,7 @@ class Filming:
         self._size = settings.frame_size
         self._wrong: tuple[int, int] | None = None
         self._told_s = -math.inf
+        self._seldom = Seldom()
 
     def frames(self, stopping: threading.Event) -> Iterator[Frame]:
         """Give the frames one after the other until `stopping`; each is to be asked for again by `newest`."""
@@ -45,7 +47,10 @@ class Filming:
 
         Files of 16 bits hold `bits`, see `core.pictures.picture`.
         """
-        return self._of_one_size(_in_8_bits(self._camera.newer(frame).developed(), bits))
+        frame = _in_8_bits(self._camera.newer(frame).developed(), bits)
+        if frame.why is not None and self._seldom.is_due(self._name):
+            log.warning("%s: a picture cannot be read reason=%r", self._name, frame.why)
+        return self._of_one_size(frame)
 
     def _of_one_size(self, frame: Frame) -> Frame:
         """Mark a frame of another size than expected: resized like the others it would pass for one of them."""
@@ -69,5 +74,5 @@ def _in_8_bits(frame: Frame, bits: int) -> Frame:
         return frame
     try:
         return replace(frame, pixels_u8=as_bgr_u8(frame.stored_u16, bits), stored_u16=None)
-    except DataError:
-        return replace(frame, fault=Reason.UNREADABLE, stored_u16=None)
+    except DataError as error:
+        return replace(frame, fault=Reason.UNREADABLE, why=f"{frame.source}: {error}", stored_u16=None)

@@ -27,6 +27,16 @@ class Trigger:
     """The message that it came with: by it the station knows it again, should the broker hand it over twice."""
 
 
+@dataclass(frozen=True)
+class FileMark:
+    """What is known of the file that a frame was."""
+
+    identity: str
+    """What makes it this one, with its content: by it events of the same picture have the same id, in every run."""
+    part_id: str | None = None
+    """What its name says of the part; of one that was triggered, the trigger does."""
+
+
 class Undeveloped(Protocol):
     """What a stream gave of a frame, before its pixels are worked out."""
 
@@ -49,12 +59,12 @@ class Frame:
     source: str | None = None
     """File name, where the frame came from a file."""
     fault: Reason | None = None
+    why: str | None = None
+    """Of what is unreadable in a file, which file and why, in words."""
     cause: bytes | None = None
     """What makes a picture that was put into a watched folder this one: by it the station knows what it has judged."""
-    identity: str | None = None
-    """The same with its content: by it events of the same picture have the same id, in every run."""
-    part_id: str | None = None
-    """What its file's name says of the part; of one that was triggered, the trigger does."""
+    mark: FileMark | None = None
+    """Of a picture that was put into a watched folder, or that somebody asks about."""
     trigger: Trigger | None = None
     chunks: Mapping[str, int | float | str] | None = None
     """What a factory camera said of the frame, by the names of its features; None where it was not asked."""

@@ -8,20 +8,12 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.parts.frame import Trigger
+from runtime.parts.frame import FileMark, Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
 Picture = Callable[[], NDArray[np.uint8]]
 """Works out what is judged of a frame, at the camera's own size; most are never asked for."""
-
-
-@dataclass(frozen=True)
-class FileMark:
-    """What is known of the file that a part's picture was; see Frame."""
-
-    identity: str
-    part_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from core.pictures.picture_file import PictureFault, decode
 from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp
-from runtime.parts.frame import Frame
+from runtime.parts.frame import FileMark, Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 from runtime.station.inspection import Inspection
@@ -45,7 +45,7 @@ class Predictions:
         if why := self._loop.pause or self._loop.models.recovery.problem:
             raise BusyError(f"nothing is judged now: {why}")
         identity = blake2b(data, digest_size=16).hexdigest()
-        frame = Frame(pixels, Moment.now(), identity=identity)
+        frame = Frame(pixels, Moment.now(), mark=FileMark(identity))
         answers = self._put(frame, stream, recipe)
         if answers is None:
             raise BusyError("nothing is judged now; ask again.")

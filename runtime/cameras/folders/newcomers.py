@@ -70,6 +70,7 @@ class Newcomers:
         all_of_them = self.look.pictures
         if has_changed or now_s >= self._all_s:
             self._seen = {picture: self._seen[picture] for picture in all_of_them if picture in self._seen}
+            self._pending = {picture: None for picture in self._pending if picture in self._seen}
         if now_s >= self._all_s:
             pictures: Iterable[Path] = all_of_them
         elif has_changed:
@@ -79,7 +80,6 @@ class Newcomers:
             pictures = dict.fromkeys([*self._pending, *(picture for picture in whole if picture in self._seen)])
         settled = self._look_at(pictures, now_s, whole)
         if now_s >= self._all_s:
-            self._pending = {picture: None for picture in self._pending if picture in self._seen}
             self._all_s = now_s + max(LOOK_AT_ALL_S, (time.monotonic() - now_s) / LOOK_SHARE)
         self.problem = self._why_stuck(settled, now_s)
         return settled

@@ -19,7 +19,7 @@ from runtime.cameras.files import by_depth, printable
 from runtime.cameras.folders.folder_bell import FolderBell
 from runtime.cameras.folders.moving import move
 from runtime.cameras.folders.newcomers import LOOK_AT_ALL_S, LOOK_SHARE, Newcomers, Seen
-from runtime.parts.frame import Frame
+from runtime.parts.frame import FileMark, Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
@@ -139,24 +139,24 @@ class WatchedFolder(Camera):
             self._newcomers.give(picture, seen)
             self._judged.append((picture, seen, cause))
             return None
-        data, (pixels, deep), fault = b"", (None, None), None
+        data, (pixels, deep), why = b"", (None, None), None
         try:
             data = read_whole(picture)
             pixels, deep = by_depth(decode_as_stored(data, picture))
-        except DataError:
-            fault = Reason.UNREADABLE
+        except DataError as error:
+            why = str(error)
         if not seen.is_still(picture):
             return None
         seen.was_read = True
-        if fault is not None and not self._newcomers.is_last_try(seen, time.monotonic()):
+        if why is not None and not self._newcomers.is_last_try(seen, time.monotonic()):
             return None
         self._newcomers.give(picture, seen)
         self._under_way[cause] = picture, seen
         identity = blake2b(cause + data, digest_size=16).hexdigest()
         found = self._part_id.search(printable(Path(picture.name))) if self._part_id else None
-        part_id = found[1] if found else None
-        told = (pixels, captured, printable(relative), fault, cause, identity, part_id)
-        return Frame(*told, stored_u16=deep)
+        mark = FileMark(identity, found[1] if found else None)
+        told = (pixels, captured, printable(relative), Reason.UNREADABLE if why else None, why)
+        return Frame(*told, cause, mark, stored_u16=deep)
 
     def _tidy(self) -> None:
         """Move what was judged."""

@@ -1,3 +1,5 @@
+import os
+import resource
 from pathlib import Path
 
 import cv2
@@ -119,3 +121,21 @@ def test_fit_crops_the_region_first(photo: np.ndarray) -> None:
 def test_fit_refuses_a_region_outside_the_frame(photo: np.ndarray) -> None:
     with pytest.raises(DataError, match=r"\(left, top, width, height\) does not lie within a frame of 80 x 60"):
         fit(photo, np.empty((4, 4, 3), np.uint8), roi=(75, 0, 10, 10))
+
+
+def test_a_picture_takes_no_more_memory_than_it_needs_and_one_that_is_too_large_is_refused(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    cv2.imwrite(str(small), photo)
+    large.touch()
+    os.truncate(large, 512 * 2**20)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    taken_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken_bytes + 256 * 2**20, limits[1]))
+    try:
+        assert np.array_equal(read_picture(small), photo)
+        with pytest.raises(DataError, match=r"large\.png: larger than the memory that is free"):
+            read_picture(large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -120,6 +120,22 @@ def test_what_is_no_manifest_is_refused(own: Path, content: bytes) -> None:
         load_bundle(own)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("format", "p-wae-bundle/3", "install here the one that exported it"),
+        ("novelty", 1, "install here the one that exported it"),
+        ("height", 0, "copy or export it again"),
+    ],
+)
+def test_of_a_bundle_of_a_newer_version_it_is_told_what_to_do(own: Path, key: str, value: object, remedy: str) -> None:
+    """To export it once more by what exported it would help nobody."""
+    content = json.loads((own / MANIFEST).read_text())
+    (own / MANIFEST).write_text(json.dumps(content | {key: value}))
+    with pytest.raises(ArtifactError, match=rf"of another version \(`{key}`: .*{remedy}\.$"):
+        load_bundle(own)
+
+
 def test_a_bundle_whose_folder_cannot_be_looked_into_is_no_wrong_configuration(own: Path) -> None:
     """As one of somebody else's; where root runs the test, who may look: a name that is too long."""
     with pytest.raises(ArtifactError, match=r"no readable bundle\.json in it \(File name too long\)"):

@@ -196,3 +196,10 @@ def test_a_camera_that_gives_nothing_in_time_is_told_why() -> None:
         settings = HttpSettings(kind="http", url=url, timeout_s=0.3)
         with pytest.raises(CameraError, match=r"it gave no picture within 0\.3 s"):
             check_camera("top", settings)
+
+
+def test_why_a_folders_first_picture_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "no\npicture.png").write_bytes(b"GIF89a")
+    told = check_camera("top", FolderSettings(kind="folder", path=tmp_path))
+    assert told.startswith("opens, 1 frames; warning: the first cannot be read: ")
+    assert r"no\npicture.png: " in told

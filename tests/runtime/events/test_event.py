@@ -15,8 +15,9 @@ from runtime.bundles.bundle import load_bundle
 from runtime.events.encoding import dumps, stamp
 from runtime.events.event import JudgedPart, Timing, event_of
 from runtime.events.origin import Origin, event_id
+from runtime.parts.frame import FileMark
 from runtime.parts.moment import Moment
-from runtime.parts.part import FileMark, Part
+from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Reason, judge
 
 

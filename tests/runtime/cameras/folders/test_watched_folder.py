@@ -140,7 +140,7 @@ def test_pictures_of_one_name_are_judged_and_kept_each(inbox: Callable[..., Inbo
         wait_until(lambda: not (box.path / "0001.png").exists())
     assert sorted(path.read_bytes() for path in done.iterdir()) == sorted(contents)
     assert (done / "0001.png").read_bytes() == contents[0]
-    assert len({frame.identity for frame in box.frames}) == 4
+    assert len({frame.mark for frame in box.frames}) == 4
 
 
 def test_one_that_takes_a_judged_ones_place_is_not_moved_unjudged(inbox: Callable[..., Inbox], tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_one_that_takes_a_judged_ones_place_is_not_moved_unjudged(inbox: Callabl
     box.camera.judged(box.frames[0].cause)
     box.wait_for(2)
     assert not list((tmp_path / "done").iterdir())
-    assert box.frames[0].identity != box.frames[1].identity
+    assert box.frames[0].mark != box.frames[1].mark
 
 
 @pytest.mark.parametrize("moves", [True, False])
@@ -166,12 +166,12 @@ def test_what_was_stored_before_a_kill_is_not_judged_again(
     box.wait_for(3)
     box.store(box.frames[0])
     box.stop()  # as killed: the camera was not told, and nothing was moved
-    before = {frame.source: frame.identity for frame in box.frames}
+    before = {frame.source: frame.mark for frame in box.frames}
     box.frames.clear()
     box.start()
     box.wait_for(2)
     looked_twice(box)
-    assert {frame.source: frame.identity for frame in box.frames[:2]} == {
+    assert {frame.source: frame.mark for frame in box.frames[:2]} == {
         source: identity for source, identity in before.items() if source != "0.png"
     }
     assert (done / "0.png").exists() == moves
@@ -203,9 +203,9 @@ def test_every_picture_has_one_id_however_often_the_station_dies(steps: list[str
 
         def store() -> None:
             for frame in waiting:
-                assert frame.cause is not None and frame.identity is not None  # noqa: PT018
+                assert frame.cause is not None and frame.mark is not None  # noqa: PT018
                 memory.causes.add(frame.cause)
-                stored.append(frame.identity)
+                stored.append(frame.mark.identity)
                 moving.append(frame.cause)
             waiting.clear()
 
