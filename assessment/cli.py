@@ -102,8 +102,12 @@ def set_threshold(
         typer.Option(help="Labelled pictures of known bad parts: what other rates would give on them; several times."),
     ] = None,
     believe_all: Annotated[
-        bool, typer.Option("--believe-all", help="Leave out no good part, however far it stands apart.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--believe-all/--leave-out",
+            help="Whether good parts set the thresholds that stand apart; neither given: as in the training, or since.",
+        ),
+    ] = None,
 ) -> None:
     """Recalibrate."""
     from rich.console import Console

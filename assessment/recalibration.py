@@ -28,11 +28,12 @@ class Recalibrated:
     """The part's, of a checkpoint, which goes to the line with its next export."""
 
 
-def set_threshold(path: Path, false_reject_rate: float, believe_all: bool = False) -> Recalibrated:
+def set_threshold(path: Path, false_reject_rate: float, believe_all: bool | None = None) -> Recalibrated:
     """Set a checkpoint's or a bundle's thresholds again, without training, and write it in one step.
 
-    Good parts that stand apart are left out, unless `believe_all`. Raises ArtifactError where `path` is neither or an
-    older bundle without calibration, DataError where it holds too few good parts for the rate.
+    Good parts that stand apart are left out, unless `believe_all`; None: where they were so far. Raises ArtifactError
+    where `path` is neither or an older bundle without calibration, DataError where it holds too few good parts for the
+    rate.
     """
     return (_of_bundle if is_bundle(path) else _of_checkpoint)(path, false_reject_rate, believe_all)
 
@@ -57,7 +58,7 @@ class Consequences:
         return f"all {self.defective} defective parts are found from --false-reject-rate {self.finds_all:g} on"
 
 
-def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequences:
+def consequences(path: Path, data: Data, believe_all: bool | None = None) -> Consequences:
     """Say what other false-reject rates of a checkpoint or a bundle would give on `data`; changes nothing.
 
     Raises as `set_threshold`, DataError too where there is no picture, BackendError where it cannot be judged here.
@@ -66,9 +67,10 @@ def consequences(path: Path, data: Data, believe_all: bool = False) -> Consequen
     with opened(path) as model:
         frames = decidable(read_frames(labelled_samples(data), model.input))
         errors = model.judge(frames.bgr_u8)[0]
+        believes = _believes(believe_all, model.thresholds)
     defective = are_defective(frames.samples)
-    finds_all = rate_that_finds_all(calibration, errors[defective], believe_all) if defective.any() else None
-    return Consequences(what_if(calibration, errors, defective, believe_all), int(defective.sum()), finds_all)
+    finds_all = rate_that_finds_all(calibration, errors[defective], believes) if defective.any() else None
+    return Consequences(what_if(calibration, errors, defective, believes), int(defective.sum()), finds_all)
 
 
 def thresholds_table(done: Recalibrated) -> Table:
@@ -92,25 +94,32 @@ def thresholds_table(done: Recalibrated) -> Table:
     return table
 
 
-def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:
+def _believes(asked: bool | None, before: Thresholds) -> bool:
+    """Say whether all good parts are to be believed: where none was left out so far, or none stands apart."""
+    return not before.odd if asked is None else asked
+
+
+def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool | None) -> Recalibrated:
     from training.detector.checkpoint import load_checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(path)
-    after = checkpoint.calibration.thresholds(false_reject_rate, believe_all)
-    asked = {"false_reject_rate": false_reject_rate, "believe_all": believe_all}
+    believes = _believes(believe_all, checkpoint.thresholds)
+    after = checkpoint.calibration.thresholds(false_reject_rate, believes)
+    asked = {"false_reject_rate": false_reject_rate, "believe_all": believes}
     settings = checkpoint.settings.model_copy(update=asked)
     save_checkpoint(path, replace(checkpoint, thresholds=after, settings=settings))
     return Recalibrated(checkpoint.thresholds, after, name=settings.name)
 
 
-def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool) -> Recalibrated:
+def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool | None) -> Recalibrated:
     from runtime.bundles.bundle import load_bundle, save_manifest
     from runtime.bundles.calibration import load_calibration
     from runtime.bundles.manifest import SIGNATURE
     from runtime.bundles.site_thresholds import site_file
 
     bundle = load_bundle(path)
-    after = load_calibration(bundle).thresholds(false_reject_rate, believe_all)
+    believes = _believes(believe_all, bundle.manifest.thresholds)
+    after = load_calibration(bundle).thresholds(false_reject_rate, believes)
     save_manifest(path, bundle.manifest.model_copy(update={"thresholds": after}))
     signed = (path / SIGNATURE).is_file()
     (path / SIGNATURE).unlink(missing_ok=True)

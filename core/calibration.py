@@ -27,8 +27,8 @@ class Calibration:
     """(M,) by which decoder each was judged; None in a bundle, and where a model of before does not say so."""
 
     digests: tuple[str, ...] = ()
-    """(M,) sha256 of their files as they were when they trained, see `digest_of`; empty in a bundle, and where a model
-    of before does not say so."""
+    """(M,) sha256 of their files as they were when they trained, see `digest_of`; empty where a model of before does
+    not say so."""
 
     @property
     def odd(self) -> NDArray[np.bool_]:

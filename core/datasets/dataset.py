@@ -8,7 +8,7 @@ are one data set too: that of all of them, in their order.
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os.path import lexists, realpath
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.config import expanded
 from core.datasets.layout import GOOD, list_plain, require_folders, require_lower_case
-from core.datasets.remarks import load_remarks
+from core.datasets.remarks import remarks_on
 from core.errors import DataError
 from core.files import told_apart, whole
 from core.pictures.picture import list_pictures
@@ -73,7 +73,7 @@ def training_samples(data: Data) -> list[Sample]:
     if (root / "test").is_dir() and not good.is_dir():  # defective pictures must not be taken for good ones
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
     found = list_pictures(good) if good.is_dir() else list_plain(root)
-    return _marked(root, (Sample(path, listed_by=data) for path in found))
+    return _marked([Sample(path, listed_by=data) for path in found])
 
 
 def labelled_samples(data: Data) -> list[Sample]:
@@ -117,14 +117,14 @@ def _labelled(data: str) -> list[Sample]:
     test = root / "test" if (root / "test").is_dir() else root
     require_lower_case(root, test)
     if not (test / GOOD).is_dir() and test == root:
-        return _marked(root, map(Sample, list_plain(root)))
+        return _marked([*map(Sample, list_plain(root))])
     require_folders(test)
     samples = []
     for path in list_pictures(test):
         place = path.relative_to(test)
         mask = test.parent / "ground_truth" / place.with_name(f"{path.stem}_mask.png")
         samples.append(Sample(path, place.parts[0], mask if lexists(mask) else None))
-    return _marked(test.parent, samples)
+    return _marked(samples)
 
 
 def names(data: Data) -> tuple[str, ...]:
@@ -162,9 +162,9 @@ def folders_told(samples: Sequence[Sample], most: int = 8) -> str:
     return ", ".join(told[:most]) + (f" and {len(told) - most} more folders" if len(told) > most else "")
 
 
-def _marked(root: Path, samples: Iterable[Sample]) -> list[Sample]:
-    """Note what is told of samples of the data set in the folder `root`."""
-    remarks = load_remarks(root)
+def _marked(samples: Sequence[Sample]) -> list[Sample]:
+    """Note what people said of samples."""
+    remarks = remarks_on(sample.path for sample in samples)
     told = ((sample, remarks.get(sample.path)) for sample in samples)
     return [sample if said is None else replace(sample, is_marked=True, is_cut=said.is_cut) for sample, said in told]
 

@@ -9,7 +9,7 @@ from os.path import abspath, realpath
 from pathlib import Path
 
 from core.errors import ConfigError, DataError
-from core.files import lies_in
+from core.files import lies_in, whole
 from core.pictures.picture import list_folder, list_pictures
 
 GOOD = "good"
@@ -20,6 +20,8 @@ BADS = frozenset(
     | {"defect", "defects", "defective", "anomaly", "anomalies", "anomalous", "scrap", "faulty", "schlecht"}
 )
 """How lines call the folders of good and of defective parts."""
+DEPTH = 3
+"""Folders from the data set's own down to a picture: of `my-part/train/good/1.png`."""
 LONGEST_LINK = 250
 """Bytes of a file that may be what a copy made of a link."""
 
@@ -92,6 +94,16 @@ def _linked(folder: Path, seen: set[str]) -> Iterator[Path]:
             if path.is_symlink():
                 yield path
             yield from _linked(path, seen)
+
+
+def named_from_above(picture: Path) -> Iterator[tuple[Path, str]]:
+    """Give the DEPTH folders that a picture lies in, by whatever link, and its name from each.
+
+    What stands in one of them tells of it, whichever of them is named, or one above them all.
+    """
+    for place in (whole(picture), Path(abspath(picture))):
+        for folder in list(place.parents)[:DEPTH]:
+            yield folder, place.relative_to(folder).as_posix()
 
 
 def require_lower_case(root: Path, kinds: Path) -> None:

@@ -1,11 +1,13 @@
 """Remarks: what people said of pictures that a line judged, in a file beside them, and how these were cut."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
+from core.datasets.layout import named_from_above
 from core.errors import DataError
 
 FILE = "marked.json"
@@ -46,13 +48,21 @@ def save_remarks(folder: Path, remarks: Mapping[str, Remark]) -> None:
     (folder / FILE).write_text(content + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-def load_remarks(folder: Path) -> dict[Path, Remark]:
-    """Read the remarks by the pictures' paths; none where no file is. Raises DataError where it is damaged."""
+def remarks_on(pictures: Iterable[Path]) -> dict[Path, Remark]:
+    """Find what was said of pictures, in the folders that may tell of them. Raises DataError where one is damaged."""
+    load, found = cache(_load), dict[Path, Remark]()
+    for picture in pictures:
+        for folder, name in named_from_above(picture):
+            if said := load(folder).get(name):
+                found.setdefault(picture, said)
+    return found
+
+
+def _load(folder: Path) -> dict[str, Remark]:
     file = folder / FILE
     if not file.is_file():
         return {}
     try:
-        found = _Remarks.model_validate_json(file.read_bytes()).root
+        return _Remarks.model_validate_json(file.read_bytes()).root
     except (OSError, ValidationError) as error:
         raise DataError(f"{file}: cannot be read, or is damaged; export the marked pictures again.") from error
-    return {folder / name: remark for name, remark in found.items()}

@@ -22,6 +22,8 @@ class _Calibration(Record):
     doubted: tuple[bool, ...]
     bursts: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
     """Empty: each picture is of another part."""
+    digests: tuple[str, ...] = ()
+    """Empty in a bundle of before."""
 
 
 def save_calibration(folder: Path, calibration: Calibration) -> None:
@@ -29,7 +31,7 @@ def save_calibration(folder: Path, calibration: Calibration) -> None:
     errors = tuple(map(tuple, calibration.errors.tolist()))
     doubted, bursts = tuple(calibration.doubted.tolist()), tuple(calibration.bursts.tolist())
     names = tuple(map(printable, calibration.names))
-    content = _Calibration(names=names, errors=errors, doubted=doubted, bursts=bursts)
+    content = _Calibration(names=names, errors=errors, doubted=doubted, bursts=bursts, digests=calibration.digests)
     (folder / CALIBRATION).write_text(content.model_dump_json() + "\n", encoding="utf-8")
 
 
@@ -49,6 +51,8 @@ def load_calibration(bundle: Bundle) -> Calibration:
     parts = len(content.names)
     bursts = np.asarray(content.bursts or range(parts), np.int64)
     fits = errors.shape == (parts, len(bundle.manifest.thresholds.values))
-    if not fits or not len(content.doubted) == len(bursts) == parts or not (np.isfinite(errors) & (errors >= 0)).all():
+    fits = fits and len(content.doubted) == len(bursts) == parts and len(content.digests) in (0, parts)
+    if not fits or not (np.isfinite(errors) & (errors >= 0)).all():
         raise ArtifactError(f"{bundle.path}: {CALIBRATION} is not of this model; export it again.")
-    return Calibration(content.names, errors, np.asarray(content.doubted, bool), bursts)
+    doubted = np.asarray(content.doubted, bool)
+    return Calibration(content.names, errors, doubted, bursts, digests=content.digests)

@@ -1,4 +1,5 @@
 import html
+import json
 import shutil
 from dataclasses import replace
 from io import StringIO
@@ -14,7 +15,7 @@ from assessment.metrics import NO_DEFECTIVE
 from assessment.recalibration import set_threshold
 from assessment.summary import print_comparison
 from core.errors import DataError
-from runtime.bundles.bundle import load_bundle, save_manifest
+from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
 from runtime.bundles.calibration import CALIBRATION
 from tests.pictures import draw_part
 from training.detector.checkpoint import load_checkpoint, save_checkpoint
@@ -70,6 +71,18 @@ def test_pictures_that_a_model_has_from_its_training_are_told_since_they_flatter
     assert NO_DEFECTIVE in told.export_text()
     assert html.escape(NO_DEFECTIVE) in render_comparison(flattered, ("new", "older"), "copies")
     assert not compare((checkpoint, exported), str(parts)).warnings(("one", "other")), "its test pictures are new to it"
+
+
+def test_a_bundle_knows_what_trained_wherever_it_lies_now(exported: Path, parts: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    content = json.loads((bundle / CALIBRATION).read_text())
+    content["names"] = [f"/gone/{name}" for name in content["names"]]
+    (bundle / CALIBRATION).write_text(json.dumps(content))
+    manifest = load_bundle(exported).manifest
+    files = {**manifest.files, CALIBRATION: sha256_of(bundle / CALIBRATION)}
+    save_manifest(bundle, manifest.model_copy(update={"files": files}))
+    found = compare((bundle, exported), str(parts / "train" / "good"))
+    assert found.known == (len(content["names"]),) * 2
 
 
 def test_the_report_shows_what_changes_verdict_with_both_maps_and_says_whether_that_is_better(

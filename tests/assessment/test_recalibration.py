@@ -1,15 +1,18 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from assessment.metrics import what_if
 from assessment.prediction import predict
 from assessment.recalibration import consequences, set_threshold
 from core.errors import ArtifactError, DataError
-from runtime.bundles.bundle import load_bundle, save_manifest
-from runtime.bundles.calibration import CALIBRATION, load_calibration
+from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
+from runtime.bundles.calibration import CALIBRATION, load_calibration, save_calibration
 from runtime.bundles.manifest import SIGNATURE
-from training.detector.checkpoint import load_checkpoint
+from training.detector.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_checkpoint_gets_the_thresholds_that_training_would_have_given(checkpoint: Path, tmp_path: Path) -> None:
@@ -21,6 +24,33 @@ def test_a_checkpoint_gets_the_thresholds_that_training_would_have_given(checkpo
     assert done.after == after.thresholds == before.calibration.thresholds(0.3)
     assert after.settings.false_reject_rate == 0.3
     assert max(after.thresholds.values) < max(before.thresholds.values)
+
+
+def test_the_same_rate_gives_the_same_thresholds_whether_the_odd_were_believed_or_not(
+    checkpoint: Path, exported: Path, parts: Path, tmp_path: Path
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    doubted = np.arange(len(trained.calibration.names)) < 3
+    calibration = replace(trained.calibration, doubted=doubted)
+    told = {believes: calibration.thresholds(0.2, believes) for believes in (True, False)}
+    assert told[False].odd >= 3
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    save_calibration(bundle, calibration)
+    for believes, other in ((True, False), (False, True)):
+        settings = trained.settings.model_copy(update={"believe_all": believes})
+        copy = tmp_path / "checkpoint"
+        save_checkpoint(copy, replace(trained, calibration=calibration, thresholds=told[believes], settings=settings))
+        files = load_bundle(exported).manifest.files | {CALIBRATION: sha256_of(bundle / CALIBRATION)}
+        update = {"thresholds": told[believes], "files": files}
+        save_manifest(bundle, load_bundle(exported).manifest.model_copy(update=update))
+        for model in (copy, bundle):
+            errors = np.array([one.errors for one in predict(model, [parts / "test" / "good"])])
+            expected = what_if(calibration, errors, np.zeros(len(errors), bool), believes)
+            assert consequences(model, [str(parts / "test" / "good")]).rows == expected
+            assert set_threshold(model, 0.2).after == told[believes]
+            assert set_threshold(model, 0.2, other).after == told[other]
+            assert set_threshold(model, 0.2).after == told[other]
+        assert load_checkpoint(copy).settings.believe_all is other
 
 
 def test_a_bundle_is_sealed_again_and_loses_its_signature(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.datasets.collected import load_collected
 from core.datasets.dataset import ELPV, Data, Sample, labelled_samples, names, place_of, training_samples
+from core.datasets.layout import named_from_above
 from core.errors import DataError, PartNotFoundError
 from core.pictures.exposure import is_black, is_overexposed
 from core.pictures.geometry import Roi
@@ -88,8 +89,10 @@ def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Surve
     """
     depth = bits or 16
     good, unreadable = [], []
-    again = any(load_collected(place_of(one)).may_show_a_part_again for one in names(data) if not one.startswith(ELPV))
-    for sample in counted(training_samples(data), "looking at pictures"):
+    samples = training_samples(data)
+    beside = {folder for sample in samples for folder, _name in named_from_above(sample.path)}
+    again = any(load_collected(folder).may_show_a_part_again for folder in beside)
+    for sample in counted(samples, "looking at pictures"):
         try:
             good.append(_look(sample, roi, depth))
         except DataError as error:

@@ -162,8 +162,24 @@ def test_what_was_marked_stays_so_where_another_folder_leads_to_it_too(kind: str
     (tmp_path / "all" / kind).symlink_to(marked / kind)
     for data in ((f"{tmp_path}/all", str(marked)), (str(marked), f"{tmp_path}/all")):
         [sample] = read(data)
-        assert sample.path == marked / kind / "a.png"
+        assert sample.path.samefile(marked / kind / "a.png")
         assert (sample.kind, sample.is_marked, sample.is_cut) == (Path(kind).name, True, True)
+
+
+@pytest.mark.parametrize("named", ["of a line/marked", "of a line/marked/train/good", "of a line", "link"])
+def test_what_was_marked_stays_so_whichever_of_its_folders_is_named(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked = tmp_path / "of a line/marked"
+    write_picture(marked / "train/good/a.png", np.full((30, 60, 3), 100, np.uint8))
+    remark_good(marked, "train/good/a.png")
+    (tmp_path / "link").symlink_to(marked / "train/good")
+    monkeypatch.chdir(tmp_path)
+    for data in (named, f"{tmp_path}/{named}"):
+        samples = training_samples(data)
+        if named != "of a line/marked":
+            samples += labelled_samples(data)
+        assert {(sample.is_marked, sample.is_cut) for sample in samples} == {(True, True)}
 
 
 def test_of_a_picture_that_is_marked_here_and_has_its_mask_there_both_are_kept(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def sealed(path: Path, name: str, content: bytes) -> Bundle:
         json.dumps({**GOOD, "names": []}).encode(),
         json.dumps({**GOOD, "bursts": [0]}).encode(),
         json.dumps({**GOOD, "bursts": [0, 2**63]}).encode(),
+        json.dumps({**GOOD, "digests": ["a"]}).encode(),
     ],
 )
 def test_a_calibration_that_is_none_is_refused(own: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from core.datasets.dataset import labelled_samples, training_samples
-from core.datasets.remarks import Truth, load_remarks
+from core.datasets.remarks import Truth, remarks_on
 from core.errors import ConfigError, DataError
 from core.pictures.geometry import Roi
 from runtime.history.annotations import Annotations
@@ -127,8 +127,9 @@ def test_what_was_said_stands_beside_the_pictures_and_what_a_bundle_cut_is_told(
     tmp_path: Path, evidence: Path, regions: dict[str, Roi | None], is_cut: bool
 ) -> None:
     export(evidence, tmp_path / "out", None, regions)
-    remarks = load_remarks(tmp_path / "out")
-    assert {path.is_file() for path in remarks} == {True}
+    pictures = [*(tmp_path / "out").rglob("*.jpg")]
+    remarks = remarks_on(pictures)
+    assert set(remarks) == set(pictures)
     assert {said.is_cut for said in remarks.values()} == {is_cut}
     first = remarks[tmp_path / "out/test/bad/top-part-0.jpg"]
     assert (first.was, first.by, first.note, first.verdict) == ("bad", "Ada", "note 0", "NotOK")

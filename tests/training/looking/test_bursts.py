@@ -91,7 +91,7 @@ def test_few_pictures_are_each_by_themselves(count: int) -> None:
 
 
 def write(folder: Path, times: int) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number, frame in enumerate(film(36 // times, times)):
         cv2.imwrite(str(folder / f"{number}.png"), frame)
     return folder
@@ -114,8 +114,9 @@ def test_init_tells_of_parts_that_were_filmed_several_times_and_not_of_others(tm
 def test_init_sets_it_where_whoever_collected_the_pictures_says_so_and_they_look_so(
     tmp_path: Path, times: int, again: bool, is_set: bool
 ) -> None:
-    folder = write(tmp_path / "parts", times)
-    save_collected(folder, Collected(may_show_a_part_again=again))
-    written = advise(survey(str(folder))).as_yaml("parts", str(folder))
-    assert yaml.safe_load(written).get("bursts", False) is is_set
-    assert "Do they show one part several times" not in written or not again
+    folder = write(tmp_path / "parts/train/good", times)
+    save_collected(tmp_path / "parts", Collected(may_show_a_part_again=again))
+    for named in (tmp_path / "parts", folder):
+        written = advise(survey(str(named))).as_yaml("parts", str(named))
+        assert yaml.safe_load(written).get("bursts", False) is is_set
+        assert "Do they show one part several times" not in written or not again
