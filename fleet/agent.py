@@ -20,6 +20,7 @@ from fleet.report import Report, State
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
 from runtime.following.follower import Follower, Link
+from runtime.mqtt.message import Outgoing
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Agent:
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
             {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
-            will=(self._topics.bundle_agent, b"offline"),
+            will=self._presence(b"offline"),
             on_link=self._greet,
         )
 
@@ -75,12 +76,15 @@ class Agent:
                         if self._listen(TURN_S) and self._order is not None:
                             self._obey(self._order)
                 finally:
-                    self._follower.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
+                    self._follower.publish(self._presence(b"offline")).wait(TURN_S)
+
+    def _presence(self, word: bytes) -> Outgoing:
+        return Outgoing(self._topics.bundle_agent, word, retain=True, media_type="text/plain")
 
     def _greet(self, link: Link) -> None:
         if not link.is_up:
             return
-        self._follower.publish(self._topics.bundle_agent, b"online", retain=True)
+        self._follower.publish(self._presence(b"online"))
         self._publish(None)
 
     def _hear_order(self, order: bytes) -> None:
@@ -225,4 +229,5 @@ class Agent:
         with self._reporting:
             self._report = report or self._report
             if self._report is not None:
-                self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+                told = Outgoing(self._topics.bundle_reported, self._report.payload(), retain=True)
+                self._follower.publish(told)
