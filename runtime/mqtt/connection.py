@@ -67,7 +67,7 @@ class Connection:
             manual_ack=True,
         )
         self._client.max_inflight_messages_set(broker.max_inflight)
-        if will is not None and terms.will:
+        if will is not None and terms.denied_will is None:
             properties = will_properties(will) if self._is_v5 else None
             qos, retain = min(will.qos, terms.will_qos), will.retain and terms.retain
             self._client.will_set(will.topic, will.payload, qos, retain, properties)
