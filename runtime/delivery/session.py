@@ -13,6 +13,7 @@ from runtime.mqtt.faults import Unreachable
 from runtime.mqtt.listening import Listening
 from runtime.mqtt.message import Outgoing, Subscription, event_message
 from runtime.mqtt.refusals import BUSY, Refusals
+from runtime.mqtt.words import NOBODY
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
 
@@ -93,7 +94,11 @@ class Session:
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
         acknowledged = self._connection.poll(timeout_s, self._outbound.bell)
-        taken = [self._sent.pop(number) for number in acknowledged if number in self._sent]
+        answered = {number: self._sent.pop(number) for number in acknowledged if number in self._sent}
+        for number, sent in answered.items():
+            if sent.event is not None:
+                self._refusals.taken_for(sent.message.topic, acknowledged[number] != NOBODY)
+        taken = [*answered.values()]
         self._watch.answered(taken)
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:
