@@ -16,11 +16,10 @@ from fleet.checking import check
 from fleet.download import fetch
 from fleet.neighbour import Neighbour, several_recipes
 from fleet.order import Order, read_order, signed_for
-from fleet.report import Report, State
+from fleet.report import Report, State, presence
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
 from runtime.following.follower import Follower, Link
-from runtime.mqtt.message import Outgoing
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class Agent:
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
             {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
-            will=self._presence(b"offline"),
+            will=presence(self._topics.bundle_agent, "offline"),
             on_link=self._greet,
         )
 
@@ -76,15 +75,12 @@ class Agent:
                         if self._listen(TURN_S) and self._order is not None:
                             self._obey(self._order)
                 finally:
-                    self._follower.publish(self._presence(b"offline")).wait(TURN_S)
-
-    def _presence(self, word: bytes) -> Outgoing:
-        return Outgoing(self._topics.bundle_agent, word, retain=True, media_type="text/plain")
+                    self._follower.publish(presence(self._topics.bundle_agent, "offline")).wait(TURN_S)
 
     def _greet(self, link: Link) -> None:
         if not link.is_up:
             return
-        self._follower.publish(self._presence(b"online"))
+        self._follower.publish(presence(self._topics.bundle_agent, "online"))
         self._publish(None)
 
     def _hear_order(self, order: bytes) -> None:
@@ -229,5 +225,4 @@ class Agent:
         with self._reporting:
             self._report = report or self._report
             if self._report is not None:
-                told = Outgoing(self._topics.bundle_reported, self._report.payload(), retain=True)
-                self._follower.publish(told)
+                self._follower.publish(self._report.message(self._topics.bundle_reported))

@@ -13,7 +13,6 @@ from runtime.mqtt.faults import Unreachable
 from runtime.mqtt.listening import Listening
 from runtime.mqtt.message import Outgoing, Subscription, event_message
 from runtime.mqtt.refusals import BUSY, Refusals
-from runtime.mqtt.words import NOBODY
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
 
@@ -97,7 +96,7 @@ class Session:
         answered = {number: self._sent.pop(number) for number in acknowledged if number in self._sent}
         for number, sent in answered.items():
             if sent.event is not None:
-                self._refusals.taken_for(sent.message.topic, acknowledged[number] != NOBODY)
+                self._refusals.gave(sent.message.topic, acknowledged[number])
         taken = [*answered.values()]
         self._watch.answered(taken)
         delivered = [sent.event for sent in taken if sent.event is not None]

@@ -15,6 +15,8 @@ RETRY_AFTER_S = 60.0
 """How long a refused topic is left alone."""
 BUSY = 0x97
 """Quota exceeded: trying again helps."""
+NOBODY = 0x10
+"""Taken, and nobody subscribes there."""
 
 
 class Refusals:
@@ -79,9 +81,9 @@ class Refusals:
         while len(self._told) > 1000:
             self._told.pop(next(iter(self._told)))
 
-    def taken_for(self, topic: str, is_anybody: bool) -> None:
-        """The broker took an event on `topic`, for somebody or for nobody, which is told when that begins."""
-        if is_anybody:
+    def gave(self, topic: str, reason: int) -> None:
+        """The broker took an event on `topic`, for `reason`: perhaps for nobody, which is told when that begins."""
+        if reason != NOBODY:
             self._unheard.discard(topic)
         elif topic not in self._unheard and self._seldom.is_due(topic):
             self._unheard.add(topic)

@@ -15,24 +15,19 @@ from pathlib import Path
 from runtime.delivery.session import GOODBYE_S, REPLAYED_AFTER_S
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Cable, Connector, keep_connected
-from runtime.mqtt.echo import Echo
 from runtime.mqtt.faults import Refused
 from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
-from runtime.mqtt.words import ACCESS
 from runtime.sparkplug.birth_number import next_birth_number
+from runtime.sparkplug.hosts import Hosts
 from runtime.sparkplug.node import EdgeNode
 from runtime.threads.bell import Bell
+from runtime.threads.seldom import Seldom
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
 LONGEST_QUEUE = 10_000
 """Messages kept for a connection that is away; the oldest are dropped."""
-NOT_HANDED_ON = (
-    "it does not hand our birth to us, so that no host may get what we send: of QoS 0, as Sparkplug has it, a broker "
-    "does not tell what it throws away; check that this user may write there, and let it read there, too, so that this "
-    "can be seen (RabbitMQ: `mqtt.sparkplug = true`)"
-)
 GRACE_S = 0.5
 """How long a stop goes on sending."""
 
@@ -52,7 +47,7 @@ class SparkplugSender(Worker):
         self._bell = Bell()
         self._stopping = threading.Event()
         self._stop_by_s = 0.0
-        self._refusal = ""
+        self._told = Seldom()
 
     def take(self, message: Outgoing) -> None:
         """Take a message that the broker has acknowledged. Returns at once; raises what killed this thread."""
@@ -78,26 +73,18 @@ class SparkplugSender(Worker):
         bd_seq = next_birth_number(self._birth_file)
         connection = self._connector.open(self._node.death(bd_seq))
         try:
-            commands = connection.subscribe(self._node.commands)
-            echo = Echo(connection, NOT_HANDED_ON)
             births = self._node.births(bd_seq)
-            echo.listen(births[0].topic)
+            hosts = Hosts(connection, self._node, births[0].topic, self._told)
             self._send(connection, births)
             self._tell("connected")
             while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
                 self._connector.require_cable()
                 self._send_waiting(connection)
                 connection.poll(1.0, self._bell)
-                self._hear_refusals(connection, commands)
-                heard = connection.received()
-                echo.hear(heard)
-                for message in heard:
-                    connection.acknowledge(message)
-                if any(self._is_rebirth(each.payload) for each in heard if each.topic == self._node.commands):
-                    log.info("sparkplug: a host asked for births")
+                if hosts.ask_for_births():
                     self._send(connection, self._node.births(bd_seq))
             self._say_goodbye(connection, bd_seq)
-            echo.end()
+            hosts.end()
         except BaseException:
             connection.drop()
             raise
@@ -115,27 +102,12 @@ class SparkplugSender(Worker):
                 raise Refused(f"{message.topic}: {objection}")
             connection.publish(message)
 
-    def _hear_refusals(self, connection: Connection, commands: int) -> None:
-        """Data is QoS 0, of which nothing is said: it is our subscription to `commands` that can be refused here."""
-        for words in [words for number, _reason, words in connection.rejected() if number == commands]:
-            refusal = f"broker refuses the subscription to {self._node.commands} ({words}); {ACCESS}"
-            if refusal != self._refusal:
-                self._refusal = refusal
-                log.error("sparkplug: %s", refusal)
-
     def _say_goodbye(self, connection: Connection, bd_seq: int) -> None:
         """A clean end sends no will, so this is ours to send."""
         number = connection.publish(self._node.death(bd_seq))
         until_s = time.monotonic() + GOODBYE_S
         while number not in connection.poll(0.05, None) and time.monotonic() < until_s:
             pass
-
-    def _is_rebirth(self, command: bytes) -> bool:
-        try:
-            return self._node.asks_for_rebirth(command)
-        except ValueError as error:
-            log.warning("sparkplug: a command that is no payload is ignored reason=%r", str(error))
-            return False
 
     def _tell(self, state: str) -> None:
         if state != self.state:

@@ -12,7 +12,6 @@ import paho.mqtt.client as paho
 import pytest
 
 from runtime.delivery.publisher import Publisher
-from runtime.mqtt import echo
 from runtime.mqtt.connector import Connector
 from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
@@ -27,7 +26,7 @@ from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.mes import Subscriber
 from tests.runtime.sparkplug.test_node import event
 from tests.runtime.sparkplug_host import Host, kind, values
-from tests.runtime.waiting import WAIT_S, wait_until
+from tests.runtime.waiting import WAIT_S
 
 NCMD = "spBv1.0/line-1/NCMD/test-1"
 
@@ -147,34 +146,6 @@ def test_what_waited_for_the_broker_is_history_but_for_the_newest(
     assert {metric.is_historical for metric in newest.metrics} == {False}
     assert [values(data)["Event/Seq"] for data in (history, newest)] == [1, 2]
     assert host.wait_for("NDEATH", 1)
-
-
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "sparkplug.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("denied", ["", "topic write"])
-def test_a_birth_that_does_not_come_back_is_told_and_by_the_page_s_access_list_it_does(
-    mosquitto: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture, denied: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(echo, "COMES_BACK_S", 0.5)
-    came_back: list[str] = []
-    settle = echo.Echo._settle
-    monkeypatch.setattr(echo.Echo, "_settle", lambda self, topic: (came_back.append(topic), settle(self, topic)))
-    listed = PAGE[PAGE.index("    user press-3") :].split("\n\n")[0].replace("    ", "").splitlines()
-    access = [line for line in listed if not (denied and line.startswith(denied))]
-    (tmp_path / "acl").write_text("\n".join([*access, ""]))
-    subprocess.run(["mosquitto_passwd", "-c", "-b", tmp_path / "passwords", "press-3", "secret"], check=True)
-    (tmp_path / "secret").write_text("secret")
-    mosquitto.stop()
-    mosquitto.extra = f"password_file {tmp_path / 'passwords'}\nacl_file {tmp_path / 'acl'}\nmax_queued_messages 1000\n"
-    mosquitto.start()
-    login = at(mosquitto.port, username="press-3", password_file=tmp_path / "secret")
-    broker = BrokerSettings.model_validate(login)
-    node = EdgeNode("plant-1", "press-3", "plant", {"top": ["top"]})
-    with sending_sparkplug(broker, "station", node, tmp_path / "birth") as sender:
-        wait_until(lambda: bool(came_back) or "topic=spBv1.0/plant-1/NBIRTH/press-3" in caplog.text)
-    assert sender.state == "connected"
-    assert ("it does not hand our birth to us" in caplog.text) is bool(denied)
 
 
 def test_an_outage_that_is_played_is_one_for_the_host_too(tmp_path: Path, mosquitto: Mosquitto, host: Host) -> None:
