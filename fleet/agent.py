@@ -19,7 +19,7 @@ from fleet.checking import check
 from fleet.download import fetch
 from fleet.neighbour import Neighbour, several_recipes
 from fleet.order import Order, read_order, signed_for
-from fleet.report import Report, State
+from fleet.report import Report, State, presence
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
 from runtime.following.follower import Follower, Link
@@ -72,7 +72,7 @@ class Agent:
             inspection.broker,
             f"{inspection.client_id}-fleet"[:64],
             {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
-            will=(self._topics.bundle_agent, b"offline"),
+            will=presence(self._topics.bundle_agent, "offline"),
             on_link=self._greet,
         )
 
@@ -91,12 +91,12 @@ class Agent:
                         if is_due and self._order is not None:
                             self._obey(self._order)
                 finally:
-                    self._follower.publish(self._topics.bundle_agent, b"offline", retain=True).wait(TURN_S)
+                    self._follower.publish(presence(self._topics.bundle_agent, "offline")).wait(TURN_S)
 
     def _greet(self, link: Link) -> None:
         if not link.is_up:
             return
-        self._follower.publish(self._topics.bundle_agent, b"online", retain=True)
+        self._follower.publish(presence(self._topics.bundle_agent, "online"))
         self._publish(None)
 
     def _hear_order(self, order: bytes) -> None:
@@ -243,4 +243,4 @@ class Agent:
         with self._reporting:
             self._report = report or self._report
             if self._report is not None:
-                self._follower.publish(self._topics.bundle_reported, self._report.payload(), retain=True)
+                self._follower.publish(self._report.message(self._topics.bundle_reported))

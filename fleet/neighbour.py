@@ -15,7 +15,7 @@ from runtime.bundles.bundle import read_manifest
 from runtime.events.topics import Topics
 from runtime.following.follower import Follower
 from runtime.following.hearing import Handler
-from runtime.mqtt.message import Message
+from runtime.mqtt.message import Message, Outgoing
 
 log = logging.getLogger(__name__)
 RELOAD_S = 300.0
@@ -91,7 +91,7 @@ class Neighbour:
         self._reload = asked_for = _Reload(str(uuid.uuid4()), wanted, before)
         self._answered.clear()
         command = {"request_id": asked_for.number, "by": "fleet", "bundle": folder.name}
-        asked = follower.publish(self._topics.command("reload"), json.dumps(command).encode(), retain=False)
+        asked = follower.publish(Outgoing(self._topics.command("reload"), json.dumps(command).encode()))
         until_s = time.monotonic() + RELOAD_S
         while (left_s := until_s - time.monotonic()) > 0:
             if asked.refusal:

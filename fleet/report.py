@@ -7,9 +7,15 @@ from pydantic import BaseModel, ConfigDict
 
 from core.timestamps import rfc3339
 from runtime.bundles.manifest import Sha256
+from runtime.mqtt.message import Outgoing
 
 State = Literal["running", "installed", "fetching", "checking", "failed"]
 """`installed`: it lies there for the next start, since no inspection runs now."""
+
+
+def presence(topic: str, word: Literal["online", "offline"]) -> Outgoing:
+    """Give the word of an agent on `topic` that it is there, or goes."""
+    return Outgoing(topic, word.encode(), retain=True, media_type="text/plain")
 
 
 class Report(BaseModel):
@@ -29,6 +35,10 @@ class Report(BaseModel):
     """Why the order was not carried out; the bundle in force was kept."""
     at: str = ""
     """RFC 3339, UTC."""
+
+    def message(self, topic: str) -> Outgoing:
+        """Give it as it is told on `topic`."""
+        return Outgoing(topic, self.payload(), retain=True)
 
     def payload(self) -> bytes:
         """Give it as JSON, with the time."""

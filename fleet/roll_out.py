@@ -11,6 +11,7 @@ from fleet.report import Report
 from fleet.settings import FleetSettings
 from fleet.station import Count, Station, Stations
 from runtime.events.topics import Topics
+from runtime.mqtt.message import Outgoing
 
 BACK = "/back"
 """Ends the name of a roll-out that was taken back."""
@@ -160,8 +161,8 @@ class RollOut:
     def _send(self, name: str, orders: Iterable[Order]) -> None:
         """Raises RollOutError where the broker does not take one of them."""
         follower = self._stations.follower
-        payloads = [(Topics(order.station).bundle_desired, sealed(order, self._key)) for order in orders]
-        under_way = [follower.publish(topic, payload, retain=True) for topic, payload in payloads]
+        told = [Outgoing(Topics(each.station).bundle_desired, sealed(each, self._key), retain=True) for each in orders]
+        under_way = [follower.publish(order) for order in told]
         until_s = time.monotonic() + self._settings.report_within_s
         for sent in under_way:
             if not sent.wait(max(0.0, until_s - time.monotonic())):

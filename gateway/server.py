@@ -16,6 +16,7 @@ from gateway.inbox import Inbox
 from gateway.nodeset import load_nodeset
 from gateway.results import KEPT
 from gateway.settings import GatewaySettings
+from gateway.variables import stamped
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
 from runtime.events.topics import Topics, gap_beside
 from runtime.following.follower import Follower, Link
@@ -121,9 +122,10 @@ async def serve_what_comes(
     """Keep `systems`, by their prefixes, as the stations tell, and `told` as it stands with the broker."""
     what = await inbox.take(LOOK_EVERY_S)
     if isinstance(what, Link):
-        await server.write_attribute_value(told.state, ua.DataValue(ua.Variant(what.words, ua.VariantType.String)))
+        words = ua.Variant(what.words, ua.VariantType.String)
         count = ua.Variant(inbox.left_out, ua.VariantType.UInt32)
-        await server.write_attribute_value(told.left_out, ua.DataValue(count))
+        for node, value in ((told.state, words), (told.left_out, count)):
+            await server.write_attribute_value(node, stamped(ua.DataValue(value)))
         for system in systems.values():
             await system.link(what.is_up)
     elif what is not None:

@@ -1,7 +1,8 @@
 """Variables: one for each tag, flat below one node, for clients that know no structures."""
 
+import dataclasses
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from asyncua import Node, Server, ua
 
@@ -54,4 +55,13 @@ class Variables:
 
     async def _put(self, tag: str, value: ua.DataValue) -> None:
         self._values[tag] = value
-        await self._server.write_attribute_value(self._types[tag][0], value)
+        await self._server.write_attribute_value(self._types[tag][0], stamped(value))
+
+
+def stamped(value: ua.DataValue) -> ua.DataValue:
+    """Give a value with the time since which it is served; one without a time of its own is of then, too.
+
+    asyncua serves none, which clients show as the year 1601.
+    """
+    now = datetime.now(UTC)
+    return dataclasses.replace(value, SourceTimestamp=value.SourceTimestamp or now, ServerTimestamp=now)

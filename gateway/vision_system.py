@@ -14,7 +14,7 @@ from core.errors import one_line
 from gateway import messages
 from gateway.nodeset import MACHINE_VISION, RESULT_MANAGEMENT_TYPE, RESULT_READY_EVENT_TYPE, VISION_SYSTEM_TYPE
 from gateway.results import Results, moment
-from gateway.variables import Variables
+from gateway.variables import Variables, stamped
 from runtime.mqtt.message import Message
 from runtime.sparkplug.payload import Value
 from runtime.sparkplug.tags import CAMERA, STATION, camera_values, station_values
@@ -181,9 +181,9 @@ class VisionSystem:
         index = self._node.nodeid.NamespaceIndex
         current = ua.NodeId(f"{machine}.CurrentState", index)
         which = ua.DataValue(ua.Variant(ua.NodeId(f"{machine}.{state}", index), ua.VariantType.NodeId))
-        await self._server.write_attribute_value(ua.NodeId(f"{machine}.CurrentState.Id", index), which)
+        await self._server.write_attribute_value(ua.NodeId(f"{machine}.CurrentState.Id", index), stamped(which))
         text = ua.Variant(ua.LocalizedText(state, "en"), ua.VariantType.LocalizedText)
-        await self._server.write_attribute_value(current, ua.DataValue(text))
+        await self._server.write_attribute_value(current, stamped(ua.DataValue(text)))
 
 
 async def add_vision_system(server: Server, name: str, types: Mapping[str, Any]) -> VisionSystem:

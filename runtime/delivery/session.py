@@ -93,7 +93,11 @@ class Session:
     def collect(self, timeout_s: float) -> None:
         """Wait for acknowledgements and messages, or until something new waits. Raises Unreachable or Refused."""
         acknowledged = self._connection.poll(timeout_s, self._outbound.bell)
-        taken = [self._sent.pop(number) for number in acknowledged if number in self._sent]
+        answered = {number: self._sent.pop(number) for number in acknowledged if number in self._sent}
+        for number, sent in answered.items():
+            if sent.event is not None:
+                self._refusals.gave(sent.message.topic, acknowledged[number])
+        taken = [*answered.values()]
         self._watch.answered(taken)
         delivered = [sent.event for sent in taken if sent.event is not None]
         if delivered:

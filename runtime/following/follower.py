@@ -53,12 +53,12 @@ class Follower:
         broker: BrokerSettings,
         client_id: str,
         handlers: Mapping[str, Handler],
-        will: tuple[str, bytes] | None = None,
+        will: Outgoing | None = None,
         qos: Literal[0, 1] = 1,
         on_link: Callable[[Link], None] = lambda _link: None,
         needs_all: bool = False,
     ) -> None:
-        """`handlers` by topic filter, heard with `qos`; `will` is retained.
+        """`handlers` by topic filter, heard with `qos`; `will` is what the broker sends for us when we are lost.
 
         `on_link` is called on the follower's thread whenever that changes, of a connection when all filters are
         answered. `needs_all`: a broker that denies one of them is left, as one that refuses the login.
@@ -70,7 +70,7 @@ class Follower:
         self._broker = broker
         self._connector = Connector(broker, client_id)
         self._hearing = Hearing(handlers, qos, needs_all)
-        self._will = Outgoing(*will, retain=True) if will else None
+        self._will = will
         self._waiting: deque[Sent] = deque()
         """What was published and is not acknowledged, but for what is under way."""
         self._bell = Bell()
@@ -129,9 +129,9 @@ class Follower:
         link = self._link
         return LOST if link.is_up else link
 
-    def publish(self, topic: str, payload: bytes, retain: bool) -> Sent:
-        """Send with QoS 1, now or when the connection stands again. Returns at once."""
-        sent = Sent(Outgoing(topic, payload, retain))
+    def publish(self, message: Outgoing) -> Sent:
+        """Send it now or when the connection stands again. Returns at once."""
+        sent = Sent(message)
         self._waiting.append(sent)
         self._bell.ring()
         return sent

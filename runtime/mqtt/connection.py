@@ -17,7 +17,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from runtime.mqtt.faults import Closed, NotOnTheseTerms, Refused, TakenOver, Unreachable
 from runtime.mqtt.login import Granted, Login, granted
 from runtime.mqtt.message import Message, Outgoing
-from runtime.mqtt.packets import login_properties, message_of, message_properties, why_too_large
+from runtime.mqtt.packets import login_properties, message_of, message_properties, why_too_large, will_properties
 from runtime.mqtt.terms import BUSY, NO_QOS, NO_WILDCARDS, QOS_REMEDY, Terms
 from runtime.mqtt.turn import send_at_once, turn
 from runtime.mqtt.words import (
@@ -67,8 +67,10 @@ class Connection:
             manual_ack=True,
         )
         self._client.max_inflight_messages_set(broker.max_inflight)
-        if will is not None and terms.will:
-            self._client.will_set(will.topic, will.payload, min(will.qos, terms.will_qos), will.retain and terms.retain)
+        if will is not None and terms.denied_will is None:
+            properties = will_properties(will) if self._is_v5 else None
+            qos, retain = min(will.qos, terms.will_qos), will.retain and terms.retain
+            self._client.will_set(will.topic, will.payload, qos, retain, properties)
         if broker.username:
             self._client.username_pw_set(broker.username, login.password)
         if login.tls:

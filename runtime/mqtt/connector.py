@@ -64,7 +64,7 @@ class Connector:
             except NotOnTheseTerms as refusal:
                 connection.close()
                 first = first or refusal
-                if (another := milder(terms, refusal.reason)) is None:
+                if (another := milder(terms, refusal.reason, will.topic if will else None)) is None:
                     self.terms = Terms()
                     raise (Unreachable(str(first)) if first.reason is None else first) from refusal
                 terms = another

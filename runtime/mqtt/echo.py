@@ -1,4 +1,4 @@
-"""The echo: under MQTT 3.1.1 a broker acknowledges what it denies, and throws it away. So we listen to ourselves.
+"""The echo: under MQTT 3.1.1, and of QoS 0, what a broker denies is thrown away without a word. So we hear ourselves.
 
 What does not come back is told, and counts as delivered all the same: a station that may write a topic and not read it
 is as common as one that may not write it, and nothing tells them apart.
@@ -24,9 +24,10 @@ NOT_HANDED_ON = (
 class Echo:
     """What has come back on one connection. Belongs to the publisher's thread."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Subscribe over `connection`."""
+    def __init__(self, connection: Connection, silence: str = NOT_HANDED_ON) -> None:
+        """Subscribe over `connection`; `silence` says what it means where nothing comes back."""
         self._connection = connection
+        self._silence = silence
         self._listening: dict[str, float] = {}
         """By topic: until when the first message is waited for; infinity where that is settled."""
 
@@ -51,7 +52,7 @@ class Echo:
     def _tell_silent(self, now_s: float) -> None:
         for topic, until_s in self._listening.items():
             if until_s < now_s:
-                log.warning("broker may throw away what we send topic=%s reason=%r", topic, NOT_HANDED_ON)
+                log.warning("broker may throw away what we send topic=%s reason=%r", topic, self._silence)
                 self._listening[topic] = float("inf")
 
     def _settle(self, topic: str) -> None:

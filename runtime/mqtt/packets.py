@@ -14,6 +14,8 @@ RECEIVED_AT_ONCE = 20
 """Messages that the broker may have handed to us before we acknowledge one: its queue waits there, not here."""
 
 
+TEXTS = {"application/json", "text/plain"}
+"""Media types that are text in UTF-8."""
 LARGEST_BYTES = 1_000_000
 """Of a message that the broker may hand to us: it drops larger ones, which would fill our memory."""
 
@@ -30,6 +32,11 @@ class Packed(Properties):
         return packed
 
 
+def will_properties(will: Outgoing) -> Properties:
+    """What a message says of itself that the broker sends for us."""
+    return _properties(will.media_type, None, will.user, None, PacketTypes.WILLMESSAGE)
+
+
 def message_properties(message: Outgoing) -> Properties:
     """What a message says of itself."""
     expiry_s = None if message.expiry_s is None else min(max(1, round(message.expiry_s)), 2**32 - 1)
@@ -44,11 +51,15 @@ def _of_many(media_type: str, expiry_s: int | None, user: tuple[tuple[str, str],
 
 
 def _properties(
-    media_type: str, expiry_s: int | None, user: tuple[tuple[str, str], ...], correlation: bytes | None
+    media_type: str,
+    expiry_s: int | None,
+    user: tuple[tuple[str, str], ...],
+    correlation: bytes | None,
+    kind: int = PacketTypes.PUBLISH,
 ) -> Properties:
-    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties: Any = Properties(kind)  # type: ignore[no-untyped-call]
     properties.ContentType = media_type
-    properties.PayloadFormatIndicator = int(media_type == "application/json")
+    properties.PayloadFormatIndicator = int(media_type in TEXTS)
     if expiry_s is not None:
         properties.MessageExpiryInterval = expiry_s
     if user:

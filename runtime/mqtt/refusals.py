@@ -7,13 +7,16 @@ import logging
 import time
 
 from runtime.mqtt.losses import ENDS, SELDOM_S, Losses
-from runtime.mqtt.words import TOPIC_REASONS, with_access
+from runtime.mqtt.words import TOPIC_REASONS, UNHEARD, with_access
+from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 60.0
 """How long a refused topic is left alone."""
 BUSY = 0x97
 """Quota exceeded: trying again helps."""
+NOBODY = 0x10
+"""Taken, and nobody subscribes there."""
 
 
 class Refusals:
@@ -25,6 +28,8 @@ class Refusals:
         self._told: dict[tuple[str, str], None] = {}
         self.reasons: dict[str, str] = {}
         """By topic: why messages on it are not taken, the newest word of the broker."""
+        self._unheard: set[str] = set()
+        self._seldom = Seldom()
         self.losses = Losses()
         """What it refuses without a word."""
 
@@ -75,6 +80,14 @@ class Refusals:
             log.warning("broker refuses a message, which is dropped topic=%s reason=%r", topic, reason)
         while len(self._told) > 1000:
             self._told.pop(next(iter(self._told)))
+
+    def gave(self, topic: str, reason: int) -> None:
+        """The broker took an event on `topic`, for `reason`: perhaps for nobody, which is told when that begins."""
+        if reason != NOBODY:
+            self._unheard.discard(topic)
+        elif topic not in self._unheard and self._seldom.is_due(topic):
+            self._unheard.add(topic)
+            log.warning("broker gives our events to nobody topic=%s reason=%r", topic, UNHEARD)
 
     def took(self, topic: str) -> None:
         """The broker took a message on `topic`, or our subscription."""

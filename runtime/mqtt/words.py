@@ -24,6 +24,10 @@ NOT_KEPT = (
     "it hands on what is sent there with QoS 0: a trigger that comes while this station or its connection is away is "
     "lost; allow QoS 1 there"
 )
+UNHEARD = (
+    "nobody subscribes there, so that it throws away what it acknowledges, unless a rule of its own takes it; let the "
+    "MES subscribe there in a session that outlasts its connection (clean start off, a session expiry)"
+)
 ACCESS = "check the broker's access list"
 LOG = "the broker's own log says why"
 LOGIN = "check broker.username and its password, and that it may connect as broker.client_id"

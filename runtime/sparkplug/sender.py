@@ -18,10 +18,11 @@ from runtime.mqtt.connector import Cable, Connector, keep_connected
 from runtime.mqtt.faults import Refused
 from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
-from runtime.mqtt.words import ACCESS
 from runtime.sparkplug.birth_number import next_birth_number
+from runtime.sparkplug.hosts import Hosts
 from runtime.sparkplug.node import EdgeNode
 from runtime.threads.bell import Bell
+from runtime.threads.seldom import Seldom
 from runtime.threads.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class SparkplugSender(Worker):
         self._bell = Bell()
         self._stopping = threading.Event()
         self._stop_by_s = 0.0
-        self._refusal = ""
+        self._told = Seldom()
 
     def take(self, message: Outgoing) -> None:
         """Take a message that the broker has acknowledged. Returns at once; raises what killed this thread."""
@@ -72,21 +73,18 @@ class SparkplugSender(Worker):
         bd_seq = next_birth_number(self._birth_file)
         connection = self._connector.open(self._node.death(bd_seq))
         try:
-            connection.subscribe(self._node.commands)
-            self._send(connection, self._node.births(bd_seq))
+            births = self._node.births(bd_seq)
+            hosts = Hosts(connection, self._node, births[0].topic, self._told)
+            self._send(connection, births)
             self._tell("connected")
             while not self._stopping.is_set() or (self._queue and time.monotonic() < self._stop_by_s):
                 self._connector.require_cable()
                 self._send_waiting(connection)
                 connection.poll(1.0, self._bell)
-                self._hear_refusals(connection)
-                heard = connection.received()
-                for message in heard:
-                    connection.acknowledge(message)
-                if any(self._is_rebirth(message.payload) for message in heard):
-                    log.info("sparkplug: a host asked for births")
+                if hosts.ask_for_births():
                     self._send(connection, self._node.births(bd_seq))
             self._say_goodbye(connection, bd_seq)
+            hosts.end()
         except BaseException:
             connection.drop()
             raise
@@ -104,27 +102,12 @@ class SparkplugSender(Worker):
                 raise Refused(f"{message.topic}: {objection}")
             connection.publish(message)
 
-    def _hear_refusals(self, connection: Connection) -> None:
-        """Data is QoS 0, of which nothing is said: it is our subscription alone that can be refused here."""
-        for _number, _reason, words in connection.rejected():
-            refusal = f"broker refuses the subscription to {self._node.commands} ({words}); {ACCESS}"
-            if refusal != self._refusal:
-                self._refusal = refusal
-                log.error("sparkplug: %s", refusal)
-
     def _say_goodbye(self, connection: Connection, bd_seq: int) -> None:
         """A clean end sends no will, so this is ours to send."""
         number = connection.publish(self._node.death(bd_seq))
         until_s = time.monotonic() + GOODBYE_S
         while number not in connection.poll(0.05, None) and time.monotonic() < until_s:
             pass
-
-    def _is_rebirth(self, command: bytes) -> bool:
-        try:
-            return self._node.asks_for_rebirth(command)
-        except ValueError as error:
-            log.warning("sparkplug: a command that is no payload is ignored reason=%r", str(error))
-            return False
 
     def _tell(self, state: str) -> None:
         if state != self.state:

@@ -19,6 +19,7 @@ from tests.fleet.https_server import HttpsServer
 from tests.fleet.site import Site
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import run_command
+from tests.runtime.contract import check
 from tests.runtime.small_bundle import write_bundle
 from tests.runtime.waiting import WAIT_S
 
@@ -178,8 +179,11 @@ def test_an_agent_s_end_is_told_and_what_it_believed_stays(
         )
     )
     first.order(None, serial=7)
+    topic = Topics(box.station).bundle_agent
+    assert check(broker.retained(topic), box.station) == "bundle_agent"
     first.close()
-    assert broker.retained(Topics(box.station).bundle_agent).payload == b"offline"
+    assert broker.retained(topic).payload == b"offline"
+    assert check(broker.retained(topic), box.station) == "bundle_agent"
     assert json.loads((tmp_path / ".fleet.json").read_text()) == {"serial": 7, "installed": "cell.bundle-1"}
 
 

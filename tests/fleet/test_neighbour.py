@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import topic_matches_sub
 
 from core.errors import ArtifactError
 from fleet import neighbour
@@ -44,6 +45,19 @@ def test_a_reload_that_the_broker_denies_is_told_at_once_with_its_remedy(tmp_pat
         Neighbour(TOPICS, lambda: None).use(bundle, follower, is_new=True)
 
 
+def test_the_access_list_of_the_pages_lets_an_agent_hear_all_that_it_asks_for() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    listed, user = [], ""
+    for page in ("mes.md", "fleet.md"):
+        for line in (docs / page).read_text(encoding="utf-8").splitlines():
+            user = line.split()[1] if line.startswith("    user ") else user
+            if user == "press-3" and line.startswith("    topic read "):
+                listed.append(line.split()[2])
+    topics = Topics("pwae/site/area/line/press-3")
+    asked = [topics.bundle_desired, *Neighbour(topics, lambda: None).handlers]
+    assert [each for each in asked if not any(topic_matches_sub(allowed, each) for allowed in listed)] == []
+
+
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_new_bundle_of_the_same_model_is_loaded_for_its_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
@@ -70,9 +84,9 @@ def test_a_reload_whose_answer_was_lost_is_known_by_the_model_that_it_tells(
     beside = Neighbour(TOPICS, lambda: None)
     follower = Follower(BrokerSettings(host="127.0.0.1", port=free_port()), "agent", {})
 
-    def obey(topic: str, payload: bytes, retain: bool) -> Sent:
+    def obey(message: Outgoing) -> Sent:
         beside.handlers[TOPICS.model](Message(TOPICS.model, json.dumps(told).encode(), retained=True))
-        return Sent(Outgoing(topic, payload, retain))
+        return Sent(message)
 
     monkeypatch.setattr(follower, "publish", obey)
     with follower:
@@ -86,7 +100,7 @@ def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, mo
     follower = Follower(BrokerSettings(host="127.0.0.1", port=port), "agent", {})
     asked: list[Sent] = []
     publish = follower.publish
-    monkeypatch.setattr(follower, "publish", lambda *told, **named: asked.append(publish(*told, **named)) or asked[0])
+    monkeypatch.setattr(follower, "publish", lambda message: asked.append(publish(message)) or asked[0])
     with follower, pytest.raises(ArtifactError, match="has not answered `reload`"):
         Neighbour(TOPICS, lambda: None).use(bundle, follower, is_new=True)
     assert asked[0].is_settled

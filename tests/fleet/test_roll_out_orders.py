@@ -42,11 +42,11 @@ class Answering:
             station.cameras["top"] = {"ok": station.count.judged + PARTS}
         return reached()
 
-    def publish(self, topic: str, payload: bytes, retain: bool) -> Sent:
-        station = self.found[topic.removesuffix("/bundle/desired")]
-        station.order = read_order(payload, station.name, believe_all)
+    def publish(self, message: Outgoing) -> Sent:
+        station = self.found[message.topic.removesuffix("/bundle/desired")]
+        station.order = read_order(message.payload, station.name, believe_all)
         station.report = self.obey(station, station.order)
-        sent = Sent(Outgoing(topic, payload, retain))
+        sent = Sent(message)
         sent.settle()
         return sent
 

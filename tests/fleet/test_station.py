@@ -21,6 +21,7 @@ from fleet.settings import AgentSettings, FleetSettings
 from fleet.station import Stations
 from runtime.following import hearing
 from runtime.following.follower import Follower
+from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
@@ -165,10 +166,10 @@ def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitt
     stations = Stations(settings(mosquitto.port), "page")
     with stations.follower, Follower(settings(mosquitto.port).broker, "operator", {}) as line:
         for leaf, payload in leaves.items():
-            assert line.publish(f"{NAME}/{leaf}", payload, retain=True).wait(WAIT_S)
+            assert line.publish(Outgoing(f"{NAME}/{leaf}", payload, retain=True)).wait(WAIT_S)
         assert list(stations.read()) == [NAME]
         for leaf in leaves:
-            assert line.publish(f"{NAME}/{leaf}", b"", retain=True).wait(WAIT_S)
+            assert line.publish(Outgoing(f"{NAME}/{leaf}", b"", retain=True)).wait(WAIT_S)
         wait_until(lambda: not stations.read())
 
 
@@ -178,12 +179,12 @@ def test_what_the_broker_has_lost_in_an_outage_is_known_no_more(mosquitto: Mosqu
     with stations.follower, Follower(settings(mosquitto.port).broker, "operator", {}) as line:
         for name in (NAME, f"{NAME}-gone"):
             for leaf in ("status", "model"):
-                assert line.publish(f"{name}/{leaf}", b'{"state": "online"}', retain=True).wait(WAIT_S)
+                assert line.publish(Outgoing(f"{name}/{leaf}", b'{"state": "online"}', retain=True)).wait(WAIT_S)
         assert list(stations.read()) == [NAME, f"{NAME}-gone"]
         mosquitto.stop()
         mosquitto.forget()
         mosquitto.start()
-        assert line.publish(f"{NAME}/status", b'{"state": "online"}', retain=True).wait(WAIT_S)
+        assert line.publish(Outgoing(f"{NAME}/status", b'{"state": "online"}', retain=True)).wait(WAIT_S)
         wait_until(lambda: list(stations.read()) == [NAME])
         assert (stations.found[NAME].is_online, stations.found[NAME].model) == (True, {})
 

@@ -130,6 +130,8 @@ def test_a_client_browses_reads_is_told_of_results_and_gets_them(
             assert [value.Value.Value for value in flat] == [code, 5, None]
             assert flat[0].SourceTimestamp.timestamp() == pytest.approx(last.CreationTime.timestamp())
             assert flat[2].StatusCode.name == "BadNoData"
+            state = await read(client, "press-3.VisionStateMachine.CurrentState", "Broker", "press-3.ModelName")
+            assert all(value.SourceTimestamp and value.ServerTimestamp for value in (*flat, *state))
             older = {**json.loads(events[0].ResultContent[2].Value), "replayed": True}
             publish(broker, "camera/top/result", json.dumps(older))
             assert (await told.get()).ResultId.Id == events[0].ResultId.Id

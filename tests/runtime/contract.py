@@ -57,6 +57,9 @@ def check(message: paho.MQTTMessage, prefix: str = PREFIX) -> str:
     described = asyncapi()["components"]["messages"][name]
     if "payload" in described:
         validator(name).validate(json.loads(message.payload))
+    if message.properties is not None:  # over MQTT 5
+        media_type = described.get("contentType", asyncapi()["defaultContentType"])
+        assert getattr(message.properties, "ContentType", None) == media_type, message.topic
     operation = asyncapi()["operations"][f"send-{channel}"]
     assert message.qos == operation["bindings"]["mqtt"]["qos"], message.topic
     return channel

@@ -81,6 +81,25 @@ def test_a_broker_that_is_killed_and_restarted_loses_nothing(
     assert publisher.link.was_connected
 
 
+def test_a_broker_that_has_nobody_to_give_events_to_is_told_once_and_a_session_that_is_away_is_somebody(
+    mosquitto: Mosquitto, outbox: Outbox, publish: Callable[..., Publisher], caplog: pytest.LogCaptureFixture
+) -> None:
+    told = "broker gives our events to nobody topic=plant/result"
+    Subscriber(mosquitto.port, "plant/result").close()
+    publisher = publish(mosquitto.port)
+    add(outbox, 0, 3)
+    publisher.notify()
+    wait_until(lambda: publisher.delivered.count == 3)
+    assert told not in caplog.text
+    mosquitto.stop()
+    mosquitto.forget()
+    mosquitto.start()
+    add(outbox, 3, 3)
+    publisher.notify()
+    wait_until(lambda: publisher.delivered.count == 6)
+    assert (caplog.text.count(told), publisher.refused) == (1, {})
+
+
 def test_every_retained_topic_is_back_after_the_broker_lost_its_memory(
     mosquitto: Mosquitto, outbox: Outbox, publish: Callable[..., Publisher]
 ) -> None:

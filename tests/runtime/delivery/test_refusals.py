@@ -259,7 +259,7 @@ def test_a_login_that_is_refused_says_what_to_check(outbox: Outbox, publish: Cal
 def test_terms_only_grow_milder_and_end() -> None:
     for reason in (None, 0x87, 0x9A, 0x9B, 0x86):
         terms, steps = Terms(), 0
-        while (another := milder(terms, reason)) is not None:
+        while (another := milder(terms, reason, "plant/status")) is not None:
             terms, steps = another, steps + 1
             assert steps < 4
 

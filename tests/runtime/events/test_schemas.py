@@ -77,6 +77,7 @@ def test_a_will_is_in_the_contract(tmp_path: Path, bundle_path: Path, mosquitto:
     mes.wait_for(lambda: len(mes.events("/status")) == 2)
     assert mes.events("/status")[1]["since"] is None
     assert "status" in {check(message) for message in mes.messages}
+    assert check(mosquitto.retained(f"{PREFIX}/status")) == "status"
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.schema.json")), ids=lambda path: path.name)

@@ -8,7 +8,7 @@ import pytest
 
 from runtime.following import hearing
 from runtime.following.follower import CONNECTED, Follower, Link
-from runtime.mqtt.message import Message
+from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from runtime.mqtt.words import ACCESS
 from tests.runtime.broker import Mosquitto
@@ -148,7 +148,7 @@ def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
     with odd_broker(answer) as broker:
         line = Follower(at(broker.port), "agent", {})
         with line:
-            sent = [line.publish("a", b"%d" % number, retain=False) for number in range(3)]
+            sent = [line.publish(Outgoing("a", b"%d" % number)) for number in range(3)]
             assert all(each.wait(WAIT_S) for each in sent)
     assert (taken, [each.refusal for each in sent]) == ([b"0", b"1", b"2"], ["", f"Not authorized; {ACCESS}", ""])
 
@@ -156,9 +156,9 @@ def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
 def test_what_is_withdrawn_while_the_broker_is_away_never_goes_out(mosquitto: Mosquitto) -> None:
     mosquitto.stop()
     with Follower(at(mosquitto.port), "agent", {}) as line:
-        old = line.publish("old", b"1", retain=True)
+        old = line.publish(Outgoing("old", b"1", retain=True))
         old.withdraw()
-        new = line.publish("new", b"1", retain=True)
+        new = line.publish(Outgoing("new", b"1", retain=True))
         mosquitto.start()
         assert new.wait(WAIT_S)
         assert mosquitto.retained("#").topic == "new"

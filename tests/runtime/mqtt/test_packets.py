@@ -18,7 +18,7 @@ words = st.text("ab/é", min_size=1, max_size=5)
 
 
 @given(
-    media_type=st.sampled_from(["application/json", "image/jpeg"]),
+    media_type=st.sampled_from(["application/json", "text/plain", "image/jpeg"]),
     expiry_s=st.none() | st.floats(-10, 1e12),
     user=st.lists(st.tuples(words, words), max_size=3),
     correlation=st.none() | st.binary(min_size=1, max_size=5),
@@ -31,7 +31,7 @@ def test_properties_that_were_packed_before_are_paho_s_own(
     )
     expected: Any = Properties(PacketTypes.PUBLISH)
     expected.ContentType = media_type
-    expected.PayloadFormatIndicator = int(media_type == "application/json")
+    expected.PayloadFormatIndicator = int(media_type != "image/jpeg")
     if expiry_s is not None:
         expected.MessageExpiryInterval = min(max(1, round(expiry_s)), 2**32 - 1)
     if user:
