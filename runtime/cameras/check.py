@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import product
 from pathlib import Path
 
@@ -44,23 +44,13 @@ def check_camera(
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
     if not isinstance(settings, LiveCameraSettings):
-        camera = open_camera(name, settings, kept)
-        first = next(camera.frames(threading.Event()), None) if camera.frames_total else None
-        camera.close()
-        if first is None:
-            return "opens"
-        pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
-        if pixels is None:
-            return f"opens, {camera.frames_total} frames"
-        size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
-        return f"opens, {camera.frames_total} frames, the first of {size} pixels{other}"
+        return _check_files(name, settings, kept, seen)
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
-    camera = open_camera(name, settings.model_copy(update=every_frame))
-    frames = camera.frames(threading.Event())
-    first = next(frames).developed()
-    second = next(frames) if first.pixels_u8 is not None else first
-    status = camera.status()
-    camera.close()
+    with closing(open_camera(name, settings.model_copy(update=every_frame))) as camera:
+        frames = camera.frames(threading.Event())
+        first = next(frames).developed()
+        second = next(frames) if first.pixels_u8 is not None else first
+        status = camera.status()
     if first.fault == Reason.UNREADABLE:
         raise CameraError(f"camera {name}: what it gives is damaged, or of a kind of picture that is not read here.")
     pixels = first.pixels_bgr_u8
@@ -79,6 +69,18 @@ def check_camera(
         )
     size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
     return f"gives frames of {size} pixels{other}"
+
+
+def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen: Sequence[ModelInput]) -> str:
+    with closing(open_camera(name, settings, kept)) as camera:
+        first = next(camera.frames(threading.Event()), None) if camera.frames_total else None
+    if first is None:
+        return "opens"
+    pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
+    if pixels is None:
+        return f"opens, {camera.frames_total} frames"
+    size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
+    return f"opens, {camera.frames_total} frames, the first of {size} pixels{other}"
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:
