@@ -73,7 +73,7 @@ class Outbox:
             raise
 
     def add(self, letters: Sequence[NewEvent], notes: Notes = NO_NOTES) -> list[tuple[str, Verdict]]:
-        """Store events (see `event.build`) and `notes`, in one transaction that is on disk when this returns.
+        """Store events (see `event_of`) and `notes`, in one transaction that is on disk when this returns.
 
         Returns camera and verdict of each event that had to go to keep within the bounds. Raises OutboxError where the
         disk does not take the events; none is stored then.
