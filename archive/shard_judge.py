@@ -29,6 +29,10 @@ MOST_IN_A_ROW = 10
 ENDED_S = 5.0
 
 
+class _PictureError(Exception):
+    """What went wrong with a picture, or one of several, in words."""
+
+
 class ShardJudge:
     """Owns the process; for one thread, except for `close`."""
 
@@ -53,11 +57,13 @@ class ShardJudge:
         tries = 1 if len(pictures) > 1 else TRIES
         fault = ""
         for _ in range(tries):
-            answer = self._ask(pictures)
-            if isinstance(answer, str):
+            try:
+                answer = self._ask(pictures)
+            except _PictureError as error:
+                fault = str(error)
+            else:
                 self._in_a_row = 0
                 return answer
-            (fault,) = answer
         if len(pictures) > 1:
             half = len(pictures) // 2
             return self._judge(pictures[:half]) + self._judge(pictures[half:])
@@ -81,17 +87,17 @@ class ShardJudge:
         if self._line is not None:
             self._line.close()
 
-    def _ask(self, pictures: Sequence[str]) -> str | tuple[str]:
-        """Let the process judge; what went wrong comes as a tuple of one, in words."""
+    def _ask(self, pictures: Sequence[str]) -> str:
+        """Let the process judge. Raises _PictureError of pictures that it ends of, or cannot judge."""
         try:
             line = self._line or self._start()
             line.send(pictures)
-            answer: str | tuple[str] | PwaeError = line.recv()
+            answer: str | PwaeError | _PictureError = line.recv()
         except (EOFError, OSError):
             if self._is_closed:
                 raise BackendError("the judging was ended.") from None
-            return (f"ended the process that judged it ({self._reap()})",)
-        if isinstance(answer, PwaeError):
+            raise _PictureError(f"ended the process that judged it ({self._reap()})") from None
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -103,6 +109,8 @@ class ShardJudge:
                 [sys.executable, "-c", program, str(theirs.fileno()), str(self._bundle)], pass_fds=[theirs.fileno()]
             )
         self._line = Connection(ours.detach())
+        if self._is_closed:  # meanwhile, by a thread that found no process yet
+            self.close()
         return self._line
 
     def _reap(self) -> str:
@@ -132,14 +140,14 @@ def serve(line_fd: int, bundle: str) -> None:
                 pictures = [Path(picture) for picture in line.recv()]
             except (EOFError, ConnectionError):
                 return
-            answer: str | tuple[str] | PwaeError
+            answer: str | PwaeError | _PictureError
             try:
                 model = model or stack.enter_context(opened(Path(bundle), threads=1))
                 answer = "".join(_row(one, model.grid**2) for one in judge_files(model, pictures))
             except PwaeError as error:
                 answer = error
             except Exception as error:  # of a picture that nobody foresaw: it is looked for as one that kills
-                answer = (f"cannot be judged ({one_line(error)})",)
+                answer = _PictureError(f"cannot be judged ({one_line(error)})")
             try:
                 line.send(answer)
             except ConnectionError:  # whoever asked was killed

@@ -40,14 +40,14 @@ def report(
 ) -> None:
     """Evaluate."""
     from assessment.evaluation import evaluate
-    from assessment.results import results_folder
+    from assessment.results import results_folder, save
     from assessment.summary import print_metrics
     from training.detector.checkpoint import load_checkpoint
 
     with results_folder(output, data):
         trained = load_checkpoint(checkpoint)
         evaluation = evaluate(trained, data)
-        files = evaluation.save(output)
+        files = save(evaluation, output)
     print_metrics(evaluation.metrics)
     typer.echo(f"written: {output / files[0]}, {', '.join(files[1:])}")
     _tell_export(checkpoint, trained.settings.name)

@@ -1,7 +1,7 @@
 """Comparison: two models on the same labelled pictures, and where their verdicts differ."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,8 @@ def compare(models: tuple[Path, Path], data: Data) -> Comparison:
     both = tuple(sample for sample in samples if all(sample in rows for rows, _judged in found))
     if not both:
         raise DataError(f"{' and '.join(map(str, models))}: none of {len(samples)} pictures can be judged by both.")
-    one, other = (_rows(judged, [rows[sample] for sample in both]) for rows, judged in found)
+    chosen = [([rows[sample] for sample in both], judged) for rows, judged in found]
+    one, other = (replace(judged, errors=judged.errors[at], maps=judged.maps[at]) for at, judged in chosen)
     first, second = (_known(path, both) for path in models)
     return Comparison(both, (one, other), (first, second))
 
@@ -125,10 +126,6 @@ def _judge(path: Path, samples: Sequence[Sample]) -> tuple[dict[Sample, int], Ju
         errors, maps = model.judge(frames.bgr_u8)
         rows = {sample: row for row, sample in enumerate(frames.samples)}
         return rows, Judged(model.input, model.grid, model.thresholds, errors, maps)
-
-
-def _rows(judged: Judged, rows: list[int]) -> Judged:
-    return Judged(judged.input, judged.grid, judged.thresholds, judged.errors[rows], judged.maps[rows])
 
 
 def _span(interval: Interval, form: str) -> str:

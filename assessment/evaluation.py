@@ -3,19 +3,54 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assessment.decidable import decidable
-from assessment.drawn_marks import draw_marks
+from assessment.drawn_marks import DrawnMarks, draw_marks
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
-from assessment.results import Evaluation
+from assessment.score_table import score_row
 from core.datasets.dataset import Data, Sample, are_defective, labelled_samples, names
-from core.datasets.frames import read_frames
+from core.datasets.frames import Frames, read_frames
 from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import judge
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors, scores and metrics of labelled pictures."""
+
+    checkpoint: Checkpoint
+    frames: Frames
+    errors: NDArray[np.float64]
+    """(N, K + 1). Of a picture that calibrated the thresholds: by a decoder that has not trained on it."""
+    maps: NDArray[np.float32]
+    """(N, h, w), by the whole detector."""
+    scores: NDArray[np.float64]
+    """(N,), the verdict's own statistic; above 1 is anomalous."""
+    marks: tuple[DrawnMarks, ...]
+    """Where no picture shows a defective part: which marks are found that are drawn on good ones."""
+    metrics: dict[str, Any]
+    """Figures by name, None where the pictures do not allow them; `intervals`, `kinds`, `what_if`, `drawn_marks`."""
+
+    @property
+    def defective(self) -> NDArray[np.bool_]:
+        """Which pictures show a defective part (N,)."""
+        return are_defective(self.frames.samples)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Lay out a line a picture; one that was skipped is NotDecidable."""
+        tiles = self.errors.shape[1] - 1
+        rows = [
+            score_row(sample.path, "NotOK" if score > 1 else "OK", float(score), errors, tiles, kind=sample.kind)
+            for sample, score, errors in zip(self.frames.samples, self.scores, self.errors.tolist(), strict=True)
+        ]
+        return rows + [score_row(path, "NotDecidable", None, (), tiles, kind="") for path in self.frames.skipped]
 
 
 def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:

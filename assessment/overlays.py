@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assessment.model import Model
 from assessment.part_view import read_view
 from core.datasets.dataset import Sample
-from core.datasets.layout import require_apart
+from core.datasets.layout import is_taken, require_apart
 from core.errors import ConfigError
 from core.files import make_folder, naming
 from runtime.evidence.overlay import draw
@@ -28,7 +28,7 @@ _LONGEST_STEM = 240
 def overlays_folder(overlays: Path, read: Sequence[Path]) -> None:
     """Make the folder. Raises ConfigError where there is something in it, or it lies in one that is `read`."""
     require_apart(overlays, read)
-    if overlays.exists() and (not overlays.is_dir() or any(overlays.iterdir())):
+    if is_taken(overlays):
         raise ConfigError(f"{overlays}: exists and is not empty; name a new folder for the overlays.")
     make_folder(overlays)
 

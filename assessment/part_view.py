@@ -10,11 +10,11 @@ from core.datasets.dataset import Sample
 from core.errors import DataError, about
 from core.pictures.geometry import ModelInput
 from core.pictures.picture import cut, read_picture
+from core.pictures.tiles import FAILED_BGR, GRID_BGR, corners, over_thresholds
 from core.thresholds import Thresholds, ratios
 
 HOTTEST = 2.0
 """An error this many times its tile's threshold has the brightest colour."""
-GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
 def read_view(sample: Sample, seen: ModelInput, longest_px: int) -> NDArray[np.uint8]:
@@ -56,21 +56,13 @@ def draw_error_map(
 
     errors (K + 1,). Black is no error, white HOTTEST times the threshold. Returns (height, width, 3) uint8 in BGR.
     """
-    share = np.array(error_map, np.float32)
     failed = ratios(errors, thresholds)[1:] > 1
-    for k, threshold in enumerate(thresholds.values[1:]):
-        (top, left), (bottom, right) = _corners(k, grid, *share.shape)
-        share[top:bottom, left:right] /= threshold
+    share = over_thresholds(error_map, thresholds, grid)
     heat = cv2.resize(np.clip(share / HOTTEST, 0, 1), shape[::-1], interpolation=cv2.INTER_LINEAR)
     picture = np.asarray(cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO), np.uint8)
     # Red frames last, so that no grey one lies over them.
     for k in np.argsort(failed, kind="stable"):
-        (top, left), (bottom, right) = _corners(int(k), grid, *shape)
+        (top, left), (bottom, right) = corners(int(k), grid, *shape)
         colour, line = (FAILED_BGR, 2) if failed[k] else (GRID_BGR, 1)
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), colour, line)
     return picture
-
-
-def _corners(k: int, grid: int, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    row, column = divmod(k, grid)
-    return (row * height // grid, column * width // grid), ((row + 1) * height // grid, (column + 1) * width // grid)

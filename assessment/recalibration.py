@@ -11,6 +11,7 @@ from assessment.metrics import LARGEST_RATE, NO_DEFECTIVE, rate_that_finds_all, 
 from assessment.model import calibration_of, is_bundle, opened
 from core.datasets.dataset import Data, are_defective, labelled_samples
 from core.datasets.frames import read_frames
+from core.pictures.tiles import output_names
 from core.thresholds import Thresholds
 
 
@@ -86,11 +87,8 @@ def thresholds_table(done: Recalibrated) -> Table:
         ("expected at most, if these are good too", [f"{one.false_reject_with_odd:.1%}" for one in (before, after)]),
     ):
         table.add_row(label, *values)
-    grid = round((len(after.values) - 1) ** 0.5)
-    for k, (old, new) in enumerate(zip(before.values, after.values, strict=True)):
-        table.add_row(
-            "image" if k == 0 else f"tile {(k - 1) // grid + 1},{(k - 1) % grid + 1}", f"{old:.4g}", f"{new:.4g}"
-        )
+    for name, old, new in zip(output_names(len(after.values)), before.values, after.values, strict=True):
+        table.add_row(name, f"{old:.4g}", f"{new:.4g}")
     return table
 
 

@@ -10,11 +10,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from numpy.typing import NDArray
 
 from assessment.drawn_marks import MEANING, DrawnMarks, marks_table
+from assessment.evaluation import Evaluation
 from assessment.metrics import NO_DEFECTIVE, shares_above
 from assessment.page import beside, chart, folded, glossary, page, table
 from assessment.part_view import draw_error_map, enlarged, read_view
-from core.datasets.dataset import are_defective
-from core.datasets.frames import Frames
 from core.files import common_folder
 from core.printable import printable
 from core.thresholds import parts_needed, ratios, scores
@@ -50,20 +49,12 @@ HOW_SMALL = "How small a mark is found"
 OTHER_RATES = "What other false-reject rates would give"
 
 
-def render_report(
-    checkpoint: Checkpoint,
-    frames: Frames,
-    errors: NDArray[np.float64],
-    maps: NDArray[np.float32],
-    marks: Sequence[DrawnMarks],
-    metrics: dict[str, Any],
-) -> str:
-    """Render the figures, their charts, and every miss and false reject. errors (N, K + 1), maps (N, h, w)."""
-    settings, thresholds = checkpoint.settings, checkpoint.thresholds
-    ranking = scores(errors, thresholds)
-    defective = are_defective(frames.samples)
-    calibrating = scores(checkpoint.calibration.errors, thresholds)
-    parts = _Parts(checkpoint, frames, errors, maps, ranking)
+def render_report(evaluation: Evaluation) -> str:
+    """Render the figures, their charts, and every miss and false reject."""
+    checkpoint, metrics = evaluation.checkpoint, evaluation.metrics
+    ranking, defective = evaluation.scores, evaluation.defective
+    calibrating = scores(checkpoint.calibration.errors, checkpoint.thresholds)
+    parts = _Parts(evaluation)
     worst_first = np.argsort(ranking)
     misses = [int(i) for i in worst_first if defective[i] and ranking[i] <= 1]
     rejects = [int(i) for i in worst_first[::-1] if not defective[i] and ranking[i] > 1]
@@ -82,14 +73,14 @@ def render_report(
         "<h2>By kind of part</h2>" + table(*kind_table(metrics)),
         f"<h2>{OTHER_RATES}</h2><p>On these pictures. evaluate-model set-threshold sets such a rate, without "
         "training.</p>" + table(*what_if_table(metrics)),
-        _drawn(marks) if marks else "",
+        _drawn(evaluation.marks) if evaluation.marks else "",
         f"<h2>Parts</h2><p>Named by where they lie in {html.escape(printable(parts.folder))}.</p>",
         parts.folded(f"Misses: {len(misses)} of {metrics['defective']} defective", misses) if defective.any() else "",
         parts.folded(f"False rejects: {len(rejects)} of {metrics['good']} good", rejects),
         parts.folded(f"Defects found: the {len(found)} nearest to the threshold", found) if found else "",
         parts.folded(f"Good parts that passed: the {len(passed)} nearest to the threshold", passed) if passed else "",
     ]
-    return page(f"{settings.name} on {metrics['data']}", body)
+    return page(f"{checkpoint.settings.name} on {metrics['data']}", body)
 
 
 def _drawn(marks: Sequence[DrawnMarks]) -> str:
@@ -225,33 +216,28 @@ def _subject(metrics: dict[str, Any]) -> str:
 class _Parts:
     """The pictures that the report shows."""
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        frames: Frames,
-        errors: NDArray[np.float64],
-        maps: NDArray[np.float32],
-        ranking: NDArray[np.float64],
-    ) -> None:
-        self._network, self._thresholds = checkpoint.settings.network, checkpoint.thresholds
-        self._frames, self._errors, self._maps, self._ranking = frames, errors, maps, ranking
-        self.folder = common_folder(sample.path for sample in frames.samples)
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+        self.folder = common_folder(sample.path for sample in evaluation.frames.samples)
 
     def folded(self, title: str, chosen: Sequence[int]) -> str:
         if not chosen:
             return f"<p>{title}.</p>"
-        return folded(title, [self._card(i) for i in chosen], [f"score {self._ranking[i]:.2f}" for i in chosen])
+        return folded(
+            title, [self._card(i) for i in chosen], [f"score {self._evaluation.scores[i]:.2f}" for i in chosen]
+        )
 
     def _card(self, i: int) -> str:
-        sample, grid = self._frames.samples[i], self._network.grid
-        picture = read_view(sample, self._network.input, _LONGEST_PX)
-        shape = enlarged(picture.shape, _LONGEST_PX)
-        shown = draw_error_map(self._maps[i], self._errors[i], self._thresholds, grid, shape)
-        share = ratios(self._errors[i], self._thresholds)
+        of, sample = self._evaluation, self._evaluation.frames.samples[i]
+        network, thresholds = of.checkpoint.settings.network, of.checkpoint.thresholds
+        picture = read_view(sample, network.input, _LONGEST_PX)
+        shown = draw_error_map(of.maps[i], of.errors[i], thresholds, network.grid, enlarged(picture.shape, _LONGEST_PX))
+        share = ratios(of.errors[i], thresholds)
         k = int(share.argmax())
-        where = "the whole picture" if k == 0 else f"the tile of row {(k - 1) // grid + 1}, column {(k - 1) % grid + 1}"
+        row, column = divmod(k - 1, network.grid)
+        where = "the whole picture" if k == 0 else f"the tile of row {row + 1}, column {column + 1}"
         name = printable(sample.whole_path.relative_to(self.folder))
-        caption = f"{sample.kind}: {name}, score {self._ranking[i]:.2f}"
+        caption = f"{sample.kind}: {name}, score {of.scores[i]:.2f}"
         caption += f"; the largest error is {share[k]:.2f} times its threshold, in {where}"
         return beside((("", picture), ("", shown)), caption)
 

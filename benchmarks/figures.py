@@ -15,8 +15,7 @@ from scipy.stats import gaussian_kde
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from assessment.evaluation import evaluate
-from assessment.results import Evaluation
+from assessment.evaluation import Evaluation, evaluate
 from core.datasets.layout import GOOD
 from training.detector.checkpoint import Checkpoint, load_checkpoint
 from training.detector.contact_sheet import clearest_and_worst, draw_contact_sheet

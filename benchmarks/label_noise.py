@@ -20,8 +20,7 @@ import numpy as np
 from machine import describe
 from quality import RESULTS, SETS, append_run, overlay, read_runs, recipe_for, trained
 
-from assessment.evaluation import evaluate
-from assessment.results import Evaluation
+from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
 from core.datasets.dataset import Sample, labelled_samples, training_samples
 from core.datasets.layout import GOOD

@@ -26,8 +26,7 @@ from machine import describe
 from patchcore import patchcore_scores, resnet18_scores
 from sklearn.metrics import roc_auc_score
 
-from assessment.evaluation import evaluate
-from assessment.results import Evaluation
+from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
 from core.datasets.dataset import labelled_samples, training_samples
 from core.datasets.frames import read_frames

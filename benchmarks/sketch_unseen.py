@@ -39,8 +39,7 @@ from quality import (
 from sklearn.metrics import roc_auc_score
 from unseen_sets import BITS, HUNDREDS, KINDS, SETS
 
-from assessment.evaluation import evaluate
-from assessment.results import Evaluation
+from assessment.evaluation import Evaluation, evaluate
 from core.config import parse_settings
 from core.datasets.dataset import training_samples
 from core.datasets.frames import read_frames

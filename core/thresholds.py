@@ -209,8 +209,8 @@ def _median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     return median, np.exp((parts * own + COMMON_PARTS * own.mean()) / (parts + COMMON_PARTS))
 
 
-def _rate_upper_bound(parts: int, rank: int, confidence: float = 0.95) -> float:
-    """Bound the true rate: P(rate <= p) = P(Binomial(parts, 1 - p) < rank), solved for `confidence` by bisection."""
+def _rate_upper_bound(parts: int, rank: int) -> float:
+    """Bound the true rate: P(rate <= p) = P(Binomial(parts, 1 - p) < rank), solved for 95 % by bisection."""
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, parts + 1)))])
     below = np.arange(rank)
     choices = factorials[parts] - factorials[below] - factorials[parts - below]
@@ -218,5 +218,5 @@ def _rate_upper_bound(parts: int, rank: int, confidence: float = 0.95) -> float:
     for _ in range(50):  # with more the rate would become 1 itself, which has no logarithm of the rest
         rate = (low + high) / 2
         covered = np.exp(choices + below * np.log1p(-rate) + (parts - below) * np.log(rate)).sum()
-        low, high = (rate, high) if covered < confidence else (low, rate)
+        low, high = (rate, high) if covered < 0.95 else (low, rate)
     return high

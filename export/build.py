@@ -37,47 +37,47 @@ class ExportRequest:
     """How many pictures may change their verdict in a lower precision."""
 
 
-def build_bundle(order: ExportRequest) -> Bundle:
+def build_bundle(request: ExportRequest) -> Bundle:
     """Export a checkpoint into a bundle folder, after proving parity on real pictures.
 
     An older bundle at the output goes only when the new one is whole. Raises ParityError where the exported model
     judges differently; what was made then stays beside the output with the suffix `.refused`. Raises ArtifactError,
     BackendError, ConfigError or DataError for what is missing.
     """
-    require_replaceable(order.output)
-    refused = order.output.with_name(f"{order.output.name}.refused")
+    require_replaceable(request.output)
+    refused = request.output.with_name(f"{request.output.name}.refused")
     require_replaceable(refused)
-    if order.output.is_dir() and any(order.output.iterdir()):
-        sys.stderr.write(f"{order.output}: the bundle there will be replaced; see --output\n")
-    targets = [parse_target(text) for text in dict.fromkeys(order.targets)]
-    with work_folder(order.output) as work:
+    if request.output.is_dir() and any(request.output.iterdir()):
+        sys.stderr.write(f"{request.output}: the bundle there will be replaced; see --output\n")
+    targets = [parse_target(text) for text in dict.fromkeys(request.targets)]
+    with work_folder(request.output) as work:
         with step("load checkpoint"):
-            draft = Draft(order.checkpoint, work, order.output)
+            draft = Draft(request.checkpoint, work, request.output)
         try:
-            _make(draft, order, targets)
+            _make(draft, request, targets)
         except ParityError as error:
             put(work, refused)
             raise ParityError(f"{error} The bundle is refused; what was made is kept in {refused}.") from error
-        put(work, order.output)
+        put(work, request.output)
     shutil.rmtree(refused, ignore_errors=True)
-    return load_bundle(order.output)
+    return load_bundle(request.output)
 
 
-def _make(draft: Draft, order: ExportRequest, targets: Sequence[Target]) -> None:
+def _make(draft: Draft, request: ExportRequest, targets: Sequence[Target]) -> None:
     with step("judge real pictures with PyTorch"):
-        proof = Proof(draft, parity_set(draft, order.parity_data), order.allow_flips)
+        proof = Proof(draft, parity_set(draft, request.parity_data), request.allow_flips)
     with step("export and check ONNX"):
         export_onnx(draft.checkpoint, draft.model)
     proof.prove("fp32")
-    if order.precision == "fp16":
+    if request.precision == "fp16":
         lower_to_fp16(draft, proof)
-    elif order.precision == "int8":
-        lower_to_int8(draft, proof, bool(targets), order.allow_flips)
+    elif request.precision == "int8":
+        lower_to_int8(draft, proof, bool(targets), request.allow_flips)
     for target in targets:
         with step(f"build engine {target.name}"):
-            draft.engines.append(build_engine(draft.model, target, order.max_batch, draft.folder))
+            draft.engines.append(build_engine(draft.model, target, request.max_batch, draft.folder))
     draft.full_model.unlink(missing_ok=True)
     draft.save_answers(proof.exam)
     draft.save()
     if draft.engines:
-        proof.prove_engine(order.precision, order.max_batch)
+        proof.prove_engine(request.precision, request.max_batch)

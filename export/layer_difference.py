@@ -1,4 +1,4 @@
-"""Blame: which layer of a graph in lower precision is the first to go astray."""
+"""Layer difference: which layer of a graph in lower precision is the first to go astray."""
 
 from pathlib import Path
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from core.datasets.dataset import Sample, are_defective, spread
 from core.datasets.frames import read_frames
+from core.pictures.tiles import output_names
 from core.progress import counted
 from core.thresholds import Thresholds, ratios, scores
 from runtime.bundles.known_pictures import TOLERANCE
@@ -85,12 +86,6 @@ def compare(exam: ParitySet, errors: NDArray[np.float32], precision: Precision, 
             for name, one in zip(output_names(errors.shape[1]), difference.T, strict=True)
         ),
     )
-
-
-def output_names(errors: int) -> list[str]:
-    """Name the K + 1 errors: `image`, then `tile row,column` from 1."""
-    grid = round((errors - 1) ** 0.5)
-    return ["image", *(f"tile {row},{column}" for row in range(1, grid + 1) for column in range(1, grid + 1))]
 
 
 def faults(parity: Parity, allow_flips: int = 0) -> str | None:

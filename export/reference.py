@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.datasets.dataset import Sample
 from core.errors import ArtifactError
+from core.files import require_file
 from core.printable import printable
 from export.parity import ParitySet
 from runtime.bundles.bundle import Bundle, sha256_of
@@ -27,7 +28,7 @@ def save_reference(path: Path, exam: ParitySet) -> None:
 def digest_of(sample: Sample) -> str | None:
     """sha256 of a picture's file; None where it cannot be read, which is told."""
     try:
-        return sha256_of(sample.path)
+        return sha256_of(require_file(sample.path))
     except OSError as error:
         sys.stderr.write(f"skipped: {printable(sample.path)}: cannot be read ({error.strerror}).\n")
         return None

@@ -1,4 +1,4 @@
-"""Places: where a bundle is made, and how it comes to stand where it was asked for, whole or not at all."""
+"""Staging: where a bundle is made, and how it comes to stand where it was asked for, whole or not at all."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The card of a bundle: all that it says of itself, for people."""
+"""The summary of a bundle: all that it says of itself, for people."""
 
 import sys
 from pathlib import Path

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from asyncua import Server, ua
@@ -37,27 +36,26 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callab
 
     Raises ConfigError where the port is taken, or a certificate or password cannot be used.
     """
-    async with open_server(settings) as server:
-        inbox = Inbox()
-        follower = follower_of(settings, inbox)
-        types = await load_nodeset(server)
-        systems = {prefix: await add_vision_system(server, name, types) for name, prefix in settings.stations.items()}
-        told = await add_broker_variables(server)
-        async with server:
-            where = host_and_port(settings.host, settings.port)
-            on_begun()
-            log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
-            was_full = False
-            with follower:
-                while not stop.is_set():
-                    follower.require_thread()
-                    was_full = tell_crowd(server, was_full)
-                    leave_who_reads_nothing(server)
-                    await serve_what_comes(server, systems, told, inbox)
+    server = await open_server(settings)
+    inbox = Inbox()
+    follower = follower_of(settings, inbox)
+    types = await load_nodeset(server)
+    systems = {prefix: await add_vision_system(server, name, types) for name, prefix in settings.stations.items()}
+    told = await add_broker_variables(server)
+    async with server:
+        where = host_and_port(settings.host, settings.port)
+        on_begun()
+        log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
+        was_full = False
+        with follower:
+            while not stop.is_set():
+                follower.require_thread()
+                was_full = tell_crowd(server, was_full)
+                leave_who_reads_nothing(server)
+                await serve_what_comes(server, systems, told, inbox)
 
 
-@asynccontextmanager
-async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
+async def open_server(settings: GatewaySettings) -> Server:
     """Give a server that listens to nobody yet."""
     security = settings.security
     uri = f"urn:{socket.gethostname()}:p-wae:opcua-gateway"
@@ -80,7 +78,7 @@ async def open_server(settings: GatewaySettings) -> AsyncIterator[Server]:
     if settings.host == "::":  # asyncio would leave out IPv4
         server.socket_address = "", settings.port
     await server.set_application_uri(uri)
-    yield server
+    return server
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from core.address import LOCAL_HOSTS
 from core.config import Name, Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
 from runtime.events.topics import FORBIDDEN
 from runtime.mqtt.settings import BrokerSettings, Host
-
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class UserSettings(Settings):

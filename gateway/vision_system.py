@@ -95,9 +95,8 @@ class VisionSystem:
                     event, result = told
                     await self._show(name, event)
                     await self._tell(f"{name}: {event.values['Verdict/Name']}", event.captured, result)
-            case ["camera", name, "last"] if (
-                message.retained
-            ):  # what was newest before we came; results come themselves
+            # What was newest before we came; results come themselves.
+            case ["camera", name, "last"] if message.retained:
                 if (kept := self._read(message, messages.CAMERA["last"], _event)) is not None:
                     await self._show(name, kept)
             case ["camera", name, "counters" | "status" | "gap" as leaf]:

@@ -135,8 +135,7 @@ def export_evidence(
     from runtime.settings import InspectionSettings
 
     settings = cli.load(config, InspectionSettings)
-    regions = {name: roi for camera, each in settings.cameras.items() for name, roi in each.streams(camera).items()}
-    for line in export(settings.evidence_folder, output, annotations, regions, settings.picture_folders):
+    for line in export(settings.evidence_folder, output, annotations, settings.regions, settings.picture_folders):
         typer.echo(line)
 
 

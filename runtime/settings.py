@@ -18,6 +18,7 @@ from runtime.cameras.settings import (
     FolderSettings,
     GenicamSettings,
     GentlSettings,
+    Streams,
     VerdictSettings,
     WatchSettings,
 )
@@ -191,6 +192,11 @@ class InspectionSettings(Settings):
     def streams(self) -> dict[str, CameraSettings]:
         """Every stream of parts that is judged, by the name its events carry: a camera, or each of its regions."""
         return {stream: camera for name, camera in self.cameras.items() for stream in camera.streams(name)}
+
+    @property
+    def regions(self) -> Streams:
+        """What is judged of the frames of each."""
+        return {stream: roi for name, camera in self.cameras.items() for stream, roi in camera.streams(name).items()}
 
     @property
     def verdicts(self) -> dict[str, VerdictSettings]:

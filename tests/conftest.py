@@ -29,10 +29,20 @@ def _ended() -> Iterator[None]:
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> "Iterator[Mosquitto]":
     """A real broker of the test's own."""
-    from tests.runtime.broker import Mosquitto
-
     folder = tmp_path / "mosquitto"
     folder.mkdir()
+    yield from _started(folder)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Mosquitto]":
+    """A real broker of the module's own."""
+    yield from _started(tmp_path_factory.mktemp("mosquitto"))
+
+
+def _started(folder: Path) -> "Iterator[Mosquitto]":
+    from tests.runtime.broker import Mosquitto
+
     broker = Mosquitto(folder)
     broker.start()
     yield broker

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from assessment.evaluation import evaluate
+from assessment.results import save
 from core.config import parse_settings
 from core.errors import ConfigError
 from core.printable import caption
@@ -35,7 +36,7 @@ def test_odd_names_are_borne_from_the_pictures_to_the_bundle(
     (tmp_path / "parts" / "train" / "good" / os.fsdecode(b"\xfd.png")).write_bytes(b"")  # told as skipped
     config = make_training_config(tmp_path / "parts", tmp_path / "run", epochs=1)
     checkpoint = train(TrainingSettings.model_validate(config))
-    evaluate(load_checkpoint(checkpoint), str(tmp_path / "parts")).save(tmp_path)
+    save(evaluate(load_checkpoint(checkpoint), str(tmp_path / "parts")), tmp_path)
     assert "\\udcfc$x^{$" in (tmp_path / "scores.csv").read_text(encoding="utf-8")
     bundle = build_bundle(ExportRequest(checkpoint, tmp_path / "bundle"))
     assert any("/\\udcfcber" in name for name in load_calibration(bundle).names)

@@ -82,6 +82,11 @@ def require_apart(output: Path, read: Iterable[Path]) -> None:
             )
 
 
+def is_taken(output: Path) -> bool:
+    """Whether something lies where a new folder is to be: a file, or a folder with anything in it."""
+    return output.exists() and (not output.is_dir() or any(output.iterdir()))
+
+
 def _linked(folder: Path, seen: set[str]) -> Iterator[Path]:
     """Give the links to folders below `folder`, through which pictures are looked for, but for what was `seen`."""
     try:

@@ -22,8 +22,7 @@ def has_hole(data: bytes, start: int) -> bool:
     """
     if data.find(bytes(SMALLEST_HOLE), start) < 0:
         return False
-    first: dict[int, int] = {}
-    """What a code of zeros means, by the table's kind (16: of AC) and number."""
+    first: dict[int, int] = {}  # what a code of zeros means, by the table's kind (16: of AC) and number
     at, segments = start, 0
     while 0 <= at < len(data) - 4 and data[at] == 0xFF and data[at + 1] != 0xD9:
         if (segments := segments + 1) > 2 * MOST_SEGMENTS:

@@ -40,7 +40,7 @@ class Memory(Protocol):
         """Say whether all that was judged of `cause` is on disk."""
 
     def forget(self, cause: bytes) -> None:
-        """Nothing will come again of this `cause`."""
+        """Nothing will come again of this `cause`; what looks like it, or like a region of it, is new."""
 
 
 class Camera:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice, product
 from pathlib import Path
 
@@ -50,12 +50,11 @@ def check_camera(
     if not isinstance(settings, LiveCameraSettings):
         return _check_files(name, settings, kept, seen)
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
-    camera = open_camera(name, settings.model_copy(update=every_frame))
-    frames = camera.frames(threading.Event())
-    first = next(frames).developed()
-    second = next(frames) if first.pixels_u8 is not None else first
-    status = camera.status()
-    camera.close()
+    with closing(open_camera(name, settings.model_copy(update=every_frame))) as camera:
+        frames = camera.frames(threading.Event())
+        first = next(frames).developed()
+        second = next(frames) if first.pixels_u8 is not None else first
+        status = camera.status()
     if first.fault == Reason.UNREADABLE:
         raise CameraError(f"camera {name}: what it gives is damaged, or of a kind of picture that is not read here.")
     pixels = first.pixels_bgr_u8
@@ -78,12 +77,11 @@ def check_camera(
 
 def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen: Sequence[ModelInput]) -> str:
     """Read the first frame of a film, or some pictures of a folder, which may be of several sizes."""
-    camera = open_camera(name, settings, kept)
-    if isinstance(camera, FolderCamera):
-        read = camera.some(LOOKED_AT)
-    else:
-        read = list(islice(camera.frames(threading.Event()), 1)) if camera.frames_total else []
-    camera.close()
+    with closing(open_camera(name, settings, kept)) as camera:
+        if isinstance(camera, FolderCamera):
+            read = camera.some(LOOKED_AT)
+        else:
+            read = list(islice(camera.frames(threading.Event()), 1)) if camera.frames_total else []
     if camera.frames_total is None:
         return "opens"
     stored = [frame.stored_u16 if frame.pixels_u8 is None else frame.pixels_u8 for frame in read]

@@ -1,4 +1,4 @@
-"""Sources: how the camera that is configured is opened. Streams and devices of Video4Linux by FFMPEG, factory cameras
+"""Opening: how the camera that is configured is opened. Streams and devices of Video4Linux by FFMPEG, factory cameras
 by GenICam or their makers' drivers."""
 
 import errno

@@ -5,12 +5,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from core.config import Name, Settings, Wait
 from core.pictures.exposure import BLACK_LEVEL, SHARE, WHITE_LEVEL
@@ -22,6 +17,8 @@ from runtime.cameras.url import filled_in, require_address
 LAST_ADDRESS = 65_535
 Address = Annotated[int, Field(ge=0, le=LAST_ADDRESS)]
 """Of a coil or register, counted from 0."""
+Streams = dict[str, Roi | None]
+"""Regions by the names that their events carry, cameras or regions of theirs; None: what the model has seen."""
 GreyLevel = Annotated[int, Field(ge=0, le=255)]
 Decoding = Literal["software", "cuda", "vaapi"]
 """Who decodes a film or stream. `cuda` (NVIDIA) and `vaapi` (Intel, AMD) take it off the cores; where they are not
@@ -78,8 +75,8 @@ class _CameraSettings(Settings):
             raise ValueError("give `roi` or `regions`, not both")
         return self
 
-    def streams(self, name: str) -> dict[str, Roi | None]:
-        """What is judged of a camera called `name`: its regions by the name that their events carry."""
+    def streams(self, name: str) -> Streams:
+        """What is judged of a camera called `name`."""
         if not self.regions:
             return {name: self.roi}
         return {f"{name}-{region}": roi for region, roi in self.regions.items()}

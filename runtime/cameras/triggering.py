@@ -14,7 +14,7 @@ HISTORY_S = 0.5
 MOST_BYTES = 512_000_000
 """Of the frames that are kept for longer than that."""
 MAX_WAITING = 32
-"""Joined frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
+"""Frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
 
 
 @runtime_checkable

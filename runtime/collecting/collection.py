@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 
 from core.datasets.collected import Collected, save_collected
-from core.datasets.layout import GOOD, require_apart
+from core.datasets.layout import GOOD, is_taken, require_apart
 from core.errors import ConfigError
 from runtime.cameras.camera import Camera
 from runtime.cameras.filming import Filming
@@ -74,7 +74,7 @@ def collecting(settings: InspectionSettings, pictures: int, output: Path) -> Ite
     lie in `output` already, or a camera would film what is put there, CameraError, and what `open_publisher` raises.
     """
     require_apart(output, settings.picture_folders)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if is_taken(output):
         raise ConfigError(f"{output}: exists already and is kept; give another --output, training takes several.")
     cv2.setNumThreads(1)  # every camera has a thread of its own, which is parallel enough
     cameras = {name: open_camera(name, camera, settings.kept_folders) for name, camera in settings.cameras.items()}

@@ -156,7 +156,7 @@ def request_id_of(message: Message) -> str | None:
 def reply(
     message: Message, topic: str, *, error: str | None = None, detail: Mapping[str, Any] | None = None
 ) -> Outgoing:
-    """Answer `message`: on its response topic (MQTT 5) where it has one that is fit for it, else on `topic`."""
+    """Say how the command in `message` went, where `answer` says."""
     body = {
         "request_id": request_id_of(message),
         "verb": verb_of(message),
@@ -165,9 +165,14 @@ def reply(
         "time": rfc3339(time.time()),
         "detail": dict(detail or {}),
     }
+    return answer(message, topic, dumps(body))
+
+
+def answer(message: Message, topic: str, body: bytes) -> Outgoing:
+    """Address `body` to the response topic (MQTT 5) of `message` where it has one that is fit for it, else `topic`."""
     asked = message.response_topic
     where = asked if asked is not None and is_response_topic(asked, message.topic) else topic
-    return Outgoing(where, dumps(body), correlation=message.correlation)
+    return Outgoing(where, body, correlation=message.correlation)
 
 
 def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

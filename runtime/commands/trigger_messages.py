@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from runtime.cameras.camera import Memory
 from runtime.cameras.triggering import TakesTriggers
 from runtime.commands.crowd import Crowd
 from runtime.commands.trigger_payload import TriggerPayload, cause_of, read_payload
@@ -37,14 +38,8 @@ class Missed:
     reason: Reason
 
 
-class Memory(Protocol):
-    """Knows what events were stored of, over all runs."""
-
-    def knows(self, cause: bytes) -> bool:
-        """Say whether all that was judged of `cause` is on disk."""
-
-    def forget(self, cause: bytes) -> None:
-        """What looks like it, or like a region of it, is new."""
+class Answers(Memory, Protocol):
+    """Knows the events, too."""
 
     def answers(self, cause: bytes) -> Sequence[str]:
         """Give the ids of the events that a trigger got; none where it has no id, or not all are on disk."""
@@ -82,7 +77,7 @@ class TriggerHandler:
         self,
         cameras: Mapping[str, TakesTriggers],
         acknowledge: Callable[[Message], None],
-        memory: Memory | None,
+        memory: Answers | None,
         miss: Callable[[Sequence[Missed]], None],
         refuse: Callable[[str, Message, str, Sequence[str]], None] = lambda _camera, _message, _reason, _events: None,
         clock: Callable[[], float] = time.monotonic,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.timestamps import rfc3339
-from runtime.commands.command import as_text, is_response_topic
+from runtime.commands.command import answer, as_text
 from runtime.commands.trigger_payload import LONGEST_BYTES
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
 from runtime.events.topics import Topics
-from runtime.mqtt.message import Message, Outgoing
+from runtime.mqtt.message import Message
 
 LONGEST = 256
 """Characters of an id that is told again."""
@@ -31,10 +31,7 @@ class TriggerRefusals:
         ids = {key: _readable(sent.get(key)) for key in ("part_id", "id")}
         told = {"camera": camera, "reason": reason, **ids, "event_ids": [*event_ids]}
         body = dumps({"time": rfc3339(time.time()), **told})
-        asked = message.response_topic
-        is_fit = asked is not None and is_response_topic(asked, message.topic)
-        where = asked if asked is not None and is_fit else self._topics.trigger_refused(camera)
-        self._publisher.send(Outgoing(where, body, correlation=message.correlation))
+        self._publisher.send(answer(message, self._topics.trigger_refused(camera), body))
 
 
 def _content(payload: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from runtime.mqtt.echo import Echo
 from runtime.mqtt.faults import Unreachable
 from runtime.mqtt.listening import Listening
 from runtime.mqtt.message import Outgoing, Subscription, event_message
-from runtime.mqtt.refusals import BUSY, Refusals
+from runtime.mqtt.refusals import QUOTA_EXCEEDED, Refusals
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import StoredEvent
 
@@ -175,7 +175,7 @@ class Session:
         topic = sent.message.topic
         if sent.event is None and not sent.message.retain:
             self._refusals.tell_once(topic, words)
-        elif reason == BUSY:
+        elif reason == QUOTA_EXCEEDED:
             raise Unreachable(f"{words}: it is tried again")
         elif self._refusals.is_of_topic(reason) or sent.event is None:
             self._refusals.refuse_topic(topic, words, reason)

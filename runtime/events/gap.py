@@ -13,7 +13,7 @@ GAP_TYPE = "pwae.gap.v1"
 
 
 def gap_of(discarded: bytes) -> bytes:
-    """Build the event that tells of an event (see `build`) which was given up before it was sent."""
+    """Build the event that tells of an event (see `event_of`) which was given up before it was sent."""
     event = orjson.loads(discarded)
     return _gap(event, event["seq"], event["seq"])
 

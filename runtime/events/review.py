@@ -10,7 +10,7 @@ REVIEW_TYPE = "pwae.review.v1"
 
 
 def review(about: Mapping[str, Any], review_id: str, was: str, by: str, note: str, at_s: float) -> bytes:
-    """Build the event that says what the part of the event `about` (see `build`) really was, in the words of `by`."""
+    """Build the event that says what the part of the event `about` (see `event_of`) really was, as `by` says."""
     same = ("source", "station", "camera", "part_id", "job_id", "capture_time", "simulated")
     return dumps(
         {

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from core.errors import DataError
 from core.pictures.picture import as_bgr_u8
+from core.pictures.tiles import FAILED_BGR, GRID_BGR, corners, over_thresholds
 from core.thresholds import ratios
 from runtime.evidence.part_picture import PartPicture
 from runtime.parts.verdict import Verdict
@@ -16,7 +17,6 @@ HOT = 5.0
 """An error this many times its tile's threshold is drawn in full heat; a hotter picture sets its own scale."""
 LONGEST_SIDE = 65_500
 """Pixels of a JPEG's side, as far as it can be written."""
-GRID_BGR, FAILED_BGR = (200, 200, 200), (40, 40, 255)
 
 
 def draw(pixels_bgr_u8: NDArray[np.uint8], shown: PartPicture) -> NDArray[np.uint8]:
@@ -27,18 +27,17 @@ def draw(pixels_bgr_u8: NDArray[np.uint8], shown: PartPicture) -> NDArray[np.uin
     """
     frame = as_bgr_u8(pixels_bgr_u8)
     height, width = frame.shape[:2]
-    tiles = [divmod(index, shown.grid) for index in range(shown.grid**2)]
     # Errors are no grounds of a part that could not be judged, such as a black one.
     is_judged = shown.judgement.verdict != Verdict.NOT_DECIDABLE
-    picture = _heated(frame, shown, tiles) if is_judged and shown.error_map is not None else frame.copy()
+    picture = _heated(frame, shown.error_map, shown) if is_judged and shown.error_map is not None else frame.copy()
     # Lines and figures are as bold on a large picture as on a small one.
     bold = max(1, min(height, width) // 320)
-    for row, col in tiles:
-        (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
+    for k in range(shown.grid**2):
+        (top, left), (bottom, right) = corners(k, shown.grid, height, width)
         cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), GRID_BGR, bold)
-    for (row, col), ratio, verdict in zip(tiles, _tile_ratios(shown), shown.judgement.tile_verdicts, strict=False):
+    for k, (ratio, verdict) in enumerate(zip(_tile_ratios(shown), shown.judgement.tile_verdicts, strict=False)):
         if is_judged and verdict == Verdict.NOT_OK:
-            (top, left), (bottom, right) = _corners(row, col, shown.grid, height, width)
+            (top, left), (bottom, right) = corners(k, shown.grid, height, width)
             inner = (left + 2 * bold, top + 2 * bold), (right - 1 - 2 * bold, bottom - 1 - 2 * bold)
             cv2.rectangle(picture, *inner, FAILED_BGR, 3 * bold)
             if min(bottom - top, right - left) >= LEAST_TILE_PX:
@@ -67,11 +66,8 @@ def _tile_ratios(shown: PartPicture) -> NDArray[np.float64]:
     return ratios(np.asarray(shown.judgement.errors, np.float32), shown.thresholds)[1:]
 
 
-def _heated(frame: NDArray[np.uint8], shown: PartPicture, tiles: list[tuple[int, int]]) -> NDArray[np.uint8]:
-    share = np.array(shown.error_map, np.float32)
-    for (row, col), threshold in zip(tiles, shown.thresholds.values[1:], strict=True):
-        (top, left), (bottom, right) = _corners(row, col, shown.grid, *share.shape)
-        share[top:bottom, left:right] /= threshold
+def _heated(frame: NDArray[np.uint8], error_map: NDArray[np.float32], shown: PartPicture) -> NDArray[np.uint8]:
+    share = over_thresholds(error_map, shown.thresholds, shown.grid)
     heat = np.clip((share - 1) / (max(HOT, float(share.max())) - 1), 0, 1)
     picture = frame.copy()
     rows, cols = np.flatnonzero(heat.any(axis=1)), np.flatnonzero(heat.any(axis=0))
@@ -87,11 +83,6 @@ def _heated(frame: NDArray[np.uint8], shown: PartPicture, tiles: list[tuple[int,
     opacity = np.sqrt(hot) * np.float32(0.8)
     picture[top:bottom, left:right] = cv2.blendLinear(picture[top:bottom, left:right], colour, 1 - opacity, opacity)
     return picture
-
-
-def _corners(row: int, col: int, grid: int, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Give a tile's top left corner and the one beyond its bottom right, as (y, x), in a picture of this size."""
-    return (row * height // grid, col * width // grid), ((row + 1) * height // grid, (col + 1) * width // grid)
 
 
 def _write(picture: NDArray[np.uint8], text: str, place: tuple[int, int], bold: int) -> None:

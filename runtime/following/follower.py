@@ -16,7 +16,7 @@ from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Connector, keep_connected
 from runtime.mqtt.faults import Unreachable
 from runtime.mqtt.message import Outgoing
-from runtime.mqtt.refusals import BUSY
+from runtime.mqtt.refusals import QUOTA_EXCEEDED
 from runtime.mqtt.settings import BrokerSettings
 from runtime.mqtt.words import with_access
 from runtime.threads.bell import Bell
@@ -180,7 +180,7 @@ class Follower:
             if (taken := under_way.pop(number, None)) is not None:
                 taken.settle()
         for number, reason, words in connection.rejected():
-            if reason == BUSY:
+            if reason == QUOTA_EXCEEDED:
                 raise Unreachable(f"{words}: it is tried again")
             why = with_access(words, reason)
             if (refused := under_way.pop(number, None)) is not None:

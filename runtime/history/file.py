@@ -131,7 +131,7 @@ class HistoryFile:
         return next(iter(self._select(wanted, ">", than, "ASC", 1)), None)
 
     def get(self, event_id: str) -> tuple[Entry, dict[str, Any]] | None:
-        """Give an entry and its event (see `event.build`); None where it is not known. Raises as `find`."""
+        """Give an entry and its event (see `event_of`); None where it is not known. Raises as `find`."""
         query = f"SELECT {COLUMNS}, number, body FROM events JOIN bodies USING (number) WHERE id = ?"  # noqa: S608
         with self.reading() as database:
             found = database.execute(query, (event_id,)).fetchone()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.datasets.layout import GOOD
+from core.datasets.layout import GOOD, is_taken
 from core.datasets.remarks import Remark, Truth, save_remarks
 from core.errors import ConfigError, DataError, one_line
 from core.pictures.geometry import Roi
@@ -64,7 +64,7 @@ def export_marked(evidence: Path, output: Path, regions: Mapping[str, Roi | None
     frames is judged where the station's configuration says so. Raises ConfigError where something lies
     in `output`, DataError where there are no marks, or no pictures of them.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if is_taken(output):
         raise ConfigError(f"{output}: exists already and is kept; give another --output.")
     file = HistoryFile(evidence)
     try:

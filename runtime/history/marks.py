@@ -38,7 +38,7 @@ class Mark:
     at_s: float
     """Unix time of the mark."""
     body: dict[str, Any]
-    """The part's event (see `event.build`)."""
+    """The part's event (see `event_of`)."""
     number: int = 0
 
     @property

@@ -1,7 +1,7 @@
 """Throughput: how fast a station is, told every few seconds on the `metrics` topic."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,6 +10,9 @@ import numpy as np
 from core.timestamps import rfc3339
 from runtime.events.encoding import dumps
 from runtime.outbox.outbox import Outbox
+
+MOST = 10_000
+"""Of the parts between two beats so many, the newest, are told by how long they took."""
 
 
 class Throughput:
@@ -21,7 +24,7 @@ class Throughput:
         self._clock = clock
         self._last_s = clock()
         self._parts = Counter(dict.fromkeys(cameras, 0))
-        self._judged_ms: list[float] = []
+        self._judged_ms: deque[float] = deque(maxlen=MOST)
 
     def judged(self, camera: str, took_ms: float) -> None:
         """Count a part that took `took_ms` from capture until its event was on disk."""
@@ -51,7 +54,7 @@ class Throughput:
         }
         self._last_s = now_s
         self._parts = Counter(dict.fromkeys(self._parts, 0))
-        self._judged_ms = []
+        self._judged_ms.clear()
         return dumps(body)
 
 

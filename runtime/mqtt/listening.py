@@ -13,7 +13,7 @@ from runtime.mqtt.words import NOT_KEPT
 
 ANSWERS_S = 30.0
 """A subscription that is not answered for so long never will be: brokers take milliseconds."""
-NO_ANSWER = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
+UNANSWERED = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
 
 
 class Listening:
@@ -39,7 +39,7 @@ class Listening:
         """Subscribe, and again a while after that was refused, or not answered."""
         now_s = time.monotonic()
         for number in [number for number, (_, until_s) in self._asked.items() if until_s < now_s]:
-            self.refused(number, NO_ANSWER)
+            self.refused(number, UNANSWERED)
         if not self._unasked:
             return
         left_alone = self._refusals.left_alone

@@ -13,8 +13,8 @@ from runtime.threads.seldom import Seldom
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 60.0
 """How long a refused topic is left alone."""
-BUSY = 0x97
-"""Quota exceeded: trying again helps."""
+QUOTA_EXCEEDED = 0x97
+"""Trying again helps."""
 NOBODY = 0x10
 """Taken, and nobody subscribes there."""
 
@@ -51,8 +51,7 @@ class Refusals:
     def refuse(self, topic: str, reason: str) -> None:
         """Tell of a message that was refused."""
         self.reasons = {**self.reasons, topic: reason}
-        if (topic, reason) not in self._told:
-            self._told[topic, reason] = None
+        if self._is_new(topic, reason):
             log.error(
                 "broker refuses messages topic=%s reason=%r remedy=%r",
                 *(topic, reason, "correct it at the broker; what waits is kept, and the rest goes on"),
@@ -63,23 +62,18 @@ class Refusals:
         self._topics[topic_filter] = time.monotonic() + RETRY_AFTER_S
         reason = f"it sends us nothing from there ({words}); allow that there"
         self.reasons = {**self.reasons, topic_filter: reason}
-        if (topic_filter, reason) not in self._told:
-            self._told[topic_filter, reason] = None
+        if self._is_new(topic_filter, reason):
             log.error("broker refuses the subscription topic=%s reason=%r", topic_filter, reason)
 
     def limit(self, topic_filter: str, reason: str) -> None:
         """Tell once that the broker gives us less on `topic_filter` than we asked for."""
-        if (topic_filter, reason) not in self._told:
-            self._told[topic_filter, reason] = None
+        if self._is_new(topic_filter, reason):
             log.warning("broker limits the subscription topic=%s reason=%r", topic_filter, reason)
 
     def tell_once(self, topic: str, reason: str) -> None:
         """Tell of a message that was of use now or never."""
-        if (topic, reason) not in self._told:
-            self._told[topic, reason] = None
+        if self._is_new(topic, reason):
             log.warning("broker refuses a message, which is dropped topic=%s reason=%r", topic, reason)
-        while len(self._told) > 1000:
-            self._told.pop(next(iter(self._told)))
 
     def gave(self, topic: str, reason: int) -> None:
         """The broker took an event on `topic`, for `reason`: perhaps for nobody, which is told when that begins."""
@@ -96,6 +90,14 @@ class Refusals:
             self.reasons = {name: reason for name, reason in self.reasons.items() if name != topic}
             self._topics.pop(topic, None)
             self._told = {key: None for key in self._told if key[0] != topic}
+
+    def _is_new(self, topic: str, reason: str) -> bool:
+        """Whether this is to be told, as far back as is remembered."""
+        is_new = (topic, reason) not in self._told
+        self._told[topic, reason] = None
+        while len(self._told) > 1000:
+            self._told.pop(next(iter(self._told)))
+        return is_new
 
     @property
     def left_alone(self) -> tuple[str, ...]:

@@ -119,10 +119,11 @@ class Journal:
             "number BETWEEN ? AND ? AND camera = COALESCE(?, camera)",
         )
         query = f"SELECT {columns} FROM sent WHERE {between} ORDER BY number LIMIT ?"  # noqa: S608
-        rows = self._ask(query, first, last, camera, limit)
-        whole = [Kept(number, topic, body) for number, topic, sealed in rows if (body := unseal(sealed))]
-        # Where a whole page was damaged, what comes behind it is not held up.
-        return whole if whole or not rows else self.read(rows[-1][0] + 1, last, camera, limit)
+        while rows := self._ask(query, first, last, camera, limit):
+            if whole := [Kept(number, topic, body) for number, topic, sealed in rows if (body := unseal(sealed))]:
+                return whole
+            first = rows[-1][0] + 1  # a whole page was damaged: what comes behind it is not held up
+        return []
 
     def close(self) -> None:
         """Close the file."""

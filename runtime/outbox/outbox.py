@@ -73,7 +73,7 @@ class Outbox:
             raise
 
     def add(self, letters: Sequence[NewEvent], notes: Notes = NO_NOTES) -> list[tuple[str, Verdict]]:
-        """Store events (see `event.build`) and `notes`, in one transaction that is on disk when this returns.
+        """Store events (see `event_of`) and `notes`, in one transaction that is on disk when this returns.
 
         Returns camera and verdict of each event that had to go to keep within the bounds. Raises OutboxError where the
         disk does not take the events; none is stored then.
@@ -96,17 +96,24 @@ class Outbox:
         fresh = self._fresh.read(after, limit, without)
         if fresh is not None:
             return fresh
+        events, room = list[StoredEvent](), limit
+        while room:
+            page = self._page(after, room, without)
+            events += [StoredEvent(at, row.topic, row.stored_s, row.body) for at, row in page.items() if row]
+            if len(page) < room:
+                break
+            # What was damaged beyond telling leaves room for what comes behind it.
+            after, room = max(page), limit - len(events)
+        return events
+
+    def _page(self, after: int, limit: int, without: Sequence[str]) -> dict[int, Row | None]:
         others = f"AND topic NOT IN ({', '.join('?' * len(without))})" if without else ""
         query = f"SELECT position, {COLUMNS} FROM events WHERE position > ? {others} ORDER BY position LIMIT ?"  # noqa: S608
         rows = self._file.patiently(lambda: self._removing.execute(query, (after, *without, limit)).fetchall())
         found = {position: read_row(tuple(columns)) for position, *columns in rows}
         if damaged := [position for position, row in found.items() if row is None]:
             found |= self._set_aside(damaged)
-        events = [StoredEvent(position, row.topic, row.stored_s, row.body) for position, row in found.items() if row]
-        # What was damaged beyond telling leaves room for what comes behind it.
-        if rows and len(events) < len(rows) == limit:
-            events += self.read(rows[-1][0], limit - len(events), without)
-        return events
+        return found
 
     def remove(self, events: Sequence[StoredEvent]) -> None:
         """Forget events that the broker has acknowledged."""
@@ -124,23 +131,11 @@ class Outbox:
 
     def forget(self, cause: bytes) -> None:
         """Nothing will come again of this cause, or of one that begins with it; what looks like it is new."""
-
-        def remove() -> None:
-            with self._adding as database:
-                forget(database, cause)
-
-        with self._writing:
-            self._file.patiently(remove)
+        self._change(lambda database: forget(database, cause))
 
     def keep(self, notes: Notes) -> None:
         """Keep something small beside the events, by its name, over all runs. Raises OutboxError."""
-
-        def write() -> None:
-            with self._adding as database:
-                write_notes(database, notes)
-
-        with self._writing:
-            self._file.patiently(write)
+        self._change(lambda database: write_notes(database, notes))
 
     def note(self, name: str) -> bytes | None:
         """Give what was kept; None where nothing was, or the disk gives back something else."""
@@ -188,6 +183,14 @@ class Outbox:
             except sqlite3.Error as error:  # it only makes what waits look younger
                 log.warning("outbox: the age of what waits could not be kept: %s", error)
             self._file.close()
+
+    def _change(self, change: Callable[[sqlite3.Connection], None]) -> None:
+        def transaction() -> None:
+            with self._adding as database:
+                change(database)
+
+        with self._writing:
+            self._file.patiently(transaction)
 
     def _add(self, letters: Sequence[NewEvent], notes: Notes) -> list[tuple[str, Verdict]]:
         stored_s, stored_at_s = self._lifetime.now_s(), self._clock()

@@ -1,4 +1,4 @@
-"""Patience: how long a run that will end by itself waits for what it needs. One on live cameras never gives up.
+"""Deadlines: how long a run that will end by itself waits for what it needs. One on live cameras never gives up.
 
 What a new process alone can mend is waited for by neither.
 """

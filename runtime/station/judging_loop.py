@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -149,7 +148,7 @@ class JudgingLoop:
             each = JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), None, told, job)
             told_of.append((row, each))
         # What is shown may have to wait for the engine; the verdicts do not.
-        return [self._captured(run, row, each) for row, each in told_of]
+        return [self.pictures.capture(run, row, each) for row, each in told_of]
 
     def _was_told(self, part: Part) -> bool:
         """Whether the broker handed its trigger over once more, which was told of in part when a run ended."""
@@ -158,12 +157,6 @@ class JudgingLoop:
             return False
         self.verdicts.forget_triggered(part.camera, part.trigger)
         return True
-
-    def _captured(self, run: InferenceRun, row: int, judged: JudgedPart) -> JudgedPart:
-        evidence = self.pictures.capture(
-            run, row, judged.seq, judged.judgement, judged.thresholds, judged.origin, judged.job
-        )
-        return judged if evidence is None else replace(judged, evidence=evidence)
 
     def _change_engines(self, batcher: Batcher) -> None:
         """Between two batches: let a new model take over, or engines that are open again; no frame is lost."""

@@ -6,15 +6,11 @@ are asked for only where a part is shown.
 
 from dataclasses import replace
 
-from core.thresholds import Thresholds
-from runtime.events.event import EvidenceRef
-from runtime.events.origin import Origin, event_id
+from runtime.events.event import JudgedPart
 from runtime.evidence.archive import Evidence
 from runtime.evidence.part_picture import PartPicture
 from runtime.inference.run import InferenceRun
 from runtime.monitoring.live_view import LiveView
-from runtime.parts.job import Job
-from runtime.parts.verdict import Judgement
 from runtime.settings import InspectionSettings
 
 
@@ -29,37 +25,28 @@ class PictureCapture:
         """None where there is no page."""
         self._address = settings.view.address if settings.view else None
 
-    def capture(
-        self,
-        run: InferenceRun,
-        row: int,
-        seq: int,
-        judgement: Judgement,
-        thresholds: Thresholds,
-        origin: Origin,
-        job: Job,
-    ) -> EvidenceRef | None:
-        """Look at one part of a batch that was judged; returns what its event says of its evidence."""
-        part = run.batch.written[row]
+    def capture(self, run: InferenceRun, row: int, judged: JudgedPart) -> JudgedPart:
+        """Look at the part in `row` of a batch; gives it with what its event says of its evidence."""
+        part, judgement = judged.part, judged.judgement
         if self.display is not None:
-            self.display.note(part, judgement, thresholds.id, origin.recipe)
+            self.display.note(part, judgement, judged.thresholds.id, judged.origin.recipe)
         is_kept = self.evidence is not None and self.evidence.wants(part.camera, judgement)
         is_shown = self.display is not None and self.display.wants(part.camera, judgement)
         if not (is_kept or is_shown):
-            return None
+            return judged
         maps = run.error_maps() if judgement.errors is not None else None
         shown = PartPicture(
-            event_id=event_id(origin, part, seq),
+            event_id=judged.id,
             part=part,
             error_map=None if maps is None else maps[row].copy(),
             judgement=judgement,
-            thresholds=thresholds,
-            grid=origin.manifest.grid,
-            job=job,
+            thresholds=judged.thresholds,
+            grid=judged.origin.manifest.grid,
+            job=judged.job,
         )
         if self.display is not None and is_shown:
             self.display.show(shown)
         kept = self.evidence.offer(shown) if self.evidence is not None and is_kept else None
-        if kept is None or self._address is None:
-            return kept
-        return replace(kept, url=f"{self._address}/evidence/{shown.event_id}.jpg")
+        if kept is not None and self._address is not None:
+            kept = replace(kept, url=f"{self._address}/evidence/{shown.event_id}.jpg")
+        return replace(judged, evidence=kept)

@@ -64,7 +64,7 @@ class Predictions:
     def _put(self, frame: Frame, stream: str, recipe: str | None) -> SimpleQueue[bytes] | None:
         """Put the picture into a row, in its turn among the cameras; gives where its event comes; None: no row."""
         batcher, settings = self._loop.batcher, self._settings.streams[stream]
-        regions = {name: roi for key, each in self._settings.cameras.items() for name, roi in each.streams(key).items()}
+        regions = self._settings.regions
         row = (
             None if batcher is None else batcher.claim(partial(self._assigner.asked, stream, recipe), timeout_s=WAIT_S)
         )

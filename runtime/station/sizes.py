@@ -10,10 +10,9 @@ log = logging.getLogger(__name__)
 
 def warn_of_sizes(settings: InspectionSettings, models: Models) -> None:
     """Tell of each such region, once a model."""
-    regions = {stream: roi for name, camera in settings.cameras.items() for stream, roi in camera.streams(name).items()}
     for model in models.each:
         manifest = model.origin.manifest
-        for stream, own in regions.items():
+        for stream, own in settings.regions.items():
             if manifest.roi is not None and own is not None and own[2:] != manifest.roi[2:]:
                 log.warning(
                     "camera %s: judges %d x %d pixels, and the model %s was trained on %d x %d: what it takes for a "

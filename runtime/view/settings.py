@@ -6,14 +6,13 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from core.address import host_and_port
+from core.address import LOCAL_HOSTS, host_and_port
 from core.config import Settings
 from core.errors import ConfigError
 from core.secrets import look_up_secret
 from runtime.mqtt.settings import Host
 
 EVERY_HOST = ("0.0.0.0", "::")  # noqa: S104
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class ViewSettings(Settings):

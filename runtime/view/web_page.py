@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from core.address import host_and_port
+from core.address import LOCAL_HOSTS, host_and_port
 from core.errors import ConfigError
 from runtime.threads.worker import Worker
 from runtime.view.access import require_token
 from runtime.view.connections import bounded_protocol
-from runtime.view.settings import LOCAL_HOSTS, ViewSettings
+from runtime.view.settings import ViewSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -105,6 +105,25 @@ def test_where_every_picture_kills_it_is_not_the_pictures(
         judge.close()
 
 
+def test_a_judge_that_is_ended_while_its_process_starts_ends_it(
+    bundle: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, start, started = ShardJudge(bundle, 9), subprocess.Popen, []
+
+    def ended_meanwhile(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        judge.close()
+        started.append(start(*command, **options))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", ended_meanwhile)
+    try:
+        with pytest.raises(BackendError, match="ended"):
+            judge.judge([str(pictures / "00001.png")])
+        assert started[0].poll() == -signal.SIGKILL
+    finally:
+        judge.close()
+
+
 def test_killed_and_started_again_it_goes_on_where_it_was(bundle: Path, pictures: Path, tmp_path: Path) -> None:
     output = tmp_path / "all.jsonl"
     program = (

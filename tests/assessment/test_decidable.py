@@ -10,6 +10,7 @@ from assessment.comparison import compare
 from assessment.evaluation import evaluate
 from assessment.prediction import predict
 from assessment.recalibration import consequences
+from assessment.results import save
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint
 
@@ -54,7 +55,7 @@ def test_it_is_named_and_counted_and_alters_no_figure(
     alike = ("good", "defective", "auroc", "miss_rate", "false_reject_rate", "kinds", "what_if", "intervals")
     assert [evaluation.metrics[name] for name in alike] == [plain.metrics[name] for name in alike]
     assert (plain.metrics["skipped"], evaluation.metrics["skipped"]) == (0, 2)
-    evaluation.save(tmp_path / "out")
+    save(evaluation, tmp_path / "out")
     table = (tmp_path / "out" / "scores.csv").read_text().splitlines()
     assert [Path(line.split(",")[0]).name for line in table if ",NotDecidable," in line] == ["flood.png", "lamp.png"]
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["skipped"] == 2

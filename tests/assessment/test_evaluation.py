@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
 from assessment.report import HOW_SMALL, _draw_scores, figure_rows
+from assessment.results import save
 from assessment.summary import print_metrics
 from core.datasets.dataset import Sample
 from core.datasets.frames import read_frames
@@ -32,7 +33,7 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
     checkpoint: Path, parts: Path, tmp_path: Path
 ) -> None:
     evaluation = evaluate(load_checkpoint(checkpoint), str(parts))
-    evaluation.save(tmp_path)
+    save(evaluation, tmp_path)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["good"] == 12
     assert metrics["defective"] == 8
@@ -64,7 +65,7 @@ def test_a_trained_detector_tells_scratched_parts_and_leaves_table_and_pictures(
 def test_a_folder_of_good_parts_gives_false_rejects_alone(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
     evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "test" / "good"))
     metrics = evaluation.metrics
-    evaluation.save(tmp_path)
+    save(evaluation, tmp_path)
     report = (tmp_path / "report.html").read_text()
     assert "<dt>False reject" in report
     assert not [word for word in ("AUROC", "Miss", "Balanced accuracy", "AUPRO") if f"<dt>{word}" in report]
@@ -91,14 +92,14 @@ def test_without_defective_parts_it_says_how_small_a_mark_is_found(
 ) -> None:
     trained = load_checkpoint(checkpoint)
     evaluation = evaluate(trained, str(parts / "test" / "good"))
-    evaluation.save(tmp_path / "good")
+    save(evaluation, tmp_path / "good")
     told = json.loads((tmp_path / "good" / "metrics.json").read_text())["drawn_marks"]
     assert told[0].keys() == {"kind", "size", "found", "parts"}
     assert HOW_SMALL in (tmp_path / "good" / "report.html").read_text()
     print_metrics(evaluation.metrics)
     assert "clear spot" in capsys.readouterr().out
     labelled = evaluate(trained, str(parts))
-    labelled.save(tmp_path / "labelled")
+    save(labelled, tmp_path / "labelled")
     assert labelled.metrics["drawn_marks"] == [], "there are real defects to look at"
     assert HOW_SMALL not in (tmp_path / "labelled" / "report.html").read_text()
 
@@ -132,7 +133,7 @@ def test_pictures_of_the_training_are_scored_by_decoders_that_have_not_seen_them
             assert errors == pytest.approx(rows[sample.path.name], rel=1e-9)
     copies = shutil.copytree(parts / "train" / "good", tmp_path / "copies")
     assert np.array_equal(evaluate(trained, str(copies)).errors, evaluation.errors)
-    evaluation.save(tmp_path)
+    save(evaluation, tmp_path)
     report = (tmp_path / "report.html").read_text()
     assert "pictures were judged. " in report
     assert html.escape(NO_DEFECTIVE) in report
@@ -159,7 +160,7 @@ def test_good_pictures_that_look_other_than_those_of_the_training_are_told(
     others = shutil.copytree(parts / "test" / "scratch", tmp_path / "others")
     for data, is_told in ((parts, False), (others, True)):
         evaluation = evaluate(load_checkpoint(checkpoint), str(data))
-        evaluation.save(tmp_path / "out")
+        save(evaluation, tmp_path / "out")
         print_metrics(evaluation.metrics)
         for told in (capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()):
             assert ("More good pictures are rejected here than the training promised" in told) == is_told
@@ -169,7 +170,7 @@ def test_a_report_says_first_what_was_judged_and_counts_parts_in_whole_ones(
     checkpoint: Path, parts: Path, tmp_path: Path
 ) -> None:
     evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "train" / "good"))
-    evaluation.save(tmp_path)
+    save(evaluation, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "40 pictures were judged. 20 of them are of the training: their scores are by" in page
     chart = _draw_scores(np.array([0.5, 0.9, 1.2]), np.array([False, False, True]), np.array([0.6]))
@@ -181,7 +182,7 @@ def test_where_no_good_part_passes_no_marks_are_promised(checkpoint: Path, parts
     trained = load_checkpoint(checkpoint)
     strict = replace(trained, thresholds=trained.thresholds.scaled(0.001))
     for model, is_drawn in ((trained, True), (strict, False)):
-        evaluate(model, str(parts / "test" / "good")).save(tmp_path)
+        save(evaluate(model, str(parts / "test" / "good")), tmp_path)
         page = (tmp_path / "report.html").read_text()
         assert (HOW_SMALL in page, "What marks on good parts say is below" in page) == (is_drawn, is_drawn)
 
@@ -225,7 +226,7 @@ def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejec
     altered = replace(trained, calibration=calibration, thresholds=calibrate(errors, 0.2))
     evaluation = evaluate(altered, str(parts / "train" / "good"))
     assert evaluation.metrics["suspects"] == altered.thresholds.odd >= 1
-    evaluation.save(tmp_path)
+    save(evaluation, tmp_path)
     assert re.search(r"stands? apart from the others and sets? no threshold", (tmp_path / "report.html").read_text())
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from assessment.evaluation import evaluate
 from assessment.page import folded
+from assessment.results import save
 from tests.pictures import read_picture
 from training.detector.checkpoint import load_checkpoint
 
@@ -18,7 +19,7 @@ CHROMIUM = shutil.which("chromium")
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 def test_a_browser_shows_the_table_the_curves_and_the_pictures(checkpoint: Path, parts: Path, tmp_path: Path) -> None:
-    evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
+    save(evaluate(load_checkpoint(checkpoint), str(parts)), tmp_path)
     command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser"]
     command += ["--window-size=1280,2400", f"--screenshot={tmp_path}/page.png", f"file://{tmp_path}/report.html"]
     subprocess.run(command, capture_output=True, timeout=120, check=True, env=os.environ)

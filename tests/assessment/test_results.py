@@ -9,7 +9,7 @@ import pytest
 
 from assessment.evaluation import evaluate
 from assessment.prediction import predict
-from assessment.results import results_folder
+from assessment.results import results_folder, save
 from core.errors import ConfigError
 from tests.full_disk import full_disk
 from training.detector.checkpoint import load_checkpoint
@@ -19,7 +19,7 @@ def test_scores_csv_has_a_line_a_picture_with_ten_errors(checkpoint: Path, parts
     data = Path(shutil.copytree(parts / "test", tmp_path / "data"))
     (data / "good" / "cut.png").write_bytes(b"junk")
     evaluation = evaluate(load_checkpoint(checkpoint), str(data))
-    evaluation.save(tmp_path / "out")
+    save(evaluation, tmp_path / "out")
     with (tmp_path / "out" / "scores.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0])[:4] == ["file", "kind", "verdict", "score"]
@@ -37,7 +37,7 @@ def test_every_miss_and_false_reject_stands_in_the_report(checkpoint: Path, part
     shutil.copytree(parts / "test" / "good", swapped / "dent")
     shutil.copytree(parts / "test" / "scratch", swapped / "good")
     evaluation = evaluate(trained, str(swapped))
-    evaluation.save(tmp_path / "out")
+    save(evaluation, tmp_path / "out")
     report = (tmp_path / "out" / "report.html").read_text()
     wrong = [
         s
@@ -55,7 +55,7 @@ def test_results_of_before_are_not_replaced_without_a_word(
 ) -> None:
     with results_folder(tmp_path, str(parts)):
         assert not capsys.readouterr().err
-        evaluate(load_checkpoint(checkpoint), str(parts)).save(tmp_path)
+        save(evaluate(load_checkpoint(checkpoint), str(parts)), tmp_path)
     with results_folder(tmp_path, str(parts)):
         pass
     assert capsys.readouterr().err == f"{tmp_path}: what an earlier run wrote there will be replaced; see --output\n"
@@ -67,7 +67,7 @@ def test_a_report_that_does_not_fit_on_the_disk_is_not_there_in_part(
     evaluation = evaluate(load_checkpoint(checkpoint), str(parts / "test"))
     monkeypatch.setattr("assessment.results.render_report", lambda *_: "x" * 20_000_000)
     with full_disk(10_000_000), pytest.raises(OSError, match=r"report\.html"):
-        evaluation.save(tmp_path)
+        save(evaluation, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["contact_sheet.png", "metrics.json", "scores.csv"]
 
 
@@ -98,7 +98,7 @@ def test_a_picture_has_one_name_in_all_tables_and_the_report_from_wherever_it_is
         evaluation = evaluate(load_checkpoint(checkpoint), given)
         assert {row["file"] for row in evaluation.rows()} == whole
         assert {one.row(9)["file"] for one in predict(checkpoint, [f"{given}/test"])} == whole
-    evaluation.save(tmp_path / "out")
+    save(evaluation, tmp_path / "out")
     report = (tmp_path / "out" / "report.html").read_text()
     captions = re.findall(r"<figcaption>\w+: (.*?), score", report)
     assert captions

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.datasets.dataset import Sample
 from core.thresholds import Thresholds
-from export.parity import ParitySet, compare, faults, output_names, parity_table
+from export.parity import ParitySet, compare, faults, parity_table
 from runtime.bundles.known_pictures import TOLERANCE
 
 THRESHOLDS = Thresholds(
@@ -75,10 +75,6 @@ def test_auroc_is_scikit_learns(ranking: list[float]) -> None:
 def test_auroc_is_left_out_where_only_one_kind_is_shown() -> None:
     one = exam(np.zeros((1, 10), np.float32))
     assert compare(one, one.errors, "fp32", "x").auroc is None
-
-
-def test_names_follow_the_grid() -> None:
-    assert output_names(5) == ["image", "tile 1,1", "tile 1,2", "tile 2,1", "tile 2,2"]
 
 
 def test_the_table_has_a_row_a_precision() -> None:

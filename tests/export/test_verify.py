@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,11 @@ def test_a_picture_that_cannot_be_read_is_told_and_left_out(
     shutil.copytree(parts, tmp_path / "parts")
     (gone := next((tmp_path / "parts" / "test").rglob("*.png"))).unlink()
     gone.symlink_to("nowhere.png")
+    os.mkfifo(pipe := gone.with_name("pipe.png"))
     assert verify_bundle(bundle.path, str(tmp_path / "parts"), "auto", 8).pictures == 19
-    assert f"skipped: {gone}: cannot be read (No such file or directory).\n" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"skipped: {gone}: cannot be read (No such file or directory).\n" in told
+    assert f"skipped: {pipe}: cannot be read (it is no file).\n" in told
 
 
 def test_what_is_not_here_is_not_replaced(bundle: Bundle, parts: Path) -> None:

@@ -19,7 +19,7 @@ from tests.runtime.waiting import WAIT_S
 async def serving(**more: object) -> AsyncIterator[tuple[Server, str]]:
     """A server of this process, and where it is reached."""
     settings = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "mes"}, "port": free_port(), **more}
-    async with open_server(GatewaySettings.model_validate(settings)) as server, server:
+    async with await open_server(GatewaySettings.model_validate(settings)) as server:
         yield server, f"opc.tcp://127.0.0.1:{settings['port']}/"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.waiting import WAIT_S, wait_for_port
 
 
 def free_port() -> int:
@@ -40,14 +40,7 @@ class Mosquitto:
         )
         command = [shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto", "-c", str(config)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until_s = time.monotonic() + WAIT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < until_s, "mosquitto does not start"
-                time.sleep(0.005)
+        wait_for_port(self.port)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         until_s = time.monotonic() + WAIT_S

@@ -1,7 +1,6 @@
 """Cameras for the tests: a real RTSP server and a motion JPEG server, to be killed, stalled and restarted."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from tests.runtime.broker import free_port
 from tests.runtime.pictures import good_picture
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.waiting import WAIT_S, wait_for_port
 
 FRAME = (96, 96)
 
@@ -55,14 +54,7 @@ class RtspServer:
         self.process = subprocess.Popen(
             list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder
         )
-        until_s = time.monotonic() + WAIT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < until_s, "the RTSP server does not start"
-                time.sleep(0.02)
+        wait_for_port(self.port)
 
     def send(self, what: signal.Signals) -> None:
         assert self.process is not None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from core.datasets.dataset import spread
 from core.errors import PartNotFoundError
 from core.pictures.geometry import Pose, Roi
 from core.pictures.picture import crop, read_picture
@@ -29,7 +30,7 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     usual = np.median(extents, axis=0)
     order = np.argsort(-np.abs(extents / usual - 1).max(axis=1))
     most, rest = order[: SHOWN // 2], np.sort(order[SHOWN // 2 :])
-    evenly = rest[np.unique(np.linspace(0, len(rest) - 1, SHOWN // 2).round().astype(int))] if len(rest) else rest
+    evenly = spread(rest.tolist(), SHOWN // 2) if len(rest) else []
     chosen = [found[index][0] for index in (*most, *evenly)]
     lines = -(-len(chosen) // COLUMNS)
     high = (3.2 * pose.size[1] / pose.size[0] + 0.35) * lines + _HEAD_INCHES

@@ -1,5 +1,6 @@
 """What is to be known of a data set before training: what its pictures tell that no setting mends."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,9 +36,7 @@ def summary(survey: Survey) -> str:
     sizes = sorted({picture.size for picture in survey.good})
     shown = " to ".join(dict.fromkeys(f"{width} x {height}" for width, height in (sizes[0], sizes[-1])))
     text = f"`train-model init` looked at {survey.data}: {len(survey.good)} good pictures of {shown} pixels"
-    kinds: dict[str, int] = {}
-    for sample in survey.test:
-        kinds[sample.kind] = kinds.get(sample.kind, 0) + 1
+    kinds = Counter(sample.kind for sample in survey.test)
     if kinds:
         text += "; to test with " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     else:

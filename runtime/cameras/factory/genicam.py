@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.errors import one_line
 from runtime.cameras.factory.discovery import FoundCamera, choose, require_package, told
 from runtime.cameras.factory.features import numbers_of_chunks, set_up
-from runtime.cameras.factory.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
+from runtime.cameras.factory.pixel_format import CHANNELS, Raw, laid_out, require_known, to_u8
 from runtime.cameras.settings import GenicamSettings
 from runtime.parts.layout import Layout
 
@@ -103,9 +103,7 @@ class GenicamStream:
         self._timeout_s = settings.timeout_s
         self._frame: viva_genicam.Frame | None = None
         with told():
-            pixel_format = camera.get("PixelFormat")
-            if not is_known(pixel_format):
-                raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")
+            require_known(camera.get("PixelFormat"))
             self._ticks_per_s = _ticks_per_s(camera)
             self._numbers = numbers_of_chunks(VivaNodes(camera))
             self._stream = camera.stream(

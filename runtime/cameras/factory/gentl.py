@@ -24,7 +24,7 @@ from runtime.cameras.factory.data_stream import (
     opened_stream,
 )
 from runtime.cameras.factory.features import set_up
-from runtime.cameras.factory.pixel_format import CHANNELS, Raw, is_known, laid_out, to_u8
+from runtime.cameras.factory.pixel_format import CHANNELS, Raw, laid_out, require_known, to_u8
 from runtime.cameras.factory.producer import Device, Producer, loaded, producer_files, quietly
 from runtime.cameras.settings import GentlSettings
 from runtime.parts.layout import Layout
@@ -86,9 +86,7 @@ def connection(settings: GentlSettings, is_trial: bool = False) -> Callable[[], 
             device = opening.enter_context(producer.open_device(found))
             nodes = opening.enter_context(closing(GenapiNodes(producer, device)))
             set_up(nodes, settings, is_trial)
-            pixel_format = str(nodes.get("PixelFormat"))
-            if not is_known(pixel_format):
-                raise OSError(f"its pixel format {pixel_format} is not known here; set features.PixelFormat")
+            pixel_format = require_known(str(nodes.get("PixelFormat")))
             frames = opening.enter_context(opened_stream(producer, device, int(nodes.get("PayloadSize"))))
             if "TLParamsLocked" in nodes.names():
                 nodes.set("TLParamsLocked", "1")

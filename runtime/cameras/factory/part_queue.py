@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from runtime.cameras.triggering import MAX_WAITING
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
 
-MAX_WAITING = 32
-"""Frames that wait to be judged, before parts go on without theirs: memory stays bounded."""
 MAX_AHEAD = 1000
 """Part ids that may be given ahead."""
 

@@ -19,9 +19,11 @@ CHANNELS = {"Mono8": 1, **dict.fromkeys(MOSAICS, 1), "RGB8": 3, "RGB8Packed": 3}
 """Of formats that are laid out as an array is, by either of their names."""
 
 
-def is_known(name: str) -> bool:
-    """Say whether pictures of the format `name` can be judged."""
-    return KNOWN.match(name) is not None
+def require_known(name: str) -> str:
+    """Give the `name` of a camera's format. Raises OSError where its pictures cannot be judged."""
+    if KNOWN.match(name) is None:
+        raise OSError(f"its pixel format {name} is not known here; set features.PixelFormat")
+    return name
 
 
 def to_u8(raw: Raw, name: str) -> tuple[NDArray[np.uint8], Layout]:

@@ -7,6 +7,7 @@ here runs on the thread that made it, with the device's CUDA context current.
 import contextlib
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Lane:
             self.stream.synchronize()
             if not self._device.loaded.is_rtx:
                 try:
-                    self._graphs[size] = CudaGraph(self.stream.handle, lambda: self._execute(context))  # noqa: B023
+                    self._graphs[size] = CudaGraph(self.stream.handle, partial(self._execute, context))
                 except (gpu.CudaError, RuntimeError) as error:
                     log.warning("no CUDA graph batch=%d reason=%r", size, one_line(error))
             self.compute(size)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from runtime.evidence.overlay import FAILED_BGR, draw, jpeg, times
+from core.pictures.tiles import FAILED_BGR
+from runtime.evidence.overlay import draw, jpeg, times
 from runtime.parts.verdict import Reason
 from tests.pictures import read_picture
 from tests.runtime.part_pictures import part_picture

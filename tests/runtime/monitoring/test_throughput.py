@@ -1,11 +1,12 @@
 """The pulse: figures of the time since the last beat."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from runtime.monitoring.throughput import Throughput, percentiles
+from runtime.monitoring.throughput import MOST, Throughput, percentiles
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.row import NewEvent
 from runtime.outbox.settings import OutboxSettings
@@ -33,6 +34,18 @@ def test_a_beat_tells_of_the_time_since_the_last(tmp_path: Path) -> None:
     again = json.loads(pulse.beat(0, box, 7, []))
     assert (again["fps"], again["capture_to_event_ms"]) == ({"top": 0.0, "idle": 0.0}, None)
     box.close()
+
+
+def test_between_two_beats_that_lie_far_apart_all_are_counted_and_the_newest_are_timed(tmp_path: Path) -> None:
+    now_s = [0.0]
+    pulse = Throughput(["top"], 1e6, clock=lambda: now_s[0])
+    for took_ms in (*[1.0] * MOST, *[9.0] * MOST):
+        pulse.judged("top", took_ms)
+    now_s[0] += 100
+    with closing(Outbox(OutboxSettings(path=tmp_path / "box.sqlite"))) as box:
+        told = json.loads(pulse.beat(0, box, 0, []))
+    assert told["fps"] == {"top": 2 * MOST / 100}
+    assert told["capture_to_event_ms"]["p50"] == 9.0
 
 
 def test_nothing_has_no_percentiles() -> None:

@@ -172,6 +172,15 @@ def test_a_damaged_event_is_left_out_and_the_rest_comes(journal: Journal, tmp_pa
     assert taken(again) == [1, 3]
 
 
+def test_however_much_is_damaged_what_comes_behind_it_is_not_held_up(tmp_path: Path) -> None:
+    events = [stored(number) for number in range(1, 1502)]
+    with closing(Journal(tmp_path / "journal.sqlite", len(events))) as journal:
+        journal.keep(events)
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as disk, disk:
+            disk.execute("UPDATE sent SET sealed = x'00' || sealed WHERE seq <= 1500")
+        assert [kept.body for kept in journal.read(1, 10**9, None, 1)] == [events[-1].body]
+
+
 def test_an_mes_that_lost_its_database_is_sent_all_again_in_order(
     tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto, mes: Subscriber
 ) -> None:

@@ -90,11 +90,11 @@ def test_what_waits_is_counted_once_however_many_rows_come_back_damaged(
 def test_where_not_even_the_number_is_left_the_rest_goes_on(tmp_path: Path) -> None:
     bounds = OutboxSettings(path=tmp_path / "box.sqlite")
     outbox = Outbox(bounds)
-    outbox.add([letter(number) for number in (1, 2, 3)])
+    outbox.add([letter(number) for number in range(1, 1502)])
     outbox.close()
-    change(bounds.path, "UPDATE events SET body = x'00', gap = x'00' WHERE position < 3")
+    change(bounds.path, "UPDATE events SET body = x'00', gap = x'00' WHERE position < 1501")
     outbox = Outbox(bounds)
-    assert [json.loads(event.body)["seq"] for event in outbox.read(0, 2)] == [3]
+    assert [json.loads(event.body)["seq"] for event in outbox.read(0, 1)] == [1501]
     assert outbox.depth == 1
     outbox.close()
 

@@ -8,8 +8,8 @@ import pytest
 from core.config import parse_settings
 from core.errors import ConfigError
 from runtime.cameras.camera import CameraState
-from runtime.cameras.factory.part_queue import MAX_WAITING
 from runtime.cameras.settings import GenicamSettings
+from runtime.cameras.triggering import MAX_WAITING
 from runtime.parts.verdict import Reason
 from tests.runtime.conveyor import BARRIER, LOST, Line
 from tests.runtime.gige import HOST, FactoryCamera, sole_use

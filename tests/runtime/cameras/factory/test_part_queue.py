@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.cameras.factory.part_queue import MAX_AHEAD, MAX_WAITING, FiredParts, PartQueue
+from runtime.cameras.factory.part_queue import MAX_AHEAD, FiredParts, PartQueue
+from runtime.cameras.triggering import MAX_WAITING
 from runtime.parts.frame import Frame, Trigger
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.pictures.picture import as_bgr_u8
-from runtime.cameras.factory.pixel_format import Raw, is_known, to_u8
+from runtime.cameras.factory.pixel_format import Raw, require_known, to_u8
 from runtime.parts.layout import to_bgr
 
 RED, GREEN, BLUE = 200, 120, 40
@@ -51,6 +51,8 @@ def test_rgb_is_turned_to_bgr_and_grey_stays_one_channel() -> None:
 
 
 def test_a_format_that_holds_no_picture_is_not_known() -> None:
-    assert not is_known("Coord3D_ABC32f")
+    assert require_known("Mono8") == "Mono8"
+    with pytest.raises(OSError, match=r"its pixel format Coord3D_ABC32f is not known here; set"):
+        require_known("Coord3D_ABC32f")
     with pytest.raises(ValueError, match="Coord3D_ABC32f is not known"):
         to_u8(np.zeros(12, np.uint8), "Coord3D_ABC32f")
