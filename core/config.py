@@ -17,18 +17,35 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A name that can be a level of an MQTT topic: letters, digits, `_` and `-`."""
 LIKE = 0.6
 """An unknown key that is less like a valid one was not meant so: of 1, by difflib."""
-NEEDED = {
-    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "`key: value` lines are needed"),
-    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "a list is needed, as in [a, b]"),
-    **dict.fromkeys(("int_type", "int_parsing"), "a whole number is needed, in digits alone"),
-    **dict.fromkeys(("float_type", "float_parsing"), "a number is needed"),
-    "path_type": "a path is needed, as text",
-    "bool_parsing": "true or false is needed",
+WORDS = {
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type"), "it is read as {kind}; `key: value` lines are needed"
+    ),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "it is read as {kind}; a list is needed, as in [a, b]"),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float"),
+        "it is read as {kind}; a whole number is needed, in digits alone",
+    ),
+    **dict.fromkeys(("float_type", "float_parsing"), "it is read as {kind}; a number is needed"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "it is read as {kind}; true or false is needed"),
+    "path_type": "it is read as {kind}; a path is needed, as text",
+    "string_type": "it is read as {kind}, not as text; put it in quotes",
+    "string_unicode": "it is no text in UTF-8, as a name may be that another system wrote; rename it",
+    "string_too_short": "it has fewer than {min_length} characters",
+    "string_too_long": "it has more than {max_length} characters",
+    "too_short": "{min_length} of them are needed",
+    "too_long": "{max_length} of them are the most",
+    "greater_than": "it is {value}; more than {gt} is needed",
+    "greater_than_equal": "it is {value}; {ge} or more is needed",
+    "less_than": "it is {value}; less than {lt} is needed",
+    "less_than_equal": "it is {value}; {le} or less is needed",
+    "finite_number": "it is {value}; a finite number is needed",
+    **dict.fromkeys(("time_type", "time_parsing"), "it is {value}; a time is needed, as in '06:00'"),
+    "ip_v4_address": "it is {value}; an address of IPv4 is needed, as in 192.168.0.7",
 }
-"""What may stand where something of another kind does, by pydantic's name of the fault."""
+"""What is wrong with a value, and what may stand there, by pydantic's name of the fault."""
 EMPTY = {"string_type": "a text", "string_too_short": "a text", "too_short": "at least one"}
 """What is needed in the place of nothing, by pydantic's name of the fault."""
-NO_UTF8 = "it is no text in UTF-8, as a name may be that another system wrote; rename it"
 MOST = 20
 """Mistakes that are told."""
 _VALID = ": valid keys here: "
@@ -154,17 +171,18 @@ def _said(problem: Any, examples: list[Any]) -> str:
     """What is wrong with a value, and what may stand there."""
     if problem["type"] in EMPTY and problem["input"] in (None, "", [], (), {}):
         return f"it is empty; {EMPTY[problem['type']]} is needed."
-    if problem["type"] == "string_type":
-        return f"it is read as {type(problem['input']).__name__}, not as text; put it in quotes."
     if problem["type"] == "string_pattern_mismatch":
         if problem["ctx"]["pattern"] == NAME:
             return "1 to 64 letters from A to Z, digits, `_` or `-` are taken."
         if examples:
             return f"it has to be as in {examples[0]}."
-    if problem["type"] in NEEDED:
-        return f"it is read as {type(problem['input']).__name__}; {NEEDED[problem['type']]}."
-    said = NO_UTF8 if problem["type"] == "string_unicode" else problem["msg"].removeprefix("Value error, ")
-    return _said_of_choice(problem, examples) or shortened(str(said), LONGEST)
+    if problem["type"] in WORDS:
+        bounds = {
+            name: f"{each:g}" if isinstance(each, float) else each for name, each in problem.get("ctx", {}).items()
+        }
+        given = {"kind": type(problem["input"]).__name__, "value": shortened(str(problem["input"]))}
+        return f"{WORDS[problem['type']].format(**bounds, **given)}."
+    return _said_of_choice(problem, examples) or shortened(str(problem["msg"]).removeprefix("Value error, "), LONGEST)
 
 
 def _said_of_choice(problem: Any, choices: list[Any]) -> str:

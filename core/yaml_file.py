@@ -17,6 +17,7 @@ MOST_MERGED = 10_000
 """Keys that are merged in, all together: a few lines of merges of merges make billions of them."""
 OTHER_BASE = re.compile(r"[-+]?0[0-9_]+$|.*:")
 """Of 8, and of 60."""
+GIVE = "give a value (`{}`: a section that is all as by default), or leave it out"
 MERGE = "tag:yaml.org,2002:merge"
 UNNAMED = "<unicode string>"
 """What PyYAML calls a text that is no file."""
@@ -43,7 +44,7 @@ class _Loader(yaml.SafeLoader):
         number = self.construct_yaml_int(node) if is_whole else self.construct_yaml_float(node)
         if OTHER_BASE.match(node.value):
             line = node.start_mark.line + 1
-            raise _Misread(problem=f"line {line}: `{node.value}` is read as {number}; write that, or put it in quotes")
+            raise _Misread(problem=f"line {line}: `{node.value}` is read as {number}; put it in quotes, or write that")
         return number
 
     def construct_tagged(self, node: yaml.Node) -> Any:
@@ -65,7 +66,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in lines:
                 raise _Misread(problem=f"`{key.value}` stands twice, in lines {lines[key.value]} and {line}")
             if isinstance(value, yaml.ScalarNode) and not value.value and value.style is None:
-                raise _Misread(problem=f"line {line}: `{key.value}` is empty; give a value, `null`, or leave it out")
+                raise _Misread(problem=f"line {line}: `{key.value}` is empty; {GIVE}")
             lines[key.value] = line
         return super().construct_mapping(node, deep)
 

@@ -96,12 +96,14 @@ def _rollback_command(config: _Fleet) -> None:
 def _agent_command(
     config: Annotated[Path, typer.Argument(metavar="AGENT", help="The YAML configuration of the agent.")],
 ) -> None:
+    import signal
     import threading
 
     stop = threading.Event()
 
-    def end(_number: object) -> None:
-        stop.set()
+    def end(number: signal.Signals) -> None:
+        if number != signal.SIGINT:  # which is no end in order, as of every command
+            stop.set()
         raise KeyboardInterrupt  # a server that says nothing is waited for, and a bundle being opened
 
     try:

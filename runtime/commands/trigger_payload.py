@@ -1,7 +1,7 @@
 """Trigger payloads: what a message says of a part that stands before a camera, and what makes it this one."""
 
-import itertools
 from hashlib import blake2b
+from itertools import count, islice
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,9 +15,11 @@ from runtime.parts.moment import Moment
 
 AHEAD_S, AGO_S = 10.0, 86400.0
 """A trigger whose time lies further in the future, or in the past, comes from a clock that is wrong."""
-UNNUMBERED = itertools.count(1)
+UNNUMBERED = count(1)
 LONGEST_BYTES = 65_536
 """Of a trigger, which may have keys of the MES' own."""
+MOST_KEYS = 20
+"""Of a trigger's own that are looked at: each takes time."""
 EXPECTED = 'expected a JSON object, as in {"part_id": "4711"}.'
 
 
@@ -35,7 +37,8 @@ class TriggerPayload(BaseModel):
     def misspelt(self) -> dict[str, str]:
         """Give, by the keys of ours that are not there, those that look as if they were meant."""
         missing = type(self).model_fields.keys() - self.model_fields_set
-        return {meant: key for key in self.model_extra or {} if (meant := nearest_key(key, missing))}
+        own = islice(self.model_extra or {}, MOST_KEYS)
+        return {meant: key for key in own if (meant := nearest_key(key, missing))}
 
     def trigger(self, cause: bytes, now: Moment) -> Trigger:
         """Give the trigger that arrived `now`.

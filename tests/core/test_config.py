@@ -1,8 +1,9 @@
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from core.config import Name, Settings, load_settings, parse_settings
 from core.errors import ConfigError
@@ -30,12 +31,16 @@ def _require_even(value: int) -> int:
 
 
 class Station(Settings):
-    name: str
+    name: Annotated[str, StringConstraints(max_length=3)]
     title: Name = "a"
     named: dict[Name, int] = {}
     even: Annotated[int, AfterValidator(_require_even)] = 0
     batch: Annotated[int, Field(ge=1)] = 8
     said: Annotated[str, AfterValidator(_refuse)] = ""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    at: time = time(6)
+    is_on: bool = False
+    pair: Annotated[list[int], Field(min_length=2)] = [1, 2]
     filled: Annotated[dict[str, int], Field(min_length=1)] = {"a": 1}
     camera: Rtsp | None = None
     cameras: dict[str, Annotated[Folder | Rtsp, Field(discriminator="kind")]] = {}
@@ -55,10 +60,20 @@ def test_a_file_becomes_settings(tmp_path: Path) -> None:
         ({"name": "a", "cameras": {"top": {"kind": "rtsp", "uri": "x"}}}, r"did you mean `url`\?"),
         ({"name": "a", "cameras": {"top": {"kind": "rtsp", "rtsp": "x"}}}, "unknown key `cameras.top.rtsp`"),
         ({"name": "a", "BATCH": 3}, r"unknown key `BATCH`: did you mean `batch`\?"),
-        ({"name": "a", "zzz": 1}, "valid keys here: batch, camera, cameras, even, filled, name, named, said, title"),
+        (
+            {"name": "a", "zzz": 1},
+            "valid keys here: at, batch, camera, cameras, even, filled, is_on, name, named, pair, s",
+        ),
         ({"batch": 3}, r"`name` is missing\.$"),
         ({"batch": 3, "bacth": 3}, r"`name` is missing; unknown key `bacth`"),
-        ({"name": "a", "batch": 0}, "`batch`: Input should be greater than or equal to 1"),
+        ({"name": "a", "batch": 0}, "`batch`: it is 0; 1 or more is needed"),
+        ({"name": "a", "share": 1.5}, "`share`: it is 1.5; less than 1 is needed"),
+        ({"name": "a", "share": float("inf")}, "`share`: it is inf; a finite number is needed"),
+        ({"name": "a", "named": {"b": 1.5}}, "`named.b`: it is read as float; a whole number is needed"),
+        ({"name": "a", "at": "25:00"}, "`at`: it is 25:00; a time is needed, as in '06:00'"),
+        ({"name": "a", "is_on": []}, "`is_on`: it is read as list; true or false is needed"),
+        ({"name": "abcd"}, "`name`: it has more than 3 characters"),
+        ({"name": "a", "pair": [1]}, "`pair`: 2 of them are needed"),
         ({"name": None}, "`name`: it is empty; a text is needed"),
         ({"name": False}, "`name`: it is read as bool, not as text; put it in quotes"),  # YAML's `no`
         (

@@ -114,8 +114,9 @@ def test_an_order_that_is_none_of_ours_and_the_same_once_more_end_no_fetch(
         server.odd = None
 
 
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_stop_ends_the_wait_for_a_server_that_says_nothing_at_once(
-    box: Box, broker: Mosquitto, key: Key, server: HttpsServer
+    box: Box, broker: Mosquitto, key: Key, server: HttpsServer, how: signal.Signals, code: int
 ) -> None:
     is_asked, is_over = threading.Event(), threading.Event()
 
@@ -129,9 +130,9 @@ def test_a_stop_ends_the_wait_for_a_server_that_says_nothing_at_once(
             _until_online(mes, box)
             _send(mes, box, key, Package(sha256="0" * 64, url=server.url("silent")), serial=1)
             assert is_asked.wait(WAIT_S)
-            agent.send_signal(signal.SIGTERM)
+            agent.send_signal(how)
             _out, err = agent.communicate(timeout=download.TIMEOUT_S / 2)
-        assert (agent.returncode, "Traceback" in err) == (0, False)
+        assert (agent.returncode, "Traceback" in err) == (code, False)
         assert not _left(box)
         assert broker.retained(Topics(box.station).bundle_agent).payload == b"offline"
     finally:

@@ -111,7 +111,7 @@ def test_a_mistake_is_refused_by_name(tmp_path: Path, text: str, words: str) -> 
 
 
 def test_of_a_list_with_a_wrong_item_it_is_not_said_that_it_has_too_few(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"yaml: `shifts.0`: .*0-23$"):
+    with pytest.raises(ConfigError, match=r"yaml: `shifts.0`: it is 25:00; a time is needed, as in .06:00.\.$"):
         load(tmp_path, SMALLEST + 'shifts: ["25:00"]\n')
     with pytest.raises(ConfigError, match="`shifts`: it is empty; at least one is needed"):
         load(tmp_path, SMALLEST + "shifts: []\n")

@@ -90,7 +90,7 @@ def test_of_one_that_is_too_long_nothing_is_read_not_even_for_its_answer() -> No
         (b'{"request_id": ""}', "`request_id`: it is empty; a text is needed"),
         (b'{"request_id": 1.5}', "`request_id`: it is read as float, not as text; put it in quotes"),
         (b'{"request_id": "1", "bundle": "bundles/cell-2"}', "`bundle`: it has to be as in my-part-8"),
-        (b'{"request_id": "1", "job_id": "' + b"x" * 300 + b'"}', "`job_id`: String should have at most 256 char"),
+        (b'{"request_id": "1", "job_id": "' + b"x" * 300 + b'"}', "`job_id`: it has more than 256 characters"),
     ],
 )
 def test_a_refusal_speaks_of_json_and_characters(payload: bytes, words: str) -> None:

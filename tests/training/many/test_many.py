@@ -257,7 +257,7 @@ def test_ray_shares_a_gpu_among_as_many_parts_as_were_asked_for(
 
 
 def test_the_table_on_a_narrow_terminal_cuts_nothing_off() -> None:
-    fault = "disc.yaml: `folds`: Input should be greater than or equal to 1; and so on, at some length"
+    fault = "disc.yaml: `folds`: it is 0; 1 or more is needed; and so on, at some length"
     done = Outcome("m8-bolt", "", 0, 3, 1, {"good": 12, "defective": 8, "auroc": 0.991}, "/a/long/way/to/report.html")
     for outcomes in ([done], [done, Outcome("disc", fault, 2)]):
         console = Console(width=80, record=True, file=StringIO())
