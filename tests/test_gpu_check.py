@@ -32,6 +32,7 @@ PYCUDA = {"pycuda", "pytools", "siphash24", "platformdirs", "mako"}
 """Not installed here: built."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
 def test_without_a_gpu_every_section_says_why_and_the_next_is_run(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), *SECTIONS]

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -60,7 +60,9 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     else:
         clear_resume_points(output)
 
-    L.seed_everything(settings.seed, verbose=False)
+    from lightning import seed_everything  # takes seconds: what is wrong with the pictures has been told
+
+    seed_everything(settings.seed, verbose=False)
     inspector = new_inspector(settings, len(held_out))
     network = inspector.network
     dataset = prepare(network, frames.bgr_u8, settings.augment, settings.seed)
@@ -113,5 +115,9 @@ def _provenance(
         "aspects": frames.aspects,
         "colours": frames.colours,
         "losses": losses,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": L.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": version("lightning"),
+        },
     }

@@ -81,7 +81,7 @@ def _sheet(
     figure.suptitle(_HEAD, fontsize=9)
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for ax in axes:
-        ax.set_axis_off()
+        ax.set(frame_on=False, xticks=(), yticks=())  # axes that are merely off are laid out all the same
     for ax, line in zip(axes, order, strict=False):
         ax.imshow(frames.bgr_u8[judged[line]][:, :, ::-1])
         title = f"{caption(frames.samples[judged[line]].path.name, 144 // columns)}\n{stands[line]:+.1f} spreads"

@@ -93,6 +93,7 @@ def test_a_picture_that_kills_is_named_and_the_others_are_judged(bundle: Path, d
     assert (killer["score"], killer["tile_3_3"]) == (None, None)
 
 
+@pytest.mark.long
 def test_where_every_picture_kills_it_is_not_the_pictures(
     bundle: Path, deadly: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

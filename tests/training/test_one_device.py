@@ -16,7 +16,6 @@ from torch.overrides import TorchFunctionMode
 
 from training.detector.inspector import Inspector
 from training.fitting import losses
-from training.fitting.learner import Learner
 from training.fitting.training_set import TrainingSet
 from training.network.network import new_network
 from training.settings import TrainingSettings
@@ -58,6 +57,8 @@ FORMS: dict[str, dict[str, Any]] = {
 def test_from_frames_to_loss_and_errors_all_lies_on_one_device(
     make_training_config: Callable[..., dict[str, Any]], form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from training.fitting.learner import Learner
+
     monkeypatch.setattr(losses, "_without_autocast", lambda x: nullcontext())  # there is none to be without
     settings = TrainingSettings.model_validate(make_training_config(Path("p"), Path("o"), **FORMS[form]))
     network = new_network(settings.network, 1, 0)

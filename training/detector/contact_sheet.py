@@ -50,7 +50,7 @@ def draw_contact_sheet(
     figure = Figure(figsize=(_WIDE, (_WIDE / 6 * height / width + _TITLE) * lines), layout="constrained")
     axes = figure.subplots(lines, 6, squeeze=False)
     for ax in axes.ravel():
-        ax.set_axis_off()
+        ax.set(frame_on=False, xticks=(), yticks=())  # axes that are merely off are laid out all the same
     for place, i in enumerate(chosen):
         line, column = divmod(place, 2)
         input_axes, rebuilt_axes, map_axes = axes[line, 3 * column : 3 * column + 3]

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import mse_loss
+from torch.optim.lr_scheduler import LRScheduler
 
 from core.errors import PwaeError
 from training.fitting.losses import (
@@ -20,6 +21,7 @@ from training.fitting.losses import (
     stressing_worst,
     student_t_prior,
 )
+from training.fitting.schedule import decay, one_cycle
 from training.network.distance import stage_distances
 from training.network.network import Network, Rebuilt
 from training.settings import TrainingSettings
@@ -152,12 +154,10 @@ class Learner(L.LightningModule):
         trained = (self.network.encoder, self.network.members[self.member])
         parameters = [parameter for part in trained for parameter in part.parameters() if parameter.requires_grad]
         optimiser: torch.optim.Optimizer
-        schedule: torch.optim.lr_scheduler.LRScheduler
+        schedule: LRScheduler
         if chosen.name == "sgd":
             optimiser = torch.optim.SGD(parameters, chosen.learning_rate, momentum=chosen.momentum, fused=True)
-            schedule = torch.optim.lr_scheduler.LambdaLR(
-                optimiser, lambda step: (1 + chosen.decay_a * step / steps) ** -chosen.decay_b
-            )
+            schedule = decay(optimiser, chosen.decay_a, chosen.decay_b, steps)
         else:
             optimiser = torch.optim.AdamW(parameters, chosen.learning_rate, weight_decay=1e-4, fused=True)
             schedule = one_cycle(optimiser, chosen.learning_rate, steps)
@@ -169,8 +169,3 @@ class Learner(L.LightningModule):
         drawn = torch.randint(len(permutations), (images,), device=permutations.device)
         whole = torch.rand(images, device=permutations.device) >= self.settings.loss.shuffled_share
         return drawn.masked_fill(whole, 0)
-
-
-def one_cycle(optimiser: torch.optim.Optimizer, rate: float, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
-    """Up to the `rate` over a tenth of the steps, at least one, and down again."""
-    return torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps + 1, pct_start=max(0.1, 2 / (steps + 1)))

@@ -12,8 +12,6 @@ from core.cluster import cores
 from core.errors import ConfigError
 from core.progress import Countdown
 from training.fitting.augment import of_copies
-from training.fitting.fitting import fit
-from training.fitting.learner import Learner
 from training.fitting.resume_point import read_point, resume_point
 from training.fitting.side_by_side import processes_for, train_side_by_side
 from training.fitting.training_set import TrainingSet
@@ -45,6 +43,9 @@ def train_members(
 
     Says whether this process is the first, and the last member's losses.
     """
+    from training.fitting.fitting import fit
+    from training.fitting.learner import Learner
+
     points = [resume_point(Path(settings.output), member) for member in range(len(held_out))]
     believed = np.flatnonzero(~left_out)
     chosen = {

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -21,8 +20,6 @@ from core.errors import PwaeError
 from core.files import becoming
 from core.progress import Steps
 from training.device import choose_device
-from training.fitting.fitting import fit
-from training.fitting.learner import Learner
 from training.fitting.resume_point import FOLDER
 from training.fitting.training_set import TrainingSet
 from training.lifeline import end_with
@@ -134,6 +131,11 @@ def _tell(message: dict[str, Any]) -> None:
 def work() -> None:
     """Train members in this process: `handed-over.pt`, and which of them; ends when the other process is gone."""
     end_with(sys.stdin.fileno())
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    from training.fitting.fitting import fit
+    from training.fitting.learner import Learner
+
     content = torch.load(sys.argv[1], mmap=True, weights_only=True)
     settings = TrainingSettings.model_validate_json(content["settings"])
     network = Network(settings.network, content["network"]["permutations"], content["members"])

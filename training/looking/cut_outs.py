@@ -38,7 +38,7 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     figure.suptitle(_HEAD, fontsize=12)
     axes = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
     for ax in axes:
-        ax.set_axis_off()
+        ax.set(frame_on=False, xticks=(), yticks=())  # axes that are merely off are laid out all the same
     for ax, picture in zip(axes, chosen, strict=False):
         title = picture.path.name
         try:

@@ -65,6 +65,7 @@ def many(entries: list[Entry], tmp_path_factory: pytest.TempPathFactory) -> Hist
     return file
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ Frame = NDArray[np.uint8]
 SIZE = 240
 
 
+@cache
 def plate(seed: int, angle: float | None = None) -> Frame:
     """A plate with marks of its own and a hole, a little turned or as told, filmed with noise; (SIZE, SIZE, 3)."""
     rng = np.random.default_rng(seed)

@@ -23,7 +23,6 @@ from core.errors import ConfigError
 from tests.pictures import write_picture
 from tests.processes import below, interrupted, matching
 from tests.runtime.waiting import WAIT_S, wait_until
-from training.fitting.fitting import LEAST_STEPS
 from training.fitting.resume_point import resume_points
 from training.many.many import find_parts, outcomes_table, run_here, run_on_ray, write_table
 from training.many.part_run import Outcome, Part, run_part
@@ -210,6 +209,8 @@ def test_what_cannot_be_told_apart_or_is_not_there_is_refused(
 def test_a_worker_of_ray_that_is_killed_trains_its_part_on_beside_another_on_one_gpu(
     tmp_path: Path, parts: Path, make_training_config: Config, ray_here: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from training.fitting.fitting import LEAST_STEPS
+
     monkeypatch.setenv("RAY_ADDRESS", ray_here)
     for name, epochs in (("disc", LEAST_STEPS + 5), ("ring", 3)):
         write_part(tmp_path, name, make_training_config, parts, epochs=epochs)

@@ -1,5 +1,6 @@
 """Zeros that stand within a packet of H.264 or H.265 for what was lost, or never written."""
 
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,19 @@ OPTIONS = {
 
 
 @cache
-def grainy(codec: str, folder: Path, suffix: str = ".mp4") -> bytes:
-    """A film with frames of many bytes, as a file."""
-    film = folder / f"grainy{suffix}"
-    with av.open(str(film), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25)
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
-        stream.codec_context.gop_size, stream.codec_context.options = KEY_EVERY, OPTIONS[codec]
-        for number in range(3 * KEY_EVERY):
-            picture = np.random.default_rng(number).integers(80, 160, (*SIZE, 3)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        container.mux(stream.encode())
-    return film.read_bytes()
+def grainy(codec: str, suffix: str = ".mp4") -> bytes:
+    """A film with frames of many bytes, as a file, encoded once."""
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / f"grainy{suffix}"
+        with av.open(str(film), "w") as container:
+            stream: Any = container.add_stream(codec, rate=25)
+            stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+            stream.codec_context.gop_size, stream.codec_context.options = KEY_EVERY, OPTIONS[codec]
+            for number in range(3 * KEY_EVERY):
+                picture = np.random.default_rng(number).integers(80, 160, (*SIZE, 3)).astype(np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+            container.mux(stream.encode())
+        return film.read_bytes()
 
 
 def damaged(content: bytes, film: Path, packet: int, put: bytes) -> list[Any]:
@@ -51,7 +53,7 @@ def damaged(content: bytes, film: Path, packet: int, put: bytes) -> list[Any]:
 def test_zeros_within_a_frame_s_data_are_told_though_the_decoder_takes_them(
     tmp_path: Path, codec: str, suffix: str, zeros: int
 ) -> None:
-    content = grainy(codec, tmp_path, suffix)
+    content = grainy(codec, suffix)
     for packet in (KEY_EVERY, KEY_EVERY + 1, KEY_EVERY + 4):
         frames = damaged(content, tmp_path / f"film{suffix}", packet, bytes(zeros))
         is_none = [frame is None for frame in frames]
@@ -99,7 +101,7 @@ def test_zeros_behind_units_are_no_damage_where_they_are_usual_and_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, codec: str, suffix: str, to: int
 ) -> None:
     film = tmp_path / f"film{suffix}"
-    zeros = padded(grainy(codec, tmp_path, suffix), film, CODECS[codec], to)
+    zeros = padded(grainy(codec, suffix), film, CODECS[codec], to)
     assert sum(count > 1 for count in zeros) > len(zeros) / 4
     assert all(frame is not None for frame in frames_of(film))
     assert "zeros stand behind its frames" in caplog.text
@@ -108,7 +110,7 @@ def test_zeros_behind_units_are_no_damage_where_they_are_usual_and_are_told(
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_where_units_are_padded_zeros_within_them_and_longer_ones_behind_are_told(tmp_path: Path, codec: str) -> None:
     film = tmp_path / "film.mp4"
-    padded(grainy(codec, tmp_path), film, CODECS[codec], 32)
+    padded(grainy(codec), film, CODECS[codec], 32)
     content = film.read_bytes()
     at, size = packets_of(film)[KEY_EVERY]
     for first, last in ((size // 2, size // 2 + 16), (size - 600, size)):
@@ -120,7 +122,7 @@ def test_where_units_are_padded_zeros_within_them_and_longer_ones_behind_are_tol
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_the_last_bytes_of_one_unit_are_missed_where_the_others_end_as_they_should(tmp_path: Path, codec: str) -> None:
     film = tmp_path / "film.mp4"
-    content = grainy(codec, tmp_path)
+    content = grainy(codec)
     film.write_bytes(content)
     at, size = packets_of(film)[KEY_EVERY]
     film.write_bytes(content[: at + size - 5] + bytes(5) + content[at + size :])
