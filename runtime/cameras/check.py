@@ -1,5 +1,6 @@
 """The doctor's check of a camera: opened as the inspection would, and closed again."""
 
+import os
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from core.pictures.geometry import OTHER_SHAPE_REMEDY, ModelInput
 from core.pictures.picture import as_bgr_u8, cut
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.opening import open_camera
-from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
+from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings, WatchSettings
 from runtime.parts.layout import to_bgr
 from runtime.parts.verdict import Reason
 
@@ -38,8 +39,8 @@ def check_camera(
     """Say what it gives, and whether in a shape or colour that one of the models, by what they have `seen`, lacks.
 
     Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, a
-    region lies outside its frames, or they are not of `frame_size`; ConfigError where a URL's variable is not set or
-    a package is missing.
+    region lies outside its frames, they are not of `frame_size`, or judged ones cannot be moved away; ConfigError
+    where a URL's variable is not set or a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
@@ -47,6 +48,8 @@ def check_camera(
         camera = open_camera(name, settings, kept)
         first = next(camera.frames(threading.Event()), None) if camera.frames_total else None
         camera.close()
+        if isinstance(settings, WatchSettings):
+            _require_moving(name, settings)
         if first is None:
             return "opens"
         pixels = first.stored_u16 if first.pixels_u8 is None else first.pixels_u8
@@ -80,6 +83,16 @@ def check_camera(
         )
     size, other = _size(name, settings, pixels, seen), _unlike(name, settings, pixels, seen)
     return f"gives frames of {size} pixels{other}"
+
+
+def _require_moving(name: str, settings: WatchSettings) -> None:
+    """Raises CameraError where what was judged could not be moved away."""
+    for folder in (settings.path, settings.move_to) if settings.move_to is not None else ():
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CameraError(
+                f"camera {name}: nothing can be written in {folder}, so judged pictures could not be moved; check its "
+                "permissions and its mount, or leave `move_to` out."
+            )
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:
