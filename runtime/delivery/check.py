@@ -1,6 +1,7 @@
 """The doctor's checks of the way to the MES: broker and outbox, opened as the inspection would, and closed again."""
 
 import secrets
+import shutil
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -25,6 +26,11 @@ CLOSED_AT_IT = (
 )
 LARGEST_EVENT = 2000
 """Bytes, except for grids of more than 3 x 3."""
+
+SMALL_DISK = (
+    "; warning: it may take {:.1f} GB in a long outage, and a full disk ends the station: free the disk, or set "
+    "`outbox.max_events` or `max_bytes` lower, so that the oldest OK give way first"
+)
 
 
 def check_broker(
@@ -102,8 +108,13 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
 
 
 def check_outbox(settings: OutboxSettings) -> str:
-    """Open it. Raises OutboxError where it cannot be written, or another process uses it."""
+    """Open it, and see that its disk holds as much as it may take.
+
+    Raises OutboxError where it cannot be written, or another process uses it.
+    """
     outbox = Outbox(settings)
     depth = outbox.depth
     outbox.close()
-    return f"{settings.path} can be written, {depth} events wait in it, {free_space(settings.path.parent)}"
+    room_bytes = shutil.disk_usage(settings.path.parent).free + settings.path.stat().st_size
+    small = SMALL_DISK.format(settings.file_bytes / 1e9) if room_bytes < settings.file_bytes else ""
+    return f"{settings.path} can be written, {depth} events wait in it, {free_space(settings.path.parent)}{small}"
