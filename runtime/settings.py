@@ -1,7 +1,7 @@
 """The configuration of `run-inspection`: what is judged, with which bundle, and who is told."""
 
 import datetime
-from itertools import product
+from itertools import permutations, product
 from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -136,6 +136,19 @@ class InspectionSettings(Settings):
             for (key, path), (what, other) in product(own.items(), others.items()):
                 if Path(realpath(path)).is_relative_to(realpath(other)):  # `resolve` raises for a link to itself
                     raise ValueError(f"`{key}` lies in {what}; set another folder")
+        return self
+
+    @model_validator(mode="after")
+    def _moves_nothing_away_that_another_camera_judges(self) -> Self:
+        files = {name: each for name, each in self.cameras.items() if isinstance(each, WatchSettings | FolderSettings)}
+        for (name, camera), (other, beside) in permutations(files.items(), 2):
+            folder, another = Path(realpath(camera.path)), Path(realpath(beside.path))
+            is_shared = folder.is_relative_to(another) or another.is_relative_to(folder)
+            if is_shared and isinstance(camera, WatchSettings) and camera.move_to is not None:
+                raise ValueError(
+                    f"`{name}` would move pictures away that `{other}` judges too, and may not have seen; give each "
+                    "camera a folder beside the other's, or one camera `regions`"
+                )
         return self
 
     @model_validator(mode="after")

@@ -127,7 +127,7 @@ class SiteThresholds:
             write_whole(file, (site.model_dump_json(indent=2, exclude_none=True) + "\n").encode(), is_flushed=True)
         except OSError as error:
             raise ArtifactError(
-                f"{file}: cannot be written ({error.strerror}); check the folder's permissions."
+                f"{file}: cannot be written ({error.strerror}); free the disk, or check the folder's permissions."
             ) from error
 
     def require_kinship(self, thresholds: Thresholds, bundle: Bundle, camera: str, where: str = "") -> None:

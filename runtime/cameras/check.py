@@ -1,5 +1,6 @@
 """The doctor's check of a camera: opened as the inspection would, and closed again."""
 
+import os
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ from core.pictures.unlike import unlike, with_remedy
 from runtime.cameras.factory.factory_camera import connection
 from runtime.cameras.files import FolderCamera
 from runtime.cameras.opening import open_camera
-from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings
+from runtime.cameras.settings import CameraSettings, GenicamSettings, GentlSettings, LiveCameraSettings, WatchSettings
 from runtime.parts.layout import to_bgr
 from runtime.parts.verdict import Reason
 
@@ -42,8 +43,8 @@ def check_camera(
     """Say what it gives, and whether in a shape or colour that one of the models, by what they have `seen`, lacks.
 
     Folders `kept` as in `open_camera`. Raises CameraError where it gives no frame, or too seldom, loses packets, a
-    region lies outside all its frames, or none is of `frame_size`; ConfigError where a URL's variable is not set or
-    a package is missing.
+    region lies outside all its frames, none is of `frame_size`, or judged ones cannot be moved away; ConfigError where
+    a URL's variable is not set or a package is missing.
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
@@ -82,6 +83,8 @@ def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen
             read = camera.some(LOOKED_AT)
         else:
             read = list(islice(camera.frames(threading.Event()), 1)) if camera.frames_total else []
+    if isinstance(settings, WatchSettings):
+        _require_moving(name, settings)
     if camera.frames_total is None:
         return "opens"
     stored = [frame.stored_u16 if frame.pixels_u8 is None else frame.pixels_u8 for frame in read]
@@ -93,6 +96,16 @@ def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen
         return f"opens, {camera.frames_total} frames, {len(read)} looked at{unread}"
     size, warnings = _looked_at(name, settings, frames, seen)
     return f"opens, {camera.frames_total} frames, {len(read)} looked at, of {size}{unread}{warnings}"
+
+
+def _require_moving(name: str, settings: WatchSettings) -> None:
+    """Raises CameraError where what was judged could not be moved away."""
+    for folder in (settings.path, settings.move_to) if settings.move_to is not None else ():
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CameraError(
+                f"camera {name}: nothing can be written in {folder}, so judged pictures could not be moved; check its "
+                "permissions and its mount, or leave `move_to` out."
+            )
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:

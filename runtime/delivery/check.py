@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,11 @@ CLOSED_AT_IT = (
 )
 LARGEST_EVENT = 2000
 """Bytes, except for grids of more than 3 x 3."""
+
+SMALL_DISK = (
+    "; warning: it may take {:.1f} GB in a long outage, and a full disk ends the station: free the disk, or set "
+    "`outbox.max_events` or `max_bytes` lower, so that the oldest OK give way first"
+)
 
 
 def check_broker(
@@ -104,13 +110,18 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
 
 
 def check_outbox(settings: OutboxSettings) -> str:
-    """Open it; a new one goes again. Raises OutboxError where it cannot be written, or another process uses it."""
+    """Open it, and see that its disk holds as much as it may take; a new one goes again.
+
+    Raises OutboxError where it cannot be written, or another process uses it.
+    """
     file = Path(os.path.realpath(settings.path))
     is_new = not file.exists()
     with no_new_folders(file.parent):
         outbox = Outbox(settings)
         depth = outbox.depth
         outbox.close()
+        room_bytes = shutil.disk_usage(file.parent).free + file.stat().st_size
         if is_new:
             file.unlink(missing_ok=True)
-        return f"{settings.path} can be written, {depth} events wait in it, {free_space(file.parent)}"
+        small = SMALL_DISK.format(settings.file_bytes / 1e9) if room_bytes < settings.file_bytes else ""
+        return f"{settings.path} can be written, {depth} events wait in it, {free_space(file.parent)}{small}"

@@ -18,7 +18,8 @@ def check_folder(settings: EvidenceSettings) -> str:
             probe.write_bytes(b"x")
         except OSError as error:
             raise ConfigError(
-                f"{folder} cannot be written ({error.strerror}); check its permissions or set `evidence.folder`."
+                f"{folder} cannot be written ({error.strerror}); free the disk, check its permissions, or set "
+                "`evidence.folder`."
             ) from error
         finally:
             with contextlib.suppress(OSError):

@@ -69,6 +69,14 @@ def test_smallest_file_gives_an_embedded_broker_and_a_prefix(tmp_path: Path) -> 
             SMALLEST.replace("folder, path: p", "watch, path: p, move_to: ./b/done"),
             "`cameras.top.move_to` lies in the folder of `bundle`",
         ),
+        *(
+            (
+                SMALLEST.replace("folder, path: p", "watch, path: p, move_to: d")
+                + f"  side: {{kind: {kind}, path: {at}}}\n",
+                "`top` would move pictures away that `side` judges too",
+            )
+            for kind, at in (("watch", "p"), ("watch", "p/side"), ("folder", "p/../p"))
+        ),
         (
             SMALLEST.replace("path: p", "path: e/NotOK/2026-11-28") + "evidence: {folder: e}\n",
             "`cameras.top.path` lies in what `evidence` keeps as NotOK",

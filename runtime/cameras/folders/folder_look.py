@@ -40,7 +40,7 @@ class FolderLook:
         """Is to ring for every folder that is found."""
         self._path = path
         self._own = reached_by_links(path, kept)
-        self._mount = _mount_of(path)
+        self._mount = mount_of(path)
         self._listings: dict[Path, _Listing] = {}
 
     def again(self, now_s: float) -> bool:
@@ -49,8 +49,7 @@ class FolderLook:
         pictures: list[Path] = []
         self.begun_s = now_s
         try:
-            if self._mount is not None and not os.path.ismount(self._mount):
-                raise OSError(0, f"{self._mount} is not mounted any more")
+            require_mounted(self._mount)
             has_changed = self._walk(self._path, frozenset(), now_s, found, pictures)
         except OSError as error:
             self.problem = f"{self._path}: {error.strerror or error}"
@@ -111,7 +110,13 @@ class FolderLook:
         return has_changed
 
 
-def _mount_of(path: Path) -> Path | None:
+def require_mounted(mount: Path | None) -> None:
+    """Raises OSError where `mount` was a mount point and is none any more."""
+    if mount is not None and not os.path.ismount(mount):
+        raise OSError(0, f"{mount} is not mounted any more")
+
+
+def mount_of(path: Path) -> Path | None:
     """The mount point that `path` lies on; None for the root's file system."""
     for folder in (path.resolve(), *path.resolve().parents):
         if os.path.ismount(folder):

@@ -1,10 +1,81 @@
 """Moving: a judged picture goes under a free name, and a kill at any moment leaves it there once, or here."""
 
+import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from runtime.cameras.files import printable
+from runtime.cameras.folders.folder_look import mount_of, require_mounted
+from runtime.cameras.folders.newcomers import Seen
+from runtime.threads.seldom import Seldom
+
+log = logging.getLogger(__name__)
+REMEDY = "free the disk, check the permissions of both folders; it is tried again, and nothing is judged twice"
+AGAIN_AFTER_S = 1.0
+"""What could not be moved is tried again after so long, one of them where it fails again."""
+Judged = tuple[Path, Seen, bytes]
+"""A picture, as it was seen, and its cause; see Frame."""
+
+
+class Mover:
+    """Moves judged pictures from below one folder to below another. Belongs to one thread, but for `add`."""
+
+    def __init__(self, source: Path, to: Path, has_moved: Callable[[bytes], None]) -> None:
+        """Tell `has_moved` of each cause that is done with. Both folders are there."""
+        self.to = to
+        self.begun_s: float | None = None
+        """When the move that is under way was begun; None between two. For any thread."""
+        self._source = source
+        self._has_moved = has_moved
+        self._mount = mount_of(to)
+        self._judged: deque[Judged] = deque()
+        self._left: deque[Judged] = deque()
+        """What could not be moved."""
+        self._again_s = 0.0
+        self._seldom = Seldom()
+
+    def add(self, judged: Judged) -> None:
+        """Have it moved by the next `tidy`. For any thread; returns at once."""
+        self._judged.append(judged)
+
+    def tidy(self) -> None:
+        """Move what was judged; a share that is away lets it wait."""
+        while self._judged:
+            self._try(self._judged.popleft())
+        while self._left and time.monotonic() >= self._again_s:
+            if not self._try(self._left.popleft()):
+                break
+            if not self._left:
+                log.info('judged pictures are moved again to="%s"', printable(self.to))
+
+    def _try(self, judged: Judged) -> bool:
+        picture, seen, cause = judged
+        goal = self.to / picture.relative_to(self._source)
+        self.begun_s = time.monotonic()
+        try:
+            require_mounted(self._mount)
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            if not seen.is_still(picture):
+                raise FileNotFoundError
+            move(picture, goal, seen.changed_ns)
+        except FileNotFoundError:
+            log.info("judged picture was taken away before it was moved file=%s", printable(picture))
+        except OSError as error:
+            self._left.append(judged)
+            self._again_s = time.monotonic() + AGAIN_AFTER_S
+            if self._seldom.is_due("left"):
+                told = "judged picture cannot be moved file=%s to=%s waiting=%d reason=%r remedy=%r"
+                reason = error.strerror or str(error)
+                log.error(told, printable(picture), printable(goal), len(self._left), reason, REMEDY)
+            return False
+        finally:
+            self.begun_s = None
+        self._has_moved(cause)
+        return True
 
 
 def move(picture: Path, goal: Path, changed_ns: int) -> None:

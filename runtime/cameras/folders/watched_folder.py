@@ -5,7 +5,6 @@ import os
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -17,7 +16,7 @@ from core.pictures.picture import decode_as_stored, read_whole
 from runtime.cameras.camera import Camera, CameraState, CameraStatus, Memory
 from runtime.cameras.files import by_depth, printable
 from runtime.cameras.folders.folder_bell import FolderBell
-from runtime.cameras.folders.moving import move
+from runtime.cameras.folders.moving import Mover
 from runtime.cameras.folders.newcomers import LOOK_AT_ALL_S, LOOK_SHARE, Newcomers, Seen
 from runtime.parts.frame import FileMark, Frame
 from runtime.parts.moment import Moment
@@ -58,16 +57,13 @@ class WatchedFolder(Camera):
             except OSError as error:
                 raise CameraError(f"{move_to}: cannot be made ({error.strerror}); check `move_to`.") from error
         self._path = path
-        self._move_to = move_to
         self._name = name
         self._part_id = re.compile(part_id_pattern) if part_id_pattern is not None else None
         self._memory: Memory | None = None
         self._newcomers = Newcomers(path, unreadable_after_s, kept)
         self._under_way: dict[bytes, tuple[Path, Seen]] = {}
-        self._judged: deque[tuple[Path, Seen, bytes]] = deque()
-        """What is to be moved, by the feed's thread: a share that is away lets that one wait, and nobody who judges."""
-        self._moving_s: float | None = None
-        """When the move that is under way was begun; None between two. For any thread."""
+        self._mover = Mover(path, move_to, self._forget) if move_to is not None else None
+        """On the feed's thread: a share that is away lets that one wait, and nobody who judges."""
         self._status = CameraStatus(CameraState.STREAMING, time.time())
 
     def remember_by(self, memory: Memory) -> None:
@@ -102,12 +98,15 @@ class WatchedFolder(Camera):
     def judged(self, cause: bytes) -> None:
         """See Camera. Returns at once."""
         picture, seen = self._under_way.pop(cause, (None, None))
-        if picture is not None and seen is not None:
-            self._judged.append((picture, seen, cause))
+        if picture is not None and seen is not None and self._mover is not None:
+            self._mover.add((picture, seen, cause))
 
     def status(self) -> CameraStatus:
         """See Camera."""
-        for folder, begun_s in ((self._path, self._newcomers.look.begun_s), (self._move_to, self._moving_s)):
+        waited_for = [(self._path, self._newcomers.look.begun_s)]
+        if self._mover is not None:
+            waited_for.append((self._mover.to, self._mover.begun_s))
+        for folder, begun_s in waited_for:
             if begun_s is not None and time.monotonic() - begun_s >= HANGS_S:
                 reason = f"{folder} has not answered for {HANGS_S:.0f} s; is its share away?"
                 return replace(self._status, state=CameraState.STALLED, reason=reason)
@@ -137,7 +136,8 @@ class WatchedFolder(Camera):
             return None
         if self._memory is not None and self._memory.knows(cause):
             self._newcomers.give(picture, seen)
-            self._judged.append((picture, seen, cause))
+            if self._mover is not None:
+                self._mover.add((picture, seen, cause))
             return None
         data, (pixels, deep), why = b"", (None, None), None
         try:
@@ -160,29 +160,10 @@ class WatchedFolder(Camera):
 
     def _tidy(self) -> None:
         """Move what was judged."""
-        while self._judged:
-            self._moving_s = time.monotonic()
-            try:
-                self._move(*self._judged.popleft())
-            finally:
-                self._moving_s = None
+        if self._mover is not None:
+            self._mover.tidy()
 
-    def _move(self, picture: Path, seen: Seen, cause: bytes) -> None:
-        """Move a judged picture away, unless another one has its place by now; none takes the place of another."""
-        if self._move_to is None:
-            return
-        goal = self._move_to / picture.relative_to(self._path)
-        try:
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            if not seen.is_still(picture):
-                log.info("judged picture was taken away before it was moved file=%s", printable(picture))
-            else:
-                move(picture, goal, seen.changed_ns)
-        except FileNotFoundError:
-            log.info("judged picture was taken away before it was moved file=%s", printable(picture))
-        except OSError as error:
-            log.error("judged picture cannot be moved file=%s to=%s: %s", printable(picture), printable(goal), error)
-            return
+    def _forget(self, cause: bytes) -> None:
         if self._memory is not None:
             self._memory.forget(cause)
 

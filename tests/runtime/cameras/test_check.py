@@ -1,5 +1,6 @@
 """The doctor's check of a camera: what it gives, and what it loses."""
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -14,7 +15,7 @@ from core.errors import CameraError
 from core.pictures.geometry import ModelInput
 from runtime.cameras import check
 from runtime.cameras.check import check_camera
-from runtime.cameras.settings import FolderSettings, HttpSettings
+from runtime.cameras.settings import FolderSettings, HttpSettings, WatchSettings
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
@@ -197,6 +198,19 @@ def test_a_camera_that_gives_nothing_in_time_is_told_why() -> None:
         settings = HttpSettings(kind="http", url=url, timeout_s=0.3)
         with pytest.raises(CameraError, match=r"it gave no picture within 0\.3 s"):
             check_camera("top", settings)
+
+
+@pytest.mark.parametrize("closed", ["inbox", "done"])
+def test_a_folder_out_of_which_or_into_which_nothing_can_be_moved_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    inbox, done = write_pictures(tmp_path / "inbox", 1), tmp_path / "done"
+    settings = WatchSettings(kind="watch", path=inbox, move_to=done)
+    assert check_camera("top", settings) == "opens"
+    monkeypatch.setattr(os, "access", lambda folder, _mode: Path(folder).name != closed)  # root may write anywhere
+    with pytest.raises(CameraError, match=rf"nothing can be written in .*/{closed}, so judged pictures could not be"):
+        check_camera("top", settings)
+    assert check_camera("top", settings.model_copy(update={"move_to": None})) == "opens"
 
 
 def test_why_a_folders_first_picture_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """Moving a judged picture: none takes another's place, and a kill in between leaves it in one place."""
 
 import errno
+import logging
 import os
 from pathlib import Path
 
 import pytest
 
-from runtime.cameras.folders.moving import move
+from runtime.cameras.folders import moving
+from runtime.cameras.folders.moving import Mover, move
+from runtime.cameras.folders.newcomers import Seen
+from tests.runtime.pictures import write_pictures
 
 WHEN_NS = 1_800_000_000 * 10**9
 
@@ -60,3 +64,51 @@ def test_one_that_is_gone_is_told(done: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         move(tmp_path / "1.png", done / "1.png", WHEN_NS)
     assert not list(done.iterdir())
+
+
+def seen(picture: Path) -> Seen:
+    stat = picture.stat()
+    return Seen(stat.st_size, stat.st_mtime_ns, 0.0, 0.0)
+
+
+def test_what_cannot_be_moved_holds_up_no_other_is_told_once_and_moved_when_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(moving, "AGAIN_AFTER_S", 0.0)
+    inbox, done, moved = tmp_path / "inbox", tmp_path / "done", list[bytes]()
+    pictures = [*sorted(write_pictures(inbox / "side", 3).iterdir()), *write_pictures(inbox / "top", 1).iterdir()]
+    done.mkdir()
+    (done / "side").write_text("in the place of a folder")
+    mover = Mover(inbox, done, moved.append)
+    for number, picture in enumerate(pictures):
+        mover.add((picture, seen(picture), b"%d" % number))
+    for _ in range(3):
+        mover.tidy()
+    assert moved == [b"3"]
+    assert [path.name for path in (done / "top").iterdir()] == ["00000.png"]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"judged picture cannot be moved file={pictures[0]} to={done / 'side' / '00000.png'}")
+    (done / "side").unlink()
+    mover.tidy()
+    assert sorted(moved) == [b"0", b"1", b"2", b"3"]
+    assert len(list((done / "side").iterdir())) == 3
+    assert not [picture for picture in pictures if picture.exists()]
+    assert "judged pictures are moved again" in caplog.text
+
+
+def test_nothing_is_moved_where_the_share_is_not_mounted_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would lie below the share when that is back, where nobody sees it."""
+    (picture,) = write_pictures(tmp_path / "inbox", 1).iterdir()
+    done = tmp_path / "done"
+    done.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path in (done, Path("/")))
+    mover = Mover(tmp_path / "inbox", done, lambda _cause: None)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == Path("/"))
+    mover.add((picture, seen(picture), b"cause"))
+    mover.tidy()
+    assert picture.exists()
+    assert not list(done.iterdir())
+    assert f"{done} is not mounted any more" in caplog.text

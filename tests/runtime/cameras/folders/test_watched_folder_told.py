@@ -11,7 +11,7 @@ import pytest
 
 from core.pictures.picture import list_folder
 from runtime.cameras.camera import CameraState, Memory
-from runtime.cameras.folders import folder_look, newcomers, watched_folder
+from runtime.cameras.folders import folder_look, moving, newcomers, watched_folder
 from runtime.cameras.folders.watched_folder import WatchedFolder
 from runtime.parts.frame import Frame
 from tests.runtime.pictures import write_pictures
@@ -130,7 +130,7 @@ def test_a_share_that_takes_no_judged_picture_holds_up_nobody_who_judges_and_is_
         moved.set()
 
     monkeypatch.setattr(watched_folder, "HANGS_S", 0.1)
-    monkeypatch.setattr(watched_folder, "move", hang)
+    monkeypatch.setattr(moving, "move", hang)
     watching = Watching(inbox, move_to=tmp_path / "done")
     wait_until(lambda: len(watching.frames) == 2)
     assert watching.frames[0].cause is not None
@@ -148,7 +148,7 @@ def test_a_share_that_takes_nothing_of_what_an_earlier_run_judged_is_told(
 ) -> None:
     answered = threading.Event()
     monkeypatch.setattr(watched_folder, "HANGS_S", 0.1)
-    monkeypatch.setattr(watched_folder, "move", lambda *_: answered.wait(WAIT_S))
+    monkeypatch.setattr(moving, "move", lambda *_: answered.wait(WAIT_S))
     watching = Watching(inbox, move_to=tmp_path / "done", memory=KnowsAll())
     watching.is_told(CameraState.STALLED, f"{tmp_path / 'done'} has not answered")
     answered.set()
