@@ -20,6 +20,8 @@ LEAST_SIDE = 8
 """Pixels a side, of the searched picture, below which border and part cannot be told apart."""
 LEAST_CONTRAST = 16
 """Distance in BGR, in levels, by which a part must differ from its background."""
+LEAST_SKEWNESS = 0.02
+"""Of a part's area along its axis: below it which end is heavier is decided by chance."""
 LEAST_SHARE = 0.1
 """Share of the cut-out's area that a part must fill: what is smaller is dirt."""
 
@@ -40,10 +42,17 @@ class Outline:
     """Area of the other regions that differ from the border and lie outside of the box, over the part's: pieces of it,
     which are not found?"""
     touches_border: bool
+    skewness: float
+    """Of its area along the axis, 0 or above; 0: both ends weigh alike."""
     axes: NDArray[np.float64]
     """(2, 2): unit vectors (x, y) as columns, from the heavier end along the length, and across it."""
     middle: NDArray[np.float64]
     """(2,): x, y of the middle of the extents."""
+
+    @property
+    def tells_ends_apart(self) -> bool:
+        """Whether one end is heavier than the other."""
+        return self.skewness >= LEAST_SKEWNESS
 
 
 def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
@@ -80,8 +89,10 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     (least, greatest), vectors = np.linalg.eigh(moments)
     axis = vectors[:, 1]
     reached = points @ np.stack([axis, [-axis[1], axis[0]]], axis=1)
+    along = reached[:, 0]
+    skewness = float((along * along * along).mean() / (along * along).mean() ** 1.5)
     # The thin end reaches farther from the centre of mass than the heavy one.
-    if (reached[:, 0] * reached[:, 0] * reached[:, 0]).mean() < 0:
+    if skewness < 0:
         axis, reached = -axis, -reached
     axes = np.stack([axis, [-axis[1], axis[0]]], axis=1)
     lowest, highest = reached.min(axis=0), reached.max(axis=0)
@@ -96,6 +107,7 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
         second=float(np.partition(areas, -2)[-2] / area) if len(areas) > 1 else 0.0,
         others=float(areas[is_outside].sum() / area),
         touches_border=not inside,
+        skewness=abs(skewness),
         axes=axes,
         middle=middle,
     )
@@ -118,7 +130,7 @@ def locate(frame_bgr_u8: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
             angle = turned_by(seen, pose.upright)
             along = np.array([np.cos(angle), np.sin(angle)])
             axes = np.stack([along, [-along[1], along[0]]], axis=1)
-        elif lies_other_way(seen, pose.upright):
+        elif lies_other_way(seen, pose.upright, part.tells_ends_apart):
             axes = -axes
     return _place(part, axes, part_size)
 
@@ -129,9 +141,12 @@ def rings_upright(frame_bgr_u8: NDArray[np.uint8], part_size: PartSize) -> NDArr
 
 
 def _rings(frame_bgr_u8: NDArray[np.uint8], part: Outline, part_size: PartSize) -> NDArray[np.uint8]:
-    """See the part ring by ring: a long one along its axis, a round one as it lies."""
-    axes, square = part.axes if part_size[0] > part_size[1] else np.eye(2), (part_size[0], part_size[0])
-    return rings_of(cut_out(frame_bgr_u8, _place(part, axes, square), square))
+    """See the part ring by ring: a long one along its axis and nothing beside it, a round one as it lies."""
+    length, square = part_size[0], (part_size[0], part_size[0])
+    if length == part_size[1]:
+        return rings_of(cut_out(frame_bgr_u8, _place(part, np.eye(2), square), square))
+    seen = cut_out(frame_bgr_u8, _place(part, part.axes, square), square)
+    return rings_of(seen, (part.extents[0] / length, part.extents[1] / length))
 
 
 def _place(part: Outline, axes: NDArray[np.float64], size: PartSize) -> NDArray[np.float64]:

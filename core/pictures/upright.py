@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from core.pictures.geometry import ANGLES, RINGS
 
@@ -23,10 +23,20 @@ SIDE = 4 * RINGS
 """Pixels across of the reduced picture in which rings are looked at: two a ring."""
 
 
-def rings_of(square_bgr_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colours (ANGLES, RINGS, 3) around the middle of a square cut-out (S, S, 3), out to its sides."""
+def rings_of(square_bgr_u8: NDArray[np.uint8], covered: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Colours (ANGLES, RINGS, 3) around the middle of a square cut-out (S, S, 3), out to its sides.
+
+    `covered`: how much of the square's length and breadth a long part in its middle covers, 0 to 1; what lies beside
+    it is then of one colour.
+    """
     shrunk = len(square_bgr_u8) > SIDE
     small = cv2.resize(square_bgr_u8, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
+    if covered is not None:
+        # Light on the background says nothing of the part, and its edge falls on one pixel or the next by chance.
+        across = np.abs(np.arange(SIDE) - (SIDE - 1) / 2)
+        length, breadth = (min(share, 1.0) * SIDE / 2 - 1 for share in covered)
+        is_beside = (across[None, :] > length) | (across[:, None] > breadth)
+        small[is_beside] = np.median(small[is_beside], axis=0)
     centre = ((SIDE - 1) / 2, (SIDE - 1) / 2)
     rings = cv2.warpPolar(cv2.GaussianBlur(small, (0, 0), 1), (RINGS, ANGLES), centre, SIDE / 2, cv2.WARP_POLAR_LINEAR)
     return np.asarray(rings, np.uint8)
@@ -68,13 +78,18 @@ def turned_by(rings_bgr_u8: NDArray[np.uint8], upright: str) -> float:
     return best_angle(likeness(colours_of(rings_bgr_u8), _decoded(upright)))
 
 
-def lies_other_way(rings_bgr_u8: NDArray[np.uint8], upright: str) -> bool:
-    """Whether a long part, seen along its axis, is clearly alike the `upright` one the other way round.
+def lies_other_way(rings_bgr_u8: NDArray[np.uint8], upright: str, outline_tells: bool) -> bool:
+    """Whether a long part, seen along its axis, is alike the `upright` one the other way round.
 
-    Where its ends are alike that is never clear.
+    Clearly so, where its outline tells which end is which. Of a part with nothing on it that is never clear.
     """
     seen = one_sided(colours_of(rings_bgr_u8))
-    return float((seen * one_sided(_decoded(upright))).sum()) <= -CLEARLY
+    return bool(is_other_way((seen * one_sided(_decoded(upright))).sum(), outline_tells))
+
+
+def is_other_way(likeness: ArrayLike, outline_tells: ArrayLike) -> NDArray[np.bool_]:
+    """Whether long parts of such one-sided likeness to the upright one lie the other way round than they are seen."""
+    return np.asarray(likeness) < np.where(outline_tells, -CLEARLY, 0.0)
 
 
 def encoded(rings_bgr_u8: NDArray[np.uint8]) -> str:

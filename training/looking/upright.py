@@ -11,7 +11,7 @@ from core.errors import ConfigError, DataError, about
 from core.pictures.geometry import UPRIGHT_CHARACTERS, PartSize, Roi
 from core.pictures.picture import crop, read_picture
 from core.pictures.pose import rings_upright
-from core.pictures.upright import CLEARLY, best_angle, colours_of, encoded, likeness, one_sided
+from core.pictures.upright import best_angle, colours_of, encoded, is_other_way, likeness, one_sided
 from training.looking.survey import Picture
 from training.settings import TrainingSettings
 
@@ -61,7 +61,8 @@ def find_upright(pictures: Sequence[Picture], part_size: PartSize, roi: Roi | No
         best, turned = alike.max(axis=2), np.abs(np.degrees(np.apply_along_axis(best_angle, 2, alike))) > TURNED_DEGREES
     else:
         ends = np.array([one_sided(each).ravel() for each in colours])
-        best, turned = np.abs(ends @ ends.T), ends @ ends.T <= -CLEARLY
+        outlines_tell = [picture.outline is None or picture.outline.tells_ends_apart for picture in looked_at]
+        best, turned = np.abs(ends @ ends.T), is_other_way(ends @ ends.T, outlines_tell)
     alone = ~np.eye(len(rings), dtype=bool)
     medians = np.array([np.median(row[others]) for row, others in zip(best, alone, strict=True)])
     chosen = int(np.argmax(medians))

@@ -96,3 +96,38 @@ def test_of_a_long_part_with_alike_ends_the_print_says_which_comes_left(degrees:
 def test_a_long_part_on_which_nothing_is_lies_as_its_outline_says(degrees: float) -> None:
     plain, upright = bar(degrees, has_print=False), encoded(rings_upright(bar(0), BAR))
     np.testing.assert_array_equal(locate(plain, Pose(BAR, upright)), locate(plain, Pose(BAR)))
+
+
+@pytest.mark.parametrize("degrees", [0, 40, 180])
+@pytest.mark.parametrize("falls", [-1, 1])
+def test_light_that_falls_off_beside_a_long_part_does_not_say_which_end_comes_left(degrees: float, falls: int) -> None:
+    def on_bright_ground(degrees: float, falls: float) -> Picture:
+        """A bar that is darker than its ground, which is lit from one side of the picture."""
+        part = bar(degrees) // 3
+        slope = 200 + falls * np.linspace(-30, 30, SIDE)[None, :, None]
+        return np.where(bar(degrees) > 45, part, slope).astype(np.uint8)
+
+    printed_left = encoded(rings_upright(on_bright_ground(0, falls=0.7), BAR))
+    place = locate(on_bright_ground(degrees, falls), Pose(BAR, printed_left))
+    found = float(np.degrees(np.arctan2(place[1, 0], place[0, 0])))
+    assert abs((found - degrees + 180) % 360 - 180) < 5
+
+
+@pytest.mark.parametrize("degrees", [0, 180])
+@pytest.mark.parametrize("heavy_end", [False, True])
+def test_a_faint_likeness_tells_the_ends_apart_only_where_the_outline_does_not(degrees: float, heavy_end: bool) -> None:
+    def lying(spots: int, degrees: float) -> Picture:
+        picture = bar(0)
+        for x, y in ((200, 115), (160, 147), (190, 145), (175, 115))[:spots]:
+            cv2.circle(picture, (x, y), 16, INKS[0], -1)
+        if heavy_end:
+            cv2.rectangle(picture, (190, 90), (220, 170), (150, 155, 160), -1)
+        turn = cv2.getRotationMatrix2D((130, 130), -degrees, 1)
+        return np.asarray(cv2.warpAffine(picture, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+    printed = encoded(rings_upright(lying(0, 0), BAR))
+    as_seen, turned = (locate(lying(4, degrees), Pose(BAR, upright)) for upright in (None, printed))
+    if heavy_end:
+        np.testing.assert_array_equal(turned, as_seen)
+    else:
+        np.testing.assert_allclose(turned, locate(lying(0, degrees), Pose(BAR, printed)), atol=2)
