@@ -4,6 +4,7 @@ import json
 import re
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, run_command
 from tests.runtime.contract import schema
+from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S, wait_until
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "mes.md").read_text(encoding="utf-8")
@@ -69,6 +71,57 @@ def test_its_certificates_are_trusted_also_by_a_python_that_checks_strictly(tmp_
     assert client.version() == "TLSv1.3"
 
 
+def pauses_as_shown(where: str) -> None:
+    """The command that the page shows is answered by the reply that it shows, at the broker that is `where`."""
+    ask, *reply = indented_after("| `recalibrate` |").strip().rsplit("\n", 1)
+    command = ["bash", "-ec", ask.replace("-h mes.example.com", where)]
+    told: list[dict[str, Any]] = []
+
+    def is_answered() -> bool:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
+        told.extend(json.loads(line) for line in done.stdout.splitlines())
+        return bool(told)
+
+    wait_until(is_answered)
+    assert {**told[0], "time": ""} == {**json.loads(reply[0]), "time": ""}
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Another broker, to which that of the line has a bridge."""
+    (tmp_path / "plant").mkdir()
+    broker = Mosquitto(tmp_path / "plant")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_over_its_bridge_an_mes_has_every_event_and_is_answered(
+    tmp_path: Path, mosquitto: Mosquitto, plant: Mosquitto
+) -> None:
+    bridge = indented_after("which a bridge joins to the plant's").replace(
+        "mes.example.com:1883", f"127.0.0.1:{plant.port}"
+    )
+    mosquitto.stop()
+    mosquitto.extra += f"{re.sub('^    ', '', bridge, flags=re.MULTILINE)}restart_timeout 1\n"
+    mosquitto.start()
+    (simulated,) = re.findall(r"^You need no camera.*?```yaml\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+    config = tmp_path / "inspection.yaml"
+    config.write_text(yaml.safe_dump({**yaml.safe_load(simulated), "broker": at(mosquitto.port)}))
+    mes = Subscriber(plant.port)
+    station = run_command("simulate", config, "--rate", "20", folder=tmp_path)
+    mes.wait_for_events(10)
+    plant.stop()
+    plant.start()
+    mes.wait_for_events(60)
+    pauses_as_shown(f"-h 127.0.0.1 -p {plant.port}")
+    station.terminate()
+    station.communicate(timeout=WAIT_S)
+    mes.wait_for(lambda: mes.events("press-3/status")[-1]["state"] == "offline")
+    assert {event["seq"] for event in mes.events()} == set(range(1, len({event["id"] for event in mes.events()}) + 1))
+    mes.close()
+
+
 def test_by_its_access_list_a_station_lives_and_a_command_is_answered_as_shown(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
@@ -87,18 +140,7 @@ def test_by_its_access_list_a_station_lives_and_a_command_is_answered_as_shown(
     broker = at(mosquitto.port, username="press-3", password_file=str(secret))
     config.write_text(yaml.safe_dump({**yaml.safe_load(simulated), "broker": broker}))
     station = run_command("simulate", config, "--rate", "20", folder=tmp_path)
-    ask, *reply = indented_after("| `recalibrate` |").strip().rsplit("\n", 1)
-    where = f"-h 127.0.0.1 -p {mosquitto.port} -u engineer -P secret"
-    command = ["bash", "-ec", ask.replace("-h mes.example.com", where)]
-    told: list[dict[str, Any]] = []
-
-    def is_answered() -> bool:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
-        told.extend(json.loads(line) for line in done.stdout.splitlines())
-        return bool(told)
-
-    wait_until(is_answered)
-    assert {**told[0], "time": ""} == {**json.loads(reply[0]), "time": ""}
+    pauses_as_shown(f"-h 127.0.0.1 -p {mosquitto.port} -u engineer -P secret")
     station.terminate()
     _out, err = station.communicate(timeout=WAIT_S)
     assert "refuses" not in err

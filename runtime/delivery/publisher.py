@@ -186,7 +186,7 @@ class Publisher(Worker):
             )
             session.mark(self.outbound.begin_again(self._status.online))
             try:
-                self._serve(session)
+                is_told = self._serve(session)
             except Unreachable:
                 session.lost()
                 raise
@@ -195,9 +195,13 @@ class Publisher(Worker):
             raise
         finally:
             self.outbound.disconnected()
-        connection.close()
+        if is_told:
+            connection.close()
+        else:  # the will says it
+            connection.drop()
 
-    def _serve(self, session: Session) -> None:
+    def _serve(self, session: Session) -> bool:
+        """Serve until stopped; say whether the broker knows that we go."""
         while True:
             self.connector.require_cable()
             is_done = session.send(at_once=self._ending.is_asked.is_set())
@@ -207,7 +211,7 @@ class Publisher(Worker):
             session.collect(min(session.due_s, left_s))
             if session.is_answered:
                 self._set_link(LinkState.CONNECTED, "")
-        session.say_goodbye(self._status.offline(self._ending.reason))
+        return session.say_goodbye(self._status.offline(self._ending.reason))
 
     def _set_link(self, state: LinkState, reason: str) -> None:
         if (state, reason) == (self.link.state, self.link.reason):

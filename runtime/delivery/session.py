@@ -129,14 +129,24 @@ class Session:
         else:
             self._refusals.refuse_silently(sent.message.topic)
 
-    def say_goodbye(self, status: Outgoing) -> None:
-        """Tell that we go offline: a clean end sends no will, so this is ours to send."""
-        self._publish(Sent(status))
-        until_s = time.monotonic() + GOODBYE_S
-        while any(each.message is status for each in self._sent.values()) and time.monotonic() < until_s:
-            self.collect(until_s - time.monotonic())
+    def say_goodbye(self, status: Outgoing) -> bool:
+        """Tell that we go offline, and say whether the broker took that: a clean end sends no will."""
+        is_told = self._tell_last(status)
         if self._echo is not None:
             self._echo.end()
+        return is_told
+
+    def _tell_last(self, status: Outgoing) -> bool:
+        """Send it when there is room, and wait for what becomes of it; False where it is not taken in time."""
+        until_s, is_sent = time.monotonic() + GOODBYE_S, False
+        while (left_s := until_s - time.monotonic()) > 0:
+            if not is_sent and self._connection.room > 0:
+                self._publish(Sent(status))
+                is_sent = True
+            if is_sent and all(each.message is not status for each in self._sent.values()):
+                return status.topic not in self._refusals.reasons
+            self.collect(left_s)
+        return False
 
     def _hear(self) -> None:
         """Hand on what came in, except for what we listen to ourselves."""

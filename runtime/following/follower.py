@@ -163,7 +163,10 @@ class Follower:
             self._losses += 1
             self._connected.clear()
             self._waiting.extendleft(reversed(under_way.values()))
-        connection.close()
+        if not all(each.is_settled for each in self._waiting):  # perhaps that we go: the will says it
+            connection.drop()
+        else:
+            connection.close()
 
     def _send(self, connection: Connection, under_way: dict[int, Sent]) -> None:
         while self._waiting and connection.room > 0:

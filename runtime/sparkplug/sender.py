@@ -83,12 +83,15 @@ class SparkplugSender(Worker):
                 connection.poll(1.0, self._bell)
                 if hosts.ask_for_births():
                     self._send(connection, self._node.births(bd_seq))
-            self._say_goodbye(connection, bd_seq)
+            is_told = self._say_goodbye(connection, bd_seq)
             hosts.end()
         except BaseException:
             connection.drop()
             raise
-        connection.close()
+        if is_told:
+            connection.close()
+        else:  # the will says it
+            connection.drop()
 
     def _send_waiting(self, connection: Connection) -> None:
         while self._queue and connection.room > 0:
@@ -102,12 +105,14 @@ class SparkplugSender(Worker):
                 raise Refused(f"{message.topic}: {objection}")
             connection.publish(message)
 
-    def _say_goodbye(self, connection: Connection, bd_seq: int) -> None:
-        """A clean end sends no will, so this is ours to send."""
+    def _say_goodbye(self, connection: Connection, bd_seq: int) -> bool:
+        """Tell our death, and say whether the broker took that: a clean end sends no will."""
         number = connection.publish(self._node.death(bd_seq))
         until_s = time.monotonic() + GOODBYE_S
-        while number not in connection.poll(0.05, None) and time.monotonic() < until_s:
-            pass
+        while time.monotonic() < until_s:
+            if number in connection.poll(0.05, None):
+                return True
+        return False
 
     def _tell(self, state: str) -> None:
         if state != self.state:

@@ -23,7 +23,17 @@ from runtime.station.deadlines import require_broker
 from tests.runtime.broker import Mosquitto
 from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.delivery.test_publisher import add
-from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, good, number_of, odd_broker, packet, published
+from tests.runtime.odd_broker import (
+    CONNECT,
+    DISCONNECT,
+    PUBLISH,
+    SUBSCRIBE,
+    good,
+    number_of,
+    odd_broker,
+    packet,
+    published,
+)
 from tests.runtime.waiting import wait_until
 
 
@@ -235,3 +245,21 @@ def test_an_acknowledgement_that_is_odd_counts_for_its_message_alone(
         wait_until(lambda: publisher.delivered.count == 50)
         publisher.stop("test", 1.0)
         assert (outbox.depth, broker.count(CONNECT)) == (0, 1)
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_broker_that_does_not_take_our_goodbye_in_time_is_left_without_one_so_that_it_sends_the_will(
+    outbox: Outbox, publish: Callable[..., Publisher], is_slow: bool
+) -> None:
+    def answer(first: int, body: bytes) -> bytes | None:
+        if first >> 4 == CONNECT:
+            return packet(0x20, b"\0\0\3\x21\0\1")  # it takes one message at a time
+        return b"" if is_slow and first >> 4 == PUBLISH and b'"online"' not in body else None
+
+    add(outbox, 0, 3)
+    with odd_broker(answer) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: broker.count(PUBLISH) >= (2 if is_slow else 4))
+        publisher.stop("test", 0.0)
+    goodbyes = [body for first, body in broker.heard if first >> 4 == PUBLISH and b'"offline"' in body]
+    assert (len(goodbyes), broker.count(DISCONNECT)) == ((0, 0) if is_slow else (1, 1))

@@ -12,7 +12,18 @@ from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from runtime.mqtt.words import ACCESS
 from tests.runtime.broker import Mosquitto
-from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, Answer, good, number_of, odd_broker, packet, published
+from tests.runtime.odd_broker import (
+    CONNECT,
+    DISCONNECT,
+    PUBLISH,
+    SUBSCRIBE,
+    Answer,
+    good,
+    number_of,
+    odd_broker,
+    packet,
+    published,
+)
 from tests.runtime.waiting import WAIT_S, wait_until
 
 FILTERS = ("p/status", "p/model", "p/camera/+/last")
@@ -162,3 +173,17 @@ def test_what_is_withdrawn_while_the_broker_is_away_never_goes_out(mosquitto: Mo
         mosquitto.start()
         assert new.wait(WAIT_S)
         assert mosquitto.retained("#").topic == "new"
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_broker_that_does_not_take_the_last_word_is_left_without_a_goodbye_so_that_it_sends_the_will(
+    is_slow: bool,
+) -> None:
+    last = Outgoing("agent", b"offline", retain=True)
+    with (
+        odd_broker(lambda first, _body: b"" if is_slow and first >> 4 == PUBLISH else None) as broker,
+        Follower(at(broker.port), "agent", {}, will=last) as line,
+    ):
+        sent = line.publish(last)
+        wait_until(lambda: sent.is_settled or (is_slow and broker.count(PUBLISH) == 1))
+    assert broker.count(DISCONNECT) == (not is_slow)

@@ -20,13 +20,14 @@ from runtime.outbox.settings import OutboxSettings
 from runtime.parts.verdict import Verdict
 from runtime.sparkplug.birth_number import next_birth_number
 from runtime.sparkplug.node import EdgeNode
-from runtime.sparkplug.sender import sending_sparkplug
+from runtime.sparkplug.sender import SparkplugSender, sending_sparkplug
 from tests.runtime.broker import Mosquitto
 from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.mes import Subscriber
+from tests.runtime.odd_broker import DISCONNECT, PUBLISH, odd_broker
 from tests.runtime.sparkplug.test_node import event
 from tests.runtime.sparkplug_host import Host, kind, values
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.waiting import WAIT_S, wait_until
 
 NCMD = "spBv1.0/line-1/NCMD/test-1"
 
@@ -146,6 +147,21 @@ def test_what_waited_for_the_broker_is_history_but_for_the_newest(
     assert {metric.is_historical for metric in newest.metrics} == {False}
     assert [values(data)["Event/Seq"] for data in (history, newest)] == [1, 2]
     assert host.wait_for("NDEATH", 1)
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_broker_that_does_not_take_our_death_in_time_is_left_without_a_goodbye_so_that_it_sends_the_will(
+    tmp_path: Path, is_slow: bool
+) -> None:
+    node = EdgeNode("line-1", "test-1", "plant", {"top": ["top"]})
+    with odd_broker(lambda first, _body: b"" if is_slow and first >> 4 == PUBLISH else None) as broker:
+        settings = BrokerSettings(host="127.0.0.1", port=broker.port)
+        sender = SparkplugSender(Connector(settings, "station-sparkplug"), node, tmp_path / "birth")
+        sender.start()
+        wait_until(lambda: sender.state == "connected")
+        sender.stop()
+    assert broker.count(DISCONNECT) == (not is_slow)
+    assert b"/NDEATH/" in broker.heard[-1 if is_slow else -2][1]
 
 
 def test_an_outage_that_is_played_is_one_for_the_host_too(tmp_path: Path, mosquitto: Mosquitto, host: Host) -> None:
