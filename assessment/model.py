@@ -1,7 +1,7 @@
 """A model as its user meets it: a checkpoint or a bundle, opened alike."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def calibration_of(path: Path) -> Calibration:
 def opened(path: Path, threads: int = 0) -> Iterator[Model]:
     """Open a checkpoint, or a bundle with the backend that this machine has; on the CPU with `threads`, 0: all cores.
 
-    Raises ArtifactError or BackendError.
+    Raises ArtifactError or BackendError, which also ends the context where the bundle's engine fails.
     """
     if is_bundle(path):
         with _bundle(path, threads) as model:
@@ -84,12 +84,12 @@ def _checkpoint(path: Path) -> Model:
 @contextmanager
 def _bundle(path: Path, threads: int) -> Iterator[Model]:
     from runtime.bundles.bundle import load_bundle
-    from runtime.inference.selection import open_backend
+    from runtime.inference.selection import at_work, open_backend
     from runtime.inference.settings import BackendSettings
 
     bundle = load_bundle(path)
     manifest = bundle.manifest
-    with closing(open_backend(BackendSettings(threads=threads), bundle, MAX_BATCH)) as backend:
+    with at_work(open_backend(BackendSettings(threads=threads), bundle, MAX_BATCH)) as backend:
         buffer = backend.new_batch()
 
         def judge(frames_bgr_u8: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

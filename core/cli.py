@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from core.errors import ConfigError, PwaeError, exit_codes, shown
+from core.errors import BackendError, ConfigError, PwaeError, exit_codes, one_line, shortened, shown
 from core.start import INTERRUPTED, is_interruption
 from core.stop import Stop
 
@@ -114,6 +114,12 @@ def run(app: Callable[..., Any]) -> None:
             raise
         sys.stderr.write(f"error: {shown(_why(error))}\n")
         sys.exit(ConfigError.exit_code)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, of a GPU
+            raise
+        less = "end what else uses it (top, nvidia-smi), or ask for less: fewer pictures, a lower `batch_size`"
+        sys.stderr.write(f"error: not enough memory ({shown(shortened(one_line(error)))}); {less}.\n")
+        sys.exit(BackendError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)

@@ -44,7 +44,7 @@ class ParityError(PwaeError):
 
 
 class BackendError(PwaeError):
-    """An inference backend that was asked for and does not run on this machine."""
+    """An inference backend that does not run on this machine, or more than it has memory for."""
 
     exit_code = 6
 

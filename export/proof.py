@@ -1,7 +1,5 @@
 """The proof: whatever is to compute a draft answers the same pictures as PyTorch, and is refused where it differs."""
 
-from contextlib import closing
-
 from core.errors import BackendError
 from core.progress import console, step
 from export.draft import Draft
@@ -12,6 +10,7 @@ from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
 from runtime.inference.cuda.engine_fit import choose_engine, look
 from runtime.inference.onnx_backend import OnnxBackend
+from runtime.inference.selection import at_work
 
 BLAME_PICTURES = 2
 """All that a graph computes of them is held in memory."""
@@ -62,7 +61,7 @@ class Proof:
         return self._examine(OnnxBackend(self._draft.bare(), max_batch=8), precision)
 
     def _examine(self, backend: Backend, precision: Precision) -> Parity:
-        with closing(backend):
+        with at_work(backend):
             return examine(backend, self.exam, precision)
 
     def _note(self, parity: Parity) -> str | None:

@@ -1,7 +1,6 @@
 """Verifying a bundle where it is used: parity again, with the backend that is there, and without torch."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from export.reference import digest_of, load_reference
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import Parity
 from runtime.inference.onnx_backend import OnnxBackend
-from runtime.inference.selection import open_backend
+from runtime.inference.selection import at_work, open_backend
 from runtime.inference.settings import BackendSettings, Kind
 
 TRAINED, ON_CPU = "the trained model", "ONNX Runtime on the CPU"
@@ -45,7 +44,7 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Verified
     if not samples:
         raise DataError(f"{data}: none of its pictures can be read.")
     answers = {sample: reference[digest] for sample, digest in digests.items() if digest in reference}
-    with closing(open_backend(BackendSettings(kind=kind), bundle, max_batch)) as backend:
+    with at_work(open_backend(BackendSettings(kind=kind), bundle, max_batch)) as backend:
         if not answers and backend.name.endswith("/cpu"):
             raise DataError(
                 f"{data}: the export has seen none of these {len(samples)} pictures, and the backend here is {ON_CPU}, "
@@ -67,7 +66,7 @@ def _known_exam(bundle: Bundle, answers: Mapping[Sample, NDArray[np.float32]]) -
 
 def _cpu_exam(bundle: Bundle, samples: Sequence[Sample], max_batch: int) -> ParitySet:
     frames, read = exam_frames(samples, bundle.manifest)
-    with closing(OnnxBackend(bundle, max_batch)) as cpu:
+    with at_work(OnnxBackend(bundle, max_batch)) as cpu:
         return ParitySet(frames, read, backend_errors(cpu, frames), bundle.manifest.thresholds)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from core.certificates import trusting
 from core.errors import ArtifactError, ConfigError, one_line, shortened, shown
-from core.files import require_file
 from fleet.order import Package
 from runtime.bundles.bundle import sha256_of
 from runtime.threads.worker import Worker
@@ -74,10 +74,9 @@ def fetch(package: Package, file: Path, ca_file: Path | None, max_bytes: int, wa
 def _opener(ca_file: Path | None) -> urllib.request.OpenerDirector:
     """Know HTTPS alone, so that no redirection leads elsewhere."""
     try:
-        context = ssl.create_default_context(cafile=require_file(ca_file) if ca_file else None)
+        context = trusting(ca_file)
     except OSError as error:
-        raise ConfigError(f"ca_file: {ca_file} cannot be used ({error.strerror or error}); check it.") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+        raise ConfigError(f"ca_file: {ca_file} cannot be used ({error.strerror}); check it.") from error
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.HTTPSHandler(context=context),

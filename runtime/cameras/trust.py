@@ -9,8 +9,8 @@ import socket
 import ssl
 from pathlib import Path
 
+from core.certificates import trusting
 from core.errors import ConfigError
-from core.files import require_file
 
 DATES, WEAK, SELF_SIGNED, WRONG_NAMES = {9, 10}, {66, 67, 68}, {18}, {62, 64}
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED; _EE_KEY_TOO_SMALL, _CA_KEY_TOO_SMALL, _CA_MD_TOO_WEAK;
@@ -60,17 +60,14 @@ def _system_file() -> Path | None:
 def _context(ca_file: Path | None) -> ssl.SSLContext:
     """Raises OSError where the file cannot be used."""
     try:
-        context = ssl.create_default_context(cafile=require_file(ca_file) if ca_file else None)
+        context = trusting(ca_file)
     except OSError as error:
-        why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise OSError(
-            errno.EINVAL, f"its ca_file {ca_file} cannot be used ({why}); put its certificate there"
-        ) from None
+        words = f"its ca_file {ca_file} cannot be used ({error.strerror}); put its certificate there"
+        raise OSError(errno.EINVAL, words) from None
     # As FFMPEG does: a camera's own certificate is enough, whoever signed it, even one of version 1, which Python 3.13
     # would refuse.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

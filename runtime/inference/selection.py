@@ -5,13 +5,14 @@ has chosen is then held to like what was asked for. Nothing is ever replaced by 
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from core.errors import BackendError
 from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import Engine
-from runtime.inference.backend import Backend
+from runtime.inference.backend import Backend, BackendFault
 from runtime.inference.cuda.engine_fit import Machine, choose_engine, look
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend, Provider
 from runtime.inference.onnx_runtime import REMEDY, import_onnx_runtime
@@ -86,3 +87,14 @@ def open_backend(settings: BackendSettings, bundle: Bundle, max_batch: int) -> B
 
         return TensorRtBackend(bundle, choice.engine, max_batch, settings.device, settings.frames)
     return OnnxBackend(bundle, max_batch, settings.threads, PROVIDER_OF[choice.kind], settings.device)
+
+
+@contextmanager
+def at_work(backend: Backend) -> Iterator[Backend]:
+    """Close it in the end; for who judges some pictures and keeps no line going. Raises BackendError where it fails."""
+    with closing(backend):
+        try:
+            yield backend
+        except BackendFault as fault:
+            remedy = "start it again, and look at this machine (memory, GPU)"
+            raise BackendError(f"{backend.name} failed under way: {fault}; {remedy}.") from fault

@@ -3,6 +3,7 @@
 import ssl
 from pathlib import Path
 
+from core.certificates import trusting
 from core.errors import ConfigError
 from core.files import require_file
 from runtime.mqtt.settings import TlsSettings
@@ -11,7 +12,6 @@ from runtime.mqtt.settings import TlsSettings
 def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """Build the TLS context. Raises ConfigError where a certificate or key cannot be used, which names it."""
     context = _trusting(tls.ca_file, "ca_file")
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert_file:
         _trusting(tls.cert_file, "cert_file")  # which tells a certificate from what is none
         key = tls.key_file or tls.cert_file
@@ -35,10 +35,9 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
 
 def _trusting(file: Path | None, key: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=require_file(file) if file else None)
+        return trusting(file)
     except OSError as error:
-        why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"broker.tls.{key}: {file} cannot be used ({why}); check it.") from error
+        raise ConfigError(f"broker.tls.{key}: {file} cannot be used ({error.strerror}); check it.") from error
 
 
 def _refuse_passphrase() -> str:

@@ -93,6 +93,29 @@ def test_too_many_open_files_are_told_with_what_allows_more(capsys: pytest.Captu
     assert capsys.readouterr().err == "error: too many open files; allow more (`ulimit -n`, systemd's LimitNOFILE).\n"
 
 
+class OutOfMemoryError(RuntimeError):
+    """As torch has it."""
+
+
+@pytest.mark.parametrize("kind", [MemoryError, OutOfMemoryError])
+def test_a_lack_of_memory_is_one_line(kind: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise kind("Unable to allocate\n18.6 GiB")
+
+    with pytest.raises(SystemExit) as end:
+        run(command)
+    assert end.value.code == 6
+    assert capsys.readouterr().err.startswith("error: not enough memory (Unable to allocate 18.6 GiB); end what else")
+
+
+def test_a_fault_of_ours_is_not_hidden() -> None:
+    def command() -> None:
+        raise RuntimeError("ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        run(command)
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_what_is_said_to_a_closed_stream_goes_nowhere(closed: str) -> None:
     program = "from core import cli; cli.run(lambda: (print('said'), __import__('sys').stderr.write('told')))"

@@ -38,6 +38,20 @@ def test_a_backend_that_judges_differently_here_is_refused(
         verify_bundle(bundle.path, str(parts), "onnxruntime-cpu", 8)
 
 
+def test_an_engine_that_fails_under_way_is_told(bundle: Bundle, parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("no memory")
+
+    def failing(*arguments: Any) -> Backend:
+        backend = open_backend(*arguments)
+        monkeypatch.setattr(backend, "_run", fails)
+        return backend
+
+    monkeypatch.setattr(verify, "open_backend", failing)
+    with pytest.raises(BackendError, match=r"cpu failed under way: ONNX Runtime: no memory; start it again"):
+        verify_bundle(bundle.path, str(parts), "onnxruntime-cpu", 8)
+
+
 def test_pictures_never_seen_are_compared_with_the_cpu_which_is_not_compared_with_itself(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
