@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 from core.csv_table import write_rows
 from core.files import whole
+from core.pictures.tiles import output_names
 from core.printable import printable
 
 Row = dict[str, Any]
@@ -14,8 +15,7 @@ Row = dict[str, Any]
 
 def score_row(path: Path, verdict: str, score: float | None, errors: Sequence[float], tiles: int, **more: str) -> Row:
     """Lay out one picture. Without errors (K + 1, the image's first) the columns are there and None."""
-    grid = round(tiles**0.5)
-    names = ["image", *(f"tile_{row}_{column}" for row in range(1, grid + 1) for column in range(1, grid + 1))]
+    names = [name.replace(" ", "_").replace(",", "_") for name in output_names(1 + tiles)]
     values: list[float | None] = [*map(float, errors)] or [None] * len(names)
     return {
         "file": printable(whole(path)),

@@ -48,11 +48,11 @@ def _page_command(
 ) -> None:
     import time
 
-    from fleet.order import believe_all
+    from fleet.order import any_signature
     from fleet.settings import FleetSettings
 
     settings = cli.load(config, FleetSettings)
-    with _stations(settings, believe_all) as stations:
+    with _stations(settings, any_signature) as stations:
         count = _write_page(stations, output)
         while every is not None:
             time.sleep(every)

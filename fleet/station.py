@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import ArtifactError
-from fleet.order import IsSigned, Order, believe_all, read_order
+from fleet.order import IsSigned, Order, any_signature, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
 from runtime.following.follower import Follower, Link
@@ -99,7 +99,7 @@ class Station:
 class Stations:
     """Keeps up with all stations below a topic filter, while its follower is connected."""
 
-    def __init__(self, settings: FleetSettings, client_id: str, is_ours: IsSigned = believe_all) -> None:
+    def __init__(self, settings: FleetSettings, client_id: str, is_ours: IsSigned = any_signature) -> None:
         """Hear them through a follower of its own, as `client_id`; `is_ours` tells our orders from others'."""
         self._is_ours = is_ours
         self.found: dict[str, Station] = {}
