@@ -26,10 +26,15 @@ def localisation_metrics(
     """Pixel AUROC and AUPRO over good pictures and those with a mask, as the network sees them; None without masks.
 
     `error_maps` (N, h, w) are enlarged linearly to the input's size, one after the other. `masks_vanished` counts the
-    pictures whose mask marks nothing that the network sees, or cannot be read, which is told on stderr; they are left
-    out.
+    defective pictures whose mask marks nothing that the network sees, or cannot be read, which is told on stderr, as
+    is where some have none; they are left out.
     """
     pixels, vanished = Pixels(), 0
+    defective = [sample for sample in samples if sample.kind != GOOD]
+    bare = [sample for sample in defective if sample.mask is None]
+    if 0 < len(bare) < len(defective):
+        what = f"{len(bare)} of {len(defective)} defective pictures have no mask, such as {bare[0].path}"
+        sys.stderr.write(f"skipped in localisation: {what}\n")
     for sample, error_map in zip(samples, error_maps, strict=True):
         if sample.kind != GOOD and sample.mask is None:
             continue
@@ -38,7 +43,7 @@ def localisation_metrics(
         except DataError as error:
             sys.stderr.write(f"skipped in localisation: {error}\n")
             mask = np.zeros((network.height, network.width), bool)
-        if sample.mask is not None and not mask.any():
+        if sample.kind != GOOD and not mask.any():
             vanished += 1
             continue
         pixels.add(mask, cv2.resize(error_map, (network.width, network.height), interpolation=cv2.INTER_LINEAR))

@@ -106,7 +106,7 @@ def open_graph(path: Path, checkpoint: Checkpoint) -> OnnxBackend:
         width=network.width,
         grid=network.grid,
         precision=precision,
-        score_unit="",
+        score_unit="none",
         thresholds=checkpoint.thresholds,
         provenance={},
         files={MODEL: sha256_of(path)},

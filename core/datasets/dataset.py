@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.config import expanded
 from core.datasets.layout import GOOD, list_plain, require_folders, require_lower_case
+from core.datasets.passed_over import beside_tests, beside_training, without_picture
 from core.datasets.remarks import remarks_on
 from core.errors import DataError
 from core.files import told_apart, whole
@@ -73,6 +74,7 @@ def training_samples(data: Data) -> list[Sample]:
     if (root / "test").is_dir() and not good.is_dir():  # defective pictures must not be taken for good ones
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
     found = list_pictures(good) if good.is_dir() else list_plain(root)
+    sys.stderr.write(beside_training(good.parent) if good.is_dir() else "")
     return _marked([Sample(path, listed_by=data) for path in found])
 
 
@@ -124,6 +126,8 @@ def _labelled(data: str) -> list[Sample]:
         place = path.relative_to(test)
         mask = test.parent / "ground_truth" / place.with_name(f"{path.stem}_mask.png")
         samples.append(Sample(path, place.parts[0], mask if lexists(mask) else None))
+    sys.stderr.write(beside_tests(test, {sample.kind for sample in samples}))
+    sys.stderr.write(without_picture(test, {sample.mask for sample in samples if sample.mask}))
     return _marked(samples)
 
 

@@ -1,6 +1,7 @@
 import os
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,23 @@ def test_many_pictures_take_the_memory_of_few(tmp_path: Path) -> None:
         return peak
 
     assert peak_bytes(60) < 1.1 * peak_bytes(10)
+
+
+def test_masks_that_are_missing_are_told_and_black_ones_of_good_parts_hide_nothing(
+    parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    black = tmp_path / "black.png"
+    cv2.imwrite(str(black), np.zeros((48, 48), np.uint8))
+    samples = labelled_samples(str(parts))
+    maps = np.random.default_rng(0).random((len(samples), 6, 6), np.float32)
+    expected = localisation_metrics(samples, maps, NETWORK)
+    with_black = [replace(one, mask=one.mask or black) for one in samples]
+    assert localisation_metrics(with_black, maps, NETWORK) == expected
+    assert capsys.readouterr().err == ""
+    bare = next(one for one in samples if one.mask)
+    localisation_metrics([replace(one, mask=None) if one is bare else one for one in samples], maps, NETWORK)
+    told = f"skipped in localisation: 1 of 8 defective pictures have no mask, such as {bare.path}\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
