@@ -16,7 +16,7 @@ from runtime.cameras.folders.newcomers import Seen
 from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
-REMEDY = "free the disk, check the permissions of both folders; it is tried again, and nothing is judged twice"
+REMEDY = "free the disk, mount its share, or check the permissions of both folders; it is tried again"
 AGAIN_AFTER_S = 1.0
 """What could not be moved is tried again after so long, one of them where it fails again."""
 Judged = tuple[Path, Seen, bytes]
