@@ -3,6 +3,10 @@
 import threading
 from collections.abc import Callable
 
+from core.errors import PwaeError, one_line
+
+MORE_THREADS = "allow the process more (`TasksMax` of its unit, `--pids-limit` of Docker, `ulimit -u`), or free memory"
+
 
 class Worker(threading.Thread):
     """Does one piece of work on a thread of its own, from `start` until the work returns or raises.
@@ -16,6 +20,20 @@ class Worker(threading.Thread):
         self.fault: BaseException | None = None
         """What `work` raised; None while all is well. Whoever started it looks, and raises it on its own thread."""
         self._work = work
+
+    def start(self) -> None:
+        """Begin. Raises PwaeError where this machine lets the process have no further thread."""
+        try:
+            super().start()
+        except RuntimeError as error:
+            raise PwaeError(
+                f"the thread `{self.name}` cannot be started: {one_line(error)}; {MORE_THREADS}."
+            ) from error
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end; of one that was not started at once."""
+        if self.ident is not None:
+            super().join(timeout)
 
     def run(self) -> None:
         """Do the work; called by `start`, on the new thread."""

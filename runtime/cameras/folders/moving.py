@@ -1,5 +1,6 @@
 """Moving: a judged picture goes under a free name, and a kill at any moment leaves it there once, or here."""
 
+import errno
 import logging
 import os
 import shutil
@@ -8,13 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from core.files import becoming
 from runtime.cameras.files import printable
 from runtime.cameras.folders.folder_look import mount_of, require_mounted
 from runtime.cameras.folders.newcomers import Seen
 from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
-REMEDY = "free the disk, check the permissions of both folders; it is tried again, and nothing is judged twice"
+REMEDY = "free the disk, mount its share, or check the permissions of both folders; it is tried again"
 AGAIN_AFTER_S = 1.0
 """What could not be moved is tried again after so long, one of them where it fails again."""
 Judged = tuple[Path, Seen, bytes]
@@ -81,7 +83,8 @@ class Mover:
 def move(picture: Path, goal: Path, changed_ns: int) -> None:
     """Move to `goal`, or where another has that name, to one with the time `changed_ns` in it.
 
-    Between two file systems, and on those without links, a kill in this moment may leave an empty file under the name.
+    Between two file systems, and on those without links, a kill in this moment may leave an empty file under the name,
+    and beside it a hidden part.
     Raises FileNotFoundError where the picture is gone, OSError where it cannot be moved.
     """
     for name in _names(goal, changed_ns):
@@ -99,13 +102,25 @@ def move(picture: Path, goal: Path, changed_ns: int) -> None:
             except FileExistsError:
                 continue
             try:
-                shutil.move(picture, name)
+                _move_over(picture, name)
             except OSError:
                 name.unlink()
                 raise
             return
         picture.unlink()
         return
+
+
+def _move_over(picture: Path, name: Path) -> None:
+    """Move over the empty file `name`; from another file system whole or not at all. Raises OSError."""
+    try:
+        picture.replace(name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with becoming(name) as part:
+            shutil.copy2(picture, part, follow_symlinks=False)
+        picture.unlink()
 
 
 def _names(goal: Path, changed_ns: int) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,47 @@ def test_a_link_to_a_picture_is_moved_itself(tmp_path: Path) -> None:
     assert (tmp_path / "done" / "1.png").is_symlink()
     assert names(tmp_path / "done") == {"1.png": "a"}
     assert (tmp_path / "real.png").exists()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on another file system."""
+
+    def refuse(*_: object, **_options: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    replace = Path.replace
+    is_near = lambda one, other: Path(one).parent == Path(other).parent  # noqa: E731
+    monkeypatch.setattr(Path, "replace", lambda one, other: replace(one, other) if is_near(one, other) else refuse())
+    folder = tmp_path / "done"
+    folder.mkdir()
+    return folder
+
+
+def test_to_another_file_system_it_is_moved_with_its_time(elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_text("a")
+    os.utime(tmp_path / "1.png", ns=(WHEN_NS, WHEN_NS))
+    move(tmp_path / "1.png", elsewhere / "1.png", WHEN_NS)
+    assert names(elsewhere) == {"1.png": "a"}
+    assert (elsewhere / "1.png").stat().st_mtime_ns == WHEN_NS
+    assert not (tmp_path / "1.png").exists()
+
+
+@pytest.mark.parametrize("ends", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_is_copied_in_part_has_no_pictures_name(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: BaseException
+) -> None:
+    def half(_picture: Path, to: Path, **_options: object) -> None:
+        to.write_text("ha")
+        raise ends
+
+    (tmp_path / "1.png").write_text("half")
+    monkeypatch.setattr(shutil, "copy2", half)
+    with pytest.raises(type(ends)):
+        move(tmp_path / "1.png", elsewhere / "1.png", WHEN_NS)
+    assert (tmp_path / "1.png").read_text() == "half"
+    assert "ha" not in names(elsewhere).values()
 
 
 def test_one_that_is_gone_is_told(done: Path, tmp_path: Path) -> None:
