@@ -120,7 +120,7 @@ class Outbound:
             return Outgoing(topic, self._retained[topic], retain=True)
 
     def take_passing(self, has_room: bool = True) -> Outgoing | None:
-        """Give the next message that is of use now or never; without room, of those that nobody acknowledges (QoS 0)."""
+        """Give the next message that is of use now or never; without room, of those that go unacknowledged (QoS 0)."""
         with self._changed:
             if not self._passing:
                 self._is_crowded = False
