@@ -119,13 +119,16 @@ class Outbound:
             del self._unsent[topic]
             return Outgoing(topic, self._retained[topic], retain=True)
 
-    def take_passing(self) -> Outgoing | None:
-        """Give the next message that is of use now or never."""
+    def take_passing(self, has_room: bool = True) -> Outgoing | None:
+        """Give the next message that is of use now or never; without room, of those that go unacknowledged (QoS 0)."""
         with self._changed:
             if not self._passing:
                 self._is_crowded = False
                 return None
-            return self._passing.popleft()
+            passing = next((each for each in self._passing if has_room or each.qos == 0), None)
+            if passing is not None:
+                self._passing.remove(passing)
+            return passing
 
     def settle(self, is_busy: Callable[[], bool]) -> bool:
         """Say whether nothing waits here, nor elsewhere by `is_busy`; whoever waits for that is told."""

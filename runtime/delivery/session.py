@@ -68,7 +68,7 @@ class Session:
         if at_once or self._watch.is_wary or time.monotonic() - self._retained_s >= RETAINED_EVERY_S:
             self._retained_s = time.monotonic()
             self._send_all(self._outbound.take_retained)
-        while self._connection.room > 0 and (passing := self._outbound.take_passing()) is not None:
+        while (passing := self._take_passing()) is not None:
             self._publish(Sent(passing))  # now or never
         for message in self._outbound.take_done():
             self._connection.acknowledge(message)
@@ -159,6 +159,11 @@ class Session:
     def _room(self) -> int:
         """How many messages may be sent now."""
         return self._watch.room(self._connection.room, len(self._sent))
+
+    def _take_passing(self) -> Outgoing | None:
+        """A verdict must not wait until the broker has acknowledged events."""
+        has_room = self._connection.room > 0
+        return self._outbound.take_passing(has_room) if has_room or self._connection.is_clear else None
 
     def _send_all(self, take: Callable[[], Outgoing | None]) -> None:
         while self._room > 0 and (message := take()) is not None:

@@ -87,6 +87,11 @@ class Connection:
         window = self._granted.window if self._granted else None
         return min(self._broker.max_inflight, window or self._broker.max_inflight) - len(self._awaited)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the line has taken all that we sent."""
+        return not self._client.want_write()
+
     def open(self) -> None:
         """Connect and log in. Raises Unreachable or Refused with the reason in words."""
         host, port = self._broker.address

@@ -263,3 +263,26 @@ def test_a_broker_that_does_not_take_our_goodbye_in_time_is_left_without_one_so_
         publisher.stop("test", 0.0)
     goodbyes = [body for first, body in broker.heard if first >> 4 == PUBLISH and b'"offline"' in body]
     assert (len(goodbyes), broker.count(DISCONNECT)) == ((0, 0) if is_slow else (1, 1))
+
+
+def test_what_nobody_acknowledges_waits_for_no_acknowledgement(
+    outbox: Outbox, publish: Callable[..., Publisher]
+) -> None:
+    """A verdict tells whoever rejects parts while a broker that is slow holds the events up."""
+
+    def answer(first: int, body: bytes) -> bytes | None:
+        if first >> 4 == CONNECT:
+            return packet(0x20, b"\0\0\3\x21\0\1")  # it takes one message at a time
+        return b"" if first >> 4 == PUBLISH and b"plant/result" in body else None
+
+    add(outbox, 0, 3)
+    with odd_broker(answer) as broker:
+        publisher = publish(broker.port)
+        wait_until(lambda: broker.count(PUBLISH) == 2)
+        publisher.send(Outgoing("plant/cmd_reply", b"{}"))
+        for number in range(3):
+            publisher.send(Outgoing("plant/verdict", b"%d" % number, qos=0))
+        wait_until(lambda: broker.count(PUBLISH) == 5)
+        told = [body[-1:] for first, body in broker.heard if first >> 4 == PUBLISH and b"plant/verdict" in body]
+        publisher.stop("test", 0.0)
+    assert (told, broker.count(PUBLISH)) == ([b"0", b"1", b"2"], 5)
