@@ -20,6 +20,7 @@ from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
 LONGEST_QUEUE = 100
+KEPT = "it waited at the broker while this station was away, and may be old, so nothing was done; send it again."
 Act = Callable[[Command], Mapping[str, Any]]
 """Does at once what a command asks, and gives the reply's detail. Raises PwaeError where it is refused."""
 
@@ -96,6 +97,9 @@ class CommandHandler:
             return
         if message.retained:
             log.warning("a retained message on %s is ignored; send commands without retain", message.topic)
+            return
+        if message.was_kept:  # some brokers keep what is sent with QoS 0, too
+            self._replies.refuse(message, KEPT)
             return
         if verb_of(message) not in self._allowed:
             self._replies.refuse(message, f"no such command here; `commands` lists {', '.join(self._allowed)}.")

@@ -71,6 +71,14 @@ def test_a_fault_of_ours_is_an_answer_and_no_end(line: Line) -> None:
     assert line.ask("pause")["ok"] is True
 
 
+def test_a_command_that_waited_at_the_broker_is_refused_and_not_done_hours_later(line: Line) -> None:
+    line.take(Message(TOPICS.command("pause"), b'{"request_id": "1"}', False, was_kept=True))
+    line.handler.serve()
+    (reply,) = line.replies
+    assert "send it again" in json.loads(reply.payload)["error"]
+    assert line.handler.pause == ""
+
+
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [

@@ -14,7 +14,7 @@ from runtime.outbox.outbox import Outbox
 from tests.runtime.broker import Mosquitto
 from tests.runtime.delivery.conftest import STATUS
 from tests.runtime.mes import Subscriber
-from tests.runtime.waiting import wait_until
+from tests.runtime.waiting import WAIT_S, wait_until
 
 
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])
@@ -57,3 +57,32 @@ def test_a_message_of_version_5_says_where_the_answer_goes(mosquitto: Mosquitto,
     wait_until(lambda: len(heard) == 2)
     publisher.stop("test", 0.0)
     assert heard == [Message("plant/cmd/pause", b"{}", True, "mes/answer", b"17")] * 2
+
+
+def test_what_a_broker_kept_of_qos_0_says_that_it_was_kept(mosquitto: Mosquitto, outbox: Outbox) -> None:
+    mosquitto.stop()
+    mosquitto.extra += "queue_qos0_messages true\n"
+    mosquitto.start()
+    heard: list[Message] = []
+
+    def start() -> Publisher:
+        broker = BrokerSettings(host="127.0.0.1", port=mosquitto.port)
+        publisher = Publisher(Connector(broker, "station"), outbox, STATUS, {"boot_id": "b"})
+        publisher.subscribe("plant/cmd/+", heard.append)
+        publisher.subscribe_lasting("plant/trigger/top", lambda _messages: None)
+        publisher.start()
+        return publisher
+
+    sender = Subscriber(mosquitto.port, "none")
+    first = start()
+    sender.send_until("plant/cmd/pause", b"before", lambda: bool(heard))
+    first.stop("test", 0.0)
+    kept = sender.send("plant/cmd/pause", b"meanwhile")
+    wait_until(lambda: kept in sender.acknowledged)
+    second = start()
+    wait_until(lambda: heard[-1].payload == b"meanwhile" and second.wait_idle(WAIT_S))
+    sender.send_until("plant/cmd/pause", b"after", lambda: heard[-1].payload == b"after")
+    second.stop("test", 0.0)
+    sender.close()
+    told = {each.payload: each.was_kept for each in heard}
+    assert told == {b"before": False, b"meanwhile": True, b"after": False}
