@@ -184,6 +184,18 @@ def more_rejected(metrics: dict[str, Any]) -> str:
     )
 
 
+def stand_apart(metrics: dict[str, Any]) -> str:
+    """Say that some of the pictures set no threshold, where they do: what the training was asked does not hold here."""
+    suspects = metrics["suspects"]
+    if not suspects:
+        return ""
+    stand = "stands apart from the others and sets" if suspects == 1 else "stand apart from the others and set"
+    return (
+        f"{suspects} of the training's good pictures here {stand} no threshold, so that more may be rejected than was "
+        "asked: look at its suspects.png, and remove the bad parts."
+    )
+
+
 def _subject(metrics: dict[str, Any]) -> str:
     known, good, defective = metrics["calibrating"], metrics["good"], metrics["defective"]
     judged = f"{good} good and {defective} defective" if defective else f"{good}"
@@ -194,15 +206,7 @@ def _subject(metrics: dict[str, Any]) -> str:
             "error maps by the whole model, which has."
         )
     if metrics["suspects"]:
-        stand = (
-            "stands apart from the others and sets"
-            if metrics["suspects"] == 1
-            else "stand apart from the others and set"
-        )
-        text += (
-            f" {metrics['suspects']} of these {stand} no threshold: look at the training's suspects.png, and remove "
-            "the bad parts."
-        )
+        text += f" {stand_apart(metrics)}"
     if 0 < known < good:
         text += " If it trained on some of the others too, those scores are flattered."
     if not defective:

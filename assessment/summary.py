@@ -10,7 +10,7 @@ from assessment.comparison import Comparison
 from assessment.comparison import figure_rows as comparison_rows
 from assessment.drawn_marks import marks_table
 from assessment.metrics import NO_DEFECTIVE
-from assessment.report import HOW_SMALL, OTHER_RATES, figure_rows, kind_table, more_rejected, what_if_table
+from assessment.report import HOW_SMALL, OTHER_RATES, figure_rows, kind_table, more_rejected, stand_apart, what_if_table
 from core.printable import printable
 
 
@@ -21,8 +21,9 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     console.print(_table(("measure", "value (95 % confidence)"), figure_rows(metrics), title))
     console.print(_table(*kind_table(metrics), "by kind of part"))
     console.print(_table(*what_if_table(metrics), OTHER_RATES.lower()))
-    if warning := more_rejected(metrics):
-        console.print(warning, soft_wrap=True)
+    for told in (stand_apart(metrics), more_rejected(metrics)):
+        if told:
+            console.print(told, soft_wrap=True)
     if metrics["drawn_marks"]:
         console.print(_table(*marks_table(metrics["drawn_marks"]), HOW_SMALL.lower()))
         console.print(

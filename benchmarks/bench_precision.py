@@ -101,7 +101,7 @@ def open_graph(path: Path, checkpoint: Checkpoint) -> OnnxBackend:
     precision: Precision = "fp32"
     manifest = Manifest(
         name="benchmark",
-        created="",
+        created="now",
         height=network.height,
         width=network.width,
         grid=network.grid,

@@ -138,6 +138,7 @@ def standing(errors: NDArray[np.floating]) -> NDArray[np.float64]:
     """How far each good part (M, K + 1) stands above the others: max_k (log e_k - m_k) / s_k, (M,).
 
     Median and spread are those of the parts in other groups, as a fresh part is held against parts not its own.
+    Pictures of one part are held against each other, which docs/tried.md weighs.
     """
     logs = _logs(errors)
     group = np.arange(len(logs)) % GROUPS

@@ -25,7 +25,7 @@ KIND = 20
 _LEAST = 1e-6
 
 
-def doubted(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: int) -> NDArray[np.bool_]:
+def doubted_among(inspector: Inspector, dataset: TrainingSet, pictures: int, seed: int) -> NDArray[np.bool_]:
     """Say which of the first `pictures` pictures (N,) show what few others show, beyond Tukey's fence."""
     found = rarities(inspector.eval().to(choose_device()), dataset, pictures, seed)
     inspector.cpu()

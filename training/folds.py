@@ -105,17 +105,17 @@ def judge_held_out(
     dataset: TrainingSet,
     held_out: list[NDArray[np.int64]],
     samples: Sequence[Sample],
-    left_out: NDArray[np.bool_],
+    doubted: NDArray[np.bool_],
     bursts: NDArray[np.int64],
     settings: TrainingSettings,
 ) -> Calibration:
     """Judge all pictures held out, each by the member that has not seen it; fills the memory, sets the stages' scale.
 
-    `samples`, `left_out` (N,) and `bursts` (N,) are those of all pictures.
+    `samples`, `doubted` (N,) and `bursts` (N,) are those of all pictures.
     """
     inspector.eval().to(choose_device())
     if settings.score.memory:
-        groups = _memory_groups(held_out, left_out, settings)
+        groups = _memory_groups(held_out, doubted, settings)
         inspector.memory = remember(inspector.network, dataset, groups, settings.score.memory, settings.seed)
     distances = torch.cat(
         [
@@ -130,16 +130,16 @@ def judge_held_out(
     judged = np.concatenate(held_out)
     paths = tuple(str(samples[index].whole_path) for index in judged)
     members = np.repeat(np.arange(len(held_out)), [len(held) for held in held_out])
-    return Calibration(paths, errors, left_out[judged], bursts[judged], members)
+    return Calibration(paths, errors, doubted[judged], bursts[judged], members)
 
 
 def _memory_groups(
-    held_out: list[NDArray[np.int64]], left_out: NDArray[np.bool_], settings: TrainingSettings
+    held_out: list[NDArray[np.int64]], doubted: NDArray[np.bool_], settings: TrainingSettings
 ) -> list[NDArray[np.int64]]:
     """Say which pictures, with their copies, make each group of the memory: a fold, or with one member what it saw.
 
-    Without those `left_out` (N,) of the pictures, which a memory would believe as a decoder does.
+    Without those `doubted` (N,) of the pictures, which a memory would believe as a decoder does.
     """
-    believed = np.flatnonzero(~left_out)
+    believed = np.flatnonzero(~doubted)
     folds = held_out if len(held_out) > 1 else [np.setdiff1d(believed, held_out[0])]
-    return [of_copies(np.intersect1d(fold, believed), settings.augment, len(left_out)) for fold in folds]
+    return [of_copies(np.intersect1d(fold, believed), settings.augment, len(doubted)) for fold in folds]

@@ -17,7 +17,7 @@ from core.datasets.dataset import Sample, counts, folders_told, training_samples
 from core.datasets.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector, new_inspector
-from training.first_look import doubted
+from training.first_look import doubted_among
 from training.fitting.members import require_trainable, train_members
 from training.fitting.resume_point import (
     clear_resume_points,
@@ -66,18 +66,18 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     inspector = new_inspector(settings, len(held_out))
     network = inspector.network
     dataset = prepare(network, frames.bgr_u8, settings.augment, settings.seed)
-    left_out = _left_out(inspector, dataset, frames.samples, settings)
+    doubted = _doubted(inspector, dataset, frames.samples, settings)
     note_pictures(output, fingerprint)
-    rank_zero, losses = train_members(network, dataset, held_out, settings, left_out)
+    rank_zero, losses = train_members(network, dataset, held_out, settings, doubted)
     path = settings.checkpoint
     if not rank_zero:
         return path
 
-    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, left_out, bursts, settings)
+    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, doubted, bursts, settings)
     judged = np.concatenate(held_out)
     calibration = replace(calibration, digests=tuple(digests[index] for index in judged))
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
-    fitted = int((~left_out).sum()) - (len(judged) if len(held_out) == 1 else 0)
+    fitted = int((~doubted).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
     checkpoint = Checkpoint(inspector, settings, thresholds, calibration, provenance)
     save_checkpoint(path, checkpoint)
@@ -86,7 +86,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     return path
 
 
-def _left_out(
+def _doubted(
     inspector: Inspector, dataset: TrainingSet, samples: Sequence[Sample], settings: TrainingSettings
 ) -> NDArray[np.bool_]:
     """Say which pictures (N,) stand apart at a first look, so that no decoder trains on them.
@@ -97,7 +97,7 @@ def _left_out(
     if settings.folds == 1 or settings.believe_all:
         return np.zeros(len(samples), bool)
     marked = np.array([sample.is_marked for sample in samples])
-    apart: NDArray[np.bool_] = doubted(inspector, dataset, len(samples), settings.seed) & ~marked
+    apart: NDArray[np.bool_] = doubted_among(inspector, dataset, len(samples), settings.seed) & ~marked
     return apart
 
 

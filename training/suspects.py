@@ -31,7 +31,7 @@ def report_suspects(
 ) -> None:
     """Write suspects.csv, every good picture with the most suspect first, and suspects.png, a sheet of the first ones.
 
-    Those left out come before all others: one that stood apart at first look was not trained on, and is to be looked
+    The odd ones come before all others: one that was doubted at the first look was not trained on, and is to be looked
     at, however well the decoders rebuild it. `judged` (M,) says which of `frames` each line of the calibration is.
     Warns on stderr where some stand apart.
     """

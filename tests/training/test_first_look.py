@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.pictures import draw_part
 from training.detector.inspector import Inspector
-from training.first_look import MOST, doubted, rarities
+from training.first_look import MOST, doubted_among, rarities
 from training.fitting.training_set import prepare
 from training.network.network import Network
 from training.network.tiles import permutation_set
@@ -44,7 +44,7 @@ def inspector(request: pytest.FixtureRequest) -> Inspector:
 
 
 def look(inspector: Inspector, frames: NDArray[np.uint8], seed: int = 0) -> NDArray[np.bool_]:
-    return doubted(inspector, prepare(inspector.network, frames), len(frames), seed)
+    return doubted_among(inspector, prepare(inspector.network, frames), len(frames), seed)
 
 
 def frames_with(planted: int, seed: int = 0) -> NDArray[np.uint8]:

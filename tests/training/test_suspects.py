@@ -15,7 +15,7 @@ from training.suspects import report_suspects
 PICTURES, DOUBTED = 60, 30
 
 
-def test_what_was_left_out_at_first_look_is_shown_first_though_the_decoders_rebuild_it_well(
+def test_what_was_doubted_at_first_look_is_shown_first_though_the_decoders_rebuild_it_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -21,11 +21,11 @@ import numpy as np
 import training.session
 from training.cli import train_model
 
-def doubted(inspector, dataset, pictures, seed):
+def doubted_among(inspector, dataset, pictures, seed):
     mine = int(os.environ.get("LOCAL_RANK", "0"))
     return np.arange(pictures) < 16 * mine
 
-training.session.doubted = doubted
+training.session.doubted_among = doubted_among
 train_model()
 """
 

@@ -37,9 +37,9 @@ def train_members(
     dataset: TrainingSet,
     held_out: list[NDArray[np.int64]],
     settings: TrainingSettings,
-    left_out: NDArray[np.bool_],
+    doubted: NDArray[np.bool_],
 ) -> tuple[bool, dict[str, float]]:
-    """Train each member, from its resume point on, without its fold and those `left_out` (N,) of the pictures.
+    """Train each member, from its resume point on, without its fold and those `doubted` (N,) of the pictures.
 
     Says whether this process is the first, and the last member's losses.
     """
@@ -47,9 +47,9 @@ def train_members(
     from training.fitting.learner import Learner
 
     points = [resume_point(Path(settings.output), member) for member in range(len(held_out))]
-    believed = np.flatnonzero(~left_out)
+    believed = np.flatnonzero(~doubted)
     chosen = {
-        member: torch.from_numpy(of_copies(np.setdiff1d(believed, held), settings.augment, len(left_out)))
+        member: torch.from_numpy(of_copies(np.setdiff1d(believed, held), settings.augment, len(doubted)))
         for member, held in enumerate(held_out)
         if not _is_finished(points[member], settings)
     }
