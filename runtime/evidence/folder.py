@@ -64,6 +64,8 @@ class EvidenceFolder:
         for verdict in CLEAR_ORDER:
             found = []
             for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
+                if not path.is_file():  # a folder or link of somebody's, or one that is gone by now
+                    continue
                 facts = path.stat()
                 day = f"{verdict.word}/{path.parent.name}"
                 found.append((ages.of(day), facts.st_mtime, _File(path, ages.of(day), facts.st_size)))

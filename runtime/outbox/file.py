@@ -65,9 +65,10 @@ class OutboxFile:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._held.close()
-            raise OutboxError(
-                f"outbox {path}: another run-inspection uses it; stop that one or set another `outbox.path`."
-            ) from error
+            why = f"its file system gives no lock ({error.strerror}); set `outbox.path` to a disk of this machine"
+            if isinstance(error, BlockingIOError):
+                why = "another run-inspection uses it; stop that one or set another `outbox.path`"
+            raise OutboxError(f"outbox {path}: {why}.") from error
         self._connections: list[sqlite3.Connection] = []
         self._place: dict[Path, tuple[int, int]] = {}
         """Of the file and its journal, by their names: disk and inode when they were first seen."""

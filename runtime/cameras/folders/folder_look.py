@@ -34,6 +34,8 @@ class FolderLook:
         """In name order."""
         self.problem = ""
         """Why nothing can be seen there; empty where all is well."""
+        self.closed: tuple[Path, str] | None = None
+        """A folder below it that cannot be looked into, and why; what lies there is seen by nobody."""
         self.begun_s: float | None = None
         """When the look that is under way was begun; None between two looks. For any thread."""
         self.bell: FolderBell | None = None
@@ -47,7 +49,7 @@ class FolderLook:
         """Look again; whether there may be other pictures than before. Where nothing can be seen, all stays."""
         found: dict[Path, _Listing] = {}
         pictures: list[Path] = []
-        self.begun_s = now_s
+        self.begun_s, self.closed = now_s, None
         try:
             require_mounted(self._mount)
             has_changed = self._walk(self._path, frozenset(), now_s, found, pictures)
@@ -105,8 +107,10 @@ class FolderLook:
                 continue
             try:
                 has_changed |= self._walk(path, above | {stamp[:2]}, now_s, found, pictures)
-            except OSError:  # it went meanwhile
+            except (FileNotFoundError, NotADirectoryError):  # it went meanwhile
                 has_changed = True
+            except OSError as error:
+                self.closed = path, error.strerror or str(error)
         return has_changed
 
 

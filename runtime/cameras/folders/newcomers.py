@@ -55,6 +55,8 @@ class Newcomers:
         self._pending: dict[Path, None] = {}
         """What was seen and not given, in the order in which it is to be given."""
         self._all_s = 0.0
+        self._closed: tuple[Path, str] | None = None
+        """A picture that cannot be asked for its size, and why."""
 
     @property
     def are_waiting(self) -> bool:
@@ -72,6 +74,7 @@ class Newcomers:
             self._seen = {picture: self._seen[picture] for picture in all_of_them if picture in self._seen}
             self._pending = {picture: None for picture in self._pending if picture in self._seen}
         if now_s >= self._all_s:
+            self._closed = None
             pictures: Iterable[Path] = all_of_them
         elif has_changed:
             waiting = {*self._pending, *whole}
@@ -97,7 +100,10 @@ class Newcomers:
             seen = self._seen.get(picture)
             try:
                 stat = picture.stat()
-            except OSError:
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._closed = picture, error.strerror or str(error)
                 continue
             if not S_ISREG(stat.st_mode):
                 continue
@@ -127,6 +133,8 @@ class Newcomers:
             return f"{printable(self.look.kept)} {KEPT}"
         if self.look.odd is not None:
             return f"{printable(self.look.odd)} is no file and is never judged; remove it"
+        if closed := self.look.closed or self._closed:
+            return f"{printable(closed[0])} cannot be looked at ({closed[1]}), and is not judged; check its permissions"
         for picture in self._pending:
             if now_s - self._seen[picture].first_s > ENDLESS_S and picture not in settled:
                 return f"{printable(picture)} has not become whole for {ENDLESS_S:.0f} s"

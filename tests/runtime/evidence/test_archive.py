@@ -210,6 +210,17 @@ def test_what_an_earlier_run_left_is_counted_where_the_folder_could_not_be_looke
     assert "NotOK/2027-01-15/00000001.jpg" not in files(tmp_path)
 
 
+def test_what_is_no_picture_in_the_folder_keeps_none_from_being_written_or_cleared(tmp_path: Path) -> None:
+    day = tmp_path / "NotOK" / "2027-01-14"
+    (day / "folder.jpg").mkdir(parents=True)
+    (day / "link.jpg").symlink_to("nowhere")
+    (day / "old.jpg").write_bytes(b"old")
+    with keeping(tmp_path, max_bytes=1) as evidence:
+        assert evidence.offer(part_picture(7)) is not None
+    assert (evidence.written, evidence.problem) == (1, "")
+    assert sorted(path.name for path in day.iterdir()) == ["folder.jpg", "link.jpg"]
+
+
 def test_a_slow_disk_drops_and_counts_and_makes_nobody_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = threading.Event()
     write = Path.write_bytes

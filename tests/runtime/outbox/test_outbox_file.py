@@ -1,5 +1,7 @@
 """An outbox's file that was emptied or removed, whose journal is read, and one that is a database of something else."""
 
+import errno
+import fcntl
 import logging
 import os
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import OutboxError
+from runtime.outbox.file import OutboxFile
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
 from runtime.outbox.write_ahead import changes
@@ -259,3 +262,14 @@ def test_a_damaged_name_of_a_column_is_told_as_damage(tmp_path: Path) -> None:
     bounds.path.write_bytes(content.replace(b"digest BLOB", b"diges\xff BLOB"))
     with pytest.raises(OutboxError, match=r"box\.sqlite: .*damaged"):
         Outbox(bounds)
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_station(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OutboxError, match=r"gives no lock \(No locks available\); set `outbox.path`"):
+        OutboxFile(tmp_path / "box.sqlite")
