@@ -22,16 +22,18 @@ test: $(VENV)/.dev mosquitto chromium aravis
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained or exported and no engine built.
 check: $(VENV)/.dev
-	+$(MAKE) -j3 -O --no-print-directory lint quick-runtime quick-rest
+	+$(MAKE) -j3 -O --no-print-directory lint quick-with-torch quick-without-torch
 
-# A process each, and no workers: neither imports what the other's tests need, and the runtime's need no torch.
+# A process each, and no workers: neither imports what the other's tests need. Lint and the tests with torch take one core as
+# long as those without it take the other.
 QUICK := $(BIN)/python -m pytest -m "not machine and not long"
-.PHONY: quick-runtime quick-rest
-quick-runtime: $(VENV)/.dev
-	$(QUICK) tests/runtime
+WITHOUT_TORCH := archive core fleet gateway runtime
+.PHONY: quick-with-torch quick-without-torch
+quick-with-torch: $(VENV)/.dev
+	$(QUICK) $(WITHOUT_TORCH:%=--ignore tests/%)
 
-quick-rest: $(VENV)/.dev
-	$(QUICK) --ignore tests/runtime
+quick-without-torch: $(VENV)/.dev
+	$(QUICK) $(WITHOUT_TORCH:%=tests/%)
 
 # What runs on Ray, on clusters that are started here: 3 minutes on two cores. Its extra is some 500 MB, so not in `dev`.
 .PHONY: test-ray

@@ -79,6 +79,7 @@ def test_from_frames_to_loss_and_errors_all_lies_on_one_device(
     assert inspector.inspect(frames).errors.device == GPU
 
 
+@pytest.mark.long
 def test_what_lies_elsewhere_is_refused() -> None:
     with pytest.raises(RuntimeError, match="device"):
         _ = torch.zeros(3, device=GPU) @ torch.zeros(3)
