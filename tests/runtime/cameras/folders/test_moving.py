@@ -145,7 +145,7 @@ def test_what_cannot_be_moved_holds_up_no_other_is_told_once_and_moved_when_it_c
 def test_nothing_is_moved_where_a_share_is_not_mounted_any_more(
     away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would lie below the share when that is back, where nobody sees it; or count as taken away, and be new again."""
+    """It would lie below the share when that is back, where nobody sees it, or count as taken away, and so as new."""
     (picture,) = write_pictures(tmp_path / "inbox", 1).iterdir()
     (tmp_path / "done").mkdir()
     moved = list[bytes]()
