@@ -42,7 +42,8 @@ def localisation_metrics(
             mask = read_mask(sample, network.input)
         except DataError as error:
             sys.stderr.write(f"skipped in localisation: {error}\n")
-            mask = np.zeros((network.height, network.width), bool)
+            vanished += sample.kind != GOOD
+            continue
         if sample.kind != GOOD and not mask.any():
             vanished += 1
             continue

@@ -112,17 +112,29 @@ def run(app: Callable[..., Any]) -> None:
     except OSError as error:  # a full disk, a path that cannot be written: nothing of ours to report
         if error.strerror is None or isinstance(error, BrokenPipeError):
             raise
+        if _is_out_of_memory(error):
+            _end_out_of_memory(error)
         sys.stderr.write(f"error: {shown(_why(error))}\n")
         sys.exit(ConfigError.exit_code)
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's, of a GPU
-            raise
-        less = "end what else uses it (top, nvidia-smi), or ask for less: fewer pictures, a lower `batch_size`"
-        sys.stderr.write(f"error: not enough memory ({shown(shortened(one_line(error)))}); {less}.\n")
-        sys.exit(BackendError.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        _end_out_of_memory(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Say whether `error` tells of too little memory: torch and OpenCV do it each in errors of their own."""
+    is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's, of a GPU
+    return is_named or any(words in str(error).lower() for words in ("allocate memory", "insufficient memory"))
+
+
+def _end_out_of_memory(error: Exception) -> NoReturn:
+    less = "end what else uses it (top, nvidia-smi), or ask for less: fewer pictures, a lower `batch_size`"
+    sys.stderr.write(f"error: not enough memory ({shown(shortened(one_line(error)))}); {less}.\n")
+    sys.exit(BackendError.exit_code)
 
 
 def end_at_once(code: int) -> NoReturn:

@@ -1,16 +1,22 @@
 """Passed over: what lies in a data set in MVTec layout and is not read, though whoever put it there believes it is."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from core.datasets.layout import GOOD
+from core.errors import DataError
 from core.pictures.picture import find_pictures, list_folder
 
 
 def beside_training(train: Path) -> str:
-    """Say in a line which folders beside `train/good` hold pictures; empty where none does."""
-    beside = [(path, is_folder) for path, is_folder in list_folder(train) if path.name != GOOD]
-    found = [path for path, is_folder in beside if not is_folder or any(find_pictures(path))]
+    """Say in a line which folders beside `train/good` hold pictures, as far as one may look; empty where none does."""
+    found = []
+    with suppress(OSError):
+        for path, is_folder in list_folder(train):
+            with suppress(DataError):
+                if path.name != GOOD and (not is_folder or any(find_pictures(path))):
+                    found.append(path)
     return _line(f"not read, since train/{GOOD} alone trains", found)
 
 

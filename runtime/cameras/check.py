@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CameraError, DataError, shown
+from core.files import no_new_folders
 from core.pictures.geometry import ModelInput
 from core.pictures.picture import Stored, as_bgr_u8, cut
 from core.pictures.unlike import unlike, with_remedy
@@ -48,6 +49,8 @@ def check_camera(
     """
     if isinstance(settings, GenicamSettings | GentlSettings):
         return _check_factory_camera(name, settings, seen)
+    if isinstance(settings, WatchSettings):
+        return _check_watched(name, settings, kept)
     if not isinstance(settings, LiveCameraSettings):
         return _check_files(name, settings, kept, seen)
     every_frame = {"trigger": None, "judge_every": 1, "stale_after_s": settings.timeout_s + TRIAL_S}
@@ -83,8 +86,6 @@ def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen
             read = camera.some(LOOKED_AT)
         else:
             read = list(islice(camera.frames(threading.Event()), 1)) if camera.frames_total else []
-    if isinstance(settings, WatchSettings):
-        _require_moving(name, settings)
     if camera.frames_total is None:
         return "opens"
     stored = [frame.stored_u16 if frame.pixels_u8 is None else frame.pixels_u8 for frame in read]
@@ -98,14 +99,17 @@ def _check_files(name: str, settings: CameraSettings, kept: Sequence[Path], seen
     return f"opens, {camera.frames_total} frames, {len(read)} looked at, of {size}{unread}{warnings}"
 
 
-def _require_moving(name: str, settings: WatchSettings) -> None:
-    """Raises CameraError where what was judged could not be moved away."""
-    for folder in (settings.path, settings.move_to) if settings.move_to is not None else ():
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise CameraError(
-                f"camera {name}: nothing can be written in {folder}, so judged pictures could not be moved; check its "
-                "permissions and its mount, or leave `move_to` out."
-            )
+def _check_watched(name: str, settings: WatchSettings, kept: Sequence[Path]) -> str:
+    """Open it, and see that what was judged could be moved away; a new folder for that goes again."""
+    with no_new_folders(settings.move_to or settings.path):
+        open_camera(name, settings, kept).close()
+        for folder in (settings.path, settings.move_to) if settings.move_to is not None else ():
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise CameraError(
+                    f"camera {name}: nothing can be written in {folder}, so judged pictures could not be moved; check "
+                    "its permissions and its mount, or leave `move_to` out."
+                )
+    return "opens"
 
 
 def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, seen: Sequence[ModelInput]) -> str:
@@ -171,7 +175,7 @@ def _looked_at(
 
     Raises CameraError where a region, or a model's own, lies within none of them, or none is of `frame_size`.
     """
-    sizes = {frame.shape[1::-1]: "" for frame in frames}
+    sizes = dict.fromkeys(frame.shape[1::-1] for frame in frames)
     misfits = {f"{width} x {height} pixels": _misfit(name, settings, width, height, seen) for width, height in sizes}
     if all(misfits.values()):
         size, why = next(iter(misfits.items()))

@@ -40,7 +40,8 @@ class Hosts:
         return self._is_rebirth([message for message in heard if message.topic == self._node.commands])
 
     def end(self) -> None:
-        """Tell where our birth has not come back until now."""
+        """Tell where our birth has not come back until now: perhaps it did while we said goodbye."""
+        self._echo.hear(self._connection.received())
         self._echo.end()
 
     def _is_rebirth(self, commands: Sequence[Message]) -> bool:

@@ -192,3 +192,17 @@ def test_a_mask_that_cannot_be_read_is_named_and_left_out(
     metrics = localisation_metrics(samples, np.stack([whole * 0, whole, whole]), NETWORK)
     assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 1}
     assert str(damaged) in capsys.readouterr().err
+
+
+def test_a_good_picture_whose_mask_cannot_be_read_is_left_out_as_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_line(tmp_path)
+    mask = root / "ground_truth" / "good" / "0_mask.png"
+    mask.parent.mkdir()
+    mask.write_bytes(b"no picture")
+    samples = labelled_samples(str(root))
+    whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
+    metrics = localisation_metrics(samples, np.stack([whole * 0 + 9, whole]), NETWORK)
+    assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 0}
+    assert f"skipped in localisation: {mask}" in capsys.readouterr().err

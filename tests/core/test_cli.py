@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import pytest
 
 from core.cli import app, run
@@ -106,6 +107,26 @@ def test_a_lack_of_memory_is_one_line(kind: type[Exception], capsys: pytest.Capt
         run(command)
     assert end.value.code == 6
     assert capsys.readouterr().err.startswith("error: not enough memory (Unable to allocate 18.6 GiB); end what else")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 40 bytes."),
+        cv2.error("(-4:Insufficient memory) Failed to allocate 40 bytes"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+)
+def test_so_is_that_of_a_library_that_has_errors_of_its_own(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run(command)
+    assert end.value.code == 6
+    assert "not enough memory" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_is_not_hidden() -> None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 REMEDY = "free the disk, mount its share, or check the permissions of both folders; it is tried again"
 AGAIN_AFTER_S = 1.0
 """What could not be moved is tried again after so long, one of them where it fails again."""
+TURN_S = 0.05
+"""For so long at once: what comes new is judged meanwhile, however much was left."""
 Judged = tuple[Path, Seen, bytes]
 """A picture, as it was seen, and its cause; see Frame."""
 
@@ -33,7 +35,7 @@ class Mover:
         """When the move that is under way was begun; None between two. For any thread."""
         self._source = source
         self._has_moved = has_moved
-        self._mount = mount_of(to)
+        self._mounts = mount_of(source), mount_of(to)
         self._judged: deque[Judged] = deque()
         self._left: deque[Judged] = deque()
         """What could not be moved."""
@@ -48,7 +50,8 @@ class Mover:
         """Move what was judged; a share that is away lets it wait."""
         while self._judged:
             self._try(self._judged.popleft())
-        while self._left and time.monotonic() >= self._again_s:
+        until_s = time.monotonic() + TURN_S
+        while self._left and self._again_s <= time.monotonic() < until_s:
             if not self._try(self._left.popleft()):
                 break
             if not self._left:
@@ -59,8 +62,10 @@ class Mover:
         goal = self.to / picture.relative_to(self._source)
         self.begun_s = time.monotonic()
         try:
-            require_mounted(self._mount)
+            for mount in self._mounts:
+                require_mounted(mount)
             goal.parent.mkdir(parents=True, exist_ok=True)
+            picture.stat()  # where that is not answered the picture is not gone
             if not seen.is_still(picture):
                 raise FileNotFoundError
             move(picture, goal, seen.changed_ns)

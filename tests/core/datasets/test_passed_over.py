@@ -1,4 +1,7 @@
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,3 +46,20 @@ def test_pictures_beside_those_that_train_are_told(parts: Path, capsys: pytest.C
     assert [sample.path for sample in training_samples(str(parts))] == [parts / "train" / "good" / "1.png"]
     told = f"warning: {parts}/train/2.png and 1 more: not read, since train/good alone trains.\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("closed", ["train", "train/lost+found"])
+def test_a_folder_that_may_not_be_looked_into_keeps_nobody_from_training(
+    closed: str, parts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (parts / "train" / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def guarded(folder: Path) -> Any:
+        if folder == parts / closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert [sample.path for sample in training_samples(str(parts))] == [parts / "train" / "good" / "1.png"]
+    assert capsys.readouterr().err == ""

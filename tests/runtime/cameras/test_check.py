@@ -204,9 +204,10 @@ def test_a_camera_that_gives_nothing_in_time_is_told_why() -> None:
 def test_a_folder_out_of_which_or_into_which_nothing_can_be_moved_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
-    inbox, done = write_pictures(tmp_path / "inbox", 1), tmp_path / "done"
+    inbox, done = write_pictures(tmp_path / "inbox", 1), tmp_path / "judged" / "done"
     settings = WatchSettings(kind="watch", path=inbox, move_to=done)
     assert check_camera("top", settings) == "opens"
+    assert [each.name for each in tmp_path.iterdir()] == ["inbox"], "it leaves nothing behind"
     monkeypatch.setattr(os, "access", lambda folder, _mode: Path(folder).name != closed)  # root may write anywhere
     with pytest.raises(CameraError, match=rf"nothing can be written in .*/{closed}, so judged pictures could not be"):
         check_camera("top", settings)

@@ -86,6 +86,18 @@ def test_hosts_that_ask_on_and_on_get_births_and_one_line_of_the_log_a_minute(ca
     assert not hosts.ask_for_births()
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_birth_that_comes_back_with_the_goodbye_has_come_back(
+    caplog: pytest.LogCaptureFixture, comes_back: bool
+) -> None:
+    line: Any = Line()
+    line.unsubscribe = lambda _topic: None
+    hosts = Hosts(line, EdgeNode("g", "s", "plant", {}), "spBv1.0/g/NBIRTH/s", Seldom())
+    line.heard = [Message("spBv1.0/g/NBIRTH/s", b"", retained=False)] * comes_back
+    hosts.end()
+    assert ("it does not hand our birth to us" in caplog.text) is not comes_back
+
+
 def test_of_both_subscriptions_that_for_commands_is_told_where_it_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     line: Any = Line()
     hosts = Hosts(line, EdgeNode("g", "s", "plant", {}), "spBv1.0/g/NBIRTH/s", Seldom())

@@ -1,9 +1,11 @@
 """Moving a judged picture: none takes another's place, and a kill in between leaves it in one place."""
 
 import errno
+import itertools
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -139,18 +141,65 @@ def test_what_cannot_be_moved_holds_up_no_other_is_told_once_and_moved_when_it_c
     assert "judged pictures are moved again" in caplog.text
 
 
-def test_nothing_is_moved_where_the_share_is_not_mounted_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("away", ["inbox", "done"])
+def test_nothing_is_moved_where_a_share_is_not_mounted_any_more(
+    away: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would lie below the share when that is back, where nobody sees it."""
+    """It would lie below the share when that is back, where nobody sees it, or count as taken away, and so as new."""
     (picture,) = write_pictures(tmp_path / "inbox", 1).iterdir()
-    done = tmp_path / "done"
-    done.mkdir()
-    monkeypatch.setattr(os.path, "ismount", lambda path: path in (done, Path("/")))
-    mover = Mover(tmp_path / "inbox", done, lambda _cause: None)
+    (tmp_path / "done").mkdir()
+    moved = list[bytes]()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path in (tmp_path / away, Path("/")))
+    mover = Mover(tmp_path / "inbox", tmp_path / "done", moved.append)
     monkeypatch.setattr(os.path, "ismount", lambda path: path == Path("/"))
     mover.add((picture, seen(picture), b"cause"))
     mover.tidy()
     assert picture.exists()
-    assert not list(done.iterdir())
-    assert f"{done} is not mounted any more" in caplog.text
+    assert not [*(tmp_path / "done").iterdir(), *moved]
+    assert f"{tmp_path / away} is not mounted any more" in caplog.text
+
+
+def test_a_picture_of_which_the_share_tells_nothing_is_not_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "AGAIN_AFTER_S", 0.0)
+    (picture,) = write_pictures(tmp_path / "inbox", 1).iterdir()
+    (tmp_path / "done").mkdir()
+    moved = list[bytes]()
+    mover = Mover(tmp_path / "inbox", tmp_path / "done", moved.append)
+    mover.add((picture, seen(picture), b"cause"))
+    stat = Path.stat
+
+    def stale(path: Path, **options: bool) -> os.stat_result:
+        if path == picture:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return stat(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stale)
+        mover.tidy()
+    assert not moved
+    mover.tidy()
+    assert moved == [b"cause"]
+
+
+def test_what_was_left_holds_up_what_comes_new_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "AGAIN_AFTER_S", 0.0)
+    clock = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock) * moving.TURN_S / 10)
+    moved = list[bytes]()
+    pictures = sorted(write_pictures(tmp_path / "inbox" / "side", 12).iterdir())
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "side").write_text("in the place of a folder")
+    mover = Mover(tmp_path / "inbox", tmp_path / "done", moved.append)
+    for picture in pictures:
+        mover.add((picture, seen(picture), picture.name.encode()))
+    mover.tidy()
+    (tmp_path / "done" / "side").unlink()
+    mover.tidy()
+    assert 0 < len(moved) < 12
+    for _ in range(12):
+        mover.tidy()
+    assert len(moved) == 12
