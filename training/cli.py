@@ -93,7 +93,7 @@ def _init_command(
     from training.looking.outputs import places
     from training.looking.survey import survey
 
-    name, config, sheet = places(data, output, fast)
+    name, config, sheet = places(data, output, fast, roi is not None)
     found = survey(data, roi, bits)
     advice = advise(found, fast)
     cut_outs = BytesIO()

@@ -108,6 +108,12 @@ def test_the_fast_form_has_a_name_of_its_own_and_so_an_output(
     assert written(tmp_path).name == "a"
 
 
+def test_each_region_of_a_picture_has_a_model_with_a_name_and_an_output_of_its_own(tmp_path: Path, init: Init) -> None:
+    sheets(tmp_path / "film")
+    assert init(tmp_path / "film", "--roi", "0", "0", "90", "80")[0] == 0
+    assert (written(tmp_path).name, written(tmp_path).output) == ("a", "runs/a")
+
+
 def test_an_output_that_cannot_be_written_is_told_before_any_picture_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """Fitting one member: Lightning's loop over the training set, its log, and the point to resume from."""
 
 import csv
+import io
 import logging
 import shutil
 import warnings
@@ -10,12 +11,14 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
+from core.files import write_whole
 from core.progress import Steps
 from training.fitting.learner import Learner
 from training.fitting.resume_point import read_point, resume_point
@@ -60,7 +63,8 @@ def _trainer(settings: TrainingSettings, member: int, countdown: Steps) -> L.Tra
     rank_zero_only.rank = local_rank()  # type: ignore[attr-defined]
     return L.Trainer(
         devices=settings.devices,
-        plugins=LightningEnvironment(),  # whatever a scheduler says; torchrun's processes are told as Lightning's own
+        # Whatever a scheduler says; torchrun's processes are told as Lightning's own.
+        plugins=[LightningEnvironment(), WrittenWhole()],
         # A head whose loss has weight 0 gets no gradient.
         strategy="auto" if together(settings.devices) == 1 else "ddp_find_unused_parameters_true",
         precision="bf16-mixed" if torch.cuda.is_available() else "32-true",
@@ -124,6 +128,22 @@ def _begin_log(trainer: L.Trainer, resumed: Path | None) -> None:
         logger.experiment.metrics += earlier  # Lightning's logger deletes what was there when it begins
 
 
+class WrittenWhole(TorchCheckpointIO):
+    """Writes points in their own folder: Lightning's copies them there from another disk, over the one before."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: object = None,  # noqa: ARG002 - Lightning names it
+    ) -> None:
+        """Write a point. Raises OSError; the one before stays then."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(path), content.getbuffer())
+
+
 class _ResumePoint(Checkpoint):
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -132,10 +152,7 @@ class _ResumePoint(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if last or trainer.global_step - self._written_at_step >= LEAST_STEPS:
-            try:
-                trainer.save_checkpoint(self.path)
-            except OSError as error:  # it names a file of Lightning's own, in another place
-                raise OSError(error.errno, error.strerror, str(self.path)) from error
+            trainer.save_checkpoint(self.path)
             self._written_at_step = trainer.global_step
 
 

@@ -13,14 +13,15 @@ ANYBODYS = GOODS | {"train"}
 """Names of folders that say nothing of the part."""
 
 
-def places(data: list[str], output: Path | None, is_fast: bool) -> tuple[str, Path, Path]:
+def places(data: list[str], output: Path | None, is_fast: bool, is_region: bool) -> tuple[str, Path, Path]:
     """Give the training's name, its configuration and the sheet of cut-outs, whose folder is made.
 
     Raises ConfigError where they cannot be written, or something is there.
     """
-    # Several folders are the next training of a part, whose first one has the folder's name, in each of both forms.
+    # Several folders are the next training of a part, whose first one has the folder's name, in each of both forms; of
+    # several regions each has a model.
     own = f"{_part_of(Path(realpath(data[0])))}{'-fast' if is_fast else ''}"
-    name = plain_name(output.stem if output and len(data) > 1 else own)
+    name = plain_name(output.stem if output and (len(data) > 1 or is_region) else own)
     config = output or Path(f"{name}.yaml")
     if config.is_dir():
         raise ConfigError(f"{config}: is a folder; name the file to write, such as {config / f'{name}.yaml'}.")
