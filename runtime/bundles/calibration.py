@@ -9,7 +9,7 @@ from pydantic import Field
 from core.calibration import Calibration
 from core.errors import ArtifactError
 from core.printable import printable
-from runtime.bundles.bundle import Bundle
+from runtime.bundles.bundle import OTHER_VERSION, Bundle
 from runtime.bundles.manifest import Record
 
 CALIBRATION = "calibration.json"
@@ -46,7 +46,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
         errors = np.asarray(content.errors, np.float64)
     except ValueError as error:
         raise ArtifactError(
-            f"{bundle.path}: {CALIBRATION} is damaged or of another version; export it again."
+            f"{bundle.path}: {CALIBRATION} is damaged or of another version; {OTHER_VERSION}."
         ) from error
     parts = len(content.names)
     bursts = np.asarray(content.bursts or range(parts), np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError
-from runtime.bundles.bundle import Bundle
+from runtime.bundles.bundle import OTHER_VERSION, Bundle
 from runtime.bundles.precision import Precision
 
 KNOWN_PICTURES = "known_pictures.npz"
@@ -52,7 +52,7 @@ def load_known_pictures(bundle: Bundle) -> KnownPictures | None:
         with np.load(content, allow_pickle=False) as stored:
             known = KnownPictures(stored["frames_bgr_u8"], stored["errors"])
     except FAULTS as error:
-        raise ArtifactError(f"{file}: damaged or of another version; export it again.") from error
+        raise ArtifactError(f"{file}: damaged or of another version; {OTHER_VERSION}.") from error
     count = len(known.errors)
     fits = known.frames_bgr_u8.shape == (count, manifest.height, manifest.width, 3)
     if not fits or known.errors.shape != (count, len(manifest.thresholds.values)):

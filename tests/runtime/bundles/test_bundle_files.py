@@ -56,6 +56,12 @@ def test_a_calibration_that_is_none_is_refused(own: Path, content: bytes) -> Non
         load_calibration(sealed(own, CALIBRATION, content))
 
 
+def test_of_a_calibration_of_a_newer_version_it_is_told_what_to_do(own: Path) -> None:
+    """The manifest tells damage, and to export it once more by what exported it would help nobody."""
+    with pytest.raises(ArtifactError, match=r"another version; .* or install here the one that exported it\.$"):
+        load_calibration(sealed(own, CALIBRATION, json.dumps({**GOOD, "novelty": 1}).encode()))
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe", b"[" * 100_000, b"[]", b'{"a": "b"}', b'{"a": [1, 2]}', b'{"a": [[1], 2]}']
 )
