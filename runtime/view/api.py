@@ -10,7 +10,7 @@ from core.pictures.picture_file import PictureFault
 from runtime.view.bodies import ShortBodies, read_body
 from runtime.view.desk import BusyError, Judges, TakesMarks
 from runtime.view.marking import add_marking
-from runtime.view.query import known_keys_alone
+from runtime.view.query import no_misspelt_keys
 from runtime.view.rendering import Pages
 
 LARGEST_BYTES = 2**25
@@ -52,7 +52,7 @@ def _add_predicting(router: APIRouter, judge: Judges) -> None:
 
     @router.post(
         "/predict",
-        dependencies=[Depends(known_keys_alone)],
+        dependencies=[Depends(no_misspelt_keys)],
         summary="Judge a picture with the model in use and answer with the event; stores, counts and publishes nothing",
         openapi_extra={"requestBody": {**body, "required": True}},
     )

@@ -14,7 +14,7 @@ from runtime.history.entry import Entry, Kind, Wanted
 from runtime.history.marks import Mark, marks_of
 from runtime.view.past import MAP, Past
 from runtime.view.pictures import WIDEST_PX, read_no_wider
-from runtime.view.query import known_keys_alone
+from runtime.view.query import no_misspelt_keys
 from runtime.view.rendering import Pages
 
 PAGE = 48
@@ -50,7 +50,7 @@ def history_router(past: Past, pages: Pages, cameras: Sequence[str]) -> APIRoute
 
 def _data_router(past: Past) -> APIRouter:
     """What programs and pages ask for: JSON and pictures."""
-    router = APIRouter(dependencies=[Depends(known_keys_alone)])
+    router = APIRouter(dependencies=[Depends(no_misspelt_keys)])
 
     @router.get("/history.json", summary="Judged parts, the newest first; `after` an event's id come the older ones")
     def history_json(wanted: Asked, after: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = PAGE) -> Any:

@@ -1,15 +1,18 @@
-"""What may stand behind the `?` of an address that programs ask: a key that nobody reads was meant otherwise."""
+"""What may stand behind the `?` of an address that programs ask."""
 
 from fastapi import HTTPException, Request
 
-from core.config import unknown_key
+from core.config import nearest_key, unknown_key
 from core.errors import shortened
 
 
-def known_keys_alone(request: Request) -> None:
-    """Let no other keys pass than the route is documented with. Raises HTTPException, with the nearest of them."""
+def no_misspelt_keys(request: Request) -> None:
+    """Refuse keys that look as if one of the route's was meant; others, such as those that go round a cache, pass.
+
+    Raises HTTPException, with the one that was meant.
+    """
     told = request.app.openapi()["paths"][request.scope["route"].path][request.method.lower()]
     known = [each["name"] for each in told.get("parameters", ()) if each["in"] == "query"]
     for key in request.query_params:
-        if key not in known:
+        if key not in known and nearest_key(key, known):
             raise HTTPException(422, unknown_key(shortened(key), key, known))
