@@ -72,7 +72,7 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of_once(
         assert len(predict(model, [tmp_path])) == 40
         told = capsys.readouterr().err
         assert told.count("warning: ") == 1
-        assert "39 of 40 pictures have another shape" in told
+        assert "39 of 40 pictures are squeezed" in told
         assert f"{tmp_path / '01.png'} (2 times as wide as high, and what trained 1)" in told
 
 
