@@ -22,18 +22,24 @@ test: $(VENV)/.dev mosquitto chromium aravis
 
 # What needs only Python: no broker, camera's server, browser or root, no network trained or exported and no engine built.
 check: $(VENV)/.dev
-	+$(MAKE) -j3 -O --no-print-directory lint quick-with-torch quick-without-torch
+	+$(MAKE) -j5 -O --no-print-directory lint quick-with-torch quick-rooms quick-cameras quick-runtime
 
-# A process each, and no workers: neither imports what the other's tests need. Lint and the tests with torch take one core as
-# long as those without it take the other.
+# A process each, and no workers, each of which would import and collect everything: only the first needs torch. They are more
+# than two cores, since many tests wait.
 QUICK := $(BIN)/python -m pytest -m "not machine and not long"
-WITHOUT_TORCH := archive core fleet gateway runtime
-.PHONY: quick-with-torch quick-without-torch
+ROOMS := archive core fleet gateway
+.PHONY: quick-with-torch quick-rooms quick-cameras quick-runtime
 quick-with-torch: $(VENV)/.dev
-	$(QUICK) $(WITHOUT_TORCH:%=--ignore tests/%)
+	$(QUICK) $(ROOMS:%=--ignore tests/%) --ignore tests/runtime
 
-quick-without-torch: $(VENV)/.dev
-	$(QUICK) $(WITHOUT_TORCH:%=tests/%)
+quick-rooms: $(VENV)/.dev
+	$(QUICK) $(ROOMS:%=tests/%)
+
+quick-cameras: $(VENV)/.dev
+	$(QUICK) tests/runtime/cameras
+
+quick-runtime: $(VENV)/.dev
+	$(QUICK) tests/runtime --ignore tests/runtime/cameras
 
 # What runs on Ray, on clusters that are started here: 3 minutes on two cores. Its extra is some 500 MB, so not in `dev`.
 .PHONY: test-ray
