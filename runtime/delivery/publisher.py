@@ -177,7 +177,7 @@ class Publisher(Worker):
     def _connect_and_serve(self) -> None:
         """Connect, serve until stopped, say goodbye."""
         is_lasting = any(each.is_lasting for each in self._subscriptions)
-        connection = self.connector.open(self._status.will(), is_lasting)
+        connection, is_told = self.connector.open(self._status.will(), is_lasting), False
         try:
             session = Session(
                 *(connection, self.outbox, self.outbound, self._refusals, self._subscriptions),
@@ -190,15 +190,9 @@ class Publisher(Worker):
             except Unreachable:
                 session.lost()
                 raise
-        except BaseException:
-            connection.drop()
-            raise
         finally:
             self.outbound.disconnected()
-        if is_told:
-            connection.close()
-        else:  # the will says it
-            connection.drop()
+            connection.end(is_told)
 
     def _serve(self, session: Session) -> bool:
         """Serve until stopped; say whether the broker knows that we go."""

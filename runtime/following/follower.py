@@ -141,7 +141,7 @@ class Follower:
             keep_connected(self._connect_and_serve, self._tell_away, self._stopping, self._connector.cable)
 
     def _connect_and_serve(self) -> None:
-        connection = self._connector.open(self._will)
+        connection, is_told = self._connector.open(self._will), False
         under_way: dict[int, Sent] = {}
         try:
             self._hearing.begin()
@@ -156,17 +156,13 @@ class Follower:
                 for message in connection.received():
                     self._hearing.hand_on(message)
                     connection.acknowledge(message)
-        except BaseException:
-            connection.drop()
-            raise
+            # What waits may be that we go.
+            is_told = all(each.is_settled for each in (*under_way.values(), *self._waiting))
         finally:
             self._losses += 1
             self._connected.clear()
             self._waiting.extendleft(reversed(under_way.values()))
-        if not all(each.is_settled for each in self._waiting):  # perhaps that we go: the will says it
-            connection.drop()
-        else:
-            connection.close()
+            connection.end(is_told)
 
     def _send(self, connection: Connection, under_way: dict[int, Sent]) -> None:
         while self._waiting and connection.room > 0:

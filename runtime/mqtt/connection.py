@@ -222,6 +222,13 @@ class Connection:
             self._client.loop_write()
         self.drop()
 
+    def end(self, is_told: bool) -> None:
+        """Say goodbye where the broker has been told that we go; else let its will tell it."""
+        if is_told:
+            self.close()
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """Free the socket without a word, so that the broker sends our will."""
         if (leftover := self._client.socket()) is not None:

@@ -71,7 +71,7 @@ class SparkplugSender(Worker):
 
     def _connect_and_serve(self) -> None:
         bd_seq = next_birth_number(self._birth_file)
-        connection = self._connector.open(self._node.death(bd_seq))
+        connection, is_told = self._connector.open(self._node.death(bd_seq)), False
         try:
             births = self._node.births(bd_seq)
             hosts = Hosts(connection, self._node, births[0].topic, self._told)
@@ -85,13 +85,8 @@ class SparkplugSender(Worker):
                     self._send(connection, self._node.births(bd_seq))
             is_told = self._say_goodbye(connection, bd_seq)
             hosts.end()
-        except BaseException:
-            connection.drop()
-            raise
-        if is_told:
-            connection.close()
-        else:  # the will says it
-            connection.drop()
+        finally:
+            connection.end(is_told)
 
     def _send_waiting(self, connection: Connection) -> None:
         while self._queue and connection.room > 0:
