@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from assessment.prediction import predict
 from core.errors import ArtifactError, BackendError, ConfigError, DataError
 from runtime.inference import selection
-from runtime.inference.backend import Backend
 from tests.pictures import read_picture
+from tests.runtime.failing_engine import let_engines_fail
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,16 +112,6 @@ def test_the_notebooks_three_lines_run(
 
 
 def test_an_engine_that_fails_under_way_is_told(exported: Path, parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = selection.open_backend
-
-    def fails(*_: Any) -> None:
-        raise RuntimeError("no memory")
-
-    def failing(*arguments: Any) -> Backend:
-        backend = opened(*arguments)
-        monkeypatch.setattr(backend, "_run", fails)
-        return backend
-
-    monkeypatch.setattr(selection, "open_backend", failing)
+    let_engines_fail(monkeypatch, selection)
     with pytest.raises(BackendError, match=r"failed under way: ONNX Runtime: no memory; start it again"):
         predict(exported, [parts / "test"])

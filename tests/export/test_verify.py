@@ -14,6 +14,7 @@ from export.verify import verify_bundle
 from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import Backend
 from runtime.inference.selection import open_backend
+from tests.runtime.failing_engine import let_engines_fail
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +40,7 @@ def test_a_backend_that_judges_differently_here_is_refused(
 
 
 def test_an_engine_that_fails_under_way_is_told(bundle: Bundle, parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> None:
-        raise RuntimeError("no memory")
-
-    def failing(*arguments: Any) -> Backend:
-        backend = open_backend(*arguments)
-        monkeypatch.setattr(backend, "_run", fails)
-        return backend
-
-    monkeypatch.setattr(verify, "open_backend", failing)
+    let_engines_fail(monkeypatch, verify)
     with pytest.raises(BackendError, match=r"cpu failed under way: ONNX Runtime: no memory; start it again"):
         verify_bundle(bundle.path, str(parts), "onnxruntime-cpu", 8)
 
