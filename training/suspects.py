@@ -14,6 +14,7 @@ from core.datasets.frames import Frames
 from core.printable import caption, printable
 from core.thresholds import Thresholds, standing
 from training.settings import SUSPECTS_SHEET
+from training.sheet import blank_sheet
 
 _LEAST_SHOWN, _MOST_SHOWN = 24, 96
 _WIDE, _SIDE, _TITLE = 12.6, 2.1, 0.4
@@ -77,12 +78,9 @@ def _sheet(
 ) -> Figure:
     columns, high = _columns_and_height(*frames.bgr_u8.shape[1:3])
     lines = -(-len(order) // columns)
-    figure = Figure(figsize=(_WIDE, (high + _TITLE) * lines + _HEAD_INCHES), layout="constrained")
+    figure, axes = blank_sheet(_WIDE, (high + _TITLE) * lines + _HEAD_INCHES, lines, columns)
     figure.suptitle(_HEAD, fontsize=9)
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
-    for ax in axes:
-        ax.set(frame_on=False, xticks=(), yticks=())  # axes that are merely off are laid out all the same
-    for ax, line in zip(axes, order, strict=False):
+    for ax, line in zip(axes.flat, order, strict=False):
         ax.imshow(frames.bgr_u8[judged[line]][:, :, ::-1])
         title = f"{caption(frames.samples[judged[line]].path.name, 144 // columns)}\n{stands[line]:+.1f} spreads"
         ax.set_title(title, fontsize=7, color="#b03a2e" if odd[line] else "black", parse_math=False)

@@ -13,6 +13,7 @@ from core.datasets.frames import Frames
 from core.printable import caption
 from core.thresholds import ratios, scores
 from training.detector.checkpoint import Checkpoint
+from training.sheet import blank_sheet
 
 _WIDE, _TITLE = 12.5, 0.5
 """Inches of the sheet, and of the lines above each part."""
@@ -47,10 +48,7 @@ def draw_contact_sheet(
 
     lines = -(-len(chosen) // 2)
     height, width = frames.bgr_u8.shape[1:3]
-    figure = Figure(figsize=(_WIDE, (_WIDE / 6 * height / width + _TITLE) * lines), layout="constrained")
-    axes = figure.subplots(lines, 6, squeeze=False)
-    for ax in axes.ravel():
-        ax.set(frame_on=False, xticks=(), yticks=())  # axes that are merely off are laid out all the same
+    figure, axes = blank_sheet(_WIDE, (_WIDE / 6 * height / width + _TITLE) * lines, lines, 6)
     for place, i in enumerate(chosen):
         line, column = divmod(place, 2)
         input_axes, rebuilt_axes, map_axes = axes[line, 3 * column : 3 * column + 3]

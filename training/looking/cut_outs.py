@@ -12,6 +12,7 @@ from core.pictures.picture import crop, read_picture
 from core.pictures.pose import cut_out, locate
 from core.printable import caption
 from training.looking.survey import Picture
+from training.sheet import blank_sheet
 
 SHOWN = 24
 COLUMNS = 4
@@ -34,12 +35,9 @@ def draw_cut_outs(pictures: Sequence[Picture], pose: Pose, roi: Roi | None, bits
     chosen = [found[index][0] for index in (*most, *evenly)]
     lines = -(-len(chosen) // COLUMNS)
     high = (3.2 * pose.size[1] / pose.size[0] + 0.35) * lines + _HEAD_INCHES
-    figure = Figure(figsize=(3.2 * COLUMNS, high), layout="constrained")
+    figure, axes = blank_sheet(3.2 * COLUMNS, high, lines, COLUMNS)
     figure.suptitle(_HEAD, fontsize=12)
-    axes = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
-    for ax in axes:
-        ax.set(frame_on=False, xticks=(), yticks=())  # axes that are merely off are laid out all the same
-    for ax, picture in zip(axes, chosen, strict=False):
+    for ax, picture in zip(axes.flat, chosen, strict=False):
         title = picture.path.name
         try:
             frame = crop(read_picture(picture.path, bits), None if picture.is_cut else roi)
