@@ -22,13 +22,11 @@ from fleet.order import Order, read_order, signed_for
 from fleet.report import Report, State, presence
 from fleet.settings import AgentSettings
 from fleet.shelf import Shelf
-from runtime.following.follower import Follower, Link
+from runtime.following.follower import Contact, Follower
 from runtime.settings import InspectionSettings
 
 log = logging.getLogger(__name__)
 TURN_S = 0.5
-
-
 AGAIN_S = 60.0
 """After which an order is tried again that the disk did not let through: nobody has to see that there is room."""
 
@@ -37,7 +35,7 @@ class _ReplacedError(Exception):
     """A newer order came."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Failed:
     serial: int = 0
     """Of the order that failed last; 0: none did."""
@@ -73,7 +71,7 @@ class Agent:
             f"{inspection.client_id}-fleet"[:64],
             {**self._neighbour.handlers, self._topics.bundle_desired: lambda order: self._hear_order(order.payload)},
             will=presence(self._topics.bundle_agent, "offline"),
-            on_link=self._greet,
+            on_contact=self._greet,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -93,8 +91,8 @@ class Agent:
                 finally:
                     self._follower.publish(presence(self._topics.bundle_agent, "offline")).wait(TURN_S)
 
-    def _greet(self, link: Link) -> None:
-        if not link.is_up:
+    def _greet(self, contact: Contact) -> None:
+        if not contact.is_up:
             return
         self._follower.publish(presence(self._topics.bundle_agent, "online"))
         self._publish(None)

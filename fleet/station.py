@@ -11,7 +11,7 @@ from core.errors import ArtifactError
 from fleet.order import IsSigned, Order, any_signature, read_order
 from fleet.report import Report
 from fleet.settings import FleetSettings
-from runtime.following.follower import Follower, Link
+from runtime.following.follower import Contact, Follower
 from runtime.mqtt.message import Message
 
 QUIET_S, LOOK_S = 0.5, 0.05
@@ -113,7 +113,7 @@ class Stations:
         leaves = ("status", "model", "bundle/desired", "bundle/reported", "bundle/agent", "camera/+/counters")
         handlers = {f"{settings.stations}/{leaf}": self._hear for leaf in leaves}
         # Brokers give up what waits for one client beyond a limit (mosquitto: 1,000): with QoS 0 next to nothing waits.
-        self.follower = Follower(settings.broker, client_id, handlers, qos=0, on_link=self._look_around)
+        self.follower = Follower(settings.broker, client_id, handlers, qos=0, on_contact=self._look_around)
 
     def read(self) -> dict[str, Station]:
         """Wait until what is retained has come, and give the stations by name. What is so no more is forgotten.
@@ -137,9 +137,9 @@ class Stations:
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
 
-    def _look_around(self, link: Link) -> None:
+    def _look_around(self, contact: Contact) -> None:
         self._heard_s = time.monotonic()
-        if not link.is_up:
+        if not contact.is_up:
             with self._changed:
                 self._told.clear()
 

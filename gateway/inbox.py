@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import deque
 
-from runtime.following.follower import Link
+from runtime.following.follower import Contact
 from runtime.mqtt.faults import Unreachable
 from runtime.mqtt.message import Message
 
@@ -19,11 +19,11 @@ class Inbox:
         self.left_out = 0
         """Messages that came faster than they were served."""
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Message | Link] = deque()
+        self._waiting: deque[Message | Contact] = deque()
         self._changed = threading.Lock()
         self._rung = asyncio.Event()
 
-    def put(self, what: Message | Link) -> None:
+    def put(self, what: Message | Contact) -> None:
         """Put a message, or how it stands with the broker.
 
         Raises Unreachable where too many messages wait, and leaves all of them out: after a new connection the broker
@@ -38,7 +38,7 @@ class Inbox:
             self._waiting.append(what)
         self._loop.call_soon_threadsafe(self._rung.set)
 
-    async def take(self, timeout_s: float) -> Message | Link | None:
+    async def take(self, timeout_s: float) -> Message | Contact | None:
         """Give what has waited for longest; None where nothing came within `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):

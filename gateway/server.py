@@ -18,7 +18,7 @@ from gateway.settings import GatewaySettings
 from gateway.variables import stamped
 from gateway.vision_system import NAMESPACE, VisionSystem, add_vision_system
 from runtime.events.topics import Topics, gap_beside
-from runtime.following.follower import Follower, Link
+from runtime.following.follower import Contact, Follower
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
@@ -108,10 +108,9 @@ def follower_of(settings: GatewaySettings, inbox: Inbox) -> Follower:
 
     Raises ConfigError where a certificate or password cannot be used.
     """
-
     handlers = {each: inbox.put for prefix in settings.stations.values() for each in filters(prefix)}
     # Of half of what a station tells nobody would know that it is half.
-    return Follower(settings.broker, settings.client_id, handlers, on_link=inbox.put, needs_all=True)
+    return Follower(settings.broker, settings.client_id, handlers, on_contact=inbox.put, needs_all=True)
 
 
 async def serve_what_comes(
@@ -119,7 +118,7 @@ async def serve_what_comes(
 ) -> None:
     """Keep `systems`, by their prefixes, as the stations tell, and `told` as it stands with the broker."""
     what = await inbox.take(LOOK_EVERY_S)
-    if isinstance(what, Link):
+    if isinstance(what, Contact):
         words = ua.Variant(what.words, ua.VariantType.String)
         count = ua.Variant(inbox.left_out, ua.VariantType.UInt32)
         for node, value in ((told.state, words), (told.left_out, count)):

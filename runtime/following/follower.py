@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.errors import BrokerError, ConfigError
 from runtime.following.hearing import Handler, Hearing
-from runtime.following.sent import Sent
+from runtime.following.publication import Publication
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Connector, keep_connected
 from runtime.mqtt.faults import Unreachable
@@ -29,7 +29,7 @@ MOST_LOSSES = 3
 
 
 @dataclass(frozen=True)
-class Link:
+class Contact:
     """How it stands with the broker."""
 
     words: str
@@ -42,7 +42,7 @@ class Link:
         return self.words == CONNECTED
 
 
-AWAY, LOST = Link("it does not answer", is_up=False), Link("the connection was lost", is_up=False)
+AWAY, LOST = Contact("it does not answer", is_up=False), Contact("the connection was lost", is_up=False)
 
 
 class Follower:
@@ -55,12 +55,12 @@ class Follower:
         handlers: Mapping[str, Handler],
         will: Outgoing | None = None,
         qos: Literal[0, 1] = 1,
-        on_link: Callable[[Link], None] = lambda _link: None,
+        on_contact: Callable[[Contact], None] = lambda _contact: None,
         needs_all: bool = False,
     ) -> None:
         """`handlers` by topic filter, heard with `qos`; `will` is what the broker sends for us when we are lost.
 
-        `on_link` is called on the follower's thread whenever that changes, of a connection when all filters are
+        `on_contact` is called on the follower's thread whenever that changes, of a connection when all filters are
         answered. `needs_all`: a broker that denies one of them is left, as one that refuses the login.
 
         Raises ConfigError where no broker is named, or a secret or certificate cannot be used.
@@ -71,13 +71,13 @@ class Follower:
         self._connector = Connector(broker, client_id)
         self._hearing = Hearing(handlers, qos, needs_all)
         self._will = will
-        self._waiting: deque[Sent] = deque()
+        self._waiting: deque[Publication] = deque()
         """What was published and is not acknowledged, but for what is under way."""
         self._bell = Bell()
         self._stopping = threading.Event()
         self._connected = threading.Event()
-        self._link = AWAY
-        self._on_link = on_link
+        self._contact = AWAY
+        self._on_contact = on_contact
         self._losses = 0
         """Connections in a row that were lost before all was subscribed."""
         self._worker = Worker("follower", self._serve_until_stopped)
@@ -116,7 +116,7 @@ class Follower:
     @property
     def is_through(self) -> bool:
         """Whether the connection stands, and all filters are answered: what is retained has come, or comes now."""
-        return self._connected.is_set() and self._link.is_up
+        return self._connected.is_set() and self._contact.is_up
 
     @property
     def trouble(self) -> str:
@@ -124,17 +124,17 @@ class Follower:
         return "" if self._connected.is_set() else self._away.words
 
     @property
-    def _away(self) -> Link:
+    def _away(self) -> Contact:
         """What was told last of a broker that is away; it may be gone and not be told yet."""
-        link = self._link
-        return LOST if link.is_up else link
+        contact = self._contact
+        return LOST if contact.is_up else contact
 
-    def publish(self, message: Outgoing) -> Sent:
+    def publish(self, message: Outgoing) -> Publication:
         """Send it now or when the connection stands again. Returns at once."""
-        sent = Sent(message)
-        self._waiting.append(sent)
+        publication = Publication(message)
+        self._waiting.append(publication)
         self._bell.ring()
-        return sent
+        return publication
 
     def _serve_until_stopped(self) -> None:
         with closing(self._bell):
@@ -142,7 +142,7 @@ class Follower:
 
     def _connect_and_serve(self) -> None:
         connection, is_told = self._connector.open(self._will), False
-        under_way: dict[int, Sent] = {}
+        under_way: dict[int, Publication] = {}
         try:
             self._hearing.begin()
             self._connected.set()
@@ -150,7 +150,7 @@ class Follower:
                 self._hearing.ask(connection)
                 if self._hearing.is_through:
                     self._losses = 0
-                    self._tell(Link(self._hearing.refusal or CONNECTED, is_up=True))
+                    self._tell(Contact(self._hearing.refusal or CONNECTED, is_up=True))
                 self._send(connection, under_way)
                 self._settle(connection, under_way)
                 for message in connection.received():
@@ -164,15 +164,15 @@ class Follower:
             self._waiting.extendleft(reversed(under_way.values()))
             connection.end(is_told)
 
-    def _send(self, connection: Connection, under_way: dict[int, Sent]) -> None:
+    def _send(self, connection: Connection, under_way: dict[int, Publication]) -> None:
         while self._waiting and connection.room > 0:
-            sent = self._waiting.popleft()
-            if (objection := connection.objection(sent.message)) is not None:
-                sent.settle(objection)
-            elif not sent.is_settled:
-                under_way[connection.publish(sent.message)] = sent
+            publication = self._waiting.popleft()
+            if (objection := connection.objection(publication.message)) is not None:
+                publication.settle(objection)
+            elif not publication.is_settled:
+                under_way[connection.publish(publication.message)] = publication
 
-    def _settle(self, connection: Connection, under_way: dict[int, Sent]) -> None:
+    def _settle(self, connection: Connection, under_way: dict[int, Publication]) -> None:
         """Wait for answers. Raises Unreachable where the connection is gone, or the broker takes no more for now."""
         acknowledged = connection.poll(1.0, self._bell)
         for number in acknowledged:
@@ -190,14 +190,15 @@ class Follower:
         self._hearing.granted(acknowledged)
 
     def _tell_away(self, why: str) -> None:
-        link = Link(why, is_up=False)
-        if link == self._link and self._hearing.has_heard:  # of a broker that speaks who hears it takes it for there
-            self._on_link(link)
-        self._tell(link)
+        contact = Contact(why, is_up=False)
+        # Of a broker that speaks, who hears it takes it for there.
+        if contact == self._contact and self._hearing.has_heard:
+            self._on_contact(contact)
+        self._tell(contact)
         self._hearing.has_heard = False
 
-    def _tell(self, link: Link) -> None:
-        if link != self._link:
-            self._on_link(link)
-            self._link = link
-            (log.info if link.is_whole else log.warning)("broker %s", link.words)
+    def _tell(self, contact: Contact) -> None:
+        if contact != self._contact:
+            self._on_contact(contact)
+            self._contact = contact
+            (log.info if contact.is_whole else log.warning)("broker %s", contact.words)

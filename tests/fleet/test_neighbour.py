@@ -13,7 +13,7 @@ from fleet.neighbour import Neighbour
 from runtime.bundles.bundle import read_manifest
 from runtime.events.topics import Topics
 from runtime.following.follower import Follower
-from runtime.following.sent import Sent
+from runtime.following.publication import Publication
 from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from tests.runtime.broker import free_port
@@ -84,9 +84,9 @@ def test_a_reload_whose_answer_was_lost_is_known_by_the_model_that_it_tells(
     beside = Neighbour(TOPICS, lambda: None)
     follower = Follower(BrokerSettings(host="127.0.0.1", port=free_port()), "agent", {})
 
-    def obey(message: Outgoing) -> Sent:
+    def obey(message: Outgoing) -> Publication:
         beside.handlers[TOPICS.model](Message(TOPICS.model, json.dumps(told).encode(), retained=True))
-        return Sent(message)
+        return Publication(message)
 
     monkeypatch.setattr(follower, "publish", obey)
     with follower:
@@ -98,7 +98,7 @@ def test_a_reload_that_was_told_as_failed_is_never_sent_later(tmp_path: Path, mo
     monkeypatch.setattr(neighbour, "TURN_S", 0.05)
     bundle, port = write_bundle(tmp_path / "bundle"), free_port()
     follower = Follower(BrokerSettings(host="127.0.0.1", port=port), "agent", {})
-    asked: list[Sent] = []
+    asked: list[Publication] = []
     publish = follower.publish
     monkeypatch.setattr(follower, "publish", lambda message: asked.append(publish(message)) or asked[0])
     with follower, pytest.raises(ArtifactError, match="has not answered `reload`"):

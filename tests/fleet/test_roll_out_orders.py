@@ -14,7 +14,7 @@ from fleet.report import Report, State
 from fleet.roll_out import BACK, RollOut
 from fleet.settings import FleetSettings
 from fleet.station import Station
-from runtime.following.sent import Sent
+from runtime.following.publication import Publication
 from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
 
@@ -42,11 +42,11 @@ class Answering:
             station.cameras["top"] = {"ok": station.count.judged + PARTS}
         return reached()
 
-    def publish(self, message: Outgoing) -> Sent:
+    def publish(self, message: Outgoing) -> Publication:
         station = self.found[message.topic.removesuffix("/bundle/desired")]
         station.order = read_order(message.payload, station.name, any_signature)
         station.report = self.obey(station, station.order)
-        sent = Sent(message)
+        sent = Publication(message)
         sent.settle()
         return sent
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from runtime.following import hearing
-from runtime.following.follower import CONNECTED, Follower, Link
+from runtime.following.follower import CONNECTED, Contact, Follower
 from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from runtime.mqtt.words import ACCESS
@@ -41,13 +41,15 @@ def at(port: int) -> BrokerSettings:
 
 
 @contextmanager
-def following(answer: Answer) -> Iterator[tuple["queue.SimpleQueue[Link]", list[Message]]]:
+def following(answer: Answer) -> Iterator[tuple["queue.SimpleQueue[Contact]", list[Message]]]:
     """How a follower says that it stands with the broker, and what it hears."""
-    links, messages = queue.SimpleQueue[Link](), list[Message]()
+    contacts, messages = queue.SimpleQueue[Contact](), list[Message]()
     with odd_broker(answer) as broker:
-        follower = Follower(at(broker.port), "gateway", dict.fromkeys(FILTERS, messages.append), on_link=links.put)
+        follower = Follower(
+            at(broker.port), "gateway", dict.fromkeys(FILTERS, messages.append), on_contact=contacts.put
+        )
         with follower:
-            yield links, messages
+            yield contacts, messages
             follower.require_thread()
 
 
@@ -63,8 +65,8 @@ def denying(*denied: bytes) -> Answer:
 
 def test_a_broker_that_answers_no_subscription_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hearing, "ANSWERS_S", 0.1)
-    with following(lambda first, _body: b"" if first >> 4 == SUBSCRIBE else None) as (links, _messages):
-        told = links.get(timeout=WAIT_S)
+    with following(lambda first, _body: b"" if first >> 4 == SUBSCRIBE else None) as (contacts, _messages):
+        told = contacts.get(timeout=WAIT_S)
     assert "nothing from p/status (it has not answered that we subscribe" in told.words
     assert "nor from 2 more" in told.words
 
@@ -75,8 +77,8 @@ def test_an_answer_to_what_was_not_asked_costs_nothing() -> None:
             return None
         return good(first, body) + packet(0x90, b"\x7f\x7f\0\x87") + published(b"p/status", b"{}", retain=True)
 
-    with following(answer) as (links, messages):
-        assert links.get(timeout=WAIT_S) == Link(CONNECTED, is_up=True)
+    with following(answer) as (contacts, messages):
+        assert contacts.get(timeout=WAIT_S) == Contact(CONNECTED, is_up=True)
         wait_until(lambda: len(messages) == len(FILTERS))
 
 
@@ -86,8 +88,8 @@ def test_a_denied_subscription_is_told_with_its_topic_and_the_others_are_heard()
             return good(first, body) + published(b"p/camera/top/last", b"{}", retain=True)
         return denying(b"p/status")(first, body)
 
-    with following(answer) as (links, messages):
-        told = links.get(timeout=WAIT_S)
+    with following(answer) as (contacts, messages):
+        told = contacts.get(timeout=WAIT_S)
         assert (told.is_up, told.is_whole) == (True, False)
         assert told.words == f"it sends us nothing from p/status (Not authorized; {ACCESS})"
         wait_until(lambda: bool(messages))
@@ -107,7 +109,7 @@ def test_of_filters_that_stay_denied_nothing_is_told_again(
 
 def test_who_does_not_do_with_half_leaves_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """What a broker would tell at each try, before it denies the rest, nobody hears: it would be taken for current."""
-    told = list[Message | Link]()
+    told = list[Message | Contact]()
 
     def answer(first: int, body: bytes) -> bytes | None:
         if first >> 4 == SUBSCRIBE and b"p/status" in body:
@@ -117,13 +119,13 @@ def test_who_does_not_do_with_half_leaves_and_is_told_once(caplog: pytest.LogCap
     handlers = dict.fromkeys(FILTERS, told.append)
     with (
         odd_broker(answer) as broker,
-        Follower(at(broker.port), "gateway", handlers, on_link=told.append, needs_all=True),
+        Follower(at(broker.port), "gateway", handlers, on_contact=told.append, needs_all=True),
     ):
         wait_until(lambda: broker.count(CONNECT) >= 4)
-    links = [each for each in told if isinstance(each, Link)]
-    assert len(told) - len(links) <= 1, "of the first try, at which it was not known"
-    assert [link.is_up for link in links] == [False]
-    assert links[0].words.startswith("refused: it sends us nothing from p/model")
+    contacts = [each for each in told if isinstance(each, Contact)]
+    assert len(told) - len(contacts) <= 1, "of the first try, at which it was not known"
+    assert [contact.is_up for contact in contacts] == [False]
+    assert contacts[0].words.startswith("refused: it sends us nothing from p/model")
     assert caplog.text.count("nothing from p/model") == 1
 
 
@@ -131,7 +133,7 @@ def test_whoever_heard_something_before_all_was_subscribed_is_told_again_that_th
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A gateway would serve what it heard as current, from then on."""
-    told = list[Message | Link]()
+    told = list[Message | Contact]()
 
     def answer(first: int, body: bytes) -> bytes | None:
         if first >> 4 == SUBSCRIBE and b"p/status" in body:
@@ -139,9 +141,9 @@ def test_whoever_heard_something_before_all_was_subscribed_is_told_again_that_th
         return packet(0xE0, b"\x8b\0") if first >> 4 == SUBSCRIBE else None
 
     handlers = dict.fromkeys(FILTERS, told.append)
-    with odd_broker(answer) as broker, Follower(at(broker.port), "gateway", handlers, on_link=told.append):
+    with odd_broker(answer) as broker, Follower(at(broker.port), "gateway", handlers, on_contact=told.append):
         wait_until(lambda: len(told) >= 6)
-    assert [isinstance(each, Link) for each in told[:6]] == [False, True] * 3
+    assert [isinstance(each, Contact) for each in told[:6]] == [False, True] * 3
     assert caplog.text.count("broker unreachable") == 1
 
 
@@ -159,9 +161,12 @@ def test_what_was_not_acknowledged_goes_out_again_in_its_order() -> None:
     with odd_broker(answer) as broker:
         line = Follower(at(broker.port), "agent", {})
         with line:
-            sent = [line.publish(Outgoing("a", b"%d" % number)) for number in range(3)]
-            assert all(each.wait(WAIT_S) for each in sent)
-    assert (taken, [each.refusal for each in sent]) == ([b"0", b"1", b"2"], ["", f"Not authorized; {ACCESS}", ""])
+            publications = [line.publish(Outgoing("a", b"%d" % number)) for number in range(3)]
+            assert all(each.wait(WAIT_S) for each in publications)
+    assert (taken, [each.refusal for each in publications]) == (
+        [b"0", b"1", b"2"],
+        ["", f"Not authorized; {ACCESS}", ""],
+    )
 
 
 def test_what_is_withdrawn_while_the_broker_is_away_never_goes_out(mosquitto: Mosquitto) -> None:
@@ -184,6 +189,6 @@ def test_a_broker_that_does_not_take_the_last_word_is_left_without_a_goodbye_so_
         odd_broker(lambda first, _body: b"" if is_slow and first >> 4 == PUBLISH else None) as broker,
         Follower(at(broker.port), "agent", {}, will=last) as line,
     ):
-        sent = line.publish(last)
-        wait_until(lambda: sent.is_settled or (is_slow and broker.count(PUBLISH) == 1))
+        publication = line.publish(last)
+        wait_until(lambda: publication.is_settled or (is_slow and broker.count(PUBLISH) == 1))
     assert broker.count(DISCONNECT) == (not is_slow)

@@ -5,7 +5,7 @@ import threading
 from runtime.mqtt.message import Outgoing
 
 
-class Sent:
+class Publication:
     """One message. The connection's thread settles it, any thread waits or withdraws."""
 
     def __init__(self, message: Outgoing) -> None:
