@@ -80,7 +80,7 @@ class Shelf:
 
     def place_of(self, sha256: str | None) -> Path:
         """Give the folder of a package, or of the bundle from before the fleet, whether it is there or not."""
-        return self._link.parent / (self._state.installed if sha256 is None else PREFIX + sha256)
+        return self.folder / (self._state.installed if sha256 is None else PREFIX + sha256)
 
     def believe(self, serial: int) -> None:
         """Remember that an order was believed, so that no older one is. Raises OSError."""
@@ -94,7 +94,7 @@ class Shelf:
         new.unlink(missing_ok=True)
         new.symlink_to(folder.name)
         new.replace(self._link)
-        for old in self._link.parent.glob(f"{PREFIX}*"):
+        for old in self.folder.glob(f"{PREFIX}*"):
             if OF_PACKAGE.fullmatch(old.name) and old.is_dir() and old.resolve() not in (before, self.current):
                 shutil.rmtree(old, ignore_errors=True)
 
@@ -103,7 +103,7 @@ class Shelf:
 
         An agent that was killed leaves whole ones too, and half of what it unpacked.
         """
-        for found in [each for each in self._link.parent.iterdir() if REMAINS.fullmatch(each.name)]:
+        for found in [each for each in self.folder.iterdir() if REMAINS.fullmatch(each.name)]:
             if found.is_dir() and not found.is_symlink():
                 shutil.rmtree(found, ignore_errors=True)
             elif found.name != f"{but.name}.zip.part":
