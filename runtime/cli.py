@@ -192,6 +192,3 @@ def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> No
     if summary_json is not None:
         console.write(summary, summary_json)
     console.tell(summary)
-
-
-__all__ = ["app", "run_inspection"]
