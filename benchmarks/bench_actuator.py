@@ -17,7 +17,7 @@ from broker import running
 from machine import describe
 
 from core.stop import Stop
-from runtime.events.event import Told
+from runtime.events.event import Notice
 from runtime.events.origin import Origin
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement
@@ -64,7 +64,7 @@ def measure(folder: Path, port: int, plc: Plc, rate_per_s: float, parts: int) ->
         verdicts = inspection.loop.verdicts
         stand = verdicts.stand
 
-        def noted(part: Part, judgement: Judgement, seq: int, origin: Origin) -> Told | None:
+        def noted(part: Part, judgement: Judgement, seq: int, origin: Origin) -> Notice | None:
             nonlocal late
             told = stand(part, judgement, seq, origin)
             if told is not None and told.is_late:

@@ -13,7 +13,7 @@ from runtime.actuator.coils import Coils
 from runtime.cameras.settings import VerdictSettings
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
-from runtime.events.event import Told
+from runtime.events.event import Notice
 from runtime.events.origin import Origin, event_id
 from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import ModbusSettings
@@ -57,7 +57,7 @@ class Verdicts(Worker):
         self._publisher = publisher
         self._topic_of = topic_of
         self._expected: dict[Key, _Expected] = {}
-        self._late: dict[Key, Told] = {}
+        self._late: dict[Key, Notice] = {}
         self.late = dict.fromkeys(settings, 0)
         """Of each stream: parts that had no verdict in time."""
         self._changed = threading.Condition()
@@ -100,7 +100,7 @@ class Verdicts(Worker):
             for known in (self._expected, self._late):
                 known.pop((stream, trigger.cause or b""), None)
 
-    def stand(self, part: Part, judgement: Judgement, seq: int, origin: Origin) -> Told | None:
+    def stand(self, part: Part, judgement: Judgement, seq: int, origin: Origin) -> Notice | None:
         """The verdict of `part` stands: tell it, unless it was told as late. None where nobody is told of them."""
         if part.camera not in self._settings:
             return None
@@ -112,7 +112,7 @@ class Verdicts(Worker):
             reasons = [str(reason) for reason in judgement.reasons]
             name = {"id": event_id(origin, part, seq), "seq": seq, "part_id": part.part_id}
             self._tell(part.camera, judgement.verdict, reasons, name)
-            return Told(_ms_since(part.arrived.s), is_late=False)
+            return Notice(_ms_since(part.arrived.s), is_late=False)
 
     def stop(self) -> None:
         """Nothing more is told."""
@@ -139,7 +139,7 @@ class Verdicts(Worker):
                 for key in [key for key, each in self._expected.items() if each.due_s <= now_s]:
                     each = self._expected.pop(key)
                     self.late[key[0]] += 1
-                    self._late[key] = Told(_ms_since(each.since_s), is_late=True)
+                    self._late[key] = Notice(_ms_since(each.since_s), is_late=True)
                     name = {"id": None, "seq": None, "part_id": each.part_id}
                     self._tell(key[0], Verdict.NOT_DECIDABLE, [LATE], name)
                 due_s = min((each.due_s for each in self._expected.values()), default=None)

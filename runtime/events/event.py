@@ -30,7 +30,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Told:
+class Notice:
     """When an actuator was told a part's verdict, and whether it was the verdict."""
 
     after_ms: float
@@ -67,7 +67,7 @@ class JudgedPart:
     timing: Timing
     evidence: EvidenceRef | None
     """None: no picture of it is kept."""
-    told: Told | None = None
+    notice: Notice | None = None
     """None: no actuator is told of its camera."""
     job: Job = NO_JOB
     """What it is made for."""
@@ -123,7 +123,7 @@ def event_of(judged: JudgedPart) -> bytes:
             "infer": round(float(timing.infer), 3),
             "total": round(float(timing.total), 3),
         },
-        "actuator": _told(judged.told),
+        "actuator": _notice(judged.notice),
         "evidence": asdict(judged.evidence) if judged.evidence else None,
     }
     return dumps(body)
@@ -136,8 +136,8 @@ def _chunks(part: Part) -> dict[str, int | float | str] | None:
     return {name: told for name, told in part.chunks.items() if not isinstance(told, float) or math.isfinite(told)}
 
 
-def _told(told: Told | None) -> dict[str, Any] | None:
-    return {"after_ms": round(float(told.after_ms), 3), "late": told.is_late} if told else None
+def _notice(notice: Notice | None) -> dict[str, Any] | None:
+    return {"after_ms": round(float(notice.after_ms), 3), "late": notice.is_late} if notice else None
 
 
 def _errors(judgement: Judgement, thresholds: Thresholds, manifest: Manifest) -> dict[str, Any]:

@@ -94,8 +94,8 @@ class JudgingLoop:
                 origin, thresholds = model.origin, model.thresholds[part.camera]
                 seq = self._reporter.numbering.next(part.camera)
                 judgement = judge(np.empty(0, np.float32), thresholds, (*part.faults, *faults))
-                told = self.verdicts.stand(part, judgement, seq, origin)
-                judged.append(JudgedPart(part, origin, judgement, seq, thresholds, NO_TIME, None, told, job))
+                notice = self.verdicts.stand(part, judgement, seq, origin)
+                judged.append(JudgedPart(part, origin, judgement, seq, thresholds, NO_TIME, None, notice, job))
             self._reporter.store(judged)
 
     def end(self) -> None:
@@ -144,8 +144,8 @@ class JudgingLoop:
                 part.answers.put(event_of(answer))
                 continue
             seq = self._reporter.numbering.next(part.camera)
-            told = self.verdicts.stand(part, judgement, seq, origin)
-            each = JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), None, told, job)
+            notice = self.verdicts.stand(part, judgement, seq, origin)
+            each = JudgedPart(part, origin, judgement, seq, thresholds, _timing(part, run), None, notice, job)
             told_of.append((row, each))
         # What is shown may have to wait for the engine; the verdicts do not.
         return [self.pictures.capture(run, row, each) for row, each in told_of]

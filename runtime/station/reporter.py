@@ -64,7 +64,7 @@ class Reporter:
         self.add(events, self.jobs.count(judged))
         for each in judged:
             self._of(each.part.camera).count(each.part, each.judgement, each.thresholds.id, each.origin.recipe)
-            self._of(each.part.camera).late += each.told is not None and each.told.is_late
+            self._of(each.part.camera).late += each.notice is not None and each.notice.is_late
         if self.history is not None:
             ids = [each.id for each in judged]
             self.history.add([*zip(judged, ids, [event.body for event in events], strict=True)])
