@@ -39,7 +39,8 @@ class Mark:
     """Unix time of the mark."""
     body: dict[str, Any]
     """The part's event (see `event_of`)."""
-    number: int = 0
+    number: int
+    """Counts the marks of all parts."""
 
     @property
     def id(self) -> str:
@@ -64,7 +65,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Told:
+class Reviewed:
     """What people say of one camera's parts under the thresholds in force, beside what these promise."""
 
     false_rejects: Rate
@@ -122,7 +123,7 @@ def errors_of_good(file: HistoryFile, camera: str, model_sha256: str) -> NDArray
     )
 
 
-def told(file: HistoryFile, camera: str, thresholds: Thresholds) -> Told:
+def reviewed(file: HistoryFile, camera: str, thresholds: Thresholds) -> Reviewed:
     """Say what follows of a camera's marks under these thresholds. Raises sqlite3.Error where there is no history."""
     marked = (
         "SELECT verdict, was, COUNT(*) FROM marks "  # noqa: S608
@@ -140,7 +141,7 @@ def told(file: HistoryFile, camera: str, thresholds: Thresholds) -> Told:
     # Who looks at a share of the rejected parts has seen the same share of the line.
     good = false + passed * min(1.0, looked_at / rejected) if rejected else float(passed)
     promised = thresholds.false_reject_rate
-    return Told(_rate(false, good), _rate(missed, missed + true), rejected, looked_at, promised)
+    return Reviewed(_rate(false, good), _rate(missed, missed + true), rejected, looked_at, promised)
 
 
 def tally(database: sqlite3.Connection, judged: Iterable[tuple[str, str, Verdict]]) -> None:

@@ -7,7 +7,7 @@ from core.datasets.remarks import Truth
 from core.errors import OutboxError, one_line
 from runtime.events.review import review
 from runtime.history.file import HistoryFile
-from runtime.history.marks import Mark, Told, add_mark, told
+from runtime.history.marks import Mark, Reviewed, add_mark, reviewed
 from runtime.outbox.row import NewEvent
 from runtime.parts.verdict import Verdict
 from runtime.station.inspection import Inspection
@@ -48,7 +48,7 @@ class Reviews:
         log.info("part marked event=%s was=%s by=%r", event, was, by)
         return mark
 
-    def told(self) -> dict[str, Told]:
+    def reviewed(self) -> dict[str, Reviewed]:
         """Say what people tell of each camera's parts under the thresholds in force; nothing where none is known.
 
         They are those of the model that its job's recipe chooses.
@@ -56,7 +56,7 @@ class Reviews:
         found = {}
         for camera in self._cameras:
             try:
-                found[camera] = told(
+                found[camera] = reviewed(
                     self._file, camera, self._models[self._assign(camera, None).recipe].thresholds[camera]
                 )
             except sqlite3.Error:  # nothing was judged yet, or the file is away, which the history's writer tells

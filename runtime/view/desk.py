@@ -4,7 +4,7 @@ from typing import Protocol
 
 from core.datasets.remarks import Truth
 from core.errors import PwaeError
-from runtime.history.marks import Mark, Told
+from runtime.history.marks import Mark, Reviewed
 
 
 class BusyError(PwaeError):
@@ -28,5 +28,5 @@ class TakesMarks(Protocol):
     def mark(self, event: str, was: Truth, by: str, note: str) -> Mark | None:
         """Mark a part; None where its event is not known. Raises OutboxError where that cannot be kept or told."""
 
-    def told(self) -> dict[str, Told]:
+    def reviewed(self) -> dict[str, Reviewed]:
         """Say what people tell of each camera's parts."""

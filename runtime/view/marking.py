@@ -1,8 +1,9 @@
 """Marking over HTTP: `was good` or `was bad` of a judged part, for those whose token gives the right."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+from fastapi import APIRouter, HTTPException, Request
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -12,9 +13,6 @@ from core.errors import OutboxError
 from core.timestamps import rfc3339
 from runtime.history.marks import Rate
 from runtime.view.desk import TakesMarks
-
-if TYPE_CHECKING:
-    from fastapi import APIRouter
 
 
 class Said(BaseModel):
@@ -28,9 +26,8 @@ class Said(BaseModel):
     note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
 
 
-def add_marking(router: "APIRouter", reviews: TakesMarks) -> None:
+def add_marking(router: APIRouter, reviews: TakesMarks) -> None:
     """Let parts be marked by their events' ids, by whom the application's guard found to have the right."""
-    from fastapi import HTTPException, Request
 
     def say(event_id: str, said: Said, request: Request) -> dict[str, Any]:
         """Keep it beside the evidence and tell the MES. A later mark of the same part counts in place of this one."""
@@ -57,13 +54,13 @@ def told_as_json(reviews: TakesMarks | None) -> dict[str, dict[str, Any]]:
     """Give what people say of each camera's parts, beside what is promised; nothing of one of which nobody spoke."""
     return {
         camera: {
-            "false_rejects": {**_rate(told.false_rejects), "promised": told.promised},
-            "misses": _rate(told.misses),
-            "rejected": told.rejected,
-            "looked_at": told.looked_at,
+            "false_rejects": {**_rate(reviewed.false_rejects), "promised": reviewed.promised},
+            "misses": _rate(reviewed.misses),
+            "rejected": reviewed.rejected,
+            "looked_at": reviewed.looked_at,
         }
-        for camera, told in (reviews.told() if reviews else {}).items()
-        if told.looked_at or told.misses.found
+        for camera, reviewed in (reviews.reviewed() if reviews else {}).items()
+        if reviewed.looked_at or reviewed.misses.found
     }
 
 
@@ -82,10 +79,10 @@ class MarksCollector(Collector):
             name: GaugeMetricFamily(f"pwae_{name}_rate_told", text, labels=("camera", "bound"))
             for name, text in (("false_reject", "Of good parts, by people's marks"), ("miss", "Of known bad parts"))
         }
-        for camera, told in self._reviews.told().items():
-            looked_at.add_metric((camera,), told.looked_at)
-            promised.add_metric((camera,), told.promised)
-            for name, rate in (("false_reject", told.false_rejects), ("miss", told.misses)):
+        for camera, reviewed in self._reviews.reviewed().items():
+            looked_at.add_metric((camera,), reviewed.looked_at)
+            promised.add_metric((camera,), reviewed.promised)
+            for name, rate in (("false_reject", reviewed.false_rejects), ("miss", reviewed.misses)):
                 if rate.value is not None:
                     for bound, value in zip(("value", "low", "high"), (rate.value, *rate.interval), strict=True):
                         rates[name].add_metric((camera, bound), value)

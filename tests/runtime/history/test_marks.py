@@ -12,7 +12,7 @@ from core.confidence import wilson
 from core.datasets.remarks import Truth
 from runtime.history.entry import Entry
 from runtime.history.file import HistoryFile, add, clear
-from runtime.history.marks import add_mark, marks, tally, told
+from runtime.history.marks import add_mark, marks, reviewed, tally
 from runtime.parts.verdict import Verdict
 from tests.runtime.part_pictures import thresholds
 
@@ -50,7 +50,7 @@ def test_the_later_mark_of_a_part_counts_and_it_outlives_its_event(tmp_path: Pat
     (kept,) = marks(file)
     assert kept == second
     assert (kept.was, kept.by, kept.note) == (Truth.GOOD, "Grace", "a hair on the lens")
-    assert told(file, "top", thresholds()).false_rejects.found == 1
+    assert reviewed(file, "top", thresholds()).false_rejects.found == 1
 
 
 def test_false_rejects_are_told_of_good_parts_and_misses_of_bad_ones(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_false_rejects_are_told_of_good_parts_and_misses_of_bad_ones(tmp_path: P
     for number in range(10):
         add_mark(file, f"part-{number}", Truth.GOOD if number < 2 else Truth.BAD, "Ada", "")
     add_mark(file, "part-50", Truth.BAD, "Ada", "came back from the customer")
-    found = told(file, "top", thresholds())
+    found = reviewed(file, "top", thresholds())
     assert (found.rejected, found.looked_at, found.promised) == (10, 10, 0.01)
     assert (found.false_rejects.found, found.false_rejects.parts) == (2, 2 + 89)
     assert found.false_rejects.interval == wilson(2, 91)
@@ -69,7 +69,7 @@ def test_who_looks_at_half_of_the_rejects_has_seen_half_of_the_line(tmp_path: Pa
     file = write(tmp_path, "x" * 10 + "." * 90)
     for number in range(5):
         add_mark(file, f"part-{number}", Truth.GOOD, "Ada", "")
-    found = told(file, "top", thresholds()).false_rejects
+    found = reviewed(file, "top", thresholds()).false_rejects
     assert (found.found, found.parts) == (5, 5 + 45)
 
 
@@ -77,14 +77,14 @@ def test_parts_that_other_thresholds_judged_say_nothing_of_these(tmp_path: Path)
     file = write(tmp_path, "x" * 4 + "." * 40, thresholds_id="others")
     write(tmp_path, "..", first=100)
     add_mark(file, "part-0", Truth.GOOD, "Ada", "")
-    found = told(file, "top", thresholds())
+    found = reviewed(file, "top", thresholds())
     assert (found.false_rejects.found, found.false_rejects.parts, found.rejected) == (0, 2, 0)
 
 
 def test_without_a_history_there_is_nothing_to_tell(tmp_path: Path) -> None:
     assert marks(HistoryFile(tmp_path)) == []
     with pytest.raises(sqlite3.Error):
-        told(HistoryFile(tmp_path), "top", thresholds())
+        reviewed(HistoryFile(tmp_path), "top", thresholds())
 
 
 @given(st.integers(0, 500), st.integers(1, 1000))
