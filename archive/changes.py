@@ -19,10 +19,9 @@ from core.csv_table import write_rows
 from core.errors import ConfigError
 from core.files import alone, becoming, naming
 from core.pictures.unlike import Unlikes
-from runtime.parts.verdict import GIVEN
+from runtime.parts.verdict import GIVEN, Verdict
 
-OK, NOT_OK, NOT_DECIDABLE = (verdict.word for verdict in GIVEN)
-WORDS = (OK, NOT_OK, NOT_DECIDABLE)
+WORDS = [verdict.word for verdict in GIVEN]
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,9 @@ class Changes:
         found: Counter[str] = Counter()
         for pair, count in self.pairs.items():
             found[pair[which]] += count
-        decided = found[OK] + found[NOT_OK]
-        return found[NOT_OK] / decided if decided else None
+        rejected = found[Verdict.NOT_OK.word]
+        decided = found[Verdict.OK.word] + rejected
+        return rejected / decided if decided else None
 
 
 def changes(

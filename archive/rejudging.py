@@ -14,6 +14,9 @@ from core.files import alone
 from core.pictures.unlike import Unlikes
 from core.progress import Countdown, console
 
+MOST_REASONS = 10
+"""That are told of pictures that were not decided."""
+
 
 @dataclass(frozen=True)
 class Crew:
@@ -26,7 +29,7 @@ class Crew:
 
 
 @dataclass(frozen=True)
-class Told:
+class Rejudged:
     """The result for an archive."""
 
     verdicts: Counter[str]
@@ -38,7 +41,7 @@ class Told:
 
 def rejudge(
     bundle: Path, places: Sequence[Path], output: Path, crew: Crew, shard_pictures: int = SHARD_PICTURES
-) -> Told:
+) -> Rejudged:
     """Judge the pictures in `places` and write `output`; finished shards wait beside it until all are there.
 
     Killed after it stands, the same call tells of it again and clears up. Raises what `make_plan`, `judged_here` and
@@ -52,9 +55,9 @@ def rejudge(
         if not is_written(output, work):
             judge_missing(plan, crew, "judging")
             write_results(plan, output)
-        told = tell(plan)
+        rejudged = _counted(plan)
         clear(work)
-    return told
+    return rejudged
 
 
 def judge_missing(plan: Plan, crew: Crew, name: str) -> None:
@@ -73,14 +76,14 @@ def judge_missing(plan: Plan, crew: Crew, name: str) -> None:
             countdown.advance()
 
 
-def tell(plan: Plan, most: int = 10) -> Told:
-    """Count the verdicts of all rows; give why the first `most` were not decided, and what is warned of."""
+def _counted(plan: Plan) -> Rejudged:
+    """Count the verdicts of all rows; give why the first few were not decided, and what is warned of."""
     verdicts: Counter[str] = Counter()
     undecided: list[str] = []
     unlikes = Unlikes()
     for rows in rows_of_shards(plan):
         verdicts.update(row["verdict"] for row in rows)
-        undecided += [row["reason"] for row in rows if row["reason"]][: most - len(undecided)]
+        undecided += [row["reason"] for row in rows if row["reason"]][: MOST_REASONS - len(undecided)]
         for row in rows:
             unlikes.add(row["file"], row)
-    return Told(verdicts, tuple(undecided), unlikes.told())
+    return Rejudged(verdicts, tuple(undecided), unlikes.told())

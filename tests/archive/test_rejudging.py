@@ -15,7 +15,7 @@ import pytest
 from archive import workers
 from archive.changes import changes
 from archive.plan import make_plan
-from archive.rejudging import Crew, Told, judge_missing, rejudge
+from archive.rejudging import Crew, Rejudged, judge_missing, rejudge
 from archive.results import write_results
 from archive.shard_judge import ShardJudge
 from assessment.prediction import predict
@@ -169,7 +169,7 @@ def test_killed_after_the_results_stand_it_tells_of_them_again_and_clears_up(
                 judge(output)
         written = output.read_text()
         told = judge(output)
-        assert (told.verdicts if isinstance(told, Told) else told.pairs).total() == 40
+        assert (told.verdicts if isinstance(told, Rejudged) else told.pairs).total() == 40
         assert output.read_text() == written
         assert not work.exists()
         with pytest.raises(ConfigError, match="exists"):
