@@ -7,13 +7,13 @@ not of its variable's type.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.results import moment
+from runtime.bundles.manifest import Sha256
 
 _Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
-_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _with_zone(text: str) -> str:
@@ -26,44 +26,44 @@ _Moment = Annotated[str, AfterValidator(_with_zone)]
 """As `moment` reads it, which serves it: pydantic takes other texts for times, and reads some as another one."""
 
 
-class _Told(BaseModel):
+class _Form(BaseModel):
     """Base: no type is turned into another, no number is infinite; other keys are kept as they are."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="allow")
 
 
-class _Verdict(_Told):
+class _Verdict(_Form):
     code: _Int32
     name: str
     reason: list[str]
 
 
-class _Score(_Told):
+class _Score(_Form):
     value: float
     threshold: float
     margin: float
 
 
-class _Tile(_Told):
+class _Tile(_Form):
     row: _Int32
     col: _Int32
 
 
-class _Evidence(_Told):
+class _Evidence(_Form):
     ref: str
 
 
-class _Model(_Told):
+class _Model(_Form):
     name: str
     version: str
-    sha256: _Sha256
+    sha256: Sha256
 
 
-class _Timing(_Told):
+class _Timing(_Form):
     total: float
 
 
-class ToldEvent(_Told):
+class InspectionEvent(_Form):
     """An event, by inspection.schema.json."""
 
     id: str
@@ -86,19 +86,19 @@ class ToldEvent(_Told):
     evidence: _Evidence | None
 
 
-class _Gap(_Told):
+class _Gap(_Form):
     first_seq: _Count
     last_seq: _Count
 
 
-class _Counters(_Told):
+class _Counters(_Form):
     ok: _Count
     not_ok: _Count
     not_decidable: _Count
     discarded: _Count
 
 
-class _CameraStatus(_Told):
+class _CameraStatus(_Form):
     state: str
     reason: str
 
@@ -112,9 +112,9 @@ class _ModelInUse(_Model):
     backend: str
 
 
-STATION: Mapping[str, type[_Told]] = {"status": _Status, "model": _ModelInUse}
-CAMERA: Mapping[str, type[_Told]] = {
-    **dict.fromkeys(("result", "last"), ToldEvent),
+STATION_FORMS: Mapping[str, type[_Form]] = {"status": _Status, "model": _ModelInUse}
+CAMERA_FORMS: Mapping[str, type[_Form]] = {
+    **dict.fromkeys(("result", "last"), InspectionEvent),
     **{"gap": _Gap, "counters": _Counters, "status": _CameraStatus},
 }
 """By the topic's last level."""

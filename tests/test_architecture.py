@@ -25,7 +25,7 @@ MIRRORS = {
     "Settings": "inspection.yaml, training.yaml and the like, with all that inherit it",
     "Manifest": "bundle.json",
     "Command": "command.schema.json",
-    "ToldEvent": "inspection.schema.json",
+    "InspectionEvent": "inspection.schema.json",
 }
 
 
