@@ -16,15 +16,15 @@ class Database(sqlite3.Connection):
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3.Connection."""
-        return _told(lambda: super(Database, self).execute(*arguments))
+        return _without_broken_text(lambda: super(Database, self).execute(*arguments))
 
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3.Connection."""
-        return _told(lambda: super(Database, self).executemany(*arguments))
+        return _without_broken_text(lambda: super(Database, self).executemany(*arguments))
 
     def executescript(self, *arguments: Any) -> sqlite3.Cursor:
         """See sqlite3.Connection."""
-        return _told(lambda: super(Database, self).executescript(*arguments))
+        return _without_broken_text(lambda: super(Database, self).executescript(*arguments))
 
 
 def fault_code(error: sqlite3.Error) -> int:
@@ -38,7 +38,7 @@ def journal_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
 
 
-def _told(work: Callable[[], T]) -> T:
+def _without_broken_text(work: Callable[[], T]) -> T:
     try:
         return work()
     except UnicodeDecodeError as error:

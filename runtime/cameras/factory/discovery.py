@@ -62,7 +62,7 @@ class Listed(Protocol):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_os_errors() -> Iterator[None]:
     """Carry the library's errors over to OSError, whose text the camera's status tells."""
     import viva_genicam as vg
 
@@ -86,7 +86,7 @@ def find_cameras(interface: str | None) -> list[FoundCamera]:
     require_package()
     import viva_genicam as vg
 
-    with told():
+    with as_os_errors():
         found = [_look_at(device, interface) for device in vg.discover(DISCOVERY_MS, iface=interface)]
     if interface is None:
         with contextlib.suppress(vg.GenicamError):  # a machine without USB

@@ -95,7 +95,7 @@ class GenapiNodes:
         """Raises OSError where the camera has no description that can be read."""
         self._port = Port(producer, device)
         self._map = genapi.NodeMap()
-        with _told():
+        with _as_os_errors():
             self._map.load_xml_from_string(self._port.description().decode(errors="replace"))
             self._map.connect(self._port, self._port.name)
         self._nodes = {each.node.name: each for each in self._map.nodes}
@@ -120,27 +120,27 @@ class GenapiNodes:
 
     def entries(self, name: str) -> list[str]:
         """See Nodes."""
-        with _told():
+        with _as_os_errors():
             return list(self._nodes[name].symbolics) if self.kind(name) == "Enumeration" else []
 
     def set(self, name: str, value: str) -> None:
         """See Nodes."""
         if not self.kind(name):
             raise OSError("it holds no value")
-        with _told():
+        with _as_os_errors():
             self._nodes[name].from_string(value)
 
     def get(self, name: str) -> int | float | str:
         """Ask for a feature's value. Raises OSError where the camera does not tell it, or has none such."""
         node, kind = self._node(name), self.kind(name)
-        with _told():
+        with _as_os_errors():
             if kind in ("Integer", "Float"):  # as text they may be hexadecimal
                 return int(node.value) if kind == "Integer" else float(node.value)
             return str(node.value).lower() if kind == "Boolean" else str(node.to_string())
 
     def execute(self, name: str) -> None:
         """Let the camera carry out a command. Raises OSError where it does not, or has none such."""
-        with _told():
+        with _as_os_errors():
             self._node(name).execute()
 
     def chunks(self, buffer: bytes, chunks: Iterable[Chunk], names: Iterable[str]) -> dict[str, int | float | str]:
@@ -150,7 +150,7 @@ class GenapiNodes:
             each = genapi.SingleChunkData()
             each.chunk_id, each.chunk_offset, each.chunk_length = number, offset, length
             found.append(each)
-        with _told():
+        with _as_os_errors():
             self._reads_chunks.attach_buffer(buffer, found)
             try:
                 readable = (genapi.EAccessMode.RO, genapi.EAccessMode.RW)
@@ -179,7 +179,7 @@ def _unpacked(archive: bytes) -> bytes:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_os_errors() -> Iterator[None]:
     """Carry the reader's errors over to OSError, without the places in its own code."""
     try:
         yield

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import one_line
-from runtime.cameras.factory.discovery import FoundCamera, choose, require_package, told
+from runtime.cameras.factory.discovery import FoundCamera, as_os_errors, choose, require_package
 from runtime.cameras.factory.features import numbers_of_chunks, set_up
 from runtime.cameras.factory.pixel_format import CHANNELS, Raw, laid_out, require_known, to_u8
 from runtime.cameras.settings import GenicamSettings
@@ -41,7 +41,7 @@ def connection(settings: GenicamSettings, is_trial: bool = False) -> Callable[[]
 
         found = choose(settings)
         interface = settings.interface
-        with told():
+        with as_os_errors():
             camera = vg.connect_gige(found.device, interface) if found.address else vg.connect_u3v(found.device)
         try:
             set_up(VivaNodes(camera), settings, is_trial)
@@ -74,17 +74,17 @@ class VivaNodes:
 
     def entries(self, name: str) -> list[str]:
         """See Nodes."""
-        with told():
+        with as_os_errors():
             return self._camera.available_enum_entries(name) if self.kind(name) == "Enumeration" else []
 
     def set(self, name: str, value: str) -> None:
         """See Nodes."""
-        with told():
+        with as_os_errors():
             self._camera.set(name, value)
 
     def execute(self, name: str) -> None:
         """See Nodes."""
-        with told():
+        with as_os_errors():
             self._camera.execute(name, wait=False)
 
 
@@ -102,7 +102,7 @@ class GenicamStream:
         self._camera = camera
         self._timeout_s = settings.timeout_s
         self._frame: viva_genicam.Frame | None = None
-        with told():
+        with as_os_errors():
             require_known(camera.get("PixelFormat"))
             self._ticks_per_s = _ticks_per_s(camera)
             self._numbers = numbers_of_chunks(VivaNodes(camera))
