@@ -113,7 +113,7 @@ def _workers(
         yield lines, workers
 
 
-class _Told:
+class _PipedProgress:
     """Progress, told to the process that started this one."""
 
     def skip(self, steps: int) -> None:
@@ -144,7 +144,7 @@ def work() -> None:
     try:
         for member in map(int, sys.argv[2:]):
             pictures = Subset(dataset, content["chosen"][member].tolist())
-            fit(Learner(network.train(), settings, member), pictures, _Told())
+            fit(Learner(network.train(), settings, member), pictures, _PipedProgress())
     except PwaeError as error:
         _tell({"error": str(error)})
     except SIGTERMException:  # Lightning's, which would end this process as one that is done
