@@ -24,7 +24,7 @@ NAMED = 20
 
 
 @dataclass
-class Calibration:
+class Recalibration:
     """What one command asked for, and the result so far."""
 
     message: Message
@@ -32,11 +32,12 @@ class Calibration:
     camera: str
     model: ModelInUse
     """Whose thresholds they are."""
+    evidence: Path | None
+    """Where parts are marked; None: nowhere."""
     errors: list[NDArray[np.float64]] = field(default_factory=list)
     """Of each part (K + 1,)."""
-    evidence: Path | None = None
-    """Where parts are marked; None: nowhere."""
     seqs: list[int] = field(default_factory=list)
+    """Of each part."""
     refused: str = ""
     """Why nothing was stored; empty where all went well."""
     detail: dict[str, Any] = field(default_factory=dict)
@@ -45,12 +46,12 @@ class Calibration:
 
 
 def set_back(
-    calibration: Calibration, bundle: Bundle, thresholds: ThresholdsInForce, site: SiteThresholds
+    recalibration: Recalibration, bundle: Bundle, thresholds: ThresholdsInForce, site: SiteThresholds
 ) -> Thresholds | None:
     """Let the bundle's thresholds hold again: give them; None where this only tells. Raises ArtifactError."""
-    camera, command = calibration.camera, calibration.command
+    camera, command = recalibration.camera, recalibration.command
     before, after = thresholds[camera], thresholds.would_be(camera, None)
-    calibration.detail = {**_about(calibration, after), "before": _told(before), "after": _told(after)}
+    recalibration.detail = {**_about(recalibration, after), "before": _told(before), "after": _told(after)}
     if command.dry_run:
         return None
     site.store(bundle, camera, None, command.by or "")
@@ -58,27 +59,27 @@ def set_back(
 
 
 def set_from_parts(
-    calibration: Calibration, bundle: Bundle, thresholds: ThresholdsInForce, site: SiteThresholds
+    recalibration: Recalibration, bundle: Bundle, thresholds: ThresholdsInForce, site: SiteThresholds
 ) -> Thresholds | None:
     """Work thresholds out from the parts and store them: give them; None where this only tells.
 
     Raises DataError where the parts are no use for that, ArtifactError or OutboxError where a file is not.
     """
-    camera, command = calibration.camera, calibration.command
+    camera, command = recalibration.camera, recalibration.command
     outputs = len(bundle.manifest.thresholds.values)
-    next_parts = np.reshape(calibration.errors, (-1, outputs))
-    marked = np.reshape(_marked(calibration, bundle), (-1, outputs))
+    next_parts = np.reshape(recalibration.errors, (-1, outputs))
+    marked = np.reshape(_marked(recalibration, bundle), (-1, outputs))
     errors = np.concatenate([next_parts, marked])
     found = calibrate(errors, bundle.manifest.thresholds.false_reject_rate)
     before, after = thresholds[camera], thresholds.would_be(camera, found)
     # Of those that were marked somebody has said already that they were good.
     failed = (ratios(next_parts, before) > 1).any(axis=1)
-    calibration.detail = {
-        **_about(calibration, after),
+    recalibration.detail = {
+        **_about(recalibration, after),
         "parts": len(errors),
         "marked": len(marked),
         "odd": found.odd,
-        "not_ok_seq": [calibration.seqs[place] for place in np.flatnonzero(failed)[:NAMED]],
+        "not_ok_seq": [recalibration.seqs[place] for place in np.flatnonzero(failed)[:NAMED]],
         "before": {**_told(before), "rejects": _rejects(errors, before)},
         "after": {**_told(after), "rejects": _rejects(errors, after)},
     }
@@ -94,21 +95,21 @@ def set_from_parts(
     return after
 
 
-def _marked(calibration: Calibration, bundle: Bundle) -> NDArray[np.float64]:
+def _marked(recalibration: Recalibration, bundle: Bundle) -> NDArray[np.float64]:
     """Give the errors (M, K + 1) of parts that were marked as good, where they are asked for. Raises OutboxError."""
-    if calibration.evidence is None or not calibration.command.marked:
+    if recalibration.evidence is None or not recalibration.command.marked:
         return np.empty(0)
-    file = HistoryFile(calibration.evidence)
+    file = HistoryFile(recalibration.evidence)
     try:
-        return errors_of_good(file, calibration.camera, bundle.manifest.model_sha256)
+        return errors_of_good(file, recalibration.camera, bundle.manifest.model_sha256)
     except sqlite3.Error as error:
         raise OutboxError(f"recalibrate: the marks cannot be read ({one_line(error)}); ask again.") from error
 
 
-def _about(calibration: Calibration, after: Thresholds) -> dict[str, Any]:
-    command = calibration.command
+def _about(recalibration: Recalibration, after: Thresholds) -> dict[str, Any]:
+    command = recalibration.command
     return {
-        "camera": calibration.camera,
+        "camera": recalibration.camera,
         "by": command.by,
         "dry_run": command.dry_run,
         "thresholds_id": after.id,
