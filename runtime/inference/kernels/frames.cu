@@ -1,8 +1,8 @@
 // A camera's frame becomes a row of a batch: cropped, its colours worked out, resized. One thread a pixel of the row.
 //
-// It gives what core.picture.fit gives with OpenCV on the CPU, within one grey level: averages over areas where both
-// sides shrink, OpenCV's kind of interpolation where one grows, and its bilinear colours of a mosaic. All weights are
-// whole numbers, so that every GPU, and a CPU for which this is compiled as C++, gives the same row.
+// It gives what core.pictures.picture.fit gives with OpenCV on the CPU, within one grey level: averages over areas where
+// both sides shrink, OpenCV's kind of interpolation where one grows, and its bilinear colours of a mosaic. All weights
+// are whole numbers, so that every GPU, and a CPU for which this is compiled as C++, gives the same row.
 // `make kernels` compiles it to frames.ptx, which the driver of CUDA 11 or later finishes for its GPU: no compiler there.
 
 enum Layout { GREY = 0, BGR = 1, RGB = 2, MOSAIC = 4 };  // a mosaic adds the column, and twice the line, of its red
