@@ -65,7 +65,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     # The whole detector has trained on these pictures, copies of them included, and would flatter itself.
     errors[rows >= 0] = checkpoint.calibration.errors[rows[rows >= 0]]
     known, thresholds = rows[rows >= 0], checkpoint.thresholds
-    apart = checkpoint.calibration.odd if thresholds.odd else np.zeros(0, bool)
+    apart = checkpoint.calibration.left_out(thresholds)
     ranking = scores(errors, thresholds)
     kinds, defective = [sample.kind for sample in frames.samples], are_defective(frames.samples)
     _warn_of_defective([frames.samples[i] for i in np.flatnonzero(defective & (rows >= 0))])
@@ -76,7 +76,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),
         "calibrating": len(known),
-        "suspects": int(apart[known].sum()) if len(apart) else 0,
+        "suspects": int(apart[known].sum()),
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": thresholds.false_reject_rate,

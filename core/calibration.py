@@ -25,7 +25,6 @@ class Calibration:
     """(M,) of which burst: what saw one picture of a part, or nearly so, judged none of its others."""
     members: NDArray[np.int64] | None = None
     """(M,) by which decoder each was judged; None in a bundle, and where a model of before does not say so."""
-
     digests: tuple[str, ...] = ()
     """(M,) sha256 of their files as they were when they trained, see `digest_of`; empty where a model of before does
     not say so."""
@@ -34,6 +33,10 @@ class Calibration:
     def odd(self) -> NDArray[np.bool_]:
         """(M,) which stand apart from the others, and so set no threshold."""
         return odd_parts(self.errors, self.doubted)
+
+    def left_out(self, thresholds: Thresholds) -> NDArray[np.bool_]:
+        """(M,) which set none of these thresholds, which were set from these parts: none where all were believed."""
+        return self.odd if thresholds.odd else np.zeros(len(self.names), bool)
 
     def rows_of(self, files: Sequence[Path]) -> NDArray[np.int64]:
         """Say which of these parts each of `files` shows (N,), by whatever name or as a copy; -1: none.

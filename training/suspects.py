@@ -37,7 +37,7 @@ def report_suspects(
     Warns on stderr where some stand apart.
     """
     stands = standing(calibration.errors)
-    odd = calibration.odd if thresholds.odd else np.zeros(len(stands), bool)
+    odd = calibration.left_out(thresholds)
     marked = np.array([frames.samples[index].is_marked for index in judged])
     order = np.lexsort((-stands, ~odd))
     shown = order[: min(max(_LEAST_SHOWN, int(odd.sum())), _MOST_SHOWN)]
