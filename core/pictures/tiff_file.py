@@ -47,10 +47,8 @@ class _Entry(NamedTuple):
 
 def numbers(data: bytes) -> dict[int, int]:
     """Give the first whole number of each tag of a TIFF's first folder. Raises struct.error where it is none."""
-    order, folder = _order(data), _folder(data, _first(data))
-    return {
-        tag: _values(data, order, entry)[0] for tag, entry in folder.items() if entry.kind in (1, 3, 4) and entry.number
-    }
+    folder = _folder(data, _first(data))
+    return {tag: _values(data, entry)[0] for tag, entry in folder.items() if entry.kind in (1, 3, 4) and entry.number}
 
 
 def require_whole(data: bytes) -> bool:
@@ -58,10 +56,9 @@ def require_whole(data: bytes) -> bool:
 
     Raises Damaged where data is missing or spoilt, SeveralPictures, or struct.error where the file is no TIFF.
     """
-    order, first = _order(data), _first(data)
-    entries = _folder(data, first)
-    _require_single(data, order, first)
-    tags = {tag: _values(data, order, entry) for tag, entry in entries.items() if entry.kind in (1, 3, 4)}
+    entries = _folder(data, _first(data))
+    _require_single(data)
+    tags = {tag: _values(data, entry) for tag, entry in entries.items() if entry.kind in (1, 3, 4)}
     places: tuple[int, ...] = tags.get(PLACES) or tags.get(TILES) or ()
     lengths: tuple[int, ...] = tags.get(LENGTHS) or tags.get(TILE_LENGTHS) or ()
     packed = tags.get(COMPRESSION, [1])[0]
@@ -75,7 +72,7 @@ def require_whole(data: bytes) -> bool:
         tables = entries.get(JPEG_TABLES)
         _require_strict_jpegs(pieces, data[tables.at : tables.at + tables.number] if tables else b"")
     elif packed in (LZW, PACKBITS, *FAX) and TILES not in tags and _is_known_to_ffmpeg(tags):
-        _require_ffmpeg_takes(data, order, entries)
+        _require_ffmpeg_takes(data, entries)
     return packed in DEFLATE and bool(pieces)
 
 
@@ -98,21 +95,22 @@ def _folder(data: bytes, at: int) -> dict[int, _Entry]:
     return found
 
 
-def _values(data: bytes, order: str, entry: _Entry) -> tuple[int, ...]:
+def _values(data: bytes, entry: _Entry) -> tuple[int, ...]:
     if entry.number * SIZES[entry.kind] > len(data):
         raise struct.error("more values than the file can hold")
-    return struct.unpack_from(f"{order}{entry.number}{ {1: 'B', 3: 'H', 4: 'I'}[entry.kind] }", data, entry.at)
+    return struct.unpack_from(f"{_order(data)}{entry.number}{ {1: 'B', 3: 'H', 4: 'I'}[entry.kind] }", data, entry.at)
 
 
-def _require_single(data: bytes, order: str, first: int) -> None:
-    for folder in list(_folders(data, order, first))[1:]:
+def _require_single(data: bytes) -> None:
+    for folder in list(_folders(data))[1:]:
         kind = folder.get(SUBFILE)
-        if kind is None or kind.kind not in (3, 4) or not _values(data, order, kind)[0] & SMALLER_OR_MASK:
+        if kind is None or kind.kind not in (3, 4) or not _values(data, kind)[0] & SMALLER_OR_MASK:
             raise SeveralPictures
 
 
-def _folders(data: bytes, order: str, at: int) -> Iterator[dict[int, _Entry]]:
+def _folders(data: bytes) -> Iterator[dict[int, _Entry]]:
     """Give the folders in turn. What is no place of a folder ends them: readers of the first take no offence."""
+    order, at = _order(data), _first(data)
     seen: set[int] = set()
     entries = 0
     while 8 <= at < len(data) and at not in seen:
@@ -124,8 +122,7 @@ def _folders(data: bytes, order: str, at: int) -> Iterator[dict[int, _Entry]]:
             return
         if (entries := entries + 1 + count) > MOST_ENTRIES:
             raise struct.error("folders without end")
-        folder = _folder(data, at)
-        yield folder
+        yield _folder(data, at)
         at = following
 
 
@@ -158,12 +155,13 @@ def _is_known_to_ffmpeg(tags: dict[int, tuple[int, ...]]) -> bool:
     return one_bit or (set(bits) in ({8}, {16}) and channels in (1, 3, 4) and tags.get(LAYOUT, (1,))[0] == 1)
 
 
-def _require_ffmpeg_takes(data: bytes, order: str, entries: dict[int, _Entry]) -> None:
+def _require_ffmpeg_takes(data: bytes, entries: dict[int, _Entry]) -> None:
     import av
     from av.codec.context import CodecContext
     from av.packet import Packet
 
     bound_memory()
+    order = _order(data)
     kept = sorted(tag for tag in entries if tag in ALL_OF_ONE)
     folder = b"".join(data[entries[tag].place : entries[tag].place + 12] for tag in kept)
     end = len(data) + len(data) % 2
