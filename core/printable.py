@@ -5,6 +5,7 @@ import unicodedata
 
 from core.errors import shown
 
+_LONGEST_NAME = 100
 _LETTERS = {
     **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th", "Þ": "Th", "ŋ": "ng", "Ŋ": "NG"},
     **dict(zip("øØłŁđĐðÐħĦŧŦı", "oOlLdDdDhHtTi", strict=True)),
@@ -24,8 +25,8 @@ def caption(name: object, longest: int = 48) -> str:
     return text if len(text) <= longest else f"…{text[1 - longest :]}"
 
 
-def plain_name(text: str, longest: int = 100) -> str:
+def plain_name(text: str) -> str:
     """Give a name as one that files and folders have on every system, in letters of ASCII, digits, `_` and `-`."""
     letters = unicodedata.normalize("NFKD", text.translate(_WRITTEN))
     unaccented = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented)[:longest].strip("-") or "my-part"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", unaccented)[:_LONGEST_NAME].strip("-") or "my-part"

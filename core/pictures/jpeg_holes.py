@@ -15,15 +15,15 @@ START_OF_SCAN, TABLES = 0xDA, 0xC4
 END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
-def has_hole(data: bytes, start: int) -> bool:
-    """Say whether a scan of a JPEG, whose first segment stands at `start`, has a hole in it.
+def has_hole(data: bytes) -> bool:
+    """Say whether a scan of a JPEG has a hole in it.
 
     Raises ValueError where the segments after its first scan are too many.
     """
-    if data.find(bytes(SMALLEST_HOLE), start) < 0:
+    if data.find(bytes(SMALLEST_HOLE)) < 0:
         return False
     first: dict[int, int] = {}  # what a code of zeros means, by the table's kind (16: of AC) and number
-    at, segments = start, 0
+    at, segments = 2, 0
     while 0 <= at < len(data) - 4 and data[at] == 0xFF and data[at + 1] != 0xD9:
         if (segments := segments + 1) > 2 * MOST_SEGMENTS:
             raise ValueError("segments without end")

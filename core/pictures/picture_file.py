@@ -164,7 +164,7 @@ def _jpeg(data: bytes) -> Header:
     if bits != 8:
         raise PictureFault(f"{bits} bits a channel in a JPEG are not supported; save it as PNG")
     _require_all_scans(data, at, {frame[6 + 3 * number] for number in range(components)})
-    if has_hole(data, 2):
+    if has_hole(data):
         raise PictureFault("not a whole picture (damaged JPEG: part of the file is blank)")
     return Header(width, height, orientation)
 
