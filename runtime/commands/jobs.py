@@ -21,7 +21,7 @@ from runtime.events.topics import Topics
 from runtime.parts.frame import Trigger
 from runtime.parts.job import NO_JOB, Job
 from runtime.parts.part import Part
-from runtime.parts.verdict import GIVEN, Verdict
+from runtime.parts.verdict import GIVEN
 
 
 @dataclass
@@ -32,7 +32,7 @@ class _UnderWay:
     """By verdict, as the topic names them."""
 
     def card(self) -> bytes:
-        parts = {_key(verdict): self.parts[_key(verdict)] for verdict in GIVEN}
+        parts = {verdict.key: self.parts[verdict.key] for verdict in GIVEN}
         return dumps({**asdict(self.job), "since": self.since, **parts})
 
 
@@ -96,7 +96,7 @@ class Jobs:
             is_of_now = each.job == self.now(each.part.camera, each.part.trigger)
             if work is None or not is_of_now or each.job.job_id != work.job.job_id:
                 continue
-            work.parts[_key(each.judgement.verdict)] += 1
+            work.parts[each.judgement.verdict.key] += 1
             notes[_note(each.part.camera)] = work.card()
         return notes
 
@@ -106,10 +106,6 @@ class Jobs:
             self._publisher.retain(self._topics.job(camera), work.card())
 
 
-def _key(verdict: Verdict) -> str:
-    return verdict.name.lower()
-
-
 def _note(camera: str) -> str:
     return f"job/{camera}"
 
@@ -117,4 +113,4 @@ def _note(camera: str) -> str:
 def _read(kept: bytes) -> _UnderWay:
     told = json.loads(kept)
     job = Job(*(told[key] for key in ("job_id", "recipe", "batch", "operator")))
-    return _UnderWay(job, told["since"], Counter({_key(verdict): told[_key(verdict)] for verdict in GIVEN}))
+    return _UnderWay(job, told["since"], Counter({verdict.key: told[verdict.key] for verdict in GIVEN}))

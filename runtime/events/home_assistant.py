@@ -14,7 +14,6 @@ from runtime.events.topics import Topics
 from runtime.parts.verdict import GIVEN
 
 Component = Mapping[str, Any]
-WORDS = [verdict.word for verdict in GIVEN]
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,15 @@ class HomeAssistantDevice:
         }
         for stream in self.streams:
             last, counters = self.topics.last(stream), self.topics.counters(stream)
-            verdict = {"device_class": "enum", "options": WORDS}
-            found[f"{stream}_verdict"] = _sensor(f"{stream} verdict", last, "verdict.name", **verdict)
+            words = {"device_class": "enum", "options": [verdict.word for verdict in GIVEN]}
+            found[f"{stream}_verdict"] = _sensor(f"{stream} verdict", last, "verdict.name", **words)
             found[f"{stream}_margin"] = {
                 **_sensor(f"{stream} margin", last, "score", state_class="measurement"),
                 "value_template": "{{ value_json.score.margin if value_json.score else None }}",
             }
-            for word, key in (("OK", "ok"), ("NotOK", "not_ok"), ("NotDecidable", "not_decidable")):
-                total = {"state_class": "total_increasing"}
-                found[f"{stream}_{key}"] = _sensor(f"{stream} {word}", counters, key, **total)
+            for verdict in GIVEN:
+                name, total = f"{stream} {verdict.word}", {"state_class": "total_increasing"}
+                found[f"{stream}_{verdict.key}"] = _sensor(name, counters, verdict.key, **total)
             found[f"{stream}_drift"] = {
                 "platform": "binary_sensor",
                 "name": f"{stream} drift",

@@ -41,9 +41,7 @@ class Counters:
         """What the `counters` topic tells."""
         return dumps(
             {
-                "ok": self.verdicts[Verdict.OK],
-                "not_ok": self.verdicts[Verdict.NOT_OK],
-                "not_decidable": self.verdicts[Verdict.NOT_DECIDABLE],
+                **{verdict.key: self.verdicts[verdict] for verdict in GIVEN},
                 "discarded": self.discarded,
                 "late": self.late,
                 "drifts": self.trend.drifts,

@@ -24,6 +24,11 @@ class Verdict(IntEnum):
         """The name in OPC 40001-101."""
         return ("Undefined", "OK", "NotOK", "NotDecidable")[self]
 
+    @property
+    def key(self) -> str:
+        """The name by which JSON counts it, such as `not_ok`."""
+        return self.name.lower()
+
 
 GIVEN = (Verdict.OK, Verdict.NOT_OK, Verdict.NOT_DECIDABLE)
 """What parts are given."""

@@ -16,7 +16,7 @@ from runtime.evidence.part_picture import PartPicture
 from runtime.history.shifts import shift_start
 from runtime.monitoring.health import StationStatus, warnings_of, why_not_ready
 from runtime.monitoring.live_view import LiveView
-from runtime.parts.verdict import Verdict
+from runtime.parts.verdict import GIVEN, Verdict
 from runtime.view.desk import TakesMarks
 from runtime.view.marking import told_as_json
 from runtime.view.past import Past
@@ -140,11 +140,7 @@ def _job(past: Past | None, camera: str, shown: PartPicture | None) -> dict[str,
 
 
 def _counts(verdicts: Mapping[Verdict, int]) -> dict[str, int]:
-    return {
-        "ok": verdicts.get(Verdict.OK, 0),
-        "not_ok": verdicts.get(Verdict.NOT_OK, 0),
-        "not_decidable": verdicts.get(Verdict.NOT_DECIDABLE, 0),
-    }
+    return {verdict.key: verdicts.get(verdict, 0) for verdict in GIVEN}
 
 
 def _camera_view(display: LiveView, camera: str, past: Past | None) -> dict[str, Any]:
