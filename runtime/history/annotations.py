@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from core.timestamps import rfc3339
-
 if TYPE_CHECKING:  # the command line, which names the forms, is to be quick
     from runtime.history.marked_pictures import MarkedPicture
 
@@ -89,9 +87,9 @@ def _rectangle(picture: "MarkedPicture", box: Box) -> dict[str, Any]:
 
 
 def _said(picture: "MarkedPicture") -> dict[str, str]:
-    mark = picture.mark
-    told = {"was": str(mark.was), "by": mark.by, "note": mark.note, "marked_time": rfc3339(mark.at_s)}
-    return {**told, "event_id": mark.event, "verdict": mark.body["verdict"]["name"]}
+    said = picture.remark
+    told = {"was": str(said.was), "by": said.by, "note": said.note, "marked_time": said.time}
+    return {**told, "event_id": said.event_id, "verdict": said.verdict}
 
 
 def _boxes(picture: "MarkedPicture") -> Iterator[Box]:

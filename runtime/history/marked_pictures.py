@@ -37,9 +37,15 @@ class MarkedPicture:
     def remark(self) -> Remark:
         """What stands beside it."""
         mark = self.mark
-        told = {"was": str(mark.was), "by": mark.by, "note": mark.note, "time": rfc3339(mark.at_s)}
-        told |= {"event_id": mark.event, "verdict": mark.body["verdict"]["name"]}
-        return Remark.model_validate(told | {"is_cut": self.is_cut})
+        return Remark(
+            was=mark.was,
+            by=mark.by,
+            note=mark.note,
+            time=rfc3339(mark.at_s),
+            event_id=mark.event,
+            verdict=mark.body["verdict"]["name"],
+            is_cut=self.is_cut,
+        )
 
 
 @dataclass(frozen=True)
