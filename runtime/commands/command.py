@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
-from core.config import Name, Settings, parse_settings, unknown_key
+from core.config import Name, Settings, parse_settings
+from core.config_faults import unknown_key
 from core.errors import ConfigError, shortened
 from core.timestamps import rfc3339
 from runtime.events.encoding import dumps

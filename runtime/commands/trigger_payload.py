@@ -5,7 +5,8 @@ from itertools import count, islice
 
 from pydantic import BaseModel, ConfigDict
 
-from core.config import nearest_key, parse_settings
+from core.config import parse_settings
+from core.config_faults import nearest_key
 from core.errors import ConfigError
 from runtime.commands.command import Mark, MarkIfAny, Time, content_of
 from runtime.events.encoding import dumps

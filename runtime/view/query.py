@@ -2,7 +2,7 @@
 
 from fastapi import HTTPException, Request
 
-from core.config import nearest_key, unknown_key
+from core.config_faults import nearest_key, unknown_key
 from core.errors import shortened
 
 

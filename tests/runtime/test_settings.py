@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.config import NAME, load_settings
+from core.config import load_settings
+from core.config_faults import NAME
 from core.errors import ConfigError
 from runtime.mqtt.settings import BrokerSettings
 from runtime.settings import InspectionSettings
