@@ -89,25 +89,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise ArtifactError(f"{path}: a checkpoint of format {content['format']}, not {FORMAT}; train it again.")
-        written = json.loads(content["settings"])
-        written["score"].setdefault("memory", 0)  # one of before there was any
-        settings = TrainingSettings.model_validate_json(json.dumps(written))
-        thresholds = Thresholds.model_validate_json(content["thresholds"])
-        provenance = json.loads(content["provenance"])
-        names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
-        # One of before bursts were looked for takes each picture for another part's.
-        bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
-        judged_by = content["members"].numpy() if content.get("members") is not None else None
-        digests = tuple(content.get("digests", ()))
-        calibration = Calibration(names, errors, content["doubted"].numpy(), bursts, judged_by, digests)
-        members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
-        network = Network(settings.network, content["weights"]["network.permutations"], len(members))
-        inspector = Inspector(network, settings.score)
-        if settings.score.memory:
-            groups, places = content["weights"]["memory"].shape[1:3]
-            inspector.memory = torch.empty(len(inspector.memory), groups, places, inspector.memory.shape[3])
-        inspector.load_state_dict(content["weights"])
-        _require_one_whole(inspector, thresholds, calibration)
+        return _put_together(content)
     except ArtifactError:
         raise
     except ValidationError as error:
@@ -118,4 +100,27 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except Exception as error:  # torch, zip and pickle errors share no base class
         what = no_checkpoint(path) or "damaged, or not a P-WAE checkpoint; train it again or copy it again"
         raise ArtifactError(f"{path}: {what}.") from error
+
+
+def _put_together(content: dict[str, Any]) -> Checkpoint:
+    """Make a checkpoint of what `save_checkpoint` wrote, perhaps that of before. Raises anything where it is else."""
+    written = json.loads(content["settings"])
+    written["score"].setdefault("memory", 0)  # one of before there was any
+    settings = TrainingSettings.model_validate_json(json.dumps(written))
+    thresholds = Thresholds.model_validate_json(content["thresholds"])
+    provenance = json.loads(content["provenance"])
+    names, errors = tuple(content["calibrated_on"]), content["calibration_errors"].numpy()
+    # One of before bursts were looked for takes each picture for another part's.
+    bursts = content["bursts"].numpy() if "bursts" in content else np.arange(len(names))
+    judged_by = content["members"].numpy() if content.get("members") is not None else None
+    digests = tuple(content.get("digests", ()))
+    calibration = Calibration(names, errors, content["doubted"].numpy(), bursts, judged_by, digests)
+    members = {name.split(".")[2] for name in content["weights"] if name.startswith("network.members.")}
+    network = Network(settings.network, content["weights"]["network.permutations"], len(members))
+    inspector = Inspector(network, settings.score)
+    if settings.score.memory:
+        groups, places = content["weights"]["memory"].shape[1:3]
+        inspector.memory = torch.empty(len(inspector.memory), groups, places, inspector.memory.shape[3])
+    inspector.load_state_dict(content["weights"])
+    _require_one_whole(inspector, thresholds, calibration)
     return Checkpoint(inspector, settings, thresholds, calibration, provenance)
