@@ -26,7 +26,7 @@ from core.datasets.dataset import spread, training_samples
 from core.pictures.picture import read_picture
 from training.looking.bursts import look_of
 from training.looking.grain import copies_among, own_grain_shared
-from training.looking.twins import TENTH, detail_of, twins_of
+from training.looking.twins import detail_of, twins_of
 
 COUNT = 250
 QUANTILES = (0, 0.05, 0.5, 0.95, 1)
@@ -96,7 +96,7 @@ def told(
         return shares[-1]
 
     with mock.patch("training.looking.grain.own_grain_shared", share):
-        left = copies_among(named, looks, TENTH, seen)
+        left = copies_among(named, looks, seen)
     took_s = (time.perf_counter() - began_s) / max(len(named), 1)
     spread_out = [round(float(share), 3) for share in np.quantile(shares, QUANTILES)] if shares else []
     return {"before": len(named), "after": len(left), "shares": spread_out, "s": round(took_s, 3)}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.progress import counted
+from training.looking.twins import TENTH
 
 SHARED = 0.1
 """Of the grain that others do not have, two parts share 0, by chance up to 0.02; copies 0.17 and more, as JPEG of
@@ -29,12 +30,11 @@ Grey = NDArray[np.float32]
 def copies_among(
     pairs: Sequence[tuple[int, int]],
     looks: Sequence[NDArray[np.float32]],
-    reach: int,
     frame_of: Callable[[int], Frame],
 ) -> list[tuple[int, int]]:
     """Leave out the pairs of pictures that merely lie alike; those that lie nearest by their `looks` are seen first.
 
-    `frame_of` reads a picture, (H, W, 3). What all have tell the OTHERS that come next after the `reach` nearest, among
+    `frame_of` reads a picture, (H, W, 3). What all have tell the OTHERS that come next after the TENTH nearest, up to
     which there may be more copies, or the farthest: so there are three pictures or more. Raises what `frame_of` does.
     """
     every = np.stack(looks)
@@ -43,7 +43,7 @@ def copies_among(
     for one, again in counted(nearest_first, "looking at pictures that lie alike"):
         by_look = np.argsort(np.square(every - every[one]).sum(axis=1), kind="stable")
         ranked = [int(other) for other in by_look if other not in (one, again)]
-        others = ranked[reach : reach + OTHERS] if len(ranked) >= reach + OTHERS else ranked[-OTHERS:]
+        others = ranked[TENTH : TENTH + OTHERS] if len(ranked) >= TENTH + OTHERS else ranked[-OTHERS:]
         if own_grain_shared(frame_of(one), frame_of(again), map(frame_of, others)) > SHARED:
             copies.append((one, again))
             in_vain = 0

@@ -19,7 +19,7 @@ from core.pictures.pose import Outline, outline
 from core.progress import counted
 from training.looking.bursts import are_filmed_again, look_of, number_bursts
 from training.looking.grain import copies_among
-from training.looking.twins import TENTH, detail_of, turned_twins_of, twins_of
+from training.looking.twins import detail_of, turned_twins_of, twins_of
 
 _Tested = tuple[Sample, NDArray[np.float32], NDArray[np.float16]]
 
@@ -159,7 +159,7 @@ def _shown_again(
     details = [*(picture.detail for picture in good), *(detail for _, _, detail in tested)]
     samples = [*(Sample(picture.path, is_cut=picture.is_cut) for picture in good), *(sample for sample, _, _ in tested)]
     alike = twins_of(looks, details, len(good))
-    pairs = copies_among(alike, looks, TENTH, lambda index: _read(samples[index], roi, bits)[1])
+    pairs = copies_among(alike, looks, lambda index: _read(samples[index], roi, bits)[1])
     known = {again for _, again in pairs}
     return pairs + [pair for pair in turned_twins_of(looks, details, len(good)) if pair[1] not in known]
 

@@ -12,7 +12,7 @@ from training.looking import grain
 from training.looking.bursts import look_of
 from training.looking.grain import IN_VAIN, SHARED, copies_among, own_grain_shared
 from training.looking.survey import survey
-from training.looking.twins import TENTH, detail_of, twins_of
+from training.looking.twins import detail_of, twins_of
 
 Frame = NDArray[np.uint8]
 SIZE = 240
@@ -57,7 +57,7 @@ def test_plain_parts_that_merely_lie_alike_are_left_out(degrees: float) -> None:
     looks = [look_of(frame) for frame in frames]
     named = twins_of(looks, [detail_of(frame) for frame in frames], len(frames))
     assert len(named) >= 5, "they are to be told apart from copies"
-    assert copies_among(named, looks, TENTH, frames.__getitem__) == []
+    assert copies_among(named, looks, frames.__getitem__) == []
 
 
 COPIES: dict[str, tuple[Callable[[int], Frame], Callable[[Frame], Frame]]] = {
@@ -75,7 +75,7 @@ def test_copies_are_left_in(way: str) -> None:
     frames = [draw(seed) for seed in range(20)]
     frames.append(again(frames[3]))
     looks = [look_of(frame) for frame in frames]
-    assert copies_among([(3, 20), (5, 6)], looks, TENTH, frames.__getitem__) == [(3, 20)]
+    assert copies_among([(3, 20), (5, 6)], looks, frames.__getitem__) == [(3, 20)]
 
 
 def test_of_plain_parts_init_names_what_was_saved_again_and_nothing_else(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_region_alone_is_looked_at_again(tmp_path: Path, monkeypatch: pytest
             cv2.imwrite(str(tmp_path / place / f"{seed}.png"), washer(len(place) * 10 + seed))
     seen: list[Frame] = []
 
-    def look(_: object, looks: Sequence[object], reach: int, frame_of: Callable[[int], Frame]) -> list[tuple[int, int]]:
+    def look(_: object, looks: Sequence[object], frame_of: Callable[[int], Frame]) -> list[tuple[int, int]]:
         seen.extend(frame_of(index) for index in range(len(looks)))
         return []
 
@@ -122,7 +122,7 @@ def test_where_pairs_lie_alike_in_vain_those_that_lie_less_near_are_not_read(
         read.append(index)
         return np.zeros((8, 8, 3), np.uint8)
 
-    found = copies_among(pairs[::-1], looks, TENTH, frame_of)
+    found = copies_among(pairs[::-1], looks, frame_of)
     assert found == [(IN_VAIN - 1, IN_VAIN)] * copies
     assert read[:2] == [0, 1], "the nearest first"
     assert read[-2:] == [2 * IN_VAIN - 1, 2 * IN_VAIN] if copies else [IN_VAIN - 1, IN_VAIN]
