@@ -8,7 +8,7 @@ from paho.mqtt.matcher import MQTTMatcher
 
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.faults import Refused
-from runtime.mqtt.listening import ANSWERS_S, UNANSWERED
+from runtime.mqtt.listening import ANSWERS_S, SUBSCRIPTION_UNANSWERED
 from runtime.mqtt.message import Message
 from runtime.mqtt.refusals import RETRY_AFTER_S
 
@@ -51,7 +51,7 @@ class Hearing:
         """Subscribe when the filter before is answered: brokers drop what waits for a client beyond a limit."""
         now_s = time.monotonic()
         if self._asked is not None and now_s >= self._asked[2]:
-            self.refused(self._asked[0], UNANSWERED)
+            self.refused(self._asked[0], SUBSCRIPTION_UNANSWERED)
         if now_s >= self._again_s:
             self._unasked, self._again_s = [*self._unasked, *self._denied], float("inf")
         if self._asked is None and self._unasked:

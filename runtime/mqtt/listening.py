@@ -9,11 +9,10 @@ from runtime.mqtt.backlog import Backlog
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.message import Message, Outgoing, Subscription
 from runtime.mqtt.refusals import Refusals
-from runtime.mqtt.words import NOT_KEPT
 
 ANSWERS_S = 30.0
 """A subscription that is not answered for so long never will be: brokers take milliseconds."""
-UNANSWERED = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
+SUBSCRIPTION_UNANSWERED = f"it has not answered that we subscribe for {ANSWERS_S:.0f} s"
 
 
 class Listening:
@@ -39,7 +38,7 @@ class Listening:
         """Subscribe, and again a while after that was refused, or not answered."""
         now_s = time.monotonic()
         for number in [number for number, (_, until_s) in self._asked.items() if until_s < now_s]:
-            self.refused(number, UNANSWERED)
+            self.refused(number, SUBSCRIPTION_UNANSWERED)
         if not self._unasked:
             return
         left_alone = self._refusals.left_alone
@@ -55,7 +54,7 @@ class Listening:
             if (asked := self._asked.pop(number, None)) is not None:
                 self._refusals.took(asked[0].topic_filter)
                 if asked[0].is_lasting and qos == 0:
-                    self._refusals.limit(asked[0].topic_filter, NOT_KEPT)
+                    self._refusals.not_kept(asked[0].topic_filter)
 
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription."""
