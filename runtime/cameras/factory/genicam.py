@@ -1,6 +1,6 @@
 """GenICam: a factory camera of GigE Vision or USB3 Vision, read block by block.
 
-The package viva-genicam is young: it is pinned exactly, and seen by this module and `discovery` alone.
+The package viva-genicam is young: it is pinned exactly, and seen by the modules of this folder alone.
 """
 
 from __future__ import annotations
