@@ -117,9 +117,7 @@ def what_if(
     return rows
 
 
-def rate_that_finds_all(
-    calibration: Calibration, errors: NDArray[np.floating], believe_all: bool = False
-) -> float | None:
+def rate_that_finds_all(calibration: Calibration, errors: NDArray[np.floating], believe_all: bool) -> float | None:
     """Give the smallest false-reject rate for which thresholds reject all of these parts, to a thousandth.
 
     errors (N, K + 1), of known bad parts. None where LARGEST_RATE does not.

@@ -66,7 +66,7 @@ def page(title: str, body: Iterable[str]) -> str:
     return _PAGE.format(title=html.escape(title), body="".join(body))
 
 
-def glossary(left_out: Collection[str] = ()) -> str:
+def glossary(left_out: Collection[str]) -> str:
     """Explain the words, folded, but for those `left_out`, of which the page has no figure."""
     told = {word: text for word, text in _WORDS.items() if word not in left_out}
     words = "".join(f"<dt>{html.escape(word)}</dt><dd>{html.escape(text)}</dd>" for word, text in told.items())

@@ -31,8 +31,8 @@ _UNIT_WITH_MEMORY = "distance of features, 1 is usual of a good part"
 class Draft:
     """Graphs, engines and proofs of one checkpoint, as far as they have come."""
 
-    def __init__(self, checkpoint: Path, folder: Path, output: Path | None = None) -> None:
-        """Begin a bundle of the file `checkpoint` in an empty folder; it is to lie at `output`, None: nowhere.
+    def __init__(self, checkpoint: Path, folder: Path, output: Path) -> None:
+        """Begin a bundle of the file `checkpoint` in the empty `folder`; it is to lie at `output`.
 
         Raises ArtifactError where the checkpoint cannot be read.
         """
@@ -41,7 +41,7 @@ class Draft:
         self.engines: list[Engine] = []
         self.folder = folder
         self._checkpoint_sha256 = sha256_of(checkpoint)
-        self._number = None if output is None else next_number(self.checkpoint.settings.name, output)
+        self._number = next_number(self.checkpoint.settings.name, output)
 
     @property
     def model(self) -> Path:

@@ -14,12 +14,12 @@ class Batch:
     """Rows of one buffer (max_batch, H, W, 3) uint8, filled from the first on."""
 
     buffer: NDArray[np.uint8]
+    oldest_s: float
+    """When the first row was claimed."""
+    recipe: str | None
+    """Of the one model that judges it; see Origin."""
     parts: list[Part | None] = field(default_factory=list)
     """One a row, in the order of the claims; None while the camera still writes."""
-    oldest_s: float = 0.0
-    """When the first row was claimed."""
-    recipe: str | None = None
-    """Of the one model that judges it; see Origin."""
     tasks: list[Task] = field(default_factory=list)
     """What is done with each of the parts."""
 

@@ -119,7 +119,7 @@ class Outbound:
             del self._unsent[topic]
             return Outgoing(topic, self._retained[topic], retain=True)
 
-    def take_passing(self, has_room: bool = True) -> Outgoing | None:
+    def take_passing(self, has_room: bool) -> Outgoing | None:
         """Give the next message that is of use now or never; without room, of those that go unacknowledged (QoS 0)."""
         with self._changed:
             if not self._passing:

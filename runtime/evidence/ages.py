@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import write_whole
-from runtime.threads.lifetime import Kept, Lifetime, MachineTime, machine_time
+from runtime.threads.lifetime import Kept, Lifetime, MachineTime
 
 log = logging.getLogger(__name__)
 FILE = ".ages.json"
@@ -18,7 +18,7 @@ FILE = ".ages.json"
 class Ages:
     """When each day's folder was written to last. Belongs to the evidence's thread."""
 
-    def __init__(self, folder: Path, machine: MachineTime = machine_time) -> None:
+    def __init__(self, folder: Path, machine: MachineTime) -> None:
         """Go on from what an earlier run kept in `folder`; without that, all counts as new."""
         self._file = folder / FILE
         kept = self._read()

@@ -43,7 +43,7 @@ class Kept:
 class Lifetime:
     """Counts the seconds since its first record was kept. For any thread."""
 
-    def __init__(self, last: Kept | None, machine: MachineTime = machine_time) -> None:
+    def __init__(self, last: Kept | None, machine: MachineTime) -> None:
         """Go on from what was kept `last`; None: begin at 0."""
         self._machine = machine
         self._boot, now_s = machine()

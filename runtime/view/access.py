@@ -20,7 +20,7 @@ HEADERS = {
 }
 
 
-def require_token(token: str | None, mark_token: str | None = None) -> Callable[..., Awaitable["Response"]]:
+def require_token(token: str | None, mark_token: str | None) -> Callable[..., Awaitable["Response"]]:
     """Build the middleware that asks for the token: `?token=` once in a browser, a Bearer header from programs.
 
     Whoever has the `mark_token` may look, and mark (`request.state.may_mark`); None: nobody may mark.

@@ -55,9 +55,9 @@ class Advice:
     """What to set, under `network` and beside it, and what to know before training."""
 
     findings: tuple[str, ...]
-    network: tuple[Setting, ...] = ()
-    settings: tuple[Setting, ...] = ()
-    pose: Pose | None = None
+    network: tuple[Setting, ...]
+    settings: tuple[Setting, ...]
+    pose: Pose | None
 
     @property
     def attention(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Advice:
         for finding in self.findings:
             is_urgent = finding.startswith(ATTENTION) or (is_urgent and finding.startswith(ITEM))
             if is_urgent:
-                lines.append(_printable(finding))
+                lines.append(_as_one_line(finding))
         told = (f"{ATTENTION}`{_line(one.key, one.value)}`. {one.reason}" for one in self.settings if one.reason)
         return (*lines, *told)
 
@@ -211,7 +211,7 @@ def _line(key: str, value: Any) -> str:
     return str(yaml.safe_dump({key: value}, default_flow_style=True, allow_unicode=True, width=math.inf)).strip()[1:-1]
 
 
-def _printable(text: str) -> str:
+def _as_one_line(text: str) -> str:
     """Make one line of what may name files: their names may hold what ends a line or cannot be printed."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
@@ -219,7 +219,7 @@ def _printable(text: str) -> str:
 def _comment(text: str) -> list[str]:
     """Wrap as comment lines."""
     return textwrap.wrap(
-        _printable(text),
+        _as_one_line(text),
         116,
         initial_indent="# ",
         subsequent_indent="# ",

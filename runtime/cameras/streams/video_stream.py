@@ -250,7 +250,7 @@ class VideoStream:
             self._tell = None
 
 
-def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes] = ()) -> Callable[[bytes], bool] | None:
+def looks_whole(codec: str, headers: bytes, name: str, ahead: Sequence[bytes]) -> Callable[[bytes], bool] | None:
     """Give what is asked of each packet of a stream, in order: whether it, and what it builds on, looks whole.
 
     None: of this codec packets tell nothing. `headers` is FFMPEG's extradata, `name` the camera's in the log, `ahead`

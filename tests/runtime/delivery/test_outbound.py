@@ -42,7 +42,7 @@ def test_what_is_of_use_now_or_never_waits_in_bounds_and_only_while_there_is_a_c
             outbound.send(Outgoing("reply", b"%d" % number))
 
     def taken() -> list[int]:
-        return [int(message.payload) for message in iter(outbound.take_passing, None)]
+        return [int(message.payload) for message in iter(lambda: outbound.take_passing(has_room=True), None)]
 
     with closing(Outbound()) as outbound:
         send(1)
