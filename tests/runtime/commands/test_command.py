@@ -24,7 +24,7 @@ from runtime.commands.command import (
 from runtime.commands.trigger_payload import read_payload
 from runtime.mqtt.message import Message
 from runtime.settings import Verb
-from tests.runtime.contract import closed, schema
+from tests.runtime.contract import validator
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=[]))
 """With lone surrogates, which JSON can write and no text can hold."""
@@ -101,10 +101,8 @@ def test_a_refusal_speaks_of_json_and_characters(payload: bytes, words: str) -> 
 
 
 def test_a_whole_number_is_taken_as_text_and_comes_back_in_the_reply() -> None:
-    from jsonschema import Draft202012Validator
-
     asked = {"request_id": 17, "by": 4711, "boot_id": 5, "job_id": 9}
-    Draft202012Validator(closed(schema("command"))).validate(asked)
+    validator("command").validate(asked)
     message = command(json.dumps(asked).encode())
     read = parse(message)
     assert (read.request_id, read.by, read.boot_id, read.job_id) == ("17", "4711", "5", "9")
@@ -119,10 +117,8 @@ def test_an_empty_text_in_a_trigger_counts_as_left_out_but_the_part_has_to_be_na
 
 
 def test_an_empty_text_of_a_job_counts_as_left_out() -> None:
-    from jsonschema import Draft202012Validator
-
     asked = {"request_id": "1", "job_id": "J-9", "recipe": "", "batch": "", "operator": ""}
-    Draft202012Validator(closed(schema("command"))).validate(asked)
+    validator("command").validate(asked)
     told = parse(Message("s/cmd/job", json.dumps(asked).encode(), False))
     assert (told.job_id, told.recipe, told.batch, told.operator) == ("J-9", None, None, None)
 
@@ -134,13 +130,11 @@ def test_a_time_has_its_zone_and_is_no_number(time: object) -> None:
 
 
 def test_the_schema_takes_what_we_take() -> None:
-    from jsonschema import Draft202012Validator
-
     whole = {"request_id": "7", "by": "Ada", "camera": "top", "bundle": "cell-2.bundle", "parts": 100}
     whole |= {"force": True, "dry_run": True, "marked": True, "reset": False}
     whole |= {"seq": 7, "boot_id": "b", "time": "2026-11-23T22:05:07Z"}
     whole |= {"job_id": "J-9", "recipe": "blue", "batch": "7", "operator": "Ada"}
-    Draft202012Validator(closed(schema("command"))).validate(whole)
+    validator("command").validate(whole)
     assert parse(command(json.dumps(whole).encode())).model_dump(mode="json") == whole
 
 

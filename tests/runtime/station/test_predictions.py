@@ -8,12 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, run_command, write_config
-from tests.runtime.contract import closed, schema
+from tests.runtime.contract import validator
 from tests.runtime.mes import Subscriber
 from tests.runtime.pictures import SIZE, bad_picture, good_picture, write_pictures
 from tests.runtime.waiting import WAIT_S, wait_until
@@ -54,7 +53,7 @@ def test_a_picture_gives_its_event_and_the_line_is_told_nothing_of_it(address: s
     code, bad = post(f"{address}/predict?camera=top-right", png(bad_picture(1)), **MAY)
     assert (code, bad["verdict"]["name"], bad["verdict"]["reason"]) == (200, "NotOK", ["image_error", "tile_error"])
     assert time.monotonic() - started_s < WAIT_S
-    Draft202012Validator(closed(schema("inspection"))).validate(bad)
+    validator("inspection").validate(bad)
     assert (bad["camera"], bad["frame"]["width"], bad["evidence"]) == ("top-right", SIZE, None)
     code, good = post(f"{address}/predict?camera=top-left", png(good_picture(2)), **MAY)
     assert (code, good["verdict"]["name"]) == (200, "OK")
