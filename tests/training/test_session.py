@@ -16,7 +16,8 @@ from core.config import parse_settings
 from core.datasets.dataset import Sample
 from core.datasets.frames import read_frames
 from core.datasets.remarks import Remark, Truth, save_remarks
-from core.errors import ArtifactError, ConfigError, DataError
+from core.errors import ArtifactError, ConfigError, DataError, PwaeError
+from tests.pictures import write_parts
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge
 from training.folds import assign
@@ -109,8 +110,6 @@ def test_too_few_good_pictures_are_refused_before_training(
 def test_a_corrupt_picture_is_named_skipped_and_counted(
     tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.pictures import write_parts
-
     parts = write_parts(tmp_path / "parts")
     (parts / "train" / "good" / "007.png").write_bytes(b"\x89PNG broken")
     path = train(TrainingSettings.model_validate(make_training_config(parts, tmp_path / "run", epochs=1)))
@@ -125,7 +124,6 @@ def test_several_folders_train_together_and_what_each_adds_is_told(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from assessment.evaluation import evaluate
-    from tests.pictures import write_parts
 
     data = [str(parts), str(write_parts(tmp_path / "marked", train=43, good=1, defective=1))]
     config = make_training_config(parts, tmp_path / "run", data=data, epochs=1)
@@ -198,8 +196,6 @@ def test_every_good_picture_calibrates_judged_by_a_decoder_that_has_not_seen_it(
 def test_pictures_that_stand_apart_are_told_and_neither_trained_on_nor_believed(
     tmp_path: Path, make_training_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.pictures import write_parts
-
     good = write_parts(tmp_path / "parts") / "train" / "good"
     planted = sorted(good.iterdir())[3:5]
     for number, path in enumerate(planted):
@@ -271,8 +267,6 @@ def test_a_resume_with_another_configuration_or_other_pictures_is_refused(
 def test_a_loss_that_explodes_stops_with_the_term_and_the_remedy(
     parts: Path, tmp_path: Path, make_training_config: MakeConfig
 ) -> None:
-    from core.errors import PwaeError
-
     config = make_training_config(parts, tmp_path, optimiser={"name": "sgd", "learning_rate": 1e9})
     with pytest.raises(PwaeError, match=r"the \w+ loss became .* lower `optimiser.learning_rate`"):
         train(TrainingSettings.model_validate(config))
