@@ -13,11 +13,22 @@ from runtime.bundles.manifest import Engine, Manifest
 from runtime.inference.cuda.gpu import sm
 
 
-def print_card(bundle: Bundle, key: Path | None = None) -> None:
+def print_card(bundle: Bundle, key: Path | None) -> None:
     """Print what was trained on what, how it was proven, which engines there are and which files.
 
     `key` is that which its signature was checked with.
     """
+    manifest, console = bundle.manifest, wide_console()
+    console.print(_facts_table(bundle, key))
+    if manifest.parity:
+        console.print(parity_table(manifest.parity))
+        console.print(outputs_table(manifest.parity))
+    if manifest.engines:
+        console.print(_engines_table(manifest.engines))
+    console.print(_files_table(bundle))
+
+
+def _facts_table(bundle: Bundle, key: Path | None) -> Table:
     manifest = bundle.manifest
     learned, thresholds = manifest.trained_on, manifest.thresholds
     facts = Table(title=f"{manifest.label}, exported {manifest.created}", show_header=False)
@@ -52,17 +63,7 @@ def print_card(bundle: Bundle, key: Path | None = None) -> None:
         facts.add_row(package, str(version))
     unchecked = "there, not checked: give --key" if bundle.is_signed else "none"
     facts.add_row("signature", f"by the key of {key}" if key else unchecked)
-    console = wide_console()
-    console.print(facts)
-    if manifest.parity:
-        console.print(parity_table(manifest.parity))
-        console.print(outputs_table(manifest.parity))
-    if manifest.engines:
-        console.print(_engines_table(manifest.engines))
-    files = Table("MB", "file and its sha256", title="files")
-    for name, digest in manifest.files.items():
-        files.add_row(f"{(bundle.path / name).stat().st_size / 1e6:.2f}", f"{name}\n{digest}")
-    console.print(files)
+    return facts
 
 
 def _folders(manifest: Manifest) -> str:
@@ -89,4 +90,11 @@ def _engines_table(engines: tuple[Engine, ...]) -> Table:
             "{}, {}, {}".format(*engine.batches),
             engine.file,
         )
+    return table
+
+
+def _files_table(bundle: Bundle) -> Table:
+    table = Table("MB", "file and its sha256", title="files")
+    for name, digest in bundle.manifest.files.items():
+        table.add_row(f"{(bundle.path / name).stat().st_size / 1e6:.2f}", f"{name}\n{digest}")
     return table
