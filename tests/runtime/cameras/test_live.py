@@ -52,12 +52,18 @@ def test_an_rtsp_server_that_is_killed_and_restarted_is_found_again(
     assert watcher.camera.status().reconnects >= 1
 
 
+def watch_until_it_hangs(rtsp: RtspServer, watch: Callable[..., Watcher], timeout_s: float) -> Watcher:
+    """Watch a server, which hangs once its pictures have come."""
+    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=timeout_s))
+    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
+    rtsp.send(signal.SIGSTOP)
+    return watcher
+
+
 def test_an_rtsp_server_that_stalls_is_told_of_once_and_stops_nobody(
     rtsp: RtspServer, watch: Callable[..., Watcher]
 ) -> None:
-    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=60))
-    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
-    rtsp.send(signal.SIGSTOP)
+    watcher = watch_until_it_hangs(rtsp, watch, timeout_s=60)
     wait_until(lambda: watcher.state == CameraState.STALLED and Reason.NO_FRAME in watcher.faults())
     time.sleep(1.0)
     assert watcher.faults() == [Reason.NO_FRAME]
@@ -68,9 +74,7 @@ def test_an_rtsp_server_that_stalls_is_told_of_once_and_stops_nobody(
 def test_what_a_stalled_server_sends_when_it_goes_on_is_not_judged_as_new(
     rtsp: RtspServer, watch: Callable[..., Watcher]
 ) -> None:
-    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=60))
-    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
-    rtsp.send(signal.SIGSTOP)
+    watcher = watch_until_it_hangs(rtsp, watch, timeout_s=60)
     wait_until(lambda: watcher.state == CameraState.STALLED)
     rtsp.send(signal.SIGCONT)
     wait_until(lambda: watcher.state == CameraState.STREAMING)
@@ -80,9 +84,7 @@ def test_what_a_stalled_server_sends_when_it_goes_on_is_not_judged_as_new(
 def test_an_rtsp_server_that_stalls_for_longer_than_the_time_out_is_connected_to_again(
     rtsp: RtspServer, watch: Callable[..., Watcher]
 ) -> None:
-    watcher = watch(of_rtsp(rtsp, stale_after_s=0.5, timeout_s=1))
-    wait_until(lambda: sum(frame.fault is None for frame in list(watcher.frames)) > 10)
-    rtsp.send(signal.SIGSTOP)
+    watcher = watch_until_it_hangs(rtsp, watch, timeout_s=1)
     wait_until(lambda: watcher.state == CameraState.RECONNECTING)
     assert watcher.camera.status().reason == "the stream ended, or gave nothing in time"
     rtsp.send(signal.SIGCONT)
