@@ -1,5 +1,6 @@
 """`evaluate-model`."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -71,8 +72,6 @@ def predict(
     ] = None,
 ) -> None:
     """Predict."""
-    import json
-
     from assessment.prediction import predict as judged
     from assessment.score_table import write_csv
 

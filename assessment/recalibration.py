@@ -13,6 +13,10 @@ from core.datasets.dataset import Data, are_defective, labelled_samples
 from core.datasets.frames import read_frames
 from core.pictures.tiles import output_names
 from core.thresholds import Thresholds
+from runtime.bundles.bundle import load_bundle, save_manifest
+from runtime.bundles.calibration import load_calibration
+from runtime.bundles.manifest import SIGNATURE
+from runtime.bundles.site_thresholds import site_file
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,6 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool | Non
 
 
 def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool | None) -> Recalibrated:
-    from runtime.bundles.bundle import load_bundle, save_manifest
-    from runtime.bundles.calibration import load_calibration
-    from runtime.bundles.manifest import SIGNATURE
-    from runtime.bundles.site_thresholds import site_file
-
     bundle = load_bundle(path)
     believes = _believes(believe_all, bundle.manifest.thresholds)
     after = load_calibration(bundle).thresholds(false_reject_rate, believes)

@@ -1,5 +1,9 @@
 """`fleet`."""
 
+import signal
+import threading
+import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,8 +50,6 @@ def _page_command(
         float | None, typer.Option(min=1, metavar="SECONDS", help="Write it again and again; left out: once.")
     ] = None,
 ) -> None:
-    import time
-
     from fleet.order import any_signature
     from fleet.settings import FleetSettings
 
@@ -64,8 +66,6 @@ def _page_command(
 
 
 def _write_page(stations: "Stations", output: Path) -> int:
-    import time
-
     from core.files import write_whole
     from fleet.page import page
 
@@ -96,9 +96,6 @@ def _rollback_command(config: _Fleet) -> None:
 def _agent_command(
     config: Annotated[Path, typer.Argument(metavar="AGENT", help="The YAML configuration of the agent.")],
 ) -> None:
-    import signal
-    import threading
-
     stop = threading.Event()
 
     def end(number: signal.Signals) -> None:
@@ -121,8 +118,6 @@ def _agent_command(
 
 @contextmanager
 def _stations(settings: "FleetSettings", is_ours: "IsSigned") -> "Iterator[Stations]":
-    import uuid
-
     from fleet.station import Stations
 
     stations = Stations(settings, settings.broker.client_id or f"pwae-fleet-{uuid.uuid4().hex[:8]}", is_ours)
