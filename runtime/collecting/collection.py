@@ -1,7 +1,6 @@
 """A collection: the station's cameras film good parts into a folder in MVTec layout. No model is needed."""
 
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from runtime.collecting.stream import Stream
 from runtime.commands.trigger_messages import TriggerHandler
 from runtime.delivery.opening import open_publisher
 from runtime.settings import InspectionSettings
-from runtime.threads.worker import Worker
+from runtime.threads.worker import Worker, join_all
 
 LEAVE_S = 0.3
 """How long the cameras of a stopped collection are waited for; one that blocks is left behind."""
@@ -57,9 +56,7 @@ class Collection:
 
     def is_over(self, wait_s: float) -> bool:
         """Wait a while; whether no camera films any more. Raises what ended one, such as a full disk."""
-        until_s = time.monotonic() + wait_s
-        for camera in self._cameras:
-            camera.join(max(0.0, until_s - time.monotonic()))
+        join_all(self._cameras, wait_s)
         for worker in (*self._cameras, *self._helpers):
             if worker.fault is not None:
                 raise worker.fault
@@ -148,6 +145,4 @@ def _film(
 
 def _leave(workers: Sequence[Worker], stopping: threading.Event) -> None:
     stopping.set()
-    until_s = time.monotonic() + LEAVE_S
-    for worker in workers:
-        worker.join(max(0.0, until_s - time.monotonic()))
+    join_all(workers, LEAVE_S)

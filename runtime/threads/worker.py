@@ -1,7 +1,8 @@
 """Workers: every thread beside the judging one. What kills it is kept for whoever looks, and never lost."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 
 from core.errors import PwaeError, one_line
 
@@ -41,3 +42,10 @@ class Worker(threading.Thread):
             self._work()
         except BaseException as error:  # carried to the thread that looks
             self.fault = error
+
+
+def join_all(workers: Iterable[Worker], within_s: float) -> None:
+    """Wait for the ends of `workers`, for so long in all: one that blocks is left behind."""
+    until_s = time.monotonic() + within_s
+    for worker in workers:
+        worker.join(max(0.0, until_s - time.monotonic()))
