@@ -123,7 +123,7 @@ class Rate:
 
 def parse(message: Message) -> Command:
     """Read a command. Raises ConfigError where it is none, in words for whoever sent it."""
-    verb = verb_of(message)
+    verb = message.last_level
     if message.response_topic is not None and not is_response_topic(message.response_topic, message.topic):
         raise ConfigError(f"{verb}: no answer can be sent on its response topic, so nothing was done.")
     content = content_of(message.payload, verb, EXPECTED)
@@ -140,15 +140,10 @@ def is_response_topic(topic: str, asked: str) -> bool:
     return is_one and not is_own and not topic.startswith("$") and set("+#").isdisjoint(topic)
 
 
-def verb_of(message: Message) -> str:
-    """The last level of the topic."""
-    return message.topic.rsplit("/", 1)[1]
-
-
 def request_id_of(message: Message) -> str | None:
     """What the reply to a malformed command can still name."""
     try:
-        request_id = as_text(content_of(message.payload, verb_of(message), EXPECTED)["request_id"])
+        request_id = as_text(content_of(message.payload, message.last_level, EXPECTED)["request_id"])
     except (ConfigError, KeyError):
         return None
     return request_id if isinstance(request_id, str) and len(request_id) <= 64 else None
@@ -160,7 +155,7 @@ def reply(
     """Say how the command in `message` went, where `answer` says."""
     body = {
         "request_id": request_id_of(message),
-        "verb": verb_of(message),
+        "verb": message.last_level,
         "ok": error is None,
         "error": error,
         "time": rfc3339(time.time()),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.errors import ConfigError, PwaeError, one_line
-from runtime.commands.command import Command, Rate, parse, verb_of
+from runtime.commands.command import Command, Rate, parse
 from runtime.commands.recalibration import Recalibrations
 from runtime.commands.reload import Reload
 from runtime.commands.replies import Replies
@@ -74,11 +74,11 @@ class CommandHandler:
         for _ in range(self._waiting.qsize()):  # what comes meanwhile has its turn behind the next batch
             message = self._waiting.get()
             try:
-                self._obey(verb_of(message), parse(message), message)
+                self._obey(message.last_level, parse(message), message)
             except PwaeError as error:
                 self._replies.refuse(message, str(error))
             except Exception as error:  # whatever somebody sends, the judging goes on
-                self._replies.refuse(message, f"{verb_of(message)}: it failed ({one_line(error)}).")
+                self._replies.refuse(message, f"{message.last_level}: it failed ({one_line(error)}).")
 
     def watch(self, judged: Sequence[JudgedPart]) -> None:
         """Look at the parts of a batch that was judged, for snapshots and thresholds."""
@@ -101,7 +101,7 @@ class CommandHandler:
         if message.was_kept:  # some brokers keep what is sent with QoS 0, too
             self._replies.refuse(message, KEPT)
             return
-        if verb_of(message) not in self._allowed:
+        if message.last_level not in self._allowed:
             self._replies.refuse(message, f"no such command here; `commands` lists {', '.join(self._allowed)}.")
             return
         try:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.commands.command import reply, verb_of
+from runtime.commands.command import reply
 from runtime.delivery.publisher import Publisher
 from runtime.events.topics import Topics
 from runtime.mqtt.message import Message
@@ -26,5 +26,5 @@ class Replies:
 
     def refuse(self, message: Message, error: str, detail: dict[str, Any] | None = None) -> None:
         """Say why it was not done, and what is known of it."""
-        log.warning("command %s refused: %s", verb_of(message), error)
+        log.warning("command %s refused: %s", message.last_level, error)
         self._publisher.send(reply(message, self._topic, error=error, detail=detail))

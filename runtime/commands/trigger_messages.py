@@ -107,7 +107,7 @@ class TriggerHandler:
         """Take messages whose topics end with a camera's name. Never raises for what is in them."""
         heard = _Heard()
         for message in messages:
-            camera = _camera(message)
+            camera = message.last_level
             try:
                 if camera in self._cameras:
                     self._hear(camera, message, heard)
@@ -256,7 +256,7 @@ class TriggerHandler:
         """Say which events a trigger with an id got that was told before."""
         if self._memory is not None and (events := self._memory.answers(cause)):
             log.info("trigger told before topic=%s events=%s", message.topic, ",".join(events))
-            self._tell_refused(_camera(message), message, TOLD_BEFORE, events)
+            self._tell_refused(message.last_level, message, TOLD_BEFORE, events)
 
     def _is_overrun(self, now_s: float) -> bool:
         with self._changed:
@@ -281,7 +281,3 @@ class TriggerHandler:
         with self._changed:
             self._crowd.remove(cause)
             return self._under_way.pop(cause, None)
-
-
-def _camera(message: Message) -> str:
-    return message.topic.rsplit("/", 1)[1]

@@ -31,6 +31,11 @@ class Message:
     connection: int = field(default=0, compare=False)
     """Over which of our connections it came, by its number."""
 
+    @property
+    def last_level(self) -> str:
+        """Of its topic: which command it is, or for which camera."""
+        return self.topic.rsplit("/", 1)[1]
+
 
 @dataclass(frozen=True)
 class Subscription:
