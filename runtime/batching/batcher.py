@@ -83,11 +83,11 @@ class Batcher:
                 self._call_next()
             return row if isinstance(row, BatchRow) else None
 
-    def commit(self, slot: BatchRow, part: Part) -> None:
+    def commit(self, claimed: BatchRow, part: Part) -> None:
         """Hand a written row over."""
         with self._held:
-            slot.batch.parts[slot.row] = part
-            if slot.row == 0:  # from now on there is something that has to go some time
+            claimed.batch.parts[claimed.row] = part
+            if claimed.row == 0:  # from now on there is something that has to go some time
                 self._is_due.notify()
             self._call_backend()
 

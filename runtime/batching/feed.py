@@ -88,18 +88,18 @@ class Feed(Worker):
         """Put what is to be judged of `frame` into rows. False once stopped."""
         for number, (stream, roi) in enumerate(self.streams.items(), start=1):
             ask = partial(self._assign, stream, frame.trigger)
-            slot = None if self._stopping.is_set() else self._batcher.claim(ask, goes_on=number > 1)
-            if slot is None:
+            claimed = None if self._stopping.is_set() else self._batcher.claim(ask, goes_on=number > 1)
+            if claimed is None:
                 return False
             try:
                 if number == 1:
-                    frame = self._filming.newest(frame, slot.task.seen.bits)
-                part = fill(slot.task, slot.pixels, frame, self._settings, roi)
-                self.unlike.look(part, slot.pixels, slot.task.seen.within(roi))
+                    frame = self._filming.newest(frame, claimed.task.seen.bits)
+                part = fill(claimed.task, claimed.pixels, frame, self._settings, roi)
+                self.unlike.look(part, claimed.pixels, claimed.task.seen.within(roi))
                 self._expect(part)
             except Exception as error:  # a fault of ours: a row that is kept would keep its whole batch from the judge
                 log.error("camera %s: a frame cannot be judged reason=%r remedy='report it'", stream, one_line(error))
                 unseen = replace(frame, pixels_u8=None, stored_u16=None, fault=Reason.UNREADABLE)
-                part = fill(slot.task, slot.pixels, unseen, self._settings, None)
-            self._batcher.commit(slot, part if number == len(self.streams) else replace(part, cause=None))
+                part = fill(claimed.task, claimed.pixels, unseen, self._settings, None)
+            self._batcher.commit(claimed, part if number == len(self.streams) else replace(part, cause=None))
         return True
