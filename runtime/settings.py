@@ -32,8 +32,6 @@ from runtime.view.settings import ViewSettings
 
 Verb = Literal["pause", "resume", "snapshot", "reload", "recalibrate", "job", "resend"]
 """A command over MQTT."""
-
-
 Recipe = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 """As the MES names it."""
 

@@ -26,7 +26,7 @@ TOLD_AGAIN = 0.1
 
 
 class Capture(Protocol):
-    """What is used of a VideoStream, or of cv2.VideoCapture."""
+    """What is used of a VideoStream, or of a FactoryStream."""
 
     def grab(self) -> bool:
         """Wait for a frame; False where the stream is over or has timed out. May raise StreamError."""

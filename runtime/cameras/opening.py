@@ -1,5 +1,7 @@
-"""Opening: how the camera that is configured is opened. Streams and devices of Video4Linux by FFMPEG, factory cameras
-by GenICam or their makers' drivers."""
+"""Opening: how the camera that is configured is opened.
+
+Streams and devices of Video4Linux by FFMPEG, factory cameras by GenICam or their makers' drivers.
+"""
 
 import errno
 import socket

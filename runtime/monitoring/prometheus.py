@@ -12,7 +12,7 @@ from runtime.parts.verdict import GIVEN
 
 
 class StatusCollector(Collector):
-    """Gives the metrics of `look()`; histograms are the display's own."""
+    """Gives the metrics of `look()`; histograms are the LiveView's own."""
 
     def __init__(self, look: Callable[[], StationStatus]) -> None:
         """Look with `look`."""

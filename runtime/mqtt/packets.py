@@ -12,8 +12,6 @@ SESSION_S = 86_400
 """How long the broker keeps what was sent to us while we are away."""
 RECEIVED_AT_ONCE = 20
 """Messages that the broker may have handed to us before we acknowledge one: its queue waits there, not here."""
-
-
 TEXTS = {"application/json", "text/plain"}
 """Media types that are text in UTF-8."""
 LARGEST_BYTES = 1_000_000

@@ -19,8 +19,6 @@ CONVERSIONS: dict[Layout, int] = {
     "GB": cv2.COLOR_BayerGBRG2BGR,
     "BG": cv2.COLOR_BayerBGGR2BGR,
 }
-
-
 AROUND = 2
 """Pixels around a region of a mosaic that the colours at its edge are worked out from."""
 

@@ -12,8 +12,6 @@ from runtime.parts.layout import Layout
 Raw = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W) of a mono camera or a colour mosaic, or (H, W, 3) in RGB; deeper than 8 bits in the camera's own values."""
 KNOWN = re.compile(r"(?P<family>Mono|Bayer|RGB|BGR|YUV|YCbCr)(?P<mosaic>RG|GB|GR|BG)?(?P<depth>\d+)?")
-
-
 MOSAICS = ("BayerRG8", "BayerGB8", "BayerGR8", "BayerBG8")
 CHANNELS = {"Mono8": 1, **dict.fromkeys(MOSAICS, 1), "RGB8": 3, "RGB8Packed": 3}
 """Of formats that are laid out as an array is, by either of their names."""
