@@ -20,12 +20,13 @@ from machine import describe
 
 from core.datasets.dataset import labelled_samples, training_samples
 from core.datasets.frames import read_frames
+from core.files import sha256_of
 from core.thresholds import scores
 from export.graph import export_onnx
 from export.parity import PICTURES, ParitySet, backend_errors, compare
 from export.pictures import RANGE_PICTURES
 from export.quantise import Quantiser
-from runtime.bundles.bundle import Bundle, sha256_of
+from runtime.bundles.bundle import Bundle
 from runtime.bundles.manifest import MODEL, Manifest
 from runtime.bundles.precision import Precision
 from runtime.inference.onnx_backend import OnnxBackend

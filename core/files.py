@@ -215,10 +215,15 @@ def _size(place: str) -> int:
 def digest_of(file: Path | str) -> str:
     """Give the sha256 of what is in a file; empty of what is none, or cannot be read."""
     try:
-        with open(require_file(Path(file)), "rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return sha256_of(require_file(Path(file)))
     except OSError:
         return ""
+
+
+def sha256_of(file: Path) -> str:
+    """Give the sha256 of what is in a file, in hex. Raises OSError."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def free_space(folder: Path) -> str:

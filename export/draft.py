@@ -9,10 +9,11 @@ import onnx
 import onnxruntime
 
 from core.errors import ParityError
+from core.files import sha256_of
 from export.numbering import next_number
 from export.parity import ParitySet
 from export.reference import REFERENCE, save_reference
-from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
+from runtime.bundles.bundle import Bundle, save_manifest
 from runtime.bundles.calibration import save_calibration
 from runtime.bundles.known_pictures import save_known_pictures
 from runtime.bundles.manifest import MANIFEST, MODEL, Engine, Manifest, Parity

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BackendError, ConfigError, one_line
+from core.files import sha256_of
 from core.progress import step
 from runtime.batching.settings import USUAL_BATCH
-from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
+from runtime.bundles.bundle import Bundle, load_bundle, save_manifest
 from runtime.bundles.manifest import INPUT, SIGNATURE, Engine, EngineApi
 from runtime.inference.cuda.engine_fit import EXTRAS, PLATFORM, import_api, made
 from runtime.inference.cuda.gpu import NoGpuError, find_gpu, sm

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from core.errors import ArtifactError, ConfigError
-from core.files import read_now
+from core.files import read_now, sha256_of
 from export.staging import put, work_folder
-from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, sha256_of
+from runtime.bundles.bundle import Bundle, load_bundle, read_manifest
 from runtime.bundles.manifest import MANIFEST, SIGNATURE, Manifest
 
 if TYPE_CHECKING:

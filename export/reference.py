@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from core.datasets.dataset import Sample
 from core.errors import ArtifactError
-from core.files import require_file
+from core.files import require_file, sha256_of
 from core.printable import printable
 from export.parity import ParitySet
-from runtime.bundles.bundle import Bundle, sha256_of
+from runtime.bundles.bundle import Bundle
 
 REFERENCE = "reference.json"
 """In a bundle: the errors (K + 1) that the trained model gave, by the sha256 of the picture's file."""
@@ -21,11 +21,11 @@ REFERENCE = "reference.json"
 def save_reference(path: Path, exam: ParitySet) -> None:
     """Write the exam's answers."""
     told = zip(exam.samples, exam.errors.astype(float).tolist(), strict=True)
-    answers = {digest: errors for sample, errors in told if (digest := digest_of(sample))}
+    answers = {digest: errors for sample, errors in told if (digest := picture_sha256(sample))}
     path.write_text(json.dumps(answers, indent=0) + "\n", encoding="utf-8")
 
 
-def digest_of(sample: Sample) -> str | None:
+def picture_sha256(sample: Sample) -> str | None:
     """sha256 of a picture's file; None where it cannot be read, which is told."""
     try:
         return sha256_of(require_file(sample.path))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.datasets.dataset import Sample, labelled_samples
 from core.errors import DataError, ParityError
 from export.parity import ParitySet, backend_errors, exam_frames, examine, faults
-from export.reference import digest_of, load_reference
+from export.reference import load_reference, picture_sha256
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import Parity
 from runtime.inference.onnx_backend import OnnxBackend
@@ -39,7 +39,7 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Verified
     """
     bundle = load_bundle(path)
     reference = load_reference(bundle)
-    digests = {sample: digest for sample in labelled_samples(data) if (digest := digest_of(sample))}
+    digests = {sample: digest for sample in labelled_samples(data) if (digest := picture_sha256(sample))}
     samples = [*digests]
     if not samples:
         raise DataError(f"{data}: none of its pictures can be read.")

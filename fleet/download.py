@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from core.certificates import trusting
 from core.errors import ArtifactError, ConfigError, one_line, shortened, shown
+from core.files import sha256_of
 from fleet.order import Package
-from runtime.bundles.bundle import sha256_of
 from runtime.threads.worker import Worker
 
 TRIES = 5

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from core.errors import ArtifactError, ConfigError
+from core.files import sha256_of
 from export.package import unpack
 from fleet.order import Package
-from runtime.bundles.bundle import sha256_of
 from runtime.bundles.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:

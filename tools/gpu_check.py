@@ -147,8 +147,9 @@ def sticky(given: Given) -> None:
 def engine(given: Given) -> None:
     """TensorRT: for which target an engine is built and loads here, whether it judges as the CPU does, and how fast."""
     from core.errors import PwaeError
+    from core.files import sha256_of
     from export.engines import build_engine, parse_target
-    from runtime.bundles.bundle import load_bundle, sha256_of
+    from runtime.bundles.bundle import load_bundle
     from runtime.inference.cuda.gpu import find_gpu
     from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import ArtifactError, one_line
-from core.files import lies_in, write_whole
+from core.files import lies_in, sha256_of, write_whole
 from core.mistaken import no_bundle
 from core.pictures.geometry import ModelInput
 from runtime.bundles.manifest import MANIFEST, MODEL, SIGNATURE, Manifest, Record
@@ -60,12 +60,6 @@ class Bundle(Record):
         if OUTSIDE.search(content):
             raise ArtifactError(f"{self.model} keeps numbers in another file, which nobody checks; export it again.")
         return content
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_bundle(path: Path, public_key: Path | None = None, refused_too: bool = False) -> Bundle:

@@ -15,7 +15,8 @@ from assessment.metrics import NO_DEFECTIVE
 from assessment.recalibration import set_threshold
 from assessment.summary import print_comparison
 from core.errors import DataError
-from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
+from core.files import sha256_of
+from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.calibration import CALIBRATION
 from tests.pictures import draw_part
 from training.detector.checkpoint import load_checkpoint, save_checkpoint

@@ -9,7 +9,8 @@ from assessment.metrics import what_if
 from assessment.prediction import predict
 from assessment.recalibration import consequences, set_threshold
 from core.errors import ArtifactError, DataError
-from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
+from core.files import sha256_of
+from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.calibration import CALIBRATION, load_calibration, save_calibration
 from runtime.bundles.manifest import SIGNATURE
 from training.detector.checkpoint import load_checkpoint, save_checkpoint

@@ -11,9 +11,10 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from core.files import sha256_of
 from export.package import pack, sign
 from fleet.order import Package
-from runtime.bundles.bundle import load_bundle, save_manifest, sha256_of
+from runtime.bundles.bundle import load_bundle, save_manifest
 from runtime.bundles.known_pictures import KNOWN_PICTURES, save_known_pictures
 from tests.fleet.https_server import HttpsServer
 from tests.runtime.broker import Mosquitto

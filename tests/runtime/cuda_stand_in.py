@@ -20,7 +20,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from runtime.bundles.bundle import Bundle, save_manifest, sha256_of
+from core.files import sha256_of
+from runtime.bundles.bundle import Bundle, save_manifest
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT, Engine
 from runtime.inference.cuda import gpu
 from tests.runtime.cuda_driver_stand_in import CAPABILITY, MULTIPROCESSORS, NAME, Driver

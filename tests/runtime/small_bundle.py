@@ -8,8 +8,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from core.files import sha256_of
 from core.thresholds import calibrate
-from runtime.bundles.bundle import save_manifest, sha256_of
+from runtime.bundles.bundle import save_manifest
 from runtime.bundles.manifest import MODEL, Manifest
 from tests.runtime.pictures import GOOD_GREY, GRID, SIZE, expected_errors, good_picture
 

@@ -16,7 +16,8 @@ from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from core.errors import ArtifactError, BackendError
-from runtime.bundles.bundle import Bundle, load_bundle, save_manifest, sha256_of
+from core.files import sha256_of
+from runtime.bundles.bundle import Bundle, load_bundle, save_manifest
 from runtime.bundles.known_pictures import KNOWN_PICTURES, save_known_pictures
 from runtime.bundles.manifest import MANIFEST, MODEL, Manifest
 from runtime.inference.detector import open_detector, reopen

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from core.errors import ArtifactError
+from core.files import sha256_of
 from export.reference import REFERENCE, load_reference
-from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, save_manifest, sha256_of
+from runtime.bundles.bundle import Bundle, load_bundle, read_manifest, save_manifest
 from runtime.bundles.calibration import CALIBRATION, load_calibration
 from runtime.bundles.known_pictures import KNOWN_PICTURES, load_known_pictures, save_known_pictures
 from tests.runtime.pictures import SIZE, expected_errors, good_picture

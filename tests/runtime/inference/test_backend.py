@@ -18,7 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import ArtifactError, BackendError
-from runtime.bundles.bundle import Bundle, load_bundle, sha256_of
+from core.files import sha256_of
+from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.manifest import MODEL
 from runtime.inference.backend import Backend, BackendFault, Pending
 from runtime.inference.onnx_backend import PROVIDERS, OnnxBackend

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from core.errors import ArtifactError, BackendError
+from core.files import sha256_of
 from core.stop import Stop
-from runtime.bundles.bundle import Bundle, sha256_of
+from runtime.bundles.bundle import Bundle
 from runtime.inference.backend import SPARE, BackendFault, Pending
 from runtime.inference.cuda.tensorrt_backend import TensorRtBackend
 from runtime.settings import InspectionSettings
