@@ -29,11 +29,11 @@ from core.datasets.layout import GOOD
 from core.pictures.geometry import Pose
 from core.pictures.picture import read_picture
 from core.pictures.pose import cut_out, locate, outline
-from core.thresholds import _logs, _median_and_spread
+from core.thresholds import log_errors, median_and_spread
 from training.fitting.losses import stressing_worst
 from training.network.distance import stage_distances
 from training.network.encoder import Encoder, load_weights
-from training.network.network import _exposure
+from training.network.network import mean_and_contrast
 from training.network.resize import resize
 from training.network.tiles import merge, split
 from training.settings import TrainingSettings
@@ -115,7 +115,7 @@ def encoded(pictures: list[NDArray[np.uint8]], train: int) -> dict[str, Tensor]:
 
 def images(frame: NDArray[np.uint8]) -> Tensor:
     x = torch.from_numpy(frame[None, :, :, ::-1].copy()).float().permute(0, 3, 1, 2) / 255
-    mean, contrast = _exposure(x)
+    mean, contrast = mean_and_contrast(x)
     return (x - mean) / contrast * 0.2 + 0.45
 
 
@@ -197,8 +197,8 @@ def remembered(maps: Tensor, train: int, seed: int) -> Tensor:
 def auroc(error_map: Tensor, train: int, defective: NDArray[np.bool_]) -> float:
     places = split(error_map[:, None], 3).flatten(2)
     tiles = places.topk(max(1, round(0.05 * places.shape[2])), dim=2).values.mean(2)
-    logs = _logs(torch.cat([tiles.mean(1, keepdim=True), tiles], dim=1).numpy())
-    median, spread = _median_and_spread(logs[:train])
+    logs = log_errors(torch.cat([tiles.mean(1, keepdim=True), tiles], dim=1).numpy())
+    median, spread = median_and_spread(logs[:train])
     return float(roc_auc_score(defective, ((logs[train:] - median) / spread).max(axis=1)))
 
 

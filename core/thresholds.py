@@ -115,7 +115,7 @@ def calibrate(
     # Where the fence leaves fewer than the rate needs, the largest of them is the threshold, and the rate says so.
     rank = min(float(parts), (parts + 1) * (1 - false_reject_rate))
     limit = np.interp(rank, np.arange(1, parts + 1), np.sort(standing(believed)))
-    median, spread = _median_and_spread(_logs(believed))
+    median, spread = median_and_spread(log_errors(believed))
     filmed = parts if bursts is None else len(np.unique(bursts[~odd]))
     with np.errstate(over="ignore"):
         values = np.exp(median + limit * spread)
@@ -140,11 +140,11 @@ def standing(errors: NDArray[np.floating]) -> NDArray[np.float64]:
     Median and spread are those of the parts in other groups, as a fresh part is held against parts not its own.
     Pictures of one part are held against each other, which docs/tried.md weighs.
     """
-    logs = _logs(errors)
+    logs = log_errors(errors)
     group = np.arange(len(logs)) % GROUPS
     stands = np.empty(len(logs))
     for members in (group == number for number in np.unique(group)):
-        median, spread = _median_and_spread(logs[~members])
+        median, spread = median_and_spread(logs[~members])
         stands[members] = ((logs[members] - median) / spread).max(axis=1)
     return stands
 
@@ -172,6 +172,17 @@ def ratios(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.f
     return np.asarray(errors, np.float64) / np.asarray(thresholds.values, np.float64)
 
 
+def differences(
+    errors: NDArray[np.floating], expected: NDArray[np.floating], thresholds: Thresholds
+) -> NDArray[np.float64]:
+    """Say how far errors (N, K + 1) are from those that were expected: as shares of their thresholds.
+
+    Far above its threshold an error may move by more: there it is a share of what was expected.
+    """
+    answers = ratios(expected, thresholds)
+    return np.abs(ratios(errors, thresholds) - answers) / np.maximum(answers, 1)
+
+
 def scores(errors: NDArray[np.floating], thresholds: Thresholds) -> NDArray[np.float64]:
     """Give the verdict's own statistic (N,), by which parts are ranked; above 1 the part is anomalous.
 
@@ -193,11 +204,12 @@ def _require_enough(parts: int, false_reject_rate: float) -> None:
         raise DataError(f"{asked}{higher}.")
 
 
-def _logs(errors: NDArray[np.floating]) -> NDArray[np.float64]:
+def log_errors(errors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logarithms of errors (M, K + 1); one of 0 counts as LEAST_ERROR."""
     return np.log(np.maximum(errors.astype(np.float64), LEAST_ERROR))
 
 
-def _median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def median_and_spread(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Median and spread of each column of log errors (M, K + 1).
 
     The spread is the median deviation from the median, which a few odd parts do not move, scaled to be the standard

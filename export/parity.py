@@ -10,11 +10,12 @@ from rich.table import Table
 
 from core.datasets.dataset import Sample, are_defective, spread
 from core.datasets.frames import read_frames
+from core.pictures.geometry import ModelInput
 from core.pictures.tiles import output_names
 from core.progress import counted
-from core.thresholds import Thresholds, ratios, scores
+from core.thresholds import Thresholds, differences, scores
 from runtime.bundles.known_pictures import TOLERANCE
-from runtime.bundles.manifest import Manifest, OutputParity, Parity
+from runtime.bundles.manifest import OutputParity, Parity
 from runtime.bundles.precision import Precision
 from runtime.inference.backend import Backend
 
@@ -39,9 +40,9 @@ class ParitySet:
         return are_defective(self.samples)
 
 
-def exam_frames(samples: Sequence[Sample], manifest: Manifest) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
-    """Read up to PICTURES of `samples`, fitted to the model's input. Raises DataError where none can be read."""
-    frames = read_frames(spread(samples, PICTURES), manifest.input)
+def exam_frames(samples: Sequence[Sample], model_input: ModelInput) -> tuple[NDArray[np.uint8], tuple[Sample, ...]]:
+    """Read up to PICTURES of `samples`, fitted to `model_input`. Raises DataError where none can be read."""
+    frames = read_frames(spread(samples, PICTURES), model_input)
     return frames.bgr_u8, frames.samples
 
 
@@ -68,9 +69,7 @@ def examine(backend: Backend, exam: ParitySet, precision: Precision) -> Parity:
 
 def compare(exam: ParitySet, errors: NDArray[np.float32], precision: Precision, backend: str) -> Parity:
     """Compare errors (N, K + 1) with the exam's answers."""
-    answers = ratios(exam.errors, exam.thresholds)
-    # Far above its threshold an error may move by more: only its share counts there.
-    difference = np.abs(ratios(errors, exam.thresholds) - answers) / np.maximum(answers, 1)
+    difference = differences(errors, exam.errors, exam.thresholds)
     trained, exported = scores(exam.errors, exam.thresholds), scores(errors, exam.thresholds)
     return Parity(
         precision=precision,

@@ -23,7 +23,7 @@ def parity_set(draft: Draft, data: str | None) -> ParitySet:
     """
     checkpoint = draft.checkpoint
     try:
-        frames, samples = exam_frames(labelled_samples(data or checkpoint.settings.data), draft.manifest({}))
+        frames, samples = exam_frames(labelled_samples(data or checkpoint.settings.data), checkpoint.input)
     except DataError as error:
         raise DataError(f"no pictures to prove parity on: {error} Name others with --parity-data.") from error
     if len(samples) < FEW_PICTURES:

@@ -52,25 +52,25 @@ def verify_bundle(path: Path, data: str, kind: Kind, max_batch: int) -> Verified
             )
         exam = _known_exam(bundle, answers) if answers else _cpu_exam(bundle, samples, max_batch)
         parity = examine(backend, exam, bundle.manifest.precision)
-    fault = faults(parity, _flips_allowed(bundle, parity.pictures))
+    fault = faults(parity, flips_allowed(bundle, parity.pictures))
     if fault:
         raise ParityError(f"{path} with {parity.backend}: {fault} Do not use it here; build it again on this machine.")
     return Verified(parity, TRAINED if answers else ON_CPU, len(samples))
 
 
 def _known_exam(bundle: Bundle, answers: Mapping[Sample, NDArray[np.float32]]) -> ParitySet:
-    frames, samples = exam_frames(list(answers), bundle.manifest)
+    frames, samples = exam_frames(list(answers), bundle.manifest.input)
     errors = np.stack([answers[sample] for sample in samples])
     return ParitySet(frames, samples, errors, bundle.manifest.thresholds)
 
 
 def _cpu_exam(bundle: Bundle, samples: Sequence[Sample], max_batch: int) -> ParitySet:
-    frames, read = exam_frames(samples, bundle.manifest)
+    frames, read = exam_frames(samples, bundle.manifest.input)
     with at_work(OnnxBackend(bundle, max_batch)) as cpu:
         return ParitySet(frames, read, backend_errors(cpu, frames), bundle.manifest.thresholds)
 
 
-def _flips_allowed(bundle: Bundle, pictures: int) -> int:
+def flips_allowed(bundle: Bundle, pictures: int) -> int:
     """As large a share of these pictures as the export let pass of its own, and no picture more."""
     lower = (row for row in bundle.manifest.parity if row.precision != "fp32" and row.pictures)
     return max((row.verdict_flips * pictures // row.pictures for row in lower), default=0)

@@ -217,7 +217,7 @@ def compare(given: Given, backend: Any, name: str) -> None:
 
     from core.datasets.dataset import labelled_samples
     from core.datasets.frames import read_frames
-    from core.thresholds import ratios
+    from core.thresholds import differences, ratios
     from export.parity import backend_errors
     from runtime.bundles.bundle import load_bundle
     from runtime.inference.onnx_backend import OnnxBackend
@@ -228,15 +228,14 @@ def compare(given: Given, backend: Any, name: str) -> None:
     cpu = OnnxBackend(bundle, 8)
     expected, found = backend_errors(cpu, frames), backend_errors(backend, frames)
     cpu.close()
-    answers, given_ratios = ratios(expected, manifest.thresholds), ratios(found, manifest.thresholds)
-    differences = np.abs(given_ratios - answers) / np.maximum(answers, 1)  # as `verify` has it
-    flips = int(((given_ratios > 1).any(axis=1) != (answers > 1).any(axis=1)).sum())
+    moved = differences(found, expected, manifest.thresholds)
+    failed, should_fail = ((ratios(each, manifest.thresholds) > 1).any(axis=1) for each in (found, expected))
     given.tell(
         backend=name,
         pictures=len(frames),
-        largest_difference=float(differences.max()),
-        mean_difference=float(differences.mean()),
-        verdict_flips=flips,
+        largest_difference=float(moved.max()),
+        mean_difference=float(moved.mean()),
+        verdict_flips=int((failed != should_fail).sum()),
     )
     buffer = backend.new_batch()
     buffer[:] = frames[0]

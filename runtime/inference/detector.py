@@ -1,13 +1,13 @@
-"""A model in use: a bundle, the backend that runs it, and the thresholds in force for each camera."""
+"""A detector: a bundle with the backend that runs it, opened, compared with the bundle's own answers, and warm."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import ArtifactError, BackendError
-from core.thresholds import Thresholds, ratios
+from core.thresholds import Thresholds, differences
 from runtime.bundles.bundle import Bundle, load_bundle
 from runtime.bundles.known_pictures import TOLERANCE, KnownPictures, load_known_pictures
 from runtime.bundles.manifest import Manifest
@@ -28,7 +28,7 @@ class Detector:
 
     bundle: Bundle
     backend: Backend
-    site: Mapping[str, Thresholds] = field(default_factory=dict)
+    site: Mapping[str, Thresholds]
     """Thresholds that were set on site, by camera."""
 
 
@@ -80,7 +80,6 @@ def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPic
     does not name, gave errors of 1.1 to 6 times the right ones with kernels specialised to a size.
     """
     batch, pictures = backend.new_batch(), len(known.errors)
-    answers = ratios(known.errors, manifest.thresholds)
     sizes = (1,) if backend.kind == "onnxruntime-cpu" else batch_sizes(backend.max_batch)
     for size in sizes:
         for first in range(0, pictures, size):
@@ -90,8 +89,7 @@ def _require_known_answers(backend: Backend, manifest: Manifest, known: KnownPic
                 errors = backend.submit(batch[:size]).errors()
             except BackendFault as fault:
                 raise BackendError(f"{backend.name} fails at once: {fault}") from fault
-            expected = answers[shown]
-            difference = (np.abs(ratios(errors, manifest.thresholds) - expected) / np.maximum(expected, 1)).max()
+            difference = differences(errors, known.errors[shown], manifest.thresholds).max()
             if not difference <= LEEWAY * TOLERANCE[manifest.precision]:
                 raise BackendError(
                     f"{backend.name} judges a picture differently from what the bundle says, in a batch of {size}: "

@@ -103,4 +103,4 @@ def test_no_picture_more_may_change_its_verdict_than_the_share_that_the_export_l
 ) -> None:
     row = bundle.manifest.parity[0].model_copy(update={"precision": "int8", "verdict_flips": flips, "pictures": proven})
     lower = Bundle(path=bundle.path, manifest=bundle.manifest.model_copy(update={"parity": (row,)}))
-    assert verify._flips_allowed(lower, pictures) == allowed
+    assert verify.flips_allowed(lower, pictures) == allowed

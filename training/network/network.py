@@ -91,7 +91,7 @@ class Network(nn.Module):
         """
         images = self._rgb(frames_bgr_u8)
         if self.settings.equalise:
-            mean, contrast = _exposure(images)
+            mean, contrast = mean_and_contrast(images)
             images = (images - mean) / contrast * 0.2 + 0.45
         return images
 
@@ -99,7 +99,7 @@ class Network(nn.Module):
         """Give images (N, 3, H, W) the brightness of the frames they were rebuilt from: the inverse of `images`."""
         if not self.settings.equalise:
             return images
-        mean, contrast = _exposure(self._rgb(frames_bgr_u8))
+        mean, contrast = mean_and_contrast(self._rgb(frames_bgr_u8))
         return ((images - 0.45) / 0.2 * contrast + mean).clamp(0, 1)
 
     def halve(self) -> "Network":
@@ -216,7 +216,7 @@ class Decoder(nn.Module):
         return self.to_pixels(x).float().sigmoid(), self.to_features(trunk).float()
 
 
-def _exposure(images: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_contrast(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and contrast (N, 1, 1, 1) of images; an even picture is not blown up to noise."""
     mean = _mean(images)
     return mean, _mean((images - mean).square()).sqrt() + 0.02
