@@ -78,26 +78,8 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     folder.mkdir(exist_ok=True)
     started_s = time.perf_counter()
     log = folder / f"{target.name}.log"
-    logger = _logger(trt, log)
-    builder = made(trt, trt.Builder, logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(model.read_bytes()):
-        error = parser.get_error(0)
-        raise BackendError(f"{target.name}: the parser refuses {error.node_name()}: {one_line(error.desc())}")
     batches = (1, min(USUAL_BATCH, max_batch), max_batch)
-    config = _config(trt, builder, tuple(network.get_input(0).shape)[1:], batches)
-    if target.api == "tensorrt_rtx":
-        config.num_compute_capabilities = 1
-        config.set_compute_capability(trt.ComputeCapability.__members__[sm(target.compute_capability).upper()], 0)
-        plan = builder.build_serialized_network(network, config)
-    else:
-        plan = _build_timed(builder, network, config, _timing_cache(trt, target))
-    if logger.interrupt is not None:
-        raise logger.interrupt
-    if plan is None:
-        raise BackendError(f"{target.name}: TensorRT builds no engine: {logger.first_error}")
-    content = bytes(plan)
+    content = _plan(trt, model, target, batches, log)
     # A name that no other engine has: one can be added beside those in use.
     name = f"{target.name}-{hashlib.sha256(content).hexdigest()[:8]}"
     (folder / f"{name}.plan").write_bytes(content)
@@ -116,6 +98,29 @@ def build_engine(model: Path, target: Target, max_batch: int, bundle: Path) -> E
     )
 
 
+def _plan(trt: Any, model: Path, target: Target, batches: tuple[int, int, int], log: Path) -> bytes:
+    """Let the builder build, whose words go into `log`. Raises BackendError where it refuses."""
+    logger = _logger(trt, log)
+    builder = made(trt, trt.Builder, logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model.read_bytes()):
+        error = parser.get_error(0)
+        raise BackendError(f"{target.name}: the parser refuses {error.node_name()}: {one_line(error.desc())}")
+    config = _config(trt, builder, tuple(network.get_input(0).shape)[1:], batches)
+    if target.api == "tensorrt_rtx":
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(trt.ComputeCapability.__members__[sm(target.compute_capability).upper()], 0)
+        plan = builder.build_serialized_network(network, config)
+    else:
+        plan = build_timed(builder, network, config, _timing_cache(trt, target))
+    if logger.interrupt is not None:
+        raise logger.interrupt
+    if plan is None:
+        raise BackendError(f"{target.name}: TensorRT builds no engine: {logger.first_error or 'it gives no reason'}")
+    return bytes(plan)
+
+
 def _config(trt: Any, builder: Any, shape: tuple[int, ...], batches: tuple[int, int, int]) -> Any:
     config = builder.create_builder_config()
     # Of a float32 product TF32 keeps 10 bits: the bundle would not be the same detector.
@@ -126,7 +131,7 @@ def _config(trt: Any, builder: Any, shape: tuple[int, ...], batches: tuple[int, 
     return config
 
 
-def _build_timed(builder: Any, network: Any, config: Any, cache_name: str) -> Any:
+def build_timed(builder: Any, network: Any, config: Any, cache_name: str) -> Any:
     """Build, and keep the kernels' timings for the next build on this GPU."""
     cache = config.create_timing_cache(read_cache(cache_name))
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
@@ -157,10 +162,9 @@ def _logger(trt: Any, file: Path) -> Any:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.first_error = "it gives no reason"
+            self.first_error = ""
             self.interrupt: KeyboardInterrupt | None = None
             file.write_text("")
-            self._has_error = False
 
         def log(self, severity: Any, message: str) -> None:
             # TensorRT would swallow a Ctrl-C that comes here.
@@ -171,8 +175,8 @@ def _logger(trt: Any, file: Path) -> Any:
 
         def _write(self, severity: Any, message: str) -> None:
             is_error = severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
-            if is_error and not self._has_error:
-                self._has_error, self.first_error = True, one_line(message)
+            if is_error and not self.first_error:
+                self.first_error = one_line(message)
             if severity != trt.ILogger.Severity.VERBOSE:
                 with file.open("a") as log:
                     log.write(f"{severity.name}: {message}\n")

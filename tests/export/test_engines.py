@@ -85,7 +85,7 @@ def test_timings_of_another_cuda_or_damaged_ones_are_measured_anew(
     file.parent.mkdir()
     file.write_bytes(kept)
     builder, config = SimpleNamespace(build_serialized_network=lambda *_: b"plan"), TimedConfig()
-    assert engines._build_timed(builder, None, config, "of.timing") == b"plan"
+    assert engines.build_timed(builder, None, config, "of.timing") == b"plan"
     assert config.used is not None
     assert file.read_bytes() == then
 
