@@ -67,7 +67,7 @@ def render_report(evaluation: Evaluation) -> str:
         table((), figure_rows(metrics)),
         glossary([word for name, word in _EXPLAINED.items() if metrics[name] is None]),
         '<h2>Scores</h2><p>A part is rejected above 1.</p><div class="charts">',
-        chart(_draw_scores(ranking, defective, calibrating), "histogram of the scores"),
+        chart(draw_scores(ranking, defective, calibrating), "histogram of the scores"),
         chart(_draw_roc(ranking, defective), "ROC") if defective.any() and not defective.all() else "",
         "</div>",
         "<h2>By kind of part</h2>" + table(*kind_table(metrics)),
@@ -246,9 +246,8 @@ class _Parts:
         return beside((("", picture), ("", shown)), caption)
 
 
-def _draw_scores(
-    ranking: NDArray[np.float64], defective: NDArray[np.bool_], calibrating: NDArray[np.float64]
-) -> Figure:
+def draw_scores(ranking: NDArray[np.float64], defective: NDArray[np.bool_], calibrating: NDArray[np.float64]) -> Figure:
+    """Draw how often scores occur; `defective` (N,) tells of the `ranking` (N,), `calibrating` (M,) are good ones."""
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     everything = np.concatenate([ranking, calibrating, [1.0]])

@@ -31,7 +31,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
     """
     network = checkpoint.settings.network
     inspector = copy.deepcopy(checkpoint.inspector)
-    _fold_batch_norms(inspector)
+    fold_batch_norms(inspector)
     for module in inspector.modules():
         if isinstance(module, torch.nn.ReLU | torch.nn.ReLU6):
             module.inplace = False  # the graph is the same, but the exporter takes a quarter longer to come to it
@@ -61,7 +61,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
         raise RuntimeError("torch.onnx.export left a batch norm unfolded")
 
 
-def _fold_batch_norms(module: torch.nn.Module) -> None:
+def fold_batch_norms(module: torch.nn.Module) -> None:
     """Fold each batch norm into the convolution before it, in place.
 
     The exporter does not where a convolution is used twice, as the encoder's are, for the tiles and the whole picture.
@@ -72,5 +72,5 @@ def _fold_batch_norms(module: torch.nn.Module) -> None:
             setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
             setattr(module, name, torch.nn.Identity())
         else:
-            _fold_batch_norms(child)
+            fold_batch_norms(child)
         before = (name, child)

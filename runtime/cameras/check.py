@@ -123,7 +123,7 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, 
             while stream.grab() and time.monotonic() < until_s:
                 decoded, pixels = stream.retrieve()
             lost, total = stream.frames_lost
-            mtu_bytes = _mtu_bytes(stream.address) if stream.address else None
+            mtu_bytes = mtu_bytes_to(stream.address) if stream.address else None
             told = [f"packets of {stream.packet_bytes} bytes"] if stream.packet_bytes else []
             told += [f"MTU {mtu_bytes}"] if mtu_bytes else []
             # In a container with a network of its own the kernel does not show it.
@@ -148,7 +148,7 @@ def _check_factory_camera(name: str, settings: GenicamSettings | GentlSettings, 
     return f"{stream.name}, gives frames of {size}{packets}, none of {total} lost{warnings}"
 
 
-def _mtu_bytes(address: str) -> int | None:
+def mtu_bytes_to(address: str) -> int | None:
     """Ask how long packets may be on the way to a camera; None where the system does not tell."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         way.connect((address, CONTROL_PORT))

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from assessment.evaluation import evaluate
 from assessment.metrics import NO_DEFECTIVE, image_metrics
-from assessment.report import HOW_SMALL, _draw_scores, figure_rows
+from assessment.report import HOW_SMALL, draw_scores, figure_rows
 from assessment.results import save
 from assessment.summary import print_metrics
 from core.datasets.dataset import Sample
@@ -173,7 +173,7 @@ def test_a_report_says_first_what_was_judged_and_counts_parts_in_whole_ones(
     save(evaluation, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "40 pictures were judged. 20 of them are of the training: their scores are by" in page
-    chart = _draw_scores(np.array([0.5, 0.9, 1.2]), np.array([False, False, True]), np.array([0.6]))
+    chart = draw_scores(np.array([0.5, 0.9, 1.2]), np.array([False, False, True]), np.array([0.6]))
     FigureCanvasAgg(chart).draw()
     assert [label.get_text() for label in chart.axes[0].get_yticklabels()][:2] == ["0", "1"]
 

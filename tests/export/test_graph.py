@@ -17,7 +17,7 @@ from onnxruntime import InferenceSession
 from core.calibration import NO_CALIBRATION
 from core.thresholds import Thresholds
 from export.engines import build_engine, parse_target
-from export.graph import _fold_batch_norms, export_onnx
+from export.graph import export_onnx, fold_batch_norms
 from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import Inspector
@@ -137,7 +137,7 @@ def test_a_batch_norm_that_is_folded_away_keeps_its_shift_in_every_convolution()
         assert norm.running_mean is not None
         torch.nn.init.uniform_(norm.running_mean, -1, 1)
     folded = copy.deepcopy(encoder)
-    _fold_batch_norms(folded)
+    fold_batch_norms(folded)
     tiles = torch.rand(2, 3, 72, 49)
     with torch.inference_mode():
         for one, other in zip(encoder(tiles), folded(tiles), strict=True):

@@ -42,20 +42,25 @@ class SimulatedBackend:
         shares = np.minimum(self._chance.lognormal(np.log(0.55), 0.15, (parts, GRID**2 + 1)), 0.99)
         for part in np.flatnonzero(self._chance.random(parts) < NOT_OK_SHARE):
             shares[part, self._chance.integers(1, GRID**2 + 1)] = 1 + self._chance.exponential(0.8)
-        return _Drawn((shares * self._thresholds).astype(np.float32))
+        return Drawn((shares * self._thresholds).astype(np.float32))
 
     def close(self) -> None:
         """See Backend."""
 
 
-class _Drawn:
+class Drawn:
+    """See Pending."""
+
     def __init__(self, errors: NDArray[np.float32]) -> None:
+        """Give these errors (N, K + 1)."""
         self._errors = errors
 
     def errors(self) -> NDArray[np.float32]:
+        """See Pending."""
         return self._errors
 
     def error_maps(self) -> NDArray[np.float32]:
+        """See Pending."""
         tiles = self._errors[:, 1:].reshape(-1, GRID, GRID)
         return np.asarray(np.kron(tiles, np.ones((1, 4, 4), np.float32)))
 

@@ -53,7 +53,7 @@ def test_a_factory_camera_is_named_where_the_kernel_does_not_show_its_buffer(
 def test_lost_packets_are_counted_with_the_remedies(
     monkeypatch: pytest.MonkeyPatch, mtu_bytes: int | None, told: str, jumbo: str
 ) -> None:
-    monkeypatch.setattr(check, "_mtu_bytes", lambda _: mtu_bytes)
+    monkeypatch.setattr(check, "mtu_bytes_to", lambda _: mtu_bytes)
     losing = FactoryCamera("viva", drop_packets=[(3, 1), (5, 1)], packet_resend=False)
     words = f"{told}, net.core.rmem_max BYTES; raise net.core.rmem_max, {jumbo}or let the camera wait between packets"
     pattern = r"2 of \d+ frames did not come whole in 1 s, packets of \d+ bytes"
@@ -66,7 +66,7 @@ def test_lost_packets_are_counted_with_the_remedies(
 
 
 def test_where_the_way_to_a_camera_is_not_known_nothing_is_told_of_it() -> None:
-    assert check._mtu_bytes("no address") is None
+    assert check.mtu_bytes_to("no address") is None
 
 
 @pytest.mark.parametrize(

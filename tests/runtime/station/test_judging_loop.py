@@ -18,7 +18,7 @@ from runtime.parts.part import Part
 from runtime.parts.verdict import Reason
 from runtime.settings import InspectionSettings
 from runtime.station.inspection import Inspection
-from runtime.station.simulating.simulated_backend import _Drawn
+from runtime.station.simulating.simulated_backend import Drawn
 from runtime.station.simulating.simulation import open_simulation
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import wait_until
@@ -36,19 +36,19 @@ def test_no_verdict_waits_for_what_is_shown_of_another_part_of_its_batch(tmp_pat
     evidence = {"folder": tmp_path / "evidence", "every_nth_ok": 1, "min_free_bytes": 0}
     told, asked = list[Part](), list[int]()
     with open_simulation(station(tmp_path, mes, evidence=evidence), rate_per_s=1000, parts=3 * BATCH) as inspection:
-        stand, maps = inspection.loop.verdicts.stand, _Drawn.error_maps
+        stand, maps = inspection.loop.verdicts.stand, Drawn.error_maps
 
         def stands(part: Part, *others: Any) -> Any:
             told.append(part)
             return stand(part, *others)
 
-        def error_maps(drawn: _Drawn) -> NDArray[np.float32]:
+        def error_maps(drawn: Drawn) -> NDArray[np.float32]:
             asked.append(len(told))
             return maps(drawn)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(inspection.loop.verdicts, "stand", stands)
-            patch.setattr(_Drawn, "error_maps", error_maps)
+            patch.setattr(Drawn, "error_maps", error_maps)
             inspection.run(Stop())
     assert set(asked) == {BATCH, 2 * BATCH, 3 * BATCH}
 
