@@ -1,6 +1,7 @@
 """The camera supervisor: the cameras of a station, their threads, and what the world is told of them."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from core.errors import one_line
@@ -15,7 +16,6 @@ from runtime.parts.part import Part
 from runtime.settings import InspectionSettings
 from runtime.station.gone_cameras import clear_gone, forget_gone
 from runtime.station.triggers import trigger_handler
-from runtime.threads.worker import join_all
 
 log = logging.getLogger(__name__)
 LEAVE_S = 0.3
@@ -122,9 +122,11 @@ class CameraSupervisor:
 
     def stop(self) -> None:
         """End the feeds, wait for them as long as is decent, and tell where the cameras stand then."""
+        until_s = time.monotonic() + LEAVE_S
         for feed in self.feeds:
             feed.stop()
-        join_all(self.feeds, LEAVE_S)
+        for feed in self.feeds:
+            feed.join(max(0.0, until_s - time.monotonic()))
         self._triggers.end()
         self.tell()
         forget_gone(self._publisher, self._names)
