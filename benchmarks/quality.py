@@ -72,6 +72,15 @@ COLUMNS = (
 )
 
 
+def parser_of_sets(told: str | None) -> argparse.ArgumentParser:
+    """Read the command line of a sketch on a few sets in MVTec layout; `told` is what it says of itself."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
+    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    return parser
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mvtec", type=Path, help="folder that holds the sets in MVTec layout")

@@ -9,7 +9,6 @@ pictures. What is tested is untouched. Configuration: what `train-model init` wr
 only people look at. Figures are appended to benchmarks/results/bursts.jsonl as runs end.
 """
 
-import argparse
 import os
 import shutil
 from itertools import product
@@ -21,7 +20,7 @@ import cv2
 import numpy as np
 from machine import describe
 from numpy.typing import NDArray
-from quality import RESULTS, append_run, misses_at_own_share, overlay, read_runs, recipe_for
+from quality import RESULTS, append_run, misses_at_own_share, overlay, parser_of_sets, read_runs, recipe_for
 from sklearn.metrics import roc_auc_score
 
 from assessment.evaluation import evaluate
@@ -39,11 +38,7 @@ RUNS = Path("runs/bursts")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    arguments = parser.parse_args()
+    arguments = parser_of_sets(__doc__).parse_args()
     log = RESULTS / "bursts.jsonl"
     done = {(run["set"], run["seed"], run["way"]) for run in read_runs(log)}
     for seed, name, way in product(arguments.seeds, arguments.sets, WAYS):

@@ -9,7 +9,6 @@ benchmarks/unseen_sets.py, on which no choice is made. Configuration: what `trai
 which only people look at. Figures are appended to benchmarks/results/doubted.jsonl as runs end.
 """
 
-import argparse
 import csv
 import os
 import random
@@ -25,7 +24,7 @@ import numpy as np
 import sketch_unseen
 from label_noise import SHARE, lay_out
 from machine import describe
-from quality import RESULTS, append_run, misses_at_own_share, overlay, read_runs, recipe_for
+from quality import RESULTS, append_run, misses_at_own_share, overlay, parser_of_sets, read_runs, recipe_for
 from sketch_forms import changes_of
 from sklearn.metrics import roc_auc_score
 from unseen_sets import HUNDREDS
@@ -46,11 +45,8 @@ RUNS = Path("runs/doubted")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
+    parser = parser_of_sets(__doc__)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--planted", action="store_true")
     arguments = parser.parse_args()
     log = RESULTS / "doubted.jsonl"

@@ -7,14 +7,13 @@ such ranges: the good pictures beyond 1.5 where none is planted, and with one in
 and the good ones beyond. Nothing is trained. Figures are appended to benchmarks/results/fence.jsonl.
 """
 
-import argparse
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from machine import describe
-from quality import RESULTS, append_run, read_runs
+from quality import RESULTS, append_run, parser_of_sets, read_runs
 from sketch_doubted import prepared
 
 from core.datasets.dataset import training_samples
@@ -29,11 +28,7 @@ RUNS = Path("runs/fence")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    arguments = parser.parse_args()
+    arguments = parser_of_sets(__doc__).parse_args()
     log = RESULTS / "fence.jsonl"
     done = {(run["set"], run["seed"], run["is_planted"]) for run in read_runs(log)}
     for seed, name, is_planted in product(arguments.seeds, arguments.sets, (False, True)):

@@ -16,7 +16,6 @@ learned from the whole picture's places of the other folds; F: the same of its f
 a side, the most disturbed of nine.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from itertools import product
@@ -28,7 +27,7 @@ import numpy as np
 import torch
 from discriminator import LEARNED, trained
 from machine import describe
-from quality import RESULTS, append_run, read_runs
+from quality import RESULTS, append_run, parser_of_sets, read_runs
 from sketch_doubted import Prepared, prepared
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -62,10 +61,7 @@ Both = tuple[Tensor, Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser = parser_of_sets(__doc__)
     parser.add_argument("--planted", action="store_true", help="one in twenty of the good pictures a defective one")
     parser.add_argument("--form", help="left out: the recipe")
     parser.add_argument("--epochs", type=int, help="left out: the recipe's")

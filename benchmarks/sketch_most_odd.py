@@ -9,7 +9,6 @@ ones, seeded. Trainings are those of sketch_memory.py, each with three choices o
 benchmarks/results/most_odd.jsonl.
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from itertools import product
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 from machine import describe
 from numpy.typing import NDArray
-from quality import RESULTS, append_run, read_runs
+from quality import RESULTS, append_run, parser_of_sets, read_runs
 from sketch_doubted import prepared
 from sketch_memory import PLACES, explanations, keep, weigh
 
@@ -34,10 +33,7 @@ Mask = NDArray[np.bool_]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser = parser_of_sets(__doc__)
     parser.add_argument("--planted", type=float, default=0.0, help="share of defective pictures among the good ones")
     arguments = parser.parse_args()
     log, planted = RESULTS / "most_odd.jsonl", arguments.planted

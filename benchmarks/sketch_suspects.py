@@ -9,7 +9,6 @@ it, and how many planted ones are among the first 2k by either, by the larger of
 Figures are appended to benchmarks/results/suspects.jsonl.
 """
 
-import argparse
 import csv
 from itertools import product
 from pathlib import Path
@@ -19,7 +18,7 @@ from unittest import mock
 import numpy as np
 from machine import describe
 from numpy.typing import NDArray
-from quality import RESULTS, append_run, read_runs
+from quality import RESULTS, append_run, parser_of_sets, read_runs
 from sketch_doubted import prepared
 
 from core.thresholds import standing
@@ -31,10 +30,7 @@ RUNS = Path("runs/suspects")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mvtec", type=Path, required=True, help="folder that holds the sets in MVTec layout")
-    parser.add_argument("--sets", nargs="+", default=["cookie", "metal_plate", "circuitboard"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser = parser_of_sets(__doc__)
     parser.add_argument("--clean", action="store_true", help="none is planted")
     arguments = parser.parse_args()
     log = RESULTS / "suspects.jsonl"
