@@ -22,12 +22,21 @@ class Results:
         self._newest: OrderedDict[str, Any] = OrderedDict()
 
     def add(self, event: Mapping[str, Any], body: bytes) -> Any:
-        """Give the ResultDataType of an event, whose JSON is `body`, and keep it.
+        """Give the ResultDataType of an event, whose JSON is `body`, and keep it."""
+        result = self._built(event, body)
+        self._newest[event["id"]] = result
+        while len(self._newest) > KEPT:
+            self._newest.popitem(last=False)
+        return result
 
-        ResultContent is the verdict's code and name (ResultEvaluationEnum of OPC 40001-101), and the JSON.
-        """
+    def get(self, number: str) -> Any | None:
+        """Give a result by its id; None where it is not, or no longer, kept."""
+        return self._newest.get(number)
+
+    def _built(self, event: Mapping[str, Any], body: bytes) -> Any:
+        """ResultContent is the verdict's code and name (ResultEvaluationEnum of OPC 40001-101), and the JSON."""
         structure, model, verdict = self._types, event["model"], event["verdict"]
-        result = structure["ResultDataType"](
+        return structure["ResultDataType"](
             ResultId=structure["ResultIdDataType"](Id=event["id"]),
             HasTransferableDataOnFile=False,
             IsPartial=False,
@@ -58,14 +67,6 @@ class Results:
                 ua.Variant(body.decode(), ua.VariantType.String),
             ],
         )
-        self._newest[event["id"]] = result
-        while len(self._newest) > KEPT:
-            self._newest.popitem(last=False)
-        return result
-
-    def get(self, number: str) -> Any | None:
-        """Give a result by its id; None where it is not, or no longer, kept."""
-        return self._newest.get(number)
 
 
 def moment(rfc3339: str) -> datetime:
