@@ -92,11 +92,7 @@ class VideoStream:
         if not is_device:  # its driver says of each frame whether it is whole
             tell_codec(name, codec.codec.canonical_name)
         self._timeout_s = timeout_s
-        packets: Iterator[Packet[Any]] = self._container.demux(self._stream)
-        if timeout_s is not None:
-            packets = live_track(self._container, self._stream, timeout_s)
-        if is_device and timeout_s is not None:
-            packets = awaited(partial(self._container.demux, self._stream), Path(url), timeout_s)
+        packets = self._packets(Path(url) if is_device else None)
         if codec.has_b_frames or (not self._is_live and codec.name in LENGTH_AT):
             with suppress(av.FFmpegError):
                 ahead.extend(islice(packets, LOOK_AHEAD_LIVE if self._is_live else LOOK_AHEAD))
@@ -113,6 +109,14 @@ class VideoStream:
         self._frame: VideoFrame | Packet[Any] | None = None
         self._latest_s = 0.0
         self._colours = Colours()
+
+    def _packets(self, device: Path | None) -> Iterator[Packet[Any]]:
+        """Give the packets; of what is live they end where none comes in time. `device` is one of Video4Linux."""
+        if self._timeout_s is None:
+            return self._container.demux(self._stream)
+        if device is not None:
+            return awaited(partial(self._container.demux, self._stream), device, self._timeout_s)
+        return live_track(self._container, self._stream, self._timeout_s)
 
     @property
     def _is_live(self) -> bool:
