@@ -41,6 +41,12 @@ def list_plain(root: Path) -> list[Path]:
             f"{root}: defective parts by its name or place, which would be taken for good ones; give a folder of good "
             f"pictures, or to test a folder with both in it (test/{GOOD}, test/<kind of defect>)."
         )
+    _require_good(root, pictures)
+    return pictures
+
+
+def _require_good(root: Path, pictures: Iterable[Path]) -> None:
+    """Raise DataError where a folder below `root` is called as those of other parts, or lies beside a good one."""
     beside: dict[Path, set[str]] = {}
     for path in pictures:
         for folder in (root / part for part in path.relative_to(root).parents):
@@ -66,7 +72,6 @@ def list_plain(root: Path) -> list[Path]:
                 f"{above / odd}: has a name for defective parts, and would be taken for good ones; give folders of "
                 "good pictures alone, or put such folders into `test`, next to test/good."
             )
-    return pictures
 
 
 def require_apart(output: Path, read: Iterable[Path]) -> None:
