@@ -13,8 +13,8 @@ from typing import Any
 from core.errors import ArtifactError
 from runtime.bundles.bundle import read_manifest
 from runtime.events.topics import Topics
+from runtime.following.filters import Handler
 from runtime.following.follower import Follower
-from runtime.following.hearing import Handler
 from runtime.mqtt.message import Message, Outgoing
 
 log = logging.getLogger(__name__)

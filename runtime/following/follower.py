@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Literal
 
 from core.errors import BrokerError, ConfigError
-from runtime.following.hearing import Handler, Hearing
+from runtime.following.filters import Filters, Handler
 from runtime.following.publication import Publication
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Connector, keep_connected
@@ -69,7 +69,7 @@ class Follower:
             raise ConfigError("broker.host: it is missing; set it to the broker that all stations reach.")
         self._broker = broker
         self._connector = Connector(broker, client_id)
-        self._hearing = Hearing(handlers, qos, needs_all)
+        self._filters = Filters(handlers, qos, needs_all)
         self._will = will
         self._waiting: deque[Publication] = deque()
         """What was published and is not acknowledged, but for what is under way."""
@@ -105,8 +105,8 @@ class Follower:
         if self._losses >= MOST_LOSSES or not self._connected.wait(self._broker.connect_timeout_s):
             self.require_thread()
             raise BrokerError(f"broker {host}:{port}: {self._away.words}; check `broker` in the configuration.")
-        if self._hearing.refusal:
-            raise BrokerError(f"broker {host}:{port}: {self._hearing.refusal}.")
+        if self._filters.refusal:
+            raise BrokerError(f"broker {host}:{port}: {self._filters.refusal}.")
 
     def require_thread(self) -> None:
         """Raise what killed the follower's thread."""
@@ -144,17 +144,17 @@ class Follower:
         connection, is_told = self._connector.open(self._will), False
         under_way: dict[int, Publication] = {}
         try:
-            self._hearing.begin()
+            self._filters.begin()
             self._connected.set()
             while not self._stopping.is_set():
-                self._hearing.ask(connection)
-                if self._hearing.is_through:
+                self._filters.ask(connection)
+                if self._filters.is_through:
                     self._losses = 0
-                    self._tell(Contact(self._hearing.refusal or CONNECTED, is_up=True))
+                    self._tell(Contact(self._filters.refusal or CONNECTED, is_up=True))
                 self._send(connection, under_way)
                 self._settle(connection, under_way)
                 for message in connection.received():
-                    self._hearing.hand_on(message)
+                    self._filters.hand_on(message)
                     connection.acknowledge(message)
             # What waits may be that we go.
             is_told = all(each.is_settled for each in (*under_way.values(), *self._waiting))
@@ -186,16 +186,16 @@ class Follower:
                 refused.settle(why)
                 log.error("broker refuses messages topic=%s reason=%r", refused.message.topic, why)
             else:
-                self._hearing.refused(number, why)
-        self._hearing.granted(acknowledged)
+                self._filters.refused(number, why)
+        self._filters.granted(acknowledged)
 
     def _tell_away(self, why: str) -> None:
         contact = Contact(why, is_up=False)
         # Of a broker that speaks, who hears it takes it for there.
-        if contact == self._contact and self._hearing.has_heard:
+        if contact == self._contact and self._filters.has_heard:
             self._on_contact(contact)
         self._tell(contact)
-        self._hearing.has_heard = False
+        self._filters.has_heard = False
 
     def _tell(self, contact: Contact) -> None:
         if contact != self._contact:

@@ -1,4 +1,4 @@
-"""A message on its way to the broker: whoever sent it may wait for what becomes of it."""
+"""A publication: a message on its way to the broker. Whoever sent it may wait for what becomes of it."""
 
 import threading
 

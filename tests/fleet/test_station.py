@@ -19,7 +19,7 @@ from fleet.order import Order, sealed, signed_by
 from fleet.roll_out import RollOut
 from fleet.settings import AgentSettings, FleetSettings
 from fleet.station import Stations
-from runtime.following import hearing
+from runtime.following import filters
 from runtime.following.follower import Follower
 from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
@@ -73,7 +73,7 @@ def test_a_refused_subscription_is_no_fleet_without_stations() -> None:
 
 
 def test_a_subscription_that_was_refused_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "RETRY_AFTER_S", 0.1)
+    monkeypatch.setattr(filters, "RETRY_AFTER_S", 0.1)
     denied: list[bytes] = []
 
     def deny_once(first: int, body: bytes) -> bytes | None:
@@ -99,7 +99,7 @@ def _is_heard(stations: Stations) -> bool:
 
 @pytest.mark.timeout(20)
 def test_a_subscription_that_is_never_answered_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "ANSWERS_S", 0.1)
+    monkeypatch.setattr(filters, "ANSWERS_S", 0.1)
     with odd_broker(lambda first, _body: b"" if first >> 4 == SUBSCRIBE else None) as broker:
         stations = Stations(settings(broker.port), "page")
         with stations.follower, pytest.raises(BrokerError, match=r"nothing from pwae/.*has not answered"):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from runtime.following import hearing
+from runtime.following import filters
 from runtime.following.follower import CONNECTED, Contact, Follower
 from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.settings import BrokerSettings
@@ -64,7 +64,7 @@ def denying(*denied: bytes) -> Answer:
 
 
 def test_a_broker_that_answers_no_subscription_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "ANSWERS_S", 0.1)
+    monkeypatch.setattr(filters, "ANSWERS_S", 0.1)
     with following(lambda first, _body: b"" if first >> 4 == SUBSCRIBE else None) as (contacts, _messages):
         told = contacts.get(timeout=WAIT_S)
     assert "nothing from p/status (it has not answered that we subscribe" in told.words
@@ -98,7 +98,7 @@ def test_a_denied_subscription_is_told_with_its_topic_and_the_others_are_heard()
 def test_of_filters_that_stay_denied_nothing_is_told_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hearing, "RETRY_AFTER_S", 0.01)
+    monkeypatch.setattr(filters, "RETRY_AFTER_S", 0.01)
     with odd_broker(denying(b"p/status", b"p/model")) as broker:
         with Follower(at(broker.port), "gateway", dict.fromkeys(FILTERS, print)):
             wait_until(lambda: broker.count(SUBSCRIBE) >= len(FILTERS) + 6)

@@ -1,4 +1,4 @@
-"""Hearing: what a follower asks the broker for, one filter after the other, and who is given it."""
+"""Filters: what a follower asks the broker for, one after the other, and who is given what comes."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Handler = Callable[[Message], None]
 """Takes a message on the follower's thread, so it has to be quick. It may raise Unreachable, to have all sent anew."""
 
 
-class Hearing:
+class Filters:
     """Outlives the connections. Belongs to the follower's thread; `refusal` and `is_through` are for any."""
 
     def __init__(self, handlers: Mapping[str, Handler], qos: Literal[0, 1], needs_all: bool) -> None:
@@ -30,7 +30,7 @@ class Hearing:
         self._handlers = MQTTMatcher()  # type: ignore[no-untyped-call]
         for topic_filter, handler in handlers.items():
             self._handlers[topic_filter] = handler
-        self._filters = list(handlers)
+        self._order = list(handlers)
         self._qos = qos
         self._needs_all = needs_all
         self._unasked: list[str] = []
@@ -43,8 +43,8 @@ class Hearing:
 
     def begin(self) -> None:
         """Begin with the first filter of a new connection: one that was denied, of which it is to be known at once."""
-        self._filters.sort(key=lambda each: each not in self._denied)
-        self._unasked, self._asked, self.is_through = list(self._filters), None, False
+        self._order.sort(key=lambda each: each not in self._denied)
+        self._unasked, self._asked, self.is_through = list(self._order), None, False
         self._denied, self.refusal, self._again_s = {}, "", float("inf")
 
     def ask(self, connection: Connection) -> None:
