@@ -113,8 +113,8 @@ def _workers(
         yield lines, workers
 
 
-class _PipedProgress:
-    """Progress, told to the process that started this one."""
+class _PipedSteps:
+    """See Steps: told to the process that started this one."""
 
     def skip(self, steps: int) -> None:
         _tell({"skipped": steps})
@@ -144,7 +144,7 @@ def work() -> None:
     try:
         for member in map(int, sys.argv[2:]):
             pictures = Subset(dataset, content["chosen"][member].tolist())
-            fit(Learner(network.train(), settings, member), pictures, _PipedProgress())
+            fit(Learner(network.train(), settings, member), pictures, _PipedSteps())
     except PwaeError as error:
         _tell({"error": str(error)})
     except SIGTERMException:  # Lightning's, which would end this process as one that is done
