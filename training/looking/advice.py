@@ -14,7 +14,7 @@ from core.errors import DataError
 from core.pictures.geometry import Pose
 from core.thresholds import LEAST_PARTS, parts_needed
 from training.looking.findings import ATTENTION, ITEM, findings, neighbours_alike, pieces, scales, summary
-from training.looking.poses import look_at_poses
+from training.looking.poses import Lying, look_at_poses
 from training.looking.survey import Picture, Survey
 from training.settings import NetworkSettings, TrainingSettings
 
@@ -101,19 +101,7 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
     # What a model cut out says nothing of how parts lie in the camera's pictures.
     lying = look_at_poses([picture for picture in good if not picture.is_cut] or good, survey.roi, survey.bits)
     judged = [lying.pose.size] if lying.pose else [picture.size for picture in good]
-    network = sized = _input_size(judged, "the part is" if lying.pose else "the pictures are")
-    if is_fast:
-        network = (*_smaller(sized), *(Setting(key, value, "") for key, value in FAST["network"].items()))
-    if lying.upright is not None:
-        network = (Setting("upright", str(lying.upright), lying.why_upright), *network)
-    if lying.pose is not None:
-        reason = f"{lying.reason} {_whole_instead(good, lying.upright is not None, is_fast)}"
-        network = (Setting("part_size", list(lying.pose.size), reason), *network)
-    if survey.roi is not None:
-        reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
-        network = (Setting("roi", list(survey.roi), reason), *network)
-    if survey.bits != 16:
-        network = (Setting("bits", survey.bits, "As was given. The bundle carries it to the line."), *network)
+    sized = _input_size(judged, "the part is" if lying.pose else "the pictures are")
     settings = _enough(len(good))
     found = [
         summary(survey),
@@ -127,7 +115,27 @@ def advise(survey: Survey, is_fast: bool = False) -> Advice:
         settings = (*settings, Setting("bursts", True, reason))
     if is_fast:
         settings = (*settings, Setting("score", FAST["score"], ""))
-    return Advice(tuple(found), network, settings, lying.pose)
+    return Advice(tuple(found), _under_network(survey, good, lying, sized, is_fast), settings, lying.pose)
+
+
+def _under_network(
+    survey: Survey, good: Sequence[Picture], lying: Lying, sized: Sequence[Setting], is_fast: bool
+) -> tuple[Setting, ...]:
+    """Give what stands under `network`, in this order; `sized` is what the input's size is."""
+    found = []
+    if survey.bits != 16:
+        found.append(Setting("bits", survey.bits, "As was given. The bundle carries it to the line."))
+    if survey.roi is not None:
+        reason = "The region that was given. On the line a camera without `roi` and `regions` judges it too."
+        found.append(Setting("roi", list(survey.roi), reason))
+    if lying.pose is not None:
+        reason = f"{lying.reason} {_whole_instead(good, lying.upright is not None, is_fast)}"
+        found.append(Setting("part_size", list(lying.pose.size), reason))
+    if lying.upright is not None:
+        found.append(Setting("upright", str(lying.upright), lying.why_upright))
+    if not is_fast:
+        return (*found, *sized)
+    return (*found, *_smaller(sized), *(Setting(key, value, "") for key, value in FAST["network"].items()))
 
 
 def _input_size(judged: Sequence[tuple[int, int]], what: str) -> tuple[Setting, ...]:
