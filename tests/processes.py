@@ -3,7 +3,9 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.runtime.waiting import WAIT_S, wait_until
 
@@ -25,6 +27,16 @@ def below(process: int, pattern: str = "") -> list[int]:
 def matching(pattern: str) -> list[int]:
     """Those whose command line matches `pattern`, whoever started them."""
     return _pgrep("-f", pattern)
+
+
+@contextmanager
+def started(command: Sequence[str], cwd: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
+    """Start a process whose stderr is read. It is killed at the end: else a test that fails would wait for it."""
+    with subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def interrupted(

@@ -23,6 +23,7 @@ from tests.fleet.conftest import Box, Key, new_box
 from tests.fleet.https_server import HttpsServer
 from tests.fleet.site import Site
 from tests.full_disk import full_disk
+from tests.processes import started
 from tests.runtime.broker import Mosquitto
 from tests.runtime.mes import Subscriber
 from tests.runtime.waiting import WAIT_S
@@ -126,7 +127,7 @@ def test_a_stop_ends_the_wait_for_a_server_that_says_nothing_at_once(
 
     server.odd, mes = say_nothing, Subscriber(broker.port)
     try:
-        with subprocess.Popen([*PROGRAM, str(box.agent)], stderr=subprocess.PIPE, text=True) as agent:
+        with started([*PROGRAM, str(box.agent)]) as agent:
             _until_online(mes, box)
             _send(mes, box, key, Package(sha256="0" * 64, url=server.url("silent")), serial=1)
             assert is_asked.wait(WAIT_S)

@@ -3,7 +3,6 @@
 import logging
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from tests.fleet.conftest import Key, new_box, new_key
 from tests.fleet.https_server import HttpsServer
+from tests.processes import started
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.odd_broker import CONNECT, PUBLISH, SUBSCRIBE, Answer, good, number_of, odd_broker, packet
 from tests.runtime.waiting import WAIT_S, wait_until
@@ -137,7 +137,7 @@ def test_a_page_that_is_written_again_and_again_outlives_its_broker_and_its_fold
     command = [sys.executable, "-c", "from fleet.cli import fleet; fleet()", *arguments]
     page = tmp_path / "www" / "fleet.html"
     page.parent.mkdir()
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, tmp_path) as process:
         wait_until(page.exists)
         assert process.stderr is not None
         shutil.rmtree(page.parent)
@@ -151,7 +151,6 @@ def test_a_page_that_is_written_again_and_again_outlives_its_broker_and_its_fold
         page.unlink()
         mosquitto.start()
         wait_until(page.exists)
-        process.terminate()
 
 
 def test_a_station_whose_topics_are_cleared_is_none_any_more(mosquitto: Mosquitto) -> None:

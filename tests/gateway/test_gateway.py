@@ -22,6 +22,7 @@ from gateway.nodeset import MACHINE_VISION
 from gateway.vision_system import NAMESPACE
 from runtime.sparkplug.tags import CAMERA
 from tests.gateway.events import EVENT, WRONG, with_wrong
+from tests.processes import started
 from tests.runtime.broker import Mosquitto, free_port
 from tests.runtime.command import at, folder, run_command, write_config
 from tests.runtime.waiting import WAIT_S
@@ -75,7 +76,7 @@ def gateway(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iter
     }
     (folder / "gateway.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-c", PROGRAM, "gateway.yaml"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, folder) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "broker connected" in line:
@@ -83,7 +84,6 @@ def gateway(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iter
         else:
             pytest.fail("it ended before it was connected")
         yield Gateway(folder, port, process)
-        process.kill()
 
 
 def test_a_client_browses_reads_is_told_of_results_and_gets_them(
