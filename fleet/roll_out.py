@@ -88,7 +88,7 @@ class RollOut:
             self._say(f"{_named(strange)} an order that is not signed with `key`, which counts for none")
         return found
 
-    def _wave(self, name: str, orders: Mapping[Station, Order]) -> None:
+    def _wave(self, name: str, orders: "Mapping[Station, Order]") -> None:
         before, told = {each: each.count for each in orders}, {each: each.report for each in orders}
         self._send(name, orders.values())
         self._require_reports(name, orders, told)
@@ -97,7 +97,7 @@ class RollOut:
         self._require_no_jump(name, before, at_change)
 
     def _require_reports(
-        self, name: str, orders: Mapping[Station, Order], told: Mapping[Station, Report | None]
+        self, name: str, orders: "Mapping[Station, Order]", told: "Mapping[Station, Report | None]"
     ) -> None:
         """`told` are the reports from before the orders: what is said in them is not about these."""
 
@@ -121,7 +121,7 @@ class RollOut:
             )
 
     def _require_no_jump(
-        self, name: str, before: Mapping[Station, Count], at_change: Mapping[Station, Mapping[str, Count]]
+        self, name: str, before: "Mapping[Station, Count]", at_change: "Mapping[Station, Mapping[str, Count]]"
     ) -> None:
         least = self._settings.watch_parts
 

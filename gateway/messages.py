@@ -112,8 +112,8 @@ class _ModelInUse(_Model):
     backend: str
 
 
-STATION_FORMS: Mapping[str, type[_Form]] = {"status": _Status, "model": _ModelInUse}
-CAMERA_FORMS: Mapping[str, type[_Form]] = {
+STATION: Mapping[str, type[_Form]] = {"status": _Status, "model": _ModelInUse}
+CAMERA: Mapping[str, type[_Form]] = {
     **dict.fromkeys(("result", "last"), InspectionEvent),
     **{"gap": _Gap, "counters": _Counters, "status": _CameraStatus},
 }

@@ -76,7 +76,7 @@ class VisionSystem:
                 await self._follow(is_online=False, is_held=False)
                 await self._station.doubt()
             case ["status" | "model" as leaf]:
-                values = self._read(message, messages.STATION_FORMS[leaf], lambda body: station_values(leaf, body))
+                values = self._read(message, messages.STATION[leaf], lambda body: station_values(leaf, body))
                 if values is not None:
                     await self._station.write(values, datetime.now(UTC))
                     if leaf == "status":
@@ -88,7 +88,7 @@ class VisionSystem:
             case ["camera", name, "result"]:
                 told = self._read(
                     message,
-                    messages.CAMERA_FORMS["result"],
+                    messages.CAMERA["result"],
                     lambda body: (_event(body), self._results.add(body, message.payload)),
                 )
                 if told is not None:
@@ -97,10 +97,10 @@ class VisionSystem:
                     await self._tell(f"{name}: {event.values['Verdict/Name']}", event.captured, result)
             # What was newest before we came; results come themselves.
             case ["camera", name, "last"] if message.retained:
-                if (kept := self._read(message, messages.CAMERA_FORMS["last"], _event)) is not None:
+                if (kept := self._read(message, messages.CAMERA["last"], _event)) is not None:
                     await self._show(name, kept)
             case ["camera", name, "counters" | "status" | "gap" as leaf]:
-                values = self._read(message, messages.CAMERA_FORMS[leaf], lambda body: camera_values(leaf, body))
+                values = self._read(message, messages.CAMERA[leaf], lambda body: camera_values(leaf, body))
                 if values is not None:
                     await self._write(name, values, datetime.now(UTC))
 

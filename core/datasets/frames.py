@@ -80,22 +80,17 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             aspects.add(aspect_of(judged.shape[1], judged.shape[0]))
             colours.add(colour_of(frame))
             unlikes.add(sample.path, unlike(seen_here, judged, frame))
-    _warn_of_unused_bits(brightest_u16, seen.bits)
+    if brightest_u16 and (usual := usual_bits(max(brightest_u16))) < seen.bits:
+        sys.stderr.write(
+            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
+            f"{2**seen.bits - 1}, so few grey levels are left of them: the camera seems to give fewer bits; train with "
+            f"`network.bits: {usual}`, which goes with the bundle to the line.\n"
+        )
     if not kept:
         raise DataError(f"none of {len(samples)} pictures can be read; the first: {faults[0]}")
     sys.stderr.write(unlikes.told())
     clear = tuple(sorted(colours - {""}))
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped), tuple(sorted(aspects)), clear)
-
-
-def _warn_of_unused_bits(brightest_u16: Sequence[int], bits: int) -> None:
-    """Warn on stderr where files of 16 bits, by the largest value of each, use fewer than the `bits` that are kept."""
-    if brightest_u16 and (usual := usual_bits(max(brightest_u16))) < bits:
-        sys.stderr.write(
-            f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
-            f"{2**bits - 1}, so few grey levels are left of them: the camera seems to give fewer bits; train with "
-            f"`network.bits: {usual}`, which goes with the bundle to the line.\n"
-        )
 
 
 def distinct(frames: Frames) -> Frames:

@@ -9,6 +9,7 @@ from runtime.mqtt.backlog import Backlog
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.message import Message, Outgoing, Subscription
 from runtime.mqtt.refusals import Refusals
+from runtime.mqtt.words import NOT_KEPT
 
 ANSWERS_S = 30.0
 """A subscription that is not answered for so long never will be: brokers take milliseconds."""
@@ -54,7 +55,7 @@ class Listening:
             if (asked := self._asked.pop(number, None)) is not None:
                 self._refusals.took(asked[0].topic_filter)
                 if asked[0].is_lasting and qos == 0:
-                    self._refusals.not_kept(asked[0].topic_filter)
+                    self._refusals.limit(asked[0].topic_filter, NOT_KEPT)
 
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription."""

@@ -7,7 +7,7 @@ import logging
 import time
 
 from runtime.mqtt.losses import ENDS, SELDOM_S, Losses
-from runtime.mqtt.words import NOT_KEPT, TOPIC_REASONS, UNHEARD, with_access
+from runtime.mqtt.words import TOPIC_REASONS, UNHEARD, with_access
 from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
@@ -65,10 +65,10 @@ class Refusals:
         if self._is_new(topic_filter, reason):
             log.error("broker refuses the subscription topic=%s reason=%r", topic_filter, reason)
 
-    def not_kept(self, topic_filter: str) -> None:
-        """Tell once that the broker does not keep for us what comes on `topic_filter`, as we asked."""
-        if self._is_new(topic_filter, NOT_KEPT):
-            log.warning("broker limits the subscription topic=%s reason=%r", topic_filter, NOT_KEPT)
+    def limit(self, topic_filter: str, reason: str) -> None:
+        """Tell once that the broker gives us less on `topic_filter` than we asked for."""
+        if self._is_new(topic_filter, reason):
+            log.warning("broker limits the subscription topic=%s reason=%r", topic_filter, reason)
 
     def tell_once(self, topic: str, reason: str) -> None:
         """Tell of a message that was of use now or never."""
