@@ -57,7 +57,7 @@ def live_router(
 
     @router.get("/state.json", summary="All that the page shows, except the pictures")
     def state() -> dict[str, Any]:
-        return state_of(look(), display, past, told_as_json(reviews))
+        return _state(look(), display, past, told_as_json(reviews))
 
     @router.get(
         "/camera/{camera}/{which}/{kind}.jpg",
@@ -84,7 +84,7 @@ def live_router(
     return router
 
 
-def state_of(found: StationStatus, display: LiveView, past: Past | None, told: Mapping[str, Any]) -> dict[str, Any]:
+def _state(found: StationStatus, display: LiveView, past: Past | None, told: Mapping[str, Any]) -> dict[str, Any]:
     """Give all that the page shows of a station, as JSON; `told` is what people say of each camera's parts."""
     origin, link = found.origin, found.delivery.link
     shift, of_shift = _shift(past)

@@ -9,7 +9,7 @@ import pytest
 from runtime.evidence.overlay import LONGEST_SIDE
 from runtime.monitoring.health import CameraHealth
 from runtime.monitoring.live_view import LiveView
-from runtime.view.live_page import live_router, state_of
+from runtime.view.live_page import _state, live_router
 from tests.runtime.monitoring.test_health import WELL
 from tests.runtime.part_pictures import part_picture
 
@@ -30,7 +30,7 @@ def test_a_picture_that_no_jpeg_can_hold_is_refused_in_words_and_shown_where_it_
 def test_pictures_of_a_shape_that_none_trained_are_a_warning_and_no_reason_not_to_be_ready() -> None:
     unlike = "are squeezed, 1.78 times as wide as high, and what trained 1.33; give the camera a `roi`"
     camera = CameraHealth("streaming", {}, 0, drifts=False, unlike=unlike)
-    state = state_of(replace(WELL, cameras={"top": camera}), LiveView(), None, {})
+    state = _state(replace(WELL, cameras={"top": camera}), LiveView(), None, {})
     (warning,) = state["warnings"]
     assert warning == f"pictures of top {unlike}"
     assert state["problems"] == []
