@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from quality import SETS, recipe_for
+from rarity import far, rarity
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -156,8 +157,6 @@ def plant(good: NDArray[np.int64], defective: NDArray[np.bool_], seed: int) -> t
 
 
 def stands_apart(run: Run, good: NDArray[np.int64], look: str, seed: int) -> NDArray[np.bool_]:
-    from sketch_look import far, rarity
-
     if float(look) < 1:
         maps = run.maps[torch.from_numpy(good)]
         logs = far(maps, run.channels, seed)
