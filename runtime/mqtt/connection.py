@@ -80,6 +80,7 @@ class Connection:
         self._client.on_publish = self._on_publish
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = self._on_unsubscribe
         self._client.on_message = self._on_message
 
     @property
@@ -144,9 +145,9 @@ class Connection:
             self._awaited[sent.mid] = time.monotonic()
         return sent.mid
 
-    def unsubscribe(self, topic_filter: str) -> None:
-        """Ask for no more of them."""
-        self._client.unsubscribe(topic_filter)
+    def unsubscribe(self, topic_filter: str) -> int:
+        """Ask for no more of them. Returns the number under which `poll` reports that none come any more."""
+        return self._client.unsubscribe(topic_filter)[1] or 0
 
     def objection(self, message: Outgoing) -> str | None:
         """Say why the broker would not take `message`; None where nothing is known against it."""
@@ -252,6 +253,9 @@ class Connection:
 
     def _on_subscribe(self, _client: Any, _userdata: Any, number: int, reasons: Any, properties: Any) -> None:
         self._answer(number, reasons[0], properties)
+
+    def _on_unsubscribe(self, _client: Any, _userdata: Any, number: int, _reasons: Any, _properties: Any) -> None:
+        self._acknowledged[number] = 0  # whatever it says: under 3.1.1 it says nothing
 
     def _answer(self, number: int, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
