@@ -17,6 +17,8 @@ BACK = "/back"
 """Ends the name of a roll-out that was taken back."""
 CHANCE = 1e-5
 """Of a jump that is none, at one look at one station: there are hundreds of them, looked at again and again."""
+AHEAD_MS = 366 * 86_400_000
+"""No clock by which orders were numbered is further ahead: such a number is nobody's."""
 
 
 class RollOut:
@@ -30,6 +32,8 @@ class RollOut:
         self._stations = stations
         self._key = private_key
         self._say = say
+        self._serials: dict[str, int] = {}
+        """Of the newest order of each station by its name that was read, or given here."""
 
     def forth(self, package: Package) -> None:
         """Order `package` in waves. Raises RollOutError where one was stopped, ConfigError where no station waits."""
@@ -50,6 +54,7 @@ class RollOut:
         self._say(f"roll-out {name}: {len(here)} stations in waves, {len(away)} away, which get it when they come")
         for number, wave in enumerate(waves(here, self._settings.waves), 1):
             self._wave(f"wave {number}", {each: self._order(each, name, package) for each in wave})
+        self._require_alone("roll-out")
         self._send("roll-out", [self._order(each, name, package) for each in away])
         self._say("done")
 
@@ -86,9 +91,25 @@ class RollOut:
         found = self._stations.read()
         if strange := [each for each in found.values() if each.is_order_strange]:
             self._say(f"{_named(strange)} an order that is not signed with `key`, which counts for none")
+        self._serials = {name: each.order.serial if each.order else 0 for name, each in found.items()}
         return found
 
+    def _overtaken(self) -> list[tuple[Station, Order]]:
+        """Give what somebody else has ordered since, such as a rollback from another terminal."""
+        found = [*self._stations.found.values()]
+        orders = [(each, order) for each in found if (order := each.order) is not None]
+        return [(each, order) for each, order in orders if order.serial > self._serials.get(each.name, math.inf)]
+
+    def _require_alone(self, name: str) -> None:
+        """Raises RollOutError where somebody else orders, too: what was watched would be another's bundle."""
+        for each, order in self._overtaken():
+            raise RollOutError(
+                f"{name} stopped: {each.name} has an order of another `fleet` command by now ({order.roll_out}), which "
+                "counts; nothing more is ordered here. Let one of both end before the other begins."
+            )
+
     def _wave(self, name: str, orders: "Mapping[Station, Order]") -> None:
+        self._require_alone(name)
         before, told = {each: each.count for each in orders}, {each: each.report for each in orders}
         self._send(name, orders.values())
         self._require_reports(name, orders, told)
@@ -107,7 +128,7 @@ class RollOut:
         def wrong() -> list[Station]:
             return [each for each in late() if each.report and each.report != told[each] and each.report.error]
 
-        self._stations.wait_for(lambda: bool(wrong()) or not late(), self._settings.report_within_s)
+        self._wait_for(name, lambda: bool(wrong()) or not late(), self._settings.report_within_s)
         for each in wrong():
             raise RollOutError(
                 f"{name} stopped: {each.name}: {each.report.error if each.report else ''} {_remedy(name)}"
@@ -135,7 +156,7 @@ class RollOut:
         def slow() -> list[Station]:
             return [each for each, counts in at_change.items() if each.since(counts).judged < least]
 
-        self._stations.wait_for(lambda: bool(jumping()) or not slow(), self._settings.watch_within_s)
+        self._wait_for(name, lambda: bool(jumping()) or not slow(), self._settings.watch_within_s)
         for each in jumping():
             new = each.since(at_change[each])
             was = before[each].rate
@@ -149,9 +170,17 @@ class RollOut:
                 f"{name} stopped: {_named(missing)} not judged {least} parts within {within}. {_remedy(name)}"
             )
 
+    def _wait_for(self, name: str, reached: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until the stations are as `reached` says, for no longer than that; see `_require_alone`."""
+        self._stations.wait_for(lambda: bool(self._overtaken()) or reached(), timeout_s)
+        self._require_alone(name)
+
     def _order(self, station: Station, roll_out: str, package: Package | None) -> Order:
-        old = station.order
-        serial = max(int(time.time() * 1000), (old.serial if old else 0) + 1)
+        old, report = station.order, station.report
+        now_ms = int(time.time() * 1000)
+        # What it believed may be lost to the broker, and of a clock that was ahead. Anybody there can tell a number.
+        believed = report.serial if report and report.serial < now_ms + AHEAD_MS else 0
+        serial = max(now_ms, (old.serial if old else 0) + 1, believed + 1)
         previous = _in_force(station)
         # Ordered again, perhaps from another place: back is still before that.
         if old is not None and old.sha256 == (package.sha256 if package else None):
@@ -160,7 +189,8 @@ class RollOut:
 
     def _send(self, name: str, orders: Iterable[Order]) -> None:
         """Raises RollOutError where the broker does not take one of them."""
-        follower = self._stations.follower
+        orders, follower = list(orders), self._stations.follower
+        self._serials |= {each.station: each.serial for each in orders}
         told = [Outgoing(Topics(each.station).bundle_desired, sealed(each, self._key), retain=True) for each in orders]
         under_way = [follower.publish(order) for order in told]
         until_s = time.monotonic() + self._settings.report_within_s

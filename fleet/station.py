@@ -14,6 +14,8 @@ from fleet.settings import FleetSettings
 from runtime.following.follower import Contact, Follower
 from runtime.mqtt.message import Message
 
+MOST_PARTS = 2**63
+"""Of a camera: a longer number is none that a station tells, and cannot be reckoned with."""
 QUIET_S, LOOK_S = 0.5, 0.05
 """No retained message for this long after the first: they have all come."""
 
@@ -216,4 +218,4 @@ def _sum(counts: Iterable[Count]) -> Count:
 
 def _whole(counters: dict[str, Any], key: str) -> int:
     value = counters.get(key, 0)
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value < MOST_PARTS else 0

@@ -37,8 +37,9 @@ def serve_command(config: Annotated[Path, typer.Argument(metavar="CONFIG", help=
 
     settings = cli.load(config, GatewaySettings)
     log_to_stderr()
-    # What clients do wrong it would tell as tracebacks of ours.
+    # What clients do wrong it would tell as tracebacks of ours, and asyncio each answer that nobody reads any more.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     heard: list[signal.Signals] = []
     try:
         asyncio.run(_serve_until_signal(settings, heard))

@@ -81,28 +81,35 @@ class VisionSystem:
                     await self._station.write(values, datetime.now(UTC))
                     if leaf == "status":
                         await self._follow(values["Station/State"] == "online", bool(values["Station/Reason"]))
-            case ["camera", name, _] if not CAMERA_NAME.fullmatch(name):
-                self._ignore(message, "no camera is called so")
-            case ["camera", name, _] if name not in self._cameras and len(self._cameras) >= MOST_CAMERAS:
-                self._ignore_crowd(name)
-            case ["camera", name, "result"]:
-                told = self._read(
-                    message,
-                    messages.CAMERA["result"],
-                    lambda body: (_event(body), self._results.add(body, message.payload)),
-                )
-                if told is not None:
-                    event, result = told
-                    await self._show(name, event)
-                    await self._tell(f"{name}: {event.values['Verdict/Name']}", event.captured, result)
+            case ["camera", name, leaf]:
+                await self._hear_camera(name, leaf, message)
+
+    async def _hear_camera(self, name: str, leaf: str, message: Message) -> None:
+        if not message.payload:  # the station's file names it no more
+            if name in self._cameras:
+                await self._cameras[name].doubt()
+        elif not CAMERA_NAME.fullmatch(name):
+            self._ignore(message, "no camera is called so")
+        elif name not in self._cameras and len(self._cameras) >= MOST_CAMERAS:
+            self._ignore_crowd(name)
+        elif leaf == "result":
+            told = self._read(
+                message,
+                messages.CAMERA["result"],
+                lambda body: (_event(body), self._results.add(body, message.payload)),
+            )
+            if told is not None:
+                event, result = told
+                await self._show(name, event)
+                await self._tell(f"{name}: {event.values['Verdict/Name']}", event.captured, result)
+        elif leaf == "last":
             # What was newest before we came; results come themselves.
-            case ["camera", name, "last"] if message.retained:
-                if (kept := self._read(message, messages.CAMERA["last"], _event)) is not None:
-                    await self._show(name, kept)
-            case ["camera", name, "counters" | "status" | "gap" as leaf]:
-                values = self._read(message, messages.CAMERA[leaf], lambda body: camera_values(leaf, body))
-                if values is not None:
-                    await self._write(name, values, datetime.now(UTC))
+            if message.retained and (kept := self._read(message, messages.CAMERA["last"], _event)) is not None:
+                await self._show(name, kept)
+        elif leaf in ("counters", "status", "gap"):
+            values = self._read(message, messages.CAMERA[leaf], lambda body: camera_values(leaf, body))
+            if values is not None:
+                await self._write(name, values, datetime.now(UTC))
 
     def _read(self, message: Message, form: type[BaseModel], read: Callable[[Any], T]) -> T | None:
         """Give what `read` makes of the JSON; None where it is not of `form`, which is told, or where there is none."""

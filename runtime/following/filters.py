@@ -12,6 +12,8 @@ from runtime.mqtt.listening import ANSWERS_S, SUBSCRIPTION_UNANSWERED
 from runtime.mqtt.message import Message
 from runtime.mqtt.refusals import RETRY_AFTER_S
 
+NOTHING = "p-wae/nothing"
+"""Nobody has subscribed for it: that we ask for no more of it is answered behind all that was retained."""
 Handler = Callable[[Message], None]
 """Takes a message on the follower's thread, so it has to be quick. It may raise Unreachable, to have all sent anew."""
 
@@ -22,7 +24,7 @@ class Filters:
     def __init__(self, handlers: Mapping[str, Handler], qos: Literal[0, 1], needs_all: bool) -> None:
         """`handlers` by topic filter; `needs_all`: a broker that denies one is refused."""
         self.is_through = False
-        """Whether all filters are answered on this connection."""
+        """Whether all filters are answered on this connection, and what was retained has come."""
         self.refusal = ""
         """Why nothing comes on some of the filters; empty: all are heard."""
         self.has_heard = False
@@ -44,7 +46,7 @@ class Filters:
     def begin(self) -> None:
         """Begin with the first filter of a new connection: one that was denied, of which it is to be known at once."""
         self._order.sort(key=lambda each: each not in self._denied)
-        self._unasked, self._asked, self.is_through = list(self._order), None, False
+        self._unasked, self._asked, self.is_through = [*self._order, NOTHING], None, False
         self._denied, self.refusal, self._again_s = {}, "", float("inf")
 
     def ask(self, connection: Connection) -> None:
@@ -56,7 +58,9 @@ class Filters:
             self._unasked, self._again_s = [*self._unasked, *self._denied], float("inf")
         if self._asked is None and self._unasked:
             topic_filter = self._unasked.pop(0)
-            self._asked = connection.subscribe(topic_filter, self._qos), topic_filter, now_s + ANSWERS_S
+            is_mark = topic_filter == NOTHING
+            number = connection.unsubscribe(NOTHING) if is_mark else connection.subscribe(topic_filter, self._qos)
+            self._asked = number, topic_filter, now_s + ANSWERS_S
         self.is_through = self.is_through or self._asked is None
 
     def granted(self, numbers: Mapping[int, int]) -> None:
@@ -67,7 +71,11 @@ class Filters:
 
     def refused(self, number: int, words: str) -> None:
         """The broker did not take what has this number, perhaps a subscription. Raises Refused where all are needed."""
-        if self._asked is not None and self._asked[0] == number:
+        if self._asked is None or self._asked[0] != number:
+            return
+        if self._asked[1] == NOTHING:
+            self._answered()
+        else:
             self._again_s = min(self._again_s, time.monotonic() + RETRY_AFTER_S)
             self._denied[self._asked[1]] = words
             self._answered()

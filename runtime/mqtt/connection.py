@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from runtime.mqtt.faults import Closed, NotOnTheseTerms, Refused, TakenOver, Unreachable
+from runtime.mqtt.incoming import Incoming
 from runtime.mqtt.login import Granted, Login, granted
 from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.packets import login_properties, message_of, message_properties, why_too_large, will_properties
@@ -53,7 +54,7 @@ class Connection:
         """Whether the broker took or refused anything that we published."""
         self._granted: Granted | None = None
         self._acknowledged: dict[int, int] = {}
-        self._received: list[Message] = []
+        self._incoming = Incoming()
         self._awaited: dict[int, float] = {}
         """Since when (monotonic clock) what we published is not acknowledged, by its number; the oldest first."""
         self._lost: Unreachable | None = None
@@ -79,6 +80,7 @@ class Connection:
         self._client.on_publish = self._on_publish
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = self._on_unsubscribe
         self._client.on_message = self._on_message
 
     @property
@@ -143,9 +145,9 @@ class Connection:
             self._awaited[sent.mid] = time.monotonic()
         return sent.mid
 
-    def unsubscribe(self, topic_filter: str) -> None:
-        """Ask for no more of them."""
-        self._client.unsubscribe(topic_filter)
+    def unsubscribe(self, topic_filter: str) -> int:
+        """Ask for no more of them. Returns the number under which `poll` reports that none come any more."""
+        return self._client.unsubscribe(topic_filter)[1] or 0
 
     def objection(self, message: Outgoing) -> str | None:
         """Say why the broker would not take `message`; None where nothing is known against it."""
@@ -169,9 +171,13 @@ class Connection:
         return self._broker.protocol == 5 and self._broker.host is not None
 
     def acknowledge(self, message: Message) -> None:
-        """Let the broker forget what it handed to us; over an earlier connection: it comes again."""
-        if message.number and message.connection == self.number:
-            self._client.ack(message.number, 1)
+        """Let the broker forget what it handed to us (see Incoming); over an earlier connection: it comes again."""
+        if message.connection == self.number:
+            self._settle(message.number)
+
+    def _settle(self, number: int) -> None:
+        for each in self._incoming.settle(number):
+            self._client.ack(each, 1)
 
     def subscribe(self, topic_filter: str, qos: int = 1, is_told_retained: bool = False) -> int:
         """Ask for messages. Returns the number under which `poll` reports that they come, or `rejected` why not.
@@ -187,8 +193,7 @@ class Connection:
 
     def received(self) -> list[Message]:
         """Return what came in since the last call, in order."""
-        received, self._received = self._received, []
-        return received
+        return self._incoming.take()
 
     def poll(self, timeout_s: float, wake: Bell | None) -> dict[int, int]:
         """Wait for acknowledgements, messages, or for `wake` to ring. Returns by number what is acknowledged.
@@ -249,6 +254,9 @@ class Connection:
     def _on_subscribe(self, _client: Any, _userdata: Any, number: int, reasons: Any, properties: Any) -> None:
         self._answer(number, reasons[0], properties)
 
+    def _on_unsubscribe(self, _client: Any, _userdata: Any, number: int, _reasons: Any, _properties: Any) -> None:
+        self._acknowledged[number] = 0  # whatever it says: under 3.1.1 it says nothing
+
     def _answer(self, number: int, reason: ReasonCode, properties: Any) -> None:
         if reason.is_failure:
             self._rejected.append((number, reason.value, words_of(reason, properties)))
@@ -256,11 +264,13 @@ class Connection:
             self._acknowledged[number] = reason.value
 
     def _on_message(self, _client: Any, _userdata: Any, message: paho.MQTTMessage) -> None:
+        if message.qos:
+            self._incoming.owe(message.mid)
         try:
-            self._received.append(message_of(message, self.number))
+            self._incoming.put(message_of(message, self.number))
         except UnicodeDecodeError:
             log.warning("a message is left out because its topic is no valid text; its sender has to correct that")
-            self._client.ack(message.mid, message.qos)
+            self._settle(message.mid)
 
     def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         is_told = flags.is_disconnect_packet_from_server

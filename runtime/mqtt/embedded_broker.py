@@ -27,6 +27,8 @@ class EmbeddedBroker:
             ) from error
         self.port = port
         self._loop = asyncio.new_event_loop()
+        # What clients do wrong amqtt leaves to the loop, which would tell it as tracebacks of ours.
+        self._loop.set_exception_handler(lambda _loop, _fault: None)
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._problem: Exception | None = None

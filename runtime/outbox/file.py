@@ -22,6 +22,8 @@ BUSY_S = 1.0
 PAUSE_S = 0.02
 LEAST_BYTES, HEADER_BYTES = 2, 100
 """A smaller file is empty to SQLite, and new; a database begins with a header."""
+PLACEHOLDER = b"\n"
+"""What stands in a file that is held and was no outbox yet: empty to SQLite, and by it the next knows that it was."""
 TELL_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 """How often one looks whether the file is still where it was."""
@@ -55,7 +57,7 @@ class OutboxFile:
         try:
             self.path = path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not path.exists()
+            is_new = _is_new(path)
             self._held: IO[bytes] = require_file(path).open("ab")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -141,6 +143,7 @@ class OutboxFile:
         """Keep SQLite from throwing away what waits in the journal beside an empty file: to it both are new then."""
         self._is_bare = bool(self._changes)
         if self._is_bare:
+            self._held.truncate(0)
             self._held.truncate(HEADER_BYTES)
         elif not is_new:
             log.warning(
@@ -200,6 +203,11 @@ class OutboxFile:
         self._held.close()
 
 
+def _is_new(path: Path) -> bool:
+    """Whether no station ever had an outbox there."""
+    return not path.exists() or (path.stat().st_size == len(PLACEHOLDER) and path.read_bytes() == PLACEHOLDER)
+
+
 def _begins_with_zeros(path: Path) -> bool:
     """Whether a database has lost its header."""
     with path.open("rb") as opened:
@@ -210,11 +218,13 @@ def _begins_with_zeros(path: Path) -> bool:
 def held(path: Path) -> Iterator[None]:
     """Keep a station's outbox from that station while another takes its place.
 
-    Where there is none yet an empty file stands there meanwhile: whoever simulates may be another user, whose file the
-    station could not write. Raises OutboxError where a process uses it.
+    Where there is none yet a file without content stands there meanwhile: whoever simulates may be another user, whose
+    file the station could not write. Raises OutboxError where a process uses it.
     """
-    is_new = not path.exists()
+    is_new = _is_new(path)
     with closing(OutboxFile(path)) as file:
+        if is_new:
+            file.path.write_bytes(PLACEHOLDER)
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.address import LOCAL_HOSTS, host_and_port
 from core.errors import ConfigError
+from runtime.threads.seldom import Seldom
 from runtime.threads.worker import Worker
 from runtime.view.access import require_token
 from runtime.view.connections import bounded_protocol
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
+of_server = logging.getLogger("uvicorn.error")
 
 
 @contextmanager
@@ -32,12 +34,19 @@ def serving(settings: ViewSettings, app: "FastAPI") -> Iterator[None]:
     config = uvicorn.Config(
         app,
         http=bounded_protocol(),
+        log_config=None,  # its lines go where ours go
         log_level="warning",
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
+    told = Seldom()
+
+    def is_due(record: logging.LogRecord) -> bool:  # of each request that is none it says so
+        return told.is_due(record.getMessage())
+
+    of_server.addFilter(is_due)
     thread = Worker("view", partial(server.run, sockets=[listener]))
     thread.start()
     try:
@@ -46,6 +55,7 @@ def serving(settings: ViewSettings, app: "FastAPI") -> Iterator[None]:
         server.should_exit = True
         thread.join(0.5)
         listener.close()
+        of_server.removeFilter(is_due)
         if thread.fault is not None:
             log.error("the page ended reason=%r remedy=%r", str(thread.fault), "restart; judging went on without it")
 

@@ -58,6 +58,11 @@ def test_one_station_that_tells_what_no_file_can_hold_leaves_the_page_of_the_oth
     assert ">a</td>" in drawn
 
 
+def test_one_station_that_tells_numbers_without_end_leaves_the_page_of_the_others() -> None:
+    endless = station("a", cameras={name: {"ok": 9 * 10**4299, "not_ok": 10**400} for name in ("left", "right")})
+    assert ">a</td>" in page({"a": endless}, 1.8e9)
+
+
 @pytest.mark.machine
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 def test_a_phone_shows_each_station_whole_with_its_figures_named(tmp_path: Path) -> None:

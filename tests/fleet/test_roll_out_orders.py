@@ -30,6 +30,7 @@ class Answering:
         self.found = {name: Station(name, status={"state": "online"}, has_agent=True) for name in names}
         self.follower = self
         self.obey: Callable[[Station, Order], Report] = lambda _station, order: report("running", order)
+        self.meanwhile: Callable[[], None] = lambda: None
         for station in self.found.values():
             station.report = report("installed", None)
 
@@ -37,7 +38,8 @@ class Answering:
         return self.found
 
     def wait_for(self, reached: Callable[[], bool], _timeout_s: float) -> bool:
-        """Meanwhile all judge some good parts."""
+        """Meanwhile all judge some good parts, and what else a test wants."""
+        self.meanwhile()
         for station in self.found.values():
             station.cameras["top"] = {"ok": station.count.judged + PARTS}
         return reached()
@@ -143,6 +145,40 @@ def test_a_roll_out_that_goes_on_is_taken_back_as_one(monkeypatch: pytest.Monkey
     roll_out(stations).back()
     assert stations.packages() == [package("1"), package("1")]
     assert all(station.order and station.order.roll_out.endswith(BACK) for station in stations.found.values())
+
+
+def test_an_order_is_newer_than_what_a_station_believed_by_a_clock_that_was_ahead() -> None:
+    stations = Answering("a")
+    ahead = int(time.time() * 1000) + 3_600_000
+    stations.found["a"].report = Report(state="installed", serial=ahead, sha256=None, model="m", model_sha256="")
+    roll_out(stations).forth(package("1"))
+    assert stations.found["a"].order is not None
+    assert stations.found["a"].order.serial > ahead, "its agent would refuse it"
+
+
+def test_a_number_that_no_clock_gives_is_not_counted_on() -> None:
+    stations = Answering("a")
+    stations.found["a"].report = Report(state="installed", serial=10**18, sha256=None, model="m", model_sha256="")
+    roll_out(stations).forth(package("1"))
+    assert stations.found["a"].order is not None
+    assert stations.found["a"].order.serial < 10**18
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_roll_out_ends_where_it_is_taken_back_from_another_terminal(watched: bool) -> None:
+    """While the first wave is watched, or before it has reported."""
+    stations = Answering("a", "b")
+    roll_out(stations).forth(package("1"))
+    looks = itertools.count()
+
+    def take_back() -> None:
+        if next(looks) == watched:
+            roll_out(stations).back()
+
+    stations.meanwhile = take_back
+    with pytest.raises(RollOutError, match=r"wave 1 stopped: a has an order of another `fleet` command .*/back"):
+        roll_out(stations).forth(package("2"))
+    assert stations.packages() == [package("1"), package("1")], "nothing of it goes on"
 
 
 def test_cameras_that_tell_one_after_the_other_that_their_inspection_began_anew_are_counted_from_there() -> None:

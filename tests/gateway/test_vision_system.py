@@ -91,6 +91,37 @@ class Nodes:
         """It has it."""
 
 
+class Doubtful:
+    """In place of variables: whether they are the last known ones."""
+
+    def __init__(self, made: "list[Doubtful]") -> None:
+        self.is_doubted = False
+        made.append(self)
+
+    async def add(self, *_where: object) -> None:
+        """Nobody looks for them."""
+
+    async def write(self, *_told: object, is_current: bool) -> None:
+        self.is_doubted = not is_current
+
+    async def doubt(self) -> None:
+        self.is_doubted = True
+
+
+def test_a_camera_that_a_station_has_no_more_is_told_as_the_last_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Doubtful] = []
+    monkeypatch.setattr(vision_system, "Variables", lambda _server: Doubtful(made))
+    nodes: Any = Nodes()
+    system = VisionSystem(nodes, nodes, nodes, [])
+    for camera in ("gone", "there"):
+        hear(system, f"camera/{camera}/status", b'{"state": "streaming", "reason": ""}')
+    for leaf in ("last", "counters", "status"):
+        hear(system, f"camera/gone/{leaf}", b"")
+        hear(system, f"camera/never-seen/{leaf}", b"")
+    assert nodes.folders == ["gone", "there"]
+    assert [each.is_doubted for each in made] == [False, True, False], "the station's own, and the cameras'"
+
+
 def test_cameras_that_somebody_invents_get_nodes_up_to_a_bound_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

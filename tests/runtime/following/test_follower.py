@@ -17,6 +17,7 @@ from tests.runtime.odd_broker import (
     DISCONNECT,
     PUBLISH,
     SUBSCRIBE,
+    UNSUBSCRIBE,
     Answer,
     good,
     number_of,
@@ -69,6 +70,15 @@ def test_a_broker_that_answers_no_subscription_is_told(monkeypatch: pytest.Monke
         told = contacts.get(timeout=WAIT_S)
     assert "nothing from p/status (it has not answered that we subscribe" in told.words
     assert "nor from 2 more" in told.words
+
+
+def test_it_is_through_when_all_that_was_retained_has_come_however_long_the_line_takes() -> None:
+    """Brokers answer a subscription before they send what is retained there, and a line may stand still behind that."""
+    late = published(b"p/camera/top/last", b"{}", retain=True)
+    with following(lambda first, body: late + good(first, body) if first >> 4 == UNSUBSCRIBE else None) as heard:
+        links, messages = heard
+        assert links.get(timeout=WAIT_S).is_whole
+        assert [message.payload for message in messages] == [b"{}"]
 
 
 def test_an_answer_to_what_was_not_asked_costs_nothing() -> None:

@@ -11,11 +11,12 @@ import pytest
 from core.errors import ConfigError
 from runtime.mqtt.connector import Connector
 from runtime.mqtt.faults import Refused, TakenOver, Unreachable
-from runtime.mqtt.message import Outgoing
+from runtime.mqtt.message import Message, Outgoing
 from runtime.mqtt.settings import BrokerSettings, TlsSettings
 from runtime.mqtt.tls import tls_context
 from tests.runtime.broker import Mosquitto, free_port
-from tests.runtime.waiting import WAIT_S
+from tests.runtime.odd_broker import PUBACK, SUBSCRIBE, good, odd_broker, packet
+from tests.runtime.waiting import WAIT_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,31 @@ def test_no_more_is_under_way_than_the_broker_takes(mosquitto: Mosquitto) -> Non
         acknowledged += connection.poll(5.0, None)
     assert (acknowledged, connection.room) == (numbers, 3)
     connection.close()
+
+
+def test_what_the_broker_handed_over_is_acknowledged_in_its_order_whatever_is_done_first() -> None:
+    """Some brokers end the connection at another order."""
+
+    def two_and_no_text(first: int, body: bytes) -> bytes | None:
+        if first >> 4 != SUBSCRIBE:
+            return None
+        topics = {1: b"a", 2: b"\xff", 3: b"a"}
+        messages = (b"\0%c%s\0%c\0{}" % (len(topic), topic, number) for number, topic in topics.items())
+        return good(first, body) + b"".join(packet(0x32, message) for message in messages)
+
+    with odd_broker(two_and_no_text) as broker:
+        connection = Connector(BrokerSettings(host="127.0.0.1", port=broker.port), "s").open()
+        connection.subscribe("a")
+        heard: list[Message] = []
+        while len(heard) < 2:
+            connection.poll(WAIT_S, None)
+            heard += connection.received()
+        connection.acknowledge(heard[1])
+        connection.acknowledge(heard[0])
+        wait_until(lambda: connection.poll(0.05, None) == {} and broker.count(PUBACK) == 3)
+        connection.close()
+    acknowledged = [body[:2] for first, body in broker.heard if first >> 4 == PUBACK]
+    assert acknowledged == [b"\0\1", b"\0\2", b"\0\3"]
 
 
 def test_a_broker_that_says_so_is_believed_that_our_client_id_is_taken() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import OutboxError
-from runtime.outbox.file import OutboxFile
+from runtime.outbox.file import OutboxFile, held
 from runtime.outbox.outbox import Outbox
 from runtime.outbox.settings import OutboxSettings
 from runtime.outbox.write_ahead import changes
@@ -218,6 +218,28 @@ def test_that_an_empty_file_may_have_held_events_is_told_once_and_not_of_a_new_o
         outbox.close()
         assert ("outbox is an empty file and begins anew" in caplog.text) is is_told
         caplog.clear()
+
+
+def test_what_a_simulation_that_was_killed_left_in_its_place_is_no_outbox_that_was_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "box.sqlite"
+    with held(path):
+        left = path.read_bytes()
+    assert not path.exists()
+    path.write_bytes(left)
+    with caplog.at_level(logging.WARNING):
+        with held(path):
+            """Another simulation takes it over."""
+        assert not path.exists()
+        path.write_bytes(left)
+        outbox = Outbox(OutboxSettings(path=path))
+    assert caplog.text == ""
+    outbox.add([letter(1, Verdict.OK)])
+    outbox.close()
+    outbox = Outbox(OutboxSettings(path=path))
+    assert outbox.depth == 1
+    outbox.close()
 
 
 @pytest.mark.parametrize(

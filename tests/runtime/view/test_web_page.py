@@ -123,6 +123,23 @@ def test_beyond_this_machine_everything_but_health_asks_for_the_token(
     assert process.returncode == 0, err
 
 
+def test_the_log_tells_of_requests_that_are_none_seldom_and_in_its_own_way(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    process, address = start(tmp_path, bundle_path, mosquitto.port)
+    wait_until(lambda: process.poll() is not None or is_up(address))
+    host, port = address.removeprefix("http://").split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), WAIT_S) as connection:
+            connection.sendall(b"no request\r\n\r\n")
+            assert b" 400 " in connection.recv(1000)
+    process.terminate()
+    _out, err = process.communicate(timeout=WAIT_S)
+    told = [line for line in err.splitlines() if "Invalid HTTP request" in line]
+    assert len(told) == 1
+    assert told[0].startswith("time=")
+
+
 @pytest.mark.parametrize(
     ("view", "words"),
     [
