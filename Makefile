@@ -78,7 +78,7 @@ SETS = $(or $(MVTEC),$(error say where the pictures are: make $@ MVTEC=DIR))
 # The tables of docs/results.md, and the figures. MVTEC is a folder that holds screw/, cookie/, metal_plate/ and circuitboard/ in
 # MVTec layout; ELPV comes by pip. RESNET18 is torchvision's state dict, for the second control.
 results: $(VENV)/.dev
-	$(BIN)/python benchmarks/quality.py --mvtec "$(SETS)" --methods recipe fast $(if $(RESNET18),--resnet18 "$(RESNET18)")
+	$(BIN)/python benchmarks/quality.py --mvtec "$(SETS)" --methods recipe fast "decoders alone" $(if $(RESNET18),--resnet18 "$(RESNET18)")
 	$(BIN)/python benchmarks/quality.py --mvtec "$(SETS)" --sets cookie metal_plate circuitboard
 	$(BIN)/python benchmarks/label_noise.py --mvtec "$(SETS)" --seeds 0 1 2
 	$(BIN)/python benchmarks/figures.py --set cookie

@@ -1,8 +1,9 @@
-"""What the forms of the detector cost on a CPU: ms a picture in ONNX Runtime, one thread, in turn, in one process.
+"""What the forms of the detector cost on a CPU: ms of a core a picture, in ONNX Runtime, in turn, in one process.
 
     python benchmarks/bench_forms.py > benchmarks/results/forms.json
 
-Random weights: the cost does not depend on them. The first form is the one before the whole picture was seen: tiles of
+The thread's own time is taken, since other work on the machine says nothing of ours. Random weights: the cost does not
+depend on them. The first form is the one before the whole picture was seen: tiles of
 144 x 144 pixels alone, one decoder. What the forms give stands in docs/results.md.
 """
 
@@ -76,10 +77,10 @@ def main() -> None:
         taken: dict[str, list[float]] = {name: [] for name in sides}
         for number in range(ROUNDS + 1):
             for name, (opened, frames) in sides.items():
-                started = time.perf_counter()
+                started = time.thread_time()
                 opened.run(None, {INPUT: frames})
                 if number:
-                    taken[name].append((time.perf_counter() - started) * 1e3)
+                    taken[name].append((time.thread_time() - started) * 1e3)
     before = taken[next(iter(FORMS))]
     found = {
         name: {

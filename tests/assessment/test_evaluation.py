@@ -230,6 +230,10 @@ def test_rejected_good_pictures_that_stand_apart_are_told_from_other_false_rejec
     print_metrics(evaluation.metrics)
     for told in ((tmp_path / "report.html").read_text(), capsys.readouterr().out):
         assert re.search(r"\d of the .* stands? apart from the others and sets? no threshold, so that more", told)
+    shutil.copytree(parts / "test", tmp_path / "data/test")
+    shutil.copy(Path(calibration.names[2]), tmp_path / "data/test/scratch/again.png")
+    rejected_rightly = evaluate(altered, str(tmp_path / "data")).metrics
+    assert (rejected_rightly["calibrating"], rejected_rightly["suspects"]) == (1, 0), "it is no false reject"
 
 
 def test_an_empty_folder_is_refused(checkpoint: Path, tmp_path: Path) -> None:

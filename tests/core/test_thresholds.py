@@ -50,6 +50,18 @@ def test_a_steady_tile_has_a_threshold_nearer_to_its_mean_than_a_restless_one() 
     assert steady - 1 == pytest.approx((restless - 1) / 10, rel=0.2)
 
 
+@pytest.mark.parametrize("parts", [100, 400])
+def test_no_output_scales_the_thresholds_of_the_others(parts: int) -> None:
+    """Neither by its unit, nor where most parts have one error there and the others any, as at an empty corner."""
+    errors = errors_of_good_parts(parts, 0)
+    others = np.delete(np.asarray(calibrate(errors, 0.05).values), 7)
+    errors[:, 7] *= 1000
+    assert np.delete(calibrate(errors, 0.05).values, 7) == pytest.approx(others)
+    rng = np.random.default_rng(1)
+    errors[:, 7] = np.where(rng.random(parts) < 0.8, 1, np.exp(0.3 * rng.standard_normal(parts)))
+    assert np.delete(calibrate(errors, 0.05).values, 7) == pytest.approx(others, rel=0.2)
+
+
 def test_parts_that_are_all_alike_but_one_give_finite_thresholds() -> None:
     errors = np.ones((5, 10))
     errors[0] = 2
