@@ -16,6 +16,7 @@ from pathlib import Path
 from runtime.outbox.file import OutboxFile
 from runtime.outbox.fresh import Fresh
 from runtime.outbox.gaps import give_up, set_aside
+from runtime.outbox.room import require_room
 from runtime.outbox.row import COLUMNS, NewEvent, Row, StoredEvent, gap_alone, new_row, read_row
 from runtime.outbox.schema import (
     SCHEMA,
@@ -81,7 +82,13 @@ class Outbox:
         if not letters:
             return []
         with self._writing:
+            self._require_room()
             return self._file.patiently(lambda: self._add(letters, notes))
+
+    def require_room(self) -> None:
+        """Raises OutboxError where `add` would: the disk is full, but for what letting go of events takes."""
+        with self._writing:
+            self._require_room()
 
     def begin(self) -> None:
         """Read from the disk what waits now, though it was stored a moment before: a reader begins with the oldest."""
@@ -183,6 +190,9 @@ class Outbox:
             except sqlite3.Error as error:  # it only makes what waits look younger
                 log.warning("outbox: the age of what waits could not be kept: %s", error)
             self._file.close()
+
+    def _require_room(self) -> None:
+        self._file.patiently(lambda: require_room(self.path, self._adding))
 
     def _change(self, change: Callable[[sqlite3.Connection], None]) -> None:
         def transaction() -> None:

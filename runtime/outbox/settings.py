@@ -8,6 +8,8 @@ from core.config import Settings
 
 EVENT_ON_DISK_BYTES = 4300
 """One of the usual size takes a page of the file, with its share of the indexes."""
+KEPT_BYTES = 16_000_000
+"""So much of its disk nothing new takes. What SQLite keeps beside the file (`-wal`) has some 5 MB."""
 
 
 class OutboxSettings(Settings):
