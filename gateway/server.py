@@ -1,6 +1,5 @@
 """The server: stations heard over MQTT, served over OPC UA, in one event loop."""
 
-import asyncio
 import logging
 import socket
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """The command `run-inspection`."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,11 +77,16 @@ app.add_typer(evidence, name="evidence")
 def inspect(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
     summary_json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the closing figures to FILE as JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the closing figures to FILE as JSON; a run that fails leaves none."),
     ] = None,
 ) -> None:
     """Run an inspection to its end."""
     with cli.stoppable() as stop:
+        # Whoever finds figures there must not take those of an earlier run for this one's.
+        if summary_json is not None and summary_json.is_file() and not summary_json.is_symlink():
+            with suppress(OSError):  # it may be written all the same
+                summary_json.unlink()
         from runtime.settings import InspectionSettings
         from runtime.station.assembly import open_inspection
 

@@ -17,6 +17,7 @@ class OutboxSettings(Settings):
 
     path: Path = Path("pwae-outbox.sqlite")
     max_events: PositiveInt = 500_000
+    """A gap event, which tells of those that went, counts as none."""
     max_bytes: PositiveInt = 1_000_000_000
     """Of events; the file on disk is two to two and a half times as large."""
     max_age_s: PositiveFloat = 30 * 86400.0

@@ -40,7 +40,10 @@ EVIDENCE_FINISH_S = 10.0
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of an inspection."""
+    """The result of an inspection. Of events it counts what was judged, and not the gaps that tell of those given up:
+
+    `judged` and `waiting_before` come to `acknowledged`, `discarded` and `waiting`.
+    """
 
     verdicts: Mapping[str, int]
     judged: int
@@ -133,7 +136,7 @@ class Inspection:
         Raises BrokerError where all cameras are finite and the broker cannot be reached, OutboxError where the disk
         takes no more events, RestartError where the GPU is lost to this process; what was judged is in the outbox then.
         """
-        waiting_before = self.publisher.outbox.depth
+        waiting_before = self.publisher.outbox.events
         buffers = {
             model.origin.recipe: [model.backend.new_batch() for _ in range(model.buffers)] for model in self.models.each
         }
@@ -259,6 +262,6 @@ class Inspection:
             waiting_before=waiting_before,
             acknowledged=self.publisher.delivered.count,
             discarded=totals.discarded,
-            waiting=self.publisher.outbox.depth,
+            waiting=self.publisher.outbox.events,
             stopped=stop.reason,
         )
