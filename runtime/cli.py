@@ -141,7 +141,8 @@ def export_evidence(
     from runtime.settings import InspectionSettings
 
     settings = cli.load(config, InspectionSettings)
-    for line in export(settings.evidence_folder, output, annotations, settings.regions, settings.picture_folders):
+    evidence = settings.evidence.folder if settings.evidence else None
+    for line in export(evidence, output, annotations, settings.regions, settings.picture_folders):
         typer.echo(line)
 
 
