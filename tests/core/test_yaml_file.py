@@ -136,6 +136,16 @@ def test_a_new_line_at_the_end_of_a_variable_is_warned_of(
     assert "s3cret" not in caplog.text
 
 
+def test_an_empty_secret_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a container's variable is given on from one that is not set: the broker would refuse the login."""
+    monkeypatch.setenv("PASSWORD", "")
+    (tmp_path / "password").write_text("\ns3cret\n")
+    with pytest.raises(ConfigError, match=r"broker\.password_env: PASSWORD is empty"):
+        look_up_secret("broker.password", "PASSWORD", None)
+    with pytest.raises(ConfigError, match=r"broker\.password_file: the first line of .*password is empty"):
+        look_up_secret("broker.password", None, tmp_path / "password")
+
+
 def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes("s3cret".encode("utf-16"))
     with pytest.raises(ConfigError, match=r"cannot be read \(it is no text in UTF-8\)"):
