@@ -57,6 +57,7 @@ def read(tmp_path: Path, text: str) -> Door:
         (MERGES, "its merges .* make too many keys"),
         ("name: 2026-11-25\n", "`name`: it is read as date"),
         ("name: 2026-13-45\n", "not valid YAML"),
+        ("name:\n\t- a\n", "found a tab; YAML takes spaces there, in line 2"),
         ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
         ("name: !!python/object:os.system x\n", "line 1: the tag `!!python/object:os.system` means nothing here"),
         ("name: !!bool x\n", "a value is not what the tag .* says"),
