@@ -83,10 +83,8 @@ def inspect(
 ) -> None:
     """Run an inspection to its end."""
     with cli.stoppable() as stop:
-        # Whoever finds figures there must not take those of an earlier run for this one's.
-        if summary_json is not None and summary_json.is_file() and not summary_json.is_symlink():
-            with suppress(OSError):  # it may be written all the same
-                summary_json.unlink()
+        if summary_json is not None:
+            _forget(summary_json, config)
         from runtime.settings import InspectionSettings
         from runtime.station.assembly import open_inspection
 
@@ -190,6 +188,13 @@ def _leave_threads_behind(code: int) -> None:
     """End at once where a camera's read still blocks, or a model still loads: what returned later would abort it."""
     if threading.active_count() > 1:
         cli.end_at_once(code)
+
+
+def _forget(figures: Path, config: Path) -> None:
+    """Remove the figures of an earlier run, which nobody is to take for this one's; no device or link, nor `config`."""
+    with suppress(OSError):  # it may be written all the same
+        if figures.is_file() and not figures.is_symlink() and not figures.samefile(config):
+            figures.unlink()
 
 
 def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> None:

@@ -87,6 +87,8 @@ def test_a_signal_while_it_is_imported_ends_it_as_well(tmp_path: Path) -> None:
     figures.write_text('{"judged": 7}')
     assert _ended(program, config, "--summary-json", figures)[0] == 0
     assert not figures.exists(), "they are of an earlier run"
+    assert _ended(program, config, "--summary-json", config)[0] == 0
+    assert config.exists()
 
 
 @pytest.mark.parametrize(
