@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | None:
-    """Look up what `<key>_env` or `<key>_file` point at. Raises ConfigError where it is not there."""
+    """Look up what `<key>_env` or `<key>_file` point at. Raises ConfigError where it is not there, or empty."""
     if variable is not None:
         if variable not in os.environ:
             raise ConfigError(f"{key}_env: the environment variable {variable} is not set.")
@@ -26,6 +26,10 @@ def look_up_secret(key: str, variable: str | None, file: Path | None) -> str | N
         where = f"the first line of {file}"
     else:
         return None
+    if not secret:
+        raise ConfigError(
+            f"{key}_{'env' if variable is not None else 'file'}: {where} is empty; write the secret there."
+        )
     if secret != secret.strip():
         log.warning("%s: %s begins or ends with a space or a new line, which counts as part of it", key, where)
     return secret

@@ -21,6 +21,8 @@ GIVE = "give a value (`{}`: a section that is all as by default), or leave it ou
 MERGE = "tag:yaml.org,2002:merge"
 UNNAMED = "<unicode string>"
 """What PyYAML calls a text that is no file."""
+TAB = "character '\\t' that cannot start any token"
+"""How it tells of a tab, which nobody sees."""
 
 
 class _Misread(yaml.MarkedYAMLError):
@@ -102,5 +104,5 @@ def parse_yaml(text: str, source: str) -> Any:
     except (LookupError, AttributeError) as error:  # PyYAML's, of `!!bool` or `!!timestamp` before neither
         raise ConfigError(f"{source}: a value is not what the tag (`!!`) before it says; leave the tag out.") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
-        told = one_line(error).replace(f' in "{UNNAMED}",', ", in")
+        told = one_line(error).replace(f' in "{UNNAMED}",', ", in").replace(TAB, "a tab; YAML takes spaces there")
         raise ConfigError(f"{source}: not valid YAML: {shortened(told, LONGEST)}") from error

@@ -179,11 +179,13 @@ class Agent:
                 if folder.resolve() == self._shelf.current:
                     return self._put_in_force(folder, is_new=False)
         if not folder.exists():
-            self._tell("fetching", order.serial)
+            self._tell_step("fetching", order.serial)
             self._bring(order, folder)
-        self._tell("checking", order.serial)
+        self._tell_step("checking", order.serial)
         try:
             check(folder, self._inspection, self._settings.pictures)
+        except OSError:  # it says nothing against the bundle, which is not fetched again each minute
+            raise
         except BaseException:
             if order.source is not None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -216,6 +218,11 @@ class Agent:
             return "installed"
         self._neighbour.use(folder, self._follower, is_new)
         return "running"
+
+    def _tell_step(self, state: State, serial: int) -> None:
+        """Tell how far an order is; one that is tried again stays `failed` until it is carried out."""
+        if serial != self._failed.serial:
+            self._tell(state, serial)
 
     def _tell(self, state: State, serial: int, error: str = "") -> None:
         try:

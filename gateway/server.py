@@ -1,15 +1,15 @@
 """The server: stations heard over MQTT, served over OPC UA, in one event loop."""
 
-import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asyncua import Server, ua
 
 from core.address import host_and_port
 from core.errors import ConfigError
+from core.stop import Stop
 from gateway.access import Users, secure
 from gateway.inbox import Inbox
 from gateway.nodeset import load_nodeset
@@ -31,8 +31,8 @@ MOST_UNREAD_BYTES = 20_000_000
 """Of answers that a client does not read; the events of one subscription that waited for it are some 5 MB."""
 
 
-async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callable[[], None] = lambda: None) -> None:
-    """Serve until `stop`, which is looked for from `on_begun` on.
+async def serve(settings: GatewaySettings, stop: Stop) -> None:
+    """Serve until `stop` has a reason, which is looked for every LOOK_EVERY_S once the port is open.
 
     Raises ConfigError where the port is taken, or a certificate or password cannot be used.
     """
@@ -44,11 +44,11 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, on_begun: Callab
     told = await add_broker_variables(server)
     async with server:
         where = host_and_port(settings.host, settings.port)
-        on_begun()
+        stop.is_heeded = True
         log.info("serving endpoint=opc.tcp://%s/ stations=%s", where, list(settings.stations))
         was_full = False
         with follower:
-            while not stop.is_set():
+            while stop.reason is None:
                 follower.require_thread()
                 was_full = tell_crowd(server, was_full)
                 leave_who_reads_nothing(server)

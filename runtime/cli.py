@@ -1,6 +1,7 @@
 """The command `run-inspection`."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,11 +77,14 @@ app.add_typer(evidence, name="evidence")
 def inspect(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")],
     summary_json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the closing figures to FILE as JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the closing figures to FILE as JSON; a run that fails leaves none."),
     ] = None,
 ) -> None:
     """Run an inspection to its end."""
     with cli.stoppable() as stop:
+        if summary_json is not None:
+            _forget(summary_json, config)
         from runtime.settings import InspectionSettings
         from runtime.station.assembly import open_inspection
 
@@ -135,7 +139,8 @@ def export_evidence(
     from runtime.settings import InspectionSettings
 
     settings = cli.load(config, InspectionSettings)
-    for line in export(settings.evidence_folder, output, annotations, settings.regions, settings.picture_folders):
+    evidence = settings.evidence.folder if settings.evidence else None
+    for line in export(evidence, output, annotations, settings.regions, settings.picture_folders):
         typer.echo(line)
 
 
@@ -183,6 +188,13 @@ def _leave_threads_behind(code: int) -> None:
     """End at once where a camera's read still blocks, or a model still loads: what returned later would abort it."""
     if threading.active_count() > 1:
         cli.end_at_once(code)
+
+
+def _forget(figures: Path, config: Path) -> None:
+    """Remove the figures of an earlier run, which nobody is to take for this one's; no device or link, nor `config`."""
+    with suppress(OSError):  # it may be written all the same
+        if figures.is_file() and not figures.is_symlink() and not figures.samefile(config):
+            figures.unlink()
 
 
 def _run(opening: "Opening", stop: Stop, summary_json: Path | None = None) -> None:

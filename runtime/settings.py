@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from core.config import Name, Settings, Wait
-from core.errors import ConfigError
+from runtime.actuator.settings import ModbusSettings
 from runtime.batching.settings import BatchingSettings
 from runtime.bundles.site_thresholds import SiteThresholds, site_secret
 from runtime.cameras.settings import (
@@ -25,7 +25,7 @@ from runtime.cameras.settings import (
 from runtime.events.topics import Topics, expand
 from runtime.evidence.settings import EvidenceSettings
 from runtime.inference.settings import BackendSettings
-from runtime.mqtt.settings import BrokerSettings, HomeAssistantSettings, ModbusSettings
+from runtime.mqtt.settings import BrokerSettings, HomeAssistantSettings
 from runtime.outbox.settings import OutboxSettings
 from runtime.sparkplug.settings import SparkplugSettings
 from runtime.view.settings import ViewSettings
@@ -191,13 +191,6 @@ class InspectionSettings(Settings):
     def picture_folders(self) -> list[Path]:
         """Folders whose pictures are judged."""
         return [camera.path for camera in self.cameras.values() if isinstance(camera, WatchSettings | FolderSettings)]
-
-    @property
-    def evidence_folder(self) -> Path:
-        """Where pictures are kept. Raises ConfigError where none are."""
-        if self.evidence is None:
-            raise ConfigError("the configuration has no `evidence`, so no pictures are kept.")
-        return self.evidence.folder
 
     @property
     def streams(self) -> dict[str, CameraSettings]:

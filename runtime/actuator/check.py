@@ -6,7 +6,7 @@ from typing import Any
 from core.address import host_and_port
 from core.errors import PlcError
 from runtime.actuator.coils import open_client
-from runtime.mqtt.settings import ModbusSettings
+from runtime.actuator.settings import ModbusSettings
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS = 1, 2
 """Exception codes of Modbus."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.address import host_and_port
 from core.errors import ConfigError
-from runtime.mqtt.settings import ModbusSettings
+from runtime.actuator.settings import ModbusSettings
 from runtime.threads.backoff import BackOff
 from runtime.threads.worker import Worker
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runtime.actuator.coils import Coils
+from runtime.actuator.settings import ModbusSettings
 from runtime.cameras.settings import VerdictSettings
 from runtime.delivery.publisher import Publisher
 from runtime.events.encoding import dumps
 from runtime.events.event import Notice
 from runtime.events.origin import Origin, event_id
 from runtime.mqtt.message import Outgoing
-from runtime.mqtt.settings import ModbusSettings
 from runtime.parts.frame import Trigger
 from runtime.parts.part import Part
 from runtime.parts.verdict import Judgement, Verdict

@@ -27,6 +27,7 @@ class CameraStatus:
     state: CameraState
     since_at_s: float
     reason: str = ""
+    """While it streams: what is to be looked at all the same."""
     last_frame_at_s: float | None = None
     reconnects: int = 0
     dropped: int = 0

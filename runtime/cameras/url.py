@@ -29,13 +29,15 @@ def require_address(url: str) -> None:
 def filled_in(url: str) -> str:
     """Give the URL with its variables filled in; those before the `@` may hold any characters, as a password may.
 
-    Raises ConfigError where one is not set, or FFMPEG would not take the login whole.
+    Raises ConfigError where one is not set, or empty in the login, or FFMPEG would not take the login whole.
     """
     host = urlsplit(url).hostname
     scheme, _, rest = url.partition("://")
     login, at, place = rest.rpartition("@")
     try:
-        login = string.Template(login).substitute({name: quote(value, "") for name, value in os.environ.items()})
+        login = string.Template(login).substitute(
+            {name: quote(value, "") for name, value in os.environ.items() if value}
+        )
         if scheme.startswith("rtsp") and len(login) > LONGEST_RTSP_LOGIN:
             raise ConfigError(
                 f"camera at {host}: user and password are longer than RTSP takes here ({len(login)} characters of "
@@ -43,6 +45,6 @@ def filled_in(url: str) -> str:
             )
         return f"{scheme}://{login}{at}{string.Template(place).substitute(os.environ)}"
     except KeyError as error:
-        raise ConfigError(f"camera at {host}: the environment variable {error} is not set.") from error
+        raise ConfigError(f"camera at {host}: the environment variable {error} is not set, or empty.") from error
     except ValueError as error:
         raise ConfigError(f"camera at {host}: write `$$` for a literal dollar sign.") from error

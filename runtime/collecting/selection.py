@@ -28,7 +28,7 @@ class Blemish(StrEnum):
     """Why a picture is left out that a model could judge."""
 
     DUPLICATE = "duplicate"
-    """The same as one before: to the last bit, or of a part that still stands before a free-running camera."""
+    """The same as one that was kept, to the last bit, or of a part that still stands before a free-running camera."""
     BLURRED = "blurred"
 
 
@@ -40,7 +40,10 @@ class Selection:
         self._exposure = settings.exposure
         self._roi = roi
         self._is_continuous = shows_a_part_again(settings)
-        self._known: set[str] = set()
+        self._digest = ""
+        """Of the frame that was looked at last."""
+        self._kept: set[str] = set()
+        """Digests of no others: a camera may film what is no use for days."""
         self._still: NDArray[np.int16] | None = None
 
     def look(self, frame: Frame) -> tuple[NDArray[np.uint8] | None, Reason | Blemish | None]:
@@ -53,13 +56,16 @@ class Selection:
             return None, Reason.ROI_OUTSIDE
         return pixels, exposure_fault(pixels, self._exposure) or self._duplicate(pixels)
 
+    def keep(self) -> None:
+        """What was looked at last is kept: the same again is a duplicate."""
+        self._kept.add(self._digest)
+
     def _duplicate(self, pixels: NDArray[np.uint8]) -> Blemish | None:
-        digest = pixel_digest(pixels)
+        self._digest = pixel_digest(pixels)
         still = cv2.resize(pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.int16)
         is_still = self._is_continuous and self._still is not None and np.abs(still - self._still).max() <= STILL_LEVELS
-        if digest in self._known or is_still:
+        if self._digest in self._kept or is_still:
             return Blemish.DUPLICATE
-        self._known.add(digest)
         self._still = still
         return None
 

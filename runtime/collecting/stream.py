@@ -58,6 +58,7 @@ class Stream:
         file = self._folder / f"{self._name}-{self._number:05}.png"
         _done, encoded = cv2.imencode(".png", pixels, QUICK)
         write_whole(file, encoded.tobytes())
+        self._selection.keep()
         self._sharpness[file], self.last = sharp, pixels
         if self.kept in (REFERENCE, self.wanted):
             self.settle()

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +20,7 @@ from runtime.mqtt.message import Outgoing
 from runtime.mqtt.settings import BrokerSettings
 from runtime.mqtt.words import NOT_KEPT, TOPIC_REASONS
 from runtime.outbox.outbox import Outbox
-from runtime.outbox.settings import OutboxSettings
+from runtime.outbox.settings import KEPT_BYTES, OutboxSettings
 
 COMES_BACK_S = 5.0
 CLOSED_AT_IT = (
@@ -30,8 +31,8 @@ LARGEST_EVENT = 2000
 """Bytes, except for grids of more than 3 x 3."""
 
 SMALL_DISK = (
-    "; warning: it may take {:.1f} GB in a long outage, and a full disk ends the station: free the disk, or set "
-    "`outbox.max_events` or `max_bytes` lower, so that the oldest OK give way first"
+    "; warning: it may take {:.1f} GB in a long outage, and a full disk ends the station until the broker is back: "
+    "free the disk, or set `outbox.max_events` or `max_bytes` lower, so that the oldest OK give way first"
 )
 
 
@@ -110,18 +111,22 @@ def _send_to_ourselves(connection: Connection, topic: str, filters: Mapping[str,
 
 
 def check_outbox(settings: OutboxSettings) -> str:
-    """Open it, and see that its disk holds as much as it may take; a new one goes again.
+    """Open it, or one beside where there is none yet, and see that its disk holds as much as it may take.
 
     Raises OutboxError where it cannot be written, or another process uses it.
     """
     file = Path(os.path.realpath(settings.path))
-    is_new = not file.exists()
+    # A station that begins meanwhile would lose a new one of its name, and its journal, when ours goes again.
+    trial = file if file.exists() else file.with_name(f".{file.name}.doctor")
     with no_new_folders(file.parent):
-        outbox = Outbox(settings)
-        depth = outbox.depth
-        outbox.close()
-        room_bytes = shutil.disk_usage(file.parent).free + file.stat().st_size
-        if is_new:
-            file.unlink(missing_ok=True)
-        small = SMALL_DISK.format(settings.file_bytes / 1e9) if room_bytes < settings.file_bytes else ""
+        try:
+            with closing(Outbox(settings.model_copy(update={"path": trial}))) as outbox:
+                depth = outbox.depth
+                outbox.require_room()
+                room_bytes = shutil.disk_usage(file.parent).free + trial.stat().st_size
+        finally:
+            if trial != file:
+                with suppress(OSError):  # it could not even be made
+                    trial.unlink()
+        small = SMALL_DISK.format(settings.file_bytes / 1e9) if room_bytes < settings.file_bytes + KEPT_BYTES else ""
         return f"{settings.path} can be written, {depth} events wait in it, {free_space(file.parent)}{small}"

@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from runtime.events.topics import tells_of_a_gap
 from runtime.outbox.row import StoredEvent
 
 
 class Delivered:
-    """Counts since the start. The publisher's thread counts, any asks."""
+    """Counts since the start; a gap is no event. The publisher's thread counts, any asks."""
 
     def __init__(self, age_s: Callable[[StoredEvent], float]) -> None:
         """`age_s` gives the seconds since an event was stored."""
@@ -18,7 +19,7 @@ class Delivered:
     def add(self, events: Sequence[StoredEvent]) -> None:
         """Count what was acknowledged now."""
         self._latencies_ms.extend(self._age_s(event) * 1000 for event in events)
-        self.count += len(events)
+        self.count += sum(not tells_of_a_gap(event.topic) for event in events)
 
     def take_latencies_ms(self) -> list[float]:
         """Give how long the events acknowledged since the last call took from the disk to the acknowledgement."""

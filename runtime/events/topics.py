@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 FORBIDDEN = frozenset(" +#$.&%=")
 """MQTT's wildcards, and what SCADA systems that turn topics into tag paths cannot take."""
+GAP = "/gap"
+"""The last level where gaps are told."""
 LONGEST_BYTES = 65_000
 """Of a prefix: MQTT carries topics of up to 65,535 bytes, and ours are longer by their levels below it."""
 
@@ -107,7 +109,12 @@ class Topics:
 
 def gap_beside(result_topic: str) -> str:
     """Where the gaps of a camera are told: beside its results, and like them not retained."""
-    return result_topic.removesuffix("/result") + "/gap"
+    return result_topic.removesuffix("/result") + GAP
+
+
+def tells_of_a_gap(topic: str) -> bool:
+    """Whether what is told there is no event, but stands in the place of some."""
+    return topic.endswith(GAP)
 
 
 def expand(template: str, names: Mapping[str, str]) -> str:

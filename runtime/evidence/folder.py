@@ -62,6 +62,8 @@ class EvidenceFolder:
         ages = self._ages = self._ages or Ages(self._settings.folder, self._machine)
         files = {}
         for verdict in CLEAR_ORDER:
+            for part in (self._settings.folder / verdict.word).glob("*/.*.jpg.part"):  # a kill cut its writing off
+                part.unlink(missing_ok=True)
             found = []
             for path in (self._settings.folder / verdict.word).glob("*/*.jpg"):
                 if not path.is_file():  # a folder or link of somebody's, or one that is gone by now

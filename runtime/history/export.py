@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.datasets.layout import require_apart
+from core.errors import ConfigError
 from core.pictures.geometry import Roi
 from runtime.history.annotations import Annotations, coco, label_studio
 from runtime.history.marked_pictures import export_marked
 
 
 def export(
-    evidence: Path,
+    evidence: Path | None,
     output: Path,
     annotations: Annotations | None,
     regions: Mapping[str, Roi | None],
@@ -19,8 +20,10 @@ def export(
 ) -> Sequence[str]:
     """Export the marked pictures as `export_marked` does; returns in words what lies where. Raises as that does.
 
-    ConfigError too where `output` lies in one of the folders whose pictures are `judged`.
+    ConfigError too where no `evidence` is kept, or `output` lies in one of the folders whose pictures are `judged`.
     """
+    if evidence is None:
+        raise ConfigError("the configuration has no `evidence`, so no pictures are kept.")
     require_apart(output, judged)
     exported = export_marked(evidence, output, regions)
     lines = [f"{output / folder}: {count} pictures" for folder, count in sorted(exported.folders.items())]

@@ -25,11 +25,16 @@ class CameraHealth:
     discarded: int
     drifts: bool
     reason: str = ""
-    """Why it gives nothing, in words."""
+    """Why it gives nothing, in words; while it is at work, what is to be looked at all the same."""
     late: int | None = None
     """Parts that had no verdict in time; None: nobody is told its verdicts at once."""
     unlike: str = ""
     """How its pictures differ from all that trained, and what to do about it; empty: they do not."""
+
+    @property
+    def warning(self) -> str:
+        """What is to be looked at though its parts are judged; empty: nothing."""
+        return self.reason if self.state in AT_WORK else ""
 
 
 @dataclass(frozen=True)
@@ -136,4 +141,5 @@ def why_not_ready(found: StationStatus) -> list[str]:
 
 def warnings_of(found: StationStatus) -> list[str]:
     """Say what a person should look at though parts are judged and told: nothing, where all is well."""
-    return [f"pictures of {name} {camera.unlike}" for name, camera in found.cameras.items() if camera.unlike]
+    unlike = [f"pictures of {name} {camera.unlike}" for name, camera in found.cameras.items() if camera.unlike]
+    return unlike + [f"camera {name}: {camera.warning}" for name, camera in found.cameras.items() if camera.warning]

@@ -28,6 +28,7 @@ class StatusCollector(Collector):
         streaming = GaugeMetricFamily("pwae_camera_streaming", "1 while frames come", labels=("camera", "state"))
         drifts = GaugeMetricFamily("pwae_drift", "1 while good parts near the threshold", labels=("camera",))
         unlike = GaugeMetricFamily("pwae_unlike", "1 while of a shape or colour that none trained", labels=("camera",))
+        warns = GaugeMetricFamily("pwae_camera_warns", "1 while at work, and to be looked at", labels=("camera",))
         late = CounterMetricFamily("pwae_verdicts_late", "Parts without verdict in time", labels=("camera",))
         for name, camera in found.cameras.items():
             if camera.late is not None:
@@ -38,9 +39,10 @@ class StatusCollector(Collector):
             streaming.add_metric((name, camera.state), camera.state == "streaming")
             drifts.add_metric((name,), camera.drifts)
             unlike.add_metric((name,), bool(camera.unlike))
+            warns.add_metric((name,), bool(camera.warning))
         for name, frames in found.dropped.items():
             dropped.add_metric((name,), frames)
-        yield from (parts, discarded, dropped, streaming, drifts, unlike, late)
+        yield from (parts, discarded, dropped, streaming, drifts, unlike, warns, late)
         if found.plc_left_out is not None:
             yield CounterMetricFamily("pwae_plc_left_out", "Verdicts that did not reach the PLC", found.plc_left_out)
         yield GaugeMetricFamily(

@@ -23,6 +23,11 @@ class Backlog:
         """Whether something may still come."""
         return time.monotonic() < self._until_s
 
+    @property
+    def unseen_mark(self) -> str | None:
+        """The mark's topic, where it should have come back by now and has not."""
+        return self._mark[0] if self._mark is not None and 0.0 < self._until_s <= time.monotonic() else None
+
     def ends_with(self, topic: str, payload: bytes) -> None:
         """Take a message that we send ourselves for the end: it comes back behind all that was kept."""
         self._mark = topic, payload

@@ -9,7 +9,7 @@ from runtime.mqtt.backlog import Backlog
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.message import Message, Outgoing, Subscription
 from runtime.mqtt.refusals import Refusals
-from runtime.mqtt.words import NOT_KEPT
+from runtime.mqtt.words import NOT_KEPT, UNSEEN
 
 ANSWERS_S = 30.0
 """A subscription that is not answered for so long never will be: brokers take milliseconds."""
@@ -40,6 +40,8 @@ class Listening:
         now_s = time.monotonic()
         for number in [number for number, (_, until_s) in self._asked.items() if until_s < now_s]:
             self.refused(number, SUBSCRIPTION_UNANSWERED)
+        if (topic := self._backlog.unseen_mark) is not None:
+            self._refusals.limit(topic, UNSEEN)
         if not self._unasked:
             return
         left_alone = self._refusals.left_alone

@@ -1,4 +1,4 @@
-"""The part of the configuration that names the broker, Home Assistant, and a PLC."""
+"""The part of the configuration that names the broker, and Home Assistant behind it."""
 
 import ipaddress
 import re
@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from core.config import Settings, Wait
 from core.errors import ConfigError
 from core.secrets import look_up_secret
-from runtime.cameras.settings import Address
 
 LONGEST_TEXT = 65_535
 """Bytes of a text, or of a password, in MQTT."""
@@ -123,15 +122,3 @@ class HomeAssistantSettings(Settings):
         default="homeassistant", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", examples=["homeassistant"]
     )
     """As in Home Assistant's MQTT options. The broker's access list has to let the station write below it."""
-
-
-class ModbusSettings(Settings):
-    """A PLC whose coils are switched by Modbus TCP (pip install '.[modbus]'). They are on while nobody judges."""
-
-    host: Host
-    port: int = Field(default=502, ge=1, le=65_535)
-    unit: int = Field(default=1, ge=0, le=255)
-    heartbeat_register: Address | None = None
-    """The holding register, counted from 0, that counts up each second while the station goes round. None: none."""
-    timeout_s: float = Field(default=1.0, ge=0.001, le=60)
-    """How long the PLC may take to answer before it is connected to again."""

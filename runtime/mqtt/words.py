@@ -24,6 +24,10 @@ NOT_KEPT = (
     "it hands on what is sent there with QoS 0: a trigger that comes while this station or its connection is away is "
     "lost; allow QoS 1 there"
 )
+UNSEEN = (
+    "what we say there does not come back to us, so that after a connection that was lost what comes in its first "
+    "seconds counts as kept: commands are refused, triggers without `time` are no_frame; let this user read there"
+)
 UNHEARD = (
     "nobody subscribes there, so that it throws away what it acknowledges, unless a rule of its own takes it; let the "
     "MES subscribe there in a session that outlasts its connection (clean start off, a session expiry)"

@@ -17,6 +17,7 @@ from typing import Any
 from core.database import Database
 from core.errors import OutboxError
 from core.timestamps import rfc3339
+from runtime.outbox.room import is_short
 from runtime.outbox.row import StoredEvent, seal, unseal
 from runtime.outbox.settings import OutboxSettings
 
@@ -76,11 +77,13 @@ class Journal:
         """Keep events that the broker took. Never raises; one that came twice is kept once."""
         rows = [self._row(event) for event in events]
         try:
+            if is_short(self._path.parent):
+                raise OSError("its disk is full, but for what the outbox needs")
             with self._using, self._database as database:
                 database.executemany(INSERT, rows)
                 database.execute("DELETE FROM sent WHERE number <= (SELECT MAX(number) FROM sent) - ?", (self._most,))
             self._problem = ""
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if str(error) != self._problem:
                 self._problem = str(error)
                 log.error("journal cannot keep events, they cannot be sent again file=%s: %s", self._path, error)

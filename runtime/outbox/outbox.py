@@ -16,6 +16,7 @@ from pathlib import Path
 from runtime.outbox.file import OutboxFile
 from runtime.outbox.fresh import Fresh
 from runtime.outbox.gaps import give_up, set_aside
+from runtime.outbox.room import require_room
 from runtime.outbox.row import COLUMNS, NewEvent, Row, StoredEvent, gap_alone, new_row, read_row
 from runtime.outbox.schema import (
     SCHEMA,
@@ -63,7 +64,8 @@ class Outbox:
             self._file.patiently(lambda: self._adding.executescript(SCHEMA))
             self._lifetime = Lifetime(self._file.patiently(lambda: read_lifetime(self._adding)), machine)
             self._file.patiently(lambda: bring_up_to_date(self._adding, self._lifetime.now_s(), clock()))
-            self.depth, self._events, self._bytes, newest = self._file.patiently(lambda: count(self._adding))
+            self.depth, self.events, self._bytes, newest = self._file.patiently(lambda: count(self._adding))
+            """How much waits, and how much of it is no gap."""
             self._fresh = Fresh(newest, newest)
             self._oldest_s = float("-inf")
             """No event that waits was stored earlier."""
@@ -81,7 +83,13 @@ class Outbox:
         if not letters:
             return []
         with self._writing:
+            self._require_room()
             return self._file.patiently(lambda: self._add(letters, notes))
+
+    def require_room(self) -> None:
+        """Raises OutboxError where `add` would: the disk is full, but for what letting go of events takes."""
+        with self._writing:
+            self._require_room()
 
     def begin(self) -> None:
         """Read from the disk what waits now, though it was stored a moment before: a reader begins with the oldest."""
@@ -184,6 +192,9 @@ class Outbox:
                 log.warning("outbox: the age of what waits could not be kept: %s", error)
             self._file.close()
 
+    def _require_room(self) -> None:
+        self._file.patiently(lambda: require_room(self.path, self._adding))
+
     def _change(self, change: Callable[[sqlite3.Connection], None]) -> None:
         def transaction() -> None:
             with self._adding as database:
@@ -199,7 +210,7 @@ class Outbox:
             newest = insert(database, [new_row(letter, stored_s) for letter in letters], stored_at_s)
             for letter in letters:
                 remember(database, letter)
-            depth, events = self.depth + len(letters), self._events + len(letters)
+            depth, events = self.depth + len(letters), self.events + len(letters)
             size = self._bytes + sum(len(letter.body) for letter in letters)
             discarded: list[tuple[str, Verdict]] = []
             going, oldest_s = self._surplus(events, size, stored_s)
@@ -213,7 +224,7 @@ class Outbox:
         positions = range(newest - len(letters) + 1, newest + 1)
         new = [StoredEvent(at, each.topic, stored_s, each.body) for at, each in zip(positions, letters, strict=True)]
         self._fresh = Fresh(newest, newest) if going else self._fresh.with_new(new)
-        self.depth, self._events, self._bytes = depth, events, size
+        self.depth, self.events, self._bytes = depth, events, size
         self._oldest_s = oldest_s
         return discarded
 
@@ -226,7 +237,7 @@ class Outbox:
                 gaps = remove(database, positions, [gap_alone(event) for event in taken])
                 depth, events, size = depth + gaps[0], events + gaps[1], size + gaps[2]
         self._fresh = self._fresh.without(set(positions))
-        self.depth, self._events, self._bytes = self.depth - depth, self._events - events, self._bytes - size
+        self.depth, self.events, self._bytes = self.depth - depth, self.events - events, self._bytes - size
 
     def _surplus(self, events: int, size: int, now_s: float) -> tuple[list[tuple[int, str, Verdict, int]], float]:
         """List events that must go (position, camera, verdict, bytes), too old or by DISCARD_ORDER; and `_oldest_s`."""
@@ -255,7 +266,7 @@ class Outbox:
         with self._writing:
             gaps = self._file.patiently(change)
             self._fresh = Fresh(self.newest, self.newest)
-            self.depth, self._events, self._bytes = count(self._adding)[:3]  # it takes its time where much waits
+            self.depth, self.events, self._bytes = count(self._adding)[:3]  # it takes its time where much waits
         return gaps
 
     def _keep_lifetime(self) -> None:

@@ -8,6 +8,8 @@ from core.config import Settings
 
 EVENT_ON_DISK_BYTES = 4300
 """One of the usual size takes a page of the file, with its share of the indexes."""
+KEPT_BYTES = 16_000_000
+"""So much of its disk nothing new takes. What SQLite keeps beside the file (`-wal`) has some 5 MB."""
 
 
 class OutboxSettings(Settings):
@@ -15,6 +17,7 @@ class OutboxSettings(Settings):
 
     path: Path = Path("pwae-outbox.sqlite")
     max_events: PositiveInt = 500_000
+    """A gap event, which tells of those that went, counts as none."""
     max_bytes: PositiveInt = 1_000_000_000
     """Of events; the file on disk is two to two and a half times as large."""
     max_age_s: PositiveFloat = 30 * 86400.0

@@ -6,13 +6,15 @@ What a new process alone can mend is waited for by neither.
 import time
 from collections.abc import Mapping, Sequence
 
-from core.errors import BackendError, BrokerError, RestartError
+from core.errors import BackendError, BrokerError, OutboxError, RestartError
 from runtime.delivery.link import Link, LinkState
 from runtime.inference.recovery import Recovery
 from runtime.mqtt.settings import BrokerSettings
 from runtime.outbox.outbox import Outbox
 
 ENGINE_PATIENCE_S = 60.0
+ROOM_PATIENCE_S = 30.0
+"""How long a broker may take, from the start on, to make room on a disk that the outbox has filled."""
 
 
 def require_engine(recovery: Recovery) -> None:
@@ -28,6 +30,17 @@ def require_hope(recovery: Recovery) -> None:
             f"{recovery.problem}. This CUDA error stays with the process: start it again, as systemd and Docker do. "
             "What was not judged is judged by the next run."
         )
+
+
+def why_no_room(outbox: Outbox, waited_s: float) -> str:
+    """Say why nothing can be stored yet; empty: something can. Raises OutboxError where that has been so too long."""
+    try:
+        outbox.require_room()
+    except OutboxError as error:
+        if waited_s >= ROOM_PATIENCE_S:
+            raise
+        return str(error)
+    return ""
 
 
 def require_broker(link: Link, settings: BrokerSettings, outbox: Outbox) -> None:

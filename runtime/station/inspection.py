@@ -23,7 +23,7 @@ from runtime.monitoring.health import (
 )
 from runtime.settings import InspectionSettings
 from runtime.station.camera_supervisor import CameraSupervisor
-from runtime.station.deadlines import require_broker, require_engine, require_hope, require_taken
+from runtime.station.deadlines import require_broker, require_engine, require_hope, require_taken, why_no_room
 from runtime.station.judging_loop import TURN_S, JudgingLoop
 from runtime.station.reporter import Reporter
 from runtime.station.service_manager import ServiceManager
@@ -40,7 +40,10 @@ EVIDENCE_FINISH_S = 10.0
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of an inspection."""
+    """The result of an inspection. Of events it counts what was judged, and not the gaps that tell of those given up:
+
+    `judged` and `waiting_before` come to `acknowledged`, `discarded` and `waiting`.
+    """
 
     verdicts: Mapping[str, int]
     judged: int
@@ -133,7 +136,7 @@ class Inspection:
         Raises BrokerError where all cameras are finite and the broker cannot be reached, OutboxError where the disk
         takes no more events, RestartError where the GPU is lost to this process; what was judged is in the outbox then.
         """
-        waiting_before = self.publisher.outbox.depth
+        waiting_before = self.publisher.outbox.events
         buffers = {
             model.origin.recipe: [model.backend.new_batch() for _ in range(model.buffers)] for model in self.models.each
         }
@@ -145,6 +148,7 @@ class Inspection:
         with ExitStack() as stack:
             self.publisher.start()
             stack.push(self._stop_publisher(stop))
+            self._wait_for_room(stop)
             self.loop.verdicts.start()
             stack.callback(self.loop.verdicts.stop)
             started_s = time.monotonic()
@@ -162,6 +166,14 @@ class Inspection:
             for fault in () if stop.reason else self.supervisor.faults.values():
                 raise fault
         return self._summary(judging_s, waiting_before, stop)
+
+    def _wait_for_room(self, stop: Stop) -> None:
+        """Let the broker take what fills the disk, before more is judged. Raises OutboxError where it does not."""
+        started_s = time.monotonic()
+        while not stop.reason and (why := why_no_room(self.publisher.outbox, time.monotonic() - started_s)):
+            self.publisher.tell(why)
+            self._check_threads()
+            time.sleep(TURN_S)
 
     def _conduct(self, batcher: Batcher, stop: Stop) -> None:
         clock, look_s = WallClock(time.time(), time.monotonic()), 0.0
@@ -250,6 +262,6 @@ class Inspection:
             waiting_before=waiting_before,
             acknowledged=self.publisher.delivered.count,
             discarded=totals.discarded,
-            waiting=self.publisher.outbox.depth,
+            waiting=self.publisher.outbox.events,
             stopped=stop.reason,
         )

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from core.address import LOCAL_HOSTS, host_and_port
 from core.config import Settings
-from core.errors import ConfigError
 from core.secrets import look_up_secret
 from runtime.mqtt.settings import Host
 
@@ -66,15 +65,8 @@ class ViewSettings(Settings):
 
     def token(self) -> str | None:
         """Look the token up. Raises ConfigError where it is not where the configuration says, or empty."""
-        return _look_up("token", self.token_env, self.token_file)
+        return look_up_secret("view.token", self.token_env, self.token_file)
 
     def mark_token(self) -> str | None:
         """Look the token up that gives the right to mark; None: nobody may. Raises as `token`."""
-        return _look_up("mark_token", self.mark_token_env, self.mark_token_file)
-
-
-def _look_up(key: str, variable: str | None, file: Path | None) -> str | None:
-    token = look_up_secret(f"view.{key}", variable, file)
-    if token == "":
-        raise ConfigError(f"view: the {key.replace('_', ' ')} is empty; give a long random one (openssl rand -hex 16).")
-    return token
+        return look_up_secret("view.mark_token", self.mark_token_env, self.mark_token_file)

@@ -57,6 +57,7 @@ def read(tmp_path: Path, text: str) -> Door:
         (MERGES, "its merges .* make too many keys"),
         ("name: 2026-11-25\n", "`name`: it is read as date"),
         ("name: 2026-13-45\n", "not valid YAML"),
+        ("name:\n\t- a\n", "found a tab; YAML takes spaces there, in line 2"),
         ("name: " + "[" * 9000, "nested too deeply|not valid YAML"),
         ("name: !!python/object:os.system x\n", "line 1: the tag `!!python/object:os.system` means nothing here"),
         ("name: !!bool x\n", "a value is not what the tag .* says"),
@@ -134,6 +135,16 @@ def test_a_new_line_at_the_end_of_a_variable_is_warned_of(
         assert look_up_secret("broker.password", "PASSWORD", None) == "s3cret\n"
     assert "broker.password: PASSWORD begins or ends with a space or a new line" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_an_empty_secret_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a container's variable is given on from one that is not set: the broker would refuse the login."""
+    monkeypatch.setenv("PASSWORD", "")
+    (tmp_path / "password").write_text("\ns3cret\n")
+    with pytest.raises(ConfigError, match=r"broker\.password_env: PASSWORD is empty"):
+        look_up_secret("broker.password", "PASSWORD", None)
+    with pytest.raises(ConfigError, match=r"broker\.password_file: the first line of .*password is empty"):
+        look_up_secret("broker.password", None, tmp_path / "password")
 
 
 def test_a_secret_in_another_encoding_is_refused(tmp_path: Path) -> None:

@@ -188,6 +188,25 @@ def test_an_order_whose_bundle_is_there_is_followed_as_soon_as_a_full_disk_has_r
     assert [each.error for each in site.reports() if each.serial == failed.serial].count(failed.error) == 1
 
 
+def test_an_order_that_is_tried_again_is_told_once_until_it_is_carried_out(
+    site: Site, packed: Callable[..., Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "AGAIN_S", 0.01)
+    package, tries = packed(139), list[int]()
+
+    def full(*_: object) -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise OSError(28, "No space left on device", "kernels")
+
+    monkeypatch.setattr(agent, "check", full)
+    failed = site.order(package)
+    assert failed.state == "failed"
+    site.mes.wait_for(lambda: site.reports()[-1].is_done)
+    states = [each.state for each in site.reports() if each.serial == failed.serial]
+    assert states == ["fetching", "checking", "failed", "installed"]
+
+
 def test_what_is_answered_late_to_an_older_order_is_nobodys(
     site: Site, packed: Callable[..., Package], monkeypatch: pytest.MonkeyPatch
 ) -> None:

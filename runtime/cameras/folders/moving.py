@@ -33,6 +33,8 @@ class Mover:
         self.to = to
         self.begun_s: float | None = None
         """When the move that is under way was begun; None between two. For any thread."""
+        self.problem = ""
+        """Why pictures are left where they were, in words that stay while it lasts; empty: none is. For any thread."""
         self._source = source
         self._has_moved = has_moved
         self._mounts = mount_of(source), mount_of(to)
@@ -55,6 +57,7 @@ class Mover:
             if not self._try(self._left.popleft()):
                 break
             if not self._left:
+                self.problem = ""
                 log.info('judged pictures are moved again to="%s"', printable(self.to))
 
     def _try(self, judged: Judged) -> bool:
@@ -74,9 +77,10 @@ class Mover:
         except OSError as error:
             self._left.append(judged)
             self._again_s = time.monotonic() + AGAIN_AFTER_S
+            reason = error.strerror or str(error)
+            self.problem = f"judged pictures cannot be moved to {printable(self.to)} ({reason}); {REMEDY}"
             if self._seldom.is_due("left"):
                 told = "judged picture cannot be moved file=%s to=%s waiting=%d reason=%r remedy=%r"
-                reason = error.strerror or str(error)
                 log.error(told, printable(picture), printable(goal), len(self._left), reason, REMEDY)
             return False
         finally:

@@ -110,6 +110,8 @@ class WatchedFolder(Camera):
             if begun_s is not None and time.monotonic() - begun_s >= HANGS_S:
                 reason = f"{folder} has not answered for {HANGS_S:.0f} s; is its share away?"
                 return replace(self._status, state=CameraState.STALLED, reason=reason)
+        if self._mover is not None and self._status.state == CameraState.STREAMING:
+            return replace(self._status, reason=self._mover.problem)
         return self._status
 
     def close(self) -> None:

@@ -80,7 +80,7 @@ class TensorRtBackend:
         """See Backend."""
         if self._ready:
             return self._ready.popleft()
-        slot = self.on_gpu(Slot, self._device).result()
+        slot = self.on_gpu(self._device.new_slot).result()
         self._slots[slot.frames.ctypes.data] = slot
         return slot.frames
 
@@ -91,7 +91,11 @@ class TensorRtBackend:
         if slot is None:
             raise ValueError("a batch starts at the first row of a buffer from this backend's new_batch()")
         rows = len(frames_bgr_u8)
-        return _Submitted(self, slot, rows, self.on_gpu(slot.start, rows))
+        return _Submitted(self, slot, rows, self.on_gpu(self._device.start, slot, rows))
+
+    def read_maps(self, slot: Slot, rows: int) -> NDArray[np.float32]:
+        """Give the error maps (rows, h, w) of the batch that was last in a slot."""
+        return self.on_gpu(self._device.read_maps, slot, rows).result()
 
     def on_gpu(self, step: Callable[..., T], *arguments: Any) -> "Future[T]":
         """Let the GPU's thread do `step`, after all that it was given before. A failure is a BackendFault."""
@@ -141,4 +145,4 @@ class _Submitted:
 
     def error_maps(self) -> NDArray[np.float32]:
         self.errors()
-        return self._backend.on_gpu(self._slot.read_maps, self._rows).result()
+        return self._backend.read_maps(self._slot, self._rows)

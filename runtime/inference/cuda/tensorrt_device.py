@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import BackendError
 from runtime.bundles.manifest import ERROR_MAP
 from runtime.inference.cuda.tensorrt_engine import LoadedEngine
-from runtime.inference.cuda.tensorrt_lane import NON_BLOCKING, Lane, Slot
+from runtime.inference.cuda.tensorrt_lane import NON_BLOCKING, Lane, Shape, Slot
 
 
 class Device:
     """The GPU with an engine in it. Everything here runs on the one thread that made it."""
 
     def __init__(
-        self, plan: Path, content: bytes, api: str, buffer: tuple[int, ...], lanes: int, slots: int, ordinal: int = 0
+        self, plan: Path, content: bytes, api: str, buffer: Shape, lanes: int, slots: int, ordinal: int = 0
     ) -> None:
         """Load the engine `content` of the file `plan` onto a GPU, by CUDA's count.
 
@@ -30,9 +33,9 @@ class Device:
         """
         import pycuda.driver as cuda
 
-        self.cuda, self.buffer = cuda, buffer
+        self._cuda, self._buffer = cuda, buffer
         self.lanes, self.slots = list[Lane](), list[Slot]()
-        self.aside: Any = None
+        self._aside: Any = None
         """A stream for what nobody waits for."""
         self._loaded: LoadedEngine | None = None
         cuda.init()
@@ -41,22 +44,22 @@ class Device:
         try:
             with self.current():
                 self._loaded = LoadedEngine(plan, content, api, math.prod(buffer[1:]))
-                self.aside = cuda.Stream(NON_BLOCKING)
+                self._aside = cuda.Stream(NON_BLOCKING)
                 self.memory = self._require_memory(lanes, slots)
                 for _ in range(lanes):
-                    Lane(self)
+                    Lane(cuda, self._loaded, buffer, self.lanes)
                 self._rotation = itertools.cycle(self.lanes)
                 for _ in range(slots):
-                    Slot(self)
+                    self.new_slot()
                 for lane in self.lanes:
                     lane.warm_up()
-                self.loaded.keep_kernels()
+                self._engine.keep_kernels()
         except BaseException:
             self.close()
             raise
 
     @property
-    def loaded(self) -> LoadedEngine:
+    def _engine(self) -> LoadedEngine:
         """What was loaded, until `close`."""
         assert self._loaded is not None  # noqa: S101 - lanes and slots are freed before it
         return self._loaded
@@ -73,9 +76,17 @@ class Device:
         finally:
             self._context.pop()
 
-    def next_lane(self) -> Lane:
-        """Give the lanes in turn: with no more batches under way than lanes, that one is free."""
-        return next(self._rotation)
+    def new_slot(self) -> Slot:
+        """Give another slot."""
+        return Slot(self._cuda, self._engine, self._buffer, self.slots)
+
+    def start(self, slot: Slot, rows: int) -> None:
+        """Start what is in a slot by the lanes in turn: with no more batches under way than lanes, that one is free."""
+        slot.start(rows, next(self._rotation))
+
+    def read_maps(self, slot: Slot, rows: int) -> NDArray[np.float32]:
+        """Read the error maps (rows, h, w) of what was finished in a slot."""
+        return slot.read_maps(rows, self._aside)
 
     def close(self) -> None:
         """Free everything, last made first freed; after a CUDA error much of it fails, which changes nothing."""
@@ -92,17 +103,17 @@ class Device:
             lane.free()
         for slot in reversed(self.slots):
             slot.free()
-        self.lanes, self.slots, self.aside = [], [], None
+        self.lanes, self.slots, self._aside = [], [], None
         if self._loaded is not None:
             self._loaded.free()
         self._loaded = None
 
     def _require_memory(self, lanes: int, slots: int) -> str:
         """Say what is needed and what is free. Raises BackendError where it is not enough."""
-        rows, engine = self.buffer[0], self.loaded
+        rows, engine = self._buffer[0], self._engine
         needed = lanes * (engine.scratch_bytes + rows * sum(engine.row_bytes.values()))
         needed += slots * rows * engine.row_bytes[ERROR_MAP]
-        free, total = self.cuda.mem_get_info()
+        free, total = self._cuda.mem_get_info()
         told = f"needs {needed / 1e9:.2f} GB of the GPU's memory, {free / 1e9:.2f} of {total / 1e9:.2f} GB were free"
         if needed > free:
             raise BackendError(

@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,39 +18,39 @@ from runtime.bundles.manifest import ERROR_MAP, ERRORS, INPUT
 from runtime.inference.backend import batch_sizes
 from runtime.inference.cuda import gpu
 from runtime.inference.cuda.cuda_graph import CudaGraph
-
-if TYPE_CHECKING:
-    from runtime.inference.cuda.tensorrt_device import Device
+from runtime.inference.cuda.tensorrt_engine import LoadedEngine
 
 log = logging.getLogger(__name__)
 NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING: nobody else's work on the default stream is waited for."""
+Shape = tuple[int, ...]
+"""(max_batch, H, W, 3)."""
 
 
 class Lane:
     """Stream, memory and execution contexts: one batch at a time, those that follow wait in the stream."""
 
-    def __init__(self, device: "Device") -> None:
-        """Reserve all of it."""
-        self._device, cuda = device, device.cuda
+    def __init__(self, cuda: Any, engine: LoadedEngine, buffer: Shape, lanes: list["Lane"]) -> None:
+        """Reserve all that batches of shape `buffer` need, as one of the `lanes`; `cuda` is pycuda's driver."""
+        self._cuda, self._engine, self._buffer = cuda, engine, buffer
         self.memory: dict[str, Any] = {}
         self._scratch: Any = None
         self._contexts: dict[int, Any] = {}
         self._graphs: dict[int, CudaGraph] = {}
         self.stream: Any = cuda.Stream(NON_BLOCKING)
-        device.lanes.append(self)  # from here on it is freed with the others, however far it came
-        rows = device.buffer[0]
-        for name, row_bytes in device.loaded.row_bytes.items():
+        lanes.append(self)  # from here on it is freed with the others, however far it came
+        rows = buffer[0]
+        for name, row_bytes in engine.row_bytes.items():
             self.memory[name] = cuda.mem_alloc(rows * row_bytes)
         self._make_contexts(batch_sizes(rows))
 
     def _make_contexts(self, sizes: Sequence[int]) -> None:
         """TensorRT for RTX captures graphs of any size in one context; a graph of ours needs a context of its own."""
-        if self._device.loaded.is_rtx:
-            self._contexts = dict.fromkeys(sizes, self._device.loaded.new_context())
+        if self._engine.is_rtx:
+            self._contexts = dict.fromkeys(sizes, self._engine.new_context())
         else:
-            self._scratch = self._device.cuda.mem_alloc(max(1, self._device.loaded.scratch_bytes))
-            self._contexts = {size: self._device.loaded.new_context(self._scratch) for size in sizes}
+            self._scratch = self._cuda.mem_alloc(max(1, self._engine.scratch_bytes))
+            self._contexts = {size: self._engine.new_context(self._scratch) for size in sizes}
         for context in {id(context): context for context in self._contexts.values()}.values():
             self._require(context.set_optimization_profile_async(0, self.stream.handle), "the profile is refused")
             for name, memory in self.memory.items():
@@ -61,7 +61,7 @@ class Lane:
         for size, context in self._contexts.items():
             self.compute(size)
             self.stream.synchronize()
-            if not self._device.loaded.is_rtx:
+            if not self._engine.is_rtx:
                 try:
                     self._graphs[size] = CudaGraph(self.stream.handle, partial(self._execute, context))
                 except (gpu.CudaError, RuntimeError) as error:
@@ -77,7 +77,7 @@ class Lane:
             graph.launch(self.stream.handle)
             return
         context = self._contexts[size]
-        shape = (size, *self._device.buffer[1:])
+        shape = (size, *self._buffer[1:])
         self._require(context.set_input_shape(INPUT, shape), "the batch size is refused")
         self._execute(context)
 
@@ -99,34 +99,37 @@ class Lane:
 
     def _require(self, is_done: bool, problem: str) -> None:
         if not is_done:
-            raise RuntimeError("; ".join([problem, *self._device.loaded.complaints]))
+            raise RuntimeError("; ".join([problem, *self._engine.complaints]))
 
 
 class Slot:
     """An input buffer, and the results of the batch that was last in it."""
 
-    def __init__(self, device: "Device") -> None:
-        """Reserve it. Frames (max_batch, H, W, 3) and errors (max_batch, K + 1) are page-locked."""
-        self._device, cuda = device, device.cuda
+    def __init__(self, cuda: Any, engine: LoadedEngine, buffer: Shape, slots: list["Slot"]) -> None:
+        """Reserve it, as one of the `slots`; `cuda` is pycuda's driver.
+
+        Frames, of shape `buffer` (max_batch, H, W, 3), and errors (max_batch, K + 1) are page-locked.
+        """
+        self._cuda, self._engine = cuda, engine
         self._maps: Any = None
         self._done: Any = None
         self._locked: list[NDArray[Any]] = []
-        device.slots.append(self)  # from here on it is freed with the others, however far it came
-        rows = device.buffer[0]
-        self.frames: NDArray[np.uint8] = self._lock(device.buffer, np.uint8)
-        self._errors: NDArray[np.float32] = self._lock((rows, *device.loaded.shapes[ERRORS]), np.float32)
-        self._maps = cuda.mem_alloc(rows * device.loaded.row_bytes[ERROR_MAP])
+        slots.append(self)  # from here on it is freed with the others, however far it came
+        rows = buffer[0]
+        self.frames: NDArray[np.uint8] = self._lock(buffer, np.uint8)
+        self._errors: NDArray[np.float32] = self._lock((rows, *engine.shapes[ERRORS]), np.float32)
+        self._maps = cuda.mem_alloc(rows * engine.row_bytes[ERROR_MAP])
         # The thread sleeps while it waits: cores are for the cameras' decoders.
         self._done = cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)
 
-    def start(self, rows: int) -> None:
+    def start(self, rows: int, lane: Lane) -> None:
         """Enqueue the first `rows` rows: copy them over, compute, copy the errors back. Returns at once."""
-        cuda, lane = self._device.cuda, self._device.next_lane()
+        cuda = self._cuda
         cuda.memcpy_htod_async(lane.memory[INPUT], self.frames[:rows], lane.stream)
         lane.compute(rows)
         cuda.memcpy_dtoh_async(self._errors[:rows], lane.memory[ERRORS], lane.stream)
         # The lane's next batch overwrites its maps; on the GPU a copy costs next to nothing.
-        maps_bytes = rows * self._device.loaded.row_bytes[ERROR_MAP]
+        maps_bytes = rows * self._engine.row_bytes[ERROR_MAP]
         cuda.memcpy_dtod_async(self._maps, lane.memory[ERROR_MAP], maps_bytes, lane.stream)
         self._done.record(lane.stream)
 
@@ -135,11 +138,11 @@ class Slot:
         self._done.synchronize()
         return np.array(self._errors[:rows])
 
-    def read_maps(self, rows: int) -> NDArray[np.float32]:
-        """Copy the error maps (rows, h, w) of what was finished, beside what is under way."""
-        maps = np.empty((rows, *self._device.loaded.shapes[ERROR_MAP]), np.float32)
-        self._device.cuda.memcpy_dtoh_async(maps, self._maps, self._device.aside)
-        self._done.record(self._device.aside)
+    def read_maps(self, rows: int, aside: Any) -> NDArray[np.float32]:
+        """Copy the error maps (rows, h, w) of what was finished, by the stream `aside`, beside what is under way."""
+        maps = np.empty((rows, *self._engine.shapes[ERROR_MAP]), np.float32)
+        self._cuda.memcpy_dtoh_async(maps, self._maps, aside)
+        self._done.record(aside)
         self._done.synchronize()
         return maps
 

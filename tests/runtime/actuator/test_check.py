@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import PlcError
 from runtime.actuator.check import check_plc
-from runtime.mqtt.settings import ModbusSettings
+from runtime.actuator.settings import ModbusSettings
 from tests.runtime.broker import free_port
 from tests.runtime.plc import Plc
 

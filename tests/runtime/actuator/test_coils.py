@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from runtime.actuator.coils import Coils
-from runtime.mqtt.settings import ModbusSettings
+from runtime.actuator.settings import ModbusSettings
 from tests.runtime.plc import Plc
 from tests.runtime.waiting import WAIT_S, Clock, wait_until
 

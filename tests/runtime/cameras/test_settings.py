@@ -57,6 +57,9 @@ def test_a_variable_may_be_the_host_and_its_port(monkeypatch: pytest.MonkeyPatch
     assert RtspSettings(kind="rtsp", url="rtsp://h:$PORT/live").address() == "rtsp://h:9001/live"
     with pytest.raises(ConfigError, match=r"camera at 10\.0\.0\.7: the environment variable 'NOT_SET'"):
         RtspSettings(kind="rtsp", url="rtsp://v:${NOT_SET}@10.0.0.7/live").address()
+    monkeypatch.setenv("NOTHING", "")
+    with pytest.raises(ConfigError, match="'NOTHING' is not set, or empty"):
+        RtspSettings(kind="rtsp", url="rtsp://v:${NOTHING}@10.0.0.7/live").address()
 
 
 def test_a_login_that_would_not_reach_the_camera_whole_is_refused_without_showing_it(

@@ -66,11 +66,12 @@ def test_what_is_no_use_for_training_is_left_out_and_counted(tmp_path: Path) -> 
         "007b.png": np.full((SIDE, SIDE, 3), 255, np.uint8),
         "009b.png": pictures["003.png"],
         "028b.png": cv2.GaussianBlur(pictures["012.png"], (0, 0), 4),
+        "028c.png": cv2.GaussianBlur(pictures["012.png"], (0, 0), 4),  # what is left out is not remembered
     }
     folder = write(tmp_path / "line", pictures | {name: np.asarray(each, np.uint8) for name, each in odd.items()})
     (folder / "011b.png").write_bytes(b"no picture")
     collection = to_the_end(settings(tmp_path, {"kind": "folder", "path": folder}), 100, tmp_path / "good")
-    assert collection.left_out == {"black": 1, "overexposed": 1, "duplicate": 1, "unreadable": 1, "blurred": 2}
+    assert collection.left_out == {"black": 1, "overexposed": 1, "duplicate": 1, "unreadable": 1, "blurred": 3}
     kept = [read_picture(sample.path) for sample in training_samples(str(tmp_path / "good"))]
     assert len(kept) == collection.kept == 30
     assert not load_collected(tmp_path / "good").may_show_a_part_again, "each file is of a part"

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from core.errors import OutboxError
 from runtime.delivery.check import check_outbox
 from runtime.outbox.outbox import Outbox
-from runtime.outbox.settings import OutboxSettings
+from runtime.outbox.settings import KEPT_BYTES, OutboxSettings
 from tests.runtime.outbox.test_outbox import letter
 
 
@@ -19,6 +20,7 @@ from tests.runtime.outbox.test_outbox import letter
         (3_000_000_000, {}, False),
         (1_000_000_000, {"max_events": 100_000}, False),
         (1_000_000_000, {"max_bytes": 300_000_000}, False),
+        (440_000_000, {"max_events": 100_000}, True),  # 430 MB and what lets go of them
         (300_000_000, {"max_events": 100_000}, True),
     ],
 )
@@ -29,6 +31,35 @@ def test_a_disk_that_what_may_wait_would_fill_is_told(
     told = check_outbox(OutboxSettings(path=tmp_path / "box.sqlite", **bounds))
     assert "can be written, 0 events wait in it" in told
     assert ("; warning: it may take " in told) == is_told
+
+
+def test_a_disk_without_room_for_new_events_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=KEPT_BYTES - 1))
+    with pytest.raises(OutboxError, match="its disk is full"):
+        check_outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_station_that_begins_while_the_doctor_looks_keeps_its_outbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was none before, and what the doctor tries goes again."""
+    settings, begun = OutboxSettings(path=tmp_path / "box.sqlite"), list[Outbox]()
+
+    def begin(self: Outbox) -> None:
+        if not begun:
+            begun.append(self)  # not once more by the station's own
+            begun.append(Outbox(settings))
+            begun[-1].add([letter(1)])
+
+    monkeypatch.setattr(Outbox, "require_room", begin)
+    check_outbox(settings)
+    monkeypatch.undo()
+    begun[-1].close()
+    again = Outbox(settings)
+    assert again.depth == 1
+    again.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["box.sqlite"]
 
 
 def test_the_file_becomes_about_as_large_as_is_reckoned_with(tmp_path: Path) -> None:

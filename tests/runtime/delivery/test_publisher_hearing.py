@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
@@ -57,6 +58,28 @@ def test_a_message_of_version_5_says_where_the_answer_goes(mosquitto: Mosquitto,
     wait_until(lambda: len(heard) == 2)
     publisher.stop("test", 0.0)
     assert heard == [Message("plant/cmd/pause", b"{}", True, "mes/answer", b"17")] * 2
+
+
+def test_a_broker_that_does_not_let_us_read_our_own_status_is_told(
+    mosquitto: Mosquitto, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("runtime.mqtt.backlog.THROUGH_S", 0.5)
+    mosquitto.stop()
+    (mosquitto.folder / "acl").write_text("topic write plant/#\ntopic read plant/trigger/#\n")
+    mosquitto.extra += f"acl_file {mosquitto.folder}/acl\n"
+    mosquitto.start()
+
+    def run(is_done: Callable[[Publisher], bool]) -> None:
+        broker = BrokerSettings(host="127.0.0.1", port=mosquitto.port)
+        publisher = Publisher(Connector(broker, "station"), outbox, STATUS, {"boot_id": "b"})
+        publisher.subscribe_lasting("plant/trigger/top", lambda _messages: None)
+        publisher.start()
+        wait_until(lambda: publisher.link.state == LinkState.CONNECTED and is_done(publisher))
+        publisher.stop("test", 0.0)
+
+    run(lambda first: first.wait_idle(WAIT_S))
+    run(lambda _resumed: f"limits the subscription topic={STATUS}" in caplog.text)
+    assert caplog.text.count("what we say there does not come back to us") == 1
 
 
 def test_what_a_broker_kept_of_qos_0_says_that_it_was_kept(mosquitto: Mosquitto, outbox: Outbox) -> None:

@@ -121,6 +121,16 @@ def test_what_is_too_old_goes_at_the_start_and_its_folder_with_it(tmp_path: Path
     assert [path.name for path in (tmp_path / "NotOK").iterdir()] == ["2027-01-15"]
 
 
+def test_what_a_kill_cut_off_goes_at_the_start(tmp_path: Path) -> None:
+    day = tmp_path / "NotOK" / "2027-01-14"
+    day.mkdir(parents=True)
+    for name in (".00000001.jpg.part", ".mine", "00000002.jpg"):
+        (day / name).write_bytes(b"half")
+    with keeping(tmp_path):
+        pass
+    assert sorted(path.name for path in day.iterdir()) == [".mine", "00000002.jpg"]
+
+
 def test_a_clock_that_is_put_right_deletes_nothing(tmp_path: Path) -> None:
     now_s = [1000.0]
     with keeping(tmp_path, now_s, max_age_s=50) as evidence:

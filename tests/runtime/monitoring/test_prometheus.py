@@ -14,7 +14,10 @@ from tests.runtime.monitoring.test_health import WELL
 def test_a_survey_is_told_in_full() -> None:
     found = replace(
         WELL,
-        cameras={"belt": CameraHealth("stalled", {Verdict.OK: 5}, 2, drifts=True, late=6, unlike="are squeezed")},
+        cameras={
+            "belt": CameraHealth("stalled", {Verdict.OK: 5}, 2, drifts=True, late=6, unlike="are squeezed"),
+            "in": CameraHealth("streaming", {}, 0, drifts=False, reason="judged pictures cannot be moved"),
+        },
         plc_left_out=7,
         dropped={"belt": 3},
         delivery=DeliveryHealth(Link(LinkState.REFUSED, 0.0), 4, 100),
@@ -29,6 +32,8 @@ def test_a_survey_is_told_in_full() -> None:
         'pwae_camera_streaming{camera="belt",state="stalled"} 0.0',
         'pwae_drift{camera="belt"} 1.0',
         'pwae_unlike{camera="belt"} 1.0',
+        'pwae_camera_warns{camera="belt"} 0.0',
+        'pwae_camera_warns{camera="in"} 1.0',
         'pwae_verdicts_late_total{camera="belt"} 6.0',
         "pwae_plc_left_out_total 7.0",
         "pwae_broker_connected 0.0",

@@ -83,6 +83,12 @@ def test_a_signal_while_it_is_imported_ends_it_as_well(tmp_path: Path) -> None:
         "sys.meta_path.insert(0, SimpleNamespace(find_spec=ask)); cli.run_inspection()"
     )
     assert _ended(program, "simulate", config) == (0, "stopped by SIGTERM before it had begun")
+    figures = tmp_path / "figures.json"
+    figures.write_text('{"judged": 7}')
+    assert _ended(program, config, "--summary-json", figures)[0] == 0
+    assert not figures.exists(), "they are of an earlier run"
+    assert _ended(program, config, "--summary-json", config)[0] == 0
+    assert config.exists()
 
 
 @pytest.mark.parametrize(
@@ -210,8 +216,9 @@ def test_a_full_outbox_gives_up_ok_first_and_tells_which(
     few = {"top": folder(write_pictures(tmp_path / "few", 1))}
     roomy = {**bounds, "max_events": 100}
     config = write_config(tmp_path, bundle_path, few, broker=at(mosquitto.port), outbox=roomy)
-    code, _out, err = finish(config)
+    code, out, err = finish(config)
     assert code == 0, err
+    assert re.search(r"events to send +│ +21 │\n│ events acknowledged +│ +21 │", out), "a gap is no event"
     mes.wait_for(lambda: len(mes.events()) >= 21)
     before = [event for event in mes.events() if event["boot_id"] == mes.events()[0]["boot_id"]]
     assert Counter(event["verdict"]["name"] for event in before) == {"OK": 15, "NotOK": 5}

@@ -34,3 +34,9 @@ def test_pictures_of_a_shape_that_none_trained_are_a_warning_and_no_reason_not_t
     (warning,) = state["warnings"]
     assert warning == f"pictures of top {unlike}"
     assert state["problems"] == []
+
+
+def test_a_camera_at_work_with_a_reason_is_a_warning_too() -> None:
+    camera = CameraHealth("streaming", {}, 0, drifts=False, reason="judged pictures cannot be moved")
+    state = _state(replace(WELL, cameras={"top": camera}), LiveView(), None, {})
+    assert (state["warnings"], state["problems"]) == (["camera top: judged pictures cannot be moved"], [])

@@ -133,12 +133,14 @@ def test_what_cannot_be_moved_holds_up_no_other_is_told_once_and_moved_when_it_c
     assert [path.name for path in (done / "top").iterdir()] == ["00000.png"]
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"judged picture cannot be moved file={pictures[0]} to={done / 'side' / '00000.png'}")
+    assert mover.problem.startswith(f"judged pictures cannot be moved to {done} (")
     (done / "side").unlink()
     mover.tidy()
     assert sorted(moved) == [b"0", b"1", b"2", b"3"]
     assert len(list((done / "side").iterdir())) == 3
     assert not [picture for picture in pictures if picture.exists()]
     assert "judged pictures are moved again" in caplog.text
+    assert mover.problem == ""
 
 
 @pytest.mark.parametrize("away", ["inbox", "done"])

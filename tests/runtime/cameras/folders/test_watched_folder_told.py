@@ -143,6 +143,19 @@ def test_a_share_that_takes_no_judged_picture_holds_up_nobody_who_judges_and_is_
     watching.stop()
 
 
+def test_judged_pictures_that_cannot_be_moved_are_told_while_it_lasts(inbox: Path, tmp_path: Path) -> None:
+    write_pictures(inbox / "side", 1)
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "side").write_text("in the place of a folder")
+    watching = Watching(inbox, move_to=tmp_path / "done", memory=KnowsAll())
+    try:
+        watching.is_told(CameraState.STREAMING, f"judged pictures cannot be moved to {tmp_path / 'done'} (")
+        (tmp_path / "done" / "side").unlink()
+        wait_until(lambda: watching.camera.status().reason == "")
+    finally:
+        watching.stop()
+
+
 def test_a_share_that_takes_nothing_of_what_an_earlier_run_judged_is_told(
     inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
