@@ -158,6 +158,7 @@ def test_a_report_of_before_the_checkpoint_is_written_again(tmp_path: Path) -> N
     assert "evaluate.log" in outcome.error
 
 
+@pytest.mark.long
 def test_what_is_no_checkpoint_is_refused_by_the_evaluation_and_told_of_its_part(tmp_path: Path) -> None:
     part = finished(tmp_path)
     (part.output / "evaluation" / "report.html").unlink()
