@@ -10,10 +10,12 @@ import numpy as np
 from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
 from assessment.score_table import Row, score_row
-from core.errors import DataError
+from core.datasets.dataset import Sample, with_remarks
+from core.datasets.frames import fit_as_seen
+from core.errors import ConfigError, DataError
 from core.files import whole
-from core.pictures.picture import fit, list_pictures, read_picture
-from core.pictures.unlike import COLUMNS, Unlikes, unlike
+from core.pictures.picture import list_pictures, read_picture
+from core.pictures.unlike import COLUMNS, Unlikes
 from core.printable import printable
 from core.progress import counted
 from core.thresholds import scores
@@ -80,15 +82,19 @@ def _files(place: Path) -> list[Path]:
 def judge_files(
     model: Model, files: Sequence[Path], start: int = 0, overlays: Path | None = None
 ) -> Iterator[Prediction]:
-    """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable."""
+    """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable.
+
+    Raises DataError where what people said of the pictures is damaged: it says which of them are cut already.
+    """
     frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
     reasons: dict[int, str] = {}
     differs: dict[int, dict[str, str]] = {}
-    for row, file in enumerate(files):
+    samples = with_remarks([Sample(file) for file in files])
+    for row, sample in enumerate(samples):
         try:
-            seen_u8 = fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.pose)
-            differs[row] = unlike(model.input, seen_u8, frames[row])
-        except DataError as error:
+            frame = read_picture(sample.path, model.input.bits)
+            _judged, differs[row] = fit_as_seen(frame, frames[row], sample, model.input)
+        except (ConfigError, DataError) as error:
             reasons[row] = str(error)
     readable = [row for row in range(len(files)) if row not in reasons]
     judged = dict(zip(readable, zip(*model.judge(frames[readable]), strict=True), strict=True)) if readable else {}
@@ -107,6 +113,6 @@ def judge_files(
         word = judgement.verdict.word
         prediction = Prediction(file, word, score, judgement.errors, reason, unlike=differs[row])
         if overlays is not None:
-            overlay = write_overlay(overlays, start + row + 1, model, file, judgement, error_map)
+            overlay = write_overlay(overlays, start + row + 1, model, samples[row], judgement, error_map)
             prediction = replace(prediction, overlay=overlay)
         yield prediction
