@@ -84,7 +84,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "images_per_second": len(frames.samples) / seconds,
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),
-        "what_if": what_if(checkpoint.calibration, errors, defective, checkpoint.settings.believe_all),
+        "what_if": what_if(checkpoint.calibration, errors, defective, thresholds.believes_all),
         "drawn_marks": [mark.row() for mark in marks],
     }
     return Evaluation(checkpoint, frames, errors, maps, ranking, marks, metrics)

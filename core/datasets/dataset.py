@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from core.config import expanded
 from core.datasets.layout import GOOD, list_plain, require_folders, require_lower_case
-from core.datasets.passed_over import beside_tests, beside_training, without_picture
+from core.datasets.passed_over import beside_tests, beside_training, like_pictures, without_picture
 from core.datasets.remarks import remarks_on
 from core.errors import DataError
 from core.files import told_apart, whole
-from core.pictures.picture import list_pictures
+from core.pictures.picture import NO_PICTURES, find_pictures, list_pictures
 
 Data: TypeAlias = str | Sequence[str]
 """The name of a data set, or the names of several that are one together."""
@@ -75,6 +75,7 @@ def training_samples(data: Data) -> list[Sample]:
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
     found = list_pictures(good) if good.is_dir() else list_plain(root)
     sys.stderr.write(beside_training(good.parent) if good.is_dir() else "")
+    sys.stderr.write(like_pictures(good if good.is_dir() else root))
     return with_remarks([Sample(path, listed_by=data) for path in found])
 
 
@@ -119,13 +120,20 @@ def _labelled(data: str) -> list[Sample]:
     test = root / "test" if (root / "test").is_dir() else root
     require_lower_case(root, test)
     if not (test / GOOD).is_dir() and test == root:
-        return with_remarks([*map(Sample, list_plain(root))])
+        plain = list_plain(root)
+        sys.stderr.write(like_pictures(root))
+        return with_remarks([*map(Sample, plain)])
     require_folders(test)
+    pictures = list(find_pictures(test))
+    if not pictures:
+        remedy = f"remove it, or put pictures into test/{GOOD} and test/<kind of defect>"
+        raise DataError(f"{test}: {NO_PICTURES}; {remedy}.")
     samples = []
-    for path in list_pictures(test):
+    for path in pictures:
         place = path.relative_to(test)
         mask = test.parent / "ground_truth" / place.with_name(f"{path.stem}_mask.png")
         samples.append(Sample(path, place.parts[0], mask if lexists(mask) else None))
+    sys.stderr.write(like_pictures(test))
     sys.stderr.write(beside_tests(test, {sample.kind for sample in samples}))
     sys.stderr.write(without_picture(test, {sample.mask for sample in samples if sample.mask}))
     return with_remarks(samples)
