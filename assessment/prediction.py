@@ -5,16 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
+from assessment.picture_files import list_files, read_files
 from assessment.score_table import Row, score_row
-from core.datasets.dataset import Sample, with_remarks
-from core.datasets.frames import fit_as_seen
-from core.errors import ConfigError, DataError
 from core.files import whole
-from core.pictures.picture import list_pictures, read_picture
 from core.pictures.unlike import COLUMNS, Unlikes
 from core.printable import printable
 from core.progress import counted
@@ -58,7 +53,7 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
     be used, DataError where a picture is not there, ConfigError where there is something in `overlays`
     or it lies in such a folder.
     """
-    files = [file for place in pictures for file in _files(Path(place))]
+    files = [file for place in pictures for file in list_files(Path(place))]
     if overlays is not None:
         overlays_folder(overlays, [place for place in map(Path, pictures) if place.is_dir()])
     with opened(Path(model)) as judging:
@@ -71,14 +66,6 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
     return said
 
 
-def _files(place: Path) -> list[Path]:
-    if place.is_dir():
-        return list_pictures(place)
-    if not place.exists():
-        raise DataError(f"{place}: no such picture or folder.")
-    return [place]
-
-
 def judge_files(
     model: Model, files: Sequence[Path], start: int = 0, overlays: Path | None = None
 ) -> Iterator[Prediction]:
@@ -86,21 +73,12 @@ def judge_files(
 
     Raises DataError where what people said of the pictures is damaged: it says which of them are cut already.
     """
-    frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
-    reasons: dict[int, str] = {}
-    differs: dict[int, dict[str, str]] = {}
-    samples = with_remarks([Sample(file) for file in files])
-    for row, sample in enumerate(samples):
-        try:
-            frame = read_picture(sample.path, model.input.bits)
-            _judged, differs[row] = fit_as_seen(frame, frames[row], sample, model.input)
-        except (ConfigError, DataError) as error:
-            reasons[row] = str(error)
-    readable = [row for row in range(len(files)) if row not in reasons]
+    seen = read_files(files, model.input)
+    frames, readable = seen.frames_bgr_u8, seen.readable
     judged = dict(zip(readable, zip(*model.judge(frames[readable]), strict=True), strict=True)) if readable else {}
     for row, file in enumerate(files):
-        if row in reasons:
-            yield Prediction(file, Verdict.NOT_DECIDABLE.word, None, (), reasons[row])
+        if row in seen.reasons:
+            yield Prediction(file, Verdict.NOT_DECIDABLE.word, None, (), seen.reasons[row])
             continue
         errors, error_map = judged[row]
         fault = exposure_fault(frames[row])
@@ -111,8 +89,8 @@ def judge_files(
         score = float(scores(errors[None], model.thresholds)[0])
         reason = "" if fault is None else f"{file}: {fault}, a station would not decide about it"
         word = judgement.verdict.word
-        prediction = Prediction(file, word, score, judgement.errors, reason, unlike=differs[row])
+        prediction = Prediction(file, word, score, judgement.errors, reason, unlike=seen.differs[row])
         if overlays is not None:
-            overlay = write_overlay(overlays, start + row + 1, model, samples[row], judgement, error_map)
+            overlay = write_overlay(overlays, start + row + 1, model, seen.samples[row], judgement, error_map)
             prediction = replace(prediction, overlay=overlay)
         yield prediction
