@@ -10,6 +10,7 @@ which only people look at. Figures are appended to benchmarks/results/moved.json
 
 import argparse
 import os
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,8 @@ def measure(name: str, mvtec: Path, seed: int, copies: int) -> list[dict[str, fl
     rows = []
     for draw in range(DRAWS):
         drawn = settings.model_copy(update={"seed": seed + 1000 * draw})
-        calibration = judge_held_out(inspector, dataset, held_out, good.samples, left_out, alone, drawn)
-        thresholds = calibration.thresholds(settings.false_reject_rate)
+        errors = judge_held_out(inspector, dataset, held_out, left_out, drawn)
+        thresholds = replace(checkpoint.calibration, errors=errors).thresholds(settings.false_reject_rate)
         told = scores(judge(inspector, tested.bgr_u8)[0].astype(np.float64), thresholds)
         of_good, of_bad = np.sort(told[~defective])[::-1], told[defective]
         figures = {

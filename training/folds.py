@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.calibration import Calibration
-from core.datasets.dataset import Sample, names
+from core.datasets.dataset import names
 from core.datasets.frames import Frames
 from core.errors import DataError
 from core.thresholds import parts_needed
@@ -104,14 +103,12 @@ def judge_held_out(
     inspector: Inspector,
     dataset: TrainingSet,
     held_out: list[NDArray[np.int64]],
-    samples: Sequence[Sample],
     doubted: NDArray[np.bool_],
-    bursts: NDArray[np.int64],
     settings: TrainingSettings,
-) -> Calibration:
-    """Judge all pictures held out, each by the member that has not seen it; fills the memory, sets the stages' scale.
+) -> NDArray[np.float64]:
+    """Errors (M, K + 1) of all pictures held out, in their order, each by the member that has not seen it.
 
-    `samples`, `doubted` (N,) and `bursts` (N,) are those of all pictures.
+    Fills the memory with what is not `doubted` (N,) of the pictures, and sets the stages' scale.
     """
     inspector.eval().to(choose_device())
     if settings.score.memory:
@@ -126,11 +123,7 @@ def judge_held_out(
     )
     if inspector.score.space == "features":
         inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
-    errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
-    judged = np.concatenate(held_out)
-    paths = tuple(str(samples[index].whole_path) for index in judged)
-    members = np.repeat(np.arange(len(held_out)), [len(held) for held in held_out])
-    return Calibration(paths, errors, doubted[judged], bursts[judged], members)
+    return inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
 
 
 def _memory_groups(

@@ -3,7 +3,6 @@
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.calibration import Calibration
 from core.datasets.dataset import Sample, counts, folders_told, training_samples
 from core.datasets.frames import Frames, distinct, read_frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
@@ -49,10 +49,7 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     bursts = find_bursts(frames, settings)
     held_out = assign(bursts, settings)
     by_folder = counts(settings.data, frames.samples)
-    if len(by_folder) > 1:
-        told = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
-        sys.stderr.write(f"good pictures: {told}, each counted once\n")
-    sys.stderr.write(f"trained on as good parts: {folders_told(frames.samples)}\n")
+    sys.stderr.write(_told(by_folder, frames))
     output.mkdir(parents=True, exist_ok=True)
     fingerprint = frames.fingerprint()
     if resume:
@@ -73,9 +70,15 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if not rank_zero:
         return path
 
-    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, doubted, bursts, settings)
     judged = np.concatenate(held_out)
-    calibration = replace(calibration, digests=tuple(digests[index] for index in judged))
+    calibration = Calibration(
+        names=tuple(str(frames.samples[index].whole_path) for index in judged),
+        errors=judge_held_out(inspector, dataset, held_out, doubted, settings),
+        doubted=doubted[judged],
+        bursts=bursts[judged],
+        members=np.repeat(np.arange(len(held_out)), [len(held) for held in held_out]),
+        digests=tuple(digests[index] for index in judged),
+    )
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     fitted = int((~doubted).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
@@ -84,6 +87,13 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     report_suspects(calibration, thresholds, frames, judged, output)
     clear_resume_points(output)
     return path
+
+
+def _told(by_folder: dict[str, int], frames: Frames) -> str:
+    """Say in lines which pictures train."""
+    found = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
+    several = f"good pictures: {found}, each counted once\n" if len(by_folder) > 1 else ""
+    return f"{several}trained on as good parts: {folders_told(frames.samples)}\n"
 
 
 def _doubted(

@@ -66,15 +66,7 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
     if min(shape) < LEAST_SIDE:
         raise PartNotFoundError(f"no part found: a picture of {width} x {height} pixels is too thin to look for one.")
     small = cv2.resize(frame_bgr_u8, shape[::-1], interpolation=cv2.INTER_AREA)
-    colours = cv2.GaussianBlur(small, (0, 0), 2).astype(np.float32)
-    border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
-    from_border = colours - np.median(border, axis=0)
-    distances = np.sqrt(np.einsum("hwc,hwc->hw", from_border, from_border))
-    if distances.max() < LEAST_CONTRAST:
-        raise PartNotFoundError("no part found: the picture is of one colour.")
-    difference = np.minimum(distances, 255).astype(np.uint8)
-    _, marked = cv2.threshold(difference, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    _, labels, statistics, centroids = cv2.connectedComponentsWithStats(marked)
+    _, labels, statistics, centroids = cv2.connectedComponentsWithStats(_unlike_border(np.asarray(small, np.uint8)))
     areas = statistics[1:, cv2.CC_STAT_AREA]
     largest = 1 + int(np.argmax(areas))
     left, top, columns_spanned, rows_spanned, area = (int(number) for number in statistics[largest])
@@ -111,6 +103,18 @@ def outline(frame_bgr_u8: NDArray[np.uint8]) -> Outline:
         axes=axes,
         middle=middle,
     )
+
+
+def _unlike_border(frame_bgr_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mark (H, W) with 255 what differs in colour from its border. Raises PartNotFoundError where all is alike."""
+    colours = cv2.GaussianBlur(frame_bgr_u8, (0, 0), 2).astype(np.float32)
+    border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
+    from_border = colours - np.median(border, axis=0)
+    distances = np.sqrt(np.einsum("hwc,hwc->hw", from_border, from_border))
+    if distances.max() < LEAST_CONTRAST:
+        raise PartNotFoundError("no part found: the picture is of one colour.")
+    difference = np.minimum(distances, 255).astype(np.uint8)
+    return np.asarray(cv2.threshold(difference, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1], np.uint8)
 
 
 def locate(frame_bgr_u8: NDArray[np.uint8], pose: Pose) -> NDArray[np.float64]:
