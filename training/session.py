@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.calibration import Calibration
-from core.datasets.dataset import Sample, counts, folders_told, training_samples
-from core.datasets.frames import Frames, distinct, read_frames
+from core.datasets.dataset import Sample, counts, folders_told
+from core.datasets.frames import Frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector, new_inspector
 from training.first_look import doubted_among
@@ -26,7 +25,7 @@ from training.fitting.resume_point import (
     require_same_pictures,
 )
 from training.fitting.training_set import TrainingSet, prepare
-from training.folds import assign, find_bursts, judge_held_out
+from training.folds import deal, judge_held_out
 from training.looking.upright import with_upright_read
 from training.settings import TrainingSettings
 from training.suspects import report_suspects
@@ -43,11 +42,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     output = Path(settings.output)
     if resume:
         require_resumable(output, settings)
-    chosen = settings.network
-    frames = distinct(read_frames(training_samples(settings.data), chosen.input))
-    digests = frames.digests()  # of what was read, not of what lies there later
-    bursts = find_bursts(frames, settings)
-    held_out = assign(bursts, settings)
+    good = deal(settings)
+    frames, held_out = good.frames, good.held_out
     by_folder = counts(settings.data, frames.samples)
     sys.stderr.write(_told(by_folder, frames))
     output.mkdir(parents=True, exist_ok=True)
@@ -70,15 +66,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if not rank_zero:
         return path
 
+    calibration = judge_held_out(inspector, dataset, good, doubted, settings)
     judged = np.concatenate(held_out)
-    calibration = Calibration(
-        names=tuple(str(frames.samples[index].whole_path) for index in judged),
-        errors=judge_held_out(inspector, dataset, held_out, doubted, settings),
-        doubted=doubted[judged],
-        bursts=bursts[judged],
-        members=np.repeat(np.arange(len(held_out)), [len(held) for held in held_out]),
-        digests=tuple(digests[index] for index in judged),
-    )
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     fitted = int((~doubted).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
