@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assessment.confidence import auroc_interval, difference_interval, placements
+from assessment.confidence import auroc_interval, difference_interval
 from assessment.decidable import decidable
 from assessment.model import calibration_of, opened
 from core.confidence import Interval
@@ -15,6 +15,7 @@ from core.datasets.dataset import Data, Sample, are_defective, labelled_samples
 from core.datasets.frames import read_frames
 from core.errors import ArtifactError, DataError
 from core.pictures.geometry import ModelInput
+from core.placements import placements
 from core.thresholds import Thresholds, scores
 
 

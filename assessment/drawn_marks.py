@@ -1,4 +1,4 @@
-"""Marks drawn on good parts: how small a spot or a scratch is found, for whoever has no defective part yet."""
+"""Marks drawn on good parts: how small a spot or a scratch is found, whatever defective parts are at hand."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,10 +61,10 @@ class DrawnMarks:
 def draw_marks(
     checkpoint: Checkpoint,
     frames_bgr_u8: NDArray[np.uint8],
-    ranking: NDArray[np.float64],
+    passed: NDArray[np.bool_],
     calibrated: NDArray[np.int64],
 ) -> tuple[DrawnMarks, ...]:
-    """Draw marks on some of the good frames (N, H, W, 3) that pass by their scores (N,), and judge those.
+    """Draw marks on some of the frames (N, H, W, 3) of good parts that `passed` (N,), and judge those.
 
     A part has a kind of mark at one place, in all sizes. `calibrated` (N,) says which part of the calibration each is,
     -1: none. Those are judged by the decoder that has not trained on them: the others know all but the mark too well,
@@ -76,7 +76,7 @@ def draw_marks(
         members[known] = checkpoint.calibration.members[calibrated[known]]
     # With one decoder the calibration has a share of the training's pictures alone, and the others trained.
     fresh = ~known & (checkpoint.settings.folds > 1 or not known.any())
-    chosen = rng.permutation(np.flatnonzero((ranking <= 1) & (fresh | (members >= 0))))[:PARTS]
+    chosen = rng.permutation(np.flatnonzero(passed & (fresh | (members >= 0))))[:PARTS]
     if not len(chosen):
         return ()
     parts = frames_bgr_u8[chosen]

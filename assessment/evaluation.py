@@ -34,7 +34,7 @@ class Evaluation:
     scores: NDArray[np.float64]
     """(N,), the verdict's own statistic; above 1 is anomalous."""
     marks: tuple[DrawnMarks, ...]
-    """Where no picture shows a defective part: which marks are found that are drawn on good ones."""
+    """Which marks are found that are drawn on good parts; empty where of none it can be said."""
     metrics: dict[str, Any]
     """Figures by name, None where the pictures do not allow them; `intervals`, `kinds`, `what_if`, `drawn_marks`."""
 
@@ -69,7 +69,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     ranking = scores(errors, thresholds)
     kinds, defective = [sample.kind for sample in frames.samples], are_defective(frames.samples)
     _warn_of_defective([frames.samples[i] for i in np.flatnonzero(defective & (rows >= 0))])
-    marks = () if defective.any() else draw_marks(checkpoint, frames.bgr_u8, ranking, rows)
+    marks = draw_marks(checkpoint, frames.bgr_u8, ~defective & (ranking <= 1), rows)
     metrics = {
         "data": ", ".join(names(data)),
         "good": int((~defective).sum()),
@@ -84,7 +84,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "images_per_second": len(frames.samples) / seconds,
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),
-        "what_if": what_if(checkpoint.calibration, errors, defective, checkpoint.settings.believe_all),
+        "what_if": what_if(checkpoint.calibration, errors, defective, thresholds.believes_all),
         "drawn_marks": [mark.row() for mark in marks],
     }
     return Evaluation(checkpoint, frames, errors, maps, ranking, marks, metrics)

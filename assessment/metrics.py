@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assessment.confidence import auroc_interval, placements
+from assessment.confidence import auroc_interval
 from core.calibration import Calibration
 from core.confidence import wilson
 from core.datasets.layout import GOOD
 from core.errors import DataError
+from core.placements import placements
 from core.thresholds import scores
 
 WHAT_IF_RATES = (0.01, 0.02, 0.05, 0.1, 0.2)

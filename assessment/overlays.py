@@ -34,13 +34,13 @@ def overlays_folder(overlays: Path, read: Sequence[Path]) -> None:
 
 
 def write_overlay(
-    overlays: Path, number: int, model: Model, file: Path, judgement: Judgement, error_map: NDArray[np.float32]
+    overlays: Path, number: int, model: Model, sample: Sample, judgement: Judgement, error_map: NDArray[np.float32]
 ) -> Path:
-    """Write the picture `file` with its error map (h, w) over it; give where. Raises OSError."""
-    stem = os.fsdecode(os.fsencode(file.stem)[:_LONGEST_STEM])
+    """Write a sample's picture with its error map (h, w) over it; give where. Raises OSError."""
+    stem = os.fsdecode(os.fsencode(sample.path.stem)[:_LONGEST_STEM])
     overlay = overlays / f"{number:05}-{stem}.jpg"
-    view = read_view(Sample(file), model.input, _LONGEST_PX)
-    part = Part("", Moment(0.0, 0.0), None, file.name, ())
+    view = read_view(sample, model.input, _LONGEST_PX)
+    part = Part("", Moment(0.0, 0.0), None, sample.path.name, ())
     shown = draw(view, PartPicture("", part, error_map, judgement, model.thresholds, model.grid))
     _done, encoded = cv2.imencode(".jpg", shown)
     with naming(overlay):

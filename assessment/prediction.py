@@ -5,15 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from assessment.model import Model, opened
 from assessment.overlays import overlays_folder, write_overlay
+from assessment.picture_files import list_files, read_files
 from assessment.score_table import Row, score_row
-from core.errors import DataError
 from core.files import whole
-from core.pictures.picture import fit, list_pictures, read_picture
-from core.pictures.unlike import COLUMNS, Unlikes, unlike
+from core.pictures.unlike import COLUMNS, Unlikes
 from core.printable import printable
 from core.progress import counted
 from core.thresholds import scores
@@ -56,7 +53,7 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
     be used, DataError where a picture is not there, ConfigError where there is something in `overlays`
     or it lies in such a folder.
     """
-    files = [file for place in pictures for file in _files(Path(place))]
+    files = [file for place in pictures for file in list_files(Path(place))]
     if overlays is not None:
         overlays_folder(overlays, [place for place in map(Path, pictures) if place.is_dir()])
     with opened(Path(model)) as judging:
@@ -69,32 +66,19 @@ def predict(model: Path | str, pictures: Sequence[Path | str], overlays: Path | 
     return said
 
 
-def _files(place: Path) -> list[Path]:
-    if place.is_dir():
-        return list_pictures(place)
-    if not place.exists():
-        raise DataError(f"{place}: no such picture or folder.")
-    return [place]
-
-
 def judge_files(
     model: Model, files: Sequence[Path], start: int = 0, overlays: Path | None = None
 ) -> Iterator[Prediction]:
-    """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable."""
-    frames = np.empty((len(files), model.input.height, model.input.width, 3), np.uint8)
-    reasons: dict[int, str] = {}
-    differs: dict[int, dict[str, str]] = {}
-    for row, file in enumerate(files):
-        try:
-            seen_u8 = fit(read_picture(file, model.input.bits), frames[row], model.input.roi, model.input.pose)
-            differs[row] = unlike(model.input, seen_u8, frames[row])
-        except DataError as error:
-            reasons[row] = str(error)
-    readable = [row for row in range(len(files)) if row not in reasons]
+    """Judge a few pictures at once; overlays are numbered from `start` on. A picture at fault is NotDecidable.
+
+    Raises DataError where what people said of the pictures is damaged: it says which of them are cut already.
+    """
+    seen = read_files(files, model.input)
+    frames, readable = seen.frames_bgr_u8, seen.readable
     judged = dict(zip(readable, zip(*model.judge(frames[readable]), strict=True), strict=True)) if readable else {}
     for row, file in enumerate(files):
-        if row in reasons:
-            yield Prediction(file, Verdict.NOT_DECIDABLE.word, None, (), reasons[row])
+        if row in seen.reasons:
+            yield Prediction(file, Verdict.NOT_DECIDABLE.word, None, (), seen.reasons[row])
             continue
         errors, error_map = judged[row]
         fault = exposure_fault(frames[row])
@@ -105,8 +89,8 @@ def judge_files(
         score = float(scores(errors[None], model.thresholds)[0])
         reason = "" if fault is None else f"{file}: {fault}, a station would not decide about it"
         word = judgement.verdict.word
-        prediction = Prediction(file, word, score, judgement.errors, reason, unlike=differs[row])
+        prediction = Prediction(file, word, score, judgement.errors, reason, unlike=seen.differs[row])
         if overlays is not None:
-            overlay = write_overlay(overlays, start + row + 1, model, file, judgement, error_map)
+            overlay = write_overlay(overlays, start + row + 1, model, seen.samples[row], judgement, error_map)
             prediction = replace(prediction, overlay=overlay)
         yield prediction

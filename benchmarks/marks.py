@@ -41,7 +41,7 @@ def main() -> None:
         good = [sample for sample in labelled_samples(data) if sample.kind == GOOD]
         frames = read_frames(good, checkpoint.settings.network.input).bgr_u8
         ranking = scores(judge(checkpoint.inspector, frames)[0], checkpoint.thresholds)
-        marks = draw_marks(checkpoint, frames, ranking, np.full(len(frames), -1))
+        marks = draw_marks(checkpoint, frames, ranking <= 1, np.full(len(frames), -1))
         append_run(log, {"set": name, "seed": seed, "marks": [mark.row() for mark in marks], **describe("torch")})
         print(name, seed, *(f"{mark.kind} {mark.size:.0%}: {mark.found}" for mark in marks), sep="\n  ", flush=True)
 

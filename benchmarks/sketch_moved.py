@@ -25,14 +25,14 @@ from sketch_doubted import prepared
 from sklearn.metrics import roc_auc_score
 
 from assessment.decidable import decidable
-from core.datasets.dataset import labelled_samples, training_samples
-from core.datasets.frames import distinct, read_frames
+from core.datasets.dataset import labelled_samples
+from core.datasets.frames import read_frames
 from core.datasets.layout import GOOD
 from core.thresholds import scores
 from training.detector.checkpoint import load_checkpoint
 from training.detector.inspector import judge
 from training.fitting.training_set import prepare
-from training.folds import assign, judge_held_out
+from training.folds import deal, judge_held_out
 from training.session import train
 from training.settings import AugmentSettings
 
@@ -79,18 +79,16 @@ def measure(name: str, mvtec: Path, seed: int, copies: int) -> list[dict[str, fl
     settings = ready.settings.model_copy(update=changes)
     checkpoint = load_checkpoint(train(settings))
     inspector, chosen = checkpoint.inspector, settings.network.input
-    good = distinct(read_frames(training_samples(settings.data), chosen))
-    alone = np.arange(len(good.samples))
-    held_out = assign(alone, settings)
-    left_out = np.zeros(len(alone), bool)
-    left_out[np.concatenate(held_out)] = checkpoint.calibration.doubted
-    dataset = prepare(inspector.network, good.bgr_u8, settings.augment, settings.seed)
+    good = deal(settings)
+    left_out = np.zeros(len(good.bursts), bool)
+    left_out[np.concatenate(good.held_out)] = checkpoint.calibration.doubted
+    dataset = prepare(inspector.network, good.frames.bgr_u8, settings.augment, settings.seed)
     tested = decidable(read_frames(labelled_samples(ready.data), chosen))
     defective = np.array([sample.kind != GOOD for sample in tested.samples])
     rows = []
     for draw in range(DRAWS):
         drawn = settings.model_copy(update={"seed": seed + 1000 * draw})
-        calibration = judge_held_out(inspector, dataset, held_out, good.samples, left_out, alone, drawn)
+        calibration = judge_held_out(inspector, dataset, good, left_out, drawn)
         thresholds = calibration.thresholds(settings.false_reject_rate)
         told = scores(judge(inspector, tested.bgr_u8)[0].astype(np.float64), thresholds)
         of_good, of_bad = np.sort(told[~defective])[::-1], told[defective]

@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["MPLBACKEND"] = "agg"
 
 EXTRAS = {
-    **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "sklearn", "torchmetrics", "matplotlib"), "train"),
+    **dict.fromkeys(("torch", "lightning", "onnx", "onnxscript", "matplotlib"), "train"),
     "cryptography": "sign",
     "onnxruntime": "cpu",
     "ray": "ray",

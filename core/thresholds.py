@@ -68,6 +68,11 @@ class Thresholds(BaseModel):
         return _digest(self.values)
 
     @property
+    def believes_all(self) -> bool:
+        """Whether no good part was left out: all were to be believed, or none stands apart, which comes to the same."""
+        return not self.odd
+
+    @property
     def false_reject_with_odd(self) -> float:
         """The rate, at most about, should those left out be good: as large a share of good parts is like them then."""
         return (self.odd + self.false_reject_expected * self.parts) / (self.odd + self.parts)

@@ -12,6 +12,7 @@ from core.datasets.dataset import Sample, are_defective, spread
 from core.datasets.frames import read_frames
 from core.pictures.geometry import ModelInput
 from core.pictures.tiles import output_names
+from core.placements import placements
 from core.progress import counted
 from core.thresholds import Thresholds, differences, scores
 from runtime.bundles.known_pictures import TOLERANCE
@@ -132,12 +133,10 @@ def outputs_table(parities: Sequence[Parity]) -> Table:
 
 
 def _auroc(defective: NDArray[np.bool_], ranking: NDArray[np.float64]) -> float | None:
-    """Area under the ROC curve as the Mann-Whitney statistic; scikit-learn is not on an edge box."""
+    """Area under the ROC curve; None where only one kind is shown, or a score is no number."""
     if defective.all() or not defective.any() or not np.isfinite(ranking).all():
         return None
-    good, bad = np.sort(ranking[~defective]), ranking[defective]
-    below = np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")
-    return float(below.mean() / (2 * len(good)))
+    return placements(ranking, defective).auroc
 
 
 def _finite(value: np.floating) -> float:

@@ -44,6 +44,13 @@ def test_no_installation_brings_two_builds_of_onnx_runtime() -> None:
     assert not any("onnxruntime" in line for line in PROJECT["dependencies"])
 
 
+def test_training_brings_what_its_rooms_import_and_nothing_else() -> None:
+    files = [path for room in ("training", "assessment", "export") for path in (ROOT / room).rglob("*.py")]
+    imported = {name for path in files for name in re.findall(r"(?m)^ *(?:import|from) (\w+)", path.read_text())}
+    brought = {requirement.name.replace("-", "_") for requirement in EXTRAS["train"]}
+    assert brought - imported == {"onnxscript"}, "by which torch exports"
+
+
 def test_the_extras_that_a_remedy_names_are_there() -> None:
     sources = [
         path

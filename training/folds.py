@@ -3,14 +3,15 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from core.calibration import Calibration
-from core.datasets.dataset import Sample, names
-from core.datasets.frames import Frames
+from core.datasets.dataset import names, training_samples
+from core.datasets.frames import Frames, distinct, read_frames
 from core.errors import DataError
 from core.thresholds import parts_needed
 from training.detector.inspector import Inspector
@@ -22,6 +23,27 @@ from training.looking.bursts import are_filmed_again, look_of, number_bursts, tw
 from training.settings import TrainingSettings
 
 LEAST_FITTED = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Good:
+    """The good pictures (N) of a training, and which of them each member does not train on."""
+
+    frames: Frames
+    digests: Sequence[str]
+    """(N,) sha256 of their files, as they were read."""
+    bursts: NDArray[np.int64]
+    """(N,) see `find_bursts`."""
+    held_out: list[NDArray[np.int64]]
+    """Of each member, see `assign`."""
+
+
+def deal(settings: TrainingSettings) -> Good:
+    """Read the good pictures that a configuration names, and deal them to the members. Raises DataError."""
+    frames = distinct(read_frames(training_samples(settings.data), settings.network.input))
+    digests = frames.digests()  # of what was read, not of what lies there later
+    bursts = find_bursts(frames, settings)
+    return Good(frames, digests, bursts, assign(bursts, settings))
 
 
 def find_bursts(frames: Frames, settings: TrainingSettings) -> NDArray[np.int64]:
@@ -103,16 +125,15 @@ def _other_remedies(pictures: int, judged: int, least_fitted: int, settings: Tra
 def judge_held_out(
     inspector: Inspector,
     dataset: TrainingSet,
-    held_out: list[NDArray[np.int64]],
-    samples: Sequence[Sample],
+    good: Good,
     doubted: NDArray[np.bool_],
-    bursts: NDArray[np.int64],
     settings: TrainingSettings,
 ) -> Calibration:
-    """Judge all pictures held out, each by the member that has not seen it; fills the memory, sets the stages' scale.
+    """Judge all pictures held out, each by the member that has not seen it.
 
-    `samples`, `doubted` (N,) and `bursts` (N,) are those of all pictures.
+    Fills the memory with what is not `doubted` (N,) of the pictures, and sets the stages' scale.
     """
+    held_out = good.held_out
     inspector.eval().to(choose_device())
     if settings.score.memory:
         groups = _memory_groups(held_out, doubted, settings)
@@ -126,11 +147,15 @@ def judge_held_out(
     )
     if inspector.score.space == "features":
         inspector.stage_scale.copy_(distances.mean(dim=(0, 2, 3))[:, None, None])
-    errors = inspector.cpu().errors(distances)[0].numpy().astype(np.float64)
     judged = np.concatenate(held_out)
-    paths = tuple(str(samples[index].whole_path) for index in judged)
-    members = np.repeat(np.arange(len(held_out)), [len(held) for held in held_out])
-    return Calibration(paths, errors, doubted[judged], bursts[judged], members)
+    return Calibration(
+        names=tuple(str(good.frames.samples[index].whole_path) for index in judged),
+        errors=inspector.cpu().errors(distances)[0].numpy().astype(np.float64),
+        doubted=doubted[judged],
+        bursts=good.bursts[judged],
+        members=np.repeat(np.arange(len(held_out)), [len(held) for held in held_out]),
+        digests=tuple(good.digests[index] for index in judged),
+    )
 
 
 def _memory_groups(

@@ -3,7 +3,6 @@
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.datasets.dataset import Sample, counts, folders_told, training_samples
-from core.datasets.frames import Frames, distinct, read_frames
+from core.datasets.dataset import Sample, counts, folders_told
+from core.datasets.frames import Frames
 from training.detector.checkpoint import Checkpoint, save_checkpoint
 from training.detector.inspector import Inspector, new_inspector
 from training.first_look import doubted_among
@@ -26,7 +25,7 @@ from training.fitting.resume_point import (
     require_same_pictures,
 )
 from training.fitting.training_set import TrainingSet, prepare
-from training.folds import assign, find_bursts, judge_held_out
+from training.folds import deal, judge_held_out
 from training.looking.upright import with_upright_read
 from training.settings import TrainingSettings
 from training.suspects import report_suspects
@@ -43,16 +42,10 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     output = Path(settings.output)
     if resume:
         require_resumable(output, settings)
-    chosen = settings.network
-    frames = distinct(read_frames(training_samples(settings.data), chosen.input))
-    digests = frames.digests()  # of what was read, not of what lies there later
-    bursts = find_bursts(frames, settings)
-    held_out = assign(bursts, settings)
+    good = deal(settings)
+    frames, held_out = good.frames, good.held_out
     by_folder = counts(settings.data, frames.samples)
-    if len(by_folder) > 1:
-        told = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
-        sys.stderr.write(f"good pictures: {told}, each counted once\n")
-    sys.stderr.write(f"trained on as good parts: {folders_told(frames.samples)}\n")
+    sys.stderr.write(_told(by_folder, frames))
     output.mkdir(parents=True, exist_ok=True)
     fingerprint = frames.fingerprint()
     if resume:
@@ -73,9 +66,8 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     if not rank_zero:
         return path
 
-    calibration = judge_held_out(inspector, dataset, held_out, frames.samples, doubted, bursts, settings)
+    calibration = judge_held_out(inspector, dataset, good, doubted, settings)
     judged = np.concatenate(held_out)
-    calibration = replace(calibration, digests=tuple(digests[index] for index in judged))
     thresholds = calibration.thresholds(settings.false_reject_rate, settings.believe_all)
     fitted = int((~doubted).sum()) - (len(judged) if len(held_out) == 1 else 0)
     provenance = _provenance(frames, by_folder, fingerprint, fitted, losses)
@@ -84,6 +76,13 @@ def train(settings: TrainingSettings, resume: bool = False) -> Path:
     report_suspects(calibration, thresholds, frames, judged, output)
     clear_resume_points(output)
     return path
+
+
+def _told(by_folder: dict[str, int], frames: Frames) -> str:
+    """Say in lines which pictures train."""
+    found = ", then ".join(f"{count} of {folder}" for folder, count in by_folder.items())
+    several = f"good pictures: {found}, each counted once\n" if len(by_folder) > 1 else ""
+    return f"{several}trained on as good parts: {folders_told(frames.samples)}\n"
 
 
 def _doubted(

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from core.config import expanded
 from core.datasets.layout import GOOD, list_plain, require_folders, require_lower_case
-from core.datasets.passed_over import beside_tests, beside_training, without_picture
+from core.datasets.passed_over import beside_tests, beside_training, like_pictures, without_picture
 from core.datasets.remarks import remarks_on
 from core.errors import DataError
 from core.files import told_apart, whole
-from core.pictures.picture import list_pictures
+from core.pictures.picture import NO_PICTURES, find_pictures, list_pictures
 
 Data: TypeAlias = str | Sequence[str]
 """The name of a data set, or the names of several that are one together."""
@@ -75,7 +75,8 @@ def training_samples(data: Data) -> list[Sample]:
         raise DataError(f"{root}: has a folder `test` but no train/{GOOD}; put the good pictures to train on there.")
     found = list_pictures(good) if good.is_dir() else list_plain(root)
     sys.stderr.write(beside_training(good.parent) if good.is_dir() else "")
-    return _marked([Sample(path, listed_by=data) for path in found])
+    sys.stderr.write(like_pictures(good if good.is_dir() else root))
+    return with_remarks([Sample(path, listed_by=data) for path in found])
 
 
 def labelled_samples(data: Data) -> list[Sample]:
@@ -119,16 +120,23 @@ def _labelled(data: str) -> list[Sample]:
     test = root / "test" if (root / "test").is_dir() else root
     require_lower_case(root, test)
     if not (test / GOOD).is_dir() and test == root:
-        return _marked([*map(Sample, list_plain(root))])
+        plain = list_plain(root)
+        sys.stderr.write(like_pictures(root))
+        return with_remarks([*map(Sample, plain)])
     require_folders(test)
+    pictures = list(find_pictures(test))
+    if not pictures:
+        remedy = f"remove it, or put pictures into test/{GOOD} and test/<kind of defect>"
+        raise DataError(f"{test}: {NO_PICTURES}; {remedy}.")
     samples = []
-    for path in list_pictures(test):
+    for path in pictures:
         place = path.relative_to(test)
         mask = test.parent / "ground_truth" / place.with_name(f"{path.stem}_mask.png")
         samples.append(Sample(path, place.parts[0], mask if lexists(mask) else None))
+    sys.stderr.write(like_pictures(test))
     sys.stderr.write(beside_tests(test, {sample.kind for sample in samples}))
     sys.stderr.write(without_picture(test, {sample.mask for sample in samples if sample.mask}))
-    return _marked(samples)
+    return with_remarks(samples)
 
 
 def names(data: Data) -> tuple[str, ...]:
@@ -166,8 +174,8 @@ def folders_told(samples: Sequence[Sample], most: int = 8) -> str:
     return ", ".join(told[:most]) + (f" and {len(told) - most} more folders" if len(told) > most else "")
 
 
-def _marked(samples: Sequence[Sample]) -> list[Sample]:
-    """Note what people said of samples."""
+def with_remarks(samples: Sequence[Sample]) -> list[Sample]:
+    """Note what people said of samples, and which are cut already. Raises DataError where what they said is damaged."""
     remarks = remarks_on(sample.path for sample in samples)
     told = ((sample, remarks.get(sample.path)) for sample in samples)
     return [sample if said is None else replace(sample, is_marked=True, is_cut=said.is_cut) for sample, said in told]

@@ -65,10 +65,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
         try:
             stored = read_as_stored(sample.path)
             frame = as_bgr_u8(stored, seen.bits)
-            seen_here = seen.without_cut if sample.is_cut else seen
-            if sample.is_cut:
-                _require_same_cut(frame, seen, sample.path)
-            judged = fit(frame, frames[len(kept)], seen_here.roi, seen_here.pose)
+            judged, differs = fit_as_seen(frame, frames[len(kept)], sample, seen)
         except DataError as error:
             faults.append(about(sample.path, error))
             sys.stderr.write(f"skipped: {faults[-1]}\n")
@@ -79,7 +76,7 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
             brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
             aspects.add(aspect_of(judged.shape[1], judged.shape[0]))
             colours.add(colour_of(frame))
-            unlikes.add(sample.path, unlike(seen_here, judged, frame))
+            unlikes.add(sample.path, differs)
     if brightest_u16 and (usual := usual_bits(max(brightest_u16))) < seen.bits:
         sys.stderr.write(
             f"warning: the brightest of {len(brightest_u16)} 16-bit pictures is {max(brightest_u16)} of "
@@ -91,6 +88,21 @@ def read_frames(samples: Sequence[Sample], seen: ModelInput) -> Frames:
     sys.stderr.write(unlikes.told())
     clear = tuple(sorted(colours - {""}))
     return Frames(frames[: len(kept)], tuple(kept), tuple(skipped), tuple(sorted(aspects)), clear)
+
+
+def fit_as_seen(
+    frame: NDArray[np.uint8], out: NDArray[np.uint8], sample: Sample, seen: ModelInput
+) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """Fit a sample's picture (H, W, 3) into `out` (h, w, 3) as the model sees it; one that is cut is not cut again.
+
+    Gives what is judged, at its own size, and how it differs from all that trained, see `unlike`. Raises DataError
+    where it cannot be cut, ConfigError where another model cut it.
+    """
+    if sample.is_cut:
+        _require_same_cut(frame, seen, sample.path)
+        seen = seen.without_cut
+    judged = fit(frame, out, seen.roi, seen.pose)
+    return judged, unlike(seen, judged, out)
 
 
 def distinct(frames: Frames) -> Frames:

@@ -27,6 +27,7 @@ NOT_READ = frozenset(
 """Of pictures too, listed so that each is refused by name: passed over in silence, a part would be seen by nobody."""
 UNDER_WAY = frozenset({".tmp", ".temp", ".part", ".partial", ".filepart"})
 """Before the suffix: `part.tmp.png` is a copy that is not there yet."""
+NO_PICTURES = f"no pictures in it (looked for {', '.join(sorted(SUFFIXES))})"
 NO_MEMORY = "larger than the memory that is free"
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """What a file holds: (H, W) or (H, W, channels)."""
@@ -50,7 +51,7 @@ def list_pictures(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: {what}; give a folder of pictures.")
     pictures = list(find_pictures(folder))
     if not pictures:
-        raise DataError(f"{folder}: no pictures in it (looked for {', '.join(sorted(SUFFIXES))}).")
+        raise DataError(f"{folder}: {NO_PICTURES}; put some there, or give another folder.")
     return pictures
 
 

@@ -45,18 +45,18 @@ def test_a_scratch_covers_its_length_by_its_width_and_lies_at_its_angle(width: f
 
 def test_large_clear_marks_are_found_and_small_faint_ones_are_not(good: Good) -> None:
     trained, frames, fresh = good
-    marks = draw_marks(trained, frames, np.zeros(len(frames)), fresh)
+    marks = draw_marks(trained, frames, np.ones(len(frames), bool), fresh)
     assert [(mark.kind, mark.size) for mark in marks] == [(kind, size) for kind in KINDS for size in SIZES]
     assert {mark.parts for mark in marks} == {min(PARTS, len(frames))}
     by_mark = {(mark.kind, mark.size): mark.found for mark in marks}
     assert by_mark["clear spot", SIZES[-1]] > by_mark["faint spot", SIZES[0]]
-    again = draw_marks(trained, frames, np.zeros(len(frames)), fresh)
+    again = draw_marks(trained, frames, np.ones(len(frames), bool), fresh)
     assert [mark.row() for mark in marks] == [mark.row() for mark in again]
 
 
 def test_a_part_has_a_mark_of_each_size_at_one_place(good: Good) -> None:
     trained, frames, fresh = good
-    marks = draw_marks(trained, frames[:1], np.zeros(1), fresh[:1])
+    marks = draw_marks(trained, frames[:1], np.ones(1, bool), fresh[:1])
     spots = [mark.example_bgr_u8.astype(int) for mark in marks if mark.kind == "clear spot"]
     side = min(frames.shape[1:3]) // 2
     assert spots[-1].shape == (side, side, 3)
@@ -67,12 +67,12 @@ def test_a_part_has_a_mark_of_each_size_at_one_place(good: Good) -> None:
     assert np.ptp(middles, axis=0).max() < 1
 
 
-def test_parts_that_are_rejected_without_a_mark_are_not_drawn_on(good: Good) -> None:
+def test_parts_that_did_not_pass_without_a_mark_are_not_drawn_on(good: Good) -> None:
     trained, frames, fresh = good
-    ranking = np.full(len(frames), 2.0)
-    assert draw_marks(trained, frames, ranking, fresh) == ()
-    ranking[3] = 0.5
-    assert {mark.parts for mark in draw_marks(trained, frames, ranking, fresh)} == {1}
+    passed = np.zeros(len(frames), bool)
+    assert draw_marks(trained, frames, passed, fresh) == ()
+    passed[3] = True
+    assert {mark.parts for mark in draw_marks(trained, frames, passed, fresh)} == {1}
 
 
 def test_parts_that_trained_are_judged_by_the_decoder_that_has_not_seen_them(
@@ -93,11 +93,11 @@ def test_parts_that_trained_are_judged_by_the_decoder_that_has_not_seen_them(
         return judge(inspector, drawn, member=member)
 
     monkeypatch.setattr(drawn_marks, "judge", recorded)
-    draw_marks(trained, frames.bgr_u8, np.zeros(len(rows)), rows)
+    draw_marks(trained, frames.bgr_u8, np.ones(len(rows), bool), rows)
     assert {member for member, _ in asked} <= set(calibration.members.tolist())
     assert sum(count for _, count in asked) == min(PARTS, len(rows))
     silent = replace(trained, calibration=replace(calibration, members=None))
-    assert draw_marks(silent, frames.bgr_u8, np.zeros(len(rows)), rows) == (), "nobody knows who has not seen them"
+    assert draw_marks(silent, frames.bgr_u8, np.ones(len(rows), bool), rows) == (), "nobody knows who has not seen them"
 
 
 @pytest.mark.parametrize(("folds", "drawn_on"), [(1, 3), (4, 8)])
@@ -108,13 +108,13 @@ def test_beside_parts_kept_aside_from_one_decoder_none_is_drawn_on_that_it_may_h
     model = replace(trained, settings=trained.settings.model_copy(update={"folds": folds}))
     rows = fresh[:8].copy()
     rows[:3] = range(3)
-    assert {mark.parts for mark in draw_marks(model, frames[:8], np.zeros(8), rows)} == {drawn_on}
-    assert {mark.parts for mark in draw_marks(model, frames[:8], np.zeros(8), fresh[:8])} == {8}
+    assert {mark.parts for mark in draw_marks(model, frames[:8], np.ones(8, bool), rows)} == {drawn_on}
+    assert {mark.parts for mark in draw_marks(model, frames[:8], np.ones(8, bool), fresh[:8])} == {8}
 
 
 def test_the_table_has_a_line_a_kind_and_a_column_a_size(good: Good) -> None:
     trained, frames, fresh = good
-    head, rows = marks_table(mark.row() for mark in draw_marks(trained, frames, np.zeros(len(frames)), fresh))
+    head, rows = marks_table(mark.row() for mark in draw_marks(trained, frames, np.ones(len(frames), bool), fresh))
     assert head[1:] == ("1%", "2%", "4%", "8%")
     assert [row[0] for row in rows] == list(KINDS)
     assert all(cell.endswith(f"of {min(PARTS, len(frames))}") for row in rows for cell in row[1:])

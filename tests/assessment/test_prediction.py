@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
-from assessment.prediction import predict
+from assessment.model import Model
+from assessment.prediction import judge_files, predict
 from core.errors import ArtifactError, BackendError, ConfigError, DataError
+from core.pictures.geometry import ModelInput
+from core.thresholds import Thresholds
 from runtime.inference import selection
-from tests.pictures import read_picture
+from tests.pictures import read_picture, remark_good, write_picture
 from tests.runtime.failing_engine import let_engines_fail
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +77,29 @@ def test_pictures_of_a_shape_that_none_had_that_trained_are_warned_of_once(
         assert told.count("warning: ") == 1
         assert "39 of 40 pictures are squeezed" in told
         assert f"{tmp_path / '01.png'} (2 times as wide as high, and what trained 1)" in told
+
+
+def test_what_a_line_cut_out_and_kept_is_not_cut_again(tmp_path: Path) -> None:
+    whole = np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3)
+    for name, picture in (("cut", whole[10:34, 8:32]), ("other", whole[:20, :20]), ("whole", whole)):
+        write_picture(tmp_path / f"{name}.png", picture)
+    remark_good(tmp_path, "cut.png", "other.png")
+    seen: list[np.ndarray] = []
+
+    def judge(frames_bgr_u8: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.extend(frames_bgr_u8)
+        return np.full((len(frames_bgr_u8), 10), 0.5, np.float32), np.zeros((len(frames_bgr_u8), 3, 3), np.float32)
+
+    allowed = Thresholds(
+        values=(1.0,) * 10, false_reject_rate=0.1, false_reject_expected=0.1, false_reject_upper=0.2, parts=20
+    )
+    model = Model("disc", ModelInput(24, 24, roi=(8, 10, 24, 24)), 3, allowed, judge)
+    cut, other, uncut = judge_files(model, sorted(tmp_path.glob("*.png")), overlays=tmp_path)
+    by_line, here = seen
+    assert np.array_equal(by_line, here), "the same region"
+    assert (cut.verdict, other.verdict, uncut.verdict) == ("OK", "NotDecidable", "OK")
+    assert "is a cut-out of 20 x 20 pixels by the model that judged it, and those of 24 x 24" in other.reason
+    assert [read_picture(one.overlay).shape for one in (cut, uncut) if one.overlay] == [(24, 24, 3)] * 2
 
 
 def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:

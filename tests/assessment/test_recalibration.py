@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assessment.evaluation import evaluate
 from assessment.metrics import what_if
 from assessment.prediction import predict
 from assessment.recalibration import consequences, set_threshold
@@ -52,6 +53,19 @@ def test_the_same_rate_gives_the_same_thresholds_whether_the_odd_were_believed_o
             assert set_threshold(model, 0.2, other).after == told[other]
             assert set_threshold(model, 0.2).after == told[other]
         assert load_checkpoint(copy).settings.believe_all is other
+
+
+def test_the_report_tells_of_the_thresholds_that_would_be_set_where_an_older_version_left_out_what_training_believed(
+    checkpoint: Path, parts: Path, tmp_path: Path
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    apart = np.arange(len(trained.calibration.names)) < 3
+    errors = np.where(apart[:, None], 50, 1) * trained.calibration.errors
+    calibration = replace(trained.calibration, errors=errors, doubted=apart)
+    settings = trained.settings.model_copy(update={"believe_all": True})
+    older = replace(trained, calibration=calibration, thresholds=calibration.thresholds(0.2), settings=settings)
+    save_checkpoint(tmp_path / "older", older)
+    assert evaluate(older, str(parts)).metrics["what_if"] == consequences(tmp_path / "older", str(parts)).rows
 
 
 def test_a_bundle_is_sealed_again_and_loses_its_signature(

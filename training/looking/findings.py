@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.layout import GOOD
-from core.pictures.geometry import OTHER_SHAPE
+from core.pictures.geometry import OTHER_SHAPE, aspect_of
+from core.pictures.picture import usual_bits
 from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 
@@ -25,6 +26,8 @@ MANY = 100
 LEAST_GROUP = 10
 """Pictures of which a median brightness can be told: of groups of five, every fourth set without any drift has one."""
 MOST_GROUPS = 4
+FEWER_BITS = 4
+"""A picture whose brightest value is a sixteenth of another's was not lit so: 12 bits beside 16."""
 PIECES = 0.1
 """Of the part's area: other regions that differ from the picture's edge are dirt and shadows below it."""
 NAMED = 10
@@ -48,9 +51,10 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     """Say in sentences what is odd. `judged`: width and height in pixels of what is judged, to be brought to `side`."""
     good = survey.good
     return [
-        *_shapes(judged, side),
+        *_shapes(good, judged, side),
         *_few(len({picture.digest for picture in good})),
         *_unlit(good),
+        *_fewer_bits(good),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
@@ -87,14 +91,17 @@ def scales(good: Sequence[Picture]) -> list[str]:
     ]
 
 
-def _shapes(judged: Sequence[tuple[int, int]], side: int) -> list[str]:
+def _shapes(good: Sequence[Picture], judged: Sequence[tuple[int, int]], side: int) -> list[str]:
     """Tell of pictures that are stretched to one shape, or enlarged."""
     found = []
     aspects = [width / height for width, height in judged]
     if max(aspects) > OTHER_SHAPE * min(aspects):
+        usual = np.median([aspect_of(*picture.size) for picture in good])
+        odd = max(good, key=lambda picture: abs(np.log(aspect_of(*picture.size) / usual)))
         found.append(
             f"{ATTENTION}the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
-            "high) and are all stretched to one. Is another camera's picture, or a turned one, among them?"
+            f"high) and are all stretched to one. Is another camera's picture, or a turned one, among them? {odd.path} "
+            "differs most."
         )
     short = float(np.median([min(size) for size in judged]))
     if short * ENLARGED < side:
@@ -127,6 +134,17 @@ def _unlit(good: Sequence[Picture]) -> list[str]:
         f"{ATTENTION}good pictures that are black or white all over: a station does not decide about such, unless "
         "its camera has an `exposure` of its own; remove them",
         found,
+    )
+
+
+def _fewer_bits(good: Sequence[Picture]) -> list[str]:
+    """Tell of files of 16 bits that hold far fewer than others do: another camera's, they are nearly black here."""
+    deep = [(usual_bits(picture.brightest_u16), str(picture.path)) for picture in good if picture.brightest_u16]
+    most = max((bits for bits, _path in deep), default=0)
+    return _list(
+        f"{ATTENTION}files of 16 bits that hold {most - FEWER_BITS} or fewer, beside others that hold {most}: nearly "
+        "black as they are read. Another camera's? Then save them with all 16, or remove them",
+        [path for bits, path in deep if bits <= most - FEWER_BITS],
     )
 
 

@@ -1,9 +1,10 @@
 """A survey of a data set: what is measured of each picture before anything is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,17 @@ from training.looking.bursts import are_filmed_again, look_of, number_bursts
 from training.looking.grain import copies_among
 from training.looking.twins import detail_of, turned_twins_of, twins_of
 
-_Tested = tuple[Sample, NDArray[np.float32], NDArray[np.float16]]
+T = TypeVar("T")
+
+
+class _Tested(NamedTuple):
+    """What is known of a test picture, each as of a `Picture`."""
+
+    sample: Sample
+    brightest_u16: int | None
+    look: NDArray[np.float32]
+    detail: NDArray[np.float16]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -88,15 +99,11 @@ def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Surve
     where they do not, or none can be read.
     """
     depth = bits or 16
-    good, unreadable = [], []
+    unreadable: list[str] = []
     samples = training_samples(data)
     beside = {folder for sample in samples for folder, _name in named_from_above(sample.path)}
     again = any(load_collected(folder).may_show_a_part_again for folder in beside)
-    for sample in counted(samples, "looking at pictures"):
-        try:
-            good.append(_look(sample, roi, depth))
-        except DataError as error:
-            unreadable.append(str(error))
+    good = _looked_at(samples, lambda sample: _look(sample, roi, depth), "looking at pictures", unreadable)
     if not good:
         raise DataError(
             f"{', '.join(names(data))}: none of {len(unreadable)} pictures can be read; the first: {unreadable[0]}"
@@ -104,31 +111,24 @@ def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Surve
     same: dict[str, list[Picture]] = {}
     for picture in good:
         same.setdefault(picture.digest, []).append(picture)
-    tested = [one for one in names(data) if one.startswith(ELPV) or (place_of(one) / "test").is_dir()]
-    test, both, others = [], [], []
-    brightest_u16 = [picture.brightest_u16 for picture in good if picture.brightest_u16 is not None]
-    for sample in counted(labelled_samples(tested), "looking at test pictures"):
-        try:
-            stored, frame = _read(sample, roi, depth)
-        except DataError as error:
-            unreadable.append(str(error))
-            continue
-        test.append(sample)
-        brightest_u16 += [int(stored.max())] if stored.dtype == np.uint16 else []
-        if found := same.get(pixel_digest(stored)):
-            both.append((found[0].path, sample))
-        else:
-            others.append((sample, look_of(frame), detail_of(frame)))
+    named = [one for one in names(data) if one.startswith(ELPV) or (place_of(one) / "test").is_dir()]
+    tested = _looked_at(
+        labelled_samples(named), lambda sample: _tested(sample, roi, depth), "looking at test pictures", unreadable
+    )
+    both = [(same[one.digest][0].path, one.sample) for one in tested if one.digest in same]
+    others = [one for one in tested if one.digest not in same]
     if bits is None:
-        _require_used(brightest_u16, ", ".join(names(data)))
+        _require_used(
+            [*(one.brightest_u16 for one in good), *(one.brightest_u16 for one in tested)], ", ".join(names(data))
+        )
     different = [group[0] for group in same.values()]
     pairs = _shown_again(different, others, roi, depth)
-    both += [(different[i].path, others[k - len(different)][0]) for i, k in pairs if k >= len(different)]
+    both += [(different[i].path, others[k - len(different)].sample) for i, k in pairs if k >= len(different)]
     return Survey(
         data=", ".join(names(data)),
         good=tuple(good),
         unreadable=tuple(unreadable),
-        test=tuple(test),
+        test=tuple(one.sample for one in tested),
         duplicates=tuple(tuple(picture.path for picture in group) for group in same.values() if len(group) > 1),
         twins=tuple((different[i].path, different[k].path) for i, k in pairs if k < len(different)),
         trained_and_tested=tuple(both),
@@ -138,12 +138,24 @@ def survey(data: Data, roi: Roi | None = None, bits: int | None = None) -> Surve
     )
 
 
-def _require_used(brightest_u16: Sequence[int], data: str) -> None:
+def _looked_at(samples: Sequence[Sample], look: Callable[[Sample], T], what: str, unreadable: list[str]) -> list[T]:
+    """Look at each sample; what is wrong with those that cannot be read goes to `unreadable`."""
+    seen = []
+    for sample in counted(samples, what):
+        try:
+            seen.append(look(sample))
+        except DataError as error:
+            unreadable.append(str(error))
+    return seen
+
+
+def _require_used(brightest_u16: Sequence[int | None], data: str) -> None:
     """Raise DataError where files of 16 bits, by the largest value of each, do not use them: all is seen too dark."""
-    most = max(brightest_u16, default=65535)
+    deep = [brightest for brightest in brightest_u16 if brightest is not None]
+    most = max(deep, default=65535)
     if usual_bits(most) < 16:
         raise DataError(
-            f"{data}: {len(brightest_u16)} files keep 16 bits, and no value is above {most} of 65535: say how many "
+            f"{data}: {len(deep)} files keep 16 bits, and no value is above {most} of 65535: say how many "
             f"bits the camera gives, such as `--bits {usual_bits(most)}`; or `--bits 16`, where they are merely dark."
         )
 
@@ -155,9 +167,9 @@ def _shown_again(
 
     `roi` and `bits` as they were looked at.
     """
-    looks = [*(picture.look for picture in good), *(look for _, look, _ in tested)]
-    details = [*(picture.detail for picture in good), *(detail for _, _, detail in tested)]
-    samples = [*(Sample(picture.path, is_cut=picture.is_cut) for picture in good), *(sample for sample, _, _ in tested)]
+    looks = [*(picture.look for picture in good), *(one.look for one in tested)]
+    details = [*(picture.detail for picture in good), *(one.detail for one in tested)]
+    samples = [*(Sample(picture.path, is_cut=picture.is_cut) for picture in good), *(one.sample for one in tested)]
     alike = twins_of(looks, details, len(good))
     pairs = copies_among(alike, looks, lambda index: _read(samples[index], roi, bits)[1])
     known = {again for _, again in pairs}
@@ -173,6 +185,15 @@ def _read(sample: Sample, roi: Roi | None, bits: int) -> tuple[Stored, NDArray[n
         raise DataError(f"{sample.path}: {error}") from error
 
 
+def _tested(sample: Sample, roi: Roi | None, bits: int) -> _Tested:
+    stored, frame = _read(sample, roi, bits)
+    return _Tested(sample, _brightest_u16(stored), look_of(frame), detail_of(frame), pixel_digest(stored))
+
+
+def _brightest_u16(stored: Stored) -> int | None:
+    return int(stored.max()) if stored.dtype == np.uint16 else None
+
+
 def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
     stored, frame = _read(sample, roi, bits)
     try:
@@ -183,7 +204,7 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         path=sample.path,
         size=(frame.shape[1], frame.shape[0]),
         brightness=float(frame.mean()),
-        brightest_u16=int(stored.max()) if stored.dtype == np.uint16 else None,
+        brightest_u16=_brightest_u16(stored),
         outline=found,
         look=look_of(frame),
         detail=detail_of(frame),

@@ -121,6 +121,13 @@ def test_test_pictures_without_a_kind_are_refused(parts: Path, tmp_path: Path) -
         labelled_samples(str(tmp_path))
 
 
+@pytest.mark.parametrize("kind", [".", "good", "scratch"])
+def test_a_folder_to_test_with_that_holds_no_picture_says_what_to_do(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "test" / kind).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"test: no pictures in it .*; remove it, or put pictures into test/good and"):
+        labelled_samples(str(tmp_path))
+
+
 @pytest.mark.parametrize("read", [training_samples, labelled_samples, folders])
 def test_a_home_folder_that_is_not_there_is_told(read: Callable[[str], object]) -> None:
     with pytest.raises(DataError, match="~nobody-here/parts: there is no such home folder"):

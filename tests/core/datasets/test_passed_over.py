@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,22 @@ def test_pictures_beside_those_that_train_are_told(parts: Path, capsys: pytest.C
     assert [sample.path for sample in training_samples(str(parts))] == [parts / "train" / "good" / "1.png"]
     told = f"warning: {parts}/train/2.png and 1 more: not read, since train/good alone trains.\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("name", ["1.CR2", "1.raw", "1", "1.jpg_large", "more/1.tmp.png"])
+@pytest.mark.parametrize("read", ["training", "labelled", "plain"])
+def test_what_looks_like_a_picture_and_is_not_called_so_is_told(
+    name: str, read: str, parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = parts / ("test" if read == "labelled" else "train") / "good"
+    (folder / name).parent.mkdir(exist_ok=True)
+    shutil.copy(folder / "1.png", folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden").write_bytes((folder / "1.png").read_bytes())
+    (folder / "around").symlink_to(folder)
+    (training_samples if read == "training" else labelled_samples)(str(folder if read == "plain" else parts))
+    told = "looks like a picture, and is not read; save it as .png, .jpg, .tif, .bmp or .webp"
+    assert capsys.readouterr().err == f"warning: {folder / name}: {told}.\n"
 
 
 @pytest.mark.parametrize("closed", ["train", "train/lost+found"])

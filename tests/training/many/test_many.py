@@ -19,7 +19,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from core.errors import ConfigError
+from core.errors import ArtifactError, ConfigError
 from tests.pictures import write_picture
 from tests.processes import below, interrupted, matching
 from tests.runtime.waiting import WAIT_S, wait_until
@@ -156,6 +156,15 @@ def test_a_report_of_before_the_checkpoint_is_written_again(tmp_path: Path) -> N
         outcome = run_part(part, threads=1)
     assert (outcome.tries, outcome.report) == (0, "")
     assert "evaluate.log" in outcome.error
+
+
+@pytest.mark.long
+def test_what_is_no_checkpoint_is_refused_by_the_evaluation_and_told_of_its_part(tmp_path: Path) -> None:
+    part = finished(tmp_path)
+    (part.output / "evaluation" / "report.html").unlink()
+    outcome = run_part(part, threads=1)
+    assert (outcome.exit_code, outcome.report, outcome.tries) == (ArtifactError.exit_code, "", 0)
+    assert outcome.error.startswith(f"{part.output / 'checkpoint'}: damaged, or not a P-WAE checkpoint; train it again")
 
 
 def test_patterns_may_be_whole_paths_and_match_the_list_itself(
