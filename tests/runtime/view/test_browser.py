@@ -57,6 +57,7 @@ def test_a_part_is_found_looked_at_and_marked_and_what_follows_stands_on_the_liv
     for said in ("was bad", "was good"):
         page.get_by_label("your name").fill(f"Ada {EVIL}")
         page.get_by_label("note").fill(f"oil {EVIL}")
+        page.get_by_label("note").press("Enter")  # it does not say which of the two
         page.get_by_role("button", name=said).click()
         page.locator(".marks li").first.filter(has_text=said).wait_for()
     page.reload()
