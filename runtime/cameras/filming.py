@@ -66,7 +66,7 @@ class Filming:
         now_s = time.monotonic()
         if self._wrong != (width, height) and now_s - self._told_s >= TOLD_EVERY_S:
             self._wrong, self._told_s = (width, height), now_s
-            told = "frames of another size are not judged camera=%s size=%dx%d wanted=%dx%d remedy=%r"
+            told = "%s: frames of another size are not judged size=%dx%d wanted=%dx%d remedy=%r"
             log.warning(told, self._name, *self._wrong, *self._size, SIZE_REMEDY)
         return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)
 

@@ -36,7 +36,7 @@ def test_of_a_camera_whose_size_changes_with_each_frame_the_log_has_one_line(
     faults = [filming.newest(frame).fault for frame in filming.frames(threading.Event())]
     assert faults == [None, Reason.WRONG_SIZE] * 100
     (told,) = [Logfmt().format(record) for record in caplog.records]
-    assert 'msg="frames of another size are not judged" camera=top size=9x8 wanted=8x8 remedy="set the camera' in told
+    assert 'msg="top: frames of another size are not judged" size=9x8 wanted=8x8 remedy="set the camera' in told
 
 
 @pytest.mark.parametrize("kind", ["folder", "watch"])
