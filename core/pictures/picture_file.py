@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.pictures import tiff_file
-from core.pictures.jpeg_holes import MOST_SEGMENTS, SMALLEST_HOLE, has_hole
+from core.pictures.jpeg_holes import MOST_SCANS, MOST_SEGMENTS, SCAN, SMALLEST_HOLE, has_hole
 
 LARGEST_BYTES = 2**30
 PNG_GREY, GREY_AND_ALPHA, COLOURS_AND_ALPHA = 0, 2, 4
@@ -177,10 +177,10 @@ def _require_all_scans(data: bytes, start: int, components: set[int]) -> None:
     """Refuse a JPEG that ends between two scans: it is whole for its decoder, and coarse or without its colours."""
     lacking = {component: np.full(64, 99) for component in components}
     end = data.find(b"\xff\xd9", start)
-    scans = re.finditer(rb"\xff\xda", data[start : end if end >= 0 else len(data)])
+    scans = re.finditer(SCAN, data[start : end if end >= 0 else len(data)])
     for number_of_scan, scan in enumerate(scans):
-        if number_of_scan == MOST_SEGMENTS:
-            raise PictureFault(TRUNCATED)
+        if number_of_scan == MOST_SCANS:
+            raise PictureFault(f"not a whole picture (damaged JPEG: more than {MOST_SCANS} scans)")
         at = start + scan.start() + 4
         count = data[at]
         first, last, precision = data[at + 1 + 2 * count : at + 4 + 2 * count]

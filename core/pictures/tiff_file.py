@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from core.pictures.ffmpeg import bound_memory
+from core.pictures.jpeg_holes import MOST_SCANS, SCAN
 
 ALL_OF_ONE = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320})
 """The tags by which FFMPEG decodes; it refuses some that others use, when it is to refuse what is damaged."""
@@ -170,7 +171,8 @@ def _require_strict_jpegs(pieces: Iterable[memoryview], tables: bytes, most_pixe
         jpeg = tables[:-2] + piece[2:] if tables else bytes(piece)
         try:
             height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
-            if (claimed := claimed + height * width) > most_pixels:
+            claimed += height * width
+            if claimed > most_pixels or jpeg.count(SCAN) > MOST_SCANS:
                 raise Damaged(TOO_MUCH)
             simplejpeg.decode_jpeg(jpeg, "GRAY")
         except Damaged:

@@ -44,8 +44,9 @@ def jpeg_that_claims(side: int) -> bytes:
         (zlib.compress(bytes(2 * tiff_file.SMALL), 9), DEFLATE, 20),
         (jpeg_that_claims(65_500), JPEG, 20),
         (jpeg(2000), JPEG, 20),
+        (jpeg(16).replace(b"\xff\xd9", 101 * b"\xff\xda\0\6\1\1\0\0\0\0\xff\xd9"), JPEG, 2),
     ],
-    ids=["inflated", "a JPEG that claims 4 GB", "many JPEGs"],
+    ids=["inflated", "a JPEG that claims 4 GB", "many JPEGs", "many scans"],
 )
 def test_one_whose_data_claims_more_than_its_picture_has_is_refused_at_once(
     piece: bytes, packed: int, times: int
