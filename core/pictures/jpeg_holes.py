@@ -9,9 +9,11 @@ import re
 
 SMALLEST_HOLE = 256
 """Bytes: what is shorter holds too few blocks to tell."""
-MOST_SEGMENTS = 4096
-"""And scans, of a JPEG: more is written only to slow down who reads it."""
+MOST_SEGMENTS, MOST_SCANS = 4096, 100
+"""Of a JPEG: more is written only to slow down who reads it, for each scan is gone through for the whole picture. Usual
+are ten."""
 START_OF_SCAN, TABLES = 0xDA, 0xC4
+SCAN = b"\xff\xda"
 END_OF_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.pictures import tiff_file
-from core.pictures.jpeg_holes import MOST_SEGMENTS, SMALLEST_HOLE, has_hole
+from core.pictures.jpeg_holes import MOST_SCANS, MOST_SEGMENTS, SCAN, SMALLEST_HOLE, has_hole
 
 LARGEST_BYTES = 2**30
-GREY_AND_ALPHA, COLOURS_AND_ALPHA = 2, 4
+PNG_GREY, GREY_AND_ALPHA, COLOURS_AND_ALPHA = 0, 2, 4
 BMP_HEADER_WITH_ALPHA = 56
 """Bytes of the least header that says where alpha is."""
 LARGEST_PIXELS = 2**28
@@ -34,6 +34,7 @@ FILL = re.compile(rb"\xff+")
 SEVERAL = "holds several pictures, of which one would be seen; save each as a file of its own"
 TRUNCATED = "not a whole picture (empty, truncated or of an unknown format)"
 UNKNOWN = "not a whole picture, or of an unknown format: PNG, JPEG, TIFF, BMP and WebP are read"
+TRANSPARENT = "is transparent in places, so nobody knows what stands there; save it without transparency (alpha)"
 OTHER_COLOURS = "{} colours are not supported; save it in grey or RGB"
 TIFF_COLOURS = {5: "CMYK", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LogL", 32845: "LogLuv"}
 """Whose conversion would be a guess: OpenCV knows no profile, and gives other colours than people see."""
@@ -50,6 +51,8 @@ class Header(NamedTuple):
     height: int
     orientation: int = 1
     """As EXIF has it, 1 to 8: how the picture has to be turned to stand upright."""
+    unseen: int | None = None
+    """The grey level whose pixels are transparent, as a PNG without a channel for that may say."""
 
 
 def decode(data: bytes, most_pixels: int = LARGEST_PIXELS) -> NDArray[Any]:
@@ -71,7 +74,10 @@ def decode(data: bytes, most_pixels: int = LARGEST_PIXELS) -> NDArray[Any]:
         )
     if data.startswith(b"\xff\xd8"):
         return _turn(_decode_jpeg(data), header.orientation)
-    return _turn(_decode_other(data), header.orientation)
+    pixels = _decode_other(data)
+    if header.unseen is not None and (pixels == header.unseen).any():
+        raise PictureFault(TRANSPARENT)
+    return _turn(pixels, header.orientation)
 
 
 def _decode_jpeg(data: bytes) -> NDArray[Any]:
@@ -113,9 +119,7 @@ def _require_opaque(pixels: NDArray[Any]) -> None:
     A fourth channel that is no transparency, infrared say, is refused with it: it would not be judged.
     """
     if pixels.dtype in (np.uint8, np.uint16) and pixels[..., 3].min() < np.iinfo(pixels.dtype).max:
-        raise PictureFault(
-            "is transparent in places, so nobody knows what stands there; save it without transparency (alpha)"
-        )
+        raise PictureFault(TRANSPARENT)
 
 
 def _turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -173,10 +177,10 @@ def _require_all_scans(data: bytes, start: int, components: set[int]) -> None:
     """Refuse a JPEG that ends between two scans: it is whole for its decoder, and coarse or without its colours."""
     lacking = {component: np.full(64, 99) for component in components}
     end = data.find(b"\xff\xd9", start)
-    scans = re.finditer(rb"\xff\xda", data[start : end if end >= 0 else len(data)])
+    scans = re.finditer(SCAN, data[start : end if end >= 0 else len(data)])
     for number_of_scan, scan in enumerate(scans):
-        if number_of_scan == MOST_SEGMENTS:
-            raise PictureFault(TRUNCATED)
+        if number_of_scan == MOST_SCANS:
+            raise PictureFault(f"not a whole picture (damaged JPEG: more than {MOST_SCANS} scans)")
         at = start + scan.start() + 4
         count = data[at]
         first, last, precision = data[at + 1 + 2 * count : at + 4 + 2 * count]
@@ -188,8 +192,8 @@ def _require_all_scans(data: bytes, start: int, components: set[int]) -> None:
 
 
 def _png(data: bytes) -> Header:
-    width, height = struct.unpack_from(">II", data, 16)
-    orientation, at, kind = 1, 8, b""
+    width, height, depth, colours = struct.unpack_from(">IIBB", data, 16)
+    orientation, unseen, at, kind = 1, None, 8, b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, at)
         (expected,) = struct.unpack_from(">I", data, at + 8 + length)
@@ -199,8 +203,11 @@ def _png(data: bytes) -> Header:
             orientation = _orientation(data[at + 8 : at + 8 + length])
         if kind == b"acTL" and struct.unpack_from(">I", data, at + 8)[0] > 1:
             raise PictureFault(SEVERAL)
+        if kind == b"tRNS" and colours == PNG_GREY:  # of colours OpenCV makes a fourth channel
+            level = struct.unpack_from(">H", data, at + 8)[0] & (1 << depth) - 1
+            unseen = level if depth > 8 else level * 255 // ((1 << depth) - 1)
         at += 12 + length
-    return Header(width, height, orientation)
+    return Header(width, height, orientation, unseen)
 
 
 def _bmp(data: bytes) -> Header:

@@ -6,14 +6,25 @@ it here: zlib's checksums, JPEG's strict decoder, and for LZW, PackBits and fax 
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from core.pictures.ffmpeg import bound_memory
+from core.pictures.jpeg_holes import MOST_SCANS, SCAN
 
 ALL_OF_ONE = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320})
 """The tags by which FFMPEG decodes; it refuses some that others use, when it is to refuse what is damaged."""
-SUBFILE, BITS, COMPRESSION, PLACES, CHANNELS, LENGTHS, LAYOUT = 254, 258, 259, 273, 277, 279, 284
+SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PLACES, CHANNELS, LENGTHS, LAYOUT = (
+    254,
+    256,
+    257,
+    258,
+    259,
+    273,
+    277,
+    279,
+    284,
+)
 TILES, TILE_LENGTHS, JPEG_TABLES = 324, 325, 347
 LZW, JPEG, PACKBITS = 5, 7, 32773
 FAX = (2, 3, 4)
@@ -24,7 +35,12 @@ SMALLER_OR_MASK = 1 | 4
 """Of SUBFILE: what goes with a picture and is none of its own."""
 MOST_ENTRIES = 2**16
 """Of all folders: more is written only to slow down who reads it."""
-AT_ONCE = 2**20
+AT_ONCE = 2**12
+"""Bytes that are inflated at once, to a thousand times as many at most."""
+MOST_TIMES, SMALL = 4, 2**24
+"""All data of a file may come to so many times what its picture takes, since tiles reach beyond it, and to so many
+bytes (pixels, of JPEG) more: a file of 500 bytes can claim 4 GB, or hours."""
+TOO_MUCH = "it claims more data than its picture has"
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4}
 
 
@@ -62,15 +78,18 @@ def require_whole(data: bytes) -> bool:
     places: tuple[int, ...] = tags.get(PLACES) or tags.get(TILES) or ()
     lengths: tuple[int, ...] = tags.get(LENGTHS) or tags.get(TILE_LENGTHS) or ()
     packed = tags.get(COMPRESSION, [1])[0]
-    pieces = [data[place : place + length] for place, length in zip(places, lengths, strict=False)]
-    if any(len(piece) < length for piece, length in zip(pieces, lengths, strict=False)):
+    if any(place + length > len(data) for place, length in zip(places, lengths, strict=False)):
         raise Damaged("it ends before its data does")
+    view = memoryview(data)
+    pieces = (view[place : place + length] for place, length in zip(places, lengths, strict=False))
+    pixels = tags.get(WIDTH, [0])[0] * tags.get(HEIGHT, [0])[0]
     if packed in DEFLATE:
-        for piece in pieces:
-            _require_inflates(piece)
+        pixel_bits = max(tags.get(BITS, [1])) * tags.get(CHANNELS, [1])[0]
+        _require_inflates(pieces, MOST_TIMES * pixels * pixel_bits // 8 + SMALL)
     elif packed == JPEG:
         tables = entries.get(JPEG_TABLES)
-        _require_strict_jpegs(pieces, data[tables.at : tables.at + tables.number] if tables else b"")
+        tables_data = data[tables.at : tables.at + tables.number] if tables else b""
+        _require_strict_jpegs(pieces, tables_data, MOST_TIMES * pixels + SMALL)
     elif packed in (LZW, PACKBITS, *FAX) and TILES not in tags and _is_known_to_ffmpeg(tags):
         _require_ffmpeg_takes(data, entries)
     return packed in DEFLATE and bool(pieces)
@@ -126,24 +145,35 @@ def _folders(data: bytes) -> Iterator[dict[int, _Entry]]:
         at = following
 
 
-def _require_inflates(piece: bytes) -> None:
-    inflater = zlib.decompressobj()
-    try:
-        while piece and not inflater.eof:
-            inflater.decompress(piece, AT_ONCE)
-            piece = inflater.unconsumed_tail
-    except zlib.error as error:
-        raise Damaged("a checksum differs") from error
-    if not inflater.eof:
-        raise Damaged("a checksum is missing")
+def _require_inflates(pieces: Iterable[memoryview], most_bytes: int) -> None:
+    come = 0
+    for piece in pieces:
+        inflater = zlib.decompressobj()
+        try:
+            for at in range(0, len(piece), AT_ONCE):
+                come += len(inflater.decompress(piece[at : at + AT_ONCE]))
+                if come > most_bytes:
+                    raise Damaged(TOO_MUCH)
+        except zlib.error as error:
+            raise Damaged("a checksum differs") from error
+        if not inflater.eof:
+            raise Damaged("a checksum is missing")
 
 
-def _require_strict_jpegs(pieces: list[bytes], tables: bytes) -> None:
+def _require_strict_jpegs(pieces: Iterable[memoryview], tables: bytes, most_pixels: int) -> None:
     import simplejpeg
 
+    claimed = 0
     for piece in pieces:
+        jpeg = tables[:-2] + piece[2:] if tables else bytes(piece)
         try:
-            simplejpeg.decode_jpeg(tables[:-2] + piece[2:] if tables else piece, "GRAY")
+            height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+            claimed += height * width
+            if claimed > most_pixels or jpeg.count(SCAN) > MOST_SCANS:
+                raise Damaged(TOO_MUCH)
+            simplejpeg.decode_jpeg(jpeg, "GRAY")
+        except Damaged:
+            raise
         except ValueError as error:
             raise Damaged(f"JPEG: {str(error).rstrip('.').lower()}") from error
 

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from errno import EACCES
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -118,9 +119,8 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         if what := no_bundle(path):
             raise ArtifactError(f"{path}: {what}.") from error
-        raise ArtifactError(
-            f"{path}: no readable {MANIFEST} in it ({error.strerror}); give a folder that `export-engine` wrote."
-        ) from error
+        remedy = "check its permissions" if error.errno == EACCES else "give a folder that `export-engine` wrote"
+        raise ArtifactError(f"{path}: no readable {MANIFEST} in it ({error.strerror}); {remedy}.") from error
     if len(content) > LARGEST_MANIFEST:
         raise ArtifactError(f"{path}: {MANIFEST} is larger than {LARGEST_MANIFEST:,} bytes; do not use it.")
     return content

@@ -40,6 +40,9 @@ class Memory(Protocol):
     def knows(self, cause: bytes) -> bool:
         """Say whether all that was judged of `cause` is on disk."""
 
+    def learn(self, cause: bytes) -> None:
+        """Something that was judged is known by this `cause`, too."""
+
     def forget(self, cause: bytes) -> None:
         """Nothing will come again of this `cause`; what looks like it, or like a region of it, is new."""
 

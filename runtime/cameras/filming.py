@@ -16,6 +16,7 @@ from runtime.parts.verdict import Reason
 from runtime.threads.seldom import Seldom
 
 log = logging.getLogger(__name__)
+SIZE_REMEDY = "set the camera back; or if it stays so, and the model knows such pictures, set `frame_size` and restart"
 TOLD_EVERY_S = 60.0
 """How often at most the log has that frames are of a wrong size: it may change with each."""
 
@@ -65,7 +66,8 @@ class Filming:
         now_s = time.monotonic()
         if self._wrong != (width, height) and now_s - self._told_s >= TOLD_EVERY_S:
             self._wrong, self._told_s = (width, height), now_s
-            log.warning("frames of %d x %d, not %d x %d: not judged %s", *self._wrong, *self._size, self._name)
+            told = "%s: frames of another size are not judged size=%dx%d wanted=%dx%d remedy=%r"
+            log.warning(told, self._name, *self._wrong, *self._size, SIZE_REMEDY)
         return replace(frame, fault=frame.fault or Reason.WRONG_SIZE)
 
 

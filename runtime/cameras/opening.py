@@ -32,6 +32,9 @@ from runtime.cameras.trust import ffmpeg_options, require_certificates, require_
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 ENCRYPTED = {"rtsps", "https"}
+OVER_TCP = {"rtsp_transport": "tcp"}
+WITHOUT_PROXY = {"http_proxy": ""}
+"""FFMPEG would ask a camera through the proxy that the environment names for the internet, and tell it the password."""
 DEVICE_REMEDIES = {
     errno.EACCES: "let the station's user into the group `video`",
     errno.EBUSY: "end the other program that has it open",
@@ -84,7 +87,7 @@ def _open_url(name: str, settings: RtspSettings | HttpSettings, url: str) -> Cap
                 require_trusted(connection, host, ca_file)
     except ValueError:  # which tells what it found there: it may be a password
         raise OSError(errno.EINVAL, "its URL is no address; look at the variables in it") from None
-    options = ffmpeg_options(ca_file) | ({"rtsp_transport": "tcp"} if address.scheme.startswith("rtsp") else {})
+    options = ffmpeg_options(ca_file) | (OVER_TCP if address.scheme.startswith("rtsp") else WITHOUT_PROXY)
     started_s = time.monotonic()
     try:
         return VideoStream(url, options, timeout_s, settings.decoding, name)

@@ -26,6 +26,7 @@ from runtime.outbox.schema import (
     forget_oldest,
     insert,
     is_remembered,
+    learn,
     of_verdict,
     read_answers,
     read_lifetime,
@@ -136,6 +137,10 @@ class Outbox:
     def answers(self, cause: bytes) -> list[str]:
         """Give the ids of the events that the trigger of this `cause` got; none where they are not all stored."""
         return self._file.patiently(lambda: read_answers(self._removing, cause))
+
+    def learn(self, cause: bytes) -> None:
+        """Something of which an event was stored is known by this cause, too. Raises OutboxError."""
+        self._change(lambda database: learn(database, cause))
 
     def forget(self, cause: bytes) -> None:
         """Nothing will come again of this cause, or of one that begins with it; what looks like it is new."""

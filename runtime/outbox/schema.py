@@ -190,9 +190,14 @@ def write_notes(database: sqlite3.Connection, notes: Mapping[str, bytes]) -> Non
 def remember(database: sqlite3.Connection, event: NewEvent) -> None:
     """Keep what `event` was told because of, and whom it answers."""
     if event.cause is not None:
-        database.execute("INSERT OR IGNORE INTO causes (cause) VALUES (?)", (event.cause,))
+        learn(database, event.cause)
     if event.answer is not None:
         database.execute("INSERT INTO answers (cause, event) VALUES (?, ?)", event.answer)
+
+
+def learn(database: sqlite3.Connection, cause: bytes) -> None:
+    """Count `cause` among those of which events were stored."""
+    database.execute("INSERT OR IGNORE INTO causes (cause) VALUES (?)", (cause,))
 
 
 def is_remembered(database: sqlite3.Connection, cause: bytes) -> bool:

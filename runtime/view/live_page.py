@@ -20,7 +20,7 @@ from runtime.parts.verdict import GIVEN, Verdict
 from runtime.view.desk import TakesMarks
 from runtime.view.marking import told_as_json
 from runtime.view.past import Past
-from runtime.view.pictures import WIDEST_PX, as_jpeg, no_wider
+from runtime.view.pictures import WIDEST_PX, InTurn, as_jpeg, no_wider
 from runtime.view.rendering import Pages
 
 Which = Literal["last", "rejected"]
@@ -59,10 +59,6 @@ def live_router(
     def state() -> dict[str, Any]:
         return _state(look(), display, past, told_as_json(reviews))
 
-    @router.get(
-        "/camera/{camera}/{which}/{kind}.jpg",
-        summary="A camera's newest picture (last), or the newest that was not passed (rejected)",
-    )
     def picture(
         camera: str,
         which: Which,
@@ -81,6 +77,12 @@ def live_router(
         pixels = no_wider(pixels, width)
         return as_jpeg(draw(pixels, shown) if kind == "map" else pixels, headers)
 
+    router.add_api_route(
+        "/camera/{camera}/{which}/{kind}.jpg",
+        picture,
+        summary="A camera's newest picture (last), or the newest that was not passed (rejected)",
+        route_class_override=InTurn,
+    )
     return router
 
 

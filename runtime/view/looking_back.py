@@ -13,7 +13,7 @@ from runtime.evidence.overlay import jpeg
 from runtime.history.entry import Entry, Kind, Wanted
 from runtime.history.marks import Mark, marks_of
 from runtime.view.past import MAP, Past
-from runtime.view.pictures import WIDEST_PX, read_no_wider
+from runtime.view.pictures import WIDEST_PX, InTurn, read_no_wider
 from runtime.view.query import no_misspelt_keys
 from runtime.view.rendering import Pages
 
@@ -63,7 +63,6 @@ def _data_router(past: Past) -> APIRouter:
     def event_json(event_id: str) -> Any:
         return _found(past, event_id)[1]
 
-    @router.get("/evidence/{name}.jpg", summary="A part's picture by its event's id; with -map its error map")
     def evidence(name: str, width: Width = None) -> Response:
         event_id, kind = (name.removesuffix(MAP), MAP) if name.endswith(MAP) else (name, "")
         entry = _found(past, event_id)[0]
@@ -77,6 +76,8 @@ def _data_router(past: Past) -> APIRouter:
         except OSError as error:
             raise HTTPException(404, "the picture was cleared") from error
 
+    told = "A part's picture by its event's id; with -map its error map"
+    router.add_api_route("/evidence/{name}.jpg", evidence, summary=told, route_class_override=InTurn)
     return router
 
 

@@ -1,5 +1,6 @@
 """Newcomers: which pictures in a watched folder are new there and whole."""
 
+import os
 import time
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Seen:
     is_given: bool = False
     was_read: bool = False
     """In vain: nothing has changed since."""
+    inode: int = 0
+    content: bytes = b""
+    """A digest of what was read, where it was given in this run."""
+    before: "Seen | None" = None
+    """Of a file that was given, and of which somebody has set the time since: as it was then."""
 
     def is_still(self, picture: Path) -> bool:
         """Whether `picture` is there, as it was seen."""
@@ -40,6 +46,14 @@ class Seen:
         except OSError:
             return False
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.changed_ns)
+
+    def may_have_been_dated(self, stat: os.stat_result) -> bool:
+        """Whether what it is now, by `stat`, may be the same with another time: by writing both of its times are one.
+
+        Programs that copy a picture with its time set that last, some when it has been judged already.
+        """
+        is_same = (stat.st_ino, stat.st_size) == (self.inode, self.size)
+        return self.is_given and is_same and stat.st_mtime_ns != stat.st_ctime_ns
 
 
 class Newcomers:
@@ -109,7 +123,9 @@ class Newcomers:
                 continue
             if seen is None or (seen.size, seen.changed_ns) != (stat.st_size, stat.st_mtime_ns):
                 first_s = now_s if seen is None or seen.is_given else seen.first_s
-                seen = self._seen[picture] = Seen(stat.st_size, stat.st_mtime_ns, now_s, first_s)
+                before = seen if seen is not None and seen.may_have_been_dated(stat) else None
+                told = stat.st_size, stat.st_mtime_ns, now_s, first_s
+                seen = self._seen[picture] = Seen(*told, inode=stat.st_ino, before=before)
                 is_still = picture in whole
             else:
                 is_still = True

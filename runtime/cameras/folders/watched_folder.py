@@ -130,16 +130,8 @@ class WatchedFolder(Camera):
     def _read(self, picture: Path, seen: Seen) -> Frame | None:
         """Read a picture; None while it may become whole or changes, and where it was judged before."""
         captured = Moment.now()
-        relative = picture.relative_to(self._path)
-        where = b"%s\0%s\0%d %d" % (self._name.encode(), os.fsencode(relative), seen.size, seen.changed_ns)
-        cause = blake2b(where, digest_size=16).digest()
-        if cause in self._under_way:  # its folder was away, and is back before it is judged
-            self._newcomers.give(picture, seen)
-            return None
-        if self._memory is not None and self._memory.knows(cause):
-            self._newcomers.give(picture, seen)
-            if self._mover is not None:
-                self._mover.add((picture, seen, cause))
+        cause = self._cause(picture, seen)
+        if self._is_known(picture, seen, cause):
             return None
         data, (pixels, deep), why = b"", (None, None), None
         try:
@@ -149,7 +141,12 @@ class WatchedFolder(Camera):
             why = str(error)
         if not seen.is_still(picture):
             return None
-        seen.was_read = True
+        seen.was_read, seen.content = True, blake2b(data, digest_size=16).digest()
+        if seen.before is not None and seen.before.content == seen.content:
+            if self._memory is not None:
+                self._memory.learn(cause)
+            self._leave(picture, seen, cause)
+            return None
         if why is not None and not self._newcomers.is_last_try(seen, time.monotonic()):
             return None
         self._newcomers.give(picture, seen)
@@ -157,8 +154,29 @@ class WatchedFolder(Camera):
         identity = blake2b(cause + data, digest_size=16).hexdigest()
         found = self._part_id.search(printable(Path(picture.name))) if self._part_id else None
         mark = FileMark(identity, found[1] if found else None)
-        told = (pixels, captured, printable(relative), Reason.UNREADABLE if why else None, why)
+        told = (pixels, captured, printable(picture.relative_to(self._path)), Reason.UNREADABLE if why else None, why)
         return Frame(*told, cause, mark, stored_u16=deep)
+
+    def _cause(self, picture: Path, seen: Seen) -> bytes:
+        relative = os.fsencode(picture.relative_to(self._path))
+        where = b"%s\0%s\0%d %d" % (self._name.encode(), relative, seen.size, seen.changed_ns)
+        return blake2b(where, digest_size=16).digest()
+
+    def _is_known(self, picture: Path, seen: Seen, cause: bytes) -> bool:
+        """Say, without reading it, whether a picture is being judged or was."""
+        if cause in self._under_way:  # its folder was away, and is back before it is judged
+            self._newcomers.give(picture, seen)
+            return True
+        if self._memory is not None and self._memory.knows(cause):
+            self._leave(picture, seen, cause)
+            return True
+        return seen.before is not None and self._cause(picture, seen.before) in self._under_way
+
+    def _leave(self, picture: Path, seen: Seen, cause: bytes) -> None:
+        """Take a picture for judged, as it was before."""
+        self._newcomers.give(picture, seen)
+        if self._mover is not None:
+            self._mover.add((picture, seen, cause))
 
     def _tidy(self) -> None:
         """Move what was judged."""

@@ -50,6 +50,15 @@ async function show(node, name, which, told) {
   if (which === "last") verdict(node, part);
 }
 
+// What is on its way still is not asked for again: on a slow box the state of the page would queue behind it.
+const underWay = new Set();
+function keepShown(node, name, which, told) {
+  const figure = node.querySelector("." + which);
+  if (underWay.has(figure)) return;
+  underWay.add(figure);
+  show(node, name, which, told).catch(() => {}).finally(() => underWay.delete(figure));
+}
+
 function verdict(node, part) {
   for (const word of Object.keys(words.verdicts)) node.classList.toggle(word, word === part.verdict);
   node.querySelector(".verdict").textContent = words.verdicts[part.verdict];
@@ -139,7 +148,7 @@ function render() {
     node.querySelector(".now").textContent = camera.margin === null ? "" : `${words.now} ${(100 * camera.margin).toFixed(0)} %` +
       (camera.usual === null ? "" : `, ${words.usual} ${(100 * camera.usual).toFixed(0)} %`);
     node.querySelector(".drift").hidden = !camera.drifts;
-    for (const which of ["last", "rejected"]) show(node, name, which, camera[which]).catch(() => {});
+    for (const which of ["last", "rejected"]) keepShown(node, name, which, camera[which]);
     draw(node.querySelector(".trend svg"), camera.trend, camera.usual);
   }
   old();

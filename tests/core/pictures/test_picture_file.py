@@ -220,3 +220,11 @@ def test_a_jpeg_that_is_written_to_hold_up_its_reader_is_refused_at_once(filler:
     with pytest.raises(PictureFault):
         decode(content)
     assert time.process_time() - started_s < 1
+
+
+def test_a_jpeg_of_scans_that_are_there_again_and_again_is_refused_before_each_is_gone_through() -> None:
+    jpeg = cv2.imencode(".jpg", casting(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    decode(jpeg)
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    with pytest.raises(PictureFault, match="more than 100 scans"):
+        decode(jpeg[:-2] + 100 * last + jpeg[-2:])

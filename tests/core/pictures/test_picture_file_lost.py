@@ -203,6 +203,18 @@ def test_16_bits_that_are_transparent_in_places_are_refused_too() -> None:
             decode(cv2.imencode(suffix, deep)[1].tobytes())
 
 
+@pytest.mark.parametrize(("mode", "levels"), [("1", (0, 255)), ("L", (0, 90)), ("I;16", (0, 9000))])
+def test_grey_of_which_one_level_is_transparent_is_refused_where_that_is_there(
+    mode: str, levels: tuple[int, int]
+) -> None:
+    grey = Image.new(mode, (30, 20), levels[1])
+    opaque = saved(grey, "PNG", transparency=levels[0])
+    assert (decode(opaque) == levels[1]).all()
+    grey.putpixel((4, 3), levels[0])
+    with pytest.raises(PictureFault, match="transparent in places"):
+        decode(saved(grey, "PNG", transparency=levels[0]))
+
+
 @pytest.mark.parametrize("packed", [6, 34712, 34925, 34933, 34934, 50000, 50001])
 def test_a_tiff_packed_in_a_way_that_is_not_read_is_refused_and_not_black(packed: int) -> None:
     data = bytearray(saved(GREY, "TIFF", compression="tiff_lzw"))

@@ -1,5 +1,6 @@
 """The doors of a bundle: what its manifest says, the graph, the known pictures and the thresholds set on site."""
 
+import errno
 import json
 import os
 import shutil
@@ -141,6 +142,15 @@ def test_a_bundle_whose_folder_cannot_be_looked_into_is_no_wrong_configuration(o
     """As one of somebody else's; where root runs the test, who may look: a name that is too long."""
     with pytest.raises(ArtifactError, match=r"no readable bundle\.json in it \(File name too long\)"):
         load_bundle(own / ("x" * 300))
+
+
+def test_a_manifest_that_may_not_be_read_says_what_helps(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:  # for root may read all
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ArtifactError, match=r"in it \(Permission denied\); check its permissions\.$"):
+        load_bundle(own)
 
 
 def test_a_pipe_in_the_place_of_a_manifest_is_not_waited_for(own: Path) -> None:

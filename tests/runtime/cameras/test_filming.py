@@ -14,6 +14,7 @@ from runtime.cameras.files import FolderCamera
 from runtime.cameras.filming import Filming
 from runtime.cameras.folders.watched_folder import WatchedFolder
 from runtime.cameras.settings import FolderSettings, HttpSettings
+from runtime.monitoring.logfmt import Logfmt
 from runtime.parts.frame import Frame
 from runtime.parts.moment import Moment
 from runtime.parts.verdict import Reason
@@ -34,7 +35,8 @@ def test_of_a_camera_whose_size_changes_with_each_frame_the_log_has_one_line(
     filming = Filming("top", Restless(), HttpSettings(kind="http", url="http://10.0.0.7/"))
     faults = [filming.newest(frame).fault for frame in filming.frames(threading.Event())]
     assert faults == [None, Reason.WRONG_SIZE] * 100
-    assert [record.getMessage() for record in caplog.records] == ["frames of 9 x 8, not 8 x 8: not judged top"]
+    (told,) = [Logfmt().format(record) for record in caplog.records]
+    assert 'msg="top: frames of another size are not judged" size=9x8 wanted=8x8 remedy="set the camera' in told
 
 
 @pytest.mark.parametrize("kind", ["folder", "watch"])

@@ -15,6 +15,7 @@ from runtime.cameras.check import check_camera
 from runtime.cameras.opening import open_camera
 from runtime.cameras.settings import HttpSettings, RtspSettings
 from runtime.cameras.streams.video_stream import VideoStream
+from tests.runtime.broker import free_port
 from tests.runtime.cameras.test_http import answering
 from tests.runtime.certificates import behind_tls, make_certificates
 from tests.runtime.servers import MjpegServer, RtspServer
@@ -84,6 +85,18 @@ def test_a_camera_is_judged_with_its_own_certificate_or_its_ca_s(
 ) -> None:
     with behind_tls(mjpeg.port, certificates / f"{shown}.crt") as port:
         watcher = watch(https(port, ca_file=certificates / f"{trusted}.crt"))
+        wait_until(lambda: watcher.seen() > 2)
+        watcher.stop()
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_a_camera_is_asked_directly_whatever_proxy_the_environment_names(
+    is_encrypted: bool, certificates: Path, mjpeg: MjpegServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with behind_tls(mjpeg.port, certificates / "own.crt") as port:
+        encrypted = https(port, ca_file=certificates / "own.crt")
+        watcher = watch(encrypted if is_encrypted else HttpSettings(kind="http", url=mjpeg.url))
         wait_until(lambda: watcher.seen() > 2)
         watcher.stop()
 

@@ -34,6 +34,9 @@ class Remembering:
     def knows(self, cause: bytes) -> bool:
         return cause in self.causes
 
+    def learn(self, cause: bytes) -> None:
+        self.causes.setdefault(cause, [])
+
     def forget(self, cause: bytes) -> None:
         self.causes.pop(cause, None)
 

@@ -238,3 +238,14 @@ def test_a_trigger_s_events_are_known_when_all_are_stored_over_restarts_and_with
     outbox.add([replace(letter(seq), answer=(b"%d" % seq, "other")) for seq in range(5)])
     assert outbox.answers(b"trigger") == []
     outbox.close()
+
+
+def test_what_it_learns_is_known_over_runs(tmp_path: Path) -> None:
+    bounds = OutboxSettings(path=tmp_path / "box.sqlite")
+    outbox = Outbox(bounds)
+    outbox.learn(b"dated")
+    outbox.close()
+    outbox = Outbox(bounds)
+    assert outbox.knows(b"dated")
+    assert not outbox.knows(b"date")
+    outbox.close()

@@ -15,7 +15,7 @@ from tests.runtime.waiting import WAIT_S, wait_until
 from tests.runtime.web import is_up
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 WIDTH = 390
 """Of a phone's screen, in pixels."""
@@ -57,6 +57,7 @@ def test_a_part_is_found_looked_at_and_marked_and_what_follows_stands_on_the_liv
     for said in ("was bad", "was good"):
         page.get_by_label("your name").fill(f"Ada {EVIL}")
         page.get_by_label("note").fill(f"oil {EVIL}")
+        page.get_by_label("note").press("Enter")  # it does not say which of the two
         page.get_by_role("button", name=said).click()
         page.locator(".marks li").first.filter(has_text=said).wait_for()
     page.reload()
@@ -94,6 +95,23 @@ def test_keys_lead_through_history_parts_and_cameras(page: "Page", station: str)
     page.wait_for_url("**/camera/*")
     page.keyboard.press("Escape")
     page.locator("article").nth(1).wait_for()
+
+
+def test_a_picture_that_is_slow_to_come_is_asked_for_once_and_state_goes_on(page: "Page") -> None:
+    waiting: list[Route] = []
+
+    def hold(route: "Route") -> None:
+        waiting.append(route)
+
+    page.route("**/camera/*/*/*.jpg*", hold)
+    page.reload()
+    for _ in range(4):
+        with page.expect_response("**/state.json"):
+            pass
+    addresses = [route.request.url for route in waiting]
+    assert addresses
+    assert len(addresses) == len(set(addresses))
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def test_a_phone_shows_whole_pages_with_buttons_for_a_finger_and_takes_swipes(browser: "Browser", station: str) -> None:

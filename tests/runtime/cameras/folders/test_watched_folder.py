@@ -33,6 +33,9 @@ class Remembering:
     def knows(self, cause: bytes) -> bool:
         return cause in self.causes
 
+    def learn(self, cause: bytes) -> None:
+        self.causes.add(cause)
+
     def forget(self, cause: bytes) -> None:
         self.causes.discard(cause)
 

@@ -24,6 +24,9 @@ class KnowsAll:
     def knows(self, _cause: bytes) -> bool:
         return True
 
+    def learn(self, _cause: bytes) -> None:
+        pass
+
     def forget(self, _cause: bytes) -> None:
         pass
 
