@@ -1,5 +1,6 @@
 """What is to be known of a data set before training: what its pictures tell that no setting mends."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     """Say in sentences what is odd. `judged`: width and height in pixels of what is judged, to be brought to `side`."""
     good = survey.good
     return [
-        *_shapes(judged, side),
+        *_shapes(good, judged, side),
         *_few(len({picture.digest for picture in good})),
         *_unlit(good),
         *_brightness(good),
@@ -87,14 +88,18 @@ def scales(good: Sequence[Picture]) -> list[str]:
     ]
 
 
-def _shapes(judged: Sequence[tuple[int, int]], side: int) -> list[str]:
+def _shapes(good: Sequence[Picture], judged: Sequence[tuple[int, int]], side: int) -> list[str]:
     """Tell of pictures that are stretched to one shape, or enlarged."""
     found = []
     aspects = [width / height for width, height in judged]
     if max(aspects) > OTHER_SHAPE * min(aspects):
-        found.append(
+        # Where all are apart by so much, some are so far from the usual one, which is a picture's even of two alike.
+        usual, far = sorted(aspects)[len(aspects) // 2], math.sqrt(OTHER_SHAPE)
+        odd = [one for one in good if not 1 / far <= one.size[0] / one.size[1] / usual <= far]
+        found += _list(
             f"{ATTENTION}the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
-            "high) and are all stretched to one. Is another camera's picture, or a turned one, among them?"
+            "high) and are all stretched to one. Are these another camera's pictures, or turned ones",
+            [f"{one.path}, {one.size[0]} x {one.size[1]}" for one in odd],
         )
     short = float(np.median([min(size) for size in judged]))
     if short * ENLARGED < side:

@@ -224,10 +224,12 @@ def test_very_long_parts_are_judged_at_a_cost_within_bounds(
     assert ("pixels across, and is enlarged" in words) == (min(shape) <= 30)
 
 
-def test_pictures_of_two_shapes_are_told(tmp_path: Path) -> None:
-    write(tmp_path / "parts", texture)
-    write(tmp_path / "parts", lambda seed: texture(seed)[:48], first=30)
-    assert "ATTENTION: the pictures differ in shape (1.00 to 2.00 times" in advice_for(tmp_path / "parts")[1]
+def test_pictures_of_another_shape_are_named(tmp_path: Path) -> None:
+    good = write(tmp_path / "parts", texture)
+    write(good, lambda seed: texture(seed)[:48], count=2, first=40)
+    *_, head, one, other = advice_for(good)[0].attention
+    assert head.startswith("ATTENTION: the pictures differ in shape (1.00 to 2.00 times")
+    assert [one, other] == [f"- {good / f'{number:03}.png'}, 96 x 48" for number in (40, 41)]
 
 
 def test_unreadable_files_are_named_and_the_others_counted(tmp_path: Path) -> None:
