@@ -21,6 +21,8 @@ ENLARGED = 4
 """Pictures smaller than the input by more than this factor show too little to be enlarged without a word."""
 DRIFT_LEVELS, DRIFT_SPREADS = 5, 2
 """Groups of pictures differ in brightness where it is by more than both: grey levels, and spreads within a group."""
+LEAST_LEVELS = 32
+"""Of the 256 that the network sees, in pictures whose files tell more apart."""
 MANY = 100
 """Good pictures, from which on the thresholds are near those of many."""
 LEAST_GROUP = 10
@@ -52,6 +54,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_shapes(good, judged, side),
         *_few(len({picture.digest for picture in good})),
         *_unlit(good),
+        *_coarse(good),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
@@ -133,6 +136,21 @@ def _unlit(good: Sequence[Picture]) -> list[str]:
         "its camera has an `exposure` of its own; remove them",
         found,
     )
+
+
+def _coarse(good: Sequence[Picture]) -> list[str]:
+    """Tell of files of 16 bits that use so little of their range that few grey levels are left in 8 bits."""
+    levels = [picture.levels for picture in good if picture.brightest_u16 is not None]
+    if not levels:
+        return []
+    darkest, brightest = np.median(levels, axis=0).round().astype(int).tolist()
+    if brightest - darkest >= LEAST_LEVELS:
+        return []
+    return [
+        f"{ATTENTION}the files keep 16 bits, and what they show lies as a rule between {darkest} and {brightest} of "
+        "the 256 grey levels to which they are brought: what differs by less than one is lost. Have the camera or its "
+        "software spread what it sees over more of its range, by the same limits for every picture, as on the line."
+    ]
 
 
 def _brightness(good: Sequence[Picture]) -> list[str]:
