@@ -32,7 +32,7 @@ _FIGURES = {
     "max_balanced_accuracy": "balanced accuracy at the best threshold",
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
-    "masks_vanished": "masks that mark nothing",
+    "masks_vanished": "masks that mark nothing or cannot be used",
     "skipped": "pictures skipped",
     "images_per_second": "pictures a second, by PyTorch on this computer",
 }
@@ -213,7 +213,10 @@ def _subject(metrics: dict[str, Any]) -> str:
         text += f" {html.escape(NO_DEFECTIVE)}"
         text += " What marks on good parts say is below." if metrics["drawn_marks"] else ""
     if metrics["masks_vanished"]:
-        text += f" {metrics['masks_vanished']} masks mark nothing that the model sees, and are left out of AUPRO."
+        text += (
+            f" {metrics['masks_vanished']} masks mark nothing that the model sees, or cannot be used, and are left out "
+            "of AUPRO."
+        )
     return text
 
 

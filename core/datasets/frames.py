@@ -119,10 +119,9 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     if sample.mask is None:
         return np.zeros((seen.height, seen.width), bool)
     seen = seen.without_cut if sample.is_cut else seen
-    mask = _drawn(sample.mask)
+    mask, picture = _drawn(sample.mask), read_picture(sample.path, seen.bits)
+    _require_alike(mask, picture, sample.mask, seen.cut_size is not None)
     if seen.cut_size is not None:
-        picture = read_picture(sample.path, seen.bits)
-        _require_same_size(mask, picture, sample.mask)
         mask = crop(mask, seen.roi)
         if seen.pose is not None:
             mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
@@ -144,12 +143,17 @@ def _drawn(path: Path) -> NDArray[np.uint8]:
     return np.where(drawn > (brightest // 2 if brightest > 127 else 0), 255, 0).astype(np.uint8)
 
 
-def _require_same_size(mask: NDArray[np.uint8], picture: NDArray[np.uint8], path: Path) -> None:
-    """Refuse a mask at another size than its picture's, of which another region would be cut out. Raises DataError."""
-    if mask.shape != picture.shape[:2]:
+def _require_alike(mask: NDArray[np.uint8], picture: NDArray[np.uint8], path: Path, is_cut: bool) -> None:
+    """Refuse a mask of another shape than its picture's, or of another size where something `is_cut` out of both.
+
+    Raises DataError.
+    """
+    (high, wide), (height, width) = mask.shape, picture.shape[:2]
+    # A smaller one may have been rounded to whole pixels.
+    is_alike = abs(wide * height - width * high) <= max(width, height)
+    if not (mask.shape == picture.shape[:2] if is_cut else is_alike):
         raise DataError(
-            f"{path}: is {mask.shape[1]} x {mask.shape[0]} pixels, and its picture {picture.shape[1]} x "
-            f"{picture.shape[0]}; draw it at the picture's own size."
+            f"{path}: is {wide} x {high} pixels, and its picture {width} x {height}; draw it at the picture's own size."
         )
 
 
