@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.datasets.layout import GOOD
 from core.pictures.geometry import OTHER_SHAPE
+from core.pictures.pose import Outline
 from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 
@@ -28,8 +29,11 @@ MANY = 100
 LEAST_GROUP = 10
 """Pictures of which a median brightness can be told: of groups of five, every fourth set without any drift has one."""
 MOST_GROUPS = 4
-PIECES = 0.1
-"""Of the part's area: other regions that differ from the picture's edge are dirt and shadows below it."""
+PIECES, LEAST_PIECE = 0.1, 0.003
+"""Of the part's area: other regions that differ from the picture's edge are dirt and shadows below the first, unless
+they are of one size in all pictures, as a pin is, and above the second."""
+ONE_SIZE = 0.7
+"""Of the largest, but for a few: the least area of what belongs to each part."""
 NAMED = 10
 """As many files of a kind are named; of more their number is told."""
 
@@ -62,14 +66,21 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     ]
 
 
+def beside(parts: Sequence[Outline]) -> float:
+    """Say how much stands beside the parts that are found, as a rule and over their area; 0 where it is only dirt."""
+    least, usual, most = np.percentile([part.others for part in parts], (5, 50, 95))
+    belongs = least > max(LEAST_PIECE, ONE_SIZE * most)
+    return float(usual) if belongs or usual > PIECES else 0.0
+
+
 def pieces(good: Sequence[Picture]) -> list[str]:
     """Tell of regions beside the part that is to be cut out: of several colours, it is found in pieces."""
-    others = float(np.median([picture.outline.others for picture in good if picture.outline]))
-    if others <= PIECES:
+    others = beside([picture.outline for picture in good if picture.outline])
+    if not others:
         return []
     return [
         f"{ATTENTION}beside the part that is cut out, other things differ from the picture's edge, as a rule "
-        f"{others:.0%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
+        f"{others:.1%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
         "is cut away is not judged. The file says at `part_size` how the whole picture is."
     ]
 
