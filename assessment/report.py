@@ -33,6 +33,7 @@ _FIGURES = {
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
     "masks_vanished": "masks that mark nothing or cannot be used",
+    "masks_cut_away": "defects that are mostly cut away, and not judged",
     "skipped": "pictures skipped",
     "images_per_second": "pictures a second, by PyTorch on this computer",
 }
@@ -44,7 +45,7 @@ _EXPLAINED = {
     "max_balanced_accuracy": "Balanced accuracy",
 }
 """What the page calls these where it explains its words."""
-_COUNTS = {"suspects", "masks_vanished", "skipped"}
+_COUNTS = {"suspects", "masks_vanished", "masks_cut_away", "skipped"}
 HOW_SMALL = "How small a mark is found"
 OTHER_RATES = "What other false-reject rates would give"
 
@@ -216,6 +217,11 @@ def _subject(metrics: dict[str, Any]) -> str:
         text += (
             f" {metrics['masks_vanished']} masks mark nothing that the model sees, or cannot be used, and are left out "
             "of AUPRO."
+        )
+    if metrics["masks_cut_away"]:
+        text += (
+            f" Of {metrics['masks_cut_away']} defects most lies outside of what is cut out of the pictures (part_size, "
+            "roi), where nothing is judged."
         )
     return text
 

@@ -118,13 +118,7 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     """
     if sample.mask is None:
         return np.zeros((seen.height, seen.width), bool)
-    seen = seen.without_cut if sample.is_cut else seen
-    mask, picture = _drawn(sample.mask), read_picture(sample.path, seen.bits)
-    _require_alike(mask, picture, sample.mask, seen.cut_size is not None)
-    if seen.cut_size is not None:
-        mask = crop(mask, seen.roi)
-        if seen.pose is not None:
-            mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
+    _, mask = _drawn_and_cut(sample, sample.mask, seen)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to 0.
     marked = cv2.resize(
@@ -133,6 +127,25 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
         interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
     )
     return np.asarray(marked > 0)
+
+
+def share_cut_away(sample: Sample, seen: ModelInput) -> float:
+    """Say what share of what a sample's mask marks is outside of what is cut out, 0 to 1. Raises as `read_mask`."""
+    if sample.mask is None or seen.cut_size is None:
+        return 0.0
+    drawn, mask = _drawn_and_cut(sample, sample.mask, seen)
+    return 1 - float(mask.sum(dtype=np.float64) / max(drawn.sum(dtype=np.float64), 1.0))
+
+
+def _drawn_and_cut(sample: Sample, path: Path, seen: ModelInput) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read a sample's mask, 255 or 0, as it is drawn (H, W), and of it what is judged, at its own size."""
+    seen = seen.without_cut if sample.is_cut else seen
+    drawn, picture = _drawn(path), read_picture(sample.path, seen.bits)
+    _require_alike(drawn, picture, path, seen.cut_size is not None)
+    mask = crop(drawn, seen.roi)
+    if seen.pose is not None:
+        mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
+    return drawn, mask
 
 
 def _drawn(path: Path) -> NDArray[np.uint8]:
