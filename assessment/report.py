@@ -162,7 +162,8 @@ def _origin(checkpoint: Checkpoint) -> str:
     thresholds = checkpoint.thresholds
     odd = (
         f" Left out because they stand apart: {thresholds.odd}; if these are good too, "
-        f"up to about {thresholds.false_reject_with_odd:.1%} are rejected."
+        f"up to about {thresholds.false_reject_with_odd:.1%} are rejected, below "
+        f"{thresholds.false_reject_upper_with_odd:.1%}."
         if thresholds.odd
         else ""
     )
