@@ -135,7 +135,7 @@ def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None,
         )
     if not upright.tells:
         others = f"only {upright.turned:.0%} lie" if upright.turned else "none lies"
-        return Lying(None, f"{NOT_CUT}{what}, and need not be: {others} at another angle.")
+        return Lying(None, f"{NOT_CUT}{what}, and as far as what is on them tells {others} at another angle.")
     reason = (
         f"A part was found in the pictures; {what}. It is cut out and turned upright first, so that it may lie "
         "anywhere and at any angle."
