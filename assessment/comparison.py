@@ -106,6 +106,8 @@ def figure_rows(comparison: Comparison) -> list[tuple[str, ...]]:
             before, now = wrong.sum(axis=1).tolist()
             shares = (f"{count} of {of} ({count / of:.1%})" for count in (before, now))
             rows.append((label, *shares, f"{now - before:+d}"))
+    asked = [model.thresholds.false_reject_rate for model in comparison.models]
+    rows.append(("false rejects asked", *(f"{rate:.1%}" for rate in asked), f"{asked[1] - asked[0]:+.1%}"))
     return rows
 
 

@@ -80,7 +80,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": thresholds.false_reject_rate,
-        "false_reject_upper": max(thresholds.false_reject_upper, thresholds.false_reject_with_odd),
+        "false_reject_upper": thresholds.false_reject_upper_with_odd,
         "images_per_second": len(frames.samples) / seconds,
         "intervals": intervals(ranking, defective),
         "kinds": by_kind(ranking, kinds),

@@ -2,19 +2,22 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.dataset import Sample
-from core.datasets.frames import read_mask
+from core.datasets.frames import read_mask, share_cut_away
 from core.datasets.layout import GOOD
 from core.errors import DataError
 from training.settings import NetworkSettings
 
 FALSE_POSITIVE_LIMIT = 0.3
 """AUPRO integrates up to this false-positive rate, as MVTec's evaluation does."""
+MOSTLY = 0.5
+"""Of a defect's area."""
 _DROPPED_BITS = 12
 """Of an error's 32: errors that differ by less than 0.05 % are counted as equal."""
 _LEVELS = 2 ** (32 - _DROPPED_BITS)
@@ -27,9 +30,11 @@ def localisation_metrics(
 
     `error_maps` (N, h, w) are enlarged linearly to the input's size, one after the other. `masks_vanished` counts the
     defective pictures whose mask marks nothing that the network sees, or cannot be read, which is told on stderr, as
-    is where some have none; they are left out.
+    is where some have none; they are left out. `masks_cut_away` counts those of which most lies outside of what is cut
+    out, told as well: there nothing is judged.
     """
     pixels, vanished = Pixels(), 0
+    outside: list[Path] = []
     defective = [sample for sample in samples if sample.kind != GOOD]
     bare = [sample for sample in defective if sample.mask is None]
     if 0 < len(bare) < len(defective):
@@ -40,6 +45,7 @@ def localisation_metrics(
             continue
         try:
             mask = read_mask(sample, network.input)
+            outside += [sample.path] if share_cut_away(sample, network.input) > MOSTLY else []
         except DataError as error:
             sys.stderr.write(f"skipped in localisation: {error}\n")
             vanished += sample.kind != GOOD
@@ -48,7 +54,14 @@ def localisation_metrics(
             vanished += 1
             continue
         pixels.add(mask, cv2.resize(error_map, (network.width, network.height), interpolation=cv2.INTER_LINEAR))
-    return {"pixel_auroc": pixels.auroc(), "aupro": pixels.aupro(), "masks_vanished": vanished}
+    if outside:
+        what = "`network.part_size`" if network.part_size else "`network.roi`"
+        sys.stderr.write(
+            f"warning: of {len(outside)} of {len(defective)} defects most lies outside of what {what} cuts out, where "
+            f"nothing is judged, such as {outside[0]}: cut out more, or nothing.\n"
+        )
+    found = {"pixel_auroc": pixels.auroc(), "aupro": pixels.aupro()}
+    return {**found, "masks_vanished": vanished, "masks_cut_away": len(outside)}
 
 
 class Pixels:

@@ -32,7 +32,8 @@ _FIGURES = {
     "max_balanced_accuracy": "balanced accuracy at the best threshold",
     "pixel_auroc": "pixel AUROC",
     "aupro": "AUPRO",
-    "masks_vanished": "masks that mark nothing",
+    "masks_vanished": "masks that mark nothing or cannot be used",
+    "masks_cut_away": "defects that are mostly cut away, and not judged",
     "skipped": "pictures skipped",
     "images_per_second": "pictures a second, by PyTorch on this computer",
 }
@@ -44,7 +45,7 @@ _EXPLAINED = {
     "max_balanced_accuracy": "Balanced accuracy",
 }
 """What the page calls these where it explains its words."""
-_COUNTS = {"suspects", "masks_vanished", "skipped"}
+_COUNTS = {"suspects", "masks_vanished", "masks_cut_away", "skipped"}
 HOW_SMALL = "How small a mark is found"
 OTHER_RATES = "What other false-reject rates would give"
 
@@ -161,7 +162,8 @@ def _origin(checkpoint: Checkpoint) -> str:
     thresholds = checkpoint.thresholds
     odd = (
         f" Left out because they stand apart: {thresholds.odd}; if these are good too, "
-        f"up to about {thresholds.false_reject_with_odd:.1%} are rejected."
+        f"up to about {thresholds.false_reject_with_odd:.1%} are rejected, below "
+        f"{thresholds.false_reject_upper_with_odd:.1%}."
         if thresholds.odd
         else ""
     )
@@ -213,7 +215,15 @@ def _subject(metrics: dict[str, Any]) -> str:
         text += f" {html.escape(NO_DEFECTIVE)}"
         text += " What marks on good parts say is below." if metrics["drawn_marks"] else ""
     if metrics["masks_vanished"]:
-        text += f" {metrics['masks_vanished']} masks mark nothing that the model sees, and are left out of AUPRO."
+        text += (
+            f" {metrics['masks_vanished']} masks mark nothing that the model sees, or cannot be used, and are left out "
+            "of AUPRO."
+        )
+    if metrics["masks_cut_away"]:
+        text += (
+            f" Of {metrics['masks_cut_away']} defects most lies outside of what is cut out of the pictures (part_size, "
+            "roi), where nothing is judged."
+        )
     return text
 
 

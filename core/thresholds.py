@@ -77,6 +77,18 @@ class Thresholds(BaseModel):
         """The rate, at most about, should those left out be good: as large a share of good parts is like them then."""
         return (self.odd + self.false_reject_expected * self.parts) / (self.odd + self.parts)
 
+    @property
+    def false_reject_upper_with_odd(self) -> float:
+        """With 95 % confidence the rate is below this, whether those left out be good or not.
+
+        Of all parts as many stand below the thresholds then as do of those believed. Where parts were filmed several
+        times this is of so many pictures, and too low.
+        """
+        if not self.odd:
+            return self.false_reject_upper
+        rank = math.floor((1 - self.false_reject_expected) * (self.parts + 1) + 1e-9)
+        return max(self.false_reject_upper, _rate_upper_bound(self.parts + self.odd, rank))
+
     def scaled(self, factor: float) -> "Thresholds":
         """Multiply every threshold by `factor`; the id follows the values."""
         return self.model_copy(update={"values": tuple(value * factor for value in self.values)})

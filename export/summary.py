@@ -53,7 +53,8 @@ def _facts_table(bundle: Bundle, key: Path | None) -> Table:
         facts.add_row(
             "good pictures left out",
             f"{thresholds.odd}, because they stand apart from the others; if these are good too, "
-            f"up to about {thresholds.false_reject_with_odd:.1%} are rejected",
+            f"up to about {thresholds.false_reject_with_odd:.1%} are rejected, below "
+            f"{thresholds.false_reject_upper_with_odd:.1%} with 95 % confidence",
         )
     facts.add_row("thresholds", "  ".join(f"{value:.3g}" for value in thresholds.values))
     facts.add_row("trained on", _folders(manifest))

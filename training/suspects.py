@@ -60,7 +60,8 @@ def report_suspects(
             f"{sheet}, remove the bad parts from the data and train again: a bad "
             f"part that trains hides defects like its own. If all are good, set `believe_all: true`; else up to about "
             f"{thresholds.false_reject_with_odd:.0%} of good parts are rejected and not "
-            f"{thresholds.false_reject_rate:.0%}.\n"
+            f"{thresholds.false_reject_rate:.0%}, below {thresholds.false_reject_upper_with_odd:.0%} with 95 % "
+            "confidence.\n"
         )
     if marked.any():
         sys.stderr.write(

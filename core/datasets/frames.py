@@ -130,14 +130,7 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     """
     if sample.mask is None:
         return np.zeros((seen.height, seen.width), bool)
-    seen = seen.without_cut if sample.is_cut else seen
-    mask = _drawn(sample.mask)
-    if seen.cut_size is not None:
-        picture = read_picture(sample.path, seen.bits)
-        _require_same_size(mask, picture, sample.mask)
-        mask = crop(mask, seen.roi)
-        if seen.pose is not None:
-            mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
+    _, mask = _drawn_and_cut(sample, sample.mask, seen)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to 0.
     marked = cv2.resize(
@@ -148,6 +141,25 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
     return np.asarray(marked > 0)
 
 
+def share_cut_away(sample: Sample, seen: ModelInput) -> float:
+    """Say what share of what a sample's mask marks is outside of what is cut out, 0 to 1. Raises as `read_mask`."""
+    if sample.mask is None or seen.cut_size is None:
+        return 0.0
+    drawn, mask = _drawn_and_cut(sample, sample.mask, seen)
+    return 1 - float(mask.sum(dtype=np.float64) / max(drawn.sum(dtype=np.float64), 1.0))
+
+
+def _drawn_and_cut(sample: Sample, path: Path, seen: ModelInput) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read a sample's mask, 255 or 0, as it is drawn (H, W), and of it what is judged, at its own size."""
+    seen = seen.without_cut if sample.is_cut else seen
+    drawn, picture = _drawn(path), read_picture(sample.path, seen.bits)
+    _require_alike(drawn, picture, path, seen.cut_size is not None)
+    mask = crop(drawn, seen.roi)
+    if seen.pose is not None:
+        mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
+    return drawn, mask
+
+
 def _drawn(path: Path) -> NDArray[np.uint8]:
     """Read what is drawn in a mask (H, W), 255 or 0: in any colour, in black and white, or as the defect's number."""
     stored = read_as_stored(path)
@@ -156,12 +168,17 @@ def _drawn(path: Path) -> NDArray[np.uint8]:
     return np.where(drawn > (brightest // 2 if brightest > 127 else 0), 255, 0).astype(np.uint8)
 
 
-def _require_same_size(mask: NDArray[np.uint8], picture: NDArray[np.uint8], path: Path) -> None:
-    """Refuse a mask at another size than its picture's, of which another region would be cut out. Raises DataError."""
-    if mask.shape != picture.shape[:2]:
+def _require_alike(mask: NDArray[np.uint8], picture: NDArray[np.uint8], path: Path, is_cut: bool) -> None:
+    """Refuse a mask of another shape than its picture's, or of another size where something `is_cut` out of both.
+
+    Raises DataError.
+    """
+    (high, wide), (height, width) = mask.shape, picture.shape[:2]
+    # A smaller one may have been rounded to whole pixels.
+    is_alike = abs(wide * height - width * high) <= max(width, height)
+    if not (mask.shape == picture.shape[:2] if is_cut else is_alike):
         raise DataError(
-            f"{path}: is {mask.shape[1]} x {mask.shape[0]} pixels, and its picture {picture.shape[1]} x "
-            f"{picture.shape[0]}; draw it at the picture's own size."
+            f"{path}: is {wide} x {high} pixels, and its picture {width} x {height}; draw it at the picture's own size."
         )
 
 

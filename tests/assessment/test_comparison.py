@@ -1,5 +1,6 @@
 import html
 import json
+import re
 import shutil
 from dataclasses import replace
 from io import StringIO
@@ -47,6 +48,8 @@ def test_the_same_model_twice_differs_nowhere_and_a_stricter_one_is_told(
         f"differ on {len(found.differing)} of 20",
     ):
         assert words in shown
+    asked = next(line for line in shown.splitlines() if "false rejects asked" in line)
+    assert re.findall(r"[-+.\d]+%", asked)[1] == "60.0%", "at another rate other parts are missed by the same model"
     assert all(str(found.samples[i].path) in shown for i in found.differing)
     narrow = Console(width=80, record=True, file=StringIO())
     print_comparison(found, ("runs/a-long-name/of-old", "runs/a-long-name/of-new"), narrow)

@@ -1,4 +1,5 @@
 import os
+import re
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,7 +78,7 @@ def test_many_pictures_take_the_memory_of_few(tmp_path: Path) -> None:
 
     def peak_bytes(count: int) -> int:
         maps = np.random.default_rng(0).random((count, 27, 27), np.float32)
-        samples = [Sample(tmp_path, "dent", mask) if i % 2 else Sample(tmp_path) for i in range(count)]
+        samples = [Sample(mask, "dent", mask) if i % 2 else Sample(mask) for i in range(count)]
         tracemalloc.start()
         localisation_metrics(samples, maps, NetworkSettings(height=216, width=216))
         peak = tracemalloc.get_traced_memory()[1]
@@ -125,7 +126,12 @@ def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
 def test_without_masks_there_is_nothing_to_measure(parts: Path) -> None:
     samples = labelled_samples(str(parts / "test" / "good"))
     maps = np.zeros((len(samples), 4, 4), np.float32)
-    assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None, "masks_vanished": 0}
+    assert localisation_metrics(samples, maps, NETWORK) == {
+        "pixel_auroc": None,
+        "aupro": None,
+        "masks_vanished": 0,
+        "masks_cut_away": 0,
+    }
 
 
 def write_line(root: Path, marked: bool = True) -> Path:
@@ -158,9 +164,23 @@ def test_figures_of_thin_defects_and_a_count_of_masks_that_mark_nothing(tmp_path
         "pixel_auroc": 1.0,
         "aupro": pytest.approx(1),
         "masks_vanished": 0,
+        "masks_cut_away": 0,
     }
     samples = labelled_samples(str(write_line(tmp_path / "empty", marked=False)))
-    assert localisation_metrics(samples, maps, NETWORK) == {"pixel_auroc": None, "aupro": None, "masks_vanished": 1}
+    assert localisation_metrics(samples, maps, NETWORK)["masks_vanished"] == 1
+
+
+@pytest.mark.parametrize(("left", "cut_away"), [(0, 0), (300, 0), (400, 1), (650, 1)])
+def test_a_defect_that_is_mostly_outside_of_what_is_cut_out_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], left: int, cut_away: int
+) -> None:
+    """It reaches from 100 to 600 of 700 pixels."""
+    samples = labelled_samples(str(write_line(tmp_path)))
+    network = NetworkSettings(height=48, width=48, roi=(left, 0, 700 - left, 700))
+    metrics = localisation_metrics(samples, np.zeros((2, 48, 48), np.float32), network)
+    assert metrics["masks_cut_away"] == cut_away
+    told = f"warning: of 1 of 1 defects most lies outside of what `network.roi` cuts out, .* {tmp_path}/test/scratch/0"
+    assert bool(re.match(told, capsys.readouterr().err)) == bool(cut_away)
 
 
 def cut_short(mask: Path) -> None:
@@ -190,7 +210,7 @@ def test_a_mask_that_cannot_be_read_is_named_and_left_out(
     samples = labelled_samples(str(root))
     whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
     metrics = localisation_metrics(samples, np.stack([whole * 0, whole, whole]), NETWORK)
-    assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 1}
+    assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 1, "masks_cut_away": 0}
     assert str(damaged) in capsys.readouterr().err
 
 
@@ -204,5 +224,5 @@ def test_a_good_picture_whose_mask_cannot_be_read_is_left_out_as_is_said(
     samples = labelled_samples(str(root))
     whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
     metrics = localisation_metrics(samples, np.stack([whole * 0 + 9, whole]), NETWORK)
-    assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 0}
+    assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 0, "masks_cut_away": 0}
     assert f"skipped in localisation: {mask}" in capsys.readouterr().err

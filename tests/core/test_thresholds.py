@@ -35,6 +35,20 @@ def test_the_upper_bound_holds_in_about_95_of_100_calibrations() -> None:
     assert 0.88 <= np.mean(covered) <= 1
 
 
+def test_the_upper_bound_with_odd_parts_holds_where_they_are_good_too() -> None:
+    """One good part in eight is of another kind, and is left out of the thresholds where few of it are at hand."""
+    rng = np.random.default_rng(0)
+
+    def of_two_kinds(parts: int, seed: int) -> np.ndarray:
+        return errors_of_good_parts(parts, seed) * np.where(rng.random((parts, 1)) < 1 / 8, 30, 1)
+
+    fresh = of_two_kinds(20_000, seed=999)
+    told = [calibrate(of_two_kinds(60, seed), 0.05) for seed in range(200)]
+    rates = np.array([(scores(fresh, thresholds) > 1).mean() for thresholds in told])
+    assert np.mean(rates <= [thresholds.false_reject_upper_with_odd for thresholds in told]) >= 0.9
+    assert np.mean(rates <= [thresholds.false_reject_with_odd for thresholds in told]) < 0.7, "expected, and no bound"
+
+
 @given(st.integers(19, 200))
 @settings(max_examples=20, deadline=None)
 def test_the_expected_rate_never_exceeds_the_asked_one(parts: int) -> None:

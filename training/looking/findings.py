@@ -1,5 +1,6 @@
 """What is to be known of a data set before training: what its pictures tell that no setting mends."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.layout import GOOD
-from core.pictures.geometry import OTHER_SHAPE, aspect_of
+from core.pictures.geometry import OTHER_SHAPE
 from core.pictures.picture import usual_bits
+from core.pictures.pose import Outline
 from training.looking.bursts import two_alike
 from training.looking.survey import Picture, Survey
 
@@ -21,6 +23,8 @@ ENLARGED = 4
 """Pictures smaller than the input by more than this factor show too little to be enlarged without a word."""
 DRIFT_LEVELS, DRIFT_SPREADS = 5, 2
 """Groups of pictures differ in brightness where it is by more than both: grey levels, and spreads within a group."""
+LEAST_LEVELS = 32
+"""Of the 256 that the network sees, in pictures whose files tell more apart."""
 MANY = 100
 """Good pictures, from which on the thresholds are near those of many."""
 LEAST_GROUP = 10
@@ -28,8 +32,11 @@ LEAST_GROUP = 10
 MOST_GROUPS = 4
 FEWER_BITS = 4
 """A picture whose brightest value is a sixteenth of another's was not lit so: 12 bits beside 16."""
-PIECES = 0.1
-"""Of the part's area: other regions that differ from the picture's edge are dirt and shadows below it."""
+PIECES, LEAST_PIECE = 0.1, 0.003
+"""Of the part's area: other regions that differ from the picture's edge are dirt and shadows below the first, unless
+they are of one size in all pictures, as a pin is, and above the second."""
+ONE_SIZE = 0.7
+"""Of the largest, but for a few: the least area of what belongs to each part."""
 NAMED = 10
 """As many files of a kind are named; of more their number is told."""
 
@@ -55,6 +62,7 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
         *_few(len({picture.digest for picture in good})),
         *_unlit(good),
         *_fewer_bits(good),
+        *_coarse(good),
         *_brightness(good),
         *_duplicates(survey),
         *([] if survey.may_show_a_part_again else _bursts(survey)),
@@ -62,14 +70,21 @@ def findings(survey: Survey, judged: Sequence[tuple[int, int]], side: int) -> li
     ]
 
 
+def beside(parts: Sequence[Outline]) -> float:
+    """Say how much stands beside the parts that are found, as a rule and over their area; 0 where it is only dirt."""
+    least, usual, most = np.percentile([part.others for part in parts], (5, 50, 95))
+    belongs = least > max(LEAST_PIECE, ONE_SIZE * most)
+    return float(usual) if belongs or usual > PIECES else 0.0
+
+
 def pieces(good: Sequence[Picture]) -> list[str]:
     """Tell of regions beside the part that is to be cut out: of several colours, it is found in pieces."""
-    others = float(np.median([picture.outline.others for picture in good if picture.outline]))
-    if others <= PIECES:
+    others = beside([picture.outline for picture in good if picture.outline])
+    if not others:
         return []
     return [
         f"{ATTENTION}beside the part that is cut out, other things differ from the picture's edge, as a rule "
-        f"{others:.0%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
+        f"{others:.1%} of its area. Do they belong to it (pins, a cable, a bright edge)? Then look at the sheet: what "
         "is cut away is not judged. The file says at `part_size` how the whole picture is."
     ]
 
@@ -96,12 +111,13 @@ def _shapes(good: Sequence[Picture], judged: Sequence[tuple[int, int]], side: in
     found = []
     aspects = [width / height for width, height in judged]
     if max(aspects) > OTHER_SHAPE * min(aspects):
-        usual = np.median([aspect_of(*picture.size) for picture in good])
-        odd = max(good, key=lambda picture: abs(np.log(aspect_of(*picture.size) / usual)))
-        found.append(
+        # Where all are apart by so much, some are so far from the usual one, which is a picture's even of two alike.
+        usual, far = sorted(aspects)[len(aspects) // 2], math.sqrt(OTHER_SHAPE)
+        odd = [one for one in good if not 1 / far <= one.size[0] / one.size[1] / usual <= far]
+        found += _list(
             f"{ATTENTION}the pictures differ in shape ({min(aspects):.2f} to {max(aspects):.2f} times as wide as "
-            f"high) and are all stretched to one. Is another camera's picture, or a turned one, among them? {odd.path} "
-            "differs most."
+            "high) and are all stretched to one. Are these another camera's pictures, or turned ones",
+            [f"{one.path}, {one.size[0]} x {one.size[1]}" for one in odd],
         )
     short = float(np.median([min(size) for size in judged]))
     if short * ENLARGED < side:
@@ -146,6 +162,21 @@ def _fewer_bits(good: Sequence[Picture]) -> list[str]:
         "black as they are read. Another camera's? Then save them with all 16, or remove them",
         [path for bits, path in deep if bits <= most - FEWER_BITS],
     )
+
+
+def _coarse(good: Sequence[Picture]) -> list[str]:
+    """Tell of files of 16 bits that use so little of their range that few grey levels are left in 8 bits."""
+    levels = [picture.levels for picture in good if picture.brightest_u16 is not None]
+    if not levels:
+        return []
+    darkest, brightest = np.median(levels, axis=0).round().astype(int).tolist()
+    if brightest - darkest >= LEAST_LEVELS:
+        return []
+    return [
+        f"{ATTENTION}the files keep 16 bits, and what they show lies as a rule between {darkest} and {brightest} of "
+        "the 256 grey levels to which they are brought: what differs by less than one is lost. Have the camera or its "
+        "software spread what it sees over more of its range, by the same limits for every picture, as on the line."
+    ]
 
 
 def _brightness(good: Sequence[Picture]) -> list[str]:

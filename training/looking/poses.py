@@ -9,7 +9,7 @@ import numpy as np
 
 from core.pictures.geometry import Pose, Roi
 from core.pictures.pose import Outline
-from training.looking.findings import PIECES
+from training.looking.findings import beside
 from training.looking.survey import Picture
 from training.looking.upright import ALIKE, TURNED_DEGREES, TURNED_SHARE, find_upright
 
@@ -88,7 +88,7 @@ def _against(found: Sequence[tuple[Picture, Outline]], is_round: bool) -> str | 
     filled = float(np.median([part.share for part in parts]))
     deviation = float(np.median(np.abs(lengths - np.median(lengths))) / np.median(lengths))
     twins = sum(part.second > LIKE_IT for part in parts)
-    beside = float(np.median([part.others for part in parts]))
+    around = beside(parts)
     reasons = (
         (
             touching > len(parts) / 2,
@@ -102,9 +102,9 @@ def _against(found: Sequence[tuple[Picture, Outline]], is_round: bool) -> str | 
         (filled > MOST_FILLED and not is_round, f"what is found fills {filled:.0%} of the picture."),
         (deviation > MOST_DEVIATION, f"the lengths that are found differ by {deviation:.0%}."),
         (
-            not is_round and beside > PIECES and _lie_alike(found),
+            not is_round and around > 0 and _lie_alike(found),
             "they lie alike, and what lies beside the thing that is found (legs, a board, a fixture: as a rule "
-            f"{beside:.0%} of its area) would be cut away and not judged.",
+            f"{around:.1%} of its area) would be cut away and not judged.",
         ),
     )
     return next((reason for holds, reason in reasons if holds), None)
@@ -135,7 +135,7 @@ def _by_what_is_on_them(found: Sequence[Picture], ratio: float, roi: Roi | None,
         )
     if not upright.tells:
         others = f"only {upright.turned:.0%} lie" if upright.turned else "none lies"
-        return Lying(None, f"{NOT_CUT}{what}, and need not be: {others} at another angle.")
+        return Lying(None, f"{NOT_CUT}{what}, and as far as what is on them tells {others} at another angle.")
     reason = (
         f"A part was found in the pictures; {what}. It is cut out and turned upright first, so that it may lie "
         "anywhere and at any angle."

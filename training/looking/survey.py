@@ -56,6 +56,8 @@ class Picture:
     """Of its pixels as they are stored: equal where two pictures are the same to the last bit."""
     is_cut: bool = False
     """See Sample."""
+    levels: tuple[int, int] = (0, 255)
+    """Between which its grey levels lie, but for a hundredth above and below, as train-model reads it."""
     is_unlit: bool = False
     """Black or over-exposed nearly all over: a station does not decide about such (see core.pictures.exposure)."""
 
@@ -210,5 +212,6 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         detail=detail_of(frame),
         digest=pixel_digest(stored),
         is_cut=sample.is_cut,
+        levels=(int(np.percentile(frame, 1)), int(np.percentile(frame, 99))),
         is_unlit=is_black(frame) or is_overexposed(frame),
     )

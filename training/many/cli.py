@@ -35,11 +35,15 @@ def train(
     cli.require_ray(ray, gpus)
     parts = find_parts(config)
     outcomes = []
-    with closing(run_on_ray(parts, cpus, gpus) if ray else run_here(parts, cpus)) as running:
-        for done in running:
-            outcomes.append(done)
-            what = done.error or f"done in {done.minutes:.1f} min"
-            typer.echo(f"{len(outcomes)} of {len(parts)}: {done.name}: {what}", err=True)
+    try:
+        with closing(run_on_ray(parts, cpus, gpus) if ray else run_here(parts, cpus)) as running:
+            for done in running:
+                outcomes.append(done)
+                what = done.error or f"done in {done.minutes:.1f} min{'' if done.tries else ', trained before'}"
+                typer.echo(f"{len(outcomes)} of {len(parts)}: {done.name}: {what}", err=True)
+    except (KeyboardInterrupt, SystemExit):
+        typer.echo("to go on: give the same command; what is done is not done again", err=True)
+        raise
     table = config.with_suffix(".csv")
     write_table(outcomes, table)
     Console().print(outcomes_table(outcomes))

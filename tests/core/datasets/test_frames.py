@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def test_no_readable_picture_at_all_is_refused(tmp_path: Path) -> None:
 def test_a_mask_marks_whatever_number_its_defect_has(tmp_path: Path, drawn: int) -> None:
     mask = np.zeros((40, 40), np.uint8)
     mask[10:20, 4:9] = drawn
+    write_picture(tmp_path / "a.png", mask)
     write_picture(tmp_path / "a_mask.png", mask)
     marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), ModelInput(40, 40))
     assert np.array_equal(marked, mask > 0)
@@ -44,6 +46,7 @@ def test_a_mask_marks_in_any_colour_and_at_any_depth(tmp_path: Path) -> None:
     opaque = np.dstack([red, np.full((40, 40), 255, np.uint8)])
     masks: list[NDArray[np.uint8] | NDArray[np.uint16]] = [red, opaque]
     masks += [(marked * brightest).astype(np.uint16) for brightest in (1, 4095, 65535)]
+    write_picture(tmp_path / "a.png", red)
     for number, mask in enumerate(masks):
         write_picture(tmp_path / f"{number}.png", mask)
         sample = Sample(tmp_path / "a.png", "dent", tmp_path / f"{number}.png")
@@ -62,6 +65,18 @@ def test_a_mask_at_another_size_than_its_picture_s_is_refused_where_a_region_is_
     with pytest.raises(DataError, match=f"{tmp_path}/mask.png: is 40 x 40 pixels, and its picture 80 x 80; draw it"):
         read_mask(sample, seen)
     assert read_mask(sample, ModelInput(20, 20)).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "belongs"), [((30, 50), True), ((17, 28), True), ((30, 45), False), ((50, 30), False)]
+)
+def test_a_mask_of_another_shape_than_its_picture_s_is_refused(
+    tmp_path: Path, shape: tuple[int, int], belongs: bool
+) -> None:
+    write_picture(tmp_path / "a.png", np.full((60, 100, 3), 200, np.uint8))
+    write_picture(tmp_path / "mask.png", np.full(shape, 255, np.uint8))
+    with nullcontext() if belongs else pytest.raises(DataError, match="mask.png: is .* its picture 100 x 60; draw it"):
+        assert read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "mask.png"), ModelInput(20, 20)).all()
 
 
 def test_a_region_is_cut_out_of_pictures_and_masks_and_one_outside_is_named(
@@ -192,6 +207,7 @@ def test_what_a_model_cut_is_not_cut_again_and_another_models_cut_is_refused(tmp
 def test_a_mask_of_what_a_model_cut_is_not_cut_again(tmp_path: Path) -> None:
     mask = np.zeros((20, 40, 3), np.uint8)
     mask[5:9, 25:30] = 255
+    write_picture(tmp_path / "a.png", mask)
     write_picture(tmp_path / "mask.png", mask)
     sample = Sample(tmp_path / "a.png", "bad", tmp_path / "mask.png", is_cut=True)
     for seen in (ModelInput(20, 40, roi=(20, 0, 40, 20)), ModelInput(20, 40, pose=Pose((40, 20)))):

@@ -158,7 +158,7 @@ def test_of_files_that_do_not_use_their_sixteen_bits_somebody_has_to_say_how_man
     for bits in (12, 16):
         told, words = advice_for(dark, bits)
         assert settings(told, tmp_path).network.bits == bits
-        assert "keep 16 bits" not in words
+        assert ("ATTENTION: the files keep 16 bits, and what they show lies as" in words) == (bits == 16)
     # A test picture tells of the depth too.
     write(tmp_path / "both" / "train" / "good", lambda seed: texture(seed).astype(np.uint16) * 12)
     write(tmp_path / "both" / "test" / "good", lambda seed: texture(seed).astype(np.uint16) * 200, 2)
@@ -224,10 +224,12 @@ def test_very_long_parts_are_judged_at_a_cost_within_bounds(
     assert ("pixels across, and is enlarged" in words) == (min(shape) <= 30)
 
 
-def test_pictures_of_two_shapes_are_told(tmp_path: Path) -> None:
-    write(tmp_path / "parts", texture)
-    write(tmp_path / "parts", lambda seed: texture(seed)[:48], first=30)
-    assert "ATTENTION: the pictures differ in shape (1.00 to 2.00 times" in advice_for(tmp_path / "parts")[1]
+def test_pictures_of_another_shape_are_named(tmp_path: Path) -> None:
+    good = write(tmp_path / "parts", texture)
+    write(good, lambda seed: texture(seed)[:48], count=2, first=40)
+    *_, head, one, other = advice_for(good)[0].attention
+    assert head.startswith("ATTENTION: the pictures differ in shape (1.00 to 2.00 times")
+    assert [one, other] == [f"- {good / f'{number:03}.png'}, 96 x 48" for number in (40, 41)]
 
 
 def test_unreadable_files_are_named_and_the_others_counted(tmp_path: Path) -> None:

@@ -178,6 +178,26 @@ def test_what_lies_beside_a_part_is_cut_away_only_where_parts_turn_or_move(
     assert any("they lie alike" in line for line in advice.findings) != is_cut
 
 
+@pytest.mark.parametrize(("steady", "is_cut"), [(True, False), (False, True)])
+def test_a_small_thing_beside_parts_that_lie_alike_belongs_to_them_where_all_have_it(
+    steady: bool, is_cut: bool, tmp_path: Path
+) -> None:
+    """A sprue that stands off: cut away, a longer one would pass. Dirt is now large and now small."""
+
+    def moulded(number: int) -> np.ndarray:
+        rng = np.random.default_rng(number)
+        picture = np.full((300, 300, 3), 200, np.uint8)
+        left, top = 60 + int(rng.integers(-4, 5)), 120 + int(rng.integers(-4, 5))
+        cv2.rectangle(picture, (left, top), (left + 150, top + 60), (60, 60, 60), -1)
+        long = 14 if steady else int(rng.integers(1, 14))
+        cv2.rectangle(picture, (left + 165, top + 26), (left + 165 + long, top + 34), (60, 60, 60), -1)
+        return filmed(picture, rng)
+
+    advice = advise(survey(str(write(tmp_path / "moulded", moulded))))
+    assert (advice.pose is not None) == is_cut
+    assert any("they lie alike" in line for line in advice.findings) != is_cut
+
+
 @pytest.mark.parametrize(("times", "is_told"), [(2.0, True), (1.0, False)])
 def test_parts_that_are_larger_in_other_pictures_are_told(times: float, is_told: bool, tmp_path: Path) -> None:
     def two_sizes(number: int) -> np.ndarray:

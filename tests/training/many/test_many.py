@@ -287,5 +287,5 @@ def test_a_signal_to_it_alone_ends_all_trainings_at_once(
     code, error = interrupted(
         "from training import train_many; train_many()", str(tmp_path / "all.yaml"), log.exists, by
     )
-    assert (code, error) == (130, "interrupted\n")
+    assert (code, error) == (130, "to go on: give the same command; what is done is not done again\ninterrupted\n")
     wait_until(lambda: not matching(f"train_model.*{tmp_path}"))
