@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -120,7 +121,7 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
     except ValidationError as error:
         found = error.errors()
         true = [each for each in found if each["type"] != "too_short" or not _lies_within(each, found)]
-        form = schema.model_json_schema(by_alias=True)
+        form = _form(schema)
         # A file of another kind has thousands, and to find the place of one takes a moment.
         told = true if len(true) <= MOST else true[: MOST - 1]
         problems = _listed_once([one_line(_describe(problem, form)) for problem in told])
@@ -128,6 +129,12 @@ def parse_settings(content: Any, schema: type[SettingsT], source: str) -> Settin
             problems.append(f"and {len(true) - MOST + 1} more mistakes.")
         words = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
         raise ConfigError(f"{source}: " + "; ".join(words)) from error
+
+
+@cache
+def _form(schema: type[BaseModel]) -> dict[str, Any]:
+    """Give the schema in JSON; it is made once, which takes a tenth of a second."""
+    return schema.model_json_schema(by_alias=True)
 
 
 def _lies_within(problem: Any, others: list[Any]) -> bool:
