@@ -74,7 +74,7 @@ def show(send: Send, head: str, encode: Callable[[bytes], bytes]) -> None:
     send(f"{head}\r\n".encode())
     for number in range(10**6):
         send(encode(jpeg(number % 8)))
-        time.sleep(0.002)  # else both ends keep a core busy with pictures that nobody looks at
+        time.sleep(0.0005)  # else both ends keep a core busy with pictures that nobody looks at
 
 
 def watched(watch: Callable[..., Watcher], url: str) -> Watcher:
