@@ -26,7 +26,7 @@ check: $(VENV)/.dev
 
 # A process each, and no workers, each of which would import and collect everything: only the first needs torch. They are more
 # than two cores, since many tests wait.
-QUICK := $(BIN)/python -m pytest -m "not machine and not long"
+QUICK := $(BIN)/python -m pytest -m "not machine and not long" --hypothesis-profile quick
 ROOMS := archive core fleet gateway
 .PHONY: quick-with-torch quick-rooms quick-cameras quick-runtime
 quick-with-torch: $(VENV)/.dev

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -76,7 +76,7 @@ class ShardJudge:
         from runtime.parts.verdict import Verdict
 
         picture = Path(pictures[0])
-        return _row(Prediction(picture, Verdict.NOT_DECIDABLE.word, None, (), f"{picture}: {fault}"), self._tiles)
+        return rows([Prediction(picture, Verdict.NOT_DECIDABLE.word, None, (), f"{picture}: {fault}")], self._tiles)
 
     def close(self) -> None:
         """End the process; from any thread, and whoever waits for it gets BackendError."""
@@ -143,7 +143,7 @@ def serve(line_fd: int, bundle: str) -> None:
             answer: str | PwaeError | _PictureError
             try:
                 model = model or stack.enter_context(opened(Path(bundle), threads=1))
-                answer = "".join(_row(one, model.grid**2) for one in judge_files(model, pictures))
+                answer = rows(judge_files(model, pictures), model.grid**2)
             except PwaeError as error:
                 answer = error
             except Exception as error:  # of a picture that nobody foresaw: it is looked for as one that kills
@@ -154,7 +154,7 @@ def serve(line_fd: int, bundle: str) -> None:
                 return
 
 
-def _row(one: "Prediction", tiles: int) -> str:
-    row = one.row(tiles)
-    del row["overlay"]
-    return json.dumps(row) + "\n"
+def rows(judged: Iterable["Prediction"], tiles: int) -> str:
+    """Give a row a picture as JSON lines, in order; `tiles` are the bundle's K."""
+    told = [one.row(tiles) for one in judged]
+    return "".join(json.dumps({name: value for name, value in row.items() if name != "overlay"}) + "\n" for row in told)

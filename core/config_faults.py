@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -52,7 +53,7 @@ def faults_told(error: ValidationError, schema: type[BaseModel]) -> str:
     """Say in one line what does not fit `schema`, the first MOST mistakes."""
     found = error.errors()
     true = [each for each in found if each["type"] != "too_short" or not _lies_within(each, found)]
-    form = schema.model_json_schema(by_alias=True)
+    form = _form(schema)
     # A file of another kind has thousands, and to find the place of one takes a moment.
     told = true if len(true) <= MOST else true[: MOST - 1]
     problems = _listed_once([one_line(_describe(problem, form)) for problem in told])
@@ -60,6 +61,12 @@ def faults_told(error: ValidationError, schema: type[BaseModel]) -> str:
         problems.append(f"and {len(true) - MOST + 1} more mistakes.")
     words = [*(problem.removesuffix(".") for problem in problems[:-1]), problems[-1]]
     return "; ".join(words)
+
+
+@cache
+def _form(schema: type[BaseModel]) -> dict[str, Any]:
+    """Give the schema in JSON; it is made once, which takes a tenth of a second."""
+    return schema.model_json_schema(by_alias=True)
 
 
 def _lies_within(problem: Any, others: list[Any]) -> bool:

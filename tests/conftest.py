@@ -15,6 +15,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A machine that pauses makes any example slow, which says nothing of ours.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+# For `make check`: drawing examples is a good part of its time.
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=25)
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from fleet.cli import fleet
 from gateway.cli import opcua_gateway
 from runtime.cli import run_inspection
 from tests.processes import interrupted
-from tests.test_architecture import ROOMS
+from tests.test_architecture import OURS, nodes
 from training.cli import train_model
 from training.many.cli import train_many
 
@@ -154,8 +154,8 @@ def test_paths_in_commands_that_messages_give_are_quoted() -> None:
     """What a person copies must run, where a folder's name has spaces too."""
     command = re.compile(rf"(?<![\w-])({'|'.join(COMMANDS)}) [^`]*$")
     bare = []
-    for module in (file for room in ROOMS for file in Path(room).rglob("*.py")):
-        for text in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    for module in OURS.values():
+        for text in nodes(module):
             said = ""
             for piece in text.values if isinstance(text, ast.JoinedStr) else ():
                 if isinstance(piece, ast.Constant):

@@ -6,7 +6,7 @@ from core.config_faults import nearest_key, unknown_key
 from core.errors import shortened
 
 
-def no_misspelt_keys(request: Request) -> None:
+async def no_misspelt_keys(request: Request) -> None:  # in the loop, so that requests are taken in their order
     """Refuse keys that look as if one of the route's was meant; others, such as those that go round a cache, pass.
 
     Raises HTTPException, with the one that was meant.

@@ -1,10 +1,15 @@
 """Fixtures: a bundle, an archive with a damaged picture in it, and one that kills whoever reads it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from archive import workers
+from archive.shard_judge import rows
+from assessment.model import opened
+from assessment.prediction import judge_files
 from tests.runtime.pictures import write_pictures
 from tests.runtime.small_bundle import write_bundle
 
@@ -22,6 +27,25 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_pictures(tmp_path_factory.mktemp("pictures") / "line-1", 30, 9)
     (folder / "00000-cut.png").write_bytes((folder / "00000.png").read_bytes()[:200])
     return folder
+
+
+@pytest.fixture
+def judged_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is not about the process that judges, whose start takes half a second of a core."""
+    monkeypatch.setattr(workers, "ShardJudge", JudgeHere)
+
+
+class JudgeHere:
+    """Judges shards as ShardJudge does, but what kills."""
+
+    def __init__(self, bundle: Path, tiles: int) -> None:
+        self._bundle, self._tiles = bundle, tiles
+
+    def judge(self, pictures: Sequence[str]) -> str:
+        with opened(self._bundle, threads=1) as model:
+            return rows(judge_files(model, [*map(Path, pictures)]), self._tiles)
+
+    def close(self) -> None: ...
 
 
 @pytest.fixture

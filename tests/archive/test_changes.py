@@ -15,6 +15,7 @@ from tests.runtime.pictures import good_picture
 from tests.runtime.small_bundle import write_bundle
 
 
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_changed_verdicts_are_counted_and_each_is_named(bundle: Path, pictures: Path, tmp_path: Path) -> None:
     darker = write_bundle(tmp_path / "darker", grey=100)
     output = tmp_path / "changes.csv"
@@ -48,6 +49,7 @@ def test_a_new_bundle_that_is_no_good_is_told_before_the_old_one_judges(
     assert not [*tmp_path.rglob("shard-*")]
 
 
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_pictures_that_differ_from_all_that_trained_are_told_in_a_sentence_each_and_in_their_rows(
     bundle: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -74,6 +76,7 @@ def test_pictures_that_differ_from_all_that_trained_are_told_in_a_sentence_each_
 
 
 @pytest.mark.parametrize("name", ["all.csv", "all.jsonl"])
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_rows_that_another_version_judged_before_an_interruption_are_taken(
     bundle: Path, pictures: Path, tmp_path: Path, name: str
 ) -> None:

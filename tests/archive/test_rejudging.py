@@ -58,6 +58,7 @@ def test_folders_that_overlap_give_each_picture_once(bundle: Path, pictures: Pat
     assert once.pictures == twice.pictures
 
 
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_parquet_and_csv_hold_the_same_rows(bundle: Path, pictures: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     plan = make_plan(bundle, [pictures], tmp_path / "work", 30)
@@ -72,6 +73,7 @@ def test_parquet_and_csv_hold_the_same_rows(bundle: Path, pictures: Path, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["all.csv", "all.jsonl", "all.parquet"])
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_a_damaged_picture_whose_name_is_no_text_is_a_row_too(bundle: Path, tmp_path: Path, name: str) -> None:
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
@@ -85,7 +87,7 @@ def test_a_damaged_picture_whose_name_is_no_text_is_a_row_too(bundle: Path, tmp_
 
 
 def test_a_picture_that_kills_is_named_and_the_others_are_judged(bundle: Path, deadly: Path, tmp_path: Path) -> None:
-    told = rejudge(bundle, [deadly], tmp_path / "all.jsonl", Crew(1), shard_pictures=8)
+    told = rejudge(bundle, [deadly], tmp_path / "all.jsonl", Crew(1), shard_pictures=4)
     assert told.verdicts == {"OK": 30, "NotOK": 9, "NotDecidable": 2}
     (killer,) = [row for row in rows_of(tmp_path / "all.jsonl") if "ended the process" in row["reason"]]
     assert killer["file"] == str(deadly / "00017-deadly.png")
@@ -151,6 +153,7 @@ def test_killed_and_started_again_it_goes_on_where_it_was(bundle: Path, pictures
     assert all(content.decode() in output.read_text() for content in kept.values())
 
 
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_killed_after_the_results_stand_it_tells_of_them_again_and_clears_up(
     bundle: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +179,7 @@ def test_killed_after_the_results_stand_it_tells_of_them_again_and_clears_up(
             judge(output)
 
 
+@pytest.mark.usefixtures("judged_in_this_process")
 def test_a_file_that_somebody_put_in_the_place_of_unfinished_results_is_left(
     bundle: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_first_signal_asks_for_an_end_and_a_second_of_its_kind_ends_at_once(
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     asked: list[signal.Signals] = []
     try:
+        signal.signal(number, signal.SIG_DFL)  # `nohup` has it ignored, and so it would stay
         heed_signals(asked.append)
         signal.raise_signal(number)
         assert asked == [number]

@@ -24,7 +24,10 @@ TOPICS = Topics("plant")
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b'"x"', b"5", b"null", b"[" * 100_000, b"\xff", b'{"state": []}'])
-def test_whatever_is_sent_in_the_inspections_name_the_agent_lives_on(payload: bytes) -> None:
+def test_whatever_is_sent_in_the_inspections_name_the_agent_lives_on(
+    payload: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbour, "HEARD_S", 0.0)
     changes: list[bool] = []
     beside = Neighbour(TOPICS, lambda: changes.append(beside.is_running()))
     for topic in (TOPICS.model, TOPICS.status):

@@ -18,7 +18,10 @@ PROGRAM = (
 )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 0), pytest.param(signal.SIGHUP, 0, marks=pytest.mark.long), (signal.SIGINT, 130)],
+)
 def test_a_signal_ends_it_while_it_reads_the_nodeset(number: signal.Signals, code: int, tmp_path: Path) -> None:
     config = {"stations": {"press-3": "plant/press-3"}, "broker": {"host": "127.0.0.1"}, "port": free_port()}
     (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(config))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 
 import pytest
@@ -43,12 +44,9 @@ def test_the_runtime_never_loads_torch() -> None:
     assert process.stdout.strip() == "False False"
 
 
-def test_a_missing_config_is_one_line() -> None:
-    process = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "no-such.yaml"], capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 2
-    assert process.stderr == "error: no-such.yaml: cannot be read (No such file or directory); check the path.\n"
+def test_a_missing_config_is_one_line(finish_here: Callable[..., tuple[int, str, str]]) -> None:
+    told = "error: no-such.yaml: cannot be read (No such file or directory); check the path.\n"
+    assert finish_here("no-such.yaml") == (2, "", told)
 
 
 @pytest.mark.parametrize(("command", "names"), [("simulate", Scenario), ("evidence export", Annotations)])

@@ -5,6 +5,7 @@ import io
 import struct
 import time
 import zlib
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,7 @@ FORMATS = JPEG | {
 }
 
 
+@cache
 def casting() -> np.ndarray:
     """A part with rings, holes and grain; nothing of it is black."""
     y, x = np.mgrid[0:260, 0:340]
@@ -42,6 +44,7 @@ def casting() -> np.ndarray:
     return np.clip(rings[..., None] * (1.0, 0.9, 0.8) + grain, 20, 240).astype(np.uint8)
 
 
+@cache
 def encode(kind: str) -> bytes:
     suffix, options = FORMATS[kind]
     return cv2.imencode(suffix, casting(), options)[1].tobytes()

@@ -92,7 +92,11 @@ def test_a_signal_while_it_is_imported_ends_it_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "ending"), [("SIGTERM", (0, "stopped by SIGTERM before it had begun")), ("SIGINT", (130, "interrupted"))]
+    ("how", "ending"),
+    [
+        ("SIGTERM", (0, "stopped by SIGTERM before it had begun")),
+        pytest.param("SIGINT", (130, "interrupted"), marks=pytest.mark.long),
+    ],
 )
 @pytest.mark.parametrize(
     "slow", ["inference.onnx_backend.OnnxBackend._open", "station.assembly.open_camera", "delivery.opening.Outbox"]

@@ -36,7 +36,7 @@ def texture(seed: int) -> np.ndarray:
     return np.clip(rng.normal(120, 20, (96, 96, 1)).repeat(3, axis=2), 0, 255).astype(np.uint8)
 
 
-def write(folder: Path, draw: Callable[[int], np.ndarray], count: int = 30, first: int = 0) -> Path:
+def write(folder: Path, draw: Callable[[int], np.ndarray], count: int = 12, first: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(first, first + count):
         cv2.imwrite(str(folder / f"{seed:03}.png"), draw(seed))
@@ -61,7 +61,7 @@ def test_parts_that_turn_are_cut_out_with_a_margin_and_give_the_input_their_shap
     assert network.part_size is not None
     assert network.part_size == pytest.approx((128, 44), abs=8)
     assert (network.height, network.width) == (216, 648)
-    assert "A part was found in 30 of 30 pictures" in words
+    assert "A part was found in 12 of 12 pictures" in words
 
 
 @pytest.mark.parametrize(("count", "told"), [(30, True), (100, False)])
@@ -89,7 +89,7 @@ def test_a_region_that_is_given_is_looked_at_alone_and_stands_in_the_configurati
         (lambda seed: np.tile(part(seed, 400, 60, (200, 100)), (1, 2, 1)), "runs off the picture"),
         (lambda seed: np.hstack([part(seed), part(seed + 1, 110, 36)]), "nearly as large lies next to"),
         (lambda seed: part(seed, 60 + 3 * seed, 40), "the lengths that are found differ by"),
-        (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "in 30 of 30 pictures nothing differs in colour"),
+        (lambda seed: np.full((96, 96, 3), 100 + seed, np.uint8), "in 12 of 12 pictures nothing differs in colour"),
     ],
     ids=["a disc", "runs off", "a texture", "two a picture", "of many sizes", "nothing there"],
 )
@@ -107,7 +107,7 @@ def test_what_cannot_be_turned_is_left_as_it_is_with_the_reason(
     [((300, 300), (216, 216)), ((300, 400), (216, 288)), ((400, 300), (288, 216)), ((100, 1000), (216, 2160))],
 )
 def test_the_input_has_the_pictures_shape(shape: tuple[int, int], size: tuple[int, int], tmp_path: Path) -> None:
-    advice, _ = advice_for(write(tmp_path / "parts", lambda seed: cv2.resize(texture(seed), shape[::-1]), 24))
+    advice, _ = advice_for(write(tmp_path / "parts", lambda seed: cv2.resize(texture(seed), shape[::-1])))
     network = settings(advice, tmp_path).network
     assert (network.height, network.width) == size
 
@@ -116,7 +116,7 @@ def test_the_input_has_the_pictures_shape(shape: tuple[int, int], size: tuple[in
 def test_the_fast_form_is_that_of_the_example_at_eight_ninths_of_the_recipes_size(
     shape: tuple[int, int], size: tuple[int, int], tmp_path: Path
 ) -> None:
-    data = write(tmp_path / "parts", lambda seed: cv2.resize(texture(seed), shape[::-1]), 24)
+    data = write(tmp_path / "parts", lambda seed: cv2.resize(texture(seed), shape[::-1]))
     written = settings(advise(survey(str(data)), is_fast=True), tmp_path)
     example = load_settings(Path("configs/fast.yaml"), TrainingSettings)
     assert (written.network.height, written.network.width) == size
@@ -126,7 +126,7 @@ def test_the_fast_form_is_that_of_the_example_at_eight_ninths_of_the_recipes_siz
 
 
 def test_ordinary_pictures_need_nothing_but_name_data_and_output(tmp_path: Path) -> None:
-    advice, words = advice_for(write(tmp_path / "parts", texture))
+    advice, words = advice_for(write(tmp_path / "parts", texture, 30))
     assert set(yaml.safe_load(advice.as_yaml("part", "pictures"))) == {"name", "data", "output"}
     assert "nothing to test with" in words
     assert not any(warning in words for warning in ("ATTENTION", "Brightness", "more than once", "cannot be read"))
@@ -153,7 +153,7 @@ def test_fewer_than_any_training_takes_are_refused(tmp_path: Path) -> None:
 
 def test_of_files_that_do_not_use_their_sixteen_bits_somebody_has_to_say_how_many_there_are(tmp_path: Path) -> None:
     dark = write(tmp_path / "dark", lambda seed: texture(seed).astype(np.uint16) * 12)
-    with pytest.raises(DataError, match=r"30 files keep 16 bits, and no value is above \d+ of 65535.*`--bits 12`"):
+    with pytest.raises(DataError, match=r"12 files keep 16 bits, and no value is above \d+ of 65535.*`--bits 12`"):
         survey(str(dark))
     for bits in (12, 16):
         told, words = advice_for(dark, bits)
@@ -233,7 +233,7 @@ def test_pictures_of_another_shape_are_named(tmp_path: Path) -> None:
 
 
 def test_unreadable_files_are_named_and_the_others_counted(tmp_path: Path) -> None:
-    good = write(tmp_path / "parts", texture)
+    good = write(tmp_path / "parts", texture, 30)
     (good / "a.png").write_bytes(b"\x89PNG broken")
     advice, words = advice_for(good)
     assert "30 good pictures of 96 x 96" in words
@@ -292,5 +292,5 @@ def test_several_folders_are_surveyed_together_and_the_file_names_their_training
     found = load_settings(config, TrainingSettings)
     assert (found.name, found.data, found.output) == ("my-part-2", folders, "runs/my-part-2")
     words = config.read_text(encoding="utf-8")
-    assert "37 good pictures" in words
+    assert "19 good pictures" in words
     assert "2 bad" in words

@@ -59,7 +59,7 @@ def balls(number: int) -> np.ndarray:
 
 def write(folder: Path, draw: Callable[[int], np.ndarray]) -> Path:
     (folder / "good").mkdir(parents=True)
-    for number in range(22):
+    for number in range(12):
         cv2.imwrite(str(folder / "good" / f"{number:02}.png"), draw(number))
     return folder
 

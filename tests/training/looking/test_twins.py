@@ -145,7 +145,7 @@ def test_init_names_both_of_each_pair_and_what_to_do(tmp_path: Path) -> None:
 
 
 def test_parts_that_were_filmed_several_times_are_told_once_and_what_was_saved_again_too(tmp_path: Path) -> None:
-    for number in range(36):
+    for number in range(24):
         cv2.imwrite(str(tmp_path / f"{number:03}.png"), filmed(plate(number // 3).astype(float), number))
     told = findings(survey(str(tmp_path)), [(SIZE, SIZE)], 216)
     assert any("Do they show one part? Then set `bursts: true`" in line for line in told)
@@ -207,8 +207,8 @@ def test_symmetric_parts_that_lie_as_others_do_when_turned_are_not_named() -> No
         lying = cv2.warpAffine(shown, moved, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
         return filmed(np.asarray(lying, np.float64), seed)
 
-    nuts = [nut(seed) for seed in range(150)]
-    assert turned_twins_of([look_of(one) for one in nuts], [detail_of(one) for one in nuts], 100) == []
+    nuts = [nut(seed) for seed in range(60)]
+    assert turned_twins_of([look_of(one) for one in nuts], [detail_of(one) for one in nuts], 40) == []
 
 
 def test_pictures_that_show_nothing_are_named(tmp_path: Path) -> None:

@@ -29,14 +29,13 @@ FRAMES = 40
 def test_of_a_frame_whose_data_are_zeros_no_part_is_left_out_and_none_that_builds_on_it_passes(
     tmp_path: Path, name: str, codec: str
 ) -> None:
-    whole = frames_of(write_film(tmp_path / name, codec, FRAMES))
+    filmed = {frame.tobytes() for frame in frames_of(write_film(tmp_path / name, codec, FRAMES))}
     for packet in range(1, FRAMES, 3):
         film = write_film(tmp_path / name, codec, FRAMES)
         overwrite(film, packet, 0.8, lambda count: bytes(count - 1) + b"\x5a")
         frames = frames_of(film)
         assert len(frames) == len(packets_of(film))
-        passed = [frame for frame in frames if frame is not None]
-        assert all(any(np.array_equal(frame, good) for good in whole) for frame in passed)
+        assert all(frame.tobytes() in filmed for frame in frames if frame is not None)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
