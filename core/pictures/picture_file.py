@@ -24,7 +24,7 @@ PNG_GREY, GREY_AND_ALPHA, COLOURS_AND_ALPHA = 0, 2, 4
 BMP_HEADER_WITH_ALPHA = 56
 """Bytes of the least header that says where alpha is."""
 LARGEST_PIXELS = 2**28
-"""16,384 x 16,384: nine bytes of a header shall not claim all memory of a box."""
+"""16,384 x 16,384, of four bytes each: nine bytes of a header shall not claim all memory of a box."""
 PAGE = 4096
 """Bytes that are all 0 where data should stand: a file's hole is as large as this or larger; in a file of few pages a
 quarter of it."""
@@ -53,12 +53,18 @@ class Header(NamedTuple):
     """As EXIF has it, 1 to 8: how the picture has to be turned to stand upright."""
     unseen: int | None = None
     """The grey level whose pixels are transparent, as a PNG without a channel for that may say."""
+    pixel_bytes: int = 4
+    """At most, of a pixel that is decoded."""
+
+    def most(self, pixels: int) -> int:
+        """Say how many of its pixels take as much memory as so many of four bytes."""
+        return pixels * 4 // max(4, self.pixel_bytes)
 
 
 def decode(data: bytes, most_pixels: int = LARGEST_PIXELS) -> NDArray[Any]:
     """Decode a picture (H, W) or (H, W, channels) in OpenCV's order, upright, with its file's channels and depth.
 
-    Raises PictureFault where it is not whole, or larger than `most_pixels`; that is found before it is decoded.
+    Raises PictureFault where it is not whole, or larger than `most_pixels` of four bytes: that is found beforehand.
     """
     try:
         header = _read_header(data)
@@ -68,9 +74,10 @@ def decode(data: bytes, most_pixels: int = LARGEST_PIXELS) -> NDArray[Any]:
         raise PictureFault(TRUNCATED) from error
     if min(header.width, header.height) < 1:
         raise PictureFault(TRUNCATED)
-    if header.width * header.height > most_pixels:
+    if header.width * header.height > (most := header.most(most_pixels)):
+        of = f" of {header.pixel_bytes} bytes" if most < most_pixels else ""
         raise PictureFault(
-            f"{header.width} x {header.height} pixels are more than the {most_pixels:,} that are allowed; cut it up"
+            f"{header.width} x {header.height} pixels{of} are more than the {most:,} that are allowed; cut it up"
         )
     if data.startswith(b"\xff\xd8"):
         return _turn(_decode_jpeg(data), header.orientation)
@@ -207,7 +214,7 @@ def _png(data: bytes) -> Header:
             level = struct.unpack_from(">H", data, at + 8)[0] & (1 << depth) - 1
             unseen = level if depth > 8 else level * 255 // ((1 << depth) - 1)
         at += 12 + length
-    return Header(width, height, orientation, unseen)
+    return Header(width, height, orientation, unseen, (1 if colours == PNG_GREY else 4) * (2 if depth > 8 else 1))
 
 
 def _bmp(data: bytes) -> Header:
@@ -226,8 +233,10 @@ def _bmp(data: bytes) -> Header:
 
 def _tiff(data: bytes) -> Header:
     tags = tiff_file.numbers(data)
-    header = Header(tags.get(WIDTH_TAG, 0), tags.get(HEIGHT_TAG, 0))  # OpenCV turns a TIFF by itself
-    if header.width * header.height > LARGEST_PIXELS:
+    pixel_bytes = tags.get(tiff_file.CHANNELS, 1) * tags.get(tiff_file.BITS, 1) // 8
+    # OpenCV turns a TIFF by itself.
+    header = Header(tags.get(WIDTH_TAG, 0), tags.get(HEIGHT_TAG, 0), pixel_bytes=pixel_bytes)
+    if header.width * header.height > header.most(LARGEST_PIXELS):
         return header
     if colours := TIFF_COLOURS.get(tags.get(COLOURS_TAG, 1)):
         raise PictureFault(OTHER_COLOURS.format(colours))

@@ -139,6 +139,16 @@ def test_a_header_that_claims_all_memory_is_refused_at_once(tmp_path: Path, name
     assert time.monotonic() - started_s < 1
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("channels", "dtype", "most"), [(1, np.uint16, 99), (3, np.uint8, 99), (4, np.uint16, 49)])
+def test_of_pixels_that_take_more_memory_fewer_are_allowed(suffix: str, channels: int, dtype: type, most: int) -> None:
+    picture: np.ndarray = np.full((9, 11, channels), np.iinfo(dtype).max, dtype)
+    data = cv2.imencode(suffix, picture)[1].tobytes()
+    assert decode(data, 99 if most == 99 else 198).shape[:2] == (9, 11)
+    with pytest.raises(PictureFault, match=rf"11 x 9 pixels( of 8 bytes)? are more than the {min(most, 98)} that"):
+        decode(data, 98 if most == 99 else 99)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_a_picture_comes_upright(form: str, orientation: int) -> None:
