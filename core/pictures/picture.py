@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from core.errors import DataError
 from core.files import PIECE_BYTES, without_waiting
 from core.pictures.geometry import Pose, Roi
-from core.pictures.picture_file import LARGEST_BYTES, PictureFault, decode
+from core.pictures.picture_file import LARGEST_BYTES, decode
+from core.pictures.picture_header import PictureFault
 from core.pictures.pose import cut_out, locate
 from core.pictures.shrinking import shrink
 

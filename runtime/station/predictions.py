@@ -10,7 +10,8 @@ import cv2
 
 from core.errors import DataError
 from core.pictures.picture import as_bgr_u8
-from core.pictures.picture_file import PictureFault, decode
+from core.pictures.picture_file import decode
+from core.pictures.picture_header import PictureFault
 from runtime.batching.filling import fill
 from runtime.batching.fitting import fit_on_cpu
 from runtime.events.encoding import stamp

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from core.pictures.picture_file import PictureFault
+from core.pictures.picture_header import PictureFault
 from runtime.view.bodies import ShortBodies, read_body
 from runtime.view.desk import BusyError, Judges, TakesMarks
 from runtime.view.marking import add_marking

@@ -11,7 +11,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from core.pictures.picture import as_bgr_u8
-from core.pictures.picture_file import PictureFault, decode
+from core.pictures.picture_file import decode
+from core.pictures.picture_header import PictureFault
 from runtime.cameras.streams.decoding import Colours
 
 SCAN = b"\xff\xda"

@@ -17,7 +17,8 @@ from PIL import Image, ImageOps
 
 from core.errors import DataError
 from core.pictures.picture import find_pictures, read_picture
-from core.pictures.picture_file import PictureFault, decode
+from core.pictures.picture_file import decode
+from core.pictures.picture_header import PictureFault
 
 JPEG = {
     "baseline": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from core.pictures import ffmpeg
-from core.pictures.picture_file import PictureFault, decode
+from core.pictures.picture_file import decode
+from core.pictures.picture_header import PictureFault
 from tests.core.pictures.test_picture_file import casting
 
 SECTOR = 512

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from core.pictures import tiff_file
-from core.pictures.picture_file import PictureFault, decode
+from core.pictures.picture_file import decode
+from core.pictures.picture_header import PictureFault
 
 DEFLATE, JPEG = 8, 7
 
