@@ -12,7 +12,7 @@ from core.thresholds import scores
 from training.detector.checkpoint import Checkpoint
 from training.detector.inspector import judge
 
-PARTS = 12
+PARTS, FEWEST = 12, 3
 SIZES = (0.01, 0.02, 0.04, 0.08)
 """A spot's diameters, as shares of the frame's shorter side."""
 SCRATCH = 4
@@ -58,13 +58,19 @@ class DrawnMarks:
         return {"kind": self.kind, "size": self.size, "found": self.found, "parts": self.parts}
 
 
+def parts_beside(pictures: int) -> int:
+    """Say on how many parts marks are drawn beside so many pictures, to take as long again as those, or little more."""
+    return min(PARTS, max(FEWEST, pictures // (len(KINDS) * len(SIZES))))
+
+
 def draw_marks(
     checkpoint: Checkpoint,
     frames_bgr_u8: NDArray[np.uint8],
     passed: NDArray[np.bool_],
     calibrated: NDArray[np.int64],
+    most: int = PARTS,
 ) -> tuple[DrawnMarks, ...]:
-    """Draw marks on some of the frames (N, H, W, 3) of good parts that `passed` (N,), and judge those.
+    """Draw marks on the frames (N, H, W, 3) of `most` good parts that `passed` (N,), and judge those.
 
     A part has a kind of mark at one place, in all sizes. `calibrated` (N,) says which part of the calibration each is,
     -1: none. Those are judged by the decoder that has not trained on them: the others know all but the mark too well,
@@ -76,7 +82,7 @@ def draw_marks(
         members[known] = checkpoint.calibration.members[calibrated[known]]
     # With one decoder the calibration has a share of the training's pictures alone, and the others trained.
     fresh = ~known & (checkpoint.settings.folds > 1 or not known.any())
-    chosen = rng.permutation(np.flatnonzero(passed & (fresh | (members >= 0))))[:PARTS]
+    chosen = rng.permutation(np.flatnonzero(passed & (fresh | (members >= 0))))[:most]
     if not len(chosen):
         return ()
     parts = frames_bgr_u8[chosen]

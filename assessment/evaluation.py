@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assessment.decidable import decidable
-from assessment.drawn_marks import DrawnMarks, draw_marks
+from assessment.drawn_marks import PARTS, DrawnMarks, draw_marks, parts_beside
 from assessment.localisation import localisation_metrics
 from assessment.metrics import by_kind, image_metrics, intervals, what_if
 from assessment.score_table import score_row
@@ -69,7 +69,8 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
     ranking = scores(errors, thresholds)
     kinds, defective = [sample.kind for sample in frames.samples], are_defective(frames.samples)
     _warn_of_defective([frames.samples[i] for i in np.flatnonzero(defective & (rows >= 0))])
-    marks = draw_marks(checkpoint, frames.bgr_u8, ~defective & (ranking <= 1), rows)
+    most = parts_beside(len(defective)) if defective.any() else PARTS
+    marks = draw_marks(checkpoint, frames.bgr_u8, ~defective & (ranking <= 1), rows, most)
     metrics = {
         "data": ", ".join(names(data)),
         "good": int((~defective).sum()),

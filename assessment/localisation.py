@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.dataset import Sample
-from core.datasets.frames import read_mask, share_cut_away
+from core.datasets.frames import read_mask
 from core.datasets.layout import GOOD
 from core.errors import DataError
 from training.settings import NetworkSettings
@@ -45,15 +45,16 @@ def localisation_metrics(
             continue
         try:
             mask = read_mask(sample, network.input)
-            outside += [sample.path] if share_cut_away(sample, network.input) > MOSTLY else []
         except DataError as error:
             sys.stderr.write(f"skipped in localisation: {error}\n")
             vanished += sample.kind != GOOD
             continue
-        if sample.kind != GOOD and not mask.any():
-            vanished += 1
+        is_outside = mask.cut_away > MOSTLY
+        outside += [sample.path] if is_outside else []
+        if sample.kind != GOOD and not mask.marked.any():
+            vanished += not is_outside
             continue
-        pixels.add(mask, cv2.resize(error_map, (network.width, network.height), interpolation=cv2.INTER_LINEAR))
+        pixels.add(mask.marked, cv2.resize(error_map, (network.width, network.height), interpolation=cv2.INTER_LINEAR))
     if outside:
         what = "`network.part_size`" if network.part_size else "`network.roi`"
         sys.stderr.write(

@@ -193,7 +193,8 @@ def _leave_threads_behind(code: int) -> None:
 def _forget(figures: Path, config: Path) -> None:
     """Remove the figures of an earlier run, which nobody is to take for this one's; no device or link, nor `config`."""
     with suppress(OSError):  # it may be written all the same
-        if figures.is_file() and not figures.is_symlink() and not figures.samefile(config):
+        is_config = config.exists() and figures.samefile(config)
+        if figures.is_file() and not figures.is_symlink() and not is_config:
             figures.unlink()
 
 

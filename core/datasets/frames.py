@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -122,15 +123,29 @@ def distinct(frames: Frames) -> Frames:
     return replace(frames, bgr_u8=kept, samples=tuple(samples), skipped=frames.skipped + same)
 
 
-def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
-    """Read a sample's defect mask as `read_frames` sees its picture, bool; nothing is marked on a good part.
+class Mask(NamedTuple):
+    """What is defective of a picture."""
+
+    marked: NDArray[np.bool_]
+    """(height, width) of the network's input."""
+    cut_away: float = 0.0
+    """Which share of it, 0 to 1, is outside of what is cut out of the picture."""
+
+
+def read_mask(sample: Sample, seen: ModelInput) -> Mask:
+    """Read a sample's defect mask as `read_frames` sees its picture; nothing is marked on a good part.
 
     A place is marked where anything in its area is, so that a thin scratch does not vanish when it is made smaller.
     Raises DataError where mask or picture cannot be read, or do not belong together.
     """
     if sample.mask is None:
-        return np.zeros((seen.height, seen.width), bool)
-    _, mask = _drawn_and_cut(sample, sample.mask, seen)
+        return Mask(np.zeros((seen.height, seen.width), bool))
+    seen = seen.without_cut if sample.is_cut else seen
+    drawn, picture = _drawn(sample.mask), read_picture(sample.path, seen.bits)
+    _require_alike(drawn, picture, sample.mask, seen.cut_size is not None)
+    mask = crop(drawn, seen.roi)
+    if seen.pose is not None:
+        mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
     smaller = seen.height < mask.shape[0] or seen.width < mask.shape[1]
     # In float: an area's mean of a few marked pixels would round to 0.
     marked = cv2.resize(
@@ -138,26 +153,8 @@ def read_mask(sample: Sample, seen: ModelInput) -> NDArray[np.bool_]:
         (seen.width, seen.height),
         interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST,
     )
-    return np.asarray(marked > 0)
-
-
-def share_cut_away(sample: Sample, seen: ModelInput) -> float:
-    """Say what share of what a sample's mask marks is outside of what is cut out, 0 to 1. Raises as `read_mask`."""
-    if sample.mask is None or seen.cut_size is None:
-        return 0.0
-    drawn, mask = _drawn_and_cut(sample, sample.mask, seen)
-    return 1 - float(mask.sum(dtype=np.float64) / max(drawn.sum(dtype=np.float64), 1.0))
-
-
-def _drawn_and_cut(sample: Sample, path: Path, seen: ModelInput) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read a sample's mask, 255 or 0, as it is drawn (H, W), and of it what is judged, at its own size."""
-    seen = seen.without_cut if sample.is_cut else seen
-    drawn, picture = _drawn(path), read_picture(sample.path, seen.bits)
-    _require_alike(drawn, picture, path, seen.cut_size is not None)
-    mask = crop(drawn, seen.roi)
-    if seen.pose is not None:
-        mask = cut_out(mask, locate(crop(picture, seen.roi), seen.pose), seen.pose.size)
-    return drawn, mask
+    whole = drawn.sum(dtype=np.float64) if seen.cut_size else 0.0
+    return Mask(np.asarray(marked > 0), 1 - float(mask.sum(dtype=np.float64) / whole) if whole else 0.0)
 
 
 def _drawn(path: Path) -> NDArray[np.uint8]:

@@ -61,7 +61,7 @@ def _files_below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
         yield from sorted(
             path
             for path in folder.iterdir()
-            if path.is_file() and not may_be_picture(path.name) and not path.name.startswith(HIDDEN)
+            if not may_be_picture(path.name) and not path.name.startswith(HIDDEN) and path.is_file()
         )
         for path, is_folder in list_folder(folder):
             if is_folder:

@@ -80,6 +80,8 @@ def require_whole(data: bytes) -> bool:
     packed = tags.get(COMPRESSION, [1])[0]
     if any(place + length > len(data) for place, length in zip(places, lengths, strict=False)):
         raise Damaged("it ends before its data does")
+    if sum(lengths) > MOST_TIMES * len(data) + SMALL:  # pieces may lie over each other, and hold next to nothing
+        raise Damaged(TOO_MUCH)
     view = memoryview(data)
     pieces = (view[place : place + length] for place, length in zip(places, lengths, strict=False))
     pixels = tags.get(WIDTH, [0])[0] * tags.get(HEIGHT, [0])[0]
@@ -154,6 +156,8 @@ def _require_inflates(pieces: Iterable[memoryview], most_bytes: int) -> None:
                 come += len(inflater.decompress(piece[at : at + AT_ONCE]))
                 if come > most_bytes:
                     raise Damaged(TOO_MUCH)
+                if inflater.eof:  # zlib would keep what follows, and copy all of it at each turn
+                    break
         except zlib.error as error:
             raise Damaged("a checksum differs") from error
         if not inflater.eof:

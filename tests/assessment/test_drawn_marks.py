@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assessment import drawn_marks
-from assessment.drawn_marks import KINDS, PARTS, SIZES, draw_marks, mark_covers, marks_table
+from assessment.drawn_marks import KINDS, PARTS, SIZES, draw_marks, mark_covers, marks_table, parts_beside
 from core.datasets.dataset import Sample, labelled_samples
 from core.datasets.frames import read_frames
 from training.detector.checkpoint import Checkpoint, load_checkpoint
@@ -110,6 +110,11 @@ def test_beside_parts_kept_aside_from_one_decoder_none_is_drawn_on_that_it_may_h
     rows[:3] = range(3)
     assert {mark.parts for mark in draw_marks(model, frames[:8], np.ones(8, bool), rows)} == {drawn_on}
     assert {mark.parts for mark in draw_marks(model, frames[:8], np.ones(8, bool), fresh[:8])} == {8}
+
+
+@pytest.mark.parametrize(("pictures", "parts"), [(10, 3), (75, 4), (500, 12)])
+def test_beside_real_defects_marks_take_about_as_long_as_the_pictures(pictures: int, parts: int) -> None:
+    assert parts_beside(pictures) == parts
 
 
 def test_the_table_has_a_line_a_kind_and_a_column_a_size(good: Good) -> None:

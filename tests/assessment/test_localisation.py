@@ -114,7 +114,7 @@ def test_where_all_or_nothing_is_marked_there_is_no_figure(share: float) -> None
 
 def test_maps_that_mark_the_defects_score_high(parts: Path) -> None:
     samples = labelled_samples(str(parts))
-    masks = np.stack([read_mask(sample, ModelInput(12, 12)) for sample in samples]).astype(np.float32)
+    masks = np.stack([read_mask(sample, ModelInput(12, 12)).marked for sample in samples]).astype(np.float32)
     noise = np.random.default_rng(0).random(masks.shape).astype(np.float32)
     metrics = localisation_metrics(samples, masks + 0.1 * noise, NETWORK)
     assert metrics["pixel_auroc"] is not None
@@ -152,14 +152,14 @@ def test_a_thin_defect_does_not_vanish(tmp_path: Path, pose: Pose | None) -> Non
     cv2.imwrite(
         str(scratched.path), cv2.ellipse(np.zeros((700, 700), np.uint8), (350, 350), (280, 200), 20, 0, 360, 200, -1)
     )
-    mask = read_mask(scratched, ModelInput(12, 12, pose))
+    mask = read_mask(scratched, ModelInput(12, 12, pose)).marked
     assert 6 < mask.sum() < 40
-    assert not read_mask(good, ModelInput(12, 12)).any()
+    assert not read_mask(good, ModelInput(12, 12)).marked.any()
 
 
 def test_figures_of_thin_defects_and_a_count_of_masks_that_mark_nothing(tmp_path: Path) -> None:
     samples = labelled_samples(str(write_line(tmp_path / "thin")))
-    maps = np.stack([read_mask(sample, ModelInput(48, 48)).astype(np.float32) for sample in samples])
+    maps = np.stack([read_mask(sample, ModelInput(48, 48)).marked.astype(np.float32) for sample in samples])
     assert localisation_metrics(samples, maps, NETWORK) == {
         "pixel_auroc": 1.0,
         "aupro": pytest.approx(1),
@@ -208,7 +208,7 @@ def test_a_mask_that_cannot_be_read_is_named_and_left_out(
     damaged = root / "ground_truth" / "scratch" / "1_mask.png"
     spoil(damaged)
     samples = labelled_samples(str(root))
-    whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
+    whole = read_mask(samples[1], ModelInput(48, 48)).marked.astype(np.float32)
     metrics = localisation_metrics(samples, np.stack([whole * 0, whole, whole]), NETWORK)
     assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 1, "masks_cut_away": 0}
     assert str(damaged) in capsys.readouterr().err
@@ -222,7 +222,7 @@ def test_a_good_picture_whose_mask_cannot_be_read_is_left_out_as_is_said(
     mask.parent.mkdir()
     mask.write_bytes(b"no picture")
     samples = labelled_samples(str(root))
-    whole = read_mask(samples[1], ModelInput(48, 48)).astype(np.float32)
+    whole = read_mask(samples[1], ModelInput(48, 48)).marked.astype(np.float32)
     metrics = localisation_metrics(samples, np.stack([whole * 0 + 9, whole]), NETWORK)
     assert metrics == {"pixel_auroc": 1.0, "aupro": pytest.approx(1), "masks_vanished": 0, "masks_cut_away": 0}
     assert f"skipped in localisation: {mask}" in capsys.readouterr().err

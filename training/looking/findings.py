@@ -159,7 +159,7 @@ def _fewer_bits(good: Sequence[Picture]) -> list[str]:
     most = max((bits for bits, _path in deep), default=0)
     return _list(
         f"{ATTENTION}files of 16 bits that hold {most - FEWER_BITS} or fewer, beside others that hold {most}: nearly "
-        "black as they are read. Another camera's? Then save them with all 16, or remove them",
+        "black as they are read. Another camera's? Then save them as the others are, or remove them",
         [path for bits, path in deep if bits <= most - FEWER_BITS],
     )
 

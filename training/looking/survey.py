@@ -57,7 +57,7 @@ class Picture:
     is_cut: bool = False
     """See Sample."""
     levels: tuple[int, int] = (0, 255)
-    """Between which its grey levels lie, but for a hundredth above and below, as train-model reads it."""
+    """Of one of 16 bits, as train-model reads it: between which its levels lie, but for a hundredth above and below."""
     is_unlit: bool = False
     """Black or over-exposed nearly all over: a station does not decide about such (see core.pictures.exposure)."""
 
@@ -196,6 +196,11 @@ def _brightest_u16(stored: Stored) -> int | None:
     return int(stored.max()) if stored.dtype == np.uint16 else None
 
 
+def _levels(frame: NDArray[np.uint8]) -> tuple[int, int]:
+    darkest, brightest = np.percentile(frame, (1, 99))
+    return int(darkest), int(brightest)
+
+
 def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
     stored, frame = _read(sample, roi, bits)
     try:
@@ -212,6 +217,6 @@ def _look(sample: Sample, roi: Roi | None, bits: int) -> Picture:
         detail=detail_of(frame),
         digest=pixel_digest(stored),
         is_cut=sample.is_cut,
-        levels=(int(np.percentile(frame, 1)), int(np.percentile(frame, 99))),
+        levels=_levels(frame) if stored.dtype == np.uint16 else (0, 255),
         is_unlit=is_black(frame) or is_overexposed(frame),
     )

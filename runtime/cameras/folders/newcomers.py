@@ -47,13 +47,16 @@ class Seen:
             return False
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.changed_ns)
 
-    def may_have_been_dated(self, stat: os.stat_result) -> bool:
-        """Whether what it is now, by `stat`, may be the same with another time: by writing both of its times are one.
+    def dated_before(self, stat: os.stat_result) -> "Seen | None":
+        """Give what was given, where this may be the same with another time, by `stat`: by writing both times are one.
 
-        Programs that copy a picture with its time set that last, some when it has been judged already.
+        Programs that copy a picture with its time set that last, some when it has been judged already; some twice.
         """
-        is_same = (stat.st_ino, stat.st_size) == (self.inode, self.size)
-        return self.is_given and is_same and stat.st_mtime_ns != stat.st_ctime_ns
+        given = self if self.is_given else self.before
+        if given is None or (stat.st_ino, stat.st_size) != (given.inode, given.size):
+            return None
+        given.before = None  # else all the times of a file would be kept
+        return given if stat.st_mtime_ns != stat.st_ctime_ns else None
 
 
 class Newcomers:
@@ -123,7 +126,7 @@ class Newcomers:
                 continue
             if seen is None or (seen.size, seen.changed_ns) != (stat.st_size, stat.st_mtime_ns):
                 first_s = now_s if seen is None or seen.is_given else seen.first_s
-                before = seen if seen is not None and seen.may_have_been_dated(stat) else None
+                before = seen.dated_before(stat) if seen is not None else None
                 told = stat.st_size, stat.st_mtime_ns, now_s, first_s
                 seen = self._seen[picture] = Seen(*told, inode=stat.st_ino, before=before)
                 is_still = picture in whole

@@ -30,9 +30,9 @@ Shape = tuple[int, ...]
 class Lane:
     """Stream, memory and execution contexts: one batch at a time, those that follow wait in the stream."""
 
-    def __init__(self, cuda: Any, engine: LoadedEngine, buffer: Shape, lanes: list["Lane"]) -> None:
+    def __init__(self, cuda: Any, loaded: LoadedEngine, buffer: Shape, lanes: list["Lane"]) -> None:
         """Reserve all that batches of shape `buffer` need, as one of the `lanes`; `cuda` is pycuda's driver."""
-        self._cuda, self._engine, self._buffer = cuda, engine, buffer
+        self._cuda, self._loaded, self._buffer = cuda, loaded, buffer
         self.memory: dict[str, Any] = {}
         self._scratch: Any = None
         self._contexts: dict[int, Any] = {}
@@ -40,17 +40,17 @@ class Lane:
         self.stream: Any = cuda.Stream(NON_BLOCKING)
         lanes.append(self)  # from here on it is freed with the others, however far it came
         rows = buffer[0]
-        for name, row_bytes in engine.row_bytes.items():
+        for name, row_bytes in loaded.row_bytes.items():
             self.memory[name] = cuda.mem_alloc(rows * row_bytes)
         self._make_contexts(batch_sizes(rows))
 
     def _make_contexts(self, sizes: Sequence[int]) -> None:
         """TensorRT for RTX captures graphs of any size in one context; a graph of ours needs a context of its own."""
-        if self._engine.is_rtx:
-            self._contexts = dict.fromkeys(sizes, self._engine.new_context())
+        if self._loaded.is_rtx:
+            self._contexts = dict.fromkeys(sizes, self._loaded.new_context())
         else:
-            self._scratch = self._cuda.mem_alloc(max(1, self._engine.scratch_bytes))
-            self._contexts = {size: self._engine.new_context(self._scratch) for size in sizes}
+            self._scratch = self._cuda.mem_alloc(max(1, self._loaded.scratch_bytes))
+            self._contexts = {size: self._loaded.new_context(self._scratch) for size in sizes}
         for context in {id(context): context for context in self._contexts.values()}.values():
             self._require(context.set_optimization_profile_async(0, self.stream.handle), "the profile is refused")
             for name, memory in self.memory.items():
@@ -61,7 +61,7 @@ class Lane:
         for size, context in self._contexts.items():
             self.compute(size)
             self.stream.synchronize()
-            if not self._engine.is_rtx:
+            if not self._loaded.is_rtx:
                 try:
                     self._graphs[size] = CudaGraph(self.stream.handle, partial(self._execute, context))
                 except (gpu.CudaError, RuntimeError) as error:
@@ -99,26 +99,26 @@ class Lane:
 
     def _require(self, is_done: bool, problem: str) -> None:
         if not is_done:
-            raise RuntimeError("; ".join([problem, *self._engine.complaints]))
+            raise RuntimeError("; ".join([problem, *self._loaded.complaints]))
 
 
 class Slot:
     """An input buffer, and the results of the batch that was last in it."""
 
-    def __init__(self, cuda: Any, engine: LoadedEngine, buffer: Shape, slots: list["Slot"]) -> None:
+    def __init__(self, cuda: Any, loaded: LoadedEngine, buffer: Shape, slots: list["Slot"]) -> None:
         """Reserve it, as one of the `slots`; `cuda` is pycuda's driver.
 
         Frames, of shape `buffer` (max_batch, H, W, 3), and errors (max_batch, K + 1) are page-locked.
         """
-        self._cuda, self._engine = cuda, engine
+        self._cuda, self._loaded = cuda, loaded
         self._maps: Any = None
         self._done: Any = None
         self._locked: list[NDArray[Any]] = []
         slots.append(self)  # from here on it is freed with the others, however far it came
         rows = buffer[0]
         self.frames: NDArray[np.uint8] = self._lock(buffer, np.uint8)
-        self._errors: NDArray[np.float32] = self._lock((rows, *engine.shapes[ERRORS]), np.float32)
-        self._maps = cuda.mem_alloc(rows * engine.row_bytes[ERROR_MAP])
+        self._errors: NDArray[np.float32] = self._lock((rows, *loaded.shapes[ERRORS]), np.float32)
+        self._maps = cuda.mem_alloc(rows * loaded.row_bytes[ERROR_MAP])
         # The thread sleeps while it waits: cores are for the cameras' decoders.
         self._done = cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)
 
@@ -129,7 +129,7 @@ class Slot:
         lane.compute(rows)
         cuda.memcpy_dtoh_async(self._errors[:rows], lane.memory[ERRORS], lane.stream)
         # The lane's next batch overwrites its maps; on the GPU a copy costs next to nothing.
-        maps_bytes = rows * self._engine.row_bytes[ERROR_MAP]
+        maps_bytes = rows * self._loaded.row_bytes[ERROR_MAP]
         cuda.memcpy_dtod_async(self._maps, lane.memory[ERROR_MAP], maps_bytes, lane.stream)
         self._done.record(lane.stream)
 
@@ -140,7 +140,7 @@ class Slot:
 
     def read_maps(self, rows: int, aside: Any) -> NDArray[np.float32]:
         """Copy the error maps (rows, h, w) of what was finished, by the stream `aside`, beside what is under way."""
-        maps = np.empty((rows, *self._engine.shapes[ERROR_MAP]), np.float32)
+        maps = np.empty((rows, *self._loaded.shapes[ERROR_MAP]), np.float32)
         self._cuda.memcpy_dtoh_async(maps, self._maps, aside)
         self._done.record(aside)
         self._done.synchronize()

@@ -19,7 +19,7 @@ def test_mvtec_layout_gives_kinds_and_masks(parts: Path) -> None:
     scratched = [s for s in samples if s.kind == "scratch"]
     assert len(scratched) == 8
     for sample in samples:
-        assert read_mask(sample, ModelInput(48, 48)).any() == (sample.kind == "scratch")
+        assert read_mask(sample, ModelInput(48, 48)).marked.any() == (sample.kind == "scratch")
 
 
 def test_pictures_in_folders_below_a_kind_s_have_masks_of_their_own(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_mask_marks_whatever_number_its_defect_has(tmp_path: Path, drawn: int)
     mask[10:20, 4:9] = drawn
     write_picture(tmp_path / "a.png", mask)
     write_picture(tmp_path / "a_mask.png", mask)
-    marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), ModelInput(40, 40))
+    marked = read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "a_mask.png"), ModelInput(40, 40)).marked
     assert np.array_equal(marked, mask > 0)
 
 
@@ -50,7 +50,7 @@ def test_a_mask_marks_in_any_colour_and_at_any_depth(tmp_path: Path) -> None:
     for number, mask in enumerate(masks):
         write_picture(tmp_path / f"{number}.png", mask)
         sample = Sample(tmp_path / "a.png", "dent", tmp_path / f"{number}.png")
-        assert np.array_equal(read_mask(sample, ModelInput(40, 40)), marked), number
+        assert np.array_equal(read_mask(sample, ModelInput(40, 40)).marked, marked), number
 
 
 @pytest.mark.parametrize("seen", [ModelInput(20, 20, roi=(0, 0, 20, 20)), ModelInput(20, 40, pose=Pose((20, 10)))])
@@ -64,7 +64,7 @@ def test_a_mask_at_another_size_than_its_picture_s_is_refused_where_a_region_is_
     sample = Sample(tmp_path / "a.png", "dent", tmp_path / "mask.png")
     with pytest.raises(DataError, match=f"{tmp_path}/mask.png: is 40 x 40 pixels, and its picture 80 x 80; draw it"):
         read_mask(sample, seen)
-    assert read_mask(sample, ModelInput(20, 20)).all()
+    assert read_mask(sample, ModelInput(20, 20)).marked.all()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_mask_of_another_shape_than_its_picture_s_is_refused(
     write_picture(tmp_path / "a.png", np.full((60, 100, 3), 200, np.uint8))
     write_picture(tmp_path / "mask.png", np.full(shape, 255, np.uint8))
     with nullcontext() if belongs else pytest.raises(DataError, match="mask.png: is .* its picture 100 x 60; draw it"):
-        assert read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "mask.png"), ModelInput(20, 20)).all()
+        assert read_mask(Sample(tmp_path / "a.png", "dent", tmp_path / "mask.png"), ModelInput(20, 20)).marked.all()
 
 
 def test_a_region_is_cut_out_of_pictures_and_masks_and_one_outside_is_named(
@@ -92,8 +92,8 @@ def test_a_region_is_cut_out_of_pictures_and_masks_and_one_outside_is_named(
     assert frames.skipped == (tmp_path / "small.png",)
     told = capsys.readouterr().err
     assert f"skipped: {tmp_path / 'small.png'}: region (0, 0, 20, 20) (left, top, width, height) does not lie" in told
-    assert read_mask(samples[0], ModelInput(10, 10, roi=(0, 0, 20, 20))).all()
-    assert not read_mask(samples[0], ModelInput(10, 10, roi=(20, 0, 20, 20))).any()
+    assert read_mask(samples[0], ModelInput(10, 10, roi=(0, 0, 20, 20))).marked.all()
+    assert not read_mask(samples[0], ModelInput(10, 10, roi=(20, 0, 20, 20))).marked.any()
 
 
 def test_12_bits_in_16_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +211,7 @@ def test_a_mask_of_what_a_model_cut_is_not_cut_again(tmp_path: Path) -> None:
     write_picture(tmp_path / "mask.png", mask)
     sample = Sample(tmp_path / "a.png", "bad", tmp_path / "mask.png", is_cut=True)
     for seen in (ModelInput(20, 40, roi=(20, 0, 40, 20)), ModelInput(20, 40, pose=Pose((40, 20)))):
-        assert np.array_equal(read_mask(sample, seen), mask[:, :, 0] > 0)
+        assert np.array_equal(read_mask(sample, seen).marked, mask[:, :, 0] > 0)
 
 
 def test_of_pictures_that_show_the_same_the_marked_one_is_taken(

@@ -148,7 +148,7 @@ def test_a_mask_is_turned_as_its_picture_is(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "part_mask.png"), (picture < 40).astype(np.uint8) * 255)
     sample = Sample(tmp_path / "part.png", "mark", tmp_path / "part_mask.png")
     frame = read_frames([sample], ModelInput(60, 180, Pose(SIZE))).bgr_u8[0]
-    mask = read_mask(sample, ModelInput(60, 180, Pose(SIZE)))
+    mask = read_mask(sample, ModelInput(60, 180, Pose(SIZE))).marked
     assert mask.sum() > 100
     assert frame[mask].mean() < 50
 

@@ -43,11 +43,12 @@ def jpeg_that_claims(side: int) -> bytes:
     ("piece", "packed", "times"),
     [
         (zlib.compress(bytes(2 * tiff_file.SMALL), 9), DEFLATE, 20),
+        (zlib.compress(b"")[:2] + 40_000 * b"\0\0\0\xff\xff", DEFLATE, 200),
         (jpeg_that_claims(65_500), JPEG, 20),
         (jpeg(2000), JPEG, 20),
         (jpeg(16).replace(b"\xff\xd9", 101 * b"\xff\xda\0\6\1\1\0\0\0\0\xff\xd9"), JPEG, 2),
     ],
-    ids=["inflated", "a JPEG that claims 4 GB", "many JPEGs", "many scans"],
+    ids=["inflated", "the same again and again", "a JPEG that claims 4 GB", "many JPEGs", "many scans"],
 )
 def test_one_whose_data_claims_more_than_its_picture_has_is_refused_at_once(
     piece: bytes, packed: int, times: int
@@ -59,6 +60,15 @@ def test_one_whose_data_claims_more_than_its_picture_has_is_refused_at_once(
     taken_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert taken_bytes < 2 * tiff_file.SMALL
+
+
+def test_what_follows_the_data_in_a_strip_is_not_copied() -> None:
+    data = tiff(zlib.compress(bytes(1000)) + bytes(2_000_000), DEFLATE, 2)
+    tracemalloc.start()
+    assert tiff_file.require_whole(data)
+    taken_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken_bytes < 1_000_000
 
 
 @pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "jpeg"])

@@ -219,7 +219,7 @@ def test_a_frame_of_another_size_is_not_judged_and_told_once(
     assert batch is not None
     faults = [part.faults for part in batch.written]
     assert faults == [(Reason.WRONG_SIZE,) if mark == "x" else () for mark in expected]
-    assert caplog.text.count("frames of 60 x 30") == (1 if "..xx." in expected else 0)
+    assert caplog.text.count("frames of another size are not judged size=60x30") == (1 if "..xx." in expected else 0)
 
 
 def test_of_a_frame_whose_colours_fail_no_region_is_judged_by_what_its_row_held_before() -> None:

@@ -84,9 +84,10 @@ def test_a_signal_while_it_is_imported_ends_it_as_well(tmp_path: Path) -> None:
     )
     assert _ended(program, "simulate", config) == (0, "stopped by SIGTERM before it had begun")
     figures = tmp_path / "figures.json"
-    figures.write_text('{"judged": 7}')
-    assert _ended(program, config, "--summary-json", figures)[0] == 0
-    assert not figures.exists(), "they are of an earlier run"
+    for given in (config, tmp_path / "misspelt.yaml"):
+        figures.write_text('{"judged": 7}')
+        assert _ended(program, given, "--summary-json", figures)[0] == 0
+        assert not figures.exists(), "they are of an earlier run"
     assert _ended(program, config, "--summary-json", config)[0] == 0
     assert config.exists()
 

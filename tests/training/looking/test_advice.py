@@ -227,7 +227,7 @@ def test_very_long_parts_are_judged_at_a_cost_within_bounds(
 def test_pictures_of_another_shape_are_named(tmp_path: Path) -> None:
     good = write(tmp_path / "parts", texture)
     write(good, lambda seed: texture(seed)[:48], count=2, first=40)
-    *_, head, one, other = advice_for(good)[0].attention
+    *_, head, one, other, _too_few = advice_for(good)[0].attention
     assert head.startswith("ATTENTION: the pictures differ in shape (1.00 to 2.00 times")
     assert [one, other] == [f"- {good / f'{number:03}.png'}, 96 x 48" for number in (40, 41)]
 

@@ -50,8 +50,9 @@ def test_one_whose_time_is_set_while_it_waits_to_be_judged_is_judged_once_and_mo
     try:
         (box.path / "a.png").write_bytes(png(1))
         box.wait_for(1)
-        dated(box.path / "a.png")
-        looked_twice(box)
+        for days in range(2):
+            dated(box.path / "a.png", days)
+            looked_twice(box)
         assert box.memory.causes == set()  # a kill now leaves it to the next run
         judged(box, 0)
         wait_until((tmp_path / "done" / "a.png").exists)
