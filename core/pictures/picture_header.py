@@ -25,6 +25,7 @@ PAGE = 4096
 quarter of it."""
 WIDTH_TAG, HEIGHT_TAG, COLOURS_TAG, ORIENTATION_TAG = 256, 257, 262, 274
 """Of TIFF and of EXIF, which is written as a TIFF."""
+BIG_TIFF = b"II+\0", b"MM\0+"
 FILL = re.compile(rb"\xff+")
 SEVERAL = "holds several pictures, of which one would be seen; save each as a file of its own"
 TRUNCATED = "not a whole picture (empty, truncated or of an unknown format)"
@@ -80,6 +81,8 @@ def _read(data: bytes) -> Header:
     for mark, reader in readers.items():
         if data.startswith(mark):
             return reader(data)
+    if data.startswith(BIG_TIFF):
+        raise PictureFault("BigTIFF is not read; save it as TIFF or PNG")
     raise PictureFault(UNKNOWN if data else TRUNCATED)
 
 

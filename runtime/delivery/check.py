@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from core.errors import BrokerError
+from core.errors import BrokerError, OutboxError
 from core.files import free_space, no_new_folders
 from runtime.mqtt.connection import Connection
 from runtime.mqtt.connector import Connector
@@ -124,6 +124,8 @@ def check_outbox(settings: OutboxSettings) -> str:
                 depth = outbox.depth
                 outbox.require_room()
                 room_bytes = shutil.disk_usage(file.parent).free + trial.stat().st_size
+        except OutboxError as error:
+            raise OutboxError(str(error).replace(trial.name, file.name)) from error
         finally:
             if trial != file:
                 with suppress(OSError):  # it could not even be made

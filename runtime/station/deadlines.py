@@ -33,11 +33,14 @@ def require_hope(recovery: Recovery) -> None:
 
 
 def why_no_room(outbox: Outbox, waited_s: float) -> str:
-    """Say why nothing can be stored yet; empty: something can. Raises OutboxError where that has been so too long."""
+    """Say why nothing can be stored yet; empty: something can.
+
+    Raises OutboxError where that has been so too long, or nothing waits that the broker could take.
+    """
     try:
         outbox.require_room()
     except OutboxError as error:
-        if waited_s >= ROOM_PATIENCE_S:
+        if waited_s >= ROOM_PATIENCE_S or not outbox.depth:
             raise
         return str(error)
     return ""

@@ -44,6 +44,13 @@ def test_a_picture_under_another_name_is_read_and_one_of_another_kind_is_listed_
             read_picture(tmp_path / name)
 
 
+@pytest.mark.parametrize("mark", [b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"])
+def test_a_big_tiff_is_refused_by_its_name(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(mark + bytes(100))
+    with pytest.raises(DataError, match=r"a\.tif: BigTIFF is not read; save it as TIFF or PNG"):
+        read_picture(tmp_path / "a.tif")
+
+
 def test_grey_alpha_and_16_bit_become_8_bit_bgr(tmp_path: Path, photo: np.ndarray) -> None:
     grey = photo[:, :, 0]
     cv2.imwrite(str(tmp_path / "grey.png"), grey)

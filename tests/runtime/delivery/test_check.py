@@ -35,7 +35,7 @@ def test_a_disk_that_what_may_wait_would_fill_is_told(
 
 def test_a_disk_without_room_for_new_events_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=KEPT_BYTES - 1))
-    with pytest.raises(OutboxError, match="its disk is full"):
+    with pytest.raises(OutboxError, match=r"/box\.sqlite: its disk is full"):
         check_outbox(OutboxSettings(path=tmp_path / "box.sqlite"))
     assert list(tmp_path.iterdir()) == []
 

@@ -57,3 +57,11 @@ def test_where_the_broker_stays_away_nothing_is_judged_and_all_is_kept(tmp_path:
     assert code == OutboxError.exit_code, err
     assert "its disk is full" in err.splitlines()[-1]
     assert stored(tmp_path / "outbox.sqlite") == 50
+
+
+def test_where_nothing_waits_that_a_broker_could_take_a_full_disk_is_told_at_once(
+    tmp_path: Path, bundle_path: Path, mosquitto: Mosquitto
+) -> None:
+    code, err = run(tmp_path, bundle_path, mosquitto.port, 10 * WAIT_S)
+    assert code == OutboxError.exit_code, err
+    assert "its disk is full" in err.splitlines()[-1]
