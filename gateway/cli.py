@@ -1,6 +1,5 @@
 """The command `opcua-gateway`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,6 @@ def serve_command(config: Annotated[Path, typer.Argument(metavar="CONFIG", help=
         logging.getLogger("asyncio").setLevel(logging.ERROR)
         from gateway.server import serve
 
-        sys.stderr.write("reading the nodeset of OPC 40100-1, which takes some seconds\n")
         asyncio.run(serve(settings, stop))
 
 

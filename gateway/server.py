@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ async def serve(settings: GatewaySettings, stop: Stop) -> None:
 
     Raises ConfigError where the port is taken, or a certificate or password cannot be used.
     """
+    sys.stderr.write("reading the nodeset of OPC 40100-1, which takes some seconds\n")
     server = await open_server(settings)
     inbox = Inbox()
     follower = follower_of(settings, inbox)
