@@ -77,7 +77,7 @@ def evaluate(checkpoint: Checkpoint, data: Data) -> Evaluation:
         "defective": int(defective.sum()),
         "skipped": len(frames.skipped),
         "calibrating": len(known),
-        "suspects": int(apart[rows[(rows >= 0) & ~defective]].sum()) if len(apart) else 0,
+        "suspects": int(apart[rows[(rows >= 0) & ~defective]].sum()),
         **image_metrics(ranking, defective),
         **localisation_metrics(frames.samples, maps, network),
         "false_reject_asked": thresholds.false_reject_rate,
