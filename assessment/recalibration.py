@@ -72,7 +72,7 @@ def consequences(path: Path, data: Data, believe_all: bool | None = None) -> Con
     with opened(path) as model:
         frames = decidable(read_frames(labelled_samples(data), model.input))
         errors = model.judge(frames.bgr_u8)[0]
-        believes = model.thresholds.believes_all if believe_all is None else believe_all
+        believes = _believes(believe_all, model.thresholds)
     defective = are_defective(frames.samples)
     finds_all = rate_that_finds_all(calibration, errors[defective], believes) if defective.any() else None
     return Consequences(what_if(calibration, errors, defective, believes), int(defective.sum()), finds_all)
@@ -96,11 +96,16 @@ def thresholds_table(done: Recalibrated) -> Table:
     return table
 
 
+def _believes(asked: bool | None, before: Thresholds) -> bool:
+    """Say whether all good parts are to be believed: as is asked, or as they were so far."""
+    return before.believes_all if asked is None else asked
+
+
 def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool | None) -> Recalibrated:
     from training.detector.checkpoint import load_checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(path)
-    believes = checkpoint.thresholds.believes_all if believe_all is None else believe_all
+    believes = _believes(believe_all, checkpoint.thresholds)
     after = checkpoint.calibration.thresholds(false_reject_rate, believes)
     asked = {"false_reject_rate": false_reject_rate, "believe_all": believes}
     settings = checkpoint.settings.model_copy(update=asked)
@@ -110,7 +115,7 @@ def _of_checkpoint(path: Path, false_reject_rate: float, believe_all: bool | Non
 
 def _of_bundle(path: Path, false_reject_rate: float, believe_all: bool | None) -> Recalibrated:
     bundle = load_bundle(path)
-    believes = bundle.manifest.thresholds.believes_all if believe_all is None else believe_all
+    believes = _believes(believe_all, bundle.manifest.thresholds)
     after = load_calibration(bundle).thresholds(false_reject_rate, believes)
     save_manifest(path, bundle.manifest.model_copy(update={"thresholds": after}))
     signed = (path / SIGNATURE).is_file()
