@@ -23,7 +23,7 @@ LARGEST_PIXELS = 2**28
 PAGE = 4096
 """Bytes that are all 0 where data should stand: a file's hole is as large as this or larger; in a file of few pages a
 quarter of it."""
-WIDTH_TAG, HEIGHT_TAG, COLOURS_TAG, ORIENTATION_TAG = 256, 257, 262, 274
+COLOURS_TAG, ORIENTATION_TAG = 262, 274
 """Of TIFF and of EXIF, which is written as a TIFF."""
 BIG_TIFF = b"II+\0", b"MM\0+"
 FILL = re.compile(rb"\xff+")
@@ -168,7 +168,7 @@ def _tiff(data: bytes) -> Header:
     tags = tiff_file.numbers(data)
     pixel_bytes = tags.get(tiff_file.CHANNELS, 1) * tags.get(tiff_file.BITS, 1) // 8
     # OpenCV turns a TIFF by itself.
-    header = Header(tags.get(WIDTH_TAG, 0), tags.get(HEIGHT_TAG, 0), pixel_bytes=pixel_bytes)
+    header = Header(tags.get(tiff_file.WIDTH, 0), tags.get(tiff_file.HEIGHT, 0), pixel_bytes=pixel_bytes)
     if header.width * header.height > header.most(LARGEST_PIXELS):
         return header
     if colours := TIFF_COLOURS.get(tags.get(COLOURS_TAG, 1)):

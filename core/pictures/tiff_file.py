@@ -14,17 +14,8 @@ from core.pictures.jpeg_holes import MOST_SCANS, SCAN
 
 ALL_OF_ONE = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320})
 """The tags by which FFMPEG decodes; it refuses some that others use, when it is to refuse what is damaged."""
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PLACES, CHANNELS, LENGTHS, LAYOUT = (
-    254,
-    256,
-    257,
-    258,
-    259,
-    273,
-    277,
-    279,
-    284,
-)
+SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 256, 257, 258, 259
+PLACES, CHANNELS, LENGTHS, LAYOUT = 273, 277, 279, 284
 TILES, TILE_LENGTHS, JPEG_TABLES = 324, 325, 347
 LZW, JPEG, PACKBITS = 5, 7, 32773
 FAX = (2, 3, 4)
